@@ -1,0 +1,63 @@
+# The daily work. `make help` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+SAM_VENV := .venv-sam
+PYTHON ?= $(shell command -v python3.13 || command -v python3)
+TESTS ?= tests
+STAMP := $(VENV)/.installed
+SAM_STAMP := $(SAM_VENV)/.installed
+
+.PHONY: help setup setup-sam check format unit test demo bench lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## Make .venv with everything pinned (done by the other targets when needed)
+
+$(STAMP): requirements/dev.txt requirements/uv.txt layers/dependencies/requirements.txt pyproject.toml scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV) requirements/dev.txt
+	@$(VENV)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . 2>/dev/null \
+	  || uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup-sam: $(SAM_STAMP) ## Make .venv-sam with SAM CLI and cfn-lint
+
+$(SAM_STAMP): requirements/sam.txt requirements/uv.txt scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(SAM_VENV) requirements/sam.txt
+	@touch $@
+
+check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -q -n 2 tests/unit
+
+format: $(STAMP) ## Format and apply safe fixes
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+unit: $(STAMP) ## Unit tests alone
+	@$(BIN)/pytest -q -n 2 tests/unit
+
+test: $(STAMP) $(SAM_STAMP) ## Every check that CI runs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
+
+demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
+	@$(BIN)/connect-audio demo
+
+bench: $(STAMP) ## The performance claims, measured again
+	@$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## Pin the requirements again, with hashes
+	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
+	@cd requirements && for name in dev sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) $(SAM_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# setup.sh VENV REQUIREMENTS: make a Python 3.13 virtual environment holding exactly what the hashed file pins.
+set -euo pipefail
+venv=$1 requirements=$2 python=${PYTHON:-python3.13}
+
+if command -v uv >/dev/null && uv venv --quiet --allow-existing --python 3.13 "$venv"; then
+  installer=uv
+else
+  "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || {
+    echo "setup: Python 3.13 is needed, '$python' is $("$python" --version 2>&1). Install it (pyenv install 3.13), or set PYTHON=/path/to/python3.13." >&2
+    exit 1
+  }
+  [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+  installer=$venv/bin/uv
+fi
+"$installer" pip install --quiet --python "$venv/bin/python" --require-hashes --compile-bytecode --requirement "$requirements"
+echo "setup: $venv is ready ($("$venv/bin/python" --version))"

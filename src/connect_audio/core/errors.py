@@ -1,0 +1,89 @@
+"""Every exception that this package raises on purpose; anything else that comes out of it is a bug.
+
+    ConnectAudioError
+    |-- StreamError            the bytes of a GetMedia body or of a capture
+    |   |-- EbmlError          not the EBML it claims to be: sizes, IDs, nesting, bounds
+    |   |-- MatroskaError      sound EBML, unsound Matroska: blocks, tags, tracks
+    |   `-- FragmentError      sound Matroska that no fragment may hold: more audio than the bound
+    |-- UnsupportedAudioError  a track whose samples we cannot turn into PCM
+    |-- RequestError           a Connect event or consumer payload that cannot be recorded
+    |-- SettingsError          the environment of a function, or an argument
+    |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
+    `-- StorageError           S3; knows whether another try may help
+"""
+
+
+class ConnectAudioError(Exception):
+    """Base of all foreseen failures. Messages carry ids and numbers, never personal data."""
+
+
+class StreamError(ConnectAudioError):
+    """The bytes are not what GetMedia serves.
+
+    Attributes:
+        offset: position in the stream, in bytes since the first byte of the body, of the element at fault.
+    """
+
+    def __init__(self, message: str, *, offset: int) -> None:
+        super().__init__(f"{message} (at byte {offset})")
+        self.offset = offset
+
+
+class EbmlError(StreamError):
+    """An ID, a size or a nesting that RFC 8794 does not allow, or a declared size beyond our bound."""
+
+
+class MatroskaError(StreamError):
+    """Well-formed EBML that is no Matroska: a block, a tag or a track that does not hold together."""
+
+
+class FragmentError(StreamError):
+    """A fragment that exceeds what the assembly may buffer."""
+
+
+class UnsupportedAudioError(ConnectAudioError):
+    """A track whose samples cannot be turned into PCM."""
+
+
+class RequestError(ConnectAudioError):
+    """A Connect event or a consumer payload that cannot be recorded.
+
+    Attributes:
+        reason: one of the documented reason codes, for example `MALFORMED_EVENT`.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class SettingsError(ConnectAudioError):
+    """A setting that is missing or out of bounds; the message names the variable, the value's bounds and the fix."""
+
+
+class MediaSourceError(ConnectAudioError):
+    """A Kinesis Video Streams call failed.
+
+    Attributes:
+        code: AWS's error code, for example `ResourceNotFoundException`, or `ConnectionError` below HTTP.
+        retryable: whether the same call may succeed later with nothing changed by a human.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retryable = retryable
+
+
+class StorageError(ConnectAudioError):
+    """An S3 call failed.
+
+    Attributes:
+        code: S3's error code, for example `NoSuchUpload`, or `ConnectionError` below HTTP.
+        retryable: whether the same call may succeed later with nothing changed by a human.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retryable = retryable

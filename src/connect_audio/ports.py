@@ -1,0 +1,185 @@
+"""What the recorder needs of the world, as Protocols; `adapters/` implements them over AWS, the local tools over files.
+
+Failures cross a port only as `MediaSourceError` and `StorageError` (core/errors.py), raised `from` the vendor's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FromProducerTime:
+    """Start with the fragment that contains a producer time (`PRODUCER_TIMESTAMP`).
+
+    Args:
+        ms: milliseconds since the epoch.
+    """
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AfterFragment:
+    """Start with the fragment after one (`FRAGMENT_NUMBER`): the way to resume.
+
+    Args:
+        number: the fragment number, a decimal number.
+    """
+
+    number: str
+
+
+type StartSelector = FromProducerTime | AfterFragment
+
+
+class MediaStream(Protocol):
+    """One open GetMedia body."""
+
+    def read(self) -> bytes:
+        """Return the bytes that have arrived, waiting for at least one; never waits to fill a buffer.
+
+        Returns:
+            1 to 65 536 bytes, or `b""` at the clean end of the body and for ever after.
+
+        Raises:
+            MediaSourceError: the connection broke or stalled beyond the read timeout. Every byte that had arrived
+                was returned by earlier calls.
+        """
+
+    def close(self) -> None:
+        """Close the connection. May be called twice."""
+
+
+class MediaSource(Protocol):
+    """One Kinesis Video stream."""
+
+    def retention_hours(self) -> int:
+        """DataRetentionInHours of the stream; 0 means that it keeps nothing beyond its buffer.
+
+        Raises:
+            MediaSourceError: DescribeStream failed.
+        """
+
+    def open(self, start: StartSelector) -> MediaStream:
+        """Open GetMedia. The caller keeps at most one stream open and closes it.
+
+        Raises:
+            MediaSourceError: GetDataEndpoint or GetMedia failed. `retryable` tells throttling, endpoint and network
+                trouble from what only a human can mend (not authorised, not found).
+        """
+
+
+class ContactState(StrEnum):
+    """What Connect says of a contact. A denied or throttled question is UNKNOWN, never DISCONNECTED."""
+
+    CONNECTED = "CONNECTED"
+    DISCONNECTED = "DISCONNECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+class ContactStatus(Protocol):
+    """Connect's word on a contact."""
+
+    def state(self, instance_id: str, contact_id: str) -> ContactState:
+        """Ask once. Never raises for an API failure: that is UNKNOWN, logged by the adapter."""
+
+
+class Clock(Protocol):
+    """Wall time, injected."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never steps back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPart:
+    """One part of a multipart upload, as S3 wants it back at completion.
+
+    Args:
+        number: part number, 1 to 10 000.
+        etag: the ETag S3 answered, with its quotes.
+        size: bytes.
+        checksum_crc32: S3's base64 CRC-32 of the part, or None where the server gives none.
+    """
+
+    number: int
+    etag: str
+    size: int
+    checksum_crc32: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectHead:
+    """What HEAD tells of an object.
+
+    Args:
+        size: bytes.
+        metadata: user metadata, keys in lower case.
+    """
+
+    size: int
+    metadata: Mapping[str, str]
+
+
+class WriteOutcome(StrEnum):
+    """What became of a conditional write (`IfNoneMatch: *`)."""
+
+    WRITTEN = "WRITTEN"
+    EXISTS = "EXISTS"
+
+
+class PartStore(Protocol):
+    """One bucket. Keys are whole; every method raises `StorageError` where S3 refuses or cannot be reached.
+
+    Creating an upload and arranging its abort belong together: the recorder records the id before anything else and
+    the bucket's lifecycle rule is the last net.
+    """
+
+    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        """Write an object, replacing any."""
+
+    def put_new(
+        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> WriteOutcome:
+        """Write an object only where the key is free (`IfNoneMatch: *`; 412 is EXISTS, a 409 is tried again)."""
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object. A missing one is a StorageError with code `NoSuchKey`, not retryable."""
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Tell size and metadata, or None where there is no such object."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; a missing one is no error."""
+
+    def list_keys(self, prefix: str) -> Sequence[str]:
+        """All keys under a prefix, in order."""
+
+    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+        """Return the id of an open multipart upload to exactly `key`, re-using one that exists, else creating it."""
+
+    def find_uploads(self, key: str) -> Sequence[str]:
+        """Ids of the open multipart uploads to exactly `key`."""
+
+    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+        """Upload (or replace) one part."""
+
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+        """Join the parts into the object, only where the key is free (`IfNoneMatch: *`; 412 is EXISTS).
+
+        Raises:
+            StorageError: code `NoSuchUpload` where the upload is gone: head the object before judging.
+        """
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort an upload; one that is gone is no error."""

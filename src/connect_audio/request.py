@@ -1,0 +1,137 @@
+"""What is to be recorded: one streaming of one contact. The trigger writes it, the consumer reads it, S3 keys follow from it.
+
+The payload is a pure function of contact and start, since Lambda answers a second start under the same durable
+execution name idempotently only when the payload is the same too (docs: FACTS, Lambda durable functions).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from connect_audio.core.errors import RequestError
+
+# A contact id becomes part of an S3 key, of an execution name (64 characters in all) and of log lines.
+_CONTACT_ID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII)
+_STREAM_ARN = re.compile(
+    r"arn:(?P<partition>aws[a-z-]*):kinesisvideo:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
+    r":stream/(?P<name>[A-Za-z0-9_.-]{1,256})/(?P<created>[0-9A-Za-z]+)",
+    re.ASCII,
+)
+_INSTANCE_ARN = re.compile(
+    r"arn:aws[a-z-]*:connect:[a-z0-9-]+:\d{12}:instance/(?P<instance>[0-9A-Za-z-]{1,100})", re.ASCII
+)
+_DIGITS = re.compile(r"\d{1,128}", re.ASCII)
+# Milliseconds since the epoch that fit the S3 key's four-digit year: 2000-01-01 to 9999-12-31.
+_MIN_MS, _MAX_MS = 946_684_800_000, 253_402_300_799_999
+
+MALFORMED = "MALFORMED_EVENT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingRequest:
+    """One streaming of one contact, validated.
+
+    Args:
+        contact_id: Connect's contact id.
+        instance_arn: the Connect instance's ARN.
+        stream_arn: the Kinesis Video stream's ARN.
+        start_timestamp_ms: `StartTimestamp` of the event, milliseconds since the epoch.
+        start_fragment_number: `StartFragmentNumber` of the event, a decimal number, or None where the event has none.
+            Never a start selector: GetMedia would begin *after* it.
+
+    Raises:
+        RequestError: a field that is not of its form; `reason` is `MALFORMED_EVENT`.
+    """
+
+    contact_id: str
+    instance_arn: str
+    stream_arn: str
+    start_timestamp_ms: int
+    start_fragment_number: str | None
+
+    def __post_init__(self) -> None:
+        if not _CONTACT_ID.fullmatch(self.contact_id):
+            raise RequestError(
+                MALFORMED,
+                f"contact id of {len(self.contact_id)} characters is not made of 1 to 50 letters, digits and inner hyphens",
+            )
+        if not _INSTANCE_ARN.fullmatch(self.instance_arn):
+            raise RequestError(MALFORMED, "instance ARN is not of the form arn:aws:connect:REGION:ACCOUNT:instance/ID")
+        if not _STREAM_ARN.fullmatch(self.stream_arn):
+            raise RequestError(
+                MALFORMED,
+                "stream ARN is not of the form arn:aws:kinesisvideo:REGION:ACCOUNT:stream/NAME/CREATED",
+            )
+        if not _MIN_MS <= self.start_timestamp_ms <= _MAX_MS:
+            raise RequestError(
+                MALFORMED,
+                f"start timestamp {self.start_timestamp_ms} is not in milliseconds since the epoch ({_MIN_MS} to {_MAX_MS})",
+            )
+        if self.start_fragment_number is not None and not _DIGITS.fullmatch(self.start_fragment_number):
+            raise RequestError(MALFORMED, "start fragment number is not a decimal number of 1 to 128 digits")
+
+    @property
+    def instance_id(self) -> str:
+        """The instance's id, the last part of its ARN."""
+        return self.instance_arn.rsplit("/", 1)[1]
+
+    @property
+    def region(self) -> str:
+        """The region of the stream, taken from its ARN."""
+        return self.stream_arn.split(":")[3]
+
+    @property
+    def execution_name(self) -> str:
+        """The durable execution's name: unique to this streaming, 1 to 64 of `[a-zA-Z0-9-_]`."""
+        return f"{self.contact_id}_{self.start_timestamp_ms}"
+
+    def recording_key(self, prefix: str) -> str:
+        """The WAV's S3 key: `<prefix>/<yyyy>/<mm>/<dd>/<contact id>_<yyyymmddThhmmss.mmmZ>.wav`, UTC.
+
+        Args:
+            prefix: the key prefix without a slash at either end; empty for none.
+        """
+        seconds, ms = divmod(self.start_timestamp_ms, 1000)
+        start = datetime.fromtimestamp(seconds, UTC)
+        name = f"{start:%Y/%m/%d}/{self.contact_id}_{start:%Y%m%dT%H%M%S}.{ms:03d}Z.wav"
+        return f"{prefix}/{name}" if prefix else name
+
+    def to_payload(self) -> dict[str, Any]:
+        """The consumer's input: plain JSON, the same for every duplicate of the same start."""
+        return {
+            "contactId": self.contact_id,
+            "instanceArn": self.instance_arn,
+            "streamArn": self.stream_arn,
+            "startTimestamp": self.start_timestamp_ms,
+            "startFragmentNumber": self.start_fragment_number,
+        }
+
+    @classmethod
+    def from_payload(cls, payload: object) -> Self:
+        """Read what `to_payload` wrote.
+
+        Raises:
+            RequestError: not an object, a field is missing or of the wrong type or form; the message names the field.
+        """
+        if not isinstance(payload, Mapping):
+            raise RequestError(MALFORMED, f"the consumer's input must be a JSON object, not {type(payload).__name__}")
+
+        def field(name: str, kind: type[Any]) -> Any:
+            value = payload.get(name)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                what = "is missing" if value is None else f"is a {type(value).__name__}"
+                raise RequestError(MALFORMED, f"the consumer's input: {name} {what}, it must be a {kind.__name__}")
+            return value
+
+        fragment = payload.get("startFragmentNumber")
+        return cls(
+            contact_id=field("contactId", str),
+            instance_arn=field("instanceArn", str),
+            stream_arn=field("streamArn", str),
+            start_timestamp_ms=field("startTimestamp", int),
+            start_fragment_number=None if fragment is None else field("startFragmentNumber", str),
+        )
