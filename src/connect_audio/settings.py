@@ -1,0 +1,305 @@
+"""The functions' environment as frozen, typed, bounded values; the one place that reads `os.environ`.
+
+Each handler reads its class once. The template's tests and the README's table read the same declarations.
+An empty variable counts as unset, as botocore treats an empty `AWS_ENDPOINT_URL_…`: SAM can set only what is declared.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
+
+from connect_audio.core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A dataclass cannot have `MISSING` itself for a default.
+REQUIRED: Final[Any] = object()
+
+
+class Form[T](Protocol):
+    """What a variable's text must look like, and how it becomes a value."""
+
+    @property
+    def bounds(self) -> str:
+        """The form in words, for messages and for the README's table."""
+
+    def read(self, text: str) -> T | None:
+        """Return the value, or None where the text is not of this form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number within bounds.
+
+    Args:
+        low: smallest value allowed.
+        high: largest value allowed.
+        unit: what it counts, for example `seconds`.
+    """
+
+    low: int
+    high: int
+    unit: str
+
+    @property
+    def bounds(self) -> str:
+        """The form in words."""
+        return f"a whole number of {self.unit}, {self.low} to {self.high}"
+
+    def read(self, text: str) -> int | None:
+        """Return the number, or None where the text is no plain decimal number within the bounds."""
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+            return None
+        return int(text) if self.low <= int(text) <= self.high else None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of a form.
+
+    Args:
+        pattern: what the whole text must match.
+        bounds: the same in words.
+    """
+
+    pattern: re.Pattern[str]
+    bounds: str
+
+    def read(self, text: str) -> str | None:
+        """Return the text, or None where it does not match as a whole."""
+        return text if self.pattern.fullmatch(text) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable[T]:
+    """One environment variable.
+
+    Args:
+        name: as in the environment.
+        meaning: one sentence for the reader of the README.
+        form: what its text must look like.
+        fix: what to do where it is missing or wrong.
+        default: the value where it is unset; `REQUIRED` says that there is none.
+    """
+
+    name: str
+    meaning: str
+    form: Form[Any]
+    fix: str
+    default: T | Any = REQUIRED
+
+    def read(self, environment: Mapping[str, str]) -> T:
+        """Read the variable.
+
+        Raises:
+            SettingsError: required and unset, or not of its form.
+        """
+        text = environment.get(self.name, "")
+        if not text:
+            if self.default is REQUIRED:
+                raise SettingsError(f"{self.name} is not set; it must be {self.form.bounds}. {self.fix}")
+            return cast("T", self.default)
+        value = self.form.read(text)
+        if value is None:
+            shown = text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)"
+            raise SettingsError(f"{self.name} is {shown!r}; it must be {self.form.bounds}. {self.fix}")
+        return cast("T", value)
+
+
+def _declared[T](variable: Variable[T]) -> T:
+    """Make a dataclass field that knows its variable."""
+    metadata = {"variable": variable}
+    made: Any = (
+        field(metadata=metadata) if variable.default is REQUIRED else field(default=variable.default, metadata=metadata)
+    )
+    return cast("T", made)
+
+
+def variables(settings: type[TriggerSettings | ConsumerSettings]) -> tuple[Variable[Any], ...]:
+    """The variables behind a settings class, in order."""
+    return tuple(each.metadata["variable"] for each in fields(settings))
+
+
+def _read(settings: type[Any], environment: Mapping[str, str] | None) -> Any:
+    source = os.environ if environment is None else environment
+    return settings(**{each.name: each.metadata["variable"].read(source) for each in fields(settings)})
+
+
+_BUCKET = Variable[str](
+    "RECORDINGS_BUCKET",
+    "The S3 bucket that recordings go to.",
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    Text(
+        re.compile(r"(?!\d+\.\d+\.\d+\.\d+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII),
+        "an S3 bucket name (3 to 63 lower-case letters, digits, dots and hyphens)",
+    ),
+    "Set it to the name of the bucket, without s3://.",
+)
+_PREFIX = Variable[str](
+    "RECORDINGS_PREFIX",
+    "What the recordings' S3 keys begin with.",
+    # Letters, digits and S3's "safe characters" without the asterisk and quotes that IAM and shells read otherwise.
+    Text(
+        re.compile(r"(?!.*\.\.)(?!.*//)[0-9A-Za-z!_.-](?:[0-9A-Za-z!_./-]{0,198}[0-9A-Za-z!_.-])?", re.ASCII),
+        "1 to 200 letters, digits, !, _, ., - and single inner slashes, with no '..'",
+    ),
+    "Set it to a key prefix such as recordings, with no slash at either end.",
+    default="recordings",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerSettings:
+    """What the trigger needs to know.
+
+    Args:
+        recordings_bucket: S3 bucket, for the answer's `recordingUri`.
+        recordings_prefix: key prefix, for the same.
+        consumer_function: the consumer's qualified ARN, or `name:alias`.
+    """
+
+    recordings_bucket: str = _declared(_BUCKET)
+    recordings_prefix: str = _declared(_PREFIX)
+    consumer_function: str = _declared(
+        Variable(
+            "CONSUMER_FUNCTION",
+            "The consumer: its qualified ARN, or name:alias.",
+            # A durable execution stays on the version it began with, so $LATEST is refused: it has none.
+            Text(
+                re.compile(
+                    r"(?:arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?[0-9A-Za-z_-]{1,64}:[0-9A-Za-z_-]{1,128}",
+                    re.ASCII,
+                ),
+                "a Lambda function with a version or alias "
+                "(arn:aws:lambda:REGION:ACCOUNT:function:NAME:ALIAS or NAME:ALIAS)",
+            ),
+            "Set it to the consumer's alias; durable functions start only by a qualified name.",
+        )
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the variables; by default the process's own.
+
+        Raises:
+            SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
+        """
+        return _read(cls, environment)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerSettings:
+    """What the consumer needs to know.
+
+    Args:
+        recordings_bucket: S3 bucket.
+        recordings_prefix: key prefix without a slash at either end.
+        recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
+        drain_seconds: seconds without our fragments after which a call that looks over is finished.
+        idle_limit_seconds: seconds in which nothing of ours came, after which the call is finished as it is.
+        read_timeout_seconds: seconds a socket may stay silent before GetMedia is asked again.
+        deadline_margin_seconds: seconds before the invocation's end at which reading stops to hand over.
+        recording_limit_hours: hours of recording after which it is finished as partial.
+        status_interval_seconds: least seconds between two DescribeContact requests of one recording.
+
+    Raises:
+        SettingsError: the read timeout reaches the deadline margin: a silent socket would eat the hand-over.
+    """
+
+    recordings_bucket: str = _declared(_BUCKET)
+    recordings_prefix: str = _declared(_PREFIX)
+    recordings_kms_key_arn: str | None = _declared(
+        Variable(
+            "RECORDINGS_KMS_KEY_ARN",
+            "KMS key that encrypts the recordings; unset leaves it to the bucket.",
+            # An alias would pass S3 but not IAM, whose statements know key ARNs alone.
+            Text(
+                re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9A-Za-z-]{1,64}", re.ASCII),
+                "a KMS key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID)",
+            ),
+            "Set it to the key's ARN, not to an alias, or leave it empty.",
+            default=None,
+        )
+    )
+    drain_seconds: int = _declared(
+        Variable(
+            "DRAIN_SECONDS",
+            "How long to go on without our audio once the call looks over.",
+            Whole(0, 300, "seconds"),
+            "30 suits most.",
+            default=30,
+        )
+    )
+    idle_limit_seconds: int = _declared(
+        Variable(
+            "IDLE_LIMIT_SECONDS",
+            "How long nothing of our contact may come before the recording is finished as it is.",
+            Whole(10, 86_400, "seconds"),
+            "600 suits most.",
+            default=600,
+        )
+    )
+    read_timeout_seconds: int = _declared(
+        Variable(
+            "READ_TIMEOUT_SECONDS",
+            "How long the GetMedia connection may stay silent before it is opened again.",
+            Whole(1, 60, "seconds"),
+            "10 suits most.",
+            default=10,
+        )
+    )
+    deadline_margin_seconds: int = _declared(
+        Variable(
+            "DEADLINE_MARGIN_SECONDS",
+            "How long before the invocation's end reading stops, to save and hand over.",
+            Whole(5, 600, "seconds"),
+            "60 suits most.",
+            default=60,
+        )
+    )
+    recording_limit_hours: int = _declared(
+        Variable(
+            "RECORDING_LIMIT_HOURS",
+            "After how long a recording is finished as partial.",
+            # One hour below the durable execution's own timeout, which would run no code of ours.
+            Whole(1, 47, "hours"),
+            "47 is the most that the execution's 48 hours allow.",
+            default=47,
+        )
+    )
+    status_interval_seconds: int = _declared(
+        Variable(
+            "STATUS_INTERVAL_SECONDS",
+            "Least time between two looks at the contact (DescribeContact) of one recording.",
+            Whole(0, 3_600, "seconds"),
+            "60 keeps clear of Connect's quota of about 2 requests a second and account.",
+            default=60,
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if self.read_timeout_seconds >= self.deadline_margin_seconds:
+            raise SettingsError(
+                f"READ_TIMEOUT_SECONDS is {self.read_timeout_seconds}; it must be below DEADLINE_MARGIN_SECONDS "
+                f"({self.deadline_margin_seconds}), or a silent connection outlasts the invocation. "
+                "Lower the one or raise the other."
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the variables; by default the process's own.
+
+        Raises:
+            SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
+        """
+        return _read(cls, environment)  # type: ignore[no-any-return]
