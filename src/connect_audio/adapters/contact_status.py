@@ -1,0 +1,56 @@
+"""Connect's word on whether a contact is over (`connect:DescribeContact`), as the `ContactStatus` port.
+
+The recorder asks at an end of body, never in a loop: Connect allows about two requests a second for a whole account.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of
+from connect_audio.ports import ContactState
+
+if TYPE_CHECKING:
+    from mypy_boto3_connect import ConnectClient
+
+# The answer only shortens the idle wait, so it must not hold up a live call: 5 s at worst, and no retries by the SDK.
+CONNECT_CONFIG: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
+
+logger = Logger(child=True)
+
+
+class ConnectContactStatus:
+    """DescribeContact, with every failure answered as UNKNOWN.
+
+    Args:
+        client: a Connect client in the instance's region, made with `CONNECT_CONFIG`.
+    """
+
+    def __init__(self, client: ConnectClient) -> None:
+        self._client = client
+        self._reported: set[str] = set()
+
+    def state(self, instance_id: str, contact_id: str) -> ContactState:
+        """Ask once. A refused, throttled or unreachable question is UNKNOWN; each kind of failure is logged once."""
+        try:
+            answer = self._client.describe_contact(InstanceId=instance_id, ContactId=contact_id)
+        except AWS_EXCEPTIONS as exc:
+            self._report(failure_of(exc).code)
+            return ContactState.UNKNOWN
+        contact = answer.get("Contact")
+        if not contact:
+            self._report("EmptyAnswer")
+            return ContactState.UNKNOWN
+        return ContactState.DISCONNECTED if contact.get("DisconnectTimestamp") else ContactState.CONNECTED
+
+    def _report(self, code: str) -> None:
+        if code in self._reported:
+            return
+        self._reported.add(code)
+        # The code alone: a contact's description holds phone numbers, and AWS's message may quote the request.
+        logger.warning(
+            "DescribeContact gave no answer; the end of the call is told by its audio alone", error_code=code
+        )

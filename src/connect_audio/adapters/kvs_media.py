@@ -1,0 +1,230 @@
+"""One Kinesis Video stream, live: DescribeStream, GetDataEndpoint and GetMedia as the `MediaSource` port.
+
+Yields bytes the moment they arrive and knows nothing of Matroska. How bytes are read at once, and what that was
+measured against, is docs/adr/0004-how-bytes-are-read-at-once.md. Used by the consumer handler's recorder.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, cast
+
+import boto3
+from botocore.config import Config
+
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, CONNECTION_ERROR, failure_of
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import MediaSourceError
+from connect_audio.ports import AfterFragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from botocore.response import StreamingBody
+    from mypy_boto3_kinesis_video_media import KinesisVideoMediaClient
+    from mypy_boto3_kinesis_video_media.type_defs import StartSelectorTypeDef
+    from urllib3.response import HTTPResponse
+
+    from connect_audio.ports import Clock, StartSelector
+
+# Largest read, the port's bound. A fragment of a call is some 34 kB.
+READ_BYTES: Final = 65_536
+# The endpoint may move; AWS asks to cache it and gives it for about an hour.
+ENDPOINT_LIFE_S: Final = 45 * 60.0
+# Throttles that say nothing against the endpoint: asking for it again would only use up GetDataEndpoint's 5 TPS.
+_ENDPOINT_IS_SOUND: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
+_CONNECT_TIMEOUT_S: Final = 3.0
+# DescribeStream and GetDataEndpoint: quick calls, one retry by the SDK for a stale connection or a passing 5xx.
+_CONTROL_CONFIG: Final = Config(
+    connect_timeout=_CONNECT_TIMEOUT_S, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
+)
+
+
+class KvsMediaSource:
+    """One stream.
+
+    The SDK retries GetMedia not at all, since the recorder owns that budget and the endpoint is to be asked for anew
+    first. So `open` takes at worst 2 x (3 + 5) s and a second of backoff for the endpoint, and 3 s + `read_timeout_s`
+    for GetMedia.
+
+    Args:
+        stream_arn: the stream's ARN; the region is taken from it.
+        session: where credentials come from; a default one if None.
+        read_timeout_s: the longest wait for GetMedia's answer and for each next byte, in seconds. Below the margin
+            that the caller keeps before its deadline.
+        clock: for the age of the cached endpoint.
+    """
+
+    def __init__(
+        self,
+        stream_arn: str,
+        *,
+        session: boto3.Session | None = None,
+        read_timeout_s: float = 10.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self._stream_arn = stream_arn
+        self._stream_name = stream_arn.split("/")[1]
+        self._region = stream_arn.split(":")[3]
+        self._session = session or boto3.Session()
+        self._read_timeout_s = read_timeout_s
+        self._clock = clock or SystemClock()
+        self._media_config = Config(
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=read_timeout_s,
+            tcp_keepalive=True,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+        self._control = self._session.client("kinesisvideo", region_name=self._region, config=_CONTROL_CONFIG)
+        self._media: KinesisVideoMediaClient | None = None
+        self._media_since = 0.0
+
+    def retention_hours(self) -> int:
+        """DataRetentionInHours of the stream; 0 means that it keeps nothing beyond its buffer.
+
+        Raises:
+            MediaSourceError: DescribeStream failed.
+        """
+        with self._translated("DescribeStream"):
+            answer = self._control.describe_stream(StreamARN=self._stream_arn)
+        return int(answer.get("StreamInfo", {}).get("DataRetentionInHours") or 0)
+
+    def open(self, start: StartSelector) -> KvsMediaStream:
+        """Open GetMedia. The caller keeps at most one stream open and closes it.
+
+        Raises:
+            MediaSourceError: GetDataEndpoint or GetMedia failed.
+        """
+        media = self._media_client()
+        try:
+            with self._translated("GetMedia"):
+                answer = media.get_media(StreamARN=self._stream_arn, StartSelector=_selector(start))
+        except MediaSourceError as exc:
+            if exc.code not in _ENDPOINT_IS_SOUND:
+                self._drop_endpoint()
+            raise
+        return KvsMediaStream(answer["Payload"], stream_name=self._stream_name, read_timeout_s=self._read_timeout_s)
+
+    def close(self) -> None:
+        """Close the pooled connections. Streams that are open stay so. May be called twice."""
+        self._drop_endpoint()
+        self._control.close()
+
+    def _media_client(self) -> KinesisVideoMediaClient:
+        if self._media is not None and self._clock.monotonic() - self._media_since < ENDPOINT_LIFE_S:
+            return self._media
+        self._drop_endpoint()
+        with self._translated("GetDataEndpoint"):
+            answer = self._control.get_data_endpoint(StreamARN=self._stream_arn, APIName="GET_MEDIA")
+        endpoint = answer.get("DataEndpoint", "")
+        try:
+            self._media = self._session.client(
+                "kinesis-video-media", region_name=self._region, endpoint_url=endpoint, config=self._media_config
+            )
+        except ValueError as exc:
+            raise MediaSourceError(
+                "InvalidEndpointException",
+                f"GetDataEndpoint of stream {self._stream_name} answered {endpoint!r}, which is no URL",
+                retryable=True,
+            ) from exc
+        self._media_since = self._clock.monotonic()
+        return self._media
+
+    def _drop_endpoint(self) -> None:
+        media, self._media = self._media, None
+        if media is not None:
+            media.close()
+
+    def _translated(self, operation: str) -> AbstractContextManager[None]:
+        return _translated(f"{operation} of stream {self._stream_name}")
+
+
+class KvsMediaStream:
+    """One open GetMedia body. For one thread.
+
+    Args:
+        body: GetMedia's Payload. Closed here if it cannot be used.
+        stream_name: for messages.
+        read_timeout_s: the longest wait for the next byte, in seconds.
+    """
+
+    def __init__(self, body: StreamingBody, *, stream_name: str, read_timeout_s: float) -> None:
+        self._stream_name = stream_name
+        self._received = 0
+        self._ended = False
+        self._closed = False
+        self._failure: MediaSourceError | None = None
+        self._connection = ExitStack()
+        # Entering a StreamingBody is the public way to the urllib3 response below it, whose read1 gives what is there;
+        # leaving it closes the response and its socket, and drains nothing.
+        self._raw = cast("HTTPResponse", self._connection.enter_context(body))
+        try:
+            body.set_socket_timeout(read_timeout_s)
+        except AttributeError:
+            # An empty body has no socket left to set it on. In any other case urllib3 has changed, and a stalled call
+            # would hang beyond every deadline.
+            if not self._raw.closed:
+                self._connection.close()
+                raise
+
+    def read(self) -> bytes:
+        """Return the bytes that have arrived, waiting for at least one.
+
+        Returns:
+            1 to 65 536 bytes, or `b""` at the clean end of the body and for ever after.
+
+        Raises:
+            MediaSourceError: the connection broke, ended before the body did, or stalled beyond the read timeout; every
+                later call raises it again. Always retryable.
+            ValueError: the caller has closed the stream.
+        """
+        if self._closed:
+            raise ValueError("read of a closed GetMedia stream")
+        if self._failure is not None:
+            # urllib3 would answer b"" from now on, as if the body had ended.
+            raise self._failure
+        if self._ended:
+            return b""
+        try:
+            with _translated(self._position()):
+                data = self._raw.read1(READ_BYTES)
+            # botocore tells urllib3 not to compare a body with its Content-Length, and does so itself only in read().
+            if not data and self._raw.length_remaining:
+                raise MediaSourceError(
+                    CONNECTION_ERROR,
+                    f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length",
+                    retryable=True,
+                )
+        except MediaSourceError as exc:
+            self._failure = exc
+            self._connection.close()
+            raise
+        self._received += len(data)
+        self._ended = not data
+        return data
+
+    def close(self) -> None:
+        """Close the connection, at once and whatever is still to come. May be called twice."""
+        self._closed = True
+        self._connection.close()
+
+    def _position(self) -> str:
+        return f"GetMedia body of stream {self._stream_name} after {self._received} bytes"
+
+
+def _selector(start: StartSelector) -> StartSelectorTypeDef:
+    if isinstance(start, AfterFragment):
+        return {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": start.number}
+    # On the wire botocore writes whole seconds, rounded down: GetMedia starts up to a second earlier, never later.
+    return {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": datetime.fromtimestamp(start.ms / 1000, UTC)}
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AWS_EXCEPTIONS as exc:
+        failure = failure_of(exc)
+        raise MediaSourceError(failure.code, f"{what}: {failure.message}", retryable=failure.retryable) from exc

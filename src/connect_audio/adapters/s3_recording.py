@@ -1,0 +1,310 @@
+"""One S3 bucket as the `PartStore` port: single puts, conditional writes and multipart uploads. Used by the recorder.
+
+Whoever creates an upload arranges its abort; the bucket's lifecycle rules are the last net, one for incomplete uploads
+and one for objects tagged as temporary.
+
+The role needs s3:GetObject, s3:PutObject, s3:PutObjectTagging, s3:DeleteObject, s3:AbortMultipartUpload,
+s3:ListBucketMultipartUploads and s3:ListBucket. Without the last one S3 answers 403 instead of 404 for an object that
+is not there. With a KMS key: kms:GenerateDataKey and kms:Decrypt, which a multipart upload needs for writing too.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from contextlib import closing, contextmanager
+from itertools import batched
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+
+from botocore.config import Config
+
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of, passes
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import StorageError
+from connect_audio.ports import ObjectHead, UploadedPart, WriteOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectIdentifierTypeDef
+
+    from connect_audio.ports import Clock
+
+# S3's own throttles and passing 5xx are retried here, quickly; what outlasts that is for the durable step's retries.
+# A lost answer is among them: so a conditional write may have been ours although it says EXISTS (see `put_new`).
+S3_CONFIG: Final = Config(
+    connect_timeout=3, read_timeout=20, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 3}
+)
+# DeleteObjects takes no more.
+DELETE_BATCH: Final = 1000
+# Lifecycle rules filter by prefix or by tag, and temporary objects lie beside the recordings.
+TEMPORARY_TAG: Final = "connect-audio=temporary"
+# Waits before a conditional write that met a concurrent one is tried again, in seconds.
+_CONFLICT_PAUSES_S: Final = (0.2, 0.5, 1.0)
+# 409: two conditional writes of one key at the same time, or one beside a delete. Which of them won is not yet known.
+_CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
+_EXISTS: Final = frozenset({"PreconditionFailed", "412"})
+
+
+class _WriteParameters(TypedDict):
+    """What PutObject and CreateMultipartUpload have in common."""
+
+    Bucket: str
+    Key: str
+    ContentType: str
+    Metadata: dict[str, str]
+    Tagging: NotRequired[str]
+    ServerSideEncryption: NotRequired[Literal["aws:kms"]]
+    SSEKMSKeyId: NotRequired[str]
+    BucketKeyEnabled: NotRequired[bool]
+
+
+class S3PartStore:
+    """One bucket.
+
+    Every body carries its CRC-32, which S3 checks on arrival and keeps. Objects under a `.staging/` folder and those
+    that end in `.claim` are tagged `connect-audio=temporary`.
+
+    Args:
+        bucket: the bucket's name.
+        client: an S3 client, made with `S3_CONFIG`.
+        kms_key_arn: encrypt with this key (SSE-KMS with a bucket key); None leaves it to the bucket's default.
+        clock: for the pauses between tries of a conditional write.
+    """
+
+    def __init__(
+        self, bucket: str, *, client: S3Client, kms_key_arn: str | None = None, clock: Clock | None = None
+    ) -> None:
+        self._bucket = bucket
+        self._client = client
+        self._kms_key_arn = kms_key_arn
+        self._clock = clock or SystemClock()
+
+    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        """Write an object, replacing any.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached; `InvalidMetadata` where metadata is not printable ASCII.
+        """
+        parameters = self._write_parameters(key, content_type, metadata)
+        with self._translated("PutObject", key):
+            self._client.put_object(Body=body, ChecksumCRC32=_crc32(body), **parameters)
+
+    def put_new(
+        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> WriteOutcome:
+        """Write an object only where the key is free.
+
+        EXISTS may mean our own write whose answer was lost: read the object before judging.
+
+        Raises:
+            StorageError: as `put`; `ConditionalRequestConflict`, retryable, where concurrent writes of the key go on.
+        """
+        parameters = self._write_parameters(key, content_type, metadata)
+        return self._write_once(
+            "PutObject",
+            key,
+            lambda: self._client.put_object(Body=body, ChecksumCRC32=_crc32(body), IfNoneMatch="*", **parameters),
+        )
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object, compared with the checksum that S3 keeps.
+
+        Raises:
+            StorageError: a missing one has code `NoSuchKey`, not retryable.
+        """
+        with self._translated("GetObject", key):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
+            # Not `with answer["Body"]`: that enters the urllib3 response, which compares neither length nor checksum.
+            with closing(answer["Body"]) as body:
+                return body.read()
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Tell size and metadata, or None where there is no such object.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached. HEAD has no body, so the code may be a bare status: `403`.
+        """
+        try:
+            with self._translated("HeadObject", key):
+                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+        except StorageError as exc:
+            if exc.code in {"404", "NoSuchKey"}:
+                return None
+            raise
+        metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
+        return ObjectHead(size=answer["ContentLength"], metadata=metadata)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; a missing one is no error. One that S3 will not delete keeps it from none of the others.
+
+        Raises:
+            StorageError: the first object's code, with how many failed; retryable if all of them are.
+        """
+        failed: list[tuple[str, str]] = []
+        for batch in batched(keys, DELETE_BATCH, strict=False):
+            objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in batch]
+            with self._translated("DeleteObjects", batch[0]):
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            failed += [
+                (error.get("Code", "Unknown"), error.get("Key", ""))
+                for error in answer.get("Errors", [])
+                if error.get("Code") != "NoSuchKey"
+            ]
+        if failed:
+            code, key = failed[0]
+            raise StorageError(
+                code,
+                f"DeleteObjects in {self._bucket}: {len(failed)} objects remain, the first is {key}",
+                retryable=all(passes(each) for each, _ in failed),
+            )
+
+    def list_keys(self, prefix: str) -> Sequence[str]:
+        """All keys under a prefix, in order.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached.
+        """
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        with self._translated("ListObjectsV2", prefix):
+            return tuple(item["Key"] for page in pages for item in page.get("Contents", []))
+
+    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+        """Return the id of an open multipart upload to exactly `key`, re-using the oldest one, else creating it.
+
+        Re-using is what recovers a create whose answer was lost; only the claim's holder may call this.
+
+        Raises:
+            StorageError: as `put`.
+        """
+        parameters = self._write_parameters(key, content_type, metadata)
+        if uploads := self.find_uploads(key):
+            return uploads[0]
+        with self._translated("CreateMultipartUpload", key):
+            return self._client.create_multipart_upload(ChecksumAlgorithm="CRC32", **parameters)["UploadId"]
+
+    def find_uploads(self, key: str) -> Sequence[str]:
+        """Ids of the open multipart uploads to exactly `key`, the oldest first.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached.
+        """
+        pages = self._client.get_paginator("list_multipart_uploads").paginate(Bucket=self._bucket, Prefix=key)
+        with self._translated("ListMultipartUploads", key):
+            # The filter is a prefix: longer keys match it too.
+            return tuple(
+                upload["UploadId"] for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key
+            )
+
+    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+        """Upload (or replace) one part.
+
+        Raises:
+            StorageError: code `NoSuchUpload` where the upload is gone.
+        """
+        with self._translated("UploadPart", key):
+            answer = self._client.upload_part(
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=upload_id,
+                PartNumber=number,
+                Body=body,
+                ChecksumCRC32=_crc32(body),
+            )
+        return UploadedPart(
+            number=number, etag=answer["ETag"], size=len(body), checksum_crc32=answer.get("ChecksumCRC32") or None
+        )
+
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+        """Join the parts into the object, only where the key is free.
+
+        Raises:
+            StorageError: code `NoSuchUpload` where the upload is gone, which may be our own completion whose answer
+                was lost: head the object before judging.
+        """
+        return self._write_once(
+            "CompleteMultipartUpload",
+            key,
+            lambda: self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=key,
+                UploadId=upload_id,
+                IfNoneMatch="*",
+                MultipartUpload={"Parts": [_completed(part) for part in parts]},
+            ),
+        )
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort an upload; one that is gone is no error.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached.
+        """
+        try:
+            with self._translated("AbortMultipartUpload", key):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+        except StorageError as exc:
+            if exc.code != "NoSuchUpload":
+                raise
+
+    def _write_once(self, operation: str, key: str, write: Callable[[], object]) -> WriteOutcome:
+        pauses = iter(_CONFLICT_PAUSES_S)
+        while True:
+            try:
+                with self._translated(operation, key):
+                    write()
+            except StorageError as exc:
+                if exc.code in _EXISTS:
+                    return WriteOutcome.EXISTS
+                pause = next(pauses, None)
+                if exc.code not in _CONFLICTS or pause is None:
+                    raise
+                self._clock.sleep(pause)
+            else:
+                return WriteOutcome.WRITTEN
+
+    def _write_parameters(self, key: str, content_type: str, metadata: Mapping[str, str] | None) -> _WriteParameters:
+        parameters = _WriteParameters(
+            Bucket=self._bucket, Key=key, ContentType=content_type, Metadata=_checked_metadata(key, metadata or {})
+        )
+        if _is_temporary(key):
+            parameters["Tagging"] = TEMPORARY_TAG
+        if self._kms_key_arn is not None:
+            parameters["ServerSideEncryption"] = "aws:kms"
+            parameters["SSEKMSKeyId"] = self._kms_key_arn
+            parameters["BucketKeyEnabled"] = True
+        return parameters
+
+    @contextmanager
+    def _translated(self, operation: str, key: str) -> Iterator[None]:
+        try:
+            yield
+        except AWS_EXCEPTIONS as exc:
+            failure = failure_of(exc)
+            raise StorageError(
+                failure.code, f"{operation} of {key} in {self._bucket}: {failure.message}", retryable=failure.retryable
+            ) from exc
+
+
+def _is_temporary(key: str) -> bool:
+    return ".staging/" in key or key.endswith(".claim")
+
+
+def _crc32(body: bytes) -> str:
+    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
+
+
+def _completed(part: UploadedPart) -> CompletedPartTypeDef:
+    completed: CompletedPartTypeDef = {"PartNumber": part.number, "ETag": part.etag}
+    if part.checksum_crc32 is not None:
+        completed["ChecksumCRC32"] = part.checksum_crc32
+    return completed
+
+
+def _checked_metadata(key: str, metadata: Mapping[str, str]) -> dict[str, str]:
+    for name, value in metadata.items():
+        if not (name + value).isascii() or not (name + value).isprintable():
+            # Names the entry alone: the SDK's own message would quote the value.
+            raise StorageError("InvalidMetadata", f"metadata {name!a} of {key} is not printable ASCII", retryable=False)
+    return dict(metadata)
