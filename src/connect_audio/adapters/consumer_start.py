@@ -1,0 +1,100 @@
+"""Starts the consumer: one durable execution for each streaming of a contact, however often it is asked for.
+
+Used by the trigger. Lambda makes the start idempotent: the same execution name with the same payload answers with the
+running execution (docs: Lambda, "Execution names"), so a duplicate event, or a try whose answer was lost, is harmless.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+    from connect_audio.request import RecordingRequest
+
+CONSUMER_NOT_STARTED = "CONSUMER_NOT_STARTED"
+NAME_TAKEN = "NAME_TAKEN"
+
+# Connect waits 8 s for the answer (its limit for synchronous Lambda calls). Two tries of 1 s to connect and 1.5 s to
+# answer, and a pause of at most 1 s between them, make 6 s; the rest is for a cold start.
+CONFIG = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The execution runs, or ran already.
+
+    Args:
+        execution_arn: the durable execution's ARN, empty where the server told none.
+    """
+
+    execution_arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotStarted:
+    """Lambda refused, or could not be asked.
+
+    Args:
+        reason: `CONSUMER_NOT_STARTED` or `NAME_TAKEN`.
+        detail: AWS's error code and what to look at; ids only.
+    """
+
+    reason: str
+    detail: str
+
+
+class ConsumerStart:
+    """The consumer function, as something to start.
+
+    Args:
+        function: its qualified ARN or `name:alias`.
+        client: a Lambda client; `lambda_client` makes one that keeps to Connect's time limit.
+    """
+
+    def __init__(self, function: str, client: LambdaClient) -> None:
+        self._function = function
+        self._client = client
+
+    def start(self, request: RecordingRequest) -> Started | NotStarted:
+        """Start the execution that records a request, or find it started.
+
+        Args:
+            request: what to record; its execution name and payload are functions of it alone.
+        """
+        # Byte for byte the same for every duplicate: whether Lambda compares bytes or JSON is not documented.
+        payload = json.dumps(request.to_payload(), sort_keys=True, separators=(",", ":")).encode()
+        try:
+            answer = self._client.invoke(
+                FunctionName=self._function,
+                InvocationType="Event",
+                DurableExecutionName=request.execution_name,
+                Payload=payload,
+            )
+        except self._client.exceptions.DurableExecutionAlreadyStartedException:
+            return NotStarted(
+                NAME_TAKEN, f"execution {request.execution_name} exists and records the same start from another event"
+            )
+        except ClientError as exc:
+            code = exc.response.get("Error", {}).get("Code", "Unknown")
+            return NotStarted(CONSUMER_NOT_STARTED, f"Lambda refused to start the consumer: {code}")
+        except (ReadTimeoutError, ConnectionClosedError) as exc:
+            return NotStarted(
+                CONSUMER_NOT_STARTED,
+                f"Lambda did not answer ({type(exc).__name__}); the consumer may have been started all the same",
+            )
+        except BotoCoreError as exc:
+            return NotStarted(CONSUMER_NOT_STARTED, f"Lambda could not be asked: {type(exc).__name__}")
+        return Started(answer.get("DurableExecutionArn", ""))
+
+
+def lambda_client() -> LambdaClient:
+    """Make a Lambda client whose slowest answer still fits Connect's 8 s."""
+    return boto3.client("lambda", config=CONFIG)

@@ -1,0 +1,79 @@
+"""The trigger: Connect's flow block calls it, it starts the consumer and answers with flat strings within 8 s.
+
+Handler string `connect_audio.handlers.trigger.handler`. To the flow the answer's keys are attributes, for example
+`$.External.status`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
+from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lambda_client
+from connect_audio.core.errors import RequestError
+from connect_audio.settings import TriggerSettings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+# Patching botocore alone: patching all that the X-Ray SDK knows would import it, too.
+tracer = Tracer(patch_modules=["botocore"])
+metrics = Metrics(namespace="ConnectAudio")
+
+
+@cache
+def _settings() -> TriggerSettings:
+    return TriggerSettings.from_environment()
+
+
+@cache
+def _consumer() -> ConsumerStart:
+    return ConsumerStart(_settings().consumer_function, lambda_client())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics
+def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
+    """Start the recording that a Connect event asks for.
+
+    Args:
+        event: the event of the flow block "Invoke AWS Lambda function", or the tutorials' short form.
+        _context: Lambda's context.
+
+    Returns:
+        `status` STARTED with `recordingUri` and `executionName`, or `status` REJECTED with `reason` (a code to branch
+        on) and `detail` (for the human who looks). All values are strings, as Connect's STRING_MAP wants.
+
+    Raises:
+        SettingsError: the function's own environment is wrong: an error of the deployment, not of the event.
+    """
+    settings = _settings()
+    logger.append_keys(contact_id=contact_id_of(event))
+    try:
+        request = parse_connect_event(event)
+    except RequestError as exc:
+        return _rejected(exc.reason, str(exc))
+    logger.append_keys(execution_name=request.execution_name)
+    outcome = _consumer().start(request)
+    if isinstance(outcome, NotStarted):
+        return _rejected(outcome.reason, outcome.detail)
+    metrics.add_metric(name="RecordingsStarted", unit=MetricUnit.Count, value=1)
+    logger.info("recording started", execution_arn=outcome.execution_arn)
+    return {
+        "status": "STARTED",
+        "recordingUri": f"s3://{settings.recordings_bucket}/{request.recording_key(settings.recordings_prefix)}",
+        "executionName": request.execution_name,
+    }
+
+
+def _rejected(reason: str, detail: str) -> dict[str, str]:
+    metrics.add_dimension(name="reason", value=reason)
+    metrics.add_metric(name="RecordingsRejected", unit=MetricUnit.Count, value=1)
+    logger.warning("recording rejected", reason=reason, detail=detail)
+    return {"status": "REJECTED", "reason": reason, "detail": detail}

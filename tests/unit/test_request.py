@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect_audio.core.errors import RequestError
+from connect_audio.request import RecordingRequest
+
+REQUEST = RecordingRequest(
+    contact_id="0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80",
+    instance_arn="arn:aws:connect:eu-west-2:111122223333:instance/6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c",
+    stream_arn="arn:aws:kinesisvideo:eu-west-2:111122223333:stream/demo-connect-x/1700000000000",
+    start_timestamp_ms=1_764_000_000_123,
+    start_fragment_number="91343852333181432392682062622220590765191907586",
+)
+
+
+def test_the_key_follows_from_prefix_contact_and_start_in_utc() -> None:
+    assert REQUEST.recording_key("audio/calls") == (
+        "audio/calls/2025/11/24/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80_20251124T160000.123Z.wav"
+    )
+
+
+def test_a_second_streaming_of_the_same_contact_has_another_key_and_another_execution() -> None:
+    second = replace(REQUEST, start_timestamp_ms=REQUEST.start_timestamp_ms + 1)
+    assert second.recording_key("r") != REQUEST.recording_key("r")
+    assert second.execution_name != REQUEST.execution_name
+
+
+def test_instance_and_region_are_parts_of_the_arns() -> None:
+    assert (REQUEST.instance_id, REQUEST.region) == ("6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c", "eu-west-2")
+
+
+def test_a_payload_survives_json() -> None:
+    assert RecordingRequest.from_payload(json.loads(json.dumps(REQUEST.to_payload()))) == REQUEST
+
+
+def test_an_event_without_a_fragment_number_survives_too() -> None:
+    request = replace(REQUEST, start_fragment_number=None)
+    assert RecordingRequest.from_payload(request.to_payload()) == request
+
+
+@given(
+    contact_id=st.from_regex(re.compile(r"[0-9A-Za-z]([0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII), fullmatch=True),
+    start=st.integers(946_684_800_000, 253_402_300_799_999),
+)
+def test_every_request_has_a_lawful_execution_name_and_a_key_within_its_prefix(contact_id: str, start: int) -> None:
+    request = replace(REQUEST, contact_id=contact_id, start_timestamp_ms=start)
+    assert re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", request.execution_name)
+    assert re.fullmatch(r"r/\d{4}/\d\d/\d\d/[0-9A-Za-z-]+_\d{8}T\d{6}\.\d{3}Z\.wav", request.recording_key("r"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("contactId", None, "the consumer's input: contactId is missing, it must be a str"),
+        ("contactId", 7, "the consumer's input: contactId is a int, it must be a str"),
+        ("startTimestamp", "1764000000123", "the consumer's input: startTimestamp is a str, it must be a int"),
+        ("startTimestamp", True, "the consumer's input: startTimestamp is a bool, it must be a int"),
+        ("startFragmentNumber", 5, "the consumer's input: startFragmentNumber is a int, it must be a str"),
+        ("streamArn", [], "the consumer's input: streamArn is a list, it must be a str"),
+    ],
+)
+def test_a_payload_s_wrong_field_is_named(field: str, value: Any, message: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        RecordingRequest.from_payload({**REQUEST.to_payload(), field: value})
+    assert (caught.value.reason, str(caught.value)) == ("MALFORMED_EVENT", message)
+
+
+@pytest.mark.parametrize("payload", [None, [], "x", 1])
+def test_a_payload_that_is_no_object_is_refused(payload: object) -> None:
+    with pytest.raises(RequestError, match="must be a JSON object"):
+        RecordingRequest.from_payload(payload)
+
+
+@pytest.mark.parametrize(
+    "contact_id",
+    [
+        "",
+        "..",
+        "../../etc/passwd",
+        "a/b",
+        "a\\b",
+        "a%2fb",
+        "-a",
+        "a-",
+        "a b",
+        "a\n",
+        "a\x00",
+        "ä",
+        "x" * 51,
+        "a_b",
+        "a.b",
+    ],
+)
+def test_a_contact_id_that_could_leave_its_key_is_refused_and_not_repeated(contact_id: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        replace(REQUEST, contact_id=contact_id)
+    assert str(caught.value) == (
+        f"contact id of {len(contact_id)} characters is not made of 1 to 50 letters, digits and inner hyphens"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("instance_arn", "6a1f0c2d"),
+        ("instance_arn", "arn:aws:connect:eu-west-2:1111:instance/a"),
+        ("stream_arn", "arn:aws:kinesisvideo::eu-west-2:111122223333:stream/a/1"),
+        ("stream_arn", "arn:aws:kinesisvideo:eu-west-2:111122223333:stream/a/../1"),
+        ("stream_arn", "arn:aws:kinesis:eu-west-2:111122223333:stream/a/1"),
+        ("start_timestamp_ms", 1_764_000_000),
+        ("start_timestamp_ms", -1),
+        ("start_timestamp_ms", 253_402_300_800_000),
+        ("start_fragment_number", "12a"),
+        ("start_fragment_number", "1" * 129),
+        ("start_fragment_number", ""),
+    ],
+)
+def test_a_field_that_is_not_of_its_form_is_refused(field: str, value: Any) -> None:
+    changes: dict[str, Any] = {field: value}
+    with pytest.raises(RequestError) as caught:
+        replace(REQUEST, **changes)
+    assert caught.value.reason == "MALFORMED_EVENT"

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connect_audio.core.errors import SettingsError
+from connect_audio.settings import ConsumerSettings, TriggerSettings, variables
+
+TRIGGER = {"RECORDINGS_BUCKET": "calls.example", "CONSUMER_FUNCTION": "consumer:live"}
+CONSUMER = {"RECORDINGS_BUCKET": "calls.example"}
+ALIAS_ARN = "arn:aws:lambda:eu-west-2:111122223333:function:audio-Consumer_1:live"
+KEY_ARN = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+
+
+def test_the_trigger_needs_a_bucket_and_the_consumer_alone() -> None:
+    assert TriggerSettings.from_environment(TRIGGER) == TriggerSettings(
+        recordings_bucket="calls.example", recordings_prefix="recordings", consumer_function="consumer:live"
+    )
+
+
+def test_the_consumer_needs_a_bucket_alone() -> None:
+    assert ConsumerSettings.from_environment(CONSUMER) == ConsumerSettings(
+        recordings_bucket="calls.example",
+        recordings_prefix="recordings",
+        recordings_kms_key_arn=None,
+        drain_seconds=30,
+        idle_limit_seconds=600,
+        read_timeout_seconds=10,
+        deadline_margin_seconds=60,
+        recording_limit_hours=47,
+        status_interval_seconds=60,
+    )
+
+
+def test_without_a_mapping_the_environment_of_the_process_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in {each.name for each in variables(TriggerSettings)}:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in TRIGGER.items():
+        monkeypatch.setenv(name, value)
+    assert TriggerSettings.from_environment().consumer_function == "consumer:live"
+
+
+@pytest.mark.parametrize("settings", [TriggerSettings, ConsumerSettings])
+def test_a_missing_bucket_is_named_with_its_form_and_the_fix(settings: type[Any]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.from_environment({})
+    assert str(caught.value) == (
+        "RECORDINGS_BUCKET is not set; it must be an S3 bucket name (3 to 63 lower-case letters, digits, dots and "
+        "hyphens). Set it to the name of the bucket, without s3://."
+    )
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    settings = ConsumerSettings.from_environment({**CONSUMER, "RECORDINGS_KMS_KEY_ARN": "", "DRAIN_SECONDS": ""})
+    assert (settings.recordings_kms_key_arn, settings.drain_seconds) == (None, 30)
+    with pytest.raises(SettingsError, match="CONSUMER_FUNCTION is not set"):
+        TriggerSettings.from_environment({**TRIGGER, "CONSUMER_FUNCTION": ""})
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("DRAIN_SECONDS", 0, 300),
+        ("IDLE_LIMIT_SECONDS", 10, 86_400),
+        ("READ_TIMEOUT_SECONDS", 1, 60),
+        ("DEADLINE_MARGIN_SECONDS", 5, 600),
+        ("RECORDING_LIMIT_HOURS", 1, 47),
+        ("STATUS_INTERVAL_SECONDS", 0, 3_600),
+    ],
+)
+def test_a_number_is_taken_up_to_its_bounds_and_no_further(name: str, low: int, high: int) -> None:
+    # Each bound of the socket timeout must stay below the margin, whichever is under test.
+    around = {**CONSUMER, "READ_TIMEOUT_SECONDS": "1", "DEADLINE_MARGIN_SECONDS": "600"}
+    for value in (low, high):
+        assert getattr(ConsumerSettings.from_environment({**around, name: str(value)}), name.lower()) == value
+    for value in (low - 1, high + 1):
+        with pytest.raises(SettingsError, match=rf"^{name} is '{value}'; it must be a whole number of \w+, {low} to"):
+            ConsumerSettings.from_environment({**around, name: str(value)})
+
+
+@pytest.mark.parametrize("text", ["soon", "1e1", "30.0", " 30", "+30", "\u0663\u0660", "0x1e", "9" * 5000])
+def test_what_is_no_plain_decimal_number_is_refused_with_the_setting_s_name(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DRAIN_SECONDS is "):
+        ConsumerSettings.from_environment({**CONSUMER, "DRAIN_SECONDS": text})
+
+
+def test_a_long_value_is_shortened_in_the_message() -> None:
+    with pytest.raises(SettingsError) as caught:
+        ConsumerSettings.from_environment({"RECORDINGS_BUCKET": "x" * 5000})
+    assert "(5000 characters)" in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "bucket", ["ab", "Upper", "-calls", "calls-", "a..b", "192.168.0.1", "s3://calls", "calls/x", "a" * 64, "calls\n"]
+)
+def test_what_is_no_bucket_name_is_refused(bucket: str) -> None:
+    with pytest.raises(SettingsError, match=r"^RECORDINGS_BUCKET is "):
+        ConsumerSettings.from_environment({"RECORDINGS_BUCKET": bucket})
+
+
+@pytest.mark.parametrize("prefix", ["recordings", "a", "audio/calls/2026", "a.b_c-d!"])
+def test_a_prefix_may_have_inner_slashes(prefix: str) -> None:
+    assert ConsumerSettings.from_environment({**CONSUMER, "RECORDINGS_PREFIX": prefix}).recordings_prefix == prefix
+
+
+@pytest.mark.parametrize("prefix", ["/a", "a/", "/", "..", "a/../b", "a//b", "a b", "a*", "a\n", "ä", "x" * 201])
+def test_a_prefix_that_would_leave_its_place_is_refused(prefix: str) -> None:
+    with pytest.raises(SettingsError, match=r"^RECORDINGS_PREFIX is "):
+        ConsumerSettings.from_environment({**CONSUMER, "RECORDINGS_PREFIX": prefix})
+
+
+@pytest.mark.parametrize("function", [ALIAS_ARN, "consumer:live", "consumer:7"])
+def test_the_consumer_is_named_with_a_version_or_alias(function: str) -> None:
+    assert TriggerSettings.from_environment({**TRIGGER, "CONSUMER_FUNCTION": function}).consumer_function == function
+
+
+@pytest.mark.parametrize(
+    "function", ["consumer", ALIAS_ARN.removesuffix(":live"), "consumer:$LATEST", "consumer:", ":live", "a:b:c"]
+)
+def test_an_unqualified_consumer_is_refused(function: str) -> None:
+    with pytest.raises(SettingsError, match=r"^CONSUMER_FUNCTION is .* with a version or alias"):
+        TriggerSettings.from_environment({**TRIGGER, "CONSUMER_FUNCTION": function})
+
+
+@pytest.mark.parametrize("key", ["alias/calls", KEY_ARN.replace("key/", "alias/"), KEY_ARN.split("/")[1]])
+def test_a_kms_key_is_named_by_its_arn(key: str) -> None:
+    settings = ConsumerSettings.from_environment({**CONSUMER, "RECORDINGS_KMS_KEY_ARN": KEY_ARN})
+    assert settings.recordings_kms_key_arn == KEY_ARN
+    with pytest.raises(SettingsError, match=r"^RECORDINGS_KMS_KEY_ARN is "):
+        ConsumerSettings.from_environment({**CONSUMER, "RECORDINGS_KMS_KEY_ARN": key})
+
+
+def test_a_read_timeout_that_reaches_the_deadline_margin_is_refused() -> None:
+    with pytest.raises(SettingsError) as caught:
+        ConsumerSettings.from_environment({**CONSUMER, "READ_TIMEOUT_SECONDS": "20", "DEADLINE_MARGIN_SECONDS": "20"})
+    assert str(caught.value) == (
+        "READ_TIMEOUT_SECONDS is 20; it must be below DEADLINE_MARGIN_SECONDS (20), or a silent connection outlasts "
+        "the invocation. Lower the one or raise the other."
+    )
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    package = Path(__file__).parents[2] / "src" / "connect_audio"
+    readers = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb"})
+        or (isinstance(node, ast.ImportFrom) and node.module == "os")
+    }
+    assert readers == {"settings.py"}
