@@ -1,15 +1,15 @@
 """Every exception that this package raises on purpose; anything else that comes out of it is a bug.
 
-    ConnectAudioError
-    |-- StreamError            the bytes of a GetMedia body or of a capture
-    |   |-- EbmlError          not the EBML it claims to be: sizes, IDs, nesting, bounds
-    |   |-- MatroskaError      sound EBML, unsound Matroska: blocks, tags, tracks
-    |   `-- FragmentError      sound Matroska that no fragment may hold: more audio than the bound
-    |-- UnsupportedAudioError  a track whose samples we cannot turn into PCM
-    |-- RequestError           a Connect event or consumer payload that cannot be recorded
-    |-- SettingsError          the environment of a function, or an argument
-    |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
-    `-- StorageError           S3; knows whether another try may help
+ConnectAudioError
+|-- StreamError            the bytes of a GetMedia body or of a capture
+|   |-- EbmlError          not the EBML it claims to be: sizes, IDs, nesting, bounds
+|   |-- MatroskaError      sound EBML, unsound Matroska: blocks, tags, tracks
+|   `-- FragmentError      sound Matroska that no fragment may hold: more audio than the bound
+|-- UnsupportedAudioError  a track whose samples we cannot turn into PCM
+|-- RequestError           a Connect event or consumer payload that cannot be recorded
+|-- SettingsError          the environment of a function, or an argument
+|-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
+`-- StorageError           S3; knows whether another try may help
 """
 
 

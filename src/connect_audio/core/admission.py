@@ -1,0 +1,219 @@
+"""Which fragments belong to our contact. Connect re-uses its streams, so the contact before and after ours is in there.
+
+Another contact's audio is never written nor handed on, not for a millisecond: a privacy rule. A fragment that names no
+contact is ours if both labelled neighbours are; or, where ours is the left one and the call ends there, if its time
+runs on from ours and from nobody else's. Otherwise it is dropped and counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from connect_audio.core.fragments import Fragment
+
+RUN_ON_MS: Final = 2000
+"""Two fragments are neighbours in time when no more than this lies between them."""
+MAX_UNDECIDED_BYTES: Final = 8 * 1024 * 1024
+"""Audio of unlabelled fragments that waits for the next label: four minutes of both parties at 8 kHz."""
+
+
+class Label(StrEnum):
+    """Whom the last labelled fragment named."""
+
+    NONE = "NONE"
+    OURS = "OURS"
+    OTHER = "OTHER"
+
+
+class Verdict(StrEnum):
+    """What becomes of a fragment."""
+
+    OURS = "OURS"
+    """It names our contact."""
+    OURS_BY_NEIGHBOURS = "OURS_BY_NEIGHBOURS"
+    """It names nobody and is ours."""
+    OTHER = "OTHER"
+    """It names another contact."""
+    CONTRADICTORY = "CONTRADICTORY"
+    """It names more than one contact."""
+    UNDECIDABLE = "UNDECIDABLE"
+    """It names nobody, stands next to ours, and could be either's."""
+    STRANGER = "STRANGER"
+    """It names nobody and no neighbour is ours."""
+    NO_AUDIO = "NO_AUDIO"
+    """It names nobody and carries no block that could be anyone's audio."""
+    TOO_LATE = "TOO_LATE"
+    """It belongs to a later streaming of the same contact, which has a recording of its own."""
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the audio is ours."""
+        return self in {Verdict.OURS, Verdict.OURS_BY_NEIGHBOURS}
+
+
+class Decision(NamedTuple):
+    """A fragment and its verdict; `label` is the last label up to and including it."""
+
+    fragment: Fragment
+    verdict: Verdict
+    label: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmissionState:
+    """What has to be remembered between fragments: no more than the last label and where ours ended.
+
+    Args:
+        label: the last label.
+        end_ms: where the last admitted fragment with audio ended, ms since the epoch; None before the first.
+    """
+
+    label: Label = Label.NONE
+    end_ms: int | None = None
+
+
+class Admission:
+    """Decide on completed fragments in stream order.
+
+    Memory: the undecided fragments, at most `MAX_UNDECIDED_BYTES` of audio and the fragment that exceeds it.
+
+    Args:
+        contact_id: whose audio is wanted.
+        state: where to go on.
+        until_ms: admit nothing that begins at or after it (the same contact's next streaming), ms since the epoch.
+        accept_unlabelled: take fragments that name nobody for ours wherever they stand: for captures from before
+            Connect wrote labels, where nothing else is in the stream.
+    """
+
+    def __init__(
+        self,
+        contact_id: str,
+        state: AdmissionState | None = None,
+        *,
+        until_ms: int | None = None,
+        accept_unlabelled: bool = False,
+    ) -> None:
+        state = state or AdmissionState()
+        self._contact_id = contact_id
+        self._label = state.label
+        self._end_ms = state.end_ms
+        self._until_ms = until_ms
+        self._accept_unlabelled = accept_unlabelled
+        self._undecided: deque[Fragment] = deque()
+        self._undecided_bytes = 0
+
+    @property
+    def undecided(self) -> int:
+        """How many fragments wait for the next label."""
+        return len(self._undecided)
+
+    def state(self) -> AdmissionState:
+        """What `Admission` needs to go on after the last decided fragment."""
+        return AdmissionState(label=self._label, end_ms=self._end_ms)
+
+    def add(self, fragment: Fragment) -> list[Decision]:
+        """Take the next fragment; return what can be decided now, in stream order."""
+        start = start_ms(fragment)
+        if not fragment.contact_ids:
+            if self._accept_unlabelled:
+                return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
+            if self._label is not Label.OURS:
+                # No fragment to the left is ours, so nothing that comes can make this one ours.
+                verdict = Verdict.STRANGER if _media_bytes(fragment) else Verdict.NO_AUDIO
+                return [self._decide(fragment, verdict)]
+            self._undecided.append(fragment)
+            self._undecided_bytes += _media_bytes(fragment)
+            if self._undecided_bytes > MAX_UNDECIDED_BYTES:
+                return [self._drop_oldest()]
+            return []
+        if len(fragment.contact_ids) > 1:
+            label, verdict = Label.OTHER, Verdict.CONTRADICTORY
+        elif fragment.contact_ids[0] != self._contact_id:
+            label, verdict = Label.OTHER, Verdict.OTHER
+        elif self._until_ms is not None and start is not None and start >= self._until_ms:
+            label, verdict = Label.OTHER, Verdict.TOO_LATE
+        else:
+            label, verdict = Label.OURS, Verdict.OURS
+        decisions = (
+            [self._decide(waiting, Verdict.OURS_BY_NEIGHBOURS) for waiting in self._release()]
+            if label is Label.OURS
+            else self._close_gap(next_start_ms=start, has_next=True)
+        )
+        self._label = label
+        decisions.append(self._decide(fragment, verdict))
+        return decisions
+
+    def end(self) -> list[Decision]:
+        """The call is over: decide on what waits."""
+        return self._close_gap(next_start_ms=None, has_next=False)
+
+    def _close_gap(self, *, next_start_ms: int | None, has_next: bool) -> list[Decision]:
+        """Decide on unlabelled fragments to the right of ours with somebody else, or nobody, behind them."""
+        waiting = self._release()
+        verdicts: list[Verdict] = []
+        end = self._end_ms
+        runs_on = True
+        for fragment in waiting:
+            if not _media_bytes(fragment):
+                verdicts.append(Verdict.NO_AUDIO)
+                continue
+            start = start_ms(fragment)
+            runs_on = (
+                runs_on
+                and end is not None
+                and start is not None
+                and -RUN_ON_MS <= start - end <= RUN_ON_MS
+                and (self._until_ms is None or start < self._until_ms)
+            )
+            verdicts.append(Verdict.OURS_BY_NEIGHBOURS if runs_on else Verdict.UNDECIDABLE)
+            end = end_ms(fragment) if runs_on else end
+        if has_next and runs_on and (next_start_ms is None or end is None or next_start_ms - end <= RUN_ON_MS):
+            # They run on into the other's audio as well, so where the border lies cannot be told.
+            verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
+        return [self._decide(fragment, verdict) for fragment, verdict in zip(waiting, verdicts, strict=True)]
+
+    def _release(self) -> list[Fragment]:
+        waiting = list(self._undecided)
+        self._undecided.clear()
+        self._undecided_bytes = 0
+        return waiting
+
+    def _drop_oldest(self) -> Decision:
+        fragment = self._undecided.popleft()
+        self._undecided_bytes -= _media_bytes(fragment)
+        return self._decide(fragment, Verdict.UNDECIDABLE)
+
+    def _decide(self, fragment: Fragment, verdict: Verdict) -> Decision:
+        if verdict.admitted:
+            end = end_ms(fragment)
+            if end is not None:
+                self._end_ms = end if self._end_ms is None else max(self._end_ms, end)
+        label = self._label
+        if verdict is Verdict.OURS:
+            label = Label.OURS
+        elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.TOO_LATE}:
+            label = Label.OTHER
+        return Decision(fragment, verdict, label)
+
+
+def start_ms(fragment: Fragment) -> int | None:
+    """When a fragment begins by the producer's clock, ms since the epoch; None where it says nothing."""
+    if fragment.blocks:
+        return min(block.time_ns for block in fragment.blocks) // 1_000_000
+    return fragment.producer_timestamp_ms
+
+
+def end_ms(fragment: Fragment) -> int | None:
+    """When its last block begins, plus one average block: near enough to tell neighbours in time."""
+    if not fragment.blocks:
+        return None
+    times = sorted({block.time_ns for block in fragment.blocks})
+    step = (times[-1] - times[0]) // (len(times) - 1) if len(times) > 1 else 0
+    return (times[-1] + step) // 1_000_000
+
+
+def _media_bytes(fragment: Fragment) -> int:
+    return sum(len(block.data) for block in fragment.blocks)

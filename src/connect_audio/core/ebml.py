@@ -1,0 +1,423 @@
+"""An incremental EBML push parser (RFC 8794): bytes in, elements out, whatever the cut.
+
+It moves by declared sizes, never by searching, and knows nothing of Matroska beyond the schema it is given
+(`core/matroska.py`). `core/fragments.py` drives it.
+
+    parser.receive_data(chunk)          stores, never parses; b"" means end of file
+    token = parser.next_token()         MasterStart | Element | MasterEnd | NEED_DATA | END
+
+`next_token` raises `EbmlError` and nothing else. After an error only `resynchronise` makes it go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from connect_audio.core.errors import EbmlError
+
+ROOT: Final = 0
+"""Stands for the parent of top-level elements."""
+
+EBML_HEADER: Final = 0x1A45DFA3
+VOID: Final = 0xEC
+CRC_32: Final = 0xBF
+_MAGIC: Final = EBML_HEADER.to_bytes(4)
+
+# KVS takes fragments of at most 50 MB (service quotas), so nothing inside one can be larger.
+MAX_SKIPPED_BYTES: Final = 50 * 1024 * 1024
+
+
+class Kind(Enum):
+    """What the parser does with an element."""
+
+    MASTER = auto()
+    """Descend: MasterStart, the children, MasterEnd."""
+    DATA = auto()
+    """Buffer the whole element, whatever is inside, and deliver it as one Element."""
+    SKIP = auto()
+    """Pass over the payload without buffering it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElementRule:
+    """What a schema says of one element ID.
+
+    Args:
+        name: the element's name in RFC 8794 or RFC 9559.
+        kind: what to do with it.
+        parents: IDs it may stand in; `ROOT` for the top level.
+        max_size: largest payload accepted, bytes; checked before a byte of the payload is buffered.
+        may_be_unknown_size: whether the all-ones size is allowed (masters only).
+    """
+
+    name: str
+    kind: Kind
+    parents: frozenset[int]
+    max_size: int
+    may_be_unknown_size: bool = False
+
+
+# Tokens are NamedTuples, not frozen dataclasses: some 160 000 an hour of audio, and a frozen dataclass costs three
+# times as much to make.
+class MasterStart(NamedTuple):
+    """A master element begins. `offset` is that of its ID; `size` its payload in bytes, None when unknown."""
+
+    element_id: int
+    offset: int
+    size: int | None
+
+
+class MasterEnd(NamedTuple):
+    """A master element has ended just before `offset`."""
+
+    element_id: int
+    offset: int
+
+
+class Element(NamedTuple):
+    """One whole element. `raw` holds ID, size and payload; the payload starts at `raw[header_size]`."""
+
+    element_id: int
+    offset: int
+    header_size: int
+    raw: bytes
+
+
+class Signal(Enum):
+    """What `next_token` returns when there is no element to return."""
+
+    NEED_DATA = auto()
+    END = auto()
+
+
+NEED_DATA: Final = Signal.NEED_DATA
+END: Final = Signal.END
+
+type Token = MasterStart | MasterEnd | Element | Signal
+
+# Length of a variable-size integer by its first byte (RFC 8794, section 4); 0 where the byte starts none.
+_VINT_LENGTH: Final = bytes(9 - byte.bit_length() if byte else 0 for byte in range(256))
+# The largest value that `length` bytes can hold means "unknown".
+_UNKNOWN_SIZE: Final = tuple((1 << 7 * length) - 1 for length in range(9))
+_MAX_HEADER_BYTES: Final = 4096
+_GLOBAL_IDS: Final = frozenset({VOID, CRC_32})
+
+
+_NO_END: Final = 1 << 62
+"""Stands for the end of an element of unknown size: beyond any stream."""
+
+
+class _Open:
+    """A master element whose end has not been reached.
+
+    Args:
+        end: offset of its end, None when unknown.
+        limit: the nearest known end among it and its ancestors.
+    """
+
+    __slots__ = ("element_id", "end", "limit", "name")
+
+    def __init__(self, element_id: int, name: str, end: int | None, limit: int) -> None:
+        self.element_id = element_id
+        self.name = name
+        self.end = end
+        self.limit = limit
+
+
+class EbmlParser:
+    """Parse one endless run of EBML documents.
+
+    Memory: at most the largest `max_size` of the schema's DATA elements, its header, and one received chunk.
+
+    Args:
+        schema: rules by element ID; IDs that it does not name are passed over inside masters and refused at the top.
+    """
+
+    def __init__(self, schema: Mapping[int, ElementRule]) -> None:
+        self._schema = schema
+        self._buffer = b""
+        self._position = 0  # of the next unread byte in the buffer
+        self._base = 0  # offset in the stream of the buffer's first byte
+        # Chunks wait here until they are enough to go on with, so that a trickle is not copied over and over.
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._wanted = 0  # bytes from the position on without which there is no next token
+        self._stack: list[_Open] = []
+        self._limit = _NO_END  # offset where the innermost element of known size ends
+        self._skipping = 0  # bytes of a skipped payload still to come
+        self._skipped_name = ""
+        self._eof = False
+        self._failed = False
+        self._passed_over = 0  # bytes, since the error that is being recovered from
+
+    @property
+    def offset(self) -> int:
+        """Bytes of the stream consumed so far."""
+        return self._base + self._position
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet consumed."""
+        return len(self._buffer) - self._position + self._waiting_bytes
+
+    def receive_data(self, data: bytes) -> None:
+        """Store bytes for `next_token`; `b""` says that no more will come."""
+        if data:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+        else:
+            self._eof = True
+
+    def _join(self) -> None:
+        """Bring all that was received into one buffer that starts at the position."""
+        rest = self._buffer[self._position :]
+        self._base += self._position
+        self._position = 0
+        self._buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _starve(self, wanted: int) -> Signal:
+        self._wanted = wanted
+        return END if self._eof else NEED_DATA
+
+    def next_token(self) -> Token:
+        """Return the next token, `NEED_DATA`, or `END` once the input is used up (see `truncation`).
+
+        Raises:
+            EbmlError: the bytes are not EBML of this schema.
+        """
+        if self._failed:
+            raise EbmlError("the parser has failed before; resynchronise it first", offset=self.offset)
+        if self._waiting:
+            if self.buffered < self._wanted and not self._eof:
+                return NEED_DATA
+            self._join()
+        try:
+            return self._parse()
+        except EbmlError:
+            self._failed = True
+            raise
+
+    def _parse(self) -> Token:
+        buffer = self._buffer
+        length = len(buffer)
+        while True:
+            if self._skipping:
+                step = min(self._skipping, length - self._position)
+                self._skipping -= step
+                self._position += step
+                if self._skipping:
+                    return self._starve(1)
+            position = self._position
+            start = self._base + position
+            stack = self._stack
+            # An unknown-size child of a known-size parent ends with the parent at the latest.
+            if start == self._limit:
+                return self._close(start)
+            if length - position < 2:
+                return self._starve(2)
+            id_length = _VINT_LENGTH[buffer[position]]
+            size_at = position + id_length
+            if not 1 <= id_length <= 4:
+                raise EbmlError(f"byte 0x{buffer[position]:02X} starts no element ID", offset=start)
+            if size_at >= length:
+                return self._starve(id_length + 1)
+            size_length = _VINT_LENGTH[buffer[size_at]]
+            if not size_length:
+                raise EbmlError("element size of more than 8 bytes", offset=start)
+            payload_at = size_at + size_length
+            if payload_at > length:
+                return self._starve(payload_at - position)
+            element_id = buffer[position] if id_length == 1 else int.from_bytes(buffer[position:size_at])
+            size = int.from_bytes(buffer[size_at:payload_at]) & _UNKNOWN_SIZE[size_length]
+            rule = self._schema.get(element_id)
+            if rule is None:
+                rule = self._unknown_element(element_id, id_length, start)
+            elif (stack[-1].element_id if stack else ROOT) not in rule.parents:
+                if stack and stack[-1].end is None and self._fits_further_up(rule):
+                    return self._close(start)
+                where = f"inside {stack[-1].name}" if stack else "at the top level"
+                raise EbmlError(f"{rule.name} {where}", offset=start)
+            if size == _UNKNOWN_SIZE[size_length]:
+                if not rule.may_be_unknown_size:
+                    raise EbmlError(f"{rule.name} of unknown size", offset=start)
+                self._position = payload_at
+                stack.append(_Open(element_id, rule.name, None, self._limit))
+                return MasterStart(element_id, start, None)
+            if size > rule.max_size:
+                raise EbmlError(
+                    f"{rule.name} declares {size} bytes, at most {rule.max_size} are accepted", offset=start
+                )
+            end = payload_at + size
+            if self._base + end > self._limit:
+                raise EbmlError(
+                    f"{rule.name} of {size} bytes overruns the element around it, which ends at byte {self._limit}",
+                    offset=start,
+                )
+            if rule.kind is Kind.DATA:
+                if end > length:
+                    return self._starve(end - position)
+                self._position = end
+                return Element(element_id, start, payload_at - position, buffer[position:end])
+            self._position = payload_at
+            if rule.kind is Kind.MASTER:
+                self._limit = self._base + end
+                stack.append(_Open(element_id, rule.name, self._limit, self._limit))
+                return MasterStart(element_id, start, size)
+            self._skipping = size
+            self._skipped_name = rule.name
+
+    def _close(self, at: int) -> MasterEnd:
+        """Leave the innermost element."""
+        closed = self._stack.pop()
+        self._limit = self._stack[-1].limit if self._stack else _NO_END
+        return MasterEnd(closed.element_id, at)
+
+    def _unknown_element(self, element_id: int, id_length: int, start: int) -> ElementRule:
+        """Return the rule for an ID that the schema does not name: pass over it, but not at the top level."""
+        if element_id not in _GLOBAL_IDS:
+            if not self._stack:
+                raise EbmlError(f"element 0x{element_id:X} does not belong at the top level", offset=start)
+            if element_id == (1 << 7 * id_length + 1) - 1:
+                raise EbmlError(f"reserved element ID 0x{element_id:X}", offset=start)
+        return ElementRule(
+            name=f"element 0x{element_id:X}", kind=Kind.SKIP, parents=frozenset(), max_size=MAX_SKIPPED_BYTES
+        )
+
+    def _fits_further_up(self, rule: ElementRule) -> bool:
+        """Tell whether an enclosing element, reached by closing unknown-size ones only, may hold the element."""
+        for depth in range(len(self._stack) - 1, -1, -1):
+            if self._stack[depth].element_id in rule.parents:
+                return True
+            if self._stack[depth].end is not None:
+                return False
+        return ROOT in rule.parents
+
+    def truncation(self) -> str | None:
+        """Say what the end of the input cut short, or None where it fell on the boundary of an element.
+
+        Meaningful once `next_token` has returned `END`.
+        """
+        if self._skipping:
+            return f"stream ends {self._skipping} bytes before the end of a {self._skipped_name}"
+        if self.buffered:
+            return f"stream ends after {self.buffered} bytes of {self._describe_next()}"
+        for opened in self._stack:
+            if opened.end is not None:
+                return f"stream ends {opened.end - self.offset} bytes before the end of its {opened.name}"
+        return None
+
+    def _describe_next(self) -> str:
+        """Name the element whose first bytes are buffered, with its size where that has come."""
+        head = self._buffer[self._position : self._position + 12]
+        id_length = _VINT_LENGTH[head[0]]
+        if len(head) <= id_length or not _VINT_LENGTH[head[id_length]]:
+            return "an element header"
+        size_length = _VINT_LENGTH[head[id_length]]
+        if len(head) < id_length + size_length:
+            return "an element header"
+        element_id = int.from_bytes(head[:id_length])
+        size = int.from_bytes(head[id_length : id_length + size_length]) & _UNKNOWN_SIZE[size_length]
+        rule = self._schema.get(element_id)
+        return f"a {size}-byte {rule.name if rule else f'element 0x{element_id:X}'}"
+
+    def resynchronise(self, is_document: Callable[[bytes], bool | None]) -> int | None:
+        """After an error, pass over bytes until the next *validated* EBML header.
+
+        May be called again once more data has been received, for as long as it returns None.
+
+        Args:
+            is_document: judges the bytes from a candidate header on: True or False, None when more are needed to tell.
+
+        Returns:
+            How many bytes were passed over since the error, or None when the search needs more data.
+            At end of file all that is left is passed over.
+        """
+        self._stack.clear()
+        self._limit = _NO_END
+        self._skipping = 0
+        self._wanted = 0
+        if self._waiting:
+            self._join()
+        first = self._position
+        search = first
+        while True:
+            candidate = self._buffer.find(_MAGIC, search)
+            if candidate < 0:
+                # The last three bytes may be the beginning of the magic.
+                keep = 0 if self._eof else min(3, len(self._buffer) - search)
+                return self._pass_over(first, len(self._buffer) - keep, found=False)
+            verdict = is_document(self._buffer[candidate : candidate + _MAX_HEADER_BYTES])
+            if verdict is None and not self._eof:
+                return self._pass_over(first, candidate, found=False)
+            if verdict:
+                return self._pass_over(first, candidate, found=True)
+            search = candidate + 1
+
+    def _pass_over(self, first: int, to: int, *, found: bool) -> int | None:
+        self._passed_over += to - first
+        self._position = to
+        if not found and not self._eof:
+            return None
+        self._failed = False
+        passed_over, self._passed_over = self._passed_over, 0
+        return passed_over
+
+
+def read_vint(data: bytes, position: int) -> tuple[int, int]:
+    """Decode a variable-size integer with its marker removed (RFC 8794, section 4).
+
+    Args:
+        data: the bytes.
+        position: where it starts.
+
+    Returns:
+        The value and the position after it.
+
+    Raises:
+        ValueError: no such integer there, or it runs beyond the data.
+    """
+    if position >= len(data):
+        raise ValueError("a variable-size integer was expected where the data ends")
+    length = _VINT_LENGTH[data[position]]
+    end = position + length
+    if not length or end > len(data):
+        raise ValueError("a variable-size integer runs beyond the data")
+    return int.from_bytes(data[position:end]) & _UNKNOWN_SIZE[length], end
+
+
+def read_header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
+    """Decode an element's ID and size inside a buffered element.
+
+    Args:
+        data: the bytes.
+        position: where the element starts.
+        end: where its parent ends.
+
+    Returns:
+        ID (with its marker), payload position, position after the payload.
+
+    Raises:
+        ValueError: malformed, of unknown size, or running beyond its parent.
+    """
+    if position >= end:
+        raise ValueError("an element was expected where its parent ends")
+    id_length = _VINT_LENGTH[data[position]]
+    size_at = position + id_length
+    if not 1 <= id_length <= 4 or size_at >= end:
+        raise ValueError("an element ID runs beyond its parent")
+    size_length = _VINT_LENGTH[data[size_at]]
+    payload = size_at + size_length
+    if not size_length or payload > end:
+        raise ValueError("an element size runs beyond its parent")
+    size = int.from_bytes(data[size_at:payload]) & _UNKNOWN_SIZE[size_length]
+    if size == _UNKNOWN_SIZE[size_length]:
+        raise ValueError("an inner element of unknown size")
+    after = payload + size
+    if after > end:
+        raise ValueError(f"an inner element of {size} bytes overruns its parent by {after - end}")
+    return int.from_bytes(data[position:size_at]), payload, after

@@ -1,0 +1,386 @@
+"""Fragments out of bytes: one KVS fragment is one Matroska document with its number, times, tags, tracks and blocks.
+
+    reader.receive_data(chunk)         stores; b"" means end of body or file
+    event = reader.next_event()        Block | Fragment | BytesLost | NEED_DATA | END
+
+`next_event` raises `StreamError` and nothing else. What to do then is the caller's choice: a live reader reconnects
+after its cursor, a file reader calls `resynchronise` and goes on with the next validated document. A Block comes out
+the moment its last byte is in; a Fragment, holding the same blocks, when it is over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from connect_audio.core.ebml import (
+    EBML_HEADER,
+    END,
+    NEED_DATA,
+    EbmlParser,
+    Element,
+    MasterStart,
+    Signal,
+)
+from connect_audio.core.errors import FragmentError, MatroskaError
+from connect_audio.core.in_band import ERROR_CODE_TAGS, InBandError
+from connect_audio.core.matroska import (
+    BLOCK,
+    CLUSTER,
+    INFO,
+    SCHEMA,
+    SIMPLE_BLOCK,
+    TAGS,
+    TIMECODE,
+    TRACKS,
+    TrackEntry,
+    decode_block,
+    decode_tags,
+    decode_timecode_scale,
+    decode_tracks,
+    decode_uint,
+    is_matroska_document,
+)
+
+__all__ = ["END", "NEED_DATA", "Block", "BytesLost", "Completion", "Fragment", "FragmentEvent", "FragmentReader"]
+
+MAX_FRAGMENT_MEDIA_BYTES: Final = 16 * 1024 * 1024
+"""Audio of one fragment that is held until it is complete: KVS fragments last at most 20 s, 3.9 MB at 48 kHz stereo."""
+
+_AUDIO_TRACK: Final = 2
+_PREFIX: Final = "AWS_KINESISVIDEO_"
+_SERVER_TAGS: Final = frozenset({_PREFIX + "SERVER_TIMESTAMP", _PREFIX + "SERVER_SIDE_TIMESTAMP"})
+_PRODUCER_TAGS: Final = frozenset({_PREFIX + "PRODUCER_TIMESTAMP", _PREFIX + "PRODUCER_SIDE_TIMESTAMP"})
+_SECONDS: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
+_DECIMAL: Final = re.compile(r"\d{1,128}", re.ASCII)
+
+
+class Completion(StrEnum):
+    """How a fragment ended. Only the last one says that something is missing."""
+
+    TOKEN = "TOKEN"  # noqa: S105 - a KVS continuation token
+    """Its continuation token came, which is the last tag of a fragment."""
+    SUCCESSOR = "SUCCESSOR"
+    """The next document began."""
+    END_OF_BODY = "END_OF_BODY"
+    """The body ended on the boundary of an element: whole as far as anyone can tell."""
+    TRUNCATED = "TRUNCATED"
+    """The body ended, or garbage began, inside an element."""
+
+
+class Block(NamedTuple):
+    """One SimpleBlock or BlockGroup (a NamedTuple for the same reason as the tokens of `core/ebml.py`).
+
+    Args:
+        track_number: the TrackEntry's number.
+        time_ns: absolute time of its first sample, ns since the epoch (Connect) or since the document's zero.
+        data: the frames' payloads joined; empty for tracks that are not audio.
+        frame_count: laced frames in it.
+        size: bytes of payload, also where `data` was not kept.
+    """
+
+    track_number: int
+    time_ns: int
+    data: bytes
+    frame_count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragment:
+    """One KVS fragment.
+
+    Args:
+        number: AWS's fragment number, decimal; None where the document names none.
+        server_timestamp_ms: when KVS took it, ms since the epoch; None where absent.
+        producer_timestamp_ms: when it begins by the producer's clock, ms since the epoch; None where absent.
+        millis_behind_now: ms that the reader was behind the stream's head; None where absent.
+        contact_ids: the distinct ContactId values, in order; more than one is a contradiction.
+        tags: every other SimpleTag as (name, value), in order.
+        timecode_scale_ns: ns a timecode tick.
+        tracks: the TrackEntries.
+        blocks: the blocks in stream order.
+        errors: in-band errors.
+        completion: how it ended.
+        truncation: what was cut short, where `completion` is TRUNCATED.
+        offset: of its first byte in the stream, bytes.
+        size: bytes in the stream.
+    """
+
+    number: str | None
+    server_timestamp_ms: int | None
+    producer_timestamp_ms: int | None
+    millis_behind_now: int | None
+    contact_ids: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...]
+    timecode_scale_ns: int
+    tracks: tuple[TrackEntry, ...]
+    blocks: tuple[Block, ...]
+    errors: tuple[InBandError, ...]
+    completion: Completion
+    truncation: str | None
+    offset: int
+    size: int
+
+    def tag(self, name: str) -> str | None:
+        """The first value of a tag, or None."""
+        return next((value for tag_name, value in self.tags if tag_name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class BytesLost:
+    """Bytes that belong to no fragment were passed over.
+
+    Args:
+        offset: where they start in the stream, bytes.
+        count: how many.
+        cause: the error that began the search for the next document.
+    """
+
+    offset: int
+    count: int
+    cause: str
+
+
+type FragmentEvent = Block | Fragment | BytesLost | Signal
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A fragment in the making."""
+
+    offset: int
+    number: str | None = None
+    server_timestamp_ms: int | None = None
+    producer_timestamp_ms: int | None = None
+    millis_behind_now: int | None = None
+    contact_ids: list[str] = field(default_factory=list)
+    tags: list[tuple[str, str]] = field(default_factory=list)
+    timecode_scale_ns: int = 1_000_000
+    tracks: tuple[TrackEntry, ...] = ()
+    not_audio: frozenset[int] = frozenset()
+    blocks: list[Block] = field(default_factory=list)
+    errors: list[InBandError] = field(default_factory=list)
+    media_bytes: int = 0
+    cluster_timecode: int | None = None
+    delivered: bool = False  # at its continuation token; what follows belongs to no fragment
+
+    def finish(self, completion: Completion, truncation: str | None, end: int) -> Fragment:
+        return Fragment(
+            number=self.number,
+            server_timestamp_ms=self.server_timestamp_ms,
+            producer_timestamp_ms=self.producer_timestamp_ms,
+            millis_behind_now=self.millis_behind_now,
+            contact_ids=tuple(self.contact_ids),
+            tags=tuple(self.tags),
+            timecode_scale_ns=self.timecode_scale_ns,
+            tracks=self.tracks,
+            blocks=tuple(self.blocks),
+            errors=tuple(self.errors),
+            completion=completion,
+            truncation=truncation,
+            offset=self.offset,
+            size=end - self.offset,
+        )
+
+
+class FragmentReader:
+    """Read fragments from the bytes of one GetMedia body, one GetMediaForFragmentList body or one capture file.
+
+    Memory: one element of at most `MAX_BLOCK_BYTES`, the audio of one fragment of at most `MAX_FRAGMENT_MEDIA_BYTES`,
+    and one received chunk.
+    """
+
+    def __init__(self) -> None:
+        self._parser = EbmlParser(SCHEMA)
+        self._draft: _Draft | None = None
+        self._resync_cause: str | None = None
+        self._resync_offset = 0
+        self._ended = False
+
+    def receive_data(self, data: bytes) -> None:
+        """Store bytes for `next_event`; `b""` says that no more will come."""
+        self._parser.receive_data(data)
+
+    @property
+    def open_contact_ids(self) -> Sequence[str]:
+        """The ContactId values that the unfinished fragment has shown so far: for whom a Block just returned is."""
+        return () if self._draft is None else self._draft.contact_ids
+
+    @property
+    def open_tracks(self) -> Sequence[TrackEntry]:
+        """The TrackEntries of the unfinished fragment."""
+        return () if self._draft is None else self._draft.tracks
+
+    def next_event(self) -> FragmentEvent:
+        """Return the next event, `NEED_DATA`, or `END` once the input is used up.
+
+        Raises:
+            StreamError: the bytes are not what GetMedia serves; see `resynchronise`.
+        """
+        if self._resync_cause is not None:
+            return self._search()
+        while True:
+            token = self._parser.next_token()
+            if type(token) is Element:
+                event = self._take_element(token)
+                if event is not None:
+                    return event
+            elif type(token) is MasterStart:
+                self._take_master(token)
+            elif token is NEED_DATA:
+                return NEED_DATA
+            elif token is END:
+                return self._end()
+
+    def resynchronise(self, cause: str) -> None:
+        """After an error, make `next_event` go on with the next validated document.
+
+        The unfinished fragment, if any, comes out first, TRUNCATED; then a BytesLost counts what was passed over.
+
+        Args:
+            cause: what was wrong, for the report.
+        """
+        self._resync_cause = cause
+        self._resync_offset = self._parser.offset
+
+    def _search(self) -> FragmentEvent:
+        """Deliver the broken fragment, then look for the next document."""
+        cause = self._resync_cause
+        if cause is None:  # pragma: no cover - the caller has looked
+            return NEED_DATA
+        draft, self._draft = self._draft, None
+        if draft is not None and not draft.delivered:
+            return draft.finish(Completion.TRUNCATED, cause, self._resync_offset)
+        lost = self._parser.resynchronise(is_matroska_document)
+        if lost is None:
+            return NEED_DATA
+        self._resync_cause = None
+        return BytesLost(self._resync_offset, lost, cause)
+
+    def _end(self) -> FragmentEvent:
+        draft, self._draft = self._draft, None
+        truncation = self._parser.truncation()
+        if draft is not None and not draft.delivered:
+            completion = Completion.END_OF_BODY if truncation is None else Completion.TRUNCATED
+            return draft.finish(completion, truncation, self._parser.offset + self._parser.buffered)
+        if truncation is not None and not self._ended:
+            self._ended = True
+            return BytesLost(self._parser.offset, self._parser.buffered, truncation)
+        self._ended = True
+        return END
+
+    def _take_master(self, token: MasterStart) -> None:
+        draft = self._require_draft(token.offset)
+        if token.element_id == CLUSTER:
+            draft.cluster_timecode = None
+
+    def _require_draft(self, offset: int) -> _Draft:
+        if self._draft is None:
+            raise MatroskaError("a Segment without an EBML header before it", offset=offset)
+        return self._draft
+
+    def _take_element(self, element: Element) -> Block | Fragment | None:
+        element_id, offset, payload, raw = element
+        if element_id == EBML_HEADER:
+            previous, self._draft = self._draft, _Draft(offset)
+            if previous is not None and not previous.delivered:
+                return previous.finish(Completion.SUCCESSOR, None, offset)
+            return None
+        draft = self._require_draft(offset)
+        if element_id in {SIMPLE_BLOCK, BLOCK}:
+            return self._take_block(draft, element)
+        if element_id == TIMECODE:
+            draft.cluster_timecode = decode_uint(raw, payload)
+        elif element_id == TAGS:
+            return self._take_tags(draft, element)
+        elif element_id == TRACKS:
+            draft.tracks = decode_tracks(raw, offset=offset)
+            draft.not_audio = frozenset(
+                track.number for track in draft.tracks if track.track_type not in {_AUDIO_TRACK, 0}
+            )
+        elif element_id == INFO:
+            draft.timecode_scale_ns = decode_timecode_scale(raw, offset=offset)
+        return None
+
+    def _take_block(self, draft: _Draft, element: Element) -> Block:
+        _, offset, payload, raw = element
+        if draft.cluster_timecode is None:
+            raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
+        if draft.delivered:
+            raise MatroskaError("a block after its fragment's continuation token", offset=offset)
+        track_number, timecode, frames = decode_block(raw, payload, offset=offset)
+        data = b""
+        size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
+        if track_number not in draft.not_audio:
+            draft.media_bytes += size
+            if draft.media_bytes > MAX_FRAGMENT_MEDIA_BYTES:
+                raise FragmentError(
+                    f"fragment {draft.number} holds more than {MAX_FRAGMENT_MEDIA_BYTES} bytes of audio", offset=offset
+                )
+            data = frames[0] if len(frames) == 1 else b"".join(frames)
+        time_ns = (draft.cluster_timecode + timecode) * draft.timecode_scale_ns
+        block = Block(track_number, time_ns, data, len(frames), size)
+        draft.blocks.append(block)
+        return block
+
+    def _take_tags(self, draft: _Draft, element: Element) -> Fragment | None:
+        continued = False
+        error_code: str | None = None
+        error_id = ""
+        for name, value in decode_tags(element.raw, offset=element.offset):
+            if name == "ContactId":
+                if value and value not in draft.contact_ids:
+                    draft.contact_ids.append(value)
+                continue
+            draft.tags.append((name, value))
+            if not name.startswith(_PREFIX):
+                continue
+            if name == "AWS_KINESISVIDEO_FRAGMENT_NUMBER":
+                if not _DECIMAL.fullmatch(value):
+                    raise MatroskaError("fragment number that is not decimal", offset=element.offset)
+                draft.number = value
+            elif name in _SERVER_TAGS:
+                draft.server_timestamp_ms = _milliseconds(value)
+            elif name in _PRODUCER_TAGS:
+                draft.producer_timestamp_ms = _milliseconds(value)
+            elif name == "AWS_KINESISVIDEO_MILLIS_BEHIND_NOW":
+                draft.millis_behind_now = int(value) if _DECIMAL.fullmatch(value) else None
+            elif name == "AWS_KINESISVIDEO_CONTINUATION_TOKEN":
+                continued = True
+            elif name in ERROR_CODE_TAGS:
+                error_code = value
+            elif name in {"AWS_KINESISVIDEO_ERROR_ID", "AWS_KINESISVIDEO_EXCEPTION_MESSAGE"}:
+                error_id = value
+        if error_code is not None:
+            draft.errors.append(InBandError(int(error_code) if _DECIMAL.fullmatch(error_code) else None, error_id))
+        if continued and not draft.delivered:
+            draft.delivered = True
+            end = element.offset + len(element.raw)
+            fragment = draft.finish(Completion.TOKEN, None, end)
+            draft.blocks.clear()
+            return fragment
+        return None
+
+
+def _milliseconds(seconds: str) -> int | None:
+    """Turn KVS's seconds with a fraction, a string, into whole milliseconds; None where it is no such number."""
+    match = _SECONDS.fullmatch(seconds)
+    if match is None:
+        return None
+    return int(match[1]) * 1000 + int(f"{match[2] or '':0<3}"[:3])
+
+
+def fragment_counter(number: str | None) -> int | None:
+    """The producer's count inside a fragment number, or None where the number is not of that anatomy.
+
+    `n = 1 << 156 | counter << 92 | server ms << 28 | 28 bits`, the counter stepping by 1 inside a producer session.
+    Undocumented by AWS and seen in every capture so far: for diagnosis, never for order.
+    """
+    if number is None:
+        return None
+    value = int(number)
+    return (value >> 92) & (1 << 64) - 1 if value >> 156 == 1 else None

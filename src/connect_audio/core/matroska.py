@@ -1,0 +1,396 @@
+"""Matroska (RFC 9559) as KVS and its producers write it: the schema for `core/ebml.py`, and decoders of whole elements.
+
+Blocks and the per-fragment `AWS_KINESISVIDEO_*` tags change every time and are decoded by hand; Tracks, Info and the
+other tags repeat in every fragment and go through ebmlite behind a small cache keyed by their bytes (ADR 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+from ebmlite import loadSchema
+
+from connect_audio.core.ebml import EBML_HEADER, ROOT, ElementRule, Kind, read_header, read_vint
+from connect_audio.core.errors import MatroskaError
+
+SEGMENT: Final = 0x18538067
+INFO: Final = 0x1549A966
+TIMECODE_SCALE: Final = 0x2AD7B1
+TRACKS: Final = 0x1654AE6B
+TAGS: Final = 0x1254C367
+CLUSTER: Final = 0x1F43B675
+TIMECODE: Final = 0xE7
+SIMPLE_BLOCK: Final = 0xA3
+BLOCK_GROUP: Final = 0xA0
+BLOCK: Final = 0xA1
+_TAG: Final = 0x7373
+_SIMPLE_TAG: Final = 0x67C8
+_TAG_NAME: Final = 0x45A3
+_TAG_STRING: Final = 0x4487
+_DOC_TYPE: Final = 0x4282
+
+_MAX_DEPTH: Final = 16
+"""Deeper nesting than any real Tags or Tracks has; without a bound hostile bytes could exhaust the stack."""
+
+MAX_BLOCK_BYTES: Final = 4 * 1024 * 1024
+"""A second of 48 kHz stereo PCM is 192 kB; a key frame of 4K video from other producers stays below this."""
+_MAX_STRUCTURE_BYTES: Final = 1024 * 1024
+# KVS allows 10 tags of 128 + 256 characters a fragment and codec private data of some KB; a megabyte is generous.
+
+_IN_SEGMENT = frozenset({SEGMENT})
+_IN_CLUSTER = frozenset({CLUSTER})
+
+
+def _rule(name: str, kind: Kind, parents: frozenset[int], max_size: int, *, unknown: bool = False) -> ElementRule:
+    return ElementRule(name=name, kind=kind, parents=parents, max_size=max_size, may_be_unknown_size=unknown)
+
+
+# A whole capture may sit in one Segment, so its size has no bound of ours: masters are never buffered.
+_ANY_SIZE: Final = (1 << 56) - 2
+_MAX_FRAGMENT: Final = 50 * 1024 * 1024  # KVS service quota
+
+SCHEMA: Final = {
+    EBML_HEADER: _rule("EBML header", Kind.DATA, frozenset({ROOT}), 4096),
+    SEGMENT: _rule("Segment", Kind.MASTER, frozenset({ROOT}), _ANY_SIZE, unknown=True),
+    INFO: _rule("Info", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
+    TRACKS: _rule("Tracks", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
+    TAGS: _rule("Tags", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
+    CLUSTER: _rule("Cluster", Kind.MASTER, _IN_SEGMENT, _ANY_SIZE, unknown=True),
+    0x114D9B74: _rule("SeekHead", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
+    0x1C53BB6B: _rule("Cues", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
+    0x1043A770: _rule("Chapters", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
+    0x1941A469: _rule("Attachments", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
+    TIMECODE: _rule("Timecode", Kind.DATA, _IN_CLUSTER, 8),
+    SIMPLE_BLOCK: _rule("SimpleBlock", Kind.DATA, _IN_CLUSTER, MAX_BLOCK_BYTES),
+    BLOCK_GROUP: _rule("BlockGroup", Kind.MASTER, _IN_CLUSTER, _MAX_FRAGMENT),
+    BLOCK: _rule("Block", Kind.DATA, frozenset({BLOCK_GROUP}), MAX_BLOCK_BYTES),
+}
+"""What the frame path needs. Everything else inside a Segment, Cluster or BlockGroup is passed over by its size."""
+
+
+class BlockHeader(NamedTuple):
+    """The head of a SimpleBlock or Block.
+
+    Args:
+        track_number: as in its TrackEntry; may exceed 127.
+        timecode: relative to the Cluster's, in timecode ticks, may be negative.
+        frames: the payload of each laced frame, in order; one without lacing.
+    """
+
+    track_number: int
+    timecode: int
+    frames: tuple[bytes, ...]
+
+
+def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
+    """Decode a SimpleBlock or a Block (RFC 9559, section 10), any lacing.
+
+    Args:
+        raw: the whole element.
+        payload: where its payload starts in `raw`.
+        offset: position of the element in the stream, for the error.
+
+    Raises:
+        MatroskaError: no such block in there.
+    """
+    try:
+        first = raw[payload] if payload < len(raw) else 0
+        track_number, at = (first & 0x7F, payload + 1) if first & 0x80 else read_vint(raw, payload)
+        if len(raw) < at + 3:
+            raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
+        timecode = int.from_bytes(raw[at : at + 2], signed=True)
+        lacing = raw[at + 2] & 0b0110
+        if not lacing:
+            return BlockHeader(track_number, timecode, (raw[at + 3 :],))
+        return BlockHeader(track_number, timecode, tuple(_split_lace(raw, at + 3, lacing)))
+    except ValueError as error:
+        raise MatroskaError(f"block: {error}", offset=offset) from error
+
+
+def _split_lace(raw: bytes, at: int, lacing: int) -> Iterator[bytes]:
+    """Yield the frames of a laced block (RFC 9559, section 10.3)."""
+    if at >= len(raw):
+        raise ValueError("a laced block ends before its frame count")
+    count = raw[at] + 1
+    at += 1
+    sizes: list[int] = []
+    if lacing == 0b0100:  # fixed
+        size, rest = divmod(len(raw) - at, count)
+        if rest:
+            raise ValueError(f"{len(raw) - at} bytes do not divide into {count} laced frames")
+        sizes = [size] * (count - 1)
+    elif lacing == 0b0010:  # Xiph: each size as bytes of 255 and a remainder
+        for _ in range(count - 1):
+            size = 0
+            while True:
+                if at >= len(raw):
+                    raise ValueError("a laced block ends inside its frame sizes")
+                byte = raw[at]
+                at += 1
+                size += byte
+                if byte != 255:
+                    break
+            sizes.append(size)
+    elif count > 1:  # EBML: the first size, then signed differences
+        size, at = read_vint(raw, at)
+        sizes.append(size)
+        for _ in range(count - 2):
+            start = at
+            difference, at = read_vint(raw, at)
+            size += difference - ((1 << 7 * (at - start) - 1) - 1)
+            sizes.append(size)
+    for size in sizes:
+        if size < 0 or at + size > len(raw):
+            raise ValueError(f"a laced frame of {size} bytes overruns its block")
+        yield raw[at : at + size]
+        at += size
+    yield raw[at:]
+
+
+def decode_uint(raw: bytes, payload: int) -> int:
+    """Decode an unsigned integer element of 0 to 8 bytes."""
+    return int.from_bytes(raw[payload:])
+
+
+class TagValue(NamedTuple):
+    """One SimpleTag: its name and its string, NUL padding removed."""
+
+    name: str
+    value: str
+
+
+def decode_tags(raw: bytes, *, offset: int) -> tuple[TagValue, ...]:
+    """Decode a Tags element, nested SimpleTags included, in document order.
+
+    Args:
+        raw: the whole element.
+        offset: position of the element in the stream, for the error.
+
+    Raises:
+        MatroskaError: the tags do not nest, or have no name.
+    """
+    # The hint chooses between two decoders that agree (a test holds them to it); only their cost differs.
+    if b"AWS_KINESISVIDEO_" in raw:
+        try:
+            _, payload, end = read_header(raw, 0, len(raw))
+            return tuple(_walk_tags(raw, payload, end))
+        except ValueError as error:
+            raise MatroskaError(f"Tags: {error}", offset=offset) from error
+    return _repeated(_tags_with_ebmlite, raw, "Tags", offset)
+
+
+def _walk_tags(raw: bytes, at: int, end: int, depth: int = 0) -> Iterator[TagValue]:
+    """Walk the SimpleTags between two positions of a Tags, Tag or SimpleTag element."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
+    while at < end:
+        element_id, payload, after = read_header(raw, at, end)
+        if element_id == _TAG:
+            yield from _walk_tags(raw, payload, after, depth + 1)
+        elif element_id == _SIMPLE_TAG:
+            name, value, nested = None, "", False
+            inner = payload
+            while inner < after:
+                inner_id, text, inner_end = read_header(raw, inner, after)
+                if inner_id == _TAG_NAME:
+                    name = _text(raw[text:inner_end])
+                elif inner_id == _TAG_STRING:
+                    value = _text(raw[text:inner_end])
+                nested = nested or inner_id == _SIMPLE_TAG
+                inner = inner_end
+            if name is None:
+                raise ValueError("a SimpleTag without a TagName")
+            yield TagValue(name, value)
+            if nested:
+                yield from _walk_tags(raw, payload, after, depth + 1)
+        at = after
+
+
+def _text(data: bytes | bytearray) -> str:
+    """Decode a string element: it ends at its first NUL (RFC 8794, section 7.4), bad UTF-8 is replaced."""
+    return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackEntry:
+    """One TrackEntry.
+
+    Args:
+        number: the number blocks refer to.
+        track_type: 1 video, 2 audio, others as in RFC 9559.
+        name: NUL padding removed; empty where absent.
+        codec_id: as declared, which Connect's is not to be believed.
+        sampling_frequency: Hz from the Audio master, None where absent.
+        channels: from the Audio master, None where absent.
+        bit_depth: from the Audio master, None where absent.
+    """
+
+    number: int
+    track_type: int
+    name: str
+    codec_id: str
+    sampling_frequency: float | None = None
+    channels: int | None = None
+    bit_depth: int | None = None
+
+
+def decode_tracks(raw: bytes, *, offset: int) -> tuple[TrackEntry, ...]:
+    """Decode a Tracks element.
+
+    Args:
+        raw: the whole element.
+        offset: position of the element in the stream, for the error.
+
+    Raises:
+        MatroskaError: an entry does not nest, or has no number.
+    """
+    return _repeated(_tracks_with_ebmlite, raw, "Tracks", offset)
+
+
+def decode_timecode_scale(raw: bytes, *, offset: int) -> int:
+    """Return an Info element's TimecodeScale, nanoseconds a tick; 1 000 000 where it has none.
+
+    Args:
+        raw: the whole element.
+        offset: position of the element in the stream, for the error.
+
+    Raises:
+        MatroskaError: the element does not nest, or the scale is not between 1 ns and 10 s.
+    """
+    scale = _repeated(_scale_with_ebmlite, raw, "Info", offset)
+    if not 1 <= scale <= 10_000_000_000:
+        raise MatroskaError(f"TimecodeScale of {scale} ns", offset=offset)
+    return scale
+
+
+def _repeated[T](decode: Callable[[bytes], T], raw: bytes, name: str, offset: int) -> T:
+    """Call a cached decoder and give its error the stream's offset."""
+    try:
+        return decode(raw)
+    except ValueError as error:
+        raise MatroskaError(f"{name}: {error}", offset=offset) from error
+
+
+@lru_cache(maxsize=1)
+def _ebmlite() -> Any:
+    """The Matroska schema, loaded on first use: 25 ms that a cold trigger must not pay."""
+    return loadSchema("matroska.xml")
+
+
+def _load(raw: bytes) -> Any:
+    """Parse one element with ebmlite.
+
+    ebmlite forgives sizes that do not nest and would hand out what lies beyond; so they are checked first.
+    """
+    _check_nesting(raw, 0, len(raw))
+    return _ebmlite().loads(raw)[0]
+
+
+_MASTERS = frozenset(
+    {INFO, TRACKS, TAGS, _TAG, _SIMPLE_TAG, 0x63C0, 0xAE, 0xE0, 0xE1, 0x6D80, 0x6240, 0x5034, 0x5035, 0x55B0, 0x55D0}
+)
+
+
+def _check_nesting(raw: bytes, at: int, end: int, depth: int = 0) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
+    while at < end:
+        element_id, payload, after = read_header(raw, at, end)
+        if element_id in _MASTERS:
+            _check_nesting(raw, payload, after, depth + 1)
+        at = after
+
+
+def _children(element: Any, name: str) -> Iterator[Any]:
+    return (child for child in element if child.name == name)
+
+
+def _value(element: Any, name: str, default: Any) -> Any:
+    return next((child.value for child in _children(element, name)), default)
+
+
+@lru_cache(maxsize=64)
+def _tags_with_ebmlite(raw: bytes) -> tuple[TagValue, ...]:
+    def walk(simple_tag: Any) -> Iterator[TagValue]:
+        name = _value(simple_tag, "TagName", None)
+        if name is None:
+            raise ValueError("a SimpleTag without a TagName")
+        yield TagValue(_clean(name), _clean(_value(simple_tag, "TagString", "")))
+        for inner in _children(simple_tag, "SimpleTag"):
+            yield from walk(inner)
+
+    return tuple(
+        value
+        for tag in _children(_load(raw), "Tag")
+        for simple_tag in _children(tag, "SimpleTag")
+        for value in walk(simple_tag)
+    )
+
+
+@lru_cache(maxsize=16)
+def _tracks_with_ebmlite(raw: bytes) -> tuple[TrackEntry, ...]:
+    entries = []
+    for entry in _children(_load(raw), "TrackEntry"):
+        number = _value(entry, "TrackNumber", 0)
+        if not number:
+            raise ValueError("a TrackEntry without a TrackNumber")
+        audio = next(_children(entry, "Audio"), ())
+        entries.append(
+            TrackEntry(
+                number=number,
+                track_type=_value(entry, "TrackType", 0),
+                name=_clean(_value(entry, "Name", "")),
+                codec_id=_clean(_value(entry, "CodecID", "")),
+                sampling_frequency=_value(audio, "SamplingFrequency", None),
+                channels=_value(audio, "Channels", None),
+                bit_depth=_value(audio, "BitDepth", None),
+            )
+        )
+    return tuple(entries)
+
+
+@lru_cache(maxsize=16)
+def _scale_with_ebmlite(raw: bytes) -> int:
+    scale: int = _value(_load(raw), "TimecodeScale", 1_000_000)
+    return scale
+
+
+def _clean(text: str) -> str:
+    return text.split("\0", 1)[0]
+
+
+def is_matroska_document(data: bytes) -> bool | None:
+    """Judge whether bytes that start with the EBML magic really begin a Matroska document.
+
+    Args:
+        data: the bytes from the magic on, as many as there are.
+
+    Returns:
+        True for a whole EBML header with a Matroska DocType followed by a Segment; None when more bytes could tell.
+    """
+    try:
+        size_length = 9 - data[4].bit_length() if len(data) > 4 and data[4] else 9
+        if len(data) < 5:
+            return None
+        if size_length > 8:
+            return False
+        if len(data) < 4 + size_length:
+            return None
+        size, payload = read_vint(data, 4)
+        end = payload + size
+        if not 4 <= size <= 4096 - 64:
+            return False
+        if len(data) < end + 4:
+            return None
+        doc_type = b""
+        at = payload
+        while at < end:
+            element_id, value, at = read_header(data, at, end)
+            if element_id == _DOC_TYPE:
+                doc_type = data[value:at].rstrip(b"\0")
+        return doc_type in {b"matroska", b"webm"} and data[end : end + 4] == SEGMENT.to_bytes(4)
+    except ValueError:
+        return False

@@ -1,0 +1,444 @@
+"""One contact's recording: fragments in, settled stereo frames and a cursor out. Live recorder and replay both use it.
+
+    recording.add(fragment)         admission and timeline, in stream order
+    for frames in recording.take()  what no later fragment can change
+    recording.cursor()              where to go on: all before it is in the frames taken, nothing after it is needed
+    recording.end()                 the call is over
+
+KVS is the log and the cursor a position in it: a recording made from a cursor and the fragments after it gives the same
+frames as the one that wrote the cursor would have (ADR 3).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Self
+
+from connect_audio.core.admission import (
+    RUN_ON_MS,
+    Admission,
+    AdmissionState,
+    Decision,
+    Label,
+    Verdict,
+    end_ms,
+    start_ms,
+)
+from connect_audio.core.errors import UnsupportedAudioError
+from connect_audio.core.fragments import BytesLost, Completion, Fragment, fragment_counter
+from connect_audio.core.in_band import InBandError
+from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
+from connect_audio.core.timeline import MAX_FRAMES, Gap, Timeline, TimelineState, TrackState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FragmentMark:
+    """Which fragment, and when it was. Times in ms since the epoch, None where the fragment says nothing."""
+
+    number: str | None
+    producer_ms: int | None
+    server_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What became of the fragments, up to a cursor. Counts of fragments unless said otherwise.
+
+    Args:
+        admitted: ours, by name or by neighbours.
+        admitted_unlabelled: ours by neighbours alone.
+        other: another contact's.
+        contradictory: naming more than one contact.
+        undecidable: unlabelled next to ours, dropped.
+        strangers: unlabelled and nowhere near ours, dropped.
+        strangers_near: of those, the run that the next fragment may show to have been next to ours.
+        strangers_end_ms: when that run ended, ms since the epoch.
+        too_late: of a later streaming of the same contact.
+        truncated: ours, of which only the whole blocks were there.
+        without_audio: ours, with blocks but no track that is PCM audio.
+        unsupported: ours, with audio that cannot be decoded or at another rate than the recording's.
+        ignored_blocks: blocks of ours on tracks that are no party's.
+        lost_bytes: bytes of the stream that belong to no fragment.
+        lost_runs: how many runs of such bytes.
+        in_band_errors: errors that KVS reported inside the stream.
+        holes: times when neither track has audio and fragments may be missing.
+        hole_frames: their length, frames.
+        pauses: such times where the fragment numbers show that none is missing.
+        max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
+        first: the first admitted fragment with audio.
+        last: the last one.
+    """
+
+    admitted: int = 0
+    admitted_unlabelled: int = 0
+    other: int = 0
+    contradictory: int = 0
+    undecidable: int = 0
+    strangers: int = 0
+    strangers_near: int = 0
+    strangers_end_ms: int | None = None
+    too_late: int = 0
+    truncated: int = 0
+    without_audio: int = 0
+    unsupported: int = 0
+    ignored_blocks: int = 0
+    lost_bytes: int = 0
+    lost_runs: int = 0
+    in_band_errors: int = 0
+    holes: int = 0
+    hole_frames: int = 0
+    pauses: int = 0
+    max_millis_behind_now: int | None = None
+    first: FragmentMark | None = None
+    last: FragmentMark | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a recording stands: bounded, plain, and enough to go on from with the fragments after it.
+
+    Args:
+        fragment: the newest fragment whose audio is wholly in the frames taken; None before the first.
+        admission: what admission knows after it.
+        timeline: what the timeline knows after it; None before the first audio.
+        frames: stereo frames taken; may lie beyond that fragment's end.
+        crc32: CRC-32 of those frames' bytes, in order.
+        tally: counts up to that fragment.
+    """
+
+    fragment: str | None = None
+    admission: AdmissionState = field(default_factory=AdmissionState)
+    timeline: TimelineState | None = None
+    frames: int = 0
+    crc32: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        timeline = data["timeline"]
+        tally = dict(data["tally"])
+        for name in ("first", "last"):
+            tally[name] = tally[name] and FragmentMark(**tally[name])
+        return cls(
+            fragment=data["fragment"],
+            admission=AdmissionState(label=Label(data["admission"]["label"]), end_ms=data["admission"]["end_ms"]),
+            timeline=timeline
+            and TimelineState(
+                **{
+                    **timeline,
+                    "customer": TrackState(**timeline["customer"]),
+                    "agent": TrackState(**timeline["agent"]),
+                }
+            ),
+            frames=data["frames"],
+            crc32=data["crc32"],
+            tally=Tally(**tally),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapNote:
+    """A hole in one track, with the fragments on either side of it.
+
+    Args:
+        gap: the hole.
+        after: number of the last admitted fragment before it.
+        before: number of the fragment whose audio follows it; None at the end of the call.
+        missing_fragments: how many fragments the numbers show to be missing; None where they do not tell.
+    """
+
+    gap: Gap
+    after: str | None
+    before: str | None
+    missing_fragments: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorNote:
+    """An error that KVS reported inside the stream.
+
+    Args:
+        error: the error.
+        fragment: number of the fragment it came with.
+    """
+
+    error: InBandError
+    fragment: str | None
+
+
+type Note = GapNote | ErrorNote
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A possible cursor: it holds once all frames up to `end` are taken."""
+
+    end: int
+    fragment: str | None
+    admission: AdmissionState
+    timeline: TimelineState | None
+    tally: Tally
+    notes: tuple[Note, ...]
+
+
+_VERDICT_COUNTERS: Final = {
+    Verdict.OTHER: "other",
+    Verdict.CONTRADICTORY: "contradictory",
+    Verdict.UNDECIDABLE: "undecidable",
+    Verdict.STRANGER: "strangers",
+    Verdict.TOO_LATE: "too_late",
+}
+
+
+class CallRecording:
+    """Record one contact from completed fragments in stream order.
+
+    Memory: see `Admission`, `Timeline` and one `_Point` a fragment of the last `MAX_SKEW_S` seconds.
+
+    Args:
+        contact_id: whose audio is wanted.
+        cursor: where to go on.
+        until_ms: admit nothing that begins at or after it, ms since the epoch.
+        accept_unlabelled: see `Admission`.
+        limit: longest recording, frames.
+    """
+
+    def __init__(
+        self,
+        contact_id: str,
+        *,
+        cursor: Cursor | None = None,
+        until_ms: int | None = None,
+        accept_unlabelled: bool = False,
+        limit: int = MAX_FRAMES,
+    ) -> None:
+        cursor = cursor or Cursor()
+        self._admission = Admission(
+            contact_id, cursor.admission, until_ms=until_ms, accept_unlabelled=accept_unlabelled
+        )
+        self._limit = limit
+        self._timeline = (
+            None if cursor.timeline is None else Timeline(cursor.timeline, taken=cursor.frames, limit=limit)
+        )
+        self._crc32 = cursor.crc32
+        self._tally = cursor.tally
+        self._cursor = cursor
+        self._points: deque[_Point] = deque()
+        self._notes: list[Note] = []
+
+    @property
+    def rate(self) -> int | None:
+        """Samples a second; None before the first audio."""
+        return None if self._timeline is None else self._timeline.rate
+
+    @property
+    def tally(self) -> Tally:
+        """Counts up to the last decided fragment."""
+        return self._tally
+
+    @property
+    def undecided(self) -> int:
+        """Fragments that wait for the next label; they lie beyond the cursor."""
+        return self._admission.undecided
+
+    @property
+    def end_ms(self) -> int | None:
+        """Where the last admitted audio ended, ms since the epoch."""
+        return self._admission.state().end_ms
+
+    @property
+    def full(self) -> bool:
+        """Whether the recording has reached its limit."""
+        state = None if self._timeline is None else self._timeline.state()
+        return state is not None and bool(state.customer.beyond_limit or state.agent.beyond_limit)
+
+    def add(self, fragment: Fragment) -> list[Decision]:
+        """Take the next completed fragment.
+
+        Returns:
+            What was decided about it and about fragments that had waited for it.
+        """
+        self._commit()
+        decisions = self._admission.add(fragment)
+        for decision in decisions:
+            self._apply(decision)
+        return decisions
+
+    def lose(self, lost: BytesLost) -> None:
+        """Count bytes of the stream that belong to no fragment."""
+        self._tally = replace(
+            self._tally, lost_bytes=self._tally.lost_bytes + lost.count, lost_runs=self._tally.lost_runs + 1
+        )
+
+    def end(self) -> None:
+        """The call is over: decide what waits, pad the shorter track. `take` gives out the rest."""
+        self._commit()
+        for decision in self._admission.end():
+            self._apply(decision)
+        notes: list[Note] = []
+        if self._timeline is not None:
+            self._timeline.close()
+            last = self._tally.last.number if self._tally.last else None
+            notes = [
+                GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in self._timeline.take_gaps()
+            ]
+        fragment = self._points[-1].fragment if self._points else self._cursor.fragment
+        self._mark(fragment, tuple(notes))
+
+    def take(self) -> Iterator[bytes]:
+        """Give out the settled stereo frames that were not given out before, at most 32 KiB at a time."""
+        if self._timeline is not None:
+            for frames in self._timeline.take():
+                self._crc32 = zlib.crc32(frames, self._crc32)
+                yield frames
+
+    def cursor(self) -> Cursor:
+        """The newest point from which this recording can go on, given the frames taken so far."""
+        self._commit()
+        frames = 0 if self._timeline is None else self._timeline.taken
+        return replace(self._cursor, frames=frames, crc32=self._crc32)
+
+    def take_notes(self) -> list[Note]:
+        """Give out the notes on fragments up to the cursor that were not given out before."""
+        self._commit()
+        notes, self._notes = self._notes, []
+        return notes
+
+    def _commit(self) -> None:
+        """Move the cursor over every point whose audio has wholly been taken."""
+        taken = 0 if self._timeline is None else self._timeline.taken
+        while self._points and self._points[0].end <= taken:
+            point = self._points.popleft()
+            self._notes.extend(point.notes)
+            self._cursor = Cursor(
+                fragment=point.fragment,
+                admission=point.admission,
+                timeline=point.timeline,
+                tally=point.tally,
+            )
+
+    def _mark(self, fragment: str | None, notes: tuple[Note, ...], label: Label | None = None) -> None:
+        timeline = self._timeline
+        admission = self._admission.state()
+        self._points.append(
+            _Point(
+                0 if timeline is None else timeline.end,
+                fragment,
+                admission if label is None else replace(admission, label=label),
+                None if timeline is None else timeline.state(),
+                self._tally,
+                notes,
+            )
+        )
+
+    def _apply(self, decision: Decision) -> None:
+        fragment, verdict, label = decision
+        notes: list[Note] = [ErrorNote(error=error, fragment=fragment.number) for error in fragment.errors]
+        changes: dict[str, Any] = {"in_band_errors": self._tally.in_band_errors + len(notes)} if notes else {}
+        behind = fragment.millis_behind_now
+        if behind is not None and behind > (self._tally.max_millis_behind_now or -1):
+            changes["max_millis_behind_now"] = behind
+        if verdict.admitted:
+            notes += self._record(fragment, verdict, changes)
+        else:
+            counter = _VERDICT_COUNTERS.get(verdict)
+            if counter:
+                changes[counter] = getattr(self._tally, counter) + 1
+            if verdict is Verdict.STRANGER:
+                changes["strangers_near"] = self._tally.strangers_near + 1
+                changes["strangers_end_ms"] = end_ms(fragment)
+            elif self._tally.strangers_near:
+                changes["strangers_near"] = 0
+        if changes:
+            self._tally = replace(self._tally, **changes)
+        self._mark(fragment.number, tuple(notes), label)
+
+    def _record(self, fragment: Fragment, verdict: Verdict, changes: dict[str, Any]) -> list[Note]:
+        """Put an admitted fragment's audio on the timeline."""
+        tally = self._tally
+        changes["admitted"] = tally.admitted + 1
+        if verdict is Verdict.OURS_BY_NEIGHBOURS:
+            changes["admitted_unlabelled"] = tally.admitted_unlabelled + 1
+        if fragment.completion is Completion.TRUNCATED:
+            changes["truncated"] = tally.truncated + 1
+        if tally.strangers_near:
+            # They stood directly before ours. If they also ran on into it, they may have been its beginning.
+            start, end = start_ms(fragment), tally.strangers_end_ms
+            if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
+                changes["undecidable"] = tally.undecidable + tally.strangers_near
+                changes["strangers"] = tally.strangers - tally.strangers_near
+            changes["strangers_near"] = 0
+        if not fragment.blocks:
+            return []
+        try:
+            tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+        except UnsupportedAudioError:
+            changes["unsupported"] = tally.unsupported + 1
+            return []
+        if not tracks:
+            changes["without_audio"] = tally.without_audio + 1
+            return []
+        by_number = {track.number: track for track in tracks}
+        rate = self.rate or tracks[0].pcm.rate
+        if any(track.pcm.rate != rate for track in tracks):
+            changes["unsupported"] = tally.unsupported + 1
+            return []
+        ignored = sum(block.track_number not in by_number for block in fragment.blocks)
+        if ignored:
+            changes["ignored_blocks"] = tally.ignored_blocks + ignored
+            if ignored == len(fragment.blocks):
+                return []
+        mark = FragmentMark(
+            number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
+        )
+        if tally.first is None:
+            changes["first"] = mark
+        changes["last"] = mark
+        return self._place(fragment, by_number, rate, changes)
+
+    def _place(
+        self, fragment: Fragment, by_number: Mapping[int, AudioTrack], rate: int, changes: dict[str, Any]
+    ) -> list[Note]:
+        timeline = self._timeline
+        if timeline is None:
+            timeline = self._timeline = Timeline(TimelineState(rate=rate), limit=self._limit)
+            timeline.set_origin(min(block.time_ns for block in fragment.blocks if block.track_number in by_number))
+        previous_end = timeline.end
+        for block in fragment.blocks:
+            track = by_number.get(block.track_number)
+            if track is not None:
+                samples, dangling = to_mono(block.data, track.pcm)
+                timeline.place(
+                    track.party, block.time_ns, samples, tick_ns=fragment.timecode_scale_ns, dangling=dangling
+                )
+        timeline.settle()
+        tally = self._tally
+        before = tally.last.number if tally.last else None
+        missing = missing_between(before, fragment.number)
+        lowest = timeline.take_lowest_placed()
+        if lowest is not None and lowest > previous_end and tally.first is not None:
+            if missing == 0:
+                changes["pauses"] = tally.pauses + 1
+            else:
+                changes["holes"] = tally.holes + 1
+                changes["hole_frames"] = tally.hole_frames + lowest - previous_end
+        return [
+            GapNote(gap=gap, after=before, before=fragment.number, missing_fragments=missing)
+            for gap in timeline.take_gaps()
+        ]
+
+
+def missing_between(before: str | None, after: str | None) -> int | None:
+    """How many fragments the producer counted between two numbers; None where the numbers do not tell."""
+    first, second = fragment_counter(before), fragment_counter(after)
+    if first is None or second is None or second <= first:
+        return None
+    return second - first - 1

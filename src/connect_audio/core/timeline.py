@@ -1,0 +1,304 @@
+"""Two tracks on one timeline: blocks with absolute times in, settled stereo frames out.
+
+A block joins its predecessor without a seam when its time differs from the predecessor's end by no more than the
+jitter tolerance; later than that the hole becomes silence, earlier the overlap is dropped. A track that lags by more
+than `MAX_SKEW_S` of media time becomes silence. Nothing here depends on how the blocks arrived, so reading the same
+fragments again from a `TimelineState` gives the same frames (ADR 3).
+
+Positions are frames since the origin, the earliest sample of the first block.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES, Party, interleave
+from connect_audio.core.wav import MAX_DATA_BYTES
+
+JITTER_MS: Final = 10
+"""Half of the shortest blocks telephony uses (20 ms): a lost one is always seen as a hole."""
+MAX_SKEW_S: Final = 5
+"""A track may lag the other so much before its place is taken by silence; 0.7 s has been seen in real streams."""
+MAX_HOLE_S: Final = 4 * 3600
+"""A longer jump forward is a broken clock, not a pause: the block is left out and counted."""
+MAX_FRAMES: Final = MAX_DATA_BYTES // FRAME_BYTES
+"""What a WAV can hold."""
+_CHUNK_FRAMES: Final = 8192
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackState:
+    """Where one track stands and what became of its samples. All counts are samples.
+
+    Args:
+        end: position after its last sample.
+        audio: samples placed.
+        repeated: dropped because that time had been written from this track before.
+        late: dropped because silence had taken their place.
+        misplaced: dropped because their time lies before the origin or absurdly far ahead.
+        beyond_limit: dropped because the recording had reached its longest.
+        gaps: how many holes became silence.
+        max_jitter: largest correction made in joining blocks.
+        dangling_bytes: bytes that made no whole sample.
+    """
+
+    end: int = 0
+    audio: int = 0
+    repeated: int = 0
+    late: int = 0
+    misplaced: int = 0
+    beyond_limit: int = 0
+    gaps: int = 0
+    max_jitter: int = 0
+    dangling_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineState:
+    """Everything a timeline knows besides samples: plain numbers, as long for a day as for a minute.
+
+    Args:
+        rate: samples a second.
+        origin: of the timeline, samples since the epoch; None before the first block.
+        settled: frames that no later block can change.
+        customer: the left track.
+        agent: the right track.
+    """
+
+    rate: int
+    origin: int | None = None
+    settled: int = 0
+    customer: TrackState = TrackState()
+    agent: TrackState = TrackState()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A hole in one track that became silence.
+
+    Args:
+        party: whose track.
+        start: first silent position, frames.
+        length: frames.
+    """
+
+    party: Party
+    start: int
+    length: int
+
+
+class _Track:
+    """A track's samples that have not been taken yet, and its mutable counts."""
+
+    def __init__(self, party: Party, state: TrackState) -> None:
+        self.party = party
+        self.end = state.end
+        self.audio = state.audio
+        self.repeated = state.repeated
+        self.late = state.late
+        self.misplaced = state.misplaced
+        self.beyond_limit = state.beyond_limit
+        self.gaps = state.gaps
+        self.max_jitter = state.max_jitter
+        self.dangling_bytes = state.dangling_bytes
+        self.runs: deque[tuple[int, bytes]] = deque()
+
+    def state(self) -> TrackState:
+        return TrackState(
+            end=self.end,
+            audio=self.audio,
+            repeated=self.repeated,
+            late=self.late,
+            misplaced=self.misplaced,
+            beyond_limit=self.beyond_limit,
+            gaps=self.gaps,
+            max_jitter=self.max_jitter,
+            dangling_bytes=self.dangling_bytes,
+        )
+
+    def take(self, start: int, stop: int) -> bytes:
+        """Samples of [start, stop), silence where there are none; what lies before is gone."""
+        pieces: list[bytes] = []
+        position = start
+        runs = self.runs
+        while runs and runs[0][0] < stop:
+            run_start, samples = runs.popleft()
+            run_stop = run_start + len(samples) // SAMPLE_BYTES
+            if run_stop <= position:
+                continue
+            if run_start > position:
+                pieces.append(bytes(SAMPLE_BYTES * (run_start - position)))
+                position = run_start
+            until = min(run_stop, stop)
+            pieces.append(samples[SAMPLE_BYTES * (position - run_start) : SAMPLE_BYTES * (until - run_start)])
+            position = until
+            if run_stop > stop:
+                runs.appendleft((stop, samples[SAMPLE_BYTES * (stop - run_start) :]))
+        if position < stop:
+            pieces.append(bytes(SAMPLE_BYTES * (stop - position)))
+        return b"".join(pieces)
+
+
+class Timeline:
+    """Place blocks, settle, give out stereo frames.
+
+    Memory: the audio of at most `MAX_SKEW_S` of one track, plus what was placed since the last `settle` and `take`.
+
+    Args:
+        state: where to go on; a fresh one has only a rate.
+        taken: frames given out before, so not given out again.
+        limit: longest recording, frames; what would lie beyond is dropped and counted.
+    """
+
+    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES) -> None:
+        self._rate = state.rate
+        self._origin = state.origin
+        self._settled = state.settled
+        self._taken = taken
+        self._limit = limit
+        self._lowest_placed: int | None = None
+        self._tracks = {
+            Party.CUSTOMER: _Track(Party.CUSTOMER, state.customer),
+            Party.AGENT: _Track(Party.AGENT, state.agent),
+        }
+        self._gaps: list[Gap] = []
+
+    @property
+    def rate(self) -> int:
+        """Samples a second."""
+        return self._rate
+
+    @property
+    def origin(self) -> int | None:
+        """The timeline's zero, samples since the epoch."""
+        return self._origin
+
+    @property
+    def settled(self) -> int:
+        """Frames that no later block can change."""
+        return self._settled
+
+    @property
+    def taken(self) -> int:
+        """Frames given out."""
+        return self._taken
+
+    @property
+    def end(self) -> int:
+        """Position after the last sample of either track."""
+        return max(track.end for track in self._tracks.values())
+
+    def state(self) -> TimelineState:
+        """The state after all that was placed and settled; pairs with frames only where `end <= taken`."""
+        return TimelineState(
+            rate=self._rate,
+            origin=self._origin,
+            settled=self._settled,
+            customer=self._tracks[Party.CUSTOMER].state(),
+            agent=self._tracks[Party.AGENT].state(),
+        )
+
+    def set_origin(self, time_ns: int) -> None:
+        """Fix the timeline's zero.
+
+        Args:
+            time_ns: time of the earliest sample of the first fragment, ns since the epoch.
+        """
+        self._origin = self._samples(time_ns)
+
+    def _samples(self, time_ns: int) -> int:
+        return (time_ns * self._rate + _NS // 2) // _NS
+
+    def place(self, party: Party, time_ns: int, samples: bytes, *, tick_ns: int, dangling: int = 0) -> None:
+        """Place one block.
+
+        Args:
+            party: whose track.
+            time_ns: time of its first sample, ns since the epoch.
+            samples: mono 16-bit samples.
+            tick_ns: resolution of the time, ns.
+            dangling: bytes of the block that made no whole sample, to be counted.
+        """
+        track = self._tracks[party]
+        track.dangling_bytes += dangling
+        length = len(samples) // SAMPLE_BYTES
+        if not length:
+            return
+        if self._origin is None:
+            self.set_origin(time_ns)
+        start = self._samples(time_ns) - (self._origin or 0)
+        # Half a block at most, or the same block once more would pass for its successor; a tick at least.
+        tolerance = max(min(self._rate * JITTER_MS // 1000, length // 2), -(-tick_ns * self._rate // _NS))
+        offset = start - track.end
+        if track.audio and -tolerance <= offset <= tolerance:
+            start = track.end
+            track.max_jitter = max(track.max_jitter, abs(offset))
+        if start + length <= 0 or start > max(track.end, self._settled) + MAX_HOLE_S * self._rate:
+            track.misplaced += length
+            return
+        if start + length > self._limit:
+            track.beyond_limit += length
+            return
+        floor = max(track.end, self._settled)
+        if start < floor:
+            # Of what is dropped, the first samples lie before the origin, the next were written from this track, the
+            # last had become silence.
+            stop = min(start + length, floor)
+            before = max(0, min(0, stop) - start)
+            repeated = max(0, min(track.end, stop) - max(start, 0))
+            track.misplaced += before
+            track.repeated += repeated
+            track.late += stop - start - before - repeated
+            if stop == start + length:
+                return
+            samples = samples[SAMPLE_BYTES * (stop - start) :]
+            length -= stop - start
+            start = stop
+        if start > track.end:
+            self._add_gap(track, track.end, start)
+        track.runs.append((start, samples))
+        track.audio += length
+        self._lowest_placed = start if self._lowest_placed is None else min(self._lowest_placed, start)
+        track.end = start + length
+
+    def _add_gap(self, track: _Track, start: int, stop: int) -> None:
+        track.gaps += 1
+        self._gaps.append(Gap(party=track.party, start=start, length=stop - start))
+
+    def take_lowest_placed(self) -> int | None:
+        """The first position that got a sample since the last call; None where none did."""
+        lowest, self._lowest_placed = self._lowest_placed, None
+        return lowest
+
+    def settle(self) -> None:
+        """Settle what both tracks have reached, and what the leading one has left more than the skew behind.
+
+        To be called once a fragment, at its end: the result is part of what makes the output repeatable.
+        """
+        ends = [track.end for track in self._tracks.values()]
+        self._settled = max(self._settled, min(ends), max(ends) - MAX_SKEW_S * self._rate)
+
+    def close(self) -> None:
+        """Settle everything: the shorter track becomes silence up to the end of the longer one."""
+        end = max(self.end, self._settled)
+        self._settled = end
+        for track in self._tracks.values():
+            if track.end < end:
+                self._add_gap(track, track.end, end)
+
+    def take(self) -> Iterator[bytes]:
+        """Give out the settled frames that were not given out before, at most 32 KiB at a time."""
+        while self._taken < self._settled:
+            stop = min(self._taken + _CHUNK_FRAMES, self._settled)
+            left, right = (self._tracks[party].take(self._taken, stop) for party in PARTIES)
+            self._taken = stop
+            yield interleave(left, right, self._rate)
+
+    def take_gaps(self) -> list[Gap]:
+        """Give out the holes found since the last call."""
+        gaps, self._gaps = self._gaps, []
+        return gaps
