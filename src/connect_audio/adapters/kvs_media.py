@@ -7,7 +7,7 @@ measured against, is docs/adr/0004-how-bytes-are-read-at-once.md. Used by the co
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
 import boto3
@@ -36,6 +36,7 @@ ENDPOINT_LIFE_S: Final = 45 * 60.0
 # Throttles that say nothing against the endpoint: asking for it again would only use up GetDataEndpoint's 5 TPS.
 _ENDPOINT_IS_SOUND: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
 _CONNECT_TIMEOUT_S: Final = 3.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # DescribeStream and GetDataEndpoint: quick calls, one retry by the SDK for a stale connection or a passing 5xx.
 _CONTROL_CONFIG: Final = Config(
     connect_timeout=_CONNECT_TIMEOUT_S, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
@@ -217,8 +218,9 @@ class KvsMediaStream:
 def _selector(start: StartSelector) -> StartSelectorTypeDef:
     if isinstance(start, AfterFragment):
         return {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": start.number}
-    # On the wire botocore writes whole seconds, rounded down: GetMedia starts up to a second earlier, never later.
-    return {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": datetime.fromtimestamp(start.ms / 1000, UTC)}
+    # By integers: a float's rounding could ask for the millisecond after.
+    time = _EPOCH + timedelta(milliseconds=start.ms)
+    return {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": time}
 
 
 @contextmanager
