@@ -60,6 +60,11 @@ class _WriteParameters(TypedDict):
     BucketKeyEnabled: NotRequired[bool]
 
 
+class _Checksum(TypedDict):
+    ChecksumAlgorithm: Literal["CRC32"]
+    ChecksumCRC32: str
+
+
 class S3PartStore:
     """One bucket.
 
@@ -89,7 +94,7 @@ class S3PartStore:
         """
         parameters = self._write_parameters(key, content_type, metadata)
         with self._translated("PutObject", key):
-            self._client.put_object(Body=body, ChecksumCRC32=_crc32(body), **parameters)
+            self._client.put_object(Body=body, **_checksum(body), **parameters)
 
     def put_new(
         self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
@@ -105,7 +110,7 @@ class S3PartStore:
         return self._write_once(
             "PutObject",
             key,
-            lambda: self._client.put_object(Body=body, ChecksumCRC32=_crc32(body), IfNoneMatch="*", **parameters),
+            lambda: self._client.put_object(Body=body, IfNoneMatch="*", **_checksum(body), **parameters),
         )
 
     def get(self, key: str) -> bytes:
@@ -210,7 +215,7 @@ class S3PartStore:
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=body,
-                ChecksumCRC32=_crc32(body),
+                **_checksum(body),
             )
         return UploadedPart(
             number=number, etag=answer["ETag"], size=len(body), checksum_crc32=answer.get("ChecksumCRC32") or None
@@ -291,8 +296,10 @@ def _is_temporary(key: str) -> bool:
     return ".staging/" in key or key.endswith(".claim")
 
 
-def _crc32(body: bytes) -> str:
-    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
+def _checksum(body: bytes) -> _Checksum:
+    # Given rather than left to the SDK, which would send the body in chunks of its own with the sum as a trailer.
+    crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
+    return _Checksum(ChecksumAlgorithm="CRC32", ChecksumCRC32=crc32)
 
 
 def _completed(part: UploadedPart) -> CompletedPartTypeDef:

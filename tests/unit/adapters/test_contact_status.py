@@ -1,0 +1,101 @@
+"""What Connect's answers and refusals mean for the end of a call."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
+from connect_audio.ports import ContactState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_connect import ConnectClient
+
+INSTANCE = "11111111-2222-3333-4444-555555555555"
+CONTACT = "contact-1"
+ASKED = {"InstanceId": INSTANCE, "ContactId": CONTACT}
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[ConnectClient]:
+    client = boto3.client(
+        "connect",
+        region_name="eu-west-2",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=CONNECT_CONFIG,
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def connect(client: ConnectClient) -> Iterator[Stubber]:
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("contact", "state"),
+    [
+        ({"Id": CONTACT}, ContactState.CONNECTED),
+        ({"Id": CONTACT, "DisconnectTimestamp": datetime(2026, 1, 2, tzinfo=UTC)}, ContactState.DISCONNECTED),
+    ],
+)
+def test_a_contact_is_over_once_it_has_a_disconnect_timestamp(
+    client: ConnectClient, connect: Stubber, contact: dict[str, Any], state: ContactState
+) -> None:
+    connect.add_response("describe_contact", {"Contact": contact}, ASKED)
+    assert ConnectContactStatus(client).state(INSTANCE, CONTACT) is state
+
+
+def test_an_answer_without_a_contact_is_unknown(
+    client: ConnectClient, connect: Stubber, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect.add_response("describe_contact", {}, ASKED)
+    assert ConnectContactStatus(client).state(INSTANCE, CONTACT) is ContactState.UNKNOWN
+    assert _error_codes(caplog) == ["EmptyAnswer"]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 429),
+        ("AccessDeniedException", 403),
+        ("ResourceNotFoundException", 404),
+        ("InternalServiceException", 500),
+    ],
+)
+def test_a_refused_or_throttled_question_is_unknown_and_logged_once_by_its_code_alone(
+    client: ConnectClient, connect: Stubber, caplog: pytest.LogCaptureFixture, code: str, status: int
+) -> None:
+    for _ in range(3):
+        connect.add_client_error("describe_contact", code, "call from +441632960000", status, expected_params=ASKED)
+    contact = ConnectContactStatus(client)
+    assert [contact.state(INSTANCE, CONTACT) for _ in range(3)] == [ContactState.UNKNOWN] * 3
+    assert _error_codes(caplog) == [code]
+    assert "+441632960000" not in str(caplog.records[0].__dict__)
+
+
+def test_a_question_that_the_sdk_will_not_send_is_unknown(
+    client: ConnectClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ConnectContactStatus(client).state(INSTANCE, "") is ContactState.UNKNOWN
+    assert _error_codes(caplog) == ["ParamValidationError"]
+
+
+def test_the_question_holds_a_live_call_up_for_five_seconds_at_most() -> None:
+    options: Any = CONNECT_CONFIG
+    assert options.connect_timeout + options.read_timeout == 5
+    assert options.retries["total_max_attempts"] == 1
+
+
+def _error_codes(caplog: pytest.LogCaptureFixture) -> list[Any]:
+    return [record.__dict__["error_code"] for record in caplog.records]
