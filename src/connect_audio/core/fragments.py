@@ -11,6 +11,7 @@ the moment its last byte is in; a Fragment, holding the same blocks, when it is 
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -25,7 +26,7 @@ from connect_audio.core.ebml import (
     MasterStart,
     Signal,
 )
-from connect_audio.core.errors import FragmentError, MatroskaError
+from connect_audio.core.errors import FragmentError, MatroskaError, StreamError
 from connect_audio.core.in_band import ERROR_CODE_TAGS, InBandError
 from connect_audio.core.matroska import (
     BLOCK,
@@ -197,6 +198,8 @@ class FragmentReader:
     def __init__(self) -> None:
         self._parser = EbmlParser(SCHEMA)
         self._draft: _Draft | None = None
+        self._ready: deque[Block] = deque()  # decoded in one go, given out one by one
+        self._deferred: StreamError | None = None  # raised once they are given out
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False
@@ -221,6 +224,11 @@ class FragmentReader:
         Raises:
             StreamError: the bytes are not what GetMedia serves; see `resynchronise`.
         """
+        if self._ready:
+            return self._ready.popleft()
+        if self._deferred is not None:
+            error, self._deferred = self._deferred, None
+            raise error
         if self._resync_cause is not None:
             return self._search()
         while True:
@@ -291,8 +299,10 @@ class FragmentReader:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
         draft = self._require_draft(offset)
-        if element_id in {SIMPLE_BLOCK, BLOCK}:
-            return self._take_block(draft, element)
+        if element_id == SIMPLE_BLOCK:
+            return self._take_blocks(draft, element)
+        if element_id == BLOCK:
+            return self._take_block(draft, raw, payload, offset)
         if element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
         elif element_id == TAGS:
@@ -306,8 +316,20 @@ class FragmentReader:
             draft.timecode_scale_ns = decode_timecode_scale(raw, offset=offset)
         return None
 
-    def _take_block(self, draft: _Draft, element: Element) -> Block:
+    def _take_blocks(self, draft: _Draft, element: Element) -> Block:
+        """Decode a SimpleBlock, and those behind it that are like it and already here."""
         _, offset, payload, raw = element
+        first = self._take_block(draft, raw, payload, offset)
+        for repeat in self._parser.take_repeats():
+            offset += len(raw)
+            try:
+                self._ready.append(self._take_block(draft, repeat, payload, offset))
+            except StreamError as error:
+                self._deferred = error
+                break
+        return first
+
+    def _take_block(self, draft: _Draft, raw: bytes, payload: int, offset: int) -> Block:
         if draft.cluster_timecode is None:
             raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
         if draft.delivered:

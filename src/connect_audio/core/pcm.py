@@ -20,8 +20,7 @@ from connect_audio.core.matroska import TrackEntry
 with warnings.catch_warnings():
     # pydub looks for ffmpeg, which only other formats than PCM would need.
     warnings.simplefilter("ignore", RuntimeWarning)
-    from pydub import AudioSegment
-    from pydub.audio_segment import audioop
+    from pydub.audio_segment import audioop  # the module pydub runs on
 
 SAMPLE_BYTES: Final = 2
 FRAME_BYTES: Final = 2 * SAMPLE_BYTES
@@ -156,20 +155,19 @@ def to_mono(data: bytes, pcm: PcmFormat) -> tuple[bytes, int]:
     return data, dangling
 
 
-def interleave(left: bytes, right: bytes, rate: int) -> bytes:
-    """Make stereo frames of two mono channels.
+def interleave(left: bytes, right: bytes) -> bytes:
+    """Make stereo frames of two mono channels (slices: 2.3 times as fast as pydub, ADR 2).
 
     Args:
         left: 16-bit little-endian samples.
         right: as many.
-        rate: samples a second.
     """
-    stereo: bytes = AudioSegment.from_mono_audiosegments(_segment(left, rate), _segment(right, rate)).raw_data
-    return stereo
-
-
-def _segment(samples: bytes, rate: int) -> AudioSegment:
-    return AudioSegment(data=samples, sample_width=SAMPLE_BYTES, frame_rate=rate, channels=1)
+    stereo = bytearray(2 * len(left))
+    stereo[0::4] = left[0::2]
+    stereo[1::4] = left[1::2]
+    stereo[2::4] = right[0::2]
+    stereo[3::4] = right[1::2]
+    return bytes(stereo)
 
 
 def channel(stereo: bytes, index: int) -> bytes:

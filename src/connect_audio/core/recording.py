@@ -28,10 +28,10 @@ from connect_audio.core.admission import (
     start_ms,
 )
 from connect_audio.core.errors import UnsupportedAudioError
-from connect_audio.core.fragments import BytesLost, Completion, Fragment, fragment_counter
+from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, fragment_counter
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
-from connect_audio.core.timeline import MAX_FRAMES, Gap, Timeline, TimelineState, TrackState
+from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks, to_mono
+from connect_audio.core.timeline import MAX_FRAMES, Gap, Timeline, TimelineState, TrackState, to_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,17 +408,21 @@ class CallRecording:
         self, fragment: Fragment, by_number: Mapping[int, AudioTrack], rate: int, changes: dict[str, Any]
     ) -> list[Note]:
         timeline = self._timeline
+        runs = list(_runs(fragment.blocks, by_number))
         if timeline is None:
             timeline = self._timeline = Timeline(TimelineState(rate=rate), limit=self._limit)
-            timeline.set_origin(min(block.time_ns for block in fragment.blocks if block.track_number in by_number))
+            timeline.set_origin(min(run.start for run in runs))
         previous_end = timeline.end
-        for block in fragment.blocks:
-            track = by_number.get(block.track_number)
-            if track is not None:
-                samples, dangling = to_mono(block.data, track.pcm)
-                timeline.place(
-                    track.party, block.time_ns, samples, tick_ns=fragment.timecode_scale_ns, dangling=dangling
-                )
+        for run in runs:
+            samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
+            timeline.place(
+                run.track.party,
+                run.start,
+                samples,
+                tick_ns=fragment.timecode_scale_ns,
+                block_length=run.block_length,
+                dangling=dangling,
+            )
         timeline.settle()
         tally = self._tally
         before = tally.last.number if tally.last else None
@@ -434,6 +438,39 @@ class CallRecording:
             GapNote(gap=gap, after=before, before=fragment.number, missing_fragments=missing)
             for gap in timeline.take_gaps()
         ]
+
+
+@dataclass(slots=True)
+class _Run:
+    """Blocks of one track, equally long and following each other to the sample: placed in one go."""
+
+    track: AudioTrack
+    start: int
+    payloads: list[bytes]
+    block_length: int
+    next_start: int
+
+
+def _runs(blocks: tuple[Block, ...], by_number: Mapping[int, AudioTrack]) -> Iterator[_Run]:
+    """Join blocks into runs, in the order in which each run begins on its track."""
+    open_runs: dict[int, _Run] = {}
+    for block in blocks:
+        track = by_number.get(block.track_number)
+        if track is None:
+            continue
+        pcm = track.pcm
+        start = to_samples(block.time_ns, pcm.rate)
+        length, dangling = divmod(len(block.data), SAMPLE_BYTES * pcm.channels)
+        run = open_runs.get(block.track_number)
+        if run is not None:
+            if start == run.next_start and length == run.block_length and not dangling:
+                run.payloads.append(block.data)
+                run.next_start += length
+                continue
+            yield run
+        # A block with half a sample at its end closes its run: nothing can follow it to the sample.
+        open_runs[block.track_number] = _Run(track, start, [block.data], length, -1 if dangling else start + length)
+    yield from open_runs.values()
 
 
 def missing_between(before: str | None, after: str | None) -> int | None:

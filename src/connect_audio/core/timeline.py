@@ -30,6 +30,16 @@ _CHUNK_FRAMES: Final = 8192
 _NS: Final = 1_000_000_000
 
 
+def to_samples(time_ns: int, rate: int) -> int:
+    """Turn a time into the nearest sample.
+
+    Args:
+        time_ns: ns since the epoch.
+        rate: samples a second.
+    """
+    return (time_ns * rate + _NS // 2) // _NS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackState:
     """Where one track stands and what became of its samples. All counts are samples.
@@ -202,25 +212,21 @@ class Timeline:
             agent=self._tracks[Party.AGENT].state(),
         )
 
-    def set_origin(self, time_ns: int) -> None:
-        """Fix the timeline's zero.
+    def set_origin(self, origin: int) -> None:
+        """Fix the timeline's zero: the earliest sample of the first fragment, samples since the epoch."""
+        self._origin = origin
 
-        Args:
-            time_ns: time of the earliest sample of the first fragment, ns since the epoch.
-        """
-        self._origin = self._samples(time_ns)
-
-    def _samples(self, time_ns: int) -> int:
-        return (time_ns * self._rate + _NS // 2) // _NS
-
-    def place(self, party: Party, time_ns: int, samples: bytes, *, tick_ns: int, dangling: int = 0) -> None:
-        """Place one block.
+    def place(
+        self, party: Party, start: int, samples: bytes, *, tick_ns: int, block_length: int = 0, dangling: int = 0
+    ) -> None:
+        """Place one block, or a run of blocks that follow each other to the sample.
 
         Args:
             party: whose track.
-            time_ns: time of its first sample, ns since the epoch.
+            start: time of its first sample, samples since the epoch.
             samples: mono 16-bit samples.
             tick_ns: resolution of the time, ns.
+            block_length: samples of each block of a run; 0 for a single block.
             dangling: bytes of the block that made no whole sample, to be counted.
         """
         track = self._tracks[party]
@@ -229,10 +235,12 @@ class Timeline:
         if not length:
             return
         if self._origin is None:
-            self.set_origin(time_ns)
-        start = self._samples(time_ns) - (self._origin or 0)
+            self._origin = start
+        start -= self._origin
         # Half a block at most, or the same block once more would pass for its successor; a tick at least.
-        tolerance = max(min(self._rate * JITTER_MS // 1000, length // 2), -(-tick_ns * self._rate // _NS))
+        tolerance = max(
+            min(self._rate * JITTER_MS // 1000, (block_length or length) // 2), -(-tick_ns * self._rate // _NS)
+        )
         offset = start - track.end
         if track.audio and -tolerance <= offset <= tolerance:
             start = track.end
@@ -296,7 +304,7 @@ class Timeline:
             stop = min(self._taken + _CHUNK_FRAMES, self._settled)
             left, right = (self._tracks[party].take(self._taken, stop) for party in PARTIES)
             self._taken = stop
-            yield interleave(left, right, self._rate)
+            yield interleave(left, right)
 
     def take_gaps(self) -> list[Gap]:
         """Give out the holes found since the last call."""
