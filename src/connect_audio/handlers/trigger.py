@@ -14,7 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lambda_client
-from connect_audio.core.errors import RequestError
+from connect_audio.core.errors import RequestError, SettingsError
 from connect_audio.settings import TriggerSettings
 
 if TYPE_CHECKING:
@@ -53,7 +53,11 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     Raises:
         SettingsError: the function's own environment is wrong: an error of the deployment, not of the event.
     """
-    settings = _settings()
+    try:
+        settings = _settings()
+    except SettingsError:
+        metrics.add_metric(name="SettingsRefused", unit=MetricUnit.Count, value=1)
+        raise
     logger.append_keys(contact_id=contact_id_of(event))
     try:
         request = parse_connect_event(event)

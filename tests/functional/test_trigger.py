@@ -1,0 +1,310 @@
+"""The real handler against a real HTTP server that speaks Lambda's Invoke."""
+
+from __future__ import annotations
+
+import gc
+import io
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from connect_audio.adapters import consumer_start
+from connect_audio.core.errors import SettingsError
+from connect_audio.handlers import trigger
+from connect_audio_local.lambda_front import LambdaFront, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_lambda import LambdaClient
+
+EVENTS = Path(__file__).parents[2] / "events"
+CONTACT = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+NAME = f"{CONTACT}_1764000000123"
+STARTED = {
+    "status": "STARTED",
+    "recordingUri": f"s3://calls.example/audio/2025/11/24/{CONTACT}_20251124T160000.123Z.wav",
+    "executionName": NAME,
+}
+
+
+@dataclass
+class Context:
+    function_name: str = "trigger"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-2:111122223333:function:trigger"
+    aws_request_id: str = "00000000-0000-4000-8000-000000000000"
+
+
+def sample(name: str) -> Any:
+    return json.loads((EVENTS / name).read_text("utf-8"))
+
+
+def answer(event: Any) -> dict[str, str]:
+    result: dict[str, str] = trigger.handler(event, Context())
+    return result
+
+
+@pytest.fixture
+def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaFront]:
+    made: list[LambdaClient] = []
+
+    def client() -> LambdaClient:
+        made.append(boto3.client("lambda", config=consumer_start.CONFIG))
+        return made[0]
+
+    with LambdaFront(lambda _name, _payload: None) as running:
+        for name, value in {
+            "AWS_ENDPOINT_URL_LAMBDA": running.url,
+            "AWS_DEFAULT_REGION": "eu-west-2",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "RECORDINGS_BUCKET": "calls.example",
+            "RECORDINGS_PREFIX": "audio",
+            "CONSUMER_FUNCTION": "arn:aws:lambda:eu-west-2:111122223333:function:consumer:live",
+        }.items():
+            monkeypatch.setenv(name, value)
+        # The handler's own, but remembered, so that its connections can be closed.
+        monkeypatch.setattr(trigger, "lambda_client", client)
+        forget()
+        yield running
+        for each in made:
+            each.close()
+    forget()
+
+
+def forget() -> None:
+    """Undo what a warm function remembers."""
+    trigger._settings.cache_clear()
+    trigger._consumer.cache_clear()
+
+
+def test_a_voice_contact_starts_one_named_execution_of_the_consumer(front: LambdaFront) -> None:
+    assert answer(sample("connect_voice.json")) == STARTED
+    (invocation,) = front.invocations
+    assert (invocation.function, invocation.qualifier) == ("consumer", "live")
+    assert (invocation.invocation_type, invocation.execution_name) == ("Event", NAME)
+    assert json.loads(invocation.payload) == sample("consumer_payload.json")
+
+
+def test_a_duplicate_of_the_event_is_answered_alike_and_starts_nothing_more(front: LambdaFront) -> None:
+    answers = [
+        answer(sample(name)) for name in ("connect_voice.json", "connect_voice.json", "connect_voice_stopped.json")
+    ]
+    assert answers == [STARTED] * 3
+    assert list(front.executions) == [NAME]
+    assert len({invocation.payload for invocation in front.invocations}) == 1
+
+
+def test_the_tutorials_event_is_recorded_once_completed(front: LambdaFront) -> None:
+    assert answer(sample("tutorial_short_form.json")) == {
+        "status": "REJECTED",
+        "reason": "MALFORMED_EVENT",
+        "detail": "ContactId is missing, write it beside MediaStreams",
+    }
+    assert answer(sample("tutorial_short_form_completed.json")) == STARTED
+    assert list(front.executions) == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("connect_streaming_never_started.json", "MEDIA_STREAMING_NOT_STARTED"),
+        ("connect_streaming_null_fields.json", "MEDIA_STREAMING_NOT_STARTED"),
+        ("connect_chat.json", "NOT_VOICE"),
+        ("tutorial_short_form.json", "MALFORMED_EVENT"),
+    ],
+)
+def test_an_event_that_cannot_be_recorded_is_rejected_with_its_reason_and_nothing_started(
+    front: LambdaFront, name: str, reason: str
+) -> None:
+    result = answer(sample(name))
+    assert (result["status"], result["reason"]) == ("REJECTED", reason)
+    assert front.invocations == []
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EVENTS.glob("*.json") if "consumer" not in path.name))
+def test_every_answer_is_a_flat_map_of_strings_that_connect_can_take(front: LambdaFront, name: str) -> None:
+    result = answer(sample(name))
+    assert all(isinstance(value, str) and value for value in result.values())
+    assert len(json.dumps(result)) < 32 * 1024
+    assert set(result) in ({"status", "recordingUri", "executionName"}, {"status", "reason", "detail"})
+    assert len(front.executions) == (result["status"] == "STARTED")
+
+
+def test_the_same_start_with_another_payload_is_a_taken_name(front: LambdaFront) -> None:
+    event = sample("connect_voice.json")
+    assert answer(event) == STARTED
+    event["Details"]["ContactData"]["MediaStreams"]["Customer"]["Audio"]["StartFragmentNumber"] = "1"
+    assert answer(event) == {
+        "status": "REJECTED",
+        "reason": "NAME_TAKEN",
+        "detail": f"execution {NAME} exists and records the same start from another event",
+    }
+    assert front.executions == {NAME: sample("consumer_payload.json")}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "tries"),
+    [
+        (Refusal(403, "AccessDeniedException", "not authorized to perform: lambda:InvokeFunction"), 1),
+        (Refusal(404, "ResourceNotFoundException", "Function not found"), 1),
+        (Refusal(429, "TooManyRequestsException", "Rate Exceeded."), 2),
+        (Refusal(500, "ServiceException", "internal error"), 2),
+    ],
+)
+def test_a_refusal_of_lambda_is_an_answer_and_only_what_may_pass_is_tried_again(
+    front: LambdaFront, refusal: Refusal, tries: int
+) -> None:
+    front.refuse_next(refusal, times=2)
+    assert answer(sample("connect_voice.json")) == {
+        "status": "REJECTED",
+        "reason": "CONSUMER_NOT_STARTED",
+        "detail": f"Lambda refused to start the consumer: {refusal.code}",
+    }
+    assert len(front.invocations) == tries
+    assert front.executions == {}
+
+
+def test_a_passing_throttle_is_tried_again(front: LambdaFront) -> None:
+    front.refuse_next(Refusal(429, "TooManyRequestsException", "Rate Exceeded."))
+    assert answer(sample("connect_voice.json")) == STARTED
+
+
+def test_a_lost_answer_is_asked_for_again_and_finds_the_execution_running(front: LambdaFront) -> None:
+    front.lose_next_answers()
+    assert answer(sample("connect_voice.json")) == STARTED
+    assert list(front.executions) == [NAME]
+    assert len(front.invocations) == 2
+
+
+# botocore leaves the socket of a connection that closed without a status line to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_when_every_answer_is_lost_the_flow_is_told_that_the_consumer_may_run(front: LambdaFront) -> None:
+    front.lose_next_answers(2)
+    result = answer(sample("connect_voice.json"))
+    assert (result["status"], result["reason"]) == ("REJECTED", "CONSUMER_NOT_STARTED")
+    assert result["detail"].endswith("the consumer may have been started all the same")
+    gc.collect()
+
+
+def test_an_unreachable_lambda_is_an_answer(front: LambdaFront, monkeypatch: pytest.MonkeyPatch) -> None:
+    front.close()
+    # Port 9, discard: nobody listens on loopback.
+    monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:9")
+    assert answer(sample("connect_voice.json")) == {
+        "status": "REJECTED",
+        "reason": "CONSUMER_NOT_STARTED",
+        "detail": "Lambda could not be asked: EndpointConnectionError",
+    }
+
+
+def test_a_silent_lambda_is_given_up_well_within_connect_s_8_seconds() -> None:
+    config: Any = consumer_start.CONFIG
+    tries = config.retries["total_max_attempts"]
+    longest_pause = 1  # standard mode: rand(0, 1) x 2^0 s before the second try
+    assert tries * (config.connect_timeout + config.read_timeout) + (tries - 1) * longest_pause <= 6
+
+
+def test_a_wrong_environment_is_refused_at_the_first_event_with_the_setting_s_name(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RECORDINGS_BUCKET")
+    with pytest.raises(SettingsError, match=r"^RECORDINGS_BUCKET is not set"):
+        answer(sample("connect_voice.json"))
+    assert front.invocations == []
+
+
+def test_log_lines_carry_ids_and_reasons_and_nothing_personal(
+    front: LambdaFront, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The logger keeps the stream it found when it was made.
+    log = io.StringIO()
+    monkeypatch.setattr(trigger.logger.registered_handler, "stream", log)
+    for name in ("connect_voice.json", "connect_streaming_never_started.json", "connect_chat.json"):
+        answer(sample(name))
+    front.refuse_next(Refusal(403, "AccessDeniedException", "+15550100000"))
+    answer(sample("connect_voice.json"))
+    output = log.getvalue() + capsys.readouterr().out
+    assert CONTACT in output
+    assert "MEDIA_STREAMING_NOT_STARTED" in output
+    for personal in ("+1555", "made up", "TELEPHONE"):
+        assert personal not in output
+
+
+def test_each_outcome_is_counted(front: LambdaFront, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(sample("connect_voice.json"))
+    answer(sample("connect_chat.json"))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    counted = [line for line in lines if "_aws" in line]
+    assert [line.get("RecordingsStarted") for line in counted] == [[1.0], None]
+    assert [line.get("RecordingsRejected") for line in counted] == [None, [1.0]]
+    assert counted[1]["reason"] == "NOT_VOICE"
+    assert front.invocations
+
+
+# The front end itself, where the trigger would never go.
+
+
+@pytest.fixture
+def client(front: LambdaFront) -> Iterator[LambdaClient]:
+    config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
+    made = boto3.client("lambda", endpoint_url=front.url, config=config)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"FunctionName": "consumer"}, "InvalidParameterValueException"),
+        ({"FunctionName": "other:live"}, "ResourceNotFoundException"),
+        ({"FunctionName": "consumer:old"}, "ResourceNotFoundException"),
+        ({"InvocationType": "RequestResponse"}, "InvalidParameterValueException"),
+        ({"DurableExecutionName": "a.b"}, "InvalidParameterValueException"),
+        ({"DurableExecutionName": "x" * 65}, "InvalidParameterValueException"),
+        ({"Payload": b"{"}, "InvalidRequestContentException"),
+        ({"Payload": b'"' + b"x" * 1024 * 1024 + b'"'}, "RequestTooLargeException"),
+    ],
+)
+def test_the_front_end_refuses_what_lambda_refuses(client: LambdaClient, parameters: Any, code: str) -> None:
+    lawful: Any = {
+        "FunctionName": "consumer:live",
+        "InvocationType": "Event",
+        "DurableExecutionName": "a",
+        "Payload": b"1",
+    }
+    with pytest.raises(client.exceptions.ClientError) as caught:
+        client.invoke(**{**lawful, **parameters})
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_the_front_end_takes_the_alias_in_either_place(client: LambdaClient, front: LambdaFront) -> None:
+    for place in ({"FunctionName": "consumer:live"}, {"FunctionName": "consumer", "Qualifier": "live"}):
+        client.invoke(**place, InvocationType="Event", DurableExecutionName="a", Payload=b"{}")  # type: ignore[arg-type]
+    assert {(each.function, each.qualifier) for each in front.invocations} == {("consumer", "live")}
+
+
+def test_the_front_end_starts_one_execution_for_many_at_once(client: LambdaClient, front: LambdaFront) -> None:
+    arns: list[str] = []
+
+    def start() -> None:
+        done = client.invoke(
+            FunctionName="consumer:live", InvocationType="Event", DurableExecutionName="a", Payload=b"{}"
+        )
+        arns.append(done["DurableExecutionArn"])
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(arns) == 8
+    assert len(set(arns)) == 1
+    assert list(front.executions) == ["a"]
