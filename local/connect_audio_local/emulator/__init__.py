@@ -1,0 +1,45 @@
+"""A Kinesis Video Streams emulator: real HTTP for any AWS SDK, for the demo, the tests and `connect-audio emulate`.
+
+with KvsEmulator() as emulator:
+    emulator.add_stream(EmulatedStream("calls", stored(synthesise_call(call)), pace=Live(speed=60)))
+    os.environ |= emulator.environment()
+"""
+
+from __future__ import annotations
+
+from connect_audio_local.emulator.capture import CaptureError, StoredFragment, read_capture, stored
+from connect_audio_local.emulator.clock import Clock, ManualClock, SystemClock
+from connect_audio_local.emulator.model import (
+    ALL_AT_ONCE,
+    UNLIMITED,
+    AllAtOnce,
+    AsRead,
+    Delivery,
+    EmulatedStream,
+    Limits,
+    Live,
+    Pace,
+    ServiceError,
+)
+from connect_audio_local.emulator.server import KvsEmulator
+
+__all__ = [
+    "ALL_AT_ONCE",
+    "UNLIMITED",
+    "AllAtOnce",
+    "AsRead",
+    "CaptureError",
+    "Clock",
+    "Delivery",
+    "EmulatedStream",
+    "KvsEmulator",
+    "Limits",
+    "Live",
+    "ManualClock",
+    "Pace",
+    "ServiceError",
+    "StoredFragment",
+    "SystemClock",
+    "read_capture",
+    "stored",
+]
