@@ -1,0 +1,1 @@
+"""The performance claims of the documentation, measured again by `make bench`."""
