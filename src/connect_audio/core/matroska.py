@@ -6,6 +6,7 @@ other tags repeat in every fragment and go through ebmlite behind a small cache 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,8 @@ _SIMPLE_TAG: Final = 0x67C8
 _TAG_NAME: Final = 0x45A3
 _TAG_STRING: Final = 0x4487
 _DOC_TYPE: Final = 0x4282
+
+_BLOCK_HEAD: Final = struct.Struct(">BhB")
 
 _MAX_DEPTH: Final = 16
 """Deeper nesting than any real Tags or Tracks has; without a bound hostile bytes could exhaust the stack."""
@@ -97,12 +100,17 @@ def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
         MatroskaError: no such block in there.
     """
     try:
-        first = raw[payload] if payload < len(raw) else 0
-        track_number, at = (first & 0x7F, payload + 1) if first & 0x80 else read_vint(raw, payload)
-        if len(raw) < at + 3:
-            raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
-        timecode = int.from_bytes(raw[at : at + 2], signed=True)
-        lacing = raw[at + 2] & 0b0110
+        # The common shape in one go: a track number of one byte and no lacing.
+        if len(raw) >= payload + 4 and raw[payload] & 0x80:
+            first, timecode, flags = _BLOCK_HEAD.unpack_from(raw, payload)
+            track_number, at = first & 0x7F, payload + 1
+        else:
+            track_number, at = read_vint(raw, payload)
+            if len(raw) < at + 3:
+                raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
+            timecode = int.from_bytes(raw[at : at + 2], signed=True)
+            flags = raw[at + 2]
+        lacing = flags & 0b0110
         if not lacing:
             return BlockHeader(track_number, timecode, (raw[at + 3 :],))
         return BlockHeader(track_number, timecode, tuple(_split_lace(raw, at + 3, lacing)))

@@ -31,7 +31,7 @@ from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, fragment_counter
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks, to_mono
-from connect_audio.core.timeline import MAX_FRAMES, Gap, Timeline, TimelineState, TrackState, to_samples
+from connect_audio.core.timeline import MAX_FRAMES, Gap, Snapshot, Timeline, TimelineState, TrackState, to_samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +184,8 @@ class _Point:
     end: int
     fragment: str | None
     admission: AdmissionState
-    timeline: TimelineState | None
-    tally: Tally
+    timeline: Snapshot | None
+    tally: Mapping[str, Any]
     notes: tuple[Note, ...]
 
 
@@ -229,8 +229,10 @@ class CallRecording:
             None if cursor.timeline is None else Timeline(cursor.timeline, taken=cursor.frames, limit=limit)
         )
         self._crc32 = cursor.crc32
-        self._tally = cursor.tally
+        # Counts by the names of Tally; copied once a fragment, which a frozen value would make dear.
+        self._counts: dict[str, Any] = {name: getattr(cursor.tally, name) for name in Tally.__dataclass_fields__}
         self._cursor = cursor
+        self._point: _Point | None = None  # the newest that holds; the cursor is made of it on demand
         self._points: deque[_Point] = deque()
         self._notes: list[Note] = []
 
@@ -242,7 +244,7 @@ class CallRecording:
     @property
     def tally(self) -> Tally:
         """Counts up to the last decided fragment."""
-        return self._tally
+        return Tally(**self._counts)
 
     @property
     def undecided(self) -> int:
@@ -257,8 +259,7 @@ class CallRecording:
     @property
     def full(self) -> bool:
         """Whether the recording has reached its limit."""
-        state = None if self._timeline is None else self._timeline.state()
-        return state is not None and bool(state.customer.beyond_limit or state.agent.beyond_limit)
+        return self._timeline is not None and self._timeline.full
 
     def add(self, fragment: Fragment) -> list[Decision]:
         """Take the next completed fragment.
@@ -274,9 +275,8 @@ class CallRecording:
 
     def lose(self, lost: BytesLost) -> None:
         """Count bytes of the stream that belong to no fragment."""
-        self._tally = replace(
-            self._tally, lost_bytes=self._tally.lost_bytes + lost.count, lost_runs=self._tally.lost_runs + 1
-        )
+        self._counts["lost_bytes"] += lost.count
+        self._counts["lost_runs"] += 1
 
     def end(self) -> None:
         """The call is over: decide what waits, pad the shorter track. `take` gives out the rest."""
@@ -286,12 +286,12 @@ class CallRecording:
         notes: list[Note] = []
         if self._timeline is not None:
             self._timeline.close()
-            last = self._tally.last.number if self._tally.last else None
+            last = self._last_number()
             notes = [
                 GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in self._timeline.take_gaps()
             ]
-        fragment = self._points[-1].fragment if self._points else self._cursor.fragment
-        self._mark(fragment, tuple(notes))
+        newest = self._points[-1] if self._points else self._point or self._cursor
+        self._mark(newest.fragment, tuple(notes))
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled stereo frames that were not given out before, at most 32 KiB at a time."""
@@ -303,8 +303,16 @@ class CallRecording:
     def cursor(self) -> Cursor:
         """The newest point from which this recording can go on, given the frames taken so far."""
         self._commit()
-        frames = 0 if self._timeline is None else self._timeline.taken
-        return replace(self._cursor, frames=frames, crc32=self._crc32)
+        timeline, point = self._timeline, self._point
+        if point is not None:
+            self._cursor = Cursor(
+                fragment=point.fragment,
+                admission=point.admission,
+                timeline=None if timeline is None or point.timeline is None else timeline.state(point.timeline),
+                tally=Tally(**point.tally),
+            )
+            self._point = None
+        return replace(self._cursor, frames=0 if timeline is None else timeline.taken, crc32=self._crc32)
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor that were not given out before."""
@@ -316,14 +324,8 @@ class CallRecording:
         """Move the cursor over every point whose audio has wholly been taken."""
         taken = 0 if self._timeline is None else self._timeline.taken
         while self._points and self._points[0].end <= taken:
-            point = self._points.popleft()
-            self._notes.extend(point.notes)
-            self._cursor = Cursor(
-                fragment=point.fragment,
-                admission=point.admission,
-                timeline=point.timeline,
-                tally=point.tally,
-            )
+            self._point = self._points.popleft()
+            self._notes.extend(self._point.notes)
 
     def _mark(self, fragment: str | None, notes: tuple[Note, ...], label: Label | None = None) -> None:
         timeline = self._timeline
@@ -332,81 +334,77 @@ class CallRecording:
             _Point(
                 0 if timeline is None else timeline.end,
                 fragment,
-                admission if label is None else replace(admission, label=label),
-                None if timeline is None else timeline.state(),
-                self._tally,
+                admission if label is None or label is admission.label else replace(admission, label=label),
+                None if timeline is None else timeline.snapshot(),
+                self._counts.copy(),
                 notes,
             )
         )
 
     def _apply(self, decision: Decision) -> None:
         fragment, verdict, label = decision
+        counts = self._counts
         notes: list[Note] = [ErrorNote(error=error, fragment=fragment.number) for error in fragment.errors]
-        changes: dict[str, Any] = {"in_band_errors": self._tally.in_band_errors + len(notes)} if notes else {}
+        counts["in_band_errors"] += len(notes)
         behind = fragment.millis_behind_now
-        if behind is not None and behind > (self._tally.max_millis_behind_now or -1):
-            changes["max_millis_behind_now"] = behind
+        if behind is not None and behind > (counts["max_millis_behind_now"] or -1):
+            counts["max_millis_behind_now"] = behind
         if verdict.admitted:
-            notes += self._record(fragment, verdict, changes)
+            notes += self._record(fragment, verdict)
         else:
             counter = _VERDICT_COUNTERS.get(verdict)
             if counter:
-                changes[counter] = getattr(self._tally, counter) + 1
+                counts[counter] += 1
             if verdict is Verdict.STRANGER:
-                changes["strangers_near"] = self._tally.strangers_near + 1
-                changes["strangers_end_ms"] = end_ms(fragment)
-            elif self._tally.strangers_near:
-                changes["strangers_near"] = 0
-        if changes:
-            self._tally = replace(self._tally, **changes)
+                counts["strangers_near"] += 1
+                counts["strangers_end_ms"] = end_ms(fragment)
+            else:
+                counts["strangers_near"] = 0
         self._mark(fragment.number, tuple(notes), label)
 
-    def _record(self, fragment: Fragment, verdict: Verdict, changes: dict[str, Any]) -> list[Note]:
+    def _last_number(self) -> str | None:
+        """Number of the last admitted fragment with audio."""
+        last: FragmentMark | None = self._counts["last"]
+        return None if last is None else last.number
+
+    def _record(self, fragment: Fragment, verdict: Verdict) -> list[Note]:
         """Put an admitted fragment's audio on the timeline."""
-        tally = self._tally
-        changes["admitted"] = tally.admitted + 1
+        counts = self._counts
+        counts["admitted"] += 1
         if verdict is Verdict.OURS_BY_NEIGHBOURS:
-            changes["admitted_unlabelled"] = tally.admitted_unlabelled + 1
+            counts["admitted_unlabelled"] += 1
         if fragment.completion is Completion.TRUNCATED:
-            changes["truncated"] = tally.truncated + 1
-        if tally.strangers_near:
+            counts["truncated"] += 1
+        if counts["strangers_near"]:
             # They stood directly before ours. If they also ran on into it, they may have been its beginning.
-            start, end = start_ms(fragment), tally.strangers_end_ms
+            start, end = start_ms(fragment), counts["strangers_end_ms"]
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
-                changes["undecidable"] = tally.undecidable + tally.strangers_near
-                changes["strangers"] = tally.strangers - tally.strangers_near
-            changes["strangers_near"] = 0
+                counts["undecidable"] += counts["strangers_near"]
+                counts["strangers"] -= counts["strangers_near"]
+            counts["strangers_near"] = 0
         if not fragment.blocks:
             return []
         try:
             tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
         except UnsupportedAudioError:
-            changes["unsupported"] = tally.unsupported + 1
+            counts["unsupported"] += 1
             return []
         if not tracks:
-            changes["without_audio"] = tally.without_audio + 1
+            counts["without_audio"] += 1
             return []
         by_number = {track.number: track for track in tracks}
         rate = self.rate or tracks[0].pcm.rate
         if any(track.pcm.rate != rate for track in tracks):
-            changes["unsupported"] = tally.unsupported + 1
+            counts["unsupported"] += 1
             return []
         ignored = sum(block.track_number not in by_number for block in fragment.blocks)
         if ignored:
-            changes["ignored_blocks"] = tally.ignored_blocks + ignored
+            counts["ignored_blocks"] += ignored
             if ignored == len(fragment.blocks):
                 return []
-        mark = FragmentMark(
-            number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
-        )
-        if tally.first is None:
-            changes["first"] = mark
-        changes["last"] = mark
-        return self._place(fragment, by_number, rate, changes)
+        return self._place(fragment, by_number, rate)
 
-    def _place(
-        self, fragment: Fragment, by_number: Mapping[int, AudioTrack], rate: int, changes: dict[str, Any]
-    ) -> list[Note]:
+    def _place(self, fragment: Fragment, by_number: Mapping[int, AudioTrack], rate: int) -> list[Note]:
         timeline = self._timeline
         runs = list(_runs(fragment.blocks, by_number))
         if timeline is None:
@@ -424,16 +422,21 @@ class CallRecording:
                 dangling=dangling,
             )
         timeline.settle()
-        tally = self._tally
-        before = tally.last.number if tally.last else None
+        counts = self._counts
+        before = self._last_number()
         missing = missing_between(before, fragment.number)
         lowest = timeline.take_lowest_placed()
-        if lowest is not None and lowest > previous_end and tally.first is not None:
+        if lowest is not None and lowest > previous_end and counts["first"] is not None:
             if missing == 0:
-                changes["pauses"] = tally.pauses + 1
+                counts["pauses"] += 1
             else:
-                changes["holes"] = tally.holes + 1
-                changes["hole_frames"] = tally.hole_frames + lowest - previous_end
+                counts["holes"] += 1
+                counts["hole_frames"] += lowest - previous_end
+        counts["last"] = FragmentMark(
+            number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
+        )
+        if counts["first"] is None:
+            counts["first"] = counts["last"]
         return [
             GapNote(gap=gap, after=before, before=fragment.number, missing_fragments=missing)
             for gap in timeline.take_gaps()

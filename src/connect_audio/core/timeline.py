@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from operator import attrgetter
+from typing import Final, NamedTuple
 
-from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES, Party, interleave
+from connect_audio.core.pcm import FRAME_BYTES, SAMPLE_BYTES, Party, interleave
 from connect_audio.core.wav import MAX_DATA_BYTES
 
 JITTER_MS: Final = 10
@@ -101,11 +102,26 @@ class Gap:
     length: int
 
 
+_COUNTS: Final = tuple(TrackState.__dataclass_fields__)
+_read_counts: Final = attrgetter(*_COUNTS)
+
+
+class Snapshot(NamedTuple):
+    """A `TimelineState` in the making: cheap to take once a fragment, turned into one only where a cursor is wanted."""
+
+    settled: int
+    customer: tuple[int, ...]
+    agent: tuple[int, ...]
+
+
 class _Track:
-    """A track's samples that have not been taken yet, and its mutable counts."""
+    """A track's samples that have not been taken yet, and its counts, named as in `TrackState`."""
+
+    __slots__ = (*_COUNTS, "party", "runs")
 
     def __init__(self, party: Party, state: TrackState) -> None:
         self.party = party
+        self.runs: deque[tuple[int, bytes]] = deque()
         self.end = state.end
         self.audio = state.audio
         self.repeated = state.repeated
@@ -115,20 +131,9 @@ class _Track:
         self.gaps = state.gaps
         self.max_jitter = state.max_jitter
         self.dangling_bytes = state.dangling_bytes
-        self.runs: deque[tuple[int, bytes]] = deque()
 
-    def state(self) -> TrackState:
-        return TrackState(
-            end=self.end,
-            audio=self.audio,
-            repeated=self.repeated,
-            late=self.late,
-            misplaced=self.misplaced,
-            beyond_limit=self.beyond_limit,
-            gaps=self.gaps,
-            max_jitter=self.max_jitter,
-            dangling_bytes=self.dangling_bytes,
-        )
+    def counts(self) -> tuple[int, ...]:
+        return _read_counts(self)
 
     def take(self, start: int, stop: int) -> bytes:
         """Samples of [start, stop), silence where there are none; what lies before is gone."""
@@ -171,10 +176,8 @@ class Timeline:
         self._taken = taken
         self._limit = limit
         self._lowest_placed: int | None = None
-        self._tracks = {
-            Party.CUSTOMER: _Track(Party.CUSTOMER, state.customer),
-            Party.AGENT: _Track(Party.AGENT, state.agent),
-        }
+        self._customer = _Track(Party.CUSTOMER, state.customer)
+        self._agent = _Track(Party.AGENT, state.agent)
         self._gaps: list[Gap] = []
 
     @property
@@ -200,17 +203,26 @@ class Timeline:
     @property
     def end(self) -> int:
         """Position after the last sample of either track."""
-        return max(track.end for track in self._tracks.values())
+        return max(self._customer.end, self._agent.end)
 
-    def state(self) -> TimelineState:
-        """The state after all that was placed and settled; pairs with frames only where `end <= taken`."""
+    def snapshot(self) -> Snapshot:
+        """Where the timeline stands after all that was placed and settled."""
+        return Snapshot(self._settled, self._customer.counts(), self._agent.counts())
+
+    def state(self, snapshot: Snapshot) -> TimelineState:
+        """The state that a snapshot of this timeline stands for; pairs with frames only where `end <= taken`."""
         return TimelineState(
             rate=self._rate,
             origin=self._origin,
-            settled=self._settled,
-            customer=self._tracks[Party.CUSTOMER].state(),
-            agent=self._tracks[Party.AGENT].state(),
+            settled=snapshot.settled,
+            customer=TrackState(**dict(zip(_COUNTS, snapshot.customer, strict=True))),
+            agent=TrackState(**dict(zip(_COUNTS, snapshot.agent, strict=True))),
         )
+
+    @property
+    def full(self) -> bool:
+        """Whether samples were dropped because the recording had reached its longest."""
+        return bool(self._customer.beyond_limit or self._agent.beyond_limit)
 
     def set_origin(self, origin: int) -> None:
         """Fix the timeline's zero: the earliest sample of the first fragment, samples since the epoch."""
@@ -229,7 +241,7 @@ class Timeline:
             block_length: samples of each block of a run; 0 for a single block.
             dangling: bytes of the block that made no whole sample, to be counted.
         """
-        track = self._tracks[party]
+        track = self._customer if party is Party.CUSTOMER else self._agent
         track.dangling_bytes += dangling
         length = len(samples) // SAMPLE_BYTES
         if not length:
@@ -287,14 +299,14 @@ class Timeline:
 
         To be called once a fragment, at its end: the result is part of what makes the output repeatable.
         """
-        ends = [track.end for track in self._tracks.values()]
-        self._settled = max(self._settled, min(ends), max(ends) - MAX_SKEW_S * self._rate)
+        customer, agent = self._customer.end, self._agent.end
+        self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self._rate)
 
     def close(self) -> None:
         """Settle everything: the shorter track becomes silence up to the end of the longer one."""
         end = max(self.end, self._settled)
         self._settled = end
-        for track in self._tracks.values():
+        for track in (self._customer, self._agent):
             if track.end < end:
                 self._add_gap(track, track.end, end)
 
@@ -302,7 +314,7 @@ class Timeline:
         """Give out the settled frames that were not given out before, at most 32 KiB at a time."""
         while self._taken < self._settled:
             stop = min(self._taken + _CHUNK_FRAMES, self._settled)
-            left, right = (self._tracks[party].take(self._taken, stop) for party in PARTIES)
+            left, right = self._customer.take(self._taken, stop), self._agent.take(self._taken, stop)
             self._taken = stop
             yield interleave(left, right)
 
