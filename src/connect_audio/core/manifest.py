@@ -1,0 +1,315 @@
+"""The manifest beside a WAV: what the recording holds, what it lacks and why (schema: `docs/manifest.md`).
+
+A recording that is not whole says so here. Recorder and replay both build it from the final cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from connect_audio.core.pcm import FRAME_BYTES, Party
+from connect_audio.core.recording import Cursor, ErrorNote, FragmentMark, GapNote, Note
+from connect_audio.core.timeline import TrackState
+from connect_audio.core.wav import HEADER_BYTES
+
+SCHEMA_VERSION: Final = "1.0"
+MAX_GAPS: Final = 1000
+MAX_ERRORS: Final = 100
+_OPENING_TOLERANCE_MS: Final = 5000
+
+
+class Status(StrEnum):
+    """Whether a recording is whole."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+
+
+class EndReason(StrEnum):
+    """Why a recording ended where it did."""
+
+    DISCONNECTED = "DISCONNECTED"
+    """Connect says that the contact is disconnected, and nothing of it came for the drain time."""
+    OTHER_CONTACT = "OTHER_CONTACT"
+    """Another contact uses the stream by now, and nothing of ours came for the drain time."""
+    IDLE = "IDLE"
+    """Nothing of ours came for the idle limit."""
+    RECORDING_LIMIT = "RECORDING_LIMIT"
+    """The longest recording was reached."""
+    SOURCE_FAILED = "SOURCE_FAILED"
+    """The stream could not be read any more; the reason beside it says why."""
+    RECORDER_FAILED = "RECORDER_FAILED"
+    """The recorder could not go on; what had been staged was published."""
+    END_OF_INPUT = "END_OF_INPUT"
+    """The capture ended (replay)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why a recording is not whole.
+
+    Args:
+        code: UPPER_SNAKE, listed in `docs/manifest.md`.
+        detail: a sentence with numbers, no personal data.
+    """
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteLog:
+    """Gaps and in-band errors as the manifest lists them: the first ones, and how many in all.
+
+    Args:
+        gaps: the first `MAX_GAPS`, as JSON.
+        gap_count: all of them.
+        errors: the first `MAX_ERRORS`, as JSON.
+        error_count: all of them.
+    """
+
+    gaps: Sequence[Mapping[str, Any]] = ()
+    gap_count: int = 0
+    errors: Sequence[Mapping[str, Any]] = ()
+    error_count: int = 0
+
+    def extended(self, notes: Sequence[Note], rate: int | None) -> NoteLog:
+        """This log with more notes behind it.
+
+        Args:
+            notes: in timeline order.
+            rate: samples a second.
+        """
+        gaps = [_gap_json(note, rate or 1) for note in notes if isinstance(note, GapNote)]
+        errors = [_error_json(note) for note in notes if isinstance(note, ErrorNote)]
+        return self.joined(NoteLog(gaps=gaps, gap_count=len(gaps), errors=errors, error_count=len(errors)))
+
+    def joined(self, other: NoteLog) -> NoteLog:
+        """This log with another behind it."""
+        return NoteLog(
+            gaps=[*self.gaps, *other.gaps][:MAX_GAPS],
+            gap_count=self.gap_count + other.gap_count,
+            errors=[*self.errors, *other.errors][:MAX_ERRORS],
+            error_count=self.error_count + other.error_count,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, for a staged object."""
+        return {
+            "gaps": list(self.gaps),
+            "gapCount": self.gap_count,
+            "errors": list(self.errors),
+            "errorCount": self.error_count,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> NoteLog:
+        """Read what `to_json` wrote."""
+        return cls(gaps=data["gaps"], gap_count=data["gapCount"], errors=data["errors"], error_count=data["errorCount"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFacts:
+    """What the manifest tells besides the cursor.
+
+    Args:
+        contact_id: whose recording.
+        recording: where the WAV lies, an S3 URI or a file name; None where there is none.
+        end_reason: why it ended.
+        instance_id: the Connect instance's; None where unknown.
+        stream_arn: None for a capture.
+        retention_hours: DataRetentionInHours of the stream; None where unknown.
+        start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
+        resumes: how often GetMedia was opened again.
+        hand_overs: how often a fresh invocation took over.
+        reasons: why it is not whole, beyond what the cursor tells.
+    """
+
+    contact_id: str
+    recording: str | None
+    end_reason: EndReason
+    instance_id: str | None = None
+    stream_arn: str | None = None
+    retention_hours: int | None = None
+    start_timestamp_ms: int | None = None
+    resumes: int = 0
+    hand_overs: int = 0
+    reasons: Sequence[Reason] = field(default_factory=tuple)
+
+
+def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
+    """Make the manifest.
+
+    Args:
+        cursor: the final one, with every frame taken.
+        facts: what else is known.
+        notes: gaps and in-band errors in timeline order.
+
+    Returns:
+        The JSON document of `docs/manifest.md`.
+    """
+    reasons = [*facts.reasons, *_reasons(cursor, facts)]
+    status = Status.EMPTY if not cursor.frames else Status.PARTIAL if reasons else Status.COMPLETE
+    tally, timeline = cursor.tally, cursor.timeline
+    rate = None if timeline is None else timeline.rate
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "status": status.value,
+        "reasons": [{"code": reason.code, "detail": reason.detail} for reason in reasons],
+        "warnings": _warnings(facts),
+        "endReason": facts.end_reason.value,
+        "contactId": facts.contact_id,
+        "instanceId": facts.instance_id,
+        "startTimestamp": _time(facts.start_timestamp_ms),
+        "stream": {"arn": facts.stream_arn, "dataRetentionInHours": facts.retention_hours},
+        "recording": None
+        if timeline is None or rate is None or not cursor.frames
+        else {
+            "location": facts.recording,
+            "startTime": _time(round((timeline.origin or 0) * 1000 / rate)),
+            "durationSeconds": cursor.frames / rate,
+            "frames": cursor.frames,
+            "sampleRate": rate,
+            "channels": 2,
+            "bitsPerSample": 16,
+            "sizeBytes": HEADER_BYTES + cursor.frames * FRAME_BYTES,
+            "dataCrc32": f"{cursor.crc32:08x}",
+        },
+        "tracks": {
+            "customer": _track(timeline.customer if timeline else TrackState(), "left", cursor.frames),
+            "agent": _track(timeline.agent if timeline else TrackState(), "right", cursor.frames),
+        },
+        "fragments": {
+            "first": _fragment(tally.first),
+            "last": _fragment(tally.last),
+            "admitted": tally.admitted,
+            "admittedUnlabelled": tally.admitted_unlabelled,
+            "truncated": tally.truncated,
+            "withoutAudio": tally.without_audio,
+            "unsupportedAudio": tally.unsupported,
+            "otherContact": tally.other,
+            "contradictory": tally.contradictory,
+            "undecidable": tally.undecidable,
+            "unlabelledElsewhere": tally.strangers,
+            "laterStreaming": tally.too_late,
+            "ignoredBlocks": tally.ignored_blocks,
+        },
+        "gaps": {
+            "count": notes.gap_count,
+            "streamHoles": tally.holes,
+            "streamHoleSeconds": tally.hole_frames / rate if rate else 0.0,
+            "producerPauses": tally.pauses,
+            "listed": list(notes.gaps),
+        },
+        "streamErrors": {"count": notes.error_count, "listed": list(notes.errors)},
+        "lostBytes": tally.lost_bytes,
+        "lostRuns": tally.lost_runs,
+        "resumes": facts.resumes,
+        "handOvers": facts.hand_overs,
+        "maxMillisBehindNow": tally.max_millis_behind_now,
+    }
+
+
+def _warnings(facts: RecordingFacts) -> list[dict[str, str]]:
+    if facts.retention_hours is not None and facts.retention_hours < 1:
+        return [
+            {
+                "code": "NO_RETENTION",
+                "detail": "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good",
+            }
+        ]
+    return []
+
+
+def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
+    """Everything in the cursor that says that audio is missing or may be."""
+    tally, timeline = cursor.tally, cursor.timeline
+    found: list[Reason] = []
+
+    def check(count: int, code: str, detail: str) -> None:
+        if count:
+            found.append(Reason(code, detail.format(count)))
+
+    if not cursor.frames:
+        found.append(Reason("NO_AUDIO", "no fragment of this contact carried audio"))
+    check(tally.truncated, "TRUNCATED_FRAGMENTS", "{} fragments were cut off; their whole blocks are in the recording")
+    check(tally.lost_bytes, "LOST_BYTES", "{} bytes of the stream belong to no readable fragment")
+    check(tally.undecidable, "UNDECIDABLE_FRAGMENTS", "{} fragments next to ours name no contact and were left out")
+    check(tally.contradictory, "CONTRADICTORY_FRAGMENTS", "{} fragments name more than one contact and were left out")
+    check(tally.unsupported, "UNSUPPORTED_AUDIO", "{} fragments hold audio in another format or at another rate")
+    check(tally.holes, "STREAM_HOLES", "{} times neither track has audio, and fragments may be missing there")
+    if timeline is not None:
+        for party, track in ((Party.CUSTOMER, timeline.customer), (Party.AGENT, timeline.agent)):
+            check(track.late, "LATE_AUDIO", f"{{}} samples of the {party} came after silence had taken their place")
+            check(track.misplaced, "MISPLACED_AUDIO", f"{{}} samples of the {party} have times outside the call")
+            check(
+                track.beyond_limit, "RECORDING_LIMIT", f"{{}} samples of the {party} lie beyond the longest recording"
+            )
+            check(track.dangling_bytes, "DANGLING_BYTES", f"{{}} bytes of the {party} make no whole sample")
+        start, origin = facts.start_timestamp_ms, (timeline.origin or 0) * 1000 // timeline.rate
+        if start is not None and origin - start > _OPENING_TOLERANCE_MS:
+            found.append(
+                Reason("OPENING_MISSING", f"the first audio begins {(origin - start) / 1000:.3f} s after the start")
+            )
+    return found
+
+
+def _time(ms: int | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    if ms is None:
+        return None
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _fragment(mark: FragmentMark | None) -> dict[str, Any] | None:
+    if mark is None:
+        return None
+    return {
+        "number": mark.number,
+        "producerTimestamp": _time(mark.producer_ms),
+        "serverTimestamp": _time(mark.server_ms),
+    }
+
+
+def _track(track: TrackState, channel: str, frames: int) -> dict[str, Any]:
+    return {
+        "channel": channel,
+        "audioSamples": track.audio,
+        "silenceSamples": frames - track.audio,
+        "repeatedSamples": track.repeated,
+        "lateSamples": track.late,
+        "misplacedSamples": track.misplaced,
+        "beyondLimitSamples": track.beyond_limit,
+        "gaps": track.gaps,
+        "maxJitterSamples": track.max_jitter,
+        "danglingBytes": track.dangling_bytes,
+    }
+
+
+def _gap_json(note: GapNote, rate: int) -> dict[str, Any]:
+    return {
+        "track": note.gap.party.value,
+        "startSeconds": note.gap.start / rate,
+        "startFrame": note.gap.start,
+        "frames": note.gap.length,
+        "afterFragment": note.after,
+        "beforeFragment": note.before,
+        "missingFragments": note.missing_fragments,
+    }
+
+
+def _error_json(note: ErrorNote) -> dict[str, Any]:
+    return {
+        "code": note.error.code,
+        "meaning": note.error.meaning,
+        "errorId": note.error.error_id[:128],
+        "fragment": note.fragment,
+    }
