@@ -361,5 +361,8 @@ def _convert(pcm: bytes, width: int, file_rate: int, rate: int) -> bytes:
         # At its import pydub misses ffmpeg, which only compressed formats need.
         warnings.filterwarnings("ignore", message="Couldn't find ffmpeg", category=RuntimeWarning)
         from pydub import AudioSegment  # noqa: PLC0415 - 18 ms that only a conversion should cost
+    if width == 1:
+        # 8-bit WAV is unsigned, pydub takes bare samples as signed.
+        pcm = pcm.translate(bytes(sample ^ 0x80 for sample in range(256)))
     segment = AudioSegment(data=pcm, sample_width=width, frame_rate=file_rate, channels=1)
     return bytes(segment.set_sample_width(2).set_frame_rate(rate).raw_data)
