@@ -154,7 +154,6 @@ class KvsMediaStream:
     def __init__(self, body: StreamingBody, *, stream_name: str, read_timeout_s: float) -> None:
         self._stream_name = stream_name
         self._received = 0
-        self._ended = False
         self._closed = False
         self._failure: MediaSourceError | None = None
         self._connection = ExitStack()
@@ -186,8 +185,6 @@ class KvsMediaStream:
         if self._failure is not None:
             # urllib3 would answer b"" from now on, as if the body had ended.
             raise self._failure
-        if self._ended:
-            return b""
         try:
             with _translated(self._position()):
                 data = self._raw.read1(READ_BYTES)
@@ -203,7 +200,6 @@ class KvsMediaStream:
             self._connection.close()
             raise
         self._received += len(data)
-        self._ended = not data
         return data
 
     def close(self) -> None:

@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
     from connect_audio.ports import Clock
 
-# S3's own throttles and passing 5xx are retried here, quickly; what outlasts that is for the durable step's retries.
-# A lost answer is among them: so a conditional write may have been ours although it says EXISTS (see `put_new`).
+# S3's throttles and passing 5xx are retried here, quickly; what outlasts that is for the durable step's retries. A call
+# takes at worst 3 x (3 + 10) s and some 2 s of backoff, which the margin before an invocation's deadline has to hold.
+# A lost answer is retried too, so a conditional write may have been ours although it says EXISTS (see `put_new`).
 S3_CONFIG: Final = Config(
-    connect_timeout=3, read_timeout=20, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 3}
+    connect_timeout=3, read_timeout=10, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 3}
 )
 # DeleteObjects takes no more.
 DELETE_BATCH: Final = 1000

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.response import StreamingBody
 
-from connect_audio.adapters.kvs_media import ENDPOINT_LIFE_S, KvsMediaSource
+from connect_audio.adapters.kvs_media import ENDPOINT_LIFE_S, KvsMediaSource, KvsMediaStream
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.ports import AfterFragment, FromProducerTime
 from functional.wire_server import PATIENCE_S
@@ -295,6 +297,16 @@ def test_closing_an_unfinished_body_closes_the_socket_and_drains_nothing(kvs: Kv
     stream.close()
     with pytest.raises(ValueError, match="closed"):
         stream.read()
+
+
+def test_a_body_whose_waits_cannot_be_bounded_is_closed_and_not_read() -> None:
+    class NoSocket(io.BytesIO):
+        """A raw body as if a new urllib3 had moved its socket."""
+
+    raw = NoSocket(b"media")
+    with pytest.raises(AttributeError):
+        KvsMediaStream(StreamingBody(raw, content_length=5), stream_name="calls", read_timeout_s=1)
+    assert raw.closed
 
 
 def test_an_answer_that_never_comes_is_an_error_and_closes_the_connection(kvs: Kvs) -> None:

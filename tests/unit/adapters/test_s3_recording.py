@@ -171,6 +171,7 @@ def test_a_concurrent_write_of_the_same_key_is_tried_again_until_it_is_decided(
     assert clock.slept == [0.2, 0.5]
 
 
+@pytest.mark.parametrize("code", ["ConditionalRequestConflict", "OperationAborted"])
 @CONDITIONAL_WRITES
 def test_a_conflict_that_goes_on_is_given_up_and_may_be_tried_later(
     s3: Stubber,
@@ -178,12 +179,13 @@ def test_a_conflict_that_goes_on_is_given_up_and_may_be_tried_later(
     clock: RecordingClock,
     method: str,
     write: Callable[[S3PartStore], WriteOutcome],
+    code: str,
 ) -> None:
     for _ in range(4):
-        s3.add_client_error(method, "ConditionalRequestConflict", http_status_code=409)
+        s3.add_client_error(method, code, http_status_code=409)
     with pytest.raises(StorageError) as caught:
         write(store)
-    assert (caught.value.code, caught.value.retryable) == ("ConditionalRequestConflict", True)
+    assert (caught.value.code, caught.value.retryable) == (code, True)
     assert clock.slept == [0.2, 0.5, 1.0]
 
 
