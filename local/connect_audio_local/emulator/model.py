@@ -423,7 +423,7 @@ class EmulatedStream:
     def _forget(self, media_ms: float) -> None:
         window_ms = self.retention_hours * _HOUR_MS or _BUFFER_MS
         while self._kept and (
-            media_ms - self._kept[0].end_ms > window_ms
+            media_ms - self._kept[0].end_ms >= window_ms
             or (self.retention_hours == 0 and self._kept_bytes > _BUFFER_BYTES)
         ):
             self._kept_bytes -= self._kept.popleft().size
