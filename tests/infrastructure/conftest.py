@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+SAM_VENV = ROOT / ".venv-sam"
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags, read into their long form."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@pytest.fixture(scope="session")
+def template() -> dict[str, Any]:
+    # A SafeLoader with tags of its own.
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text("utf-8"), Loader=_Loader)  # noqa: S506
+    return loaded
+
+
+@pytest.fixture(scope="session")
+def sam() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs SAM CLI or a script in its environment: `sam("sam", "validate")`, `sam("python", "x.py", input=…)`."""
+    if not (SAM_VENV / "bin" / "sam").exists():
+        pytest.skip("SAM CLI is not set up: run `make setup-sam`")
+    environment = {
+        **os.environ,
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": "eu-west-2",
+        # sam build wants a python3.13 of its own name first on PATH.
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [str(SAM_VENV / "bin" / program), *arguments]
+        given = {"cwd": ROOT, "env": environment, **options}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **given)
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def translated(
+    template: dict[str, Any], sam: Callable[..., subprocess.CompletedProcess[str]]
+) -> Callable[..., dict[str, Any]]:
+    """The template as CloudFormation sees it, after the SAM transform: `translated(parameters, changed_template)`."""
+
+    def translate(parameters: dict[str, str] | None = None, changed: dict[str, Any] | None = None) -> dict[str, Any]:
+        script = Path(__file__).parent / "translate.py"
+        given = {"template": changed or template, "parameters": parameters or {}}
+        result: dict[str, Any] = json.loads(sam("python", str(script), input=json.dumps(given)).stdout)
+        return result
+
+    return translate

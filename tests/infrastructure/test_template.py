@@ -1,0 +1,332 @@
+"""What SAM's linter does not see: the template says what the design says and what the code needs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import pytest
+
+from connect_audio.adapters import s3_recording
+from connect_audio.settings import ConsumerSettings, TriggerSettings, variables
+
+type Json = dict[str, Any]
+
+ALIAS = {"Ref": "ConsumerFunction.Alias"}
+BUCKET = {"Fn::If": ["MakesBucket", {"Ref": "RecordingsBucket"}, {"Ref": "RecordingsBucketName"}]}
+
+
+@pytest.fixture
+def resources(template: Json) -> Json:
+    found: Json = template["Resources"]
+    return found
+
+
+def properties(template: Json, name: str) -> Json:
+    """A function's properties with the globals filled in."""
+    own: Json = template["Resources"][name]["Properties"]
+    shared: Json = template["Globals"]["Function"]
+    variables_of = {**shared["Environment"]["Variables"], **own["Environment"]["Variables"]}
+    return {**shared, **own, "Environment": {"Variables": variables_of}}
+
+
+def statements(template: Json, name: str) -> dict[str, Json]:
+    """A function's policy statements by Sid; optional ones under the name of their condition."""
+    (policy,) = template["Resources"][name]["Properties"]["Policies"]
+    found = {}
+    for one in policy["Statement"]:
+        optional = one.get("Fn::If")
+        if optional:
+            assert optional[2] == {"Ref": "AWS::NoValue"}
+        statement = optional[1] if optional else one
+        found[statement["Sid"]] = statement
+    return found
+
+
+def actions(statement: Json) -> set[str]:
+    action = statement["Action"]
+    return {action} if isinstance(action, str) else set(action)
+
+
+# Functions
+
+
+@pytest.mark.parametrize(
+    ("name", "timeout", "memory"),
+    [("TriggerFunction", 8, 256), ("ConsumerFunction", 900, {"Ref": "ConsumerMemory"})],
+)
+def test_runtime_time_and_memory_are_the_design_s(template: Json, name: str, timeout: int, memory: object) -> None:
+    found = properties(template, name)
+    assert found["Runtime"] == "python3.13"
+    assert (found["Timeout"], found["MemorySize"]) == (timeout, memory)
+    assert found["CodeUri"] == "src/"
+    assert found["Tracing"] == "Active"
+
+
+def test_the_consumer_gets_512_mb_unless_told_otherwise(template: Json) -> None:
+    assert template["Parameters"]["ConsumerMemory"]["Default"] == 512
+
+
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+def test_a_handler_string_leads_to_a_callable(template: Json, name: str) -> None:
+    module, _, attribute = properties(template, name)["Handler"].rpartition(".")
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+def test_functions_and_layer_are_built_for_one_architecture_arm64_by_default(template: Json, resources: Json) -> None:
+    parameter = template["Parameters"]["Architecture"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("arm64", ["arm64", "x86_64"])
+    layer = resources["DependenciesLayer"]
+    chosen = {"Ref": "Architecture"}
+    assert template["Globals"]["Function"]["Architectures"] == [chosen]
+    assert layer["Properties"]["CompatibleArchitectures"] == [chosen]
+    assert layer["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": chosen}
+
+
+def test_both_functions_use_the_one_layer_which_is_retained_and_versions_the_consumer(
+    template: Json, resources: Json
+) -> None:
+    assert template["Globals"]["Function"]["Layers"] == [{"Ref": "DependenciesLayer"}]
+    layer = resources["DependenciesLayer"]["Properties"]
+    assert layer["ContentUri"] == "layers/dependencies"
+    assert layer["CompatibleRuntimes"] == ["python3.13"]
+    assert (layer["RetentionPolicy"], layer["PublishLambdaVersion"]) == ("Retain", True)
+
+
+def test_the_consumer_is_durable_for_48_hours_and_published_under_an_alias(template: Json) -> None:
+    consumer = properties(template, "ConsumerFunction")
+    assert consumer["DurableConfig"] == {"ExecutionTimeout": 48 * 3600, "RetentionPeriodInDays": 14}
+    assert (consumer["AutoPublishAlias"], consumer["AutoPublishAliasAllProperties"]) == ("live", True)
+
+
+def test_the_longest_recording_ends_an_hour_before_its_execution(template: Json) -> None:
+    (limit,) = [each for each in variables(ConsumerSettings) if each.name == "RECORDING_LIMIT_HOURS"]
+    highest = max(hours for hours in range(1000) if limit.form.read(str(hours)) is not None)
+    assert (highest + 1) * 3600 <= properties(template, "ConsumerFunction")["DurableConfig"]["ExecutionTimeout"]
+
+
+def test_a_failed_execution_leaves_its_event_in_an_encrypted_queue(template: Json, resources: Json) -> None:
+    assert properties(template, "ConsumerFunction")["DeadLetterQueue"] == {
+        "Type": "SQS",
+        "TargetArn": {"Fn::GetAtt": ["FailedRecordings", "Arn"]},
+    }
+    queue = resources["FailedRecordings"]
+    assert queue["Properties"]["SqsManagedSseEnabled"] is True
+    assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    assert queue["DeletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: str) -> None:
+    group = properties(template, name)["LoggingConfig"]["LogGroup"]["Ref"]
+    assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"), [("TriggerFunction", TriggerSettings), ("ConsumerFunction", ConsumerSettings)]
+)
+def test_each_setting_is_declared_and_nothing_else_is(
+    template: Json, name: str, settings: type[TriggerSettings | ConsumerSettings]
+) -> None:
+    declared = set(properties(template, name)["Environment"]["Variables"])
+    others = {each for each in declared if each.startswith(("AWS_ENDPOINT_URL_", "POWERTOOLS_"))}
+    assert declared - others == {each.name for each in variables(settings)}
+    assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= others
+
+
+def test_values_written_into_the_template_are_the_settings_defaults(template: Json) -> None:
+    declared = properties(template, "ConsumerFunction")["Environment"]["Variables"]
+    literal = {name: value for name, value in declared.items() if isinstance(value, str)}
+    checked = [each for each in variables(ConsumerSettings) if each.name in literal]
+    assert len(checked) == 6
+    for each in checked:
+        assert each.read(literal) == each.default
+
+
+@pytest.mark.parametrize("text", ["recordings", "a", "a/b", "/a", "a/", "a b", "", "ä", "a*"])
+def test_the_prefix_parameter_takes_nothing_that_the_setting_refuses(template: Json, text: str) -> None:
+    pattern = template["Parameters"]["RecordingsPrefix"]["AllowedPattern"]
+    (setting,) = [each for each in variables(TriggerSettings) if each.name == "RECORDINGS_PREFIX"]
+    assert bool(re.fullmatch(pattern, text)) == (setting.form.read(text) is not None)
+
+
+@pytest.mark.parametrize(
+    ("name", "services"),
+    [
+        ("TriggerFunction", {"lambda"}),
+        ("ConsumerFunction", {"kinesisvideo", "kinesis-video-media", "s3", "connect"}),
+    ],
+)
+def test_endpoints_are_declared_empty_under_botocore_s_names_for_sam_local_to_set(
+    template: Json, name: str, services: set[str]
+) -> None:
+    session = botocore.session.get_session()
+    # botocore.configprovider.ConfiguredEndpointProvider: the service id, upper case, with underscores.
+    ids = {session.get_service_model(each).service_id for each in services}
+    expected = {f"AWS_ENDPOINT_URL_{each.upper().replace(' ', '_')}": "" for each in ids}
+    declared = properties(template, name)["Environment"]["Variables"]
+    assert {key: value for key, value in declared.items() if key.startswith("AWS_ENDPOINT")} == expected
+
+
+def test_the_trigger_knows_the_consumer_by_its_alias(template: Json) -> None:
+    assert properties(template, "TriggerFunction")["Environment"]["Variables"]["CONSUMER_FUNCTION"] == ALIAS
+
+
+# Permissions
+
+
+def test_the_trigger_may_start_the_consumer_s_alias_and_nothing_else(template: Json) -> None:
+    assert statements(template, "TriggerFunction") == {
+        "StartTheConsumer": {
+            "Sid": "StartTheConsumer",
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": ALIAS,
+        }
+    }
+
+
+def test_the_consumer_may_do_what_its_adapters_call_and_nothing_else(template: Json) -> None:
+    granted = {sid: actions(statement) for sid, statement in statements(template, "ConsumerFunction").items()}
+    assert granted == {
+        "ReadTheStreams": {
+            "kinesisvideo:DescribeStream",
+            "kinesisvideo:GetDataEndpoint",
+            "kinesisvideo:GetMedia",
+        },
+        "WriteTheRecordings": {
+            "s3:AbortMultipartUpload",
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:ListMultipartUploadParts",
+            "s3:PutObject",
+            "s3:PutObjectTagging",
+        },
+        "FindWhatIsThere": {"s3:ListBucket", "s3:ListBucketMultipartUploads"},
+        "LookAtTheContact": {"connect:DescribeContact"},
+        "EncryptTheRecordings": {"kms:Decrypt", "kms:GenerateDataKey"},
+        "DecryptTheStreams": {"kms:Decrypt"},
+    }
+
+
+def test_each_permission_reaches_no_further_than_an_arn_can_say(template: Json) -> None:
+    account = "${AWS::Region}:${AWS::AccountId}"
+    granted = {sid: statement["Resource"] for sid, statement in statements(template, "ConsumerFunction").items()}
+    assert granted == {
+        "ReadTheStreams": {
+            "Fn::Sub": f"arn:${{AWS::Partition}}:kinesisvideo:{account}:stream/${{StreamNamePrefix}}*/*"
+        },
+        "WriteTheRecordings": {
+            "Fn::Sub": ["arn:${AWS::Partition}:s3:::${Bucket}/${RecordingsPrefix}/*", {"Bucket": BUCKET}]
+        },
+        "FindWhatIsThere": {"Fn::Sub": ["arn:${AWS::Partition}:s3:::${Bucket}", {"Bucket": BUCKET}]},
+        "LookAtTheContact": {
+            "Fn::If": [
+                "HasInstance",
+                {"Fn::Sub": "${ConnectInstanceArn}/contact/*"},
+                {"Fn::Sub": f"arn:${{AWS::Partition}}:connect:{account}:instance/*/contact/*"},
+            ]
+        },
+        "EncryptTheRecordings": {"Ref": "RecordingsKmsKeyArn"},
+        "DecryptTheStreams": {"Ref": "StreamKmsKeyArn"},
+    }
+
+
+def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template: Json) -> None:
+    parameter = template["Parameters"]["StreamNamePrefix"]
+    assert "Default" not in parameter
+    assert not re.fullmatch(parameter["AllowedPattern"], "")
+    assert not re.fullmatch(parameter["AllowedPattern"], "*")
+
+
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
+    for statement in statements(template, name).values():
+        assert statement["Effect"] == "Allow"
+        assert statement["Resource"] != "*"
+        assert not any("*" in action for action in actions(statement))
+
+
+def test_connect_alone_may_call_the_trigger_from_this_account_and_the_given_instance(resources: Json) -> None:
+    assert resources["TriggerPermission"]["Properties"] == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": {"Fn::GetAtt": ["TriggerFunction", "Arn"]},
+        "Principal": "connect.amazonaws.com",
+        "SourceAccount": {"Ref": "AWS::AccountId"},
+        "SourceArn": {"Fn::If": ["HasInstance", {"Ref": "ConnectInstanceArn"}, {"Ref": "AWS::NoValue"}]},
+    }
+
+
+# The bucket
+
+
+def test_the_bucket_is_private_encrypted_and_stays_when_the_stack_goes(resources: Json) -> None:
+    bucket = resources["RecordingsBucket"]
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert bucket["Condition"] == "MakesBucket"
+    found = bucket["Properties"]
+    assert list(found["PublicAccessBlockConfiguration"].values()) == [True] * 4
+    assert found["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    (rule,) = found["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    by_default = rule["ServerSideEncryptionByDefault"]
+    assert by_default["SSEAlgorithm"] == {"Fn::If": ["HasRecordingsKey", "aws:kms", "AES256"]}
+    assert by_default["KMSMasterKeyID"]["Fn::If"][:2] == ["HasRecordingsKey", {"Ref": "RecordingsKmsKeyArn"}]
+
+
+def test_the_bucket_refuses_whatever_does_not_come_over_tls(resources: Json) -> None:
+    (statement,) = resources["RecordingsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert statement["Resource"] == [
+        {"Fn::GetAtt": ["RecordingsBucket", "Arn"]},
+        {"Fn::Sub": "${RecordingsBucket.Arn}/*"},
+    ]
+
+
+def test_what_a_dead_recording_left_goes_away_but_never_under_a_living_one(resources: Json) -> None:
+    rules = {one["Id"]: one for one in resources["RecordingsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    uploads = rules["AbortIncompleteUploads"]
+    assert (uploads["Status"], uploads["AbortIncompleteMultipartUpload"]) == ("Enabled", {"DaysAfterInitiation": 7})
+    staged = rules["ExpireTemporaryObjects"]
+    assert (staged["Status"], staged["ExpirationInDays"]) == ("Enabled", 7)
+    (tag,) = staged["TagFilters"]
+    assert f"{tag['Key']}={tag['Value']}" == s3_recording.TEMPORARY_TAG
+    assert set(rules) == {"AbortIncompleteUploads", "ExpireTemporaryObjects"}
+    execution: int = resources["ConsumerFunction"]["Properties"]["DurableConfig"]["ExecutionTimeout"]
+    assert 2 * execution < 7 * 24 * 3600
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in {"Ref", "Condition"} and isinstance(inner, str):
+                yield inner
+            if key == "Fn::If":
+                yield inner[0]
+            if key == "Fn::Sub":
+                yield from re.findall(r"\$\{(\w+)", inner if isinstance(inner, str) else inner[0])
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+@pytest.mark.parametrize("section", ["Parameters", "Conditions"])
+def test_nothing_is_declared_that_nothing_uses(template: Json, section: str) -> None:
+    used = set(references({name: part for name, part in template.items() if name != "Parameters"}))
+    assert set(template[section]) <= used
+
+
+def test_the_outputs_are_what_a_deployment_goes_on_with(template: Json) -> None:
+    assert {name: one["Value"] for name, one in template["Outputs"].items()} == {
+        "TriggerFunctionArn": {"Fn::GetAtt": ["TriggerFunction", "Arn"]},
+        "ConsumerAliasArn": ALIAS,
+        "RecordingsBucketName": BUCKET,
+        "FailedRecordingsQueueUrl": {"Ref": "FailedRecordings"},
+    }

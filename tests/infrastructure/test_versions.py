@@ -1,0 +1,172 @@
+"""The alias must never keep old settings: whatever changes the consumer makes a new version of it.
+
+Two mechanisms carry it. SAM puts a hash of the function's properties into the version's logical id, but sees
+`!Ref LogLevel` there, not its value (serverless-application-model #3820). So the values stand in the version's
+description, a change of which makes CloudFormation replace the version ("Update requires: Replacement", reference of
+AWS::Lambda::Version).
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+
+PARAMETERS = {"StreamNamePrefix": "demo"}
+KEY = "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-0f5c7a3e1b2d4c6f9a8e3d4b5c6a7f80"
+type Translate = Callable[..., dict[str, Any]]
+
+
+def version(stack: dict[str, Any]) -> tuple[str, Any]:
+    """What identifies the consumer's version to CloudFormation: its logical id and its description."""
+    (name,) = [name for name, resource in stack["Resources"].items() if resource["Type"] == "AWS::Lambda::Version"]
+    return name, stack["Resources"][name]["Properties"]["Description"]
+
+
+def rendered(
+    translated: Translate, parameters: dict[str, str], changed: dict[str, Any] | None = None
+) -> tuple[str, str]:
+    stack = translated(parameters, changed)
+    name, description = version(stack)
+    values = {each: one.get("Default", "") for each, one in stack["Parameters"].items()} | parameters
+    text, mapping = description["Fn::Sub"]
+    bucket = values["RecordingsBucketName"]
+    assert mapping == {"Bucket": {"Fn::If": ["MakesBucket", "", {"Ref": "RecordingsBucketName"}]}}
+    return name, re.sub(r"\$\{(\w+)\}", lambda match: str({**values, "Bucket": bucket}[match[1]]), text)
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every name that a piece of template refers to."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "Ref":
+                yield inner
+            elif key == "Fn::If":
+                yield inner[0]
+            elif key == "Fn::Sub":
+                yield from re.findall(r"\$\{([\w.]+)\}", inner if isinstance(inner, str) else inner[0])
+            yield from references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+@pytest.fixture(scope="module")
+def before(translated: Translate) -> tuple[str, str]:
+    return rendered(translated, PARAMETERS)
+
+
+def test_the_alias_points_to_the_version_and_the_version_outlives_its_successor(translated: Translate) -> None:
+    stack = translated(PARAMETERS)
+    name, _ = version(stack)
+    alias = stack["Resources"]["ConsumerFunctionAliaslive"]
+    assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [name, "Version"]}
+    policies = stack["Resources"][name]["DeletionPolicy"], stack["Resources"][name]["UpdateReplacePolicy"]
+    assert policies == ("Retain", "Retain")
+
+
+def test_the_same_template_and_parameters_make_the_same_version(translated: Translate, before: tuple[str, str]) -> None:
+    assert rendered(translated, PARAMETERS) == before
+
+
+def test_a_changed_layer_makes_a_new_version(
+    translated: Translate, template: dict[str, Any], before: tuple[str, str]
+) -> None:
+    changed = copy.deepcopy(template)
+    changed["Resources"]["DependenciesLayer"]["Properties"]["ContentUri"] = "s3://artifacts/other"
+    assert version(translated(PARAMETERS, changed))[0] != before[0]
+
+
+def test_changed_code_makes_a_new_version(
+    translated: Translate, template: dict[str, Any], before: tuple[str, str]
+) -> None:
+    changed = copy.deepcopy(template)
+    changed["Globals"]["Function"]["CodeUri"] = "s3://artifacts/other"
+    assert version(translated(PARAMETERS, changed))[0] != before[0]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("Architecture", "x86_64"),
+        ("ConsumerMemory", "1024"),
+        ("LogLevel", "DEBUG"),
+        ("RecordingsPrefix", "audio"),
+        ("RecordingsBucketName", "calls.example"),
+        ("RecordingsKmsKeyArn", KEY),
+    ],
+)
+def test_a_changed_parameter_makes_a_new_version(
+    translated: Translate, before: tuple[str, str], parameter: str, value: str
+) -> None:
+    assert rendered(translated, {**PARAMETERS, parameter: value}) != before
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("StreamNamePrefix", "other"), ("LogRetentionDays", "7"), ("StreamKmsKeyArn", KEY)]
+)
+def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(
+    translated: Translate, before: tuple[str, str], parameter: str, value: str
+) -> None:
+    assert rendered(translated, {**PARAMETERS, parameter: value}) == before
+
+
+def test_the_description_names_every_parameter_that_shapes_the_function_and_no_other(translated: Translate) -> None:
+    stack = translated(PARAMETERS)
+    parameters = set(stack["Parameters"])
+
+    def shaping(value: Any) -> set[str]:
+        names = set(references(value))
+        for name in names & set(stack.get("Conditions", {})):
+            names |= set(references(stack["Conditions"][name]))
+        return names & parameters
+
+    assert shaping(version(stack)[1]) == shaping(stack["Resources"]["ConsumerFunction"]["Properties"])
+
+
+def test_the_longest_description_fits_into_lambda_s_256_characters(translated: Translate) -> None:
+    longest = {
+        "ConsumerMemory": "3008",
+        "LogLevel": "WARNING",
+        "RecordingsBucketName": "b" * 63,
+        "RecordingsPrefix": "p" * 60,
+        "RecordingsKmsKeyArn": KEY,
+    }
+    patterns = translated(PARAMETERS)["Parameters"]
+    for name, value in longest.items():
+        assert re.fullmatch(patterns[name].get("AllowedPattern", ".*"), value)
+    assert not re.fullmatch(patterns["RecordingsPrefix"]["AllowedPattern"], "p" * 61)
+    assert len(rendered(translated, {**PARAMETERS, **longest})[1]) <= 256
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("Timeout",), 600),
+        (("DurableConfig", "ExecutionTimeout"), 86_400),
+        (("Environment", "Variables", "DRAIN_SECONDS"), "31"),
+    ],
+)
+def test_a_changed_property_makes_a_new_version(
+    translated: Translate, template: dict[str, Any], before: tuple[str, str], path: tuple[str, ...], value: object
+) -> None:
+    changed = copy.deepcopy(template)
+    at = changed["Resources"]["ConsumerFunction"]["Properties"]
+    for name in path[:-1]:
+        at = at[name]
+    at[path[-1]] = value
+    assert version(translated(PARAMETERS, changed))[0] != before[0]
+
+
+def test_the_consumer_s_role_may_checkpoint_and_write_its_dead_letters(translated: Translate) -> None:
+    role = translated(PARAMETERS)["Resources"]["ConsumerFunctionRole"]["Properties"]
+    assert any("AWSLambdaBasicDurableExecutionRolePolicy" in str(arn) for arn in role["ManagedPolicyArns"])
+    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
+    assert {"Fn::GetAtt": ["FailedRecordings", "Arn"]} in [
+        one["Resource"] for one in statements if one.get("Action") == "sqs:SendMessage"
+    ]
