@@ -31,6 +31,11 @@ _MIN_MS, _MAX_MS = 946_684_800_000, 253_402_300_799_999
 MALFORMED = "MALFORMED_EVENT"
 
 
+def is_contact_id(text: str) -> bool:
+    """Whether a text may stand as a contact id in keys, names of files and log lines: no path trick passes."""
+    return _CONTACT_ID.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingRequest:
     """One streaming of one contact, validated.
@@ -54,7 +59,7 @@ class RecordingRequest:
     start_fragment_number: str | None
 
     def __post_init__(self) -> None:
-        if not _CONTACT_ID.fullmatch(self.contact_id):
+        if not is_contact_id(self.contact_id):
             raise RequestError(
                 MALFORMED,
                 f"contact id of {len(self.contact_id)} characters is not made of 1 to 50 letters, digits and inner hyphens",

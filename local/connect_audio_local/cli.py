@@ -1,0 +1,170 @@
+"""The command `connect-audio`: what it can do, and what goes wrong said in one line.
+
+Each sub-command's work is imported when it runs, so that help is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from connect_audio_local.command_error import CommandError, ExitCode
+
+_NAME = "connect-audio"
+_INTERRUPTED = 128 + signal.SIGINT
+_READER_GONE = 128 + signal.SIGPIPE
+
+app = typer.Typer(
+    name=_NAME,
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CaptureArgument = Annotated[
+    str, typer.Argument(metavar="CAPTURE", help="A file of GetMedia bytes (.mkv), or - for standard input.")
+]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 - see the module
+
+        sys.stdout.write(f"{_NAME} {version('connect-audio-consumer')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def connect_audio(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The audio of Amazon Connect calls, on this machine and without AWS.
+
+    Start with [bold]demo[/bold]: a whole call, from the Connect event to the WAV.
+
+    Exit codes: 0 all is well; 2 arguments or input that cannot be used;
+    3 the result is there but not whole; 130 interrupted.
+    Whatever goes wrong is said in one line on standard error.
+    """
+    if context.invoked_subcommand is None:
+        sys.stdout.write(f"{context.get_help()}\n")
+
+
+@app.command()
+def demo(
+    *,
+    output: Annotated[Path, typer.Option(help="Directory for the WAV and the manifest.")] = Path("build/demo"),
+    seconds: Annotated[int, typer.Option(min=1, help="Length of the call.")] = 60,
+) -> None:
+    """Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV."""
+    from connect_audio_local.console import stdout_console  # noqa: PLC0415 - see the module
+
+    run_demo = importlib.import_module("connect_audio_local.demo").run_demo
+    raise typer.Exit(run_demo(output=output, seconds=seconds, console=stdout_console()))
+
+
+@app.command()
+def replay(
+    capture: CaptureArgument,
+    *,
+    contact_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Whose audio to write. By default the first contact in it.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write, made if missing.")
+    ] = Path(),
+    accept_unlabelled: Annotated[
+        bool,
+        typer.Option(
+            "--accept-unlabelled",
+            help="Take audio that names no contact for this contact's. Only for captures that hold one call alone.",
+        ),
+    ] = False,
+) -> None:
+    """Turn a GetMedia capture into a stereo WAV and a manifest.
+
+    Writes [bold]DIR/<contact id>.wav[/bold] (customer left, agent right) and [bold]DIR/<contact id>.json[/bold], which
+    tells what the recording holds, what it lacks and why.
+
+    Exit code 0: whole. 3: written, but something is missing. 2: nothing written.
+    """
+    from connect_audio_local import replay_command  # noqa: PLC0415 - see the module
+
+    replay_command.run(capture, contact_id=contact_id, output=output, accept_unlabelled=accept_unlabelled)
+
+
+class _Interrupted(BaseException):
+    """A signal that asks for the end; a BaseException, so that only `finally` meets it on the way."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> None:
+    del frame
+    raise _Interrupted(signal_number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: those behind the command's name; the process's own by default.
+
+    Returns:
+        The exit code.
+    """
+    if not sys.warnoptions:
+        # A library's warning would stand between the user and the one line that matters.
+        warnings.simplefilter("ignore")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _READER_GONE
+    except OSError as error:
+        return _complain(f"{error.filename or 'standard output'}: {error.strerror or error}", ExitCode.UNUSABLE)
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        # In this mode typer returns the code of an early exit, which Ctrl-C is to it as well.
+        code = int(app(args=arguments, prog_name=_NAME, standalone_mode=False) or 0)
+        return _complain("interrupted", code) if code == _INTERRUPTED else code
+    except typer.TyperException as error:
+        context: typer.Context | None = getattr(error, "ctx", None)
+        path = context.command_path if context else _NAME
+        return _complain(f"{error.format_message().rstrip('.')} (see {path} --help)", error.exit_code)
+    except SystemExit:
+        # Typer and rich end so when the reader of their output has gone.
+        return _READER_GONE
+    except _Interrupted as interrupted:
+        return _complain("terminated", interrupted.exit_code)
+    except CommandError as error:
+        return _complain(str(error), error.code)
+
+
+def _complain(message: str, code: int) -> int:
+    """Say what went wrong, in one line."""
+    sys.stderr.write(f"{_NAME}: {' '.join(message.split())}\n")
+    return code

@@ -1,0 +1,45 @@
+"""How a sub-command ends early: one line for people and an exit code. Raised everywhere, shown by `cli.main` alone.
+
+Whatever comes out of a capture passes `printable` first, so that no capture can steer the terminal that shows it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command says to the shell (README, "Replay")."""
+
+    WHOLE = 0
+    UNUSABLE = 2
+    """Arguments or input that cannot be used; nothing was written."""
+    NOT_WHOLE = 3
+    """Something was written or shown, and something is missing from it."""
+
+
+class CommandError(Exception):
+    """The command ends here.
+
+    Args:
+        message: for people, one line.
+        code: the exit code.
+    """
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.UNUSABLE) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def describe(error: OSError) -> str:
+    """The system's own words for a failure, without its number and path."""
+    return error.strerror or str(error)
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """One line that a terminal cannot be steered by: control characters are spelt out, what is too long is cut."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text[: limit + 1]
+    )
+    return shown if len(text) <= limit else f"{shown[:limit]}…"

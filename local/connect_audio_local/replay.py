@@ -1,0 +1,254 @@
+"""One contact's WAV and manifest out of a capture: the core's recording between a reader of files and two files.
+
+`connect-audio replay` uses it; tests compare it with the handlers' path. Memory does not grow with the call.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from connect_audio.core.errors import UnsupportedAudioError
+from connect_audio.core.fragments import BytesLost, Fragment
+from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
+from connect_audio.core.pcm import FRAME_BYTES, audio_tracks, channel, level_dbfs
+from connect_audio.core.recording import CallRecording
+from connect_audio.core.wav import HEADER_BYTES, wav_header
+from connect_audio.request import is_contact_id
+from connect_audio_local.capture_input import read_events
+from connect_audio_local.command_error import CommandError, printable
+from connect_audio_local.unfinished_file import UnfinishedFile
+
+_MAX_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Fragments that wait for the contact's name where unlabelled ones are accepted: 17 minutes of a call."""
+_MAX_LISTED: Final = 100
+"""Contacts and tracks that are remembered for messages, however many a capture holds."""
+_NO_CONTACT_ID: Final = "is no contact id: 1 to 50 letters, digits and inner hyphens"
+_TRACK_TYPES: Final = {1: "video", 2: "audio", 17: "subtitle"}
+_NOBODY: Final = ""
+"""A contact id that no fragment has: empty ContactId tags are not taken for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """What a replay left.
+
+    Args:
+        contact_id: whose recording.
+        wav: where it lies.
+        manifest_path: where the manifest lies.
+        manifest: the manifest.
+        levels: RMS level of the left and the right channel, dBFS; minus infinity for silence.
+        other_contacts: further contacts that the capture names, the first 100.
+    """
+
+    contact_id: str
+    wav: Path
+    manifest_path: Path
+    manifest: dict[str, Any]
+    levels: tuple[float, float]
+    other_contacts: tuple[str, ...]
+
+
+def replay(
+    chunks: Iterable[bytes],
+    output: Path,
+    *,
+    name: str,
+    contact_id: str | None = None,
+    accept_unlabelled: bool = False,
+) -> Replay:
+    """Write `<output>/<contact id>.wav` and `.json`.
+
+    Args:
+        chunks: the capture's bytes; read once.
+        output: the directory, made where missing.
+        name: what to call the capture in messages.
+        contact_id: whose audio; None for the first contact that the capture names.
+        accept_unlabelled: take fragments that name no contact for this contact's.
+
+    Raises:
+        CommandError: unusable input or output; nothing was written.
+    """
+    if contact_id is not None and not is_contact_id(contact_id):
+        raise CommandError(f"--contact-id '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
+    seen = _Seen()
+    events = _labelled(seen.watch(read_events(chunks, name)), name, contact_id, accept_unlabelled=accept_unlabelled)
+    recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled)
+    wav: _WavFile | None = None
+    notes = NoteLog()
+    try:
+        for event in events:
+            if isinstance(event, BytesLost):
+                recording.lose(event)
+                continue
+            if contact_id is None and len(event.contact_ids) == 1:
+                contact_id = _as_file_name(event.contact_ids[0], name)
+                # Until now every fragment was nobody's: the counts go on, under the right name.
+                notes = notes.extended(recording.take_notes(), None)
+                recording = CallRecording(contact_id, cursor=recording.cursor(), accept_unlabelled=accept_unlabelled)
+            recording.add(event)
+            wav = _drain(recording, wav, output, contact_id)
+            notes = notes.extended(recording.take_notes(), recording.rate)
+        recording.end()
+        wav = _drain(recording, wav, output, contact_id)
+        cursor = recording.cursor()
+        notes = notes.extended(recording.take_notes(), recording.rate)
+        if contact_id is None or wav is None:
+            raise CommandError(f"{name}: {seen.why_nothing(contact_id, accept_unlabelled=accept_unlabelled)}")
+        wav_path, manifest_path = output / f"{contact_id}.wav", output / f"{contact_id}.json"
+        facts = RecordingFacts(
+            contact_id=contact_id,
+            recording=wav_path.name,
+            end_reason=EndReason.END_OF_INPUT,
+            instance_id=seen.instances.get(contact_id),
+        )
+        manifest = build_manifest(cursor, facts, notes)
+        with UnfinishedFile(manifest_path) as manifest_file:
+            manifest_file.write(json.dumps(manifest, indent=2).encode() + b"\n")
+            manifest_file.seal()
+            wav.seal()
+            # The manifest comes last: where it lies, its WAV lies too.
+            wav.file.publish()
+            manifest_file.publish()
+        return Replay(
+            contact_id=contact_id,
+            wav=wav_path,
+            manifest_path=manifest_path,
+            manifest=manifest,
+            levels=wav.levels(),
+            other_contacts=tuple(other for other in seen.contacts if other != contact_id),
+        )
+    finally:
+        if wav is not None:
+            wav.file.discard()
+
+
+def _as_file_name(contact_id: str, name: str) -> str:
+    """The capture's contact id, which becomes a file's name: one rule keeps all path tricks out."""
+    if not is_contact_id(contact_id):
+        raise CommandError(
+            f"{name}: its first contact '{printable(contact_id, 60)}' {_NO_CONTACT_ID}; "
+            "name another contact with --contact-id"
+        )
+    return contact_id
+
+
+def _labelled(
+    events: Iterator[Fragment | BytesLost], name: str, contact_id: str | None, *, accept_unlabelled: bool
+) -> Iterator[Fragment | BytesLost]:
+    """Hold unlabelled fragments until a contact is known, where they are to be that contact's."""
+    if contact_id is not None or not accept_unlabelled:
+        yield from events
+        return
+    held: list[Fragment | BytesLost] = []
+    held_bytes = 0
+    for event in events:
+        held.append(event)
+        if isinstance(event, Fragment):
+            if len(event.contact_ids) == 1:
+                break
+            held_bytes += sum(len(block.data) for block in event.blocks)
+        if held_bytes > _MAX_HELD_BYTES or len(held) > 100_000:
+            raise CommandError(f"{name}: names no contact for too long; name the files with --contact-id")
+    yield from held
+    held.clear()
+    yield from events
+
+
+def _drain(recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None) -> _WavFile | None:
+    """Write what is settled; the file is opened by its first frames."""
+    for frames in recording.take():
+        if wav is None:
+            wav = _WavFile(output / f"{contact_id}.wav", recording.rate or 0)
+        wav.write(frames)
+    return wav
+
+
+class _WavFile:
+    """A WAV whose header gets its lengths at the end, and the channels' levels on the way."""
+
+    def __init__(self, target: Path, rate: int) -> None:
+        self.file = UnfinishedFile(target)
+        self._rate = rate
+        self._data_bytes = 0
+        self._energy = [0.0, 0.0]
+        try:
+            self.file.write(bytes(HEADER_BYTES))
+        except BaseException:
+            self.file.discard()
+            raise
+
+    def write(self, frames: bytes) -> None:
+        self.file.write(frames)
+        self._data_bytes += len(frames)
+        for index in range(2):
+            self._energy[index] += len(frames) * 10 ** (level_dbfs(channel(frames, index)) / 10)
+
+    def seal(self) -> None:
+        self.file.write_start(wav_header(data_bytes=self._data_bytes, rate=self._rate))
+        self.file.seal()
+
+    def levels(self) -> tuple[float, float]:
+        left, right = (
+            10 * math.log10(energy / self._data_bytes) if energy and self._data_bytes >= FRAME_BYTES else -math.inf
+            for energy in self._energy
+        )
+        return left, right
+
+
+class _Seen:
+    """What a capture holds, for the words that say why there is nothing to write."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[str, None] = {}
+        self.instances: dict[str, str] = {}
+        self._tracks: dict[str, None] = {}
+        self._unsupported: str | None = None
+        self._pcm = False
+
+    def watch(self, events: Iterator[Fragment | BytesLost]) -> Iterator[Fragment | BytesLost]:
+        for event in events:
+            if isinstance(event, Fragment):
+                self._look_at(event)
+            yield event
+
+    def _look_at(self, fragment: Fragment) -> None:
+        for contact_id in fragment.contact_ids:
+            if contact_id not in self.contacts and len(self.contacts) < _MAX_LISTED:
+                self.contacts[contact_id] = None
+                instance_id = fragment.tag("InstanceId")
+                if instance_id:
+                    self.instances[contact_id] = printable(instance_id, 100)
+        if self._pcm:
+            return
+        try:
+            self._pcm = bool(audio_tracks(fragment.tracks, fragment.tag("MimeType")))
+        except UnsupportedAudioError as error:
+            self._unsupported = self._unsupported or str(error)
+        for track in fragment.tracks:
+            if len(self._tracks) < _MAX_LISTED:
+                kind = _TRACK_TYPES.get(track.track_type, f"type {track.track_type}")
+                self._tracks[f"{kind} {track.codec_id or 'of no codec'}"] = None
+
+    def why_nothing(self, contact_id: str | None, *, accept_unlabelled: bool) -> str:
+        if not self._pcm:
+            if self._unsupported:
+                return f"there is no PCM audio track in it: {printable(self._unsupported)}"
+            only = f", only {printable(', '.join(self._tracks))}" if self._tracks else ""
+            return f"there is no PCM audio track in it{only}"
+        unlabelled = "if all its audio is of one call, add --accept-unlabelled"
+        if contact_id is None:
+            if accept_unlabelled:
+                return "no fragment names a contact; name the files with --contact-id ID"
+            return f"no fragment names a contact; {unlabelled} --contact-id ID"
+        if contact_id not in self.contacts and not accept_unlabelled:
+            if not self.contacts:
+                return f"no fragment names contact {contact_id} or any other; {unlabelled}"
+            others = printable(", ".join(self.contacts), 200)
+            return f"no fragment names contact {contact_id}; it holds {others}"
+        return f"no fragment of contact {contact_id} holds audio that can be decoded"
