@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -55,8 +55,12 @@ class StoredFragment:
         return self.producer_ms + self.duration_ms
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> StoredFragment:
+    def from_bytes(cls, data: bytes, duration_ms: int | None = None) -> StoredFragment:
         """Read one fragment that is held in memory.
+
+        Args:
+            data: the fragment.
+            duration_ms: its length where that is known; else every block is taken to be as long as the others.
 
         Raises:
             CaptureError: not one fragment.
@@ -64,20 +68,25 @@ class StoredFragment:
         walk = _walk(data, 0, "fragment")
         if walk.end != len(data):
             raise CaptureError(f"fragment: another one starts at byte {walk.end}")
-        return _stored(walk, len(data), lambda: data)
+        found = _stored(walk, len(data), lambda: data)
+        return found if duration_ms is None else replace(found, duration_ms=duration_ms)
 
 
-class HasData(Protocol):
-    """Anything that carries a fragment's bytes, such as a `SyntheticFragment`."""
+class Fragment(Protocol):
+    """A fragment of a synthetic call, as the emulator sees it."""
 
     @property
     def data(self) -> bytes:
-        """The fragment."""
+        """Its bytes."""
+
+    @property
+    def duration_ms(self) -> int:
+        """The length of its audio in milliseconds."""
 
 
-def stored(fragments: Iterable[HasData]) -> Iterator[StoredFragment]:
+def stored(fragments: Iterable[Fragment]) -> Iterator[StoredFragment]:
     """Turn fragments, of a synthetic call for example, into what a stream stores; one by one, as they are asked for."""
-    return (StoredFragment.from_bytes(fragment.data) for fragment in fragments)
+    return (StoredFragment.from_bytes(fragment.data, fragment.duration_ms) for fragment in fragments)
 
 
 def read_capture(path: Path) -> list[StoredFragment]:

@@ -338,7 +338,7 @@ class EmulatedStream:
         with self._lock:
             pieces, at = [], 0
             for end, whole_ms in cuts:
-                pieces.append((data[at:end], self._due_s(fragment.producer_ms + whole_ms)))
+                pieces.append((data[at:end], self._due_s(min(fragment.producer_ms + whole_ms, fragment.end_ms))))
                 at = end
             # What follows the last block comes with the end of the fragment.
             pieces.append((data[at:], self._due_s(fragment.end_ms)))

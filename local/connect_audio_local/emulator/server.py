@@ -254,12 +254,17 @@ class _Api:
             raise invalid_argument("StartSelector is missing")
         reader = stream.open(selector, emulator.clock.monotonic())
         connection = emulator.connections.open(stream.name, request.connection, emulator.limits.connections)
-        return _Media(self._media(stream, reader, connection), lambda: emulator.connections.close(connection))
+        pieces = self._media(stream, reader, connection, emulator.clock.monotonic())
+        return _Media(pieces, lambda: emulator.connections.close(connection))
 
-    def _media(self, stream: EmulatedStream, reader: FragmentReader, connection: _Connection) -> Iterator[bytes]:
+    def _media(
+        self, stream: EmulatedStream, reader: FragmentReader, connection: _Connection, opened_s: float
+    ) -> Iterator[bytes]:
         """Bytes of the fragments, as they become available, until the stream or the session ends."""
         clock, session_s = self._emulator.clock, self._emulator.limits.session_s
-        session_end = float("inf") if session_s is None else clock.monotonic() + session_s
+        session_end = float("inf") if session_s is None else opened_s + session_s
+        # Taken before a piece goes out, so that whoever has read it knows that the hold has begun.
+        sent_s = opened_s
 
         def reached(due_s: float) -> bool:
             """Wait for a time; False where the session ends before."""
@@ -271,7 +276,7 @@ class _Api:
                 case NotBefore(due_s):
                     reached(due_s)
                 case NoMore():
-                    reached(clock.monotonic() + stream.hold_open_s)
+                    reached(sent_s + stream.hold_open_s)
                     return
                 case StoredFragment() as fragment:
                     ready = bytearray()
@@ -284,6 +289,7 @@ class _Api:
                             if not reached(due_s):
                                 return
                         ready += data
+                    sent_s = clock.monotonic()
                     if ready:
                         yield bytes(ready)
 
