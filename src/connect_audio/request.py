@@ -1,4 +1,4 @@
-"""What is to be recorded: one streaming of one contact. The trigger writes it, the consumer reads it, S3 keys follow from it.
+"""What is to be recorded: one streaming of one contact. The trigger writes it, the consumer reads it.
 
 The payload is a pure function of contact and start, since Lambda answers a second start under the same durable
 execution name idempotently only when the payload is the same too (docs: FACTS, Lambda durable functions).
@@ -62,7 +62,7 @@ class RecordingRequest:
         if not is_contact_id(self.contact_id):
             raise RequestError(
                 MALFORMED,
-                f"contact id of {len(self.contact_id)} characters is not made of 1 to 50 letters, digits and inner hyphens",
+                f"contact id of {len(self.contact_id)} characters is not 1 to 50 letters, digits and inner hyphens",
             )
         if not _INSTANCE_ARN.fullmatch(self.instance_arn):
             raise RequestError(MALFORMED, "instance ARN is not of the form arn:aws:connect:REGION:ACCOUNT:instance/ID")
@@ -74,7 +74,7 @@ class RecordingRequest:
         if not _MIN_MS <= self.start_timestamp_ms <= _MAX_MS:
             raise RequestError(
                 MALFORMED,
-                f"start timestamp {self.start_timestamp_ms} is not in milliseconds since the epoch ({_MIN_MS} to {_MAX_MS})",
+                f"start timestamp {self.start_timestamp_ms} is no milliseconds since the epoch ({_MIN_MS} to {_MAX_MS})",
             )
         if self.start_fragment_number is not None and not _DIGITS.fullmatch(self.start_fragment_number):
             raise RequestError(MALFORMED, "start fragment number is not a decimal number of 1 to 128 digits")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -208,7 +208,7 @@ class CallRecording:
         cursor: where to go on.
         until_ms: admit nothing that begins at or after it, ms since the epoch.
         accept_unlabelled: see `Admission`.
-        limit: longest recording, frames.
+        limit_s: longest recording, seconds; what a WAV can hold if None.
     """
 
     def __init__(
@@ -218,23 +218,29 @@ class CallRecording:
         cursor: Cursor | None = None,
         until_ms: int | None = None,
         accept_unlabelled: bool = False,
-        limit: int = MAX_FRAMES,
+        limit_s: int | None = None,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(
             contact_id, cursor.admission, until_ms=until_ms, accept_unlabelled=accept_unlabelled
         )
-        self._limit = limit
+        self._limit_s = limit_s
         self._timeline = (
-            None if cursor.timeline is None else Timeline(cursor.timeline, taken=cursor.frames, limit=limit)
+            None
+            if cursor.timeline is None
+            else Timeline(cursor.timeline, taken=cursor.frames, limit=self._limit(cursor.timeline.rate))
         )
         self._crc32 = cursor.crc32
         # Counts by the names of Tally; copied once a fragment, which a frozen value would make dear.
         self._counts: dict[str, Any] = {name: getattr(cursor.tally, name) for name in Tally.__dataclass_fields__}
         self._cursor = cursor
+        self._number = cursor.fragment  # of the last decided fragment that had one
         self._point: _Point | None = None  # the newest that holds; the cursor is made of it on demand
         self._points: deque[_Point] = deque()
         self._notes: list[Note] = []
+
+    def _limit(self, rate: int) -> int:
+        return MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * rate)
 
     @property
     def rate(self) -> int | None:
@@ -278,6 +284,11 @@ class CallRecording:
         self._counts["lost_bytes"] += lost.count
         self._counts["lost_runs"] += 1
 
+    def report(self, errors: Sequence[InBandError], fragment: str | None) -> None:
+        """Count and note in-band errors of a fragment that is not added, since it will be read again."""
+        self._counts["in_band_errors"] += len(errors)
+        self._notes.extend(ErrorNote(error=error, fragment=fragment) for error in errors)
+
     def end(self) -> None:
         """The call is over: decide what waits, pad the shorter track. `take` gives out the rest."""
         self._commit()
@@ -290,8 +301,7 @@ class CallRecording:
             notes = [
                 GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in self._timeline.take_gaps()
             ]
-        newest = self._points[-1] if self._points else self._point or self._cursor
-        self._mark(newest.fragment, tuple(notes))
+        self._mark(None, tuple(notes))
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled stereo frames that were not given out before, at most 32 KiB at a time."""
@@ -330,10 +340,11 @@ class CallRecording:
     def _mark(self, fragment: str | None, notes: tuple[Note, ...], label: Label | None = None) -> None:
         timeline = self._timeline
         admission = self._admission.state()
+        self._number = fragment or self._number
         self._points.append(
             _Point(
                 0 if timeline is None else timeline.end,
-                fragment,
+                self._number,
                 admission if label is None or label is admission.label else replace(admission, label=label),
                 None if timeline is None else timeline.snapshot(),
                 self._counts.copy(),
@@ -408,7 +419,7 @@ class CallRecording:
         timeline = self._timeline
         runs = list(_runs(fragment.blocks, by_number))
         if timeline is None:
-            timeline = self._timeline = Timeline(TimelineState(rate=rate), limit=self._limit)
+            timeline = self._timeline = Timeline(TimelineState(rate=rate), limit=self._limit(rate))
             timeline.set_origin(min(run.start for run in runs))
         previous_end = timeline.end
         for run in runs:

@@ -1,0 +1,173 @@
+"""The consumer: a durable function that records one call, over as many invocations as it lasts.
+
+Handler string `connect_audio.handlers.consumer.handler`. The engine replays this code from the top in every
+invocation, so each branch depends on step results alone; everything that touches the world is inside a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from aws_durable_execution_sdk_python import DurableContext, StepError, durable_execution
+from aws_durable_execution_sdk_python.config import Duration, StepConfig
+from aws_durable_execution_sdk_python.retries import RetryDecision
+from aws_durable_execution_sdk_python.serdes import JsonSerDes
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+
+from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
+from connect_audio.adapters.kvs_media import KvsMediaSource
+from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import MediaSourceError, RequestError, StorageError
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.ports import Clock, UploadedPart
+from connect_audio.recorder import (
+    Budget,
+    Checkpoint,
+    Claim,
+    Outcome,
+    OutcomeStatus,
+    Policy,
+    Publication,
+    Recorder,
+    StepResult,
+    StepVerdict,
+    Surroundings,
+)
+from connect_audio.recorder.staging import RecordingNames
+from connect_audio.request import RecordingRequest
+from connect_audio.settings import ConsumerSettings
+
+if TYPE_CHECKING:
+    from aws_durable_execution_sdk_python.types import StepContext
+
+logger = Logger()
+tracer = Tracer(patch_modules=["botocore"])
+metrics = Metrics(namespace="ConnectAudio")
+
+_MOST_ATTEMPTS: Final = 8
+_LONGEST_DELAY_S: Final = 60
+_MIN_STEP_S: Final = 30
+"""With less time than this left, a part's end hands over instead of beginning another."""
+
+
+def _retry(error: Exception, attempts: int) -> RetryDecision:
+    """Run a step again only where S3 or KVS may do better; a bug never does, and would cost an invocation each time."""
+    if isinstance(error, StorageError | MediaSourceError) and error.retryable and attempts < _MOST_ATTEMPTS:
+        return RetryDecision.retry(Duration.from_seconds(min(_LONGEST_DELAY_S, 2**attempts)))
+    return RetryDecision.no_retry()
+
+
+_STEP: Final = StepConfig(retry_strategy=_retry, serdes=JsonSerDes())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+@durable_execution
+def handler(event: Any, context: DurableContext) -> dict[str, Any]:
+    """Record one call.
+
+    Args:
+        event: what `RecordingRequest.to_payload` wrote.
+        context: the durable execution's.
+
+    Returns:
+        An `Outcome` as JSON; for an input that is none, `{"status": "rejected", "reason", "detail"}`.
+
+    Raises:
+        SettingsError: the function's environment is wrong.
+    """
+    settings = ConsumerSettings.from_environment()
+    try:
+        request = RecordingRequest.from_payload(event)
+    except RequestError as error:
+        logger.warning("input rejected", extra={"reason": error.reason, "detail": str(error)})
+        return {"status": "rejected", "reason": error.reason, "detail": str(error)}
+    logger.append_keys(contact_id=request.contact_id, execution_name=request.execution_name)
+    clock = SystemClock()
+    s3 = boto3.client("s3", config=S3_CONFIG)
+    connect = boto3.client("connect", config=CONNECT_CONFIG)
+    source = KvsMediaSource(request.stream_arn, read_timeout_s=settings.read_timeout_seconds, clock=clock)
+    store = S3PartStore(settings.recordings_bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+    names = RecordingNames(request.recording_key(settings.recordings_prefix))
+    execution = context.execution_context.durable_execution_arn
+    publication = Publication(
+        request, names, bucket=settings.recordings_bucket, execution=execution, store=store, logger=logger
+    )
+    surroundings = Surroundings(
+        request=request,
+        names=names,
+        execution=execution,
+        source=source,
+        store=store,
+        status=ConnectContactStatus(connect),
+        clock=clock,
+        policy=Policy(
+            drain=settings.drain_seconds,
+            idle_limit=settings.idle_limit_seconds,
+            status_interval=settings.status_interval_seconds,
+            limit_s=settings.recording_limit_hours * 3600,
+        ),
+        logger=logger,
+    )
+    with closing(s3), closing(connect), closing(source), Recorder(surroundings) as recorder:
+        return _record_call(context, publication, recorder, source, clock, settings.deadline_margin_seconds)
+
+
+def _record_call(
+    context: DurableContext,
+    publication: Publication,
+    recorder: Recorder,
+    source: KvsMediaSource,
+    clock: Clock,
+    margin_s: int,
+) -> dict[str, Any]:
+    def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        def run(_: StepContext) -> dict[str, Any]:
+            return work()
+
+        return context.step(run, name=name, config=_STEP)
+
+    def record(checkpoint: Checkpoint) -> dict[str, Any]:
+        lambda_context = context.lambda_context
+        left_s = 900.0 if lambda_context is None else lambda_context.get_remaining_time_in_millis() / 1000
+        deadline = clock.monotonic() + left_s - margin_s
+        return recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S)).to_json()
+
+    claim = Claim.from_json(step("claim", lambda: publication.claim(source).to_json()))
+    if not claim.granted:
+        return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",)).to_json()
+    checkpoint = Checkpoint(retention_hours=claim.retention_hours)
+    parts: list[UploadedPart] = []
+    notes_keys: list[str] = []
+    end_reason, last = EndReason.RECORDER_FAILED, "finish"
+    reasons: tuple[Reason, ...] = ()
+    try:
+        for number in count(1):
+            result = StepResult.from_json(step(f"record-{number:05d}", lambda at=checkpoint: record(at)))  # type: ignore[misc]
+            checkpoint = result.checkpoint
+            parts += [result.part] if result.part else []
+            notes_keys += [result.notes_key] if result.notes_key else []
+            if result.verdict is StepVerdict.OVER:
+                end_reason, reasons = result.end_reason or end_reason, result.reasons
+                break
+            if result.verdict is not StepVerdict.CONTINUE:
+                context.wait(Duration.from_seconds(max(1, result.wait_seconds)), name=f"pause-{number:05d}")
+    except StepError as error:
+        # What was recorded is in S3 up to the last checkpoint: publish it, saying that it is not whole.
+        reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error.error_type}"),), "salvage"
+    return step(last, lambda: _report(publication.finish(checkpoint, parts, notes_keys, end_reason, reasons)))
+
+
+def _report(outcome: Outcome) -> dict[str, Any]:
+    """Count and log how the recording ended."""
+    metrics.add_metric(name=f"Recordings{outcome.status.value.title()}", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="AudioSeconds", unit=MetricUnit.Seconds, value=outcome.duration_s)
+    result = outcome.to_json()
+    logger.info("recording finished", extra=result)
+    return result

@@ -1,0 +1,194 @@
+"""What passes from step to step: plain JSON, bounded however long the call (DESIGN 3.8).
+
+Field names are those of executions in flight: a renamed one would strand them. Lists that grow with the call (parts,
+notes) are not in here; each step's result carries its own entry and the handler rebuilds the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.recording import Cursor
+from connect_audio.ports import UploadedPart
+
+MIN_PART_BYTES: Final = 5 * 1024 * 1024
+"""S3's smallest part but for the last."""
+_STEP_SECONDS: Final = 120
+"""Audio a part holds at least, or the operations of a day-long call would exceed the engine's quota (DESIGN 4)."""
+_HOLE_BYTES: Final = 3 * 1024 * 1024
+"""How far a part may grow inside one fragment: a hole of hours must not be held in memory."""
+
+
+def part_bytes(rate: int) -> int:
+    """PCM that makes a part full, bytes.
+
+    Args:
+        rate: samples a second.
+    """
+    return max(MIN_PART_BYTES, _STEP_SECONDS * rate * FRAME_BYTES)
+
+
+def most_part_bytes(rate: int) -> int:
+    """PCM at which a part is cut even inside a fragment, bytes."""
+    return part_bytes(rate) + _HOLE_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The recorder's durations and limits. Seconds, unless the name says otherwise.
+
+    Args:
+        drain: how long nothing of ours must have come once the call seems over.
+        idle_limit: nothing of ours for so long ends the recording whatever Connect says.
+        refusal_limit: the stream refusing to be read for so long, with no other news, ends the recording.
+        patience: without bytes for so long the step ends, so that the wait for more costs nothing.
+        longest_wait: the longest such wait; shorter where the stream keeps nothing.
+        status_interval: at most one look at the contact's status per so long.
+        first_backoff: pause before the first reconnect that follows one without progress; doubles.
+        longest_backoff: the longest such pause.
+        early_ms: how long before StartTimestamp reading begins, ms.
+        limit_s: longest recording.
+        max_stalls: hand-overs in a row that read nothing new before the recording gives up.
+    """
+
+    drain: float = 30
+    idle_limit: float = 600
+    refusal_limit: float = 60
+    patience: float = 30
+    longest_wait: int = 300
+    status_interval: float = 60
+    first_backoff: float = 0.5
+    longest_backoff: float = 8
+    early_ms: int = 5000
+    limit_s: int = 47 * 3600
+    max_stalls: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """Settled PCM of the part in the making, durable under a name of its own.
+
+    Args:
+        key: S3 key.
+        size: bytes.
+    """
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """Where a recording stands between two steps.
+
+    Args:
+        cursor: the core's.
+        part: number of the part in the making, from 1.
+        staged: its PCM so far; None where it is empty.
+        first: the whole PCM of part 1, which waits for its header; None while part 1 is in the making.
+        upload_id: of the multipart upload; None before the first whole part after part 1.
+        steps: record steps done.
+        resumes: how often GetMedia was opened again.
+        hand_overs: how often a fresh invocation took over.
+        stalls: hand-overs in a row that read nothing new.
+        waits: waits in a row without anything of ours; the next is twice as long.
+        heard_ms: when something of ours last came, or the recording began; wall clock, ms since the epoch.
+        asked_ms: when Connect was last asked about the contact; None before the first time.
+        refused_ms: since when the stream refuses to be read; None while it does not.
+        refused_code: AWS's code of the newest refusal.
+        drain_reason: why the call seems over; None while it does not.
+        retention_hours: DataRetentionInHours of the stream; None where unknown.
+    """
+
+    cursor: Cursor = field(default_factory=Cursor)
+    part: int = 1
+    staged: Staged | None = None
+    first: Staged | None = None
+    upload_id: str | None = None
+    steps: int = 0
+    resumes: int = 0
+    hand_overs: int = 0
+    stalls: int = 0
+    waits: int = 0
+    heard_ms: int = 0
+    asked_ms: int | None = None
+    refused_ms: int | None = None
+    refused_code: str | None = None
+    drain_reason: EndReason | None = None
+    retention_hours: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "cursor": self.cursor.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "cursor": Cursor.from_json(data["cursor"]),
+                "staged": data["staged"] and Staged(**data["staged"]),
+                "first": data["first"] and Staged(**data["first"]),
+                "drain_reason": data["drain_reason"] and EndReason(data["drain_reason"]),
+            }
+        )
+
+
+class StepVerdict(StrEnum):
+    """What the handler does after a record step."""
+
+    CONTINUE = "CONTINUE"
+    """Record the next part at once."""
+    HAND_OVER = "HAND_OVER"
+    """This invocation's time is up: suspend for a moment, go on in a fresh one."""
+    WAIT = "WAIT"
+    """Nothing comes: suspend for `wait_seconds`, then look again."""
+    OVER = "OVER"
+    """The call is over: finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a record step did.
+
+    Args:
+        verdict: what to do next.
+        checkpoint: where the recording stands.
+        part: the part that this step uploaded; None where it uploaded none.
+        notes_key: S3 key of the gaps and errors that this step found; None where there were none.
+        wait_seconds: with WAIT, how long.
+        end_reason: with OVER, why.
+        reasons: with OVER, why the recording is not whole, beyond what the cursor tells.
+    """
+
+    verdict: StepVerdict
+    checkpoint: Checkpoint
+    part: UploadedPart | None = None
+    notes_key: str | None = None
+    wait_seconds: int = 0
+    end_reason: EndReason | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: the step's result in the execution's history."""
+        return {**asdict(self), "checkpoint": self.checkpoint.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "verdict": StepVerdict(data["verdict"]),
+                "checkpoint": Checkpoint.from_json(data["checkpoint"]),
+                "part": data["part"] and UploadedPart(**data["part"]),
+                "end_reason": data["end_reason"] and EndReason(data["end_reason"]),
+                "reasons": tuple(Reason(**reason) for reason in data["reasons"]),
+            }
+        )

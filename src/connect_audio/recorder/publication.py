@@ -1,0 +1,284 @@
+"""Before and after recording: claim the key, and at the end publish WAV and manifest from what lies in S3 alone.
+
+The claim is the arbiter between executions: only its holder opens GetMedia or touches uploads. Publishing looks at the
+recording's key first, so it can be run again from any point, and deletes the claim last (DESIGN 3.6, 6.7).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final, Self
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, Status, build_manifest
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.wav import HEADER_BYTES, wav_header
+from connect_audio.ports import MediaSource, PartStore, UploadedPart, WriteOutcome
+from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.staging import RecordingNames
+from connect_audio.request import RecordingRequest
+
+WAV_CONTENT_TYPE: Final = "audio/wav"
+_EXECUTION: Final = "execution"
+_GONE: Final = "NoSuchUpload"
+
+
+def object_metadata(request: RecordingRequest, execution: str) -> dict[str, str]:
+    """User metadata of the WAV: ids alone.
+
+    Args:
+        request: what is recorded.
+        execution: who records.
+    """
+    return {
+        "contact-id": request.contact_id,
+        "start-timestamp": str(request.start_timestamp_ms),
+        _EXECUTION: execution,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The answer to a claim.
+
+    Args:
+        granted: whether this execution may record.
+        refusal: why not: `ALREADY_RECORDED` or `CLAIMED`; None where granted.
+        retention_hours: DataRetentionInHours of the stream; None where unknown.
+    """
+
+    granted: bool
+    refusal: str | None = None
+    retention_hours: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON: the step's result."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**data)
+
+
+class OutcomeStatus(StrEnum):
+    """What an execution ends with."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+    REFUSED = "refused"
+    """Somebody else records, or has recorded, this streaming."""
+    FOREIGN = "foreign"
+    """An object that is not ours appeared at the recording's key meanwhile; ours was withdrawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an execution returns: ids and numbers, since the execution's history keeps it.
+
+    Args:
+        status: whole or not.
+        recording: S3 URI of the WAV; None where there is none.
+        manifest: S3 URI of the manifest; None where there is none.
+        duration_s: seconds of audio.
+        reasons: codes of why it is not whole.
+        end_reason: why it ended.
+    """
+
+    status: OutcomeStatus
+    recording: str | None = None
+    manifest: str | None = None
+    duration_s: float = 0.0
+    reasons: tuple[str, ...] = ()
+    end_reason: EndReason | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "reasons": list(self.reasons)}
+
+
+class Publication:
+    """Claim and publish one recording.
+
+    Args:
+        request: what is recorded.
+        names: the recording's keys.
+        bucket: where, for the URIs.
+        execution: who records.
+        store: the bucket's adapter.
+        logger: for ids and numbers.
+    """
+
+    def __init__(
+        self,
+        request: RecordingRequest,
+        names: RecordingNames,
+        *,
+        bucket: str,
+        execution: str,
+        store: PartStore,
+        logger: Logger,
+    ) -> None:
+        self._request = request
+        self._names = names
+        self._bucket = bucket
+        self._execution = execution
+        self._store = store
+        self._logger = logger
+
+    def claim(self, source: MediaSource) -> Claim:
+        """Claim the key for this execution and look at the stream's retention.
+
+        Raises:
+            StorageError: S3 failed; safe to try again.
+        """
+        body = self._execution.encode()
+        if self._store.put_new(self._names.claim, body, content_type="text/plain") is WriteOutcome.EXISTS:
+            try:
+                mine = self._store.get(self._names.claim) == body
+            except StorageError as error:
+                if error.retryable or error.code != "NoSuchKey":
+                    raise
+                # Deleted between the two calls: its holder has just finished.
+                return Claim(granted=False, refusal="ALREADY_RECORDED")
+            if not mine:
+                return Claim(granted=False, refusal="CLAIMED")
+        head = self._store.head(self._names.key)
+        if head is not None and head.metadata.get(_EXECUTION) != self._execution:
+            self._store.delete([self._names.claim])
+            return Claim(granted=False, refusal="ALREADY_RECORDED")
+        try:
+            retention: int | None = source.retention_hours()
+        except MediaSourceError as error:
+            # Reading will tell more; not knowing the retention loses nothing.
+            self._logger.warning("retention unknown", extra={"code": error.code})
+            retention = None
+        if retention is not None and retention < 1:
+            self._logger.warning("the stream keeps nothing: what is not read within 5 minutes is gone")
+        return Claim(granted=True, retention_hours=retention)
+
+    def finish(
+        self,
+        checkpoint: Checkpoint,
+        parts: Sequence[UploadedPart],
+        notes_keys: Sequence[str],
+        end_reason: EndReason,
+        reasons: Sequence[Reason],
+    ) -> Outcome:
+        """Publish the recording and clean up. Reads S3 alone, and may be run again from any point.
+
+        Args:
+            checkpoint: the last one.
+            parts: the uploaded parts, from number 2 on.
+            notes_keys: staged gaps and errors, in order.
+            end_reason: why the recording ended.
+            reasons: why it is not whole, beyond what the cursor tells.
+
+        Raises:
+            StorageError: S3 failed; safe to try again.
+        """
+        facts = RecordingFacts(
+            contact_id=self._request.contact_id,
+            recording=self._uri(self._names.key),
+            end_reason=end_reason,
+            instance_id=self._request.instance_id,
+            stream_arn=self._request.stream_arn,
+            retention_hours=checkpoint.retention_hours,
+            start_timestamp_ms=self._request.start_timestamp_ms,
+            resumes=checkpoint.resumes,
+            hand_overs=checkpoint.hand_overs,
+            reasons=reasons,
+        )
+        notes = self._read_notes(notes_keys)
+        cursor = checkpoint.cursor
+        manifest = build_manifest(cursor, facts, notes)
+        if cursor.frames and not self._publish_wav(checkpoint, parts):
+            self._clean_up()
+            return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
+        self._store.put(self._names.manifest, json.dumps(manifest, indent=2).encode(), content_type="application/json")
+        self._clean_up()
+        timeline = cursor.timeline
+        status = Status(manifest["status"])
+        return Outcome(
+            status=OutcomeStatus(status.value),
+            recording=None if status is Status.EMPTY else self._uri(self._names.key),
+            manifest=self._uri(self._names.manifest),
+            duration_s=cursor.frames / timeline.rate if timeline else 0.0,
+            reasons=tuple(reason["code"] for reason in manifest["reasons"]),
+            end_reason=end_reason,
+        )
+
+    def _uri(self, key: str) -> str:
+        return f"s3://{self._bucket}/{key}"
+
+    def _read_notes(self, keys: Sequence[str]) -> NoteLog:
+        log = NoteLog()
+        for key in keys:
+            try:
+                data = self._store.get(key)
+            except StorageError as error:
+                if error.code != "NoSuchKey":
+                    raise
+                continue  # finish had cleaned up before and runs again: its manifest is there already
+            log = log.joined(NoteLog.from_json(json.loads(data)))
+        return log
+
+    def _publish_wav(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> bool:
+        """Put the WAV at its key; tell whether the object there is ours."""
+        if self._store.head(self._names.key) is not None:
+            return self._is_ours(checkpoint)
+        written = self._put_whole(checkpoint) if checkpoint.part == 1 else self._join_parts(checkpoint, parts)
+        return written is WriteOutcome.WRITTEN or self._is_ours(checkpoint)
+
+    def _is_ours(self, checkpoint: Checkpoint) -> bool:
+        head = self._store.head(self._names.key)
+        size = HEADER_BYTES + checkpoint.cursor.frames * FRAME_BYTES
+        return head is not None and head.metadata.get(_EXECUTION) == self._execution and head.size == size
+
+    def _header(self, checkpoint: Checkpoint) -> bytes:
+        timeline = checkpoint.cursor.timeline
+        if timeline is None:
+            raise ValueError("a recording without audio has no header")
+        return wav_header(data_bytes=checkpoint.cursor.frames * FRAME_BYTES, rate=timeline.rate)
+
+    def _put_whole(self, checkpoint: Checkpoint) -> WriteOutcome:
+        audio = b"" if checkpoint.staged is None else self._store.get(checkpoint.staged.key)
+        return self._store.put_new(
+            self._names.key,
+            self._header(checkpoint) + audio,
+            content_type=WAV_CONTENT_TYPE,
+            metadata=object_metadata(self._request, self._execution),
+        )
+
+    def _join_parts(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> WriteOutcome:
+        key, store = self._names.key, self._store
+        upload_id = checkpoint.upload_id or store.open_upload(
+            key, content_type=WAV_CONTENT_TYPE, metadata=object_metadata(self._request, self._execution)
+        )
+        try:
+            joined = list(parts)
+            if checkpoint.staged is not None:
+                joined.append(store.upload_part(key, upload_id, checkpoint.part, store.get(checkpoint.staged.key)))
+            first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
+            joined.insert(0, store.upload_part(key, upload_id, 1, self._header(checkpoint) + first))
+            return store.complete_upload(key, upload_id, joined)
+        except StorageError as error:
+            if error.code != _GONE:
+                raise
+            # Completed before with the answer lost, or another's object took the key: the caller's head tells which.
+            if store.head(key) is None:
+                raise
+            return WriteOutcome.EXISTS
+
+    def _clean_up(self) -> None:
+        """Leave nothing but WAV and manifest. The claim goes last: until then nobody else may touch the rest."""
+        for upload_id in self._store.find_uploads(self._names.key):
+            self._store.abort_upload(self._names.key, upload_id)
+        self._store.delete(self._store.list_keys(self._names.staging))
+        self._store.delete([self._names.claim])

@@ -1,0 +1,464 @@
+"""One record step: GetMedia through the core into at most one part, from a checkpoint to the next.
+
+Socket errors and ends of body are handled inside the step; a failing S3 is raised for the engine's retry. A step ends
+with a whole part, at the invocation's deadline, when nothing comes any more, or with the end of the call, and never
+without having made its settled audio durable.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.admission import Decision, Verdict, start_ms
+from connect_audio.core.errors import MediaSourceError, StreamError
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment
+from connect_audio.core.in_band import Remedy
+from connect_audio.core.manifest import EndReason, NoteLog, Reason
+from connect_audio.ports import (
+    Clock,
+    ContactState,
+    ContactStatus,
+    FromProducerTime,
+    MediaSource,
+    MediaStream,
+    PartStore,
+    UploadedPart,
+)
+from connect_audio.recorder.checkpoint import (
+    Checkpoint,
+    Policy,
+    Staged,
+    StepResult,
+    StepVerdict,
+    most_part_bytes,
+    part_bytes,
+)
+from connect_audio.recorder.publication import WAV_CONTENT_TYPE, object_metadata
+from connect_audio.recorder.session import Ending, Session
+from connect_audio.recorder.staging import RecordingNames
+from connect_audio.request import RecordingRequest
+
+_FIRST_WAIT_S: Final = 10
+_NO_RETENTION_WAIT_S: Final = 60
+"""A stream that keeps nothing buffers 5 minutes: look well before they are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Time left to a step, by the clock's monotonic seconds.
+
+    Args:
+        deadline: when the step must have begun to end.
+        roomy_until: a step that ends later than this hands over rather than let another begin.
+    """
+
+    deadline: float
+    roomy_until: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a recorder works with.
+
+    Args:
+        request: what to record.
+        names: the recording's keys.
+        execution: who records, for the upload's metadata.
+        source: the stream.
+        store: the bucket.
+        status: Connect's word on the contact.
+        clock: wall time.
+        policy: durations and limits.
+        logger: for ids and numbers, never personal data.
+        attempt_name: makes the name of one attempt of a step; random, since no two may write the same object.
+        jitter: returns 0 to 1, for backoff.
+    """
+
+    request: RecordingRequest
+    names: RecordingNames
+    execution: str
+    source: MediaSource
+    store: PartStore
+    status: ContactStatus
+    clock: Clock
+    policy: Policy
+    logger: Logger
+    attempt_name: Callable[[], str] = lambda: secrets.token_hex(4)
+    jitter: Callable[[], float] = random.random
+
+
+class Recorder:
+    """Record one call, step by step. A context manager: leaving it closes the connection."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._with = surroundings
+        self._session: Session | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection, if one is open."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.close_stream()
+
+    def record(self, checkpoint: Checkpoint, budget: Budget) -> StepResult:
+        """Run one step.
+
+        Args:
+            checkpoint: where the recording stands.
+            budget: the time there is.
+
+        Raises:
+            StorageError: S3 failed; the engine runs the step again from the same checkpoint.
+        """
+        session = self._session
+        if session is None or session.checkpoint != checkpoint:
+            self.close()
+            session = self._session = self._resume(checkpoint)
+        session.checkpoint = None
+        result = _Step(self._with, session, checkpoint, budget).run()
+        session.checkpoint = result.checkpoint
+        return result
+
+    def _resume(self, checkpoint: Checkpoint) -> Session:
+        surroundings = self._with
+        staged = b"" if checkpoint.staged is None else surroundings.store.get(checkpoint.staged.key)
+        return Session(
+            checkpoint,
+            staged,
+            contact_id=surroundings.request.contact_id,
+            start=FromProducerTime(surroundings.request.start_timestamp_ms - surroundings.policy.early_ms),
+            policy=surroundings.policy,
+        )
+
+
+class _Step:
+    """The run of one step over a session.
+
+    Its methods that read return None to go on, or the verdict that ends the step.
+    """
+
+    def __init__(self, surroundings: Surroundings, session: Session, checkpoint: Checkpoint, budget: Budget) -> None:
+        self._with = surroundings
+        self._session = session
+        self._before = checkpoint
+        self._budget = budget
+        self._clock = surroundings.clock
+        self._policy = surroundings.policy
+        self._progress = 0  # fragments completed in this step
+        self._quiet_since = self._clock.monotonic()
+        self._fruitless = 0  # connections in a row that completed no fragment
+        self._resumes = checkpoint.resumes
+        self._heard_ms = checkpoint.heard_ms or self._clock.now_ms()
+        self._asked_ms = checkpoint.asked_ms
+        self._refused_ms = checkpoint.refused_ms
+        self._refused_code = checkpoint.refused_code
+        self._drain = checkpoint.drain_reason
+
+    def run(self) -> StepResult:
+        """Read until the step ends."""
+        while True:
+            if self._fill_part():
+                return self._end_with_part()
+            if self._session.ending is not None:
+                return self._end_staged(StepVerdict.OVER)
+            verdict = self._advance()
+            if verdict is StepVerdict.OVER:
+                self._settle_call()
+            elif verdict is not None:
+                return self._end_staged(verdict)
+
+    # Audio out.
+
+    def _fill_part(self) -> bool:
+        """Move settled frames into the part in the making; tell whether it is whole."""
+        session = self._session
+        rate = session.recording.rate
+        if rate is None:
+            return False
+        most = most_part_bytes(rate)
+        for frames in session.frames:
+            session.part += frames
+            if len(session.part) >= most:
+                return True
+        return len(session.part) >= part_bytes(rate)
+
+    def _settle_call(self) -> None:
+        """The call is over: take what only its end makes ours, and settle everything."""
+        session = self._session
+        session.close_stream()
+        if session.provisional is not None:
+            session.recording.add(session.provisional)
+            session.provisional = None
+        session.recording.end()
+        session.frames = session.recording.take()
+
+    def _end_with_part(self) -> StepResult:
+        session, before, store = self._session, self._before, self._with.store
+        body = bytes(session.part)
+        uploaded: UploadedPart | None = None
+        first, upload_id = before.first, before.upload_id
+        if before.part == 1:
+            # Its header needs the call's length, so it waits beside the recording and goes up last.
+            first = self._stage(body)
+        else:
+            upload_id = upload_id or store.open_upload(
+                self._with.names.key,
+                content_type=WAV_CONTENT_TYPE,
+                metadata=object_metadata(self._with.request, self._with.execution),
+            )
+            uploaded = store.upload_part(self._with.names.key, upload_id, before.part, body)
+        after = replace(
+            before,
+            cursor=session.recording.cursor(),
+            part=before.part + 1,
+            staged=None,
+            first=first,
+            upload_id=upload_id,
+        )
+        session.part.clear()
+        late = self._clock.monotonic() >= self._budget.roomy_until
+        self._with.logger.info("part recorded", extra={"part": before.part, "bytes": len(body), "hand_over": late})
+        return self._result(StepVerdict.HAND_OVER if late else StepVerdict.CONTINUE, after, uploaded)
+
+    def _end_staged(self, verdict: StepVerdict) -> StepResult:
+        """End without a whole part: what is settled becomes durable as it is."""
+        session, before = self._session, self._before
+        staged = before.staged
+        if len(session.part) != (staged.size if staged else 0):
+            staged = self._stage(bytes(session.part))
+        after = replace(before, cursor=session.recording.cursor(), staged=staged)
+        return self._result(verdict, after, None)
+
+    def _stage(self, body: bytes) -> Staged:
+        key = self._with.names.staged_part(self._before.part, self._before.steps + 1, self._with.attempt_name())
+        self._with.store.put(key, body, content_type="application/octet-stream")
+        return Staged(key=key, size=len(body))
+
+    def _result(self, verdict: StepVerdict, after: Checkpoint, part: UploadedPart | None) -> StepResult:
+        moved = bool(self._progress) or part is not None or after.part > self._before.part
+        waits = 0 if moved else after.waits + (verdict is StepVerdict.WAIT)
+        stalls = 0 if moved else after.stalls + (verdict is StepVerdict.HAND_OVER)
+        after = replace(
+            after,
+            steps=after.steps + 1,
+            resumes=self._resumes,
+            hand_overs=after.hand_overs + (verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT}),
+            waits=waits,
+            stalls=stalls,
+            heard_ms=self._heard_ms,
+            asked_ms=self._asked_ms,
+            refused_ms=self._refused_ms,
+            refused_code=self._refused_code,
+            drain_reason=self._drain,
+        )
+        ending = self._session.ending if verdict is StepVerdict.OVER else None
+        if stalls >= self._policy.max_stalls:
+            verdict = StepVerdict.OVER
+            detail = f"{stalls} invocations in a row ended before a fragment was read; raise the function's Timeout"
+            ending = Ending(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),))
+        return StepResult(
+            verdict=verdict,
+            checkpoint=after,
+            part=part,
+            notes_key=self._put_notes(),
+            wait_seconds=self._wait_seconds(waits) if verdict is StepVerdict.WAIT else 0,
+            end_reason=ending.reason if ending else None,
+            reasons=ending.shortcomings if ending else (),
+        )
+
+    def _put_notes(self) -> str | None:
+        notes = self._session.recording.take_notes()
+        if not notes:
+            return None
+        key = self._with.names.notes(self._before.steps + 1, self._with.attempt_name())
+        log = NoteLog().extended(notes, self._session.recording.rate)
+        self._with.store.put(key, json.dumps(log.to_json()).encode(), content_type="application/json")
+        return key
+
+    def _wait_seconds(self, waits: int) -> int:
+        retention = self._before.retention_hours
+        longest = self._policy.longest_wait
+        if retention is not None and retention < 1:
+            longest = min(longest, _NO_RETENTION_WAIT_S)
+        return max(1, min(longest, _FIRST_WAIT_S << min(max(waits - 1, 0), 10)))
+
+    # Bytes in.
+
+    def _advance(self) -> StepVerdict | None:
+        """Take one event, or read some bytes."""
+        session = self._session
+        if self._clock.monotonic() >= self._budget.deadline:
+            return StepVerdict.HAND_OVER
+        if session.recording.full:
+            return self._over(EndReason.RECORDING_LIMIT)
+        stream = session.stream
+        if stream is None:
+            return self._open()
+        try:
+            event = session.reader.next_event()
+            while type(event) is Block:
+                event = session.reader.next_event()
+        except StreamError as error:
+            return self._malformed(error)
+        if event is NEED_DATA:
+            return self._read(stream)
+        if isinstance(event, Fragment):
+            return self._take_fragment(event)
+        if isinstance(event, BytesLost):
+            if session.salvaging:
+                session.recording.lose(event)
+            return None
+        if event is END:
+            return self._quiet("end of body")
+        return None
+
+    def _open(self) -> StepVerdict | None:
+        try:
+            self._session.open(self._with.source)
+        except MediaSourceError as error:
+            return self._refused(error)
+        self._refused_ms = self._refused_code = None
+        return None
+
+    def _read(self, stream: MediaStream) -> StepVerdict | None:
+        try:
+            data = stream.read()
+        except MediaSourceError as error:
+            return self._quiet(error.code)
+        self._session.reader.receive_data(data)
+        return None
+
+    def _malformed(self, error: StreamError) -> StepVerdict | None:
+        """Read the fragment again; where it is malformed again, look for the next document and count the loss."""
+        session = self._session
+        if session.malformed_after == (session.position,):
+            self._with.logger.warning("malformed twice, looking for the next fragment", extra={"offset": error.offset})
+            session.malformed_after = None
+            session.salvaging = True
+            session.reader.resynchronise(str(error))
+            return None
+        session.malformed_after = (session.position,)
+        return self._quiet(type(error).__name__)
+
+    def _take_fragment(self, fragment: Fragment) -> StepVerdict | None:
+        session = self._session
+        if fragment.completion is Completion.TRUNCATED:
+            if not session.salvaging:
+                return None  # it will be read again, whole
+        elif fragment.completion is not Completion.TOKEN:
+            worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
+            if worst is not None:
+                session.recording.report(fragment.errors, fragment.number)
+                if worst.remedy is Remedy.HUMAN:
+                    detail = f"KVS reports {worst.code} inside the stream: {worst.meaning}"
+                    return self._over(EndReason.SOURCE_FAILED, Reason("IN_BAND_ERROR", detail))
+                return self._quiet(f"in-band error {worst.code}")
+            if fragment.completion is Completion.END_OF_BODY:
+                # Whole as far as its bytes tell, but a live body may have been cut here: it is read again.
+                session.provisional = fragment
+                return None
+        if fragment.number is not None and fragment.number == session.position:
+            return None
+        session.provisional = None
+        session.position = fragment.number or session.position
+        self._progress += 1
+        self._fruitless = 0
+        self._quiet_since = self._clock.monotonic()
+        decisions = session.recording.add(fragment)
+        session.frames = session.recording.take()
+        return self._judge(decisions)
+
+    # Is it over?
+
+    def _judge(self, decisions: Sequence[Decision]) -> StepVerdict | None:
+        """Note whether ours came, or somebody else's after ours."""
+        ours_end = self._session.recording.end_ms
+        for fragment, verdict, _ in decisions:
+            if verdict.admitted:
+                self._heard_ms = self._clock.now_ms()
+                self._drain = None
+            elif verdict in {Verdict.OTHER, Verdict.TOO_LATE} and ours_end is not None:
+                self._drain = self._drain or EndReason.OTHER_CONTACT
+                start = start_ms(fragment)
+                if start is not None and start - ours_end >= self._policy.drain * 1000:
+                    # The stream itself shows so much time without us: no need to wait it out.
+                    return self._over(self._drain)
+        return self._silent_too_long()
+
+    def _silent_too_long(self) -> StepVerdict | None:
+        silent = (self._clock.now_ms() - self._heard_ms) / 1000
+        if self._drain is not None and silent >= self._policy.drain:
+            return self._over(self._drain)
+        if silent >= self._policy.idle_limit:
+            if self._refused_code is not None:
+                return self._source_failed(self._refused_code)
+            return self._over(EndReason.IDLE)
+        return None
+
+    def _source_failed(self, code: str) -> StepVerdict:
+        return self._over(EndReason.SOURCE_FAILED, Reason("SOURCE_FAILED", f"the stream could not be read: {code}"))
+
+    def _over(self, reason: EndReason, *shortcomings: Reason) -> StepVerdict:
+        self._session.ending = Ending(reason, shortcomings)
+        return StepVerdict.OVER
+
+    def _quiet(self, cause: str) -> StepVerdict | None:
+        """A body has ended, stalled or broken: a question, not an answer."""
+        session = self._session
+        session.close_stream()
+        self._resumes += 1
+        self._with.logger.debug("reading again", extra={"cause": cause, "after": session.position})
+        return self._pause()
+
+    def _refused(self, error: MediaSourceError) -> StepVerdict | None:
+        """GetMedia could not be opened."""
+        now_ms = self._clock.now_ms()
+        if self._refused_ms is None:
+            self._refused_ms = now_ms
+            self._with.logger.warning(
+                "the stream cannot be read", extra={"code": error.code, "retryable": error.retryable}
+            )
+        self._refused_code = error.code
+        if not error.retryable and now_ms - self._refused_ms >= self._policy.refusal_limit * 1000:
+            return self._source_failed(error.code)
+        return self._pause()
+
+    def _pause(self) -> StepVerdict | None:
+        """Look whether the call is over; else suspend if it has been quiet for long, or wait a little."""
+        self._ask_connect()
+        verdict = self._silent_too_long()
+        if verdict is not None:
+            return verdict
+        if self._drain is None and self._clock.monotonic() - self._quiet_since >= self._policy.patience:
+            return StepVerdict.WAIT
+        fruitless, self._fruitless = self._fruitless, self._fruitless + 1
+        if fruitless:
+            pause = min(self._policy.longest_backoff, self._policy.first_backoff * 2 ** min(fruitless - 1, 16))
+            pause *= 0.5 + self._with.jitter() / 2
+            self._clock.sleep(max(0.0, min(pause, self._budget.deadline - self._clock.monotonic())))
+        return None
+
+    def _ask_connect(self) -> None:
+        """Look at the contact's status, not too often; DISCONNECTED opens the drain."""
+        now_ms = self._clock.now_ms()
+        if self._drain is not None:
+            return
+        if self._asked_ms is not None and now_ms - self._asked_ms < self._policy.status_interval * 1000:
+            return
+        self._asked_ms = now_ms
+        request = self._with.request
+        if self._with.status.state(request.instance_id, request.contact_id) is ContactState.DISCONNECTED:
+            self._drain = EndReason.DISCONNECTED

@@ -1,0 +1,87 @@
+"""The live state of a recording inside one invocation: an open GetMedia, its reader, the call so far, the part so far.
+
+A local of the handler, closed in its `finally`, never a module global. It is used again by the next step only if it
+stands exactly where that step's checkpoint does; otherwise a new one is made of the checkpoint and the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from connect_audio.core.fragments import Fragment, FragmentReader
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.core.recording import CallRecording
+from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, StartSelector
+from connect_audio.recorder.checkpoint import Checkpoint, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a recording ends.
+
+    Args:
+        reason: for the manifest.
+        shortcomings: why it is not whole, beyond what the cursor tells.
+    """
+
+    reason: EndReason
+    shortcomings: tuple[Reason, ...] = ()
+
+
+class Session:
+    """Live state.
+
+    Args:
+        checkpoint: where to go on.
+        staged: PCM of the part in the making, as staged; empty where nothing is.
+        contact_id: whose audio is wanted.
+        start: where to begin while no fragment has been completed.
+        policy: limits.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, staged: bytes, *, contact_id: str, start: FromProducerTime, policy: Policy
+    ) -> None:
+        self.checkpoint: Checkpoint | None = checkpoint
+        """Where this session stands; None while a step is under way."""
+        self.recording = CallRecording(contact_id, cursor=checkpoint.cursor, limit_s=policy.limit_s)
+        self.part = bytearray(staged)
+        """PCM of the part in the making."""
+        self.frames: Iterator[bytes] = iter(())
+        """Settled frames that are being given out; a part may be cut in their midst."""
+        self.position = checkpoint.cursor.fragment
+        """Number of the newest completed fragment, decided or not: reading resumes after it."""
+        self.provisional: Fragment | None = None
+        """A fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
+        self.reader = FragmentReader()
+        self.malformed_after: tuple[str | None] | None = None
+        """The position after which the bytes were malformed once, in a tuple since there may be no position yet."""
+        self.salvaging = False
+        """Whether the next truncated fragment is all that will ever be had of it."""
+        self.ending: Ending | None = None
+        """Set once the call is over; what is left is being given out."""
+        self._start = start
+        self._stream: MediaStream | None = None
+
+    @property
+    def stream(self) -> MediaStream | None:
+        """The open body, if any."""
+        return self._stream
+
+    def selector(self) -> StartSelector:
+        """Where GetMedia has to begin."""
+        return self._start if self.position is None else AfterFragment(self.position)
+
+    def open(self, source: MediaSource) -> None:
+        """Open GetMedia after the newest completed fragment, with a fresh reader."""
+        self.close_stream()
+        self._stream = source.open(self.selector())
+
+    def close_stream(self) -> None:
+        """Close the connection and forget the bytes of an unfinished fragment: they will be read again."""
+        stream, self._stream = self._stream, None
+        self.reader = FragmentReader()
+        self.salvaging = False
+        if stream is not None:
+            stream.close()
