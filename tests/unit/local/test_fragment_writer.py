@@ -353,18 +353,21 @@ def test_a_block_group_tells_its_duration_in_ticks() -> None:
     assert int.from_bytes(duration, "big") == 64 * 8
 
 
-@pytest.mark.parametrize("lacing", [Lacing.XIPH, Lacing.EBML, Lacing.FIXED])
-def test_a_laced_block_is_split_into_the_frames_asked_for(lacing: Lacing) -> None:
+@pytest.mark.parametrize(
+    ("lacing", "sizes"),
+    [
+        (Lacing.XIPH, [544, 180, 544, 180, 2552]),
+        (Lacing.EBML, [544, 180, 544, 180, 2552]),
+        (Lacing.FIXED, [800, 800, 800, 800, 800]),
+    ],
+)
+def test_a_laced_block_is_split_into_the_frames_asked_for(lacing: Lacing, sizes: list[int]) -> None:
     layout = FragmentLayout(lacing=lacing, laced_frames=5, cluster_size_known=True)
-    pcm = bytes(range(250)) * 4
+    pcm = bytes(range(250)) * 16
+    data = write_fragment(replace(CONTENTS, blocks=[Block.at_ms(1, START_MS, pcm)]), layout)
 
-    cluster = next(
-        element
-        for element in children(write_fragment(replace(CONTENTS, blocks=[Block.at_ms(1, START_MS, pcm)]), layout))
-        if element.name == "Cluster"
-    )
+    cluster = next(element for element in children(data) if element.name == "Cluster")
 
     _, _, parts = frames(bytes(next(e for e in cluster if e.name == "SimpleBlock").value))
-    assert len(parts) == 5
+    assert [len(part) for part in parts] == sizes
     assert b"".join(parts) == pcm
-    assert (len({len(part) for part in parts}) == 1) == (lacing is Lacing.FIXED)
