@@ -74,7 +74,7 @@ class RecordingRequest:
         if not _MIN_MS <= self.start_timestamp_ms <= _MAX_MS:
             raise RequestError(
                 MALFORMED,
-                f"start timestamp {self.start_timestamp_ms} is no milliseconds since the epoch ({_MIN_MS} to {_MAX_MS})",
+                f"start timestamp {self.start_timestamp_ms} is not in epoch milliseconds ({_MIN_MS} to {_MAX_MS})",
             )
         if self.start_fragment_number is not None and not _DIGITS.fullmatch(self.start_fragment_number):
             raise RequestError(MALFORMED, "start fragment number is not a decimal number of 1 to 128 digits")
