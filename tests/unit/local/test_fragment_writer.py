@@ -371,3 +371,11 @@ def test_a_laced_block_is_split_into_the_frames_asked_for(lacing: Lacing, sizes:
     _, _, parts = frames(bytes(next(e for e in cluster if e.name == "SimpleBlock").value))
     assert [len(part) for part in parts] == sizes
     assert b"".join(parts) == pcm
+
+
+def test_a_xiph_size_that_is_a_multiple_of_255_ends_with_a_zero_byte() -> None:
+    layout = FragmentLayout(lacing=Lacing.XIPH, laced_frames=2)
+
+    data = write_fragment(replace(CONTENTS, blocks=[Block.at_ms(1, START_MS, b"pcm!" * 340)]), layout)
+
+    assert bytes.fromhex("81 0000 82 01 FF FF 00") + b"pcm!" in data  # the first frame has 510 bytes
