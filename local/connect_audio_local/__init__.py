@@ -1,1 +1,1 @@
-"""What only runs on a developer's machine: the KVS emulator, call synthesis, the demo and the `connect-audio` command."""
+"""What only runs on a developer's machine: the KVS emulator, call synthesis, the demo and `connect-audio`."""

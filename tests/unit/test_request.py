@@ -103,7 +103,7 @@ def test_a_contact_id_that_could_leave_its_key_is_refused_and_not_repeated(conta
     with pytest.raises(RequestError) as caught:
         replace(REQUEST, contact_id=contact_id)
     assert str(caught.value) == (
-        f"contact id of {len(contact_id)} characters is not made of 1 to 50 letters, digits and inner hyphens"
+        f"contact id of {len(contact_id)} characters is not 1 to 50 letters, digits and inner hyphens"
     )
 
 

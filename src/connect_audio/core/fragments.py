@@ -27,7 +27,7 @@ from connect_audio.core.ebml import (
     Signal,
 )
 from connect_audio.core.errors import FragmentError, MatroskaError, StreamError
-from connect_audio.core.in_band import ERROR_CODE_TAGS, InBandError
+from connect_audio.core.in_band import ERROR_TAGS, InBandError
 from connect_audio.core.matroska import (
     BLOCK,
     CLUSTER,
@@ -351,8 +351,7 @@ class FragmentReader:
 
     def _take_tags(self, draft: _Draft, element: Element) -> Fragment | None:
         continued = False
-        error_code: str | None = None
-        error_id = ""
+        error_values: list[str] = []
         for name, value in decode_tags(element.raw, offset=element.offset):
             if name == "ContactId":
                 if value and value not in draft.contact_ids:
@@ -373,12 +372,10 @@ class FragmentReader:
                 draft.millis_behind_now = int(value) if _DECIMAL.fullmatch(value) else None
             elif name == "AWS_KINESISVIDEO_CONTINUATION_TOKEN":
                 continued = True
-            elif name in ERROR_CODE_TAGS:
-                error_code = value
-            elif name in {"AWS_KINESISVIDEO_ERROR_ID", "AWS_KINESISVIDEO_EXCEPTION_MESSAGE"}:
-                error_id = value
-        if error_code is not None:
-            draft.errors.append(InBandError(int(error_code) if _DECIMAL.fullmatch(error_code) else None, error_id))
+            elif name in ERROR_TAGS:
+                error_values.append(value)
+        if error_values:
+            draft.errors.append(InBandError.from_tags(error_values))
         if continued and not draft.delivered:
             draft.delivered = True
             end = element.offset + len(element.raw)

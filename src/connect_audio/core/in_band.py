@@ -5,9 +5,11 @@ Codes: GetMedia API reference, "Errors"; GetMediaForFragmentList spells them wit
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class Remedy(StrEnum):
@@ -34,7 +36,15 @@ _MEANINGS: Final = {
     5000: ("internal service error", Remedy.RECONNECT),
 }
 
-ERROR_CODE_TAGS: Final = frozenset({"AWS_KINESISVIDEO_ERROR_CODE", "AWS_KINESISVIDEO_EXCEPTION_ERROR_CODE"})
+ERROR_TAGS: Final = frozenset(
+    {
+        "AWS_KINESISVIDEO_ERROR_ID",
+        "AWS_KINESISVIDEO_ERROR_CODE",
+        "AWS_KINESISVIDEO_EXCEPTION_ERROR_CODE",
+        "AWS_KINESISVIDEO_EXCEPTION_MESSAGE",
+    }
+)
+"""One of a pair of these holds the number and the other a text; sources disagree which, so whichever is a number is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +52,19 @@ class InBandError:
     """One error inside a stream.
 
     Args:
-        code: AWS's number, or None where the tag held none.
-        error_id: AWS's id or message beside the code; empty where absent.
+        code: AWS's number, or None where no tag held one.
+        text: what AWS says beside it; empty where absent.
     """
 
     code: int | None
-    error_id: str
+    text: str
+
+    @classmethod
+    def from_tags(cls, values: Sequence[str]) -> Self:
+        """Read the values of the error tags of one Tags element."""
+        numbers = [int(value) for value in values if re.fullmatch(r"[0-9]{1,9}", value)]
+        texts = [value for value in values if not re.fullmatch(r"[0-9]{1,9}", value)]
+        return cls(numbers[0] if numbers else None, texts[0] if texts else "")
 
     @property
     def meaning(self) -> str:

@@ -310,6 +310,6 @@ def _error_json(note: ErrorNote) -> dict[str, Any]:
     return {
         "code": note.error.code,
         "meaning": note.error.meaning,
-        "errorId": note.error.error_id[:128],
+        "text": note.error.text[:128],
         "fragment": note.fragment,
     }
