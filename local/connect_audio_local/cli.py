@@ -48,7 +48,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 def connect_audio(
     context: typer.Context,
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback does the work
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
@@ -105,6 +105,89 @@ def replay(
     from connect_audio_local import replay_command  # noqa: PLC0415 - see the module
 
     replay_command.run(capture, contact_id=contact_id, output=output, accept_unlabelled=accept_unlabelled)
+
+
+@app.command()
+def inspect(
+    capture: CaptureArgument,
+    *,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Show every element (offset, size, name, ID, value) instead of the table.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document; all fragments unless --limit says otherwise.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Fragments to show, 0 for all. (default: 40, with --tree 1)")
+    ] = None,
+) -> None:
+    """Show what is in a GetMedia capture: fragments, contacts, tracks, gaps, errors, lost bytes.
+
+    Exit code 3: the capture is broken somewhere; what can be shown is shown.
+    """
+    from connect_audio_local import inspect_command  # noqa: PLC0415 - see the module
+
+    inspect_command.run(capture, tree=tree, as_json=as_json, limit=limit)
+
+
+@app.command()
+def emulate(
+    captures: Annotated[
+        list[str], typer.Argument(metavar="CAPTURE...", help="Files of GetMedia bytes, a stream each.")
+    ],
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on, 0 for a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets containers and other machines in.")
+    ] = "127.0.0.1",
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, metavar="X", help="Stream live from now on, X times as fast as the call. (default: all at once)"
+        ),
+    ] = None,
+    stream_name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The stream's name, once for each capture. (default: the file's name)"),
+    ] = None,
+    retention_hours: Annotated[
+        int, typer.Option(min=0, max=87600, metavar="HOURS", help="DataRetentionInHours of the streams.")
+    ] = 24,
+) -> None:
+    """Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.
+
+    DescribeStream, GetDataEndpoint, GetMedia and Connect's DescribeContact, in the real APIs' shapes and limits.
+    Prints the variables that lead an SDK here.
+    """
+    from connect_audio_local import emulate_command  # noqa: PLC0415 - see the module
+
+    emulate_command.run(
+        captures,
+        host=host,
+        port=port,
+        speed=speed,
+        stream_names=stream_name or [],
+        retention_hours=retention_hours,
+    )
+
+
+@app.command()
+def synthesise(
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT.mkv", help="The capture to write.")],
+    *,
+    customer: Annotated[Path | None, typer.Option(metavar="WAV", help="Mono WAV of the customer.")] = None,
+    agent: Annotated[Path | None, typer.Option(metavar="WAV", help="Mono WAV of the agent.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.001, max=604800, help="Length of generated speech.")] = 60,
+    seed: Annotated[int, typer.Option(help="Another seed makes another conversation.")] = 0,
+    contact_id: Annotated[str | None, typer.Option(metavar="ID", help="The call's contact id.")] = None,
+) -> None:
+    """Write a capture laid out as Connect's, from two WAV files or from generated speech.
+
+    What comes out goes into [bold]replay[/bold], [bold]inspect[/bold] and [bold]emulate[/bold].
+    """
+    from connect_audio_local import synthesise_command  # noqa: PLC0415 - see the module
+
+    synthesise_command.run(output, customer=customer, agent=agent, seconds=seconds, seed=seed, contact_id=contact_id)
 
 
 class _Interrupted(BaseException):

@@ -21,19 +21,22 @@ def stdout_console() -> Console:
 
 
 @contextmanager
-def progress_of(chunks: Iterable[bytes], *, what: str, total: int | None) -> Iterator[Iterator[bytes]]:
+def progress_of(
+    chunks: Iterable[bytes], *, what: str, total: int | None, shown: bool = True
+) -> Iterator[Iterator[bytes]]:
     """Show how far the reading of a capture is, on stderr and only on a terminal.
 
     Args:
         chunks: the capture.
         what: the verb before the bar.
         total: bytes in all, None where unknown.
+        shown: False where results are printed meanwhile, on the same terminal.
 
     Yields:
         The same chunks.
     """
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not shown or not console.is_terminal:
         yield iter(chunks)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())

@@ -12,6 +12,7 @@ from connect_audio_local.capture_input import open_capture
 from connect_audio_local.command_error import CommandError, ExitCode, printable
 from connect_audio_local.console import progress_of, stdout_console
 from connect_audio_local.replay import Replay, replay
+from connect_audio_local.wording import count, duration
 
 
 def run(capture: str, *, contact_id: str | None, output: Path, accept_unlabelled: bool) -> None:
@@ -56,17 +57,3 @@ def _summary(done: Replay) -> Table:
     if done.other_contacts:
         table.add_row("Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)")
     return table
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as many as it takes: `61.440 s`, `1 min 01.440 s`, `2 h 00 min 03.000 s`."""
-    ms = round(seconds * 1000)
-    hours, minutes, rest = ms // 3_600_000, ms // 60_000 % 60, ms % 60_000 / 1000
-    if hours:
-        return f"{hours} h {minutes:02} min {rest:06.3f} s"
-    return f"{minutes} min {rest:06.3f} s" if minutes else f"{rest:.3f} s"
-
-
-def count(number: int, noun: str) -> str:
-    """A number and its noun, in the plural where it must be."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
