@@ -67,6 +67,7 @@ _STEP: Final = StepConfig(retry_strategy=_retry, serdes=JsonSerDes())
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 @durable_execution
 def handler(event: Any, context: DurableContext) -> dict[str, Any]:

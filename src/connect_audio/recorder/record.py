@@ -320,6 +320,7 @@ class _Step:
         if isinstance(event, BytesLost):
             if session.salvaging:
                 session.recording.lose(event)
+                session.salvaging = False
             return None
         if event is END:
             return self._quiet("end of body")
