@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from connect_audio.core.errors import StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentReader
 from connect_audio_local.command_error import CommandError, describe, printable
 
 STANDARD_INPUT = "-"
@@ -91,6 +91,8 @@ def read_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | Bytes
     reader = FragmentReader()
     received = 0
     found = False
+    # What comes before the first fragment is one run of lost bytes, told once it is known that this is a capture.
+    lost: BytesLost | None = None
     cause: str | None = None
     for chunk in _with_end(chunks):
         reader.receive_data(chunk)
@@ -104,21 +106,29 @@ def read_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | Bytes
                 continue
             if event is NEED_DATA or event is END:
                 break
-            if isinstance(event, Fragment | BytesLost):
-                cause = cause or (event.cause if isinstance(event, BytesLost) else event.truncation)
-                found = found or _is_something(event)
-                if found or isinstance(event, BytesLost):
-                    yield event
-            elif isinstance(event, Block):
+            if isinstance(event, Block):
                 found = True
+            elif found or _is_something(event):
+                found = True
+                if lost is not None:
+                    yield lost
+                    lost = None
+                yield event
+            elif isinstance(event, BytesLost):
+                lost = _joined(lost, event)
+            elif event.completion is Completion.TRUNCATED:
+                lost = _joined(lost, BytesLost(event.offset, event.size, event.truncation or ""))
         if not found and received > _SEARCH_BYTES:
             break
     if not received:
         raise CommandError(f"{name}: is empty")
     if not found:
-        raise CommandError(
-            f"{name}: is no GetMedia capture: {printable(cause or 'there is no Matroska document in it')}"
-        )
+        cause = cause or (lost.cause if lost else "there is no Matroska document in it")
+        raise CommandError(f"{name}: is no GetMedia capture: {printable(cause)}")
+
+
+def _joined(lost: BytesLost | None, more: BytesLost) -> BytesLost:
+    return more if lost is None else BytesLost(lost.offset, lost.count + more.count, lost.cause)
 
 
 def _is_something(event: Fragment | BytesLost) -> bool:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from connect_audio_local.capture_input import STANDARD_INPUT, open_capture, read_events
 from connect_audio_local.command_error import CommandError, describe, printable
 from connect_audio_local.emulator import (
     ALL_AT_ONCE,
@@ -78,6 +79,11 @@ def run(
 
 
 def _read(capture: str) -> list[StoredFragment]:
+    if capture == STANDARD_INPUT:
+        raise CommandError("emulate reads a capture again and again, which standard input cannot do: name a file")
+    with open_capture(capture) as opened:
+        # The emulator takes whatever begins like Matroska, to serve captures that are cut off.
+        next(read_events(opened.chunks, opened.name))
     try:
         return read_capture(Path(capture))
     except CaptureError as error:

@@ -87,13 +87,16 @@ def run(capture: str, *, tree: bool, as_json: bool, limit: int | None) -> None:
 
 def _damage(summary: Summary) -> str:
     found = []
+    cause = ""
     if summary.truncations:
         index, cause = summary.truncations[0]
         cut = summary.completions[Completion.TRUNCATED]
-        found.append(f"{count(cut, 'fragment')} cut off, the first is number {index}: {printable(cause)}")
+        others = f" and {count(cut - 1, 'other')}" if cut > 1 else ""
+        found.append(f"fragment {index}{others} cut off: {printable(cause)}")
     if summary.lost:
         lost = summary.lost[0]
-        found.append(f"{summary.lost_bytes} bytes in no fragment, from byte {lost.offset} on: {printable(lost.cause)}")
+        why = f": {printable(lost.cause)}" if lost.cause != cause else ""
+        found.append(f"{count(summary.lost_bytes, 'byte')} in no fragment, from byte {lost.offset} on{why}")
     return "; ".join(found)
 
 
@@ -103,8 +106,7 @@ def _damage(summary: Summary) -> str:
 def _print_json(opened: CaptureInput, inspection: Inspection, kept: KeptBytes | None, limit: int | None) -> None:
     """One document, written as the capture is read, so that its length does not matter."""
     write = sys.stdout.write
-    write(f'{{"capture": {json.dumps(opened.name)}, "fragments": [')
-    separator = "\n"
+    prefix = head = f'{{"capture": {json.dumps(opened.name)}, "fragments": [\n'
     for row in inspection.rows():
         if isinstance(row, BytesLost) or (limit is not None and row.index > limit):
             continue
@@ -112,8 +114,10 @@ def _print_json(opened: CaptureInput, inspection: Inspection, kept: KeptBytes | 
         if kept is not None:
             rows = element_rows(kept.take(row.fragment.offset, row.fragment.size), row.fragment.offset)
             entry["elements"] = [_element_json(element) for element in rows]
-        write(separator + json.dumps(entry))
-        separator = ",\n"
+        write(prefix + json.dumps(entry))
+        prefix = ",\n"
+    if prefix == head:
+        write(head)
     write(f'\n], "summary": {json.dumps(summary_json(inspection.summary))}}}\n')
 
 

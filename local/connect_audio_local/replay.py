@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from connect_audio_local.unfinished_file import UnfinishedFile
 
 _MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Fragments that wait for the contact's name where unlabelled ones are accepted: 17 minutes of a call."""
+_COST_OF_AN_EVENT: Final = 4096
 _MAX_LISTED: Final = 100
 """Contacts and tracks that are remembered for messages, however many a capture holds."""
 _NO_CONTACT_ID: Final = "is no contact id: 1 to 50 letters, digits and inner hyphens"
@@ -77,7 +79,9 @@ def replay(
     if contact_id is not None and not is_contact_id(contact_id):
         raise CommandError(f"--contact-id '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
     seen = _Seen()
-    events = _labelled(seen.watch(read_events(chunks, name)), name, contact_id, accept_unlabelled=accept_unlabelled)
+    events = seen.watch(read_events(chunks, name))
+    if contact_id is None and accept_unlabelled:
+        contact_id, events = _first_contact(events, name, seen)
     recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled)
     wav: _WavFile | None = None
     notes = NoteLog()
@@ -88,9 +92,7 @@ def replay(
                 continue
             if contact_id is None and len(event.contact_ids) == 1:
                 contact_id = _as_file_name(event.contact_ids[0], name)
-                # Until now every fragment was nobody's: the counts go on, under the right name.
-                notes = notes.extended(recording.take_notes(), None)
-                recording = CallRecording(contact_id, cursor=recording.cursor(), accept_unlabelled=accept_unlabelled)
+                recording, notes = _named(recording, contact_id, notes)
             recording.add(event)
             wav = _drain(recording, wav, output, contact_id)
             notes = notes.extended(recording.take_notes(), recording.rate)
@@ -138,26 +140,32 @@ def _as_file_name(contact_id: str, name: str) -> str:
     return contact_id
 
 
-def _labelled(
-    events: Iterator[Fragment | BytesLost], name: str, contact_id: str | None, *, accept_unlabelled: bool
-) -> Iterator[Fragment | BytesLost]:
-    """Hold unlabelled fragments until a contact is known, where they are to be that contact's."""
-    if contact_id is not None or not accept_unlabelled:
-        yield from events
-        return
+def _named(nobody: CallRecording, contact_id: str, notes: NoteLog) -> tuple[CallRecording, NoteLog]:
+    """Go on under a contact's name: until now every fragment was nobody's, but what was counted counts."""
+    notes = notes.extended(nobody.take_notes(), None)
+    # The cursor's own tally ends with the last fragment, bytes lost since then are only in the recording's.
+    cursor = replace(nobody.cursor(), tally=nobody.tally)
+    return CallRecording(contact_id, cursor=cursor), notes
+
+
+def _first_contact(
+    events: Iterator[Fragment | BytesLost], name: str, seen: _Seen
+) -> tuple[str, Iterator[Fragment | BytesLost]]:
+    """Find the first contact and give the events back from the start: unlabelled fragments are to be its own."""
     held: list[Fragment | BytesLost] = []
     held_bytes = 0
     for event in events:
         held.append(event)
+        held_bytes += _COST_OF_AN_EVENT
         if isinstance(event, Fragment):
             if len(event.contact_ids) == 1:
-                break
+                return _as_file_name(event.contact_ids[0], name), chain(held, events)
             held_bytes += sum(len(block.data) for block in event.blocks)
-        if held_bytes > _MAX_HELD_BYTES or len(held) > 100_000:
-            raise CommandError(f"{name}: names no contact for too long; name the files with --contact-id")
-    yield from held
-    held.clear()
-    yield from events
+        if held_bytes > _MAX_HELD_BYTES:
+            raise CommandError(
+                f"{name}: names no contact within {_MAX_HELD_BYTES} bytes of audio; name the files with --contact-id ID"
+            )
+    raise CommandError(f"{name}: {seen.why_nothing(None, accept_unlabelled=True)}")
 
 
 def _drain(recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None) -> _WavFile | None:
