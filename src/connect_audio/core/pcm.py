@@ -6,9 +6,9 @@ pydub does the shaping of samples.
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
+from array import array
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -20,7 +20,7 @@ from connect_audio.core.matroska import TrackEntry
 with warnings.catch_warnings():
     # pydub looks for ffmpeg, which only other formats than PCM would need.
     warnings.simplefilter("ignore", RuntimeWarning)
-    from pydub.audio_segment import audioop  # the module pydub runs on
+    from pydub import AudioSegment
 
 SAMPLE_BYTES: Final = 2
 FRAME_BYTES: Final = 2 * SAMPLE_BYTES
@@ -149,9 +149,11 @@ def to_mono(data: bytes, pcm: PcmFormat) -> tuple[bytes, int]:
     if dangling:
         data = data[:-dangling]
     if pcm.big_endian:
-        data = audioop.byteswap(data, SAMPLE_BYTES)
+        samples = array("h", data)
+        samples.byteswap()
+        data = samples.tobytes()
     if pcm.channels == 2:
-        data = audioop.tomono(data, SAMPLE_BYTES, 0.5, 0.5)
+        data = _segment(data, channels=2).set_channels(1).raw_data
     return data, dangling
 
 
@@ -172,16 +174,16 @@ def interleave(left: bytes, right: bytes) -> bytes:
 
 def channel(stereo: bytes, index: int) -> bytes:
     """Take one channel out of stereo frames (0 left, 1 right)."""
-    samples: bytes = audioop.tomono(stereo, SAMPLE_BYTES, 1 - index, index)
+    samples: bytes = _segment(stereo, channels=2).split_to_mono()[index].raw_data
     return samples
 
 
 def level_dbfs(samples: bytes) -> float:
     """RMS level of mono samples in dB below full scale; minus infinity for silence or no samples."""
-    rms = audioop.rms(samples, SAMPLE_BYTES)
-    return 20 * math.log10(rms / 32768) if rms else -math.inf
+    level: float = _segment(samples, channels=1).dBFS
+    return level
 
 
-def silence(samples: int) -> bytes:
-    """Silence of so many mono samples."""
-    return bytes(SAMPLE_BYTES * samples)
+def _segment(samples: bytes, *, channels: int) -> AudioSegment:
+    """Wrap samples for pydub; none of its uses here depends on the rate."""
+    return AudioSegment(data=samples, sample_width=SAMPLE_BYTES, frame_rate=8000, channels=channels)
