@@ -9,7 +9,7 @@ TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 
-.PHONY: help setup setup-sam check format unit test demo bench lock clean
+.PHONY: help setup setup-sam check format unit test sam-local demo bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,7 +47,10 @@ test: $(STAMP) $(SAM_STAMP) ## Every check that CI runs
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -n 2 --dist loadgroup $(TESTS)
+	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not containers' $(TESTS)
+
+sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes
+	@$(BIN)/pytest -m containers tests/functional/test_sam_local.py
 
 demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
 	@$(BIN)/connect-audio demo
