@@ -1,0 +1,207 @@
+"""`docs/manifest.md`, its schema and the manifests that the core really writes say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, FragmentReader
+from connect_audio.core.manifest import (
+    SCHEMA_VERSION,
+    EndReason,
+    NoteLog,
+    Reason,
+    RecordingFacts,
+    Status,
+    build_manifest,
+)
+from connect_audio.core.recording import CallRecording
+from connect_audio_local.fragment_writer import InBandError, write_fragment
+from connect_audio_local.speech import two_party_conversation
+from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesise_call
+
+ROOT: Final = Path(__file__).parents[2]
+SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))
+DOCUMENT: Final = (ROOT / "docs" / "manifest.md").read_text("utf-8")
+# One row stands for both parties, and for the first and the last fragment.
+SHARED: Final = {
+    "tracks.customer.": "tracks.*.",
+    "tracks.agent.": "tracks.*.",
+    "fragments.first.": "fragments.*.",
+    "fragments.last.": "fragments.*.",
+}
+
+
+def call(seconds: int = 8) -> list[SyntheticFragment]:
+    speech = two_party_conversation(seconds)
+    return list(synthesise_call(SyntheticCall(customer=speech.customer, agent=speech.agent)))
+
+
+def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any]:
+    """The manifest of the fragments that these bytes hold."""
+    reader, recording = FragmentReader(), CallRecording(facts.contact_id)
+    for piece in [*pieces, b""]:
+        reader.receive_data(piece)
+        while (event := reader.next_event()) not in {NEED_DATA, END}:
+            if isinstance(event, BytesLost):
+                recording.lose(event)
+            elif not isinstance(event, Block):
+                recording.add(event)  # what is left is a Fragment
+    recording.end()
+    assert all(recording.take())
+    notes = NoteLog().extended(recording.take_notes(), recording.rate)
+    return build_manifest(recording.cursor(), facts, notes)
+
+
+def facts(**more: Any) -> RecordingFacts:
+    return replace(
+        RecordingFacts(contact_id=DEFAULT_CONTACT_ID, recording="call.wav", end_reason=EndReason.END_OF_INPUT), **more
+    )
+
+
+def complete() -> dict[str, Any]:
+    return manifest_of([each.data for each in call()], facts())
+
+
+def partial() -> dict[str, Any]:
+    """A fragment is missing, one brings an in-band error, the last is cut off; everything else is known."""
+    first, second, _, fourth, *rest = call()
+    failed = replace(fourth.contents, error=InBandError(3002, "ERROR_WRITING"))
+    pieces = [
+        first.data,
+        second.data,
+        write_fragment(failed),
+        *(each.data for each in rest[:-1]),
+        rest[-1].data[:-9000],
+    ]
+    return manifest_of(
+        pieces,
+        facts(
+            recording="s3://recordings/call.wav",
+            end_reason=EndReason.IDLE,
+            instance_id="instance",
+            stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/calls/1",
+            retention_hours=0,
+            start_timestamp_ms=first.contents.producer_ms - 60_000,
+            resumes=2,
+            hand_overs=1,
+            reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
+        ),
+    )
+
+
+def empty() -> dict[str, Any]:
+    return manifest_of([each.data for each in call(2)], facts(contact_id="somebody-else"))
+
+
+MANIFESTS: Final = {"complete": complete, "partial": partial, "empty": empty}
+
+
+@pytest.mark.parametrize("status", MANIFESTS)
+def test_a_manifest_of_each_status_is_valid(status: str) -> None:
+    manifest = json.loads(json.dumps(MANIFESTS[status]()))
+    assert manifest["status"] == status
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(manifest)] == []
+
+
+def test_the_schema_itself_is_valid_and_of_this_major_version() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert re.match(SCHEMA["properties"]["schemaVersion"]["pattern"], SCHEMA_VERSION)
+    assert f"The present version is {SCHEMA_VERSION}." in DOCUMENT
+
+
+def test_the_partial_sample_has_something_in_every_list_and_object() -> None:
+    manifest = partial()
+    expected = {"SOURCE_FAILED", "STREAM_HOLES", "TRUNCATED_FRAGMENTS", "OPENING_MISSING"}
+    assert expected <= {reason["code"] for reason in manifest["reasons"]}
+    assert manifest["warnings"]
+    assert manifest["gaps"]["listed"]
+    assert manifest["streamErrors"]["listed"]
+    assert manifest["fragments"]["last"]
+
+
+def test_every_field_that_is_written_is_in_the_schema_and_the_other_way_round() -> None:
+    assert set(_paths_of_value(partial())) == set(_paths_of_schema(SCHEMA))
+
+
+def test_every_field_of_the_schema_is_documented_and_the_other_way_round() -> None:
+    in_schema = set()
+    for path in _paths_of_schema(SCHEMA):
+        shared = next(
+            (path.replace(begin, stars, 1) for begin, stars in SHARED.items() if path.startswith(begin)), path
+        )
+        in_schema.add(shared)
+    assert set(_documented("Fields")) == in_schema
+
+
+def test_every_field_of_the_schema_is_required() -> None:
+    for schema in _objects(SCHEMA):
+        assert schema["required"] == list(schema["properties"])
+
+
+@pytest.mark.parametrize(
+    ("heading", "written_in"),
+    [
+        ("Why it is not whole", r'(?:Reason\(|check\(\s*[\w.]+,)\s*"([A-Z_]+)"'),
+        ("Warnings", r'"code": "([A-Z_]+)"'),
+    ],
+)
+def test_every_code_that_the_source_writes_is_documented_and_the_other_way_round(heading: str, written_in: str) -> None:
+    package = ROOT / "src" / "connect_audio"
+    sources = [package / "core" / "manifest.py", *package.glob("recorder/*.py"), package / "handlers" / "consumer.py"]
+    text = "\n".join(path.read_text("utf-8") for path in sources)
+    codes = set(re.findall(written_in, text))
+    assert codes
+    assert set(_documented(heading)) == codes
+
+
+def test_every_end_reason_and_status_is_documented() -> None:
+    assert _documented("Why it ended") == [reason.value for reason in EndReason]
+    assert _documented("Status") == [status.value for status in Status] == SCHEMA["properties"]["status"]["enum"]
+
+
+def _documented(heading: str) -> list[str]:
+    """The first column of the tables below a heading."""
+    section = re.search(rf"^## {heading}[^\n]*\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert section, heading
+    return re.findall(r"^\| `([^`]+)` \|", section[1], re.MULTILINE)
+
+
+def _paths_of_value(value: Any, at: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            path = f"{at}.{name}" if at else name
+            yield path
+            yield from _paths_of_value(child, path)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _paths_of_value(child, f"{at}[]")
+
+
+def _paths_of_schema(schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    for name, child in schema.get("properties", {}).items():
+        path = f"{at}.{name}" if at else name
+        yield path
+        yield from _paths_of_schema(child, path)
+    if "items" in schema:
+        yield from _paths_of_schema(schema["items"], f"{at}[]")
+
+
+def _objects(schema: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(schema, Mapping):
+        if isinstance(schema.get("properties"), Mapping) and "type" in schema:
+            yield schema
+        for child in schema.values():
+            yield from _objects(child)
+    elif isinstance(schema, list):
+        for child in schema:
+            yield from _objects(child)
