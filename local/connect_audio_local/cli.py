@@ -5,7 +5,6 @@ Each sub-command's work is imported when it runs, so that help is quick.
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ _READER_GONE = 128 + signal.SIGPIPE
 app = typer.Typer(
     name=_NAME,
     add_completion=False,
+    pretty_exceptions_enable=False,  # what is not foreseen is a bug, shown as Python shows it
     invoke_without_command=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -72,8 +72,8 @@ def demo(
 ) -> None:
     """Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV."""
     from connect_audio_local.console import stdout_console  # noqa: PLC0415 - see the module
+    from connect_audio_local.demo import run_demo  # noqa: PLC0415 - see the module
 
-    run_demo = importlib.import_module("connect_audio_local.demo").run_demo
     raise typer.Exit(run_demo(output=output, seconds=seconds, console=stdout_console()))
 
 

@@ -58,24 +58,41 @@ def run(
     except (OSError, OverflowError) as error:
         reason = describe(error) if isinstance(error, OSError) else str(error)
         raise CommandError(f"cannot listen on {printable(host)} port {port}: {reason}") from error
-    with emulator:
-        for index, fragments in enumerate(contents):
-            capture = captures[index]
-            name = stream_names[index] if stream_names else _stream_name(capture)
-            try:
-                stream = emulator.add_stream(
-                    EmulatedStream(
-                        name,
-                        fragments,
-                        pace=ALL_AT_ONCE if speed is None else Live(speed),
-                        retention_hours=retention_hours,
-                    )
+    try:
+        with emulator:
+            _serve(
+                emulator, captures, contents, speed=speed, stream_names=stream_names, retention_hours=retention_hours
+            )
+            _print_exports(emulator)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+
+
+def _serve(
+    emulator: KvsEmulator,
+    captures: Sequence[str],
+    contents: Sequence[Sequence[StoredFragment]],
+    *,
+    speed: float | None,
+    stream_names: Sequence[str],
+    retention_hours: int,
+) -> None:
+    for index, fragments in enumerate(contents):
+        capture = captures[index]
+        name = stream_names[index] if stream_names else _stream_name(capture)
+        try:
+            stream = emulator.add_stream(
+                EmulatedStream(
+                    name,
+                    fragments,
+                    pace=ALL_AT_ONCE if speed is None else Live(speed),
+                    retention_hours=retention_hours,
                 )
-            except ValueError as error:
-                raise CommandError(f"{printable(capture)}: {printable(str(error))} (see --stream-name)") from error
-            _print_stream(stream, capture, fragments)
-        _print_exports(emulator)
-        _wait()
+            )
+        except ValueError as error:
+            raise CommandError(f"{printable(capture)}: {printable(str(error))} (see --stream-name)") from error
+        _print_stream(stream, capture, fragments)
 
 
 def _read(capture: str) -> list[StoredFragment]:
@@ -128,11 +145,3 @@ def _print_exports(emulator: KvsEmulator) -> None:
         write(f"export {name}={shlex.quote(value)}\n")
     write("\nCtrl-C ends it.\n")
     sys.stdout.flush()
-
-
-def _wait() -> None:
-    """Until Ctrl-C."""
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        return

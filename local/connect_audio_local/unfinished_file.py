@@ -36,7 +36,9 @@ class UnfinishedFile:
             if target.is_dir():
                 raise IsADirectoryError(None, "is a directory")
             # Not mkstemp, whose files only their owner could read.
-            self._file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb")
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            # Without a buffer: what a full disk refuses is refused here, and not once more when the object goes.
+            self._file = os.fdopen(descriptor, "wb", buffering=0)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -50,8 +52,10 @@ class UnfinishedFile:
 
     def write(self, data: bytes) -> None:
         """Append."""
+        rest = memoryview(data)
         try:
-            self._file.write(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise self._failure(error) from error
 
@@ -59,14 +63,13 @@ class UnfinishedFile:
         """Write over the first bytes."""
         try:
             self._file.seek(0)
-            self._file.write(data)
         except OSError as error:
             raise self._failure(error) from error
+        self.write(data)
 
     def seal(self) -> None:
         """Bring every byte to the disk; nothing can be written any more."""
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
         except OSError as error:
@@ -82,7 +85,6 @@ class UnfinishedFile:
 
     def discard(self) -> None:
         """Remove what has no name yet."""
-        # Closing flushes, which fails again where writing has failed.
         with suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)

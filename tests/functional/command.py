@@ -1,0 +1,64 @@
+"""The installed command `connect-audio`, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+COMMAND: Final = Path(sys.executable).with_name("connect-audio")
+# Nothing in a test takes this long; it turns a hang into a failure.
+PATIENCE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The one line that every failure is said in."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, f"one line on stderr was expected, not:\n{self.err}"
+        assert lines[0].startswith("connect-audio: ")
+        return lines[0].removeprefix("connect-audio: ")
+
+
+def run(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> Finished:
+    """Run to the end."""
+    process = subprocess.run(
+        [COMMAND, *arguments], input=stdin, capture_output=True, timeout=PATIENCE_S, check=False, cwd=cwd
+    )
+    return Finished(process.returncode, process.stdout.decode(), process.stderr.decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A WAV and its manifest as others read them."""
+
+    rate: int
+    left: bytes
+    right: bytes
+    manifest: dict[str, Any]
+
+
+def recording(directory: Path, contact_id: str) -> Recording:
+    """Read what `replay` wrote, with the standard library's reader."""
+    with wave.open(str(directory / f"{contact_id}.wav"), "rb") as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (2, 2)
+        frames = file.readframes(file.getnframes())
+        rate = file.getframerate()
+    left, right = bytearray(len(frames) // 2), bytearray(len(frames) // 2)
+    for byte in range(2):
+        left[byte::2] = frames[byte::4]
+        right[byte::2] = frames[byte + 2 :: 4]
+    manifest = json.loads((directory / f"{contact_id}.json").read_bytes())
+    return Recording(rate, bytes(left), bytes(right), manifest)
