@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -197,11 +197,16 @@ class Publication:
         )
         notes = self._read_notes(notes_keys)
         cursor = checkpoint.cursor
-        manifest = build_manifest(cursor, facts, notes)
-        if cursor.frames and not self._publish_wav(checkpoint, parts):
-            self._clean_up()
-            return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
-        self._store.put(self._names.manifest, json.dumps(manifest, indent=2).encode(), content_type="application/json")
+        if notes is None:
+            # An earlier run of this step came as far as cleaning up, so its manifest is there.
+            manifest: dict[str, Any] = json.loads(self._store.get(self._names.manifest))
+        else:
+            manifest = build_manifest(cursor, facts, notes)
+            if cursor.frames and not self._publish_wav(checkpoint, parts):
+                self._clean_up()
+                return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
+            body = json.dumps(manifest, indent=2).encode()
+            self._store.put(self._names.manifest, body, content_type="application/json")
         self._clean_up()
         timeline = cursor.timeline
         status = Status(manifest["status"])
@@ -217,7 +222,8 @@ class Publication:
     def _uri(self, key: str) -> str:
         return f"s3://{self._bucket}/{key}"
 
-    def _read_notes(self, keys: Sequence[str]) -> NoteLog:
+    def _read_notes(self, keys: Sequence[str]) -> NoteLog | None:
+        """Join the staged notes; None where they have been cleaned up."""
         log = NoteLog()
         for key in keys:
             try:
@@ -225,7 +231,7 @@ class Publication:
             except StorageError as error:
                 if error.code != "NoSuchKey":
                     raise
-                continue  # finish had cleaned up before and runs again: its manifest is there already
+                return None
             log = log.joined(NoteLog.from_json(json.loads(data)))
         return log
 
