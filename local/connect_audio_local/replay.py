@@ -92,7 +92,7 @@ def replay(
                 continue
             if contact_id is None and len(event.contact_ids) == 1:
                 contact_id = _as_file_name(event.contact_ids[0], name)
-                recording, notes = _named(recording, contact_id, notes)
+                recording = _named(recording, contact_id)
             recording.add(event)
             wav = _drain(recording, wav, output, contact_id)
             notes = notes.extended(recording.take_notes(), recording.rate)
@@ -140,12 +140,10 @@ def _as_file_name(contact_id: str, name: str) -> str:
     return contact_id
 
 
-def _named(nobody: CallRecording, contact_id: str, notes: NoteLog) -> tuple[CallRecording, NoteLog]:
+def _named(nobody: CallRecording, contact_id: str) -> CallRecording:
     """Go on under a contact's name: until now every fragment was nobody's, but what was counted counts."""
-    notes = notes.extended(nobody.take_notes(), None)
     # The cursor's own tally ends with the last fragment, bytes lost since then are only in the recording's.
-    cursor = replace(nobody.cursor(), tally=nobody.tally)
-    return CallRecording(contact_id, cursor=cursor), notes
+    return CallRecording(contact_id, cursor=replace(nobody.cursor(), tally=nobody.tally))
 
 
 def _first_contact(

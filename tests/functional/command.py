@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import wave
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,10 +33,10 @@ class Finished:
         return lines[0].removeprefix("connect-audio: ")
 
 
-def run(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> Finished:
-    """Run to the end."""
+def run(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None, under: Sequence[str] = ()) -> Finished:
+    """Run to the end, `under` a command that starts it if one is given."""
     process = subprocess.run(
-        [COMMAND, *arguments], input=stdin, capture_output=True, timeout=PATIENCE_S, check=False, cwd=cwd
+        [*under, COMMAND, *arguments], input=stdin, capture_output=True, timeout=PATIENCE_S, check=False, cwd=cwd
     )
     return Finished(process.returncode, process.stdout.decode(), process.stderr.decode())
 
