@@ -230,6 +230,8 @@ class CallRecording:
             if cursor.timeline is None
             else Timeline(cursor.timeline, taken=cursor.frames, limit=self._limit(cursor.timeline.rate))
         )
+        # Some may have been taken before any fragment's audio was wholly in them: then the cursor has no timeline yet.
+        self._frames_before = cursor.frames
         self._crc32 = cursor.crc32
         # Counts by the names of Tally; copied once a fragment, which a frozen value would make dear.
         self._counts: dict[str, Any] = {name: getattr(cursor.tally, name) for name in Tally.__dataclass_fields__}
@@ -322,7 +324,8 @@ class CallRecording:
                 tally=Tally(**point.tally),
             )
             self._point = None
-        return replace(self._cursor, frames=0 if timeline is None else timeline.taken, crc32=self._crc32)
+        frames = self._frames_before if timeline is None else timeline.taken
+        return replace(self._cursor, frames=frames, crc32=self._crc32)
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor that were not given out before."""
@@ -419,7 +422,9 @@ class CallRecording:
         timeline = self._timeline
         runs = list(_runs(fragment.blocks, by_number))
         if timeline is None:
-            timeline = self._timeline = Timeline(TimelineState(rate=rate), limit=self._limit(rate))
+            timeline = self._timeline = Timeline(
+                TimelineState(rate=rate), taken=self._frames_before, limit=self._limit(rate)
+            )
             timeline.set_origin(min(run.start for run in runs))
         previous_end = timeline.end
         for run in runs:
