@@ -54,14 +54,6 @@ class Verdict(StrEnum):
         return self in {Verdict.OURS, Verdict.OURS_BY_NEIGHBOURS}
 
 
-class Decision(NamedTuple):
-    """A fragment and its verdict; `label` is the last label up to and including it."""
-
-    fragment: Fragment
-    verdict: Verdict
-    label: Label
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionState:
     """What has to be remembered between fragments: no more than the last label and where ours ended.
@@ -73,6 +65,14 @@ class AdmissionState:
 
     label: Label = Label.NONE
     end_ms: int | None = None
+
+
+class Decision(NamedTuple):
+    """A fragment and its verdict; `state` is what to go on from after it, also where others were decided with it."""
+
+    fragment: Fragment
+    verdict: Verdict
+    state: AdmissionState
 
 
 class Admission:
@@ -196,7 +196,7 @@ class Admission:
             label = Label.OURS
         elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.TOO_LATE}:
             label = Label.OTHER
-        return Decision(fragment, verdict, label)
+        return Decision(fragment, verdict, AdmissionState(label=label, end_ms=self._end_ms))
 
 
 def start_ms(fragment: Fragment) -> int | None:

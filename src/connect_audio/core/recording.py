@@ -340,15 +340,14 @@ class CallRecording:
             self._point = self._points.popleft()
             self._notes.extend(self._point.notes)
 
-    def _mark(self, fragment: str | None, notes: tuple[Note, ...], label: Label | None = None) -> None:
+    def _mark(self, fragment: str | None, notes: tuple[Note, ...], admission: AdmissionState | None = None) -> None:
         timeline = self._timeline
-        admission = self._admission.state()
         self._number = fragment or self._number
         self._points.append(
             _Point(
                 0 if timeline is None else timeline.end,
                 self._number,
-                admission if label is None or label is admission.label else replace(admission, label=label),
+                admission or self._admission.state(),
                 None if timeline is None else timeline.snapshot(),
                 self._counts.copy(),
                 notes,
@@ -356,7 +355,7 @@ class CallRecording:
         )
 
     def _apply(self, decision: Decision) -> None:
-        fragment, verdict, label = decision
+        fragment, verdict, state = decision
         counts = self._counts
         notes: list[Note] = [ErrorNote(error=error, fragment=fragment.number) for error in fragment.errors]
         counts["in_band_errors"] += len(notes)
@@ -374,7 +373,7 @@ class CallRecording:
                 counts["strangers_end_ms"] = end_ms(fragment)
             else:
                 counts["strangers_near"] = 0
-        self._mark(fragment.number, tuple(notes), label)
+        self._mark(fragment.number, tuple(notes), state)
 
     def _last_number(self) -> str | None:
         """Number of the last admitted fragment with audio."""
