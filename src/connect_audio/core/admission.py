@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from connect_audio.core.fragments import Fragment
+from connect_audio.core.fragments import Completion, Fragment
 
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
 MAX_UNDECIDED_BYTES: Final = 8 * 1024 * 1024
 """Audio of unlabelled fragments that waits for the next label: four minutes of both parties at 8 kHz."""
+
+_WHOLE: Final = frozenset({Completion.TOKEN, Completion.SUCCESSOR})
+"""Of any other fragment the end may be missing, and with it a ContactId that comes after the Cluster."""
 
 
 class Label(StrEnum):
@@ -166,6 +169,7 @@ class Admission:
                 and end is not None
                 and start is not None
                 and -RUN_ON_MS <= start - end <= RUN_ON_MS
+                and fragment.completion in _WHOLE
                 and (self._until_ms is None or start < self._until_ms)
             )
             verdicts.append(Verdict.OURS_BY_NEIGHBOURS if runs_on else Verdict.UNDECIDABLE)
