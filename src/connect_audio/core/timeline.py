@@ -254,7 +254,8 @@ class Timeline:
             min(self._rate * JITTER_MS // 1000, (block_length or length) // 2), -(-tick_ns * self._rate // _NS)
         )
         offset = start - track.end
-        if track.audio and -tolerance <= offset <= tolerance:
+        # A block that lies before the end with all its samples is the same once more, however short it is.
+        if track.audio and -min(tolerance, length - 1) <= offset <= tolerance:
             start = track.end
             track.max_jitter = max(track.max_jitter, abs(offset))
         if start + length <= 0 or start > max(track.end, self._settled) + MAX_HOLE_S * self._rate:
@@ -265,6 +266,12 @@ class Timeline:
             return
         floor = max(track.end, self._settled)
         if start < floor:
+            if start < track.end and start + length <= track.end + tolerance:
+                # No more than jitter sticks out at the end: the same audio once more, and its end is no new audio.
+                before = max(0, -start)
+                track.misplaced += before
+                track.repeated += length - before
+                return
             # Of what is dropped, the first samples lie before the origin, the next were written from this track, the
             # last had become silence.
             stop = min(start + length, floor)
