@@ -278,19 +278,27 @@ class EbmlParser:
             self._skipping = size
             self._skipped_name = rule.name
 
-    def take_repeats(self) -> list[bytes]:
-        """Return the elements that follow the last Element with the same ID and size, as far as they are all there.
+    def take_repeats(self) -> tuple[bytes, range]:
+        """Take the elements that follow the last Element with the same ID and size, as far as they are all there.
 
-        Each is whole, ID and size included. A run of equal blocks costs a third of what it would through `next_token`.
+        A run of equal blocks costs a fraction of what it would through `next_token`.
+
+        Returns:
+            A buffer and where in it each of them starts; all are as long as that Element.
         """
-        header, size, buffer, position = self._repeat_header, self._repeat_size, self._buffer, self._position
-        stop = min(len(buffer), self._limit - self._base)
-        repeats: list[bytes] = []
-        while header and position + size <= stop and buffer.startswith(header, position):
-            repeats.append(buffer[position : position + size])
+        header, size, buffer, first = self._repeat_header, self._repeat_size, self._buffer, self._position
+        if not header:
+            return buffer, range(0)
+        last = min(len(buffer), self._limit - self._base) - size
+        position = first
+        while position <= last and buffer.startswith(header, position):
             position += size
         self._position = position
-        return repeats
+        return buffer, range(first, position, size)
+
+    def give_back(self, count: int) -> None:
+        """Undo `take_repeats` for the last `count` of the elements it returned."""
+        self._position -= count * self._repeat_size
 
     def _close(self, at: int) -> MasterEnd:
         """Leave the innermost element."""

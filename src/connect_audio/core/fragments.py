@@ -38,7 +38,7 @@ from connect_audio.core.matroska import (
     TIMECODE,
     TRACKS,
     TrackEntry,
-    decode_block,
+    decode_blocks,
     decode_tags,
     decode_timecode_scale,
     decode_tracks,
@@ -299,10 +299,8 @@ class FragmentReader:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
         draft = self._require_draft(offset)
-        if element_id == SIMPLE_BLOCK:
+        if element_id in {SIMPLE_BLOCK, BLOCK}:
             return self._take_blocks(draft, element)
-        if element_id == BLOCK:
-            return self._take_block(draft, raw, payload, offset)
         if element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
         elif element_id == TAGS:
@@ -317,47 +315,53 @@ class FragmentReader:
         return None
 
     def _take_blocks(self, draft: _Draft, element: Element) -> Block:
-        """Decode a SimpleBlock, and those behind it that are like it and already here."""
-        _, offset, payload, raw = element
-        first = self._take_block(draft, raw, payload, offset)
-        for repeat in self._parser.take_repeats():
-            offset += len(raw)
+        """Decode a block, and those behind it that are like it and already here."""
+        _, offset, header_size, raw = element
+        self._decode_blocks(draft, raw, range(1), len(raw), header_size, offset)
+        buffer, starts = self._parser.take_repeats()
+        if starts:
             try:
-                self._ready.append(self._take_block(draft, repeat, payload, offset))
+                self._decode_blocks(draft, buffer, starts, len(raw), header_size, offset + len(raw))
             except StreamError as error:
                 self._deferred = error
-                break
-        return first
+                # As if the blocks had come one by one: those behind the bad one have not been looked at.
+                self._parser.give_back(len(starts) - len(self._ready))
+        return self._ready.popleft()
 
-    def _take_block(self, draft: _Draft, raw: bytes, payload: int, offset: int) -> Block:
-        if draft.cluster_timecode is None:
+    def _decode_blocks(
+        self, draft: _Draft, buffer: bytes, starts: range, size: int, header_size: int, offset: int
+    ) -> None:
+        """Decode blocks of one size; `offset` is the first one's in the stream."""
+        cluster_timecode = draft.cluster_timecode
+        if cluster_timecode is None:
             raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
         if draft.delivered:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
-        track_number, timecode, frames = decode_block(raw, payload, offset=offset)
-        data = b""
-        size = len(frames[0]) if len(frames) == 1 else sum(map(len, frames))
-        if track_number not in draft.not_audio:
-            draft.media_bytes += size
+        scale, not_audio, blocks, ready = draft.timecode_scale_ns, draft.not_audio, draft.blocks, self._ready
+        for track_number, timecode, data, frame_count in decode_blocks(
+            buffer, starts, size=size, header_size=header_size, offset=offset
+        ):
+            kept = b"" if track_number in not_audio else data
+            draft.media_bytes += len(kept)
             if draft.media_bytes > MAX_FRAGMENT_MEDIA_BYTES:
                 raise FragmentError(
                     f"fragment {draft.number} holds more than {MAX_FRAGMENT_MEDIA_BYTES} bytes of audio", offset=offset
                 )
-            data = frames[0] if len(frames) == 1 else b"".join(frames)
-        time_ns = (draft.cluster_timecode + timecode) * draft.timecode_scale_ns
-        block = Block(track_number, time_ns, data, len(frames), size)
-        draft.blocks.append(block)
-        return block
+            block = Block(track_number, (cluster_timecode + timecode) * scale, kept, frame_count, len(data))
+            blocks.append(block)
+            ready.append(block)
+            offset += size
 
     def _take_tags(self, draft: _Draft, element: Element) -> Fragment | None:
         continued = False
         error_values: list[str] = []
-        for name, value in decode_tags(element.raw, offset=element.offset):
+        for tag in decode_tags(element.raw, offset=element.offset):
+            name, value = tag
             if name == "ContactId":
                 if value and value not in draft.contact_ids:
                     draft.contact_ids.append(value)
                 continue
-            draft.tags.append((name, value))
+            draft.tags.append(tag)
             if not name.startswith(_PREFIX):
                 continue
             if name == "AWS_KINESISVIDEO_FRAGMENT_NUMBER":

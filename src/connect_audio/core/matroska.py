@@ -34,6 +34,7 @@ _TAG_STRING: Final = 0x4487
 _DOC_TYPE: Final = 0x4282
 
 _BLOCK_HEAD: Final = struct.Struct(">BhB")
+_LACING: Final = 0b0110
 
 _MAX_DEPTH: Final = 16
 """Deeper nesting than any real Tags or Tracks has; without a bound hostile bytes could exhaust the stack."""
@@ -88,6 +89,37 @@ class BlockHeader(NamedTuple):
     frames: tuple[bytes, ...]
 
 
+def decode_blocks(
+    buffer: bytes, starts: range, *, size: int, header_size: int, offset: int
+) -> Iterator[tuple[int, int, bytes, int]]:
+    """Decode SimpleBlocks or Blocks of one size, at a third of what `decode_block` costs for each.
+
+    Args:
+        buffer: holds the elements.
+        starts: where each starts in it.
+        size: bytes of each, with ID and size.
+        header_size: bytes of ID and size.
+        offset: position of the first one in the stream, for the error.
+
+    Yields:
+        Track number, timecode, payload of the frames joined, how many frames they are.
+
+    Raises:
+        MatroskaError: one of them is no such block.
+    """
+    frame_at = header_size + _BLOCK_HEAD.size
+    for start in starts:
+        if size >= frame_at:
+            # The common shape in one go: a track number of one byte and no lacing.
+            track_number, timecode, flags = _BLOCK_HEAD.unpack_from(buffer, start + header_size)
+            if track_number & 0x80 and not flags & _LACING:
+                yield track_number & 0x7F, timecode, buffer[start + frame_at : start + size], 1
+                continue
+        raw = buffer[start : start + size]
+        track_number, timecode, frames = decode_block(raw, header_size, offset=offset + start - starts.start)
+        yield track_number, timecode, b"".join(frames), len(frames)
+
+
 def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
     """Decode a SimpleBlock or a Block (RFC 9559, section 10), any lacing.
 
@@ -100,17 +132,12 @@ def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
         MatroskaError: no such block in there.
     """
     try:
-        # The common shape in one go: a track number of one byte and no lacing.
-        if len(raw) >= payload + 4 and raw[payload] & 0x80:
-            first, timecode, flags = _BLOCK_HEAD.unpack_from(raw, payload)
-            track_number, at = first & 0x7F, payload + 1
-        else:
-            track_number, at = read_vint(raw, payload)
-            if len(raw) < at + 3:
-                raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
-            timecode = int.from_bytes(raw[at : at + 2], signed=True)
-            flags = raw[at + 2]
-        lacing = flags & 0b0110
+        track_number, at = read_vint(raw, payload)
+        if len(raw) < at + 3:
+            raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
+        timecode = int.from_bytes(raw[at : at + 2], signed=True)
+        flags = raw[at + 2]
+        lacing = flags & _LACING
         if not lacing:
             return BlockHeader(track_number, timecode, (raw[at + 3 :],))
         return BlockHeader(track_number, timecode, tuple(_split_lace(raw, at + 3, lacing)))
@@ -184,20 +211,22 @@ def decode_tags(raw: bytes, *, offset: int) -> tuple[TagValue, ...]:
     if b"AWS_KINESISVIDEO_" in raw:
         try:
             _, payload, end = read_header(raw, 0, len(raw))
-            return tuple(_walk_tags(raw, payload, end))
+            found: list[TagValue] = []
+            _walk_tags(raw, payload, end, found)
+            return tuple(found)
         except ValueError as error:
             raise MatroskaError(f"Tags: {error}", offset=offset) from error
     return _repeated(_tags_with_ebmlite, raw, "Tags", offset)
 
 
-def _walk_tags(raw: bytes, at: int, end: int, depth: int = 0) -> Iterator[TagValue]:
-    """Walk the SimpleTags between two positions of a Tags, Tag or SimpleTag element."""
+def _walk_tags(raw: bytes, at: int, end: int, found: list[TagValue], depth: int = 0) -> None:
+    """Add the SimpleTags between two positions of a Tags, Tag or SimpleTag element to those found."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
     while at < end:
         element_id, payload, after = read_header(raw, at, end)
         if element_id == _TAG:
-            yield from _walk_tags(raw, payload, after, depth + 1)
+            _walk_tags(raw, payload, after, found, depth + 1)
         elif element_id == _SIMPLE_TAG:
             name, value, nested = None, "", False
             inner = payload
@@ -207,19 +236,20 @@ def _walk_tags(raw: bytes, at: int, end: int, depth: int = 0) -> Iterator[TagVal
                     name = _text(raw[text:inner_end])
                 elif inner_id == _TAG_STRING:
                     value = _text(raw[text:inner_end])
-                nested = nested or inner_id == _SIMPLE_TAG
+                elif inner_id == _SIMPLE_TAG:
+                    nested = True
                 inner = inner_end
             if name is None:
                 raise ValueError("a SimpleTag without a TagName")
-            yield TagValue(name, value)
+            found.append(TagValue(name, value))
             if nested:
-                yield from _walk_tags(raw, payload, after, depth + 1)
+                _walk_tags(raw, payload, after, found, depth + 1)
         at = after
 
 
-def _text(data: bytes | bytearray) -> str:
+def _text(data: bytes) -> str:
     """Decode a string element: it ends at its first NUL (RFC 8794, section 7.4), bad UTF-8 is replaced."""
-    return bytes(data).split(b"\0", 1)[0].decode("utf-8", "replace")
+    return data.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
