@@ -410,16 +410,12 @@ class CallRecording:
         if any(track.pcm.rate != rate for track in tracks):
             counts["unsupported"] += 1
             return []
-        ignored = sum(block.track_number not in by_number for block in fragment.blocks)
-        if ignored:
-            counts["ignored_blocks"] += ignored
-            if ignored == len(fragment.blocks):
-                return []
-        return self._place(fragment, by_number, rate)
+        runs, ignored = _runs(fragment.blocks, by_number)
+        counts["ignored_blocks"] += ignored
+        return self._place(fragment, runs, rate) if runs else []
 
-    def _place(self, fragment: Fragment, by_number: Mapping[int, AudioTrack], rate: int) -> list[Note]:
+    def _place(self, fragment: Fragment, runs: Sequence[_Run], rate: int) -> list[Note]:
         timeline = self._timeline
-        runs = list(_runs(fragment.blocks, by_number))
         if timeline is None:
             timeline = self._timeline = Timeline(
                 TimelineState(rate=rate), taken=self._frames_before, limit=self._limit(rate)
@@ -465,30 +461,38 @@ class _Run:
     track: AudioTrack
     start: int
     payloads: list[bytes]
+    block_bytes: int
     block_length: int
     next_start: int
 
 
-def _runs(blocks: tuple[Block, ...], by_number: Mapping[int, AudioTrack]) -> Iterator[_Run]:
-    """Join blocks into runs, in the order in which each run begins on its track."""
+def _runs(blocks: tuple[Block, ...], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Run], int]:
+    """Join blocks into runs.
+
+    Returns:
+        The runs, and how many blocks are on none of the tracks.
+    """
+    closed: list[_Run] = []
     open_runs: dict[int, _Run] = {}
-    for block in blocks:
-        track = by_number.get(block.track_number)
+    ignored = 0
+    for number, time_ns, data, _, _ in blocks:
+        track = by_number.get(number)
         if track is None:
+            ignored += 1
             continue
-        pcm = track.pcm
-        start = to_samples(block.time_ns, pcm.rate)
-        length, dangling = divmod(len(block.data), SAMPLE_BYTES * pcm.channels)
-        run = open_runs.get(block.track_number)
+        start = to_samples(time_ns, track.pcm.rate)
+        run = open_runs.get(number)
         if run is not None:
-            if start == run.next_start and length == run.block_length and not dangling:
-                run.payloads.append(block.data)
-                run.next_start += length
+            if start == run.next_start and len(data) == run.block_bytes:
+                run.payloads.append(data)
+                run.next_start += run.block_length
                 continue
-            yield run
+            closed.append(run)
+        length, dangling = divmod(len(data), SAMPLE_BYTES * track.pcm.channels)
         # A block with half a sample at its end closes its run: nothing can follow it to the sample.
-        open_runs[block.track_number] = _Run(track, start, [block.data], length, -1 if dangling else start + length)
-    yield from open_runs.values()
+        next_start = -1 if dangling else start + length
+        open_runs[number] = _Run(track, start, [data], len(data), length, next_start)
+    return [*closed, *open_runs.values()], ignored
 
 
 def missing_between(before: str | None, after: str | None) -> int | None:
