@@ -95,13 +95,15 @@ class Checkpoint:
         steps: record steps done.
         resumes: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
-        stalls: hand-overs in a row that read nothing new.
+        stalls: hand-overs in a row that read nothing new, though there was more to read.
         waits: waits in a row without anything of ours; the next is twice as long.
-        heard_ms: when something of ours last came, or the recording began; wall clock, ms since the epoch.
+        newest: number of the newest fragment completed so far, decided or not: what is read up to it is read again.
+        heard_ms: when something new of ours last came, or the recording began; wall clock, ms since the epoch.
         asked_ms: when Connect was last asked about the contact; None before the first time.
         refused_ms: since when the stream refuses to be read; None while it does not.
         refused_code: AWS's code of the newest refusal.
         drain_reason: why the call seems over; None while it does not.
+        drain_ms: since when it does; None while it does not.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
     """
 
@@ -115,11 +117,13 @@ class Checkpoint:
     hand_overs: int = 0
     stalls: int = 0
     waits: int = 0
+    newest: str | None = None
     heard_ms: int = 0
     asked_ms: int | None = None
     refused_ms: int | None = None
     refused_code: str | None = None
     drain_reason: EndReason | None = None
+    drain_ms: int | None = None
     retention_hours: int | None = None
 
     def to_json(self) -> dict[str, Any]:

@@ -197,14 +197,17 @@ class Publication:
         )
         notes = self._read_notes(notes_keys)
         cursor = checkpoint.cursor
+        if cursor.timeline is None:
+            # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
+            cursor = replace(cursor, frames=0)
+        if cursor.frames and not (self._is_ours(checkpoint) if notes is None else self._publish_wav(checkpoint, parts)):
+            self._clean_up()
+            return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
         if notes is None:
             # An earlier run of this step came as far as cleaning up, so its manifest is there.
             manifest: dict[str, Any] = json.loads(self._store.get(self._names.manifest))
         else:
             manifest = build_manifest(cursor, facts, notes)
-            if cursor.frames and not self._publish_wav(checkpoint, parts):
-                self._clean_up()
-                return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
             body = json.dumps(manifest, indent=2).encode()
             self._store.put(self._names.manifest, body, content_type="application/json")
         self._clean_up()

@@ -49,6 +49,10 @@ _FIRST_WAIT_S: Final = 10
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
+_MOST_SUSPENSIONS: Final = 300
+"""Beyond so many, quiet is waited out in the invocation: 47 hours make 1410 parts and 188 hand-overs, and with two
+operations for each suspension the execution stays within the 2400 operations that DESIGN 4 plans."""
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -157,8 +161,11 @@ class _Step:
         self._budget = budget
         self._clock = surroundings.clock
         self._policy = surroundings.policy
-        self._progress = 0  # fragments completed in this step
+        self._progress = 0  # fragments completed in this step that no step had completed before
+        self._newest = -1 if checkpoint.newest is None else int(checkpoint.newest)
+        self._caught_up = False  # whether this step has come to the end of what there was
         self._quiet_since = self._clock.monotonic()
+        self._reading_since = self._quiet_since  # when this connection was opened, or this step began
         self._fruitless = 0  # connections in a row that completed no fragment
         self._resumes = checkpoint.resumes
         self._heard_ms = checkpoint.heard_ms or self._clock.now_ms()
@@ -166,6 +173,7 @@ class _Step:
         self._refused_ms = checkpoint.refused_ms
         self._refused_code = checkpoint.refused_code
         self._drain = checkpoint.drain_reason
+        self._drain_ms = checkpoint.drain_ms or 0
 
     def run(self) -> StepResult:
         """Read until the step ends."""
@@ -249,8 +257,8 @@ class _Step:
 
     def _result(self, verdict: StepVerdict, after: Checkpoint, part: UploadedPart | None) -> StepResult:
         moved = bool(self._progress) or part is not None or after.part > self._before.part
-        waits = 0 if moved else after.waits + (verdict is StepVerdict.WAIT)
-        stalls = 0 if moved else after.stalls + (verdict is StepVerdict.HAND_OVER)
+        waits = (0 if moved else after.waits) + (verdict is StepVerdict.WAIT)
+        stalls = 0 if moved or self._caught_up else after.stalls + (verdict is StepVerdict.HAND_OVER)
         after = replace(
             after,
             steps=after.steps + 1,
@@ -258,11 +266,13 @@ class _Step:
             hand_overs=after.hand_overs + (verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT}),
             waits=waits,
             stalls=stalls,
+            newest=None if self._newest < 0 else str(self._newest),
             heard_ms=self._heard_ms,
             asked_ms=self._asked_ms,
             refused_ms=self._refused_ms,
             refused_code=self._refused_code,
             drain_reason=self._drain,
+            drain_ms=None if self._drain is None else self._drain_ms,
         )
         ending = self._session.ending if verdict is StepVerdict.OVER else None
         if stalls >= self._policy.max_stalls:
@@ -289,11 +299,12 @@ class _Step:
         return key
 
     def _wait_seconds(self, waits: int) -> int:
-        retention = self._before.retention_hours
-        longest = self._policy.longest_wait
-        if retention is not None and retention < 1:
-            longest = min(longest, _NO_RETENTION_WAIT_S)
+        longest = self._policy.longest_wait if self._is_kept() else min(self._policy.longest_wait, _NO_RETENTION_WAIT_S)
         return max(1, min(longest, _FIRST_WAIT_S << min(max(waits - 1, 0), 10)))
+
+    def _is_kept(self) -> bool:
+        """Whether the stream is known to keep what it has for an hour at least."""
+        return (self._before.retention_hours or 0) >= 1
 
     # Bytes in.
 
@@ -332,6 +343,7 @@ class _Step:
         except MediaSourceError as error:
             return self._refused(error)
         self._refused_ms = self._refused_code = None
+        self._reading_since = self._clock.monotonic()
         return None
 
     def _read(self, stream: MediaStream) -> StepVerdict | None:
@@ -358,8 +370,9 @@ class _Step:
         session = self._session
         if fragment.completion is Completion.TRUNCATED:
             if not session.salvaging:
-                return None  # it will be read again, whole
-        elif fragment.completion is not Completion.TOKEN:
+                self._hold(fragment)
+                return None
+        elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
             worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
             if worst is not None:
                 session.recording.report(fragment.errors, fragment.number)
@@ -368,41 +381,77 @@ class _Step:
                     return self._over(EndReason.SOURCE_FAILED, Reason("IN_BAND_ERROR", detail))
                 return self._quiet(f"in-band error {worst.code}")
             if fragment.completion is Completion.END_OF_BODY:
-                # Whole as far as its bytes tell, but a live body may have been cut here: it is read again.
-                session.provisional = fragment
+                # Whole as far as its bytes tell, but a live body may have been cut here.
+                self._hold(fragment)
                 return None
         if fragment.number is not None and fragment.number == session.position:
             return None
-        session.provisional = None
+        held, session.provisional = session.provisional, None
+        decisions: list[Decision] = []
+        if held is not None and held.number != fragment.number:
+            # Reading began after the one before it, and it did not come: the stream keeps it no more.
+            decisions += session.recording.add(held)
         session.position = fragment.number or session.position
-        self._progress += 1
-        self._fruitless = 0
-        self._quiet_since = self._clock.monotonic()
-        decisions = session.recording.add(fragment)
+        number = -1 if fragment.number is None else int(fragment.number)
+        new = number > self._newest
+        if new:
+            self._newest = number
+            self._progress += 1
+            self._fruitless = 0
+            self._quiet_since = self._clock.monotonic()
+        decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
-        return self._judge(decisions)
+        return self._judge(decisions, new=new)
+
+    def _hold(self, fragment: Fragment) -> None:
+        """Keep a fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
+        session = self._session
+        held = session.provisional
+        if fragment.number is None or fragment.number == session.position:
+            return
+        if held is None or held.number != fragment.number or len(held.blocks) <= len(fragment.blocks):
+            session.provisional = fragment
 
     # Is it over?
 
-    def _judge(self, decisions: Sequence[Decision]) -> StepVerdict | None:
-        """Note whether ours came, or somebody else's after ours."""
+    def _judge(self, decisions: Sequence[Decision], *, new: bool) -> StepVerdict | None:
+        """Note whether ours came, or somebody else's after ours.
+
+        Fragments that were read before say nothing: every fresh invocation reads the newest ones again.
+        """
         ours_end = self._session.recording.end_ms
         for fragment, verdict, _ in decisions:
             if verdict.admitted:
-                self._heard_ms = self._clock.now_ms()
-                self._drain = None
+                if new:
+                    self._heard_ms = self._clock.now_ms()
+                    self._drain = None
             elif verdict in {Verdict.OTHER, Verdict.TOO_LATE} and ours_end is not None:
-                self._drain = self._drain or EndReason.OTHER_CONTACT
+                self._open_drain(EndReason.OTHER_CONTACT)
                 start = start_ms(fragment)
                 if start is not None and start - ours_end >= self._policy.drain * 1000:
                     # The stream itself shows so much time without us: no need to wait it out.
-                    return self._over(self._drain)
-        return self._silent_too_long()
+                    return self._over(self._drain or EndReason.OTHER_CONTACT)
+        # Behind a long wait the stream's first fragments are old news, and ours may be the next.
+        reading_s = self._clock.monotonic() - self._reading_since
+        return self._silent_too_long(listening=True) if new and reading_s >= self._policy.drain else None
 
-    def _silent_too_long(self) -> StepVerdict | None:
-        silent = (self._clock.now_ms() - self._heard_ms) / 1000
-        if self._drain is not None and silent >= self._policy.drain:
-            return self._over(self._drain)
+    def _open_drain(self, reason: EndReason) -> None:
+        if self._drain is None:
+            self._drain, self._drain_ms = reason, self._clock.now_ms()
+
+    def _silent_too_long(self, *, listening: bool) -> StepVerdict | None:
+        """Tell whether the call is over.
+
+        Args:
+            listening: whether the stream has been read to its end in vain, so that its silence means something.
+        """
+        now_ms = self._clock.now_ms()
+        silent = (now_ms - self._heard_ms) / 1000
+        if self._drain is not None and listening and self._refused_code is None:
+            # A pause between invocations is no silence, so the drain begins with its cause.
+            drained = (now_ms - max(self._heard_ms, self._drain_ms)) / 1000
+            if drained >= self._policy.drain:
+                return self._over(self._drain)
         if silent >= self._policy.idle_limit:
             if self._refused_code is not None:
                 return self._source_failed(self._refused_code)
@@ -439,11 +488,13 @@ class _Step:
 
     def _pause(self) -> StepVerdict | None:
         """Look whether the call is over; else suspend if it has been quiet for long, or wait a little."""
+        self._caught_up = True
         self._ask_connect()
-        verdict = self._silent_too_long()
+        verdict = self._silent_too_long(listening=self._fruitless > 0)
         if verdict is not None:
             return verdict
-        if self._drain is None and self._clock.monotonic() - self._quiet_since >= self._policy.patience:
+        quiet = self._clock.monotonic() - self._quiet_since
+        if self._drain is None and quiet >= self._policy.patience and self._may_suspend():
             return StepVerdict.WAIT
         fruitless, self._fruitless = self._fruitless, self._fruitless + 1
         if fruitless:
@@ -451,6 +502,16 @@ class _Step:
             pause *= 0.5 + self._with.jitter() / 2
             self._clock.sleep(max(0.0, min(pause, self._budget.deadline - self._clock.monotonic())))
         return None
+
+    def _may_suspend(self) -> bool:
+        """Whether a fresh invocation can go on where this one stands, and the engine's quota allows it."""
+        if self._before.hand_overs >= _MOST_SUSPENSIONS:
+            return False
+        # What lies beyond the cursor has to be read again, which a stream that keeps nothing may not allow.
+        session = self._session
+        return self._is_kept() or (
+            session.provisional is None and session.recording.cursor().fragment == session.position
+        )
 
     def _ask_connect(self) -> None:
         """Look at the contact's status, not too often; DISCONNECTED opens the drain."""
@@ -462,4 +523,4 @@ class _Step:
         self._asked_ms = now_ms
         request = self._with.request
         if self._with.status.state(request.instance_id, request.contact_id) is ContactState.DISCONNECTED:
-            self._drain = EndReason.DISCONNECTED
+            self._open_drain(EndReason.DISCONNECTED)
