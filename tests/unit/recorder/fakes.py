@@ -1,0 +1,562 @@
+"""In-memory implementations of the recorder's ports, and a driver that strings steps together as the handler does.
+
+No engine, no network, no waiting: the clock advances when it sleeps and with every read. Everything that passes between
+steps goes through JSON text, as in the execution's history.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import random
+import wave
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.ports import (
+    AfterFragment,
+    ContactState,
+    ObjectHead,
+    StartSelector,
+    UploadedPart,
+    WriteOutcome,
+)
+from connect_audio.recorder import (
+    Budget,
+    Checkpoint,
+    Claim,
+    Outcome,
+    Policy,
+    Publication,
+    Recorder,
+    StepResult,
+    StepVerdict,
+    Surroundings,
+)
+from connect_audio.recorder.checkpoint import MIN_PART_BYTES
+from connect_audio.recorder.staging import RecordingNames
+from connect_audio.request import RecordingRequest
+from connect_audio_local.synthesis import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_START_MS,
+    SyntheticCall,
+    SyntheticFragment,
+    synthesise_stream,
+)
+
+EXECUTION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/first/1"
+BUCKET = "calls"
+REQUEST = RecordingRequest(
+    contact_id=DEFAULT_CONTACT_ID,
+    instance_arn="arn:aws:connect:eu-west-2:123456789012:instance/00000000-0000-4000-8000-0000000000aa",
+    stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/call/1782900000000",
+    start_timestamp_ms=DEFAULT_START_MS,
+    start_fragment_number=None,
+)
+NAMES = RecordingNames(REQUEST.recording_key("audio"))
+
+
+class FakeClock:
+    """Time that passes only where somebody waits."""
+
+    def __init__(self, now_ms: int = DEFAULT_START_MS) -> None:
+        self._start_ms = now_ms
+        self._elapsed = 0.0
+        self.slept: list[float] = []
+
+    def now_ms(self) -> int:
+        return self._start_ms + round(self._elapsed * 1000)
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._elapsed += seconds
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass without anybody sleeping."""
+        self._elapsed += seconds
+
+
+class MemoryStore:
+    """A bucket that enforces what S3 enforces."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
+        self.uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = {}
+        self.written: list[tuple[str, int]] = []
+        self.failures: deque[StorageError | None] = deque()
+        self.before_call: Callable[[str], None] = lambda _name: None
+        self._ids = 0
+
+    def _enter(self, name: str) -> None:
+        self.before_call(name)
+        failure = self.failures.popleft() if self.failures else None
+        if failure is not None:
+            raise failure
+
+    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+        assert content_type
+        self._enter("put")
+        self.written.append((key, len(body)))
+        self.objects[key] = (body, dict(metadata or {}))
+
+    def put_new(
+        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+    ) -> WriteOutcome:
+        assert content_type
+        self._enter("put_new")
+        if key in self.objects:
+            return WriteOutcome.EXISTS
+        self.written.append((key, len(body)))
+        self.objects[key] = (body, dict(metadata or {}))
+        return WriteOutcome.WRITTEN
+
+    def get(self, key: str) -> bytes:
+        self._enter("get")
+        if key not in self.objects:
+            raise StorageError("NoSuchKey", key, retryable=False)
+        return self.objects[key][0]
+
+    def head(self, key: str) -> ObjectHead | None:
+        self._enter("head")
+        found = self.objects.get(key)
+        return None if found is None else ObjectHead(size=len(found[0]), metadata=found[1])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        self._enter("delete")
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def list_keys(self, prefix: str) -> Sequence[str]:
+        self._enter("list_keys")
+        return sorted(key for key in self.objects if key.startswith(prefix))
+
+    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+        assert content_type
+        self._enter("open_upload")
+        existing = [upload for upload, (target, _, _) in self.uploads.items() if target == key]
+        if existing:
+            return existing[0]
+        self._ids += 1
+        upload_id = f"upload-{self._ids}"
+        self.uploads[upload_id] = (key, dict(metadata), {})
+        return upload_id
+
+    def find_uploads(self, key: str) -> Sequence[str]:
+        self._enter("find_uploads")
+        return [upload for upload, (target, _, _) in self.uploads.items() if target == key]
+
+    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+        self._enter("upload_part")
+        _, _, parts = self._upload(key, upload_id)
+        assert 1 <= number <= 10_000
+        parts[number] = body
+        return UploadedPart(number=number, etag=_etag(body), size=len(body), checksum_crc32=_crc(body))
+
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+        self._enter("complete_upload")
+        _, metadata, stored = self._upload(key, upload_id)
+        numbers = [part.number for part in parts]
+        assert numbers == sorted(set(numbers)), "S3 wants the parts in ascending order"
+        for part in parts:
+            if part.number not in stored or _etag(stored[part.number]) != part.etag:
+                raise StorageError("InvalidPart", str(part.number), retryable=False)
+        for part in parts[:-1]:
+            if len(stored[part.number]) < MIN_PART_BYTES:
+                raise StorageError("EntityTooSmall", str(part.number), retryable=False)
+        if key in self.objects:
+            return WriteOutcome.EXISTS
+        self.objects[key] = (b"".join(stored[number] for number in numbers), metadata)
+        del self.uploads[upload_id]
+        return WriteOutcome.WRITTEN
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        self._enter("abort_upload")
+        assert self.uploads.get(upload_id, (key,))[0] == key
+        self.uploads.pop(upload_id, None)
+
+    def _upload(self, key: str, upload_id: str) -> tuple[str, dict[str, str], dict[int, bytes]]:
+        upload = self.uploads.get(upload_id)
+        if upload is None or upload[0] != key:
+            raise StorageError("NoSuchUpload", upload_id, retryable=False)
+        return upload
+
+
+def _etag(body: bytes) -> str:
+    return f'"{zlib.adler32(body):08x}-{len(body)}"'
+
+
+def _crc(body: bytes) -> str:
+    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+class FakeStatus:
+    """Connect's word: CONNECTED, unless a state is set or the clock has passed `disconnected_at_ms`."""
+
+    def __init__(self, clock: FakeClock, state: ContactState = ContactState.CONNECTED) -> None:
+        self._clock = clock
+        self.answer = state
+        self.disconnected_at_ms: int | None = None
+        self.asked_at_ms: list[int] = []
+
+    def state(self, instance_id: str, contact_id: str) -> ContactState:
+        assert (instance_id, contact_id) == (REQUEST.instance_id, REQUEST.contact_id)
+        self.asked_at_ms.append(self._clock.now_ms())
+        if self.disconnected_at_ms is not None and self._clock.now_ms() >= self.disconnected_at_ms:
+            return ContactState.DISCONNECTED
+        return self.answer
+
+
+type Body = Callable[[StartSelector, list["Stored"]], Iterator[bytes]]
+"""Makes one GetMedia body of the selector and the fragments that it selects; may raise MediaSourceError."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A fragment as the stream has it. `at_ms`: when it becomes available; it ends then."""
+
+    number: str
+    producer_ms: int
+    at_ms: int
+    data: bytes
+
+
+class FakeSource:
+    """A stream of fragments. Counts connections and what they served.
+
+    Args:
+        fragments: in order.
+        clock: the recorder's.
+        live: fragments come when they end; otherwise all are there.
+        chunk: bytes that one read returns at most.
+        read_s: time that a read takes.
+        keeps: fragments that can be had again once newer ones were served; None for all.
+        window_s: fragments older than that are gone; None for never.
+        retention: DataRetentionInHours, or the error that DescribeStream answers.
+    """
+
+    def __init__(
+        self,
+        fragments: Iterable[SyntheticFragment],
+        clock: FakeClock,
+        *,
+        live: bool = False,
+        chunk: int = 65_536,
+        read_s: float = 0.0,
+        keeps: int | None = None,
+        window_s: float | None = None,
+        retention: int | MediaSourceError = 24,
+    ) -> None:
+        self.clock = clock
+        self.fragments = [
+            Stored(each.number, each.producer_ms, each.producer_ms + each.duration_ms, each.data) for each in fragments
+        ]
+        self.live = live
+        self.chunk = chunk
+        self.read_s = read_s
+        self.keeps = keeps
+        self.window_s = window_s
+        self.retention = retention
+        self.holds_open = live
+        self.read_timeout_s = 10.0
+        self.selectors: list[StartSelector] = []
+        self.bodies: deque[Body | MediaSourceError | None] = deque()
+        self.refusal: MediaSourceError | None = None
+        self.served: list[str] = []
+        self.reads = 0
+        self.open_now = 0
+        self.most_open = 0
+
+    def retention_hours(self) -> int:
+        if isinstance(self.retention, MediaSourceError):
+            raise self.retention
+        return self.retention
+
+    def open(self, start: StartSelector) -> FakeStream:
+        self.selectors.append(start)
+        script = self.bodies.popleft() if self.bodies else None
+        if isinstance(script, MediaSourceError):
+            raise script
+        if script is None and self.refusal is not None:
+            raise self.refusal
+        body = self._serve(start) if script is None else script(start, self.selected(start))
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        return FakeStream(self, body)
+
+    def selected(self, start: StartSelector) -> list[Stored]:
+        """What a start selector means, oldest first."""
+        if isinstance(start, AfterFragment):
+            return [each for each in self.fragments if int(each.number) > int(start.number)]
+        return [each for each in self.fragments if each.at_ms > start.ms]
+
+    def _serve(self, start: StartSelector) -> Iterator[bytes]:
+        for each in self.selected(start):
+            if self.live:
+                waited = 0.0
+                while each.at_ms > self.clock.now_ms():
+                    left_s = (each.at_ms - self.clock.now_ms()) / 1000
+                    waited += min(left_s, self.read_timeout_s)
+                    self.clock.pass_by(min(left_s, self.read_timeout_s))
+                    if waited >= self.read_timeout_s and each.at_ms > self.clock.now_ms():
+                        raise MediaSourceError("ReadTimeoutError", "silent", retryable=True)
+            if self._is_gone(each):
+                continue
+            self.served.append(each.number)
+            yield from cut(each.data, self.chunk)
+        if self.holds_open:
+            self.clock.pass_by(self.read_timeout_s)
+            raise MediaSourceError("ReadTimeoutError", "silent", retryable=True)
+
+    def _is_gone(self, each: Stored) -> bool:
+        if self.window_s is not None and each.at_ms < self.clock.now_ms() - self.window_s * 1000:
+            return True
+        if self.keeps is None or not self.served:
+            return False
+        newest = max(self.served, key=int)
+        behind = sum(int(each.number) < int(other.number) <= int(newest) for other in self.fragments)
+        return behind >= self.keeps
+
+
+class FakeStream:
+    def __init__(self, source: FakeSource, body: Iterator[bytes]) -> None:
+        self._source = source
+        self._body = body
+        self._closed = False
+
+    def read(self) -> bytes:
+        assert not self._closed, "read after close"
+        self._source.reads += 1
+        self._source.clock.pass_by(self._source.read_s)
+        return next(self._body, b"")
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._source.open_now -= 1
+
+
+def cut(data: bytes, size: int) -> Iterator[bytes]:
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+# --- a call and its recording ----------------------------------------------------------------------------------------
+
+
+def noise(seconds: float, *, rate: int = 8000, seed: int = 1) -> bytes:
+    """PCM in which no two places are alike."""
+    return random.Random(seed).randbytes(2 * round(seconds * rate))
+
+
+def call(
+    seconds: float,
+    *,
+    rate: int = 8000,
+    contact_id: str = DEFAULT_CONTACT_ID,
+    seed: int = 1,
+    **options: Any,
+) -> SyntheticCall:
+    """A two-sided call of noise; both sides are equally long."""
+    audio = {"customer": noise(seconds, rate=rate, seed=seed), "agent": noise(seconds, rate=rate, seed=seed + 1000)}
+    return SyntheticCall(**{**audio, "rate": rate, "contact_id": contact_id, **options})
+
+
+def fragments(*calls: SyntheticCall) -> list[SyntheticFragment]:
+    return list(synthesise_stream(calls))
+
+
+def wav_of(customer: bytes, agent: bytes, *, rate: int = 8000) -> bytes:
+    """What the recording must be, written by the standard library."""
+    length = max(len(customer), len(agent))
+    left, right = customer.ljust(length, b"\0"), agent.ljust(length, b"\0")
+    frames = bytearray(2 * length)
+    for at, side in ((0, left), (2, right)):
+        frames[at::4], frames[at + 1 :: 4] = side[0::2], side[1::2]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(2)
+        writer.setsampwidth(2)
+        writer.setframerate(rate)
+        writer.writeframes(frames)
+    return file.getvalue()
+
+
+def same_wav(found: bytes, expected: bytes) -> bool:
+    """Compare in words, where pytest would print megabytes.
+
+    Raises:
+        AssertionError: they differ; the message tells where first.
+    """
+    if found != expected:
+        first = next((at for at, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), "its end")
+        raise AssertionError(f"WAV of {len(found)} bytes, expected {len(expected)}; the first difference is at {first}")
+    return True
+
+
+def wav_of_call(each: SyntheticCall) -> bytes:
+    assert isinstance(each.customer, bytes)
+    assert isinstance(each.agent, bytes)
+    return wav_of(each.customer, each.agent, rate=each.rate)
+
+
+@dataclass
+class Run:
+    """A recording from claim to finish.
+
+    Args:
+        outcome: what the execution would return.
+        results: of the record steps.
+        world: where it happened.
+    """
+
+    outcome: Outcome
+    results: list[StepResult]
+    world: World
+
+    @property
+    def wav(self) -> bytes:
+        return self.world.store.objects[NAMES.key][0]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(self.world.store.objects[NAMES.manifest][0])
+        return manifest
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason["code"] for reason in self.manifest["reasons"]]
+
+    @property
+    def verdicts(self) -> list[StepVerdict]:
+        return [result.verdict for result in self.results]
+
+
+@dataclass
+class World:
+    """Everything around a recorder."""
+
+    source: FakeSource
+    clock: FakeClock
+    status: FakeStatus
+    store: MemoryStore = field(default_factory=MemoryStore)
+    policy: Policy = field(default_factory=Policy)
+    execution: str = EXECUTION
+    _attempts: int = 0
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            request=REQUEST,
+            names=NAMES,
+            execution=self.execution,
+            source=self.source,
+            store=self.store,
+            status=self.status,
+            clock=self.clock,
+            policy=self.policy,
+            logger=Logger(service="tests", level="CRITICAL"),
+            attempt_name=self._attempt_name,
+            jitter=lambda: 1.0,
+        )
+
+    def _attempt_name(self) -> str:
+        self._attempts += 1
+        return f"attempt{self._attempts}"
+
+    def publication(self) -> Publication:
+        return Publication(
+            REQUEST,
+            NAMES,
+            bucket=BUCKET,
+            execution=self.execution,
+            store=self.store,
+            logger=Logger(service="tests", level="CRITICAL"),
+        )
+
+    def claim(self) -> Claim:
+        return Claim.from_json(through_json(self.publication().claim(self.source).to_json()))
+
+    def step(self, checkpoint: Checkpoint, recorder: Recorder | None = None, budget_s: float = 840.0) -> StepResult:
+        """Run one step, in an invocation of its own where no recorder is given."""
+        deadline = self.clock.monotonic() + budget_s
+        budget = Budget(deadline, deadline - min(30.0, budget_s / 2))
+        if recorder is not None:
+            return StepResult.from_json(through_json(recorder.record(checkpoint, budget).to_json()))
+        with Recorder(self.surroundings()) as fresh:
+            return self.step(checkpoint, fresh, budget_s)
+
+    def run(
+        self,
+        *,
+        budget_s: float = 840.0,
+        fresh_each_step: bool = False,
+        most_steps: int = 3000,
+        on_result: Callable[[StepResult], None] = lambda _result: None,
+    ) -> Run:
+        """Record a whole call as the handler does."""
+        claim = self.claim()
+        assert claim.granted
+        checkpoint = Checkpoint(retention_hours=claim.retention_hours)
+        results: list[StepResult] = []
+        recorder = Recorder(self.surroundings())
+        try:
+            while not results or results[-1].verdict is not StepVerdict.OVER:
+                assert len(results) < most_steps, "the recording never ends"
+                result = self.step(checkpoint, recorder, budget_s)
+                results.append(result)
+                on_result(result)
+                checkpoint = result.checkpoint
+                if result.verdict is StepVerdict.WAIT:
+                    assert result.wait_seconds >= 1
+                    self.clock.pass_by(result.wait_seconds)
+                elif result.verdict is StepVerdict.HAND_OVER:
+                    self.clock.pass_by(1)
+                if fresh_each_step or result.verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT}:
+                    recorder.close()
+                    assert self.source.open_now == 0
+                    recorder = Recorder(self.surroundings())
+        finally:
+            recorder.close()
+        outcome = finish(self, results)
+        assert self.source.open_now == 0
+        assert self.source.most_open <= 1
+        return Run(outcome, results, self)
+
+
+def finish(world: World, results: Sequence[StepResult], *, reasons: Sequence[Reason] | None = None) -> Outcome:
+    """The handler's last step, from what the record steps returned."""
+    last = results[-1]
+    return world.publication().finish(
+        last.checkpoint,
+        [result.part for result in results if result.part],
+        [result.notes_key for result in results if result.notes_key],
+        last.end_reason or EndReason.RECORDER_FAILED,
+        last.reasons if reasons is None else reasons,
+    )
+
+
+def through_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))
+
+
+def world(
+    *calls: SyntheticCall,
+    policy: Policy | None = None,
+    status: ContactState = ContactState.DISCONNECTED,
+    **options: Any,
+) -> World:
+    """A world whose stream holds some calls; by default Connect says that ours is over."""
+    clock = FakeClock()
+    return World(
+        FakeSource(fragments(*calls), clock, **options), clock, FakeStatus(clock, status), policy=policy or Policy()
+    )

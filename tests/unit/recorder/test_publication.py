@@ -1,0 +1,208 @@
+"""Claim and finish: one recording a streaming, whoever else tries, and nothing left behind whatever is run again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.recorder import Checkpoint, Claim, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio_local.synthesis import Gap
+from unit.recorder.fakes import EXECUTION, NAMES, World, call, finish, same_wav, wav_of_call, world
+
+RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
+
+
+class KilledError(BaseException):
+    """The process ends between two calls of S3."""
+
+
+def kill_before(at: World, call_number: int) -> None:
+    calls = 0
+
+    def count(_name: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == call_number:
+            raise KilledError
+
+    at.store.before_call = count
+
+
+def recorded(at: World) -> list[StepResult]:
+    """Everything but the finish."""
+    claim = at.claim()
+    assert claim.granted
+    results: list[StepResult] = []
+    checkpoint = Checkpoint(retention_hours=claim.retention_hours)
+    while not results or results[-1].verdict is not StepVerdict.OVER:
+        results.append(at.step(checkpoint))
+        checkpoint = results[-1].checkpoint
+    return results
+
+
+def short() -> World:
+    return world(call(20, gaps=(Gap(at_ms=5120, length_ms=3000),)), policy=Policy(drain=0))
+
+
+def long() -> World:
+    return world(call(400, gaps=(Gap(at_ms=5120, length_ms=3000),)), policy=Policy(drain=0))
+
+
+# --- claim -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_claim_is_granted_once_and_again_to_the_same_execution() -> None:
+    at = short()
+    assert at.claim() == at.claim() == Claim(granted=True, retention_hours=24)
+    assert at.store.objects[NAMES.claim][0] == EXECUTION.encode()
+
+
+def test_another_execution_is_refused_and_touches_nothing() -> None:
+    at = short()
+    at.claim()
+    before = dict(at.store.objects)
+    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="CLAIMED")
+    assert at.store.objects == before
+
+
+def test_what_was_recorded_already_is_refused_and_no_claim_remains() -> None:
+    at = short()
+    at.run()
+    before = dict(at.store.objects)
+    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="ALREADY_RECORDED")
+    assert at.store.objects == before
+
+
+def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished() -> None:
+    at = short()
+    at.claim()
+
+    def goes(name: str) -> None:
+        if name == "get":
+            at.store.objects.pop(NAMES.claim, None)
+
+    at.store.before_call = goes
+    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="ALREADY_RECORDED")
+
+
+def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
+    at = short()
+    at.source.retention = MediaSourceError("NotAuthorizedException", "no", retryable=False)
+    assert at.claim() == Claim(granted=True, retention_hours=None)
+    assert at.run().outcome.status is OutcomeStatus.COMPLETE
+
+
+# --- finish ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [short, long])
+def test_a_finish_that_dies_at_any_call_of_s3_is_made_good_by_the_next(make: Callable[[], World]) -> None:
+    reference = make()
+    outcome = finish(reference, recorded(reference))
+    expected = dict(reference.store.objects)
+    assert set(expected) == {NAMES.key, NAMES.manifest}
+    at_call = 0
+    while True:
+        at_call += 1
+        at = make()
+        results = recorded(at)
+        kill_before(at, at_call)
+        try:
+            finish(at, results)
+        except KilledError:
+            at.store.before_call = lambda _name: None
+            again = finish(at, results)
+        else:
+            break
+        assert again == outcome, f"killed before call {at_call}"
+        assert at.store.objects == expected, f"killed before call {at_call}"
+        assert at.store.uploads == {}
+    assert at_call > 8
+
+
+@pytest.mark.parametrize("make", [short, long])
+def test_a_finish_run_again_after_it_had_succeeded_changes_nothing(make: Callable[[], World]) -> None:
+    at = make()
+    results = recorded(at)
+    first = finish(at, results)
+    objects = dict(at.store.objects)
+    assert json.loads(objects[NAMES.manifest][0])["gaps"]["count"] == 2
+    assert finish(at, results) == first
+    assert at.store.objects == objects
+
+
+@pytest.mark.parametrize("make", [short, long])
+def test_a_foreign_object_at_the_key_is_left_alone_and_ours_withdrawn(make: Callable[[], World]) -> None:
+    at = make()
+    results = recorded(at)
+    at.store.objects[NAMES.key] = (b"foreign", {})
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert at.store.objects == {NAMES.key: (b"foreign", {})}
+    assert at.store.uploads == {}
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert at.store.objects == {NAMES.key: (b"foreign", {})}
+
+
+@pytest.mark.parametrize(("make", "write"), [(short, "put_new"), (long, "complete_upload")])
+def test_a_foreign_object_that_comes_at_the_last_moment_is_left_alone_too(
+    make: Callable[[], World], write: str
+) -> None:
+    at = make()
+    results = recorded(at)
+
+    def comes(name: str) -> None:
+        if name == write:
+            at.store.objects[NAMES.key] = (b"foreign", {})
+
+    at.store.before_call = comes
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert at.store.objects == {NAMES.key: (b"foreign", {})}
+    assert at.store.uploads == {}
+
+
+def test_an_upload_that_is_gone_without_an_object_is_raised_as_a_failure() -> None:
+    at = long()
+    results = recorded(at)
+    at.store.uploads.clear()
+    with pytest.raises(StorageError, match="NoSuchUpload"):
+        finish(at, results)
+
+
+def test_what_was_staged_is_published_as_partial_where_a_step_failed_for_good() -> None:
+    ours = call(400)
+    at = world(ours, read_s=1.0)
+    at.claim()
+    results = [at.step(Checkpoint())]
+    results.append(at.step(results[-1].checkpoint, budget_s=20))
+    assert results[-1].verdict is StepVerdict.HAND_OVER
+    outcome = finish(at, results, reasons=[Reason("STEP_FAILED", "a record step failed for good: X")])
+    assert outcome.status is OutcomeStatus.PARTIAL
+    assert outcome.end_reason is EndReason.RECORDER_FAILED
+    assert outcome.reasons == ("STEP_FAILED",)
+    wav = at.store.objects[NAMES.key][0]
+    assert len(wav) > 5 * 1024 * 1024
+    assert same_wav(wav[44:], wav_of_call(ours)[44 : len(wav)])
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+
+
+@pytest.mark.parametrize("reads", range(3, 12))
+def test_a_step_that_fails_for_good_right_after_any_first_hand_over_is_published(reads: int) -> None:
+    at = world(call(40, agent=None), chunk=20_000, read_s=1.0)
+    at.claim()
+    results = [at.step(Checkpoint(), budget_s=reads)]
+    outcome = finish(at, results, reasons=[Reason("STEP_FAILED", "x")])
+    assert outcome.status in {OutcomeStatus.EMPTY, OutcomeStatus.PARTIAL}
+    assert NAMES.manifest in at.store.objects
+    assert NAMES.claim not in at.store.objects
+
+
+def test_the_objects_around_a_recording_carry_ids_alone() -> None:
+    at = short()
+    at.run()
+    _, metadata = at.store.objects[NAMES.key]
+    assert set(metadata) == {"contact-id", "start-timestamp", "execution"}

@@ -1,0 +1,255 @@
+"""Parts, hand-over and checkpoints: the recording is the same however its steps are cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from connect_audio.core.manifest import EndReason
+from connect_audio.ports import AfterFragment, FromProducerTime
+from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder.checkpoint import most_part_bytes, part_bytes
+from connect_audio_local.synthesis import DEFAULT_START_MS, Gap
+from unit.recorder.fakes import NAMES, call, noise, same_wav, wav_of, wav_of_call, world
+
+LEFT_OVER = {NAMES.key, NAMES.manifest}
+
+
+def test_a_call_that_fits_one_part_is_one_object_and_its_manifest() -> None:
+    ours = call(20)
+    run = (at := world(ours)).run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+    assert run.outcome.duration_s == 20
+    assert run.manifest["status"] == "complete"
+    assert run.manifest["tracks"]["customer"]["audioSamples"] == 160_000
+    assert set(at.store.objects) == LEFT_OVER
+    assert not at.store.uploads
+    assert run.verdicts == [StepVerdict.OVER]
+
+
+def test_reading_begins_five_seconds_before_the_start_timestamp_and_resumes_after_the_last_fragment() -> None:
+    at = world(call(3))
+    at.run()
+    assert at.source.selectors[0] == FromProducerTime(DEFAULT_START_MS - 5000)
+    assert set(at.source.selectors[1:]) == {AfterFragment(at.source.fragments[-1].number)}
+
+
+def test_a_longer_call_goes_up_in_parts_with_part_1_last() -> None:
+    ours = call(600)
+    at = world(ours)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    numbers = [result.part.number for result in run.results if result.part]
+    assert numbers == [2, 3]
+    assert all(result.part.size >= part_bytes(8000) for result in run.results if result.part)
+    assert run.verdicts == [StepVerdict.CONTINUE] * 3 + [StepVerdict.OVER]
+    assert set(at.store.objects) == LEFT_OVER
+    assert not at.store.uploads
+
+
+def test_steps_of_one_invocation_share_one_connection() -> None:
+    at = world(call(600), policy=Policy(drain=0))
+    at.run()
+    # The one that read everything, and those that asked whether there is more.
+    assert len(at.source.served) == len(at.source.fragments)
+
+
+@pytest.mark.parametrize("rate", [16_000, 48_000])
+def test_a_part_holds_at_least_two_minutes_at_higher_rates(rate: int) -> None:
+    ours = call(130, rate=rate, block_ms=20, blocks_per_fragment=50)
+    run = world(ours).run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert part_bytes(rate) >= 120 * rate * 4
+    first = run.results[0].checkpoint.first
+    assert first is not None
+    assert 120 * rate * 4 <= first.size <= 122 * rate * 4
+
+
+def test_a_part_is_full_only_at_a_fragment_s_end_so_its_bytes_do_not_depend_on_the_reads() -> None:
+    sizes = []
+    for chunk in (700, 65_536):
+        run = world(call(400), chunk=chunk).run()
+        sizes.append([result.part.size if result.part else None for result in run.results])
+    assert sizes[0] == sizes[1]
+    assert sizes[0][1] is not None
+
+
+# --- hand-over -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reads", [2, 3, 5, 8, 13, 40, 100, 150])
+def test_handed_over_after_any_number_of_reads_the_recording_is_the_same_to_the_byte(reads: int) -> None:
+    ours = call(400 if reads > 5 else 60)
+    whole = world(ours).run()
+    at = world(ours, read_s=1.0, policy=Policy(max_stalls=1000))
+    run = at.run(budget_s=reads)
+    assert same_wav(whole.wav, wav_of_call(ours))
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.manifest["recording"]["dataCrc32"] == whole.manifest["recording"]["dataCrc32"]
+    assert run.manifest["status"] == "complete"
+    assert StepVerdict.HAND_OVER in run.verdicts
+    assert run.manifest["handOvers"] >= 1
+
+
+@pytest.mark.parametrize("chunk", [333, 1000, 5000, 30_000])
+def test_handed_over_in_the_midst_of_a_fragment_the_recording_is_the_same(chunk: int) -> None:
+    ours = call(12)
+    for reads in range(35_000 // chunk + 3, 350_000 // chunk, max(1, 20_000 // chunk)):
+        at = world(ours, chunk=chunk, read_s=1.0)
+        run = at.run(budget_s=reads)
+        assert same_wav(run.wav, wav_of_call(ours)), f"{reads} reads of {chunk} bytes"
+        assert run.manifest["status"] == "complete"
+
+
+@pytest.mark.parametrize("reads", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12])
+@pytest.mark.parametrize("side", ["customer", "agent"])
+def test_a_one_sided_call_is_the_same_wherever_it_is_handed_over(side: str, reads: int) -> None:
+    if side == "customer":
+        ours, expected = call(40, agent=None), wav_of(noise(40), b"")
+    else:
+        ours, expected = call(40, customer=None), wav_of(b"", noise(40, seed=1001))
+    at = world(ours, chunk=20_000, read_s=1.0)
+    # Every hand-over reads six fragments again, the five seconds that are not settled: fewer reads are no progress.
+    run = at.run(budget_s=reads + 8)
+    assert same_wav(run.wav, expected)
+    assert run.manifest["status"] == "complete"
+
+
+@pytest.mark.parametrize("reads", [10, 11, 17, 25])
+def test_a_late_second_track_is_the_same_wherever_it_is_handed_over(reads: int) -> None:
+    ours = call(60, agent_joins_ms=17 * 64)
+    whole = world(ours).run()
+    run = world(ours, chunk=20_000, read_s=1.0).run(budget_s=reads)
+    assert same_wav(run.wav, whole.wav)
+    assert run.manifest["tracks"] == whole.manifest["tracks"]
+
+
+def test_a_hole_in_the_call_is_the_same_wherever_it_is_handed_over() -> None:
+    ours = call(30, gaps=(Gap(at_ms=10_240, length_ms=7_000),))
+    whole = world(ours).run()
+    for reads in (6, 9, 10, 11, 12, 14):
+        run = world(ours, chunk=20_000, read_s=1.0).run(budget_s=reads)
+        assert same_wav(run.wav, whole.wav)
+        assert run.manifest["gaps"] == whole.manifest["gaps"]
+
+
+@pytest.mark.parametrize("reads", [3, 10, 40])
+def test_a_stream_that_keeps_nothing_is_recorded_whole_since_nothing_before_the_cursor_is_asked_for(reads: int) -> None:
+    ours = call(400)
+    at = world(ours, chunk=40_000, read_s=1.0, keeps=2, retention=0)
+    run = at.run(budget_s=reads)
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.manifest["status"] == "complete"
+    assert [warning["code"] for warning in run.manifest["warnings"]] == ["NO_RETENTION"]
+
+
+def test_after_a_part_a_step_too_late_for_another_hands_over() -> None:
+    at = world(call(400), read_s=0.1)
+    first = at.step(Checkpoint(retention_hours=24), budget_s=30)
+    assert first.verdict is StepVerdict.HAND_OVER
+    assert first.checkpoint.part == 2
+    assert first.checkpoint.staged is None
+
+
+def test_a_step_run_again_after_s3_failed_gives_the_same_part() -> None:
+    from connect_audio.core.errors import StorageError  # noqa: PLC0415 - for this test alone
+
+    ours = call(400)
+    at = world(ours)
+    first = at.step(Checkpoint())
+    at.store.failures.append(StorageError("SlowDown", "busy", retryable=True))
+    with pytest.raises(StorageError, match="SlowDown"):
+        at.step(first.checkpoint)
+    assert at.source.open_now == 0
+    again, other = at.step(first.checkpoint), at.step(first.checkpoint)
+    assert again.part == other.part
+    assert again.checkpoint == other.checkpoint
+
+
+# --- what passes between steps ---------------------------------------------------------------------------------------
+
+
+def test_checkpoints_and_results_survive_json_and_stay_small_for_a_day_long_call() -> None:
+    seen: list[StepResult] = []
+    ours = call(30, gaps=tuple(Gap(at_ms=at, length_ms=40 * 60_000) for at in range(2048, 25_000, 3072)))
+    run = world(ours, read_s=0.01).run(on_result=seen.append)
+    assert run.outcome.duration_s > 5 * 3600
+    for result in seen:
+        text = json.dumps(result.to_json())
+        assert StepResult.from_json(json.loads(text)) == result
+        assert Checkpoint.from_json(json.loads(json.dumps(result.checkpoint.to_json()))) == result.checkpoint
+        assert len(text) < 8192
+    assert run.manifest["gaps"]["count"] == 16
+
+
+def test_every_field_of_a_checkpoint_survives_json() -> None:
+    at = world(call(400), read_s=1.0)
+    full = at.step(at.step(Checkpoint(), budget_s=200).checkpoint, budget_s=10).checkpoint
+    assert full.staged is not None
+    assert full.first is not None
+    full = replace(
+        full,
+        upload_id="u",
+        stalls=1,
+        waits=2,
+        asked_ms=3,
+        refused_ms=4,
+        refused_code="x",
+        drain_reason=EndReason.OTHER_CONTACT,
+        retention_hours=0,
+    )
+    assert Checkpoint.from_json(json.loads(json.dumps(full.to_json()))) == full
+
+
+def test_a_hole_of_hours_is_cut_into_parts_of_bounded_size() -> None:
+    ours = call(4, gaps=(Gap(at_ms=2048, length_ms=3600_000),))
+    at = world(ours)
+    run = at.run()
+    silence = bytes(2 * 8000 * 3600)
+    assert isinstance(ours.customer, bytes)
+    assert isinstance(ours.agent, bytes)
+    cut = 2 * 2048 * 8
+    expected = wav_of(*[side[:cut] + silence + side[cut:] for side in (ours.customer, ours.agent)])
+    assert same_wav(run.wav, expected)
+    assert max(size for _, size in at.store.written) <= most_part_bytes(8000) + 32_768
+    assert all(result.part.size <= most_part_bytes(8000) + 32_768 for result in run.results if result.part)
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_hole_of_an_hour_is_the_same_where_every_part_is_made_by_a_fresh_recorder(fresh: bool) -> None:  # noqa: FBT001 - parametrised
+    ours = call(4, gaps=(Gap(at_ms=2048, length_ms=3600_000),))
+    run = world(ours).run(fresh_each_step=fresh)
+    silence = bytes(2 * 8000 * 3600)
+    cut = 2 * 2048 * 8
+    expected = wav_of(*[side[:cut] + silence + side[cut:] for side in (noise(4), noise(4, seed=1001))])
+    assert same_wav(run.wav, expected)
+
+
+def test_a_budget_too_small_to_get_anywhere_is_given_up_with_what_there_is_and_a_clear_reason() -> None:
+    run = world(call(20), chunk=100, read_s=1.0).run(budget_s=5)
+    assert run.results[-1].end_reason is EndReason.RECORDER_FAILED
+    assert len(run.results) == Policy().max_stalls
+    assert run.manifest["status"] == "empty"
+    assert run.reasons == ["NO_PROGRESS", "NO_AUDIO"]
+    assert "raise the function's Timeout" in run.manifest["reasons"][0]["detail"]
+
+
+def test_reading_the_same_fragments_again_and_again_is_no_progress() -> None:
+    # Three seconds of one side settle nothing, so each hand-over would begin where the one before did.
+    run = world(call(20, agent=None), chunk=20_000, read_s=1.0).run(budget_s=3)
+    assert run.results[-1].end_reason is EndReason.RECORDER_FAILED
+    assert "NO_PROGRESS" in run.reasons
+
+
+def test_the_longest_recording_ends_as_partial() -> None:
+    at = world(call(30), policy=Policy(limit_s=10))
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.outcome.end_reason is EndReason.RECORDING_LIMIT
+    assert set(run.reasons) == {"RECORDING_LIMIT"}
+    assert 9 <= run.outcome.duration_s <= 10
+    assert set(at.store.objects) == LEFT_OVER

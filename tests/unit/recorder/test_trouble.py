@@ -1,0 +1,210 @@
+"""Refusals, malformed bytes, errors inside the stream: what is done about them, and that no loss is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from connect_audio.core.errors import MediaSourceError
+from connect_audio.core.manifest import EndReason
+from connect_audio.ports import AfterFragment, ContactState, StartSelector
+from connect_audio.recorder import OutcomeStatus
+from connect_audio_local.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
+from unit.recorder.fakes import Body, Stored, World, call, same_wav, wav_of_call, world
+
+SECONDS = 20
+
+
+def error_fragment(code: int, *, token: bool = False, number: str = "1") -> bytes:
+    contents = FragmentContents(
+        number=number, producer_ms=1, server_ms=1, contact_id=None, instance_id=None, error=InBandError(code, str(code))
+    )
+    return write_fragment(contents, FragmentLayout(continuation_token=token))
+
+
+def after(count: int, tail: bytes) -> Body:
+    """A body of so many fragments and then other bytes."""
+
+    def body(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        for each in selected[:count]:
+            yield each.data
+        yield tail
+
+    return body
+
+
+def damaged(at: World, index: int, *, at_byte: int = 20_000) -> None:
+    """Damage one fragment for good: more bytes than a block, so that a header is among them."""
+    each = at.source.fragments[index]
+    data = each.data[:at_byte] + bytes(1100) + each.data[at_byte + 1100 :]
+    at.source.fragments[index] = replace(each, data=data)
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "NotAuthorizedException"])
+def test_a_stream_that_only_a_human_can_mend_is_given_up_after_a_minute_with_its_reason(code: str) -> None:
+    at = world(call(SECONDS), status=ContactState.CONNECTED)
+    at.source.refusal = MediaSourceError(code, "no", retryable=False)
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.SOURCE_FAILED
+    assert run.outcome.status is OutcomeStatus.EMPTY
+    assert run.manifest["reasons"][0] == {
+        "code": "SOURCE_FAILED",
+        "detail": f"the stream could not be read: {code}",
+    }
+    assert 60 <= at.clock.monotonic() <= 120
+
+
+def test_a_refusal_that_passes_costs_nothing() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    at.source.bodies.extend([MediaSourceError("NotAuthorizedException", "not yet", retryable=False)] * 3)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
+def test_throttles_go_on_being_tried_until_the_idle_limit_with_growing_pauses() -> None:
+    at = world(call(SECONDS), status=ContactState.CONNECTED)
+    at.source.refusal = MediaSourceError("ClientLimitExceededException", "too many", retryable=True)
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.SOURCE_FAILED
+    assert at.clock.monotonic() >= 600
+    assert at.clock.slept[:5] == [0.5, 1, 2, 4, 8]
+    assert len(at.source.selectors) < 150
+
+
+def test_a_refusal_after_half_of_the_call_leaves_the_other_half_as_partial() -> None:
+    at = world(call(SECONDS), status=ContactState.CONNECTED)
+    at.source.bodies.append(after(10, b""))
+    at.source.refusal = MediaSourceError("ResourceNotFoundException", "gone", retryable=False)
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.outcome.duration_s == pytest.approx(10.24)
+    assert run.reasons == ["SOURCE_FAILED"]
+
+
+def test_a_connection_that_breaks_loses_nothing() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+
+    def breaks(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        yield selected[0].data + selected[1].data[:5000]
+        raise MediaSourceError("ProtocolError", "reset", retryable=True)
+
+    at.source.bodies.extend([breaks] * 8)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
+# --- malformed bytes -------------------------------------------------------------------------------------------------
+
+
+def test_bytes_that_were_malformed_once_are_read_again_and_nothing_is_lost() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    whole = at.source.fragments[5].data
+    at.source.bodies.append(after(5, whole[:9000] + b"\x00" * 600))
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert at.source.selectors[1] == AfterFragment(at.source.fragments[4].number)
+
+
+def test_bytes_that_are_malformed_twice_are_salvaged_and_the_loss_is_counted() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    damaged(at, 5)
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_HOLES"][: len(run.reasons)]
+    assert run.manifest["fragments"]["truncated"] == 1
+    assert run.manifest["lostRuns"] == 1
+    assert 0 < run.manifest["lostBytes"] < 20_000
+    # All but the damaged half of one fragment is in its place.
+    expected = wav_of_call(ours)
+    assert len(run.wav) == len(expected)
+    start, end = 44 + 5 * 32_768, 44 + 6 * 32_768
+    assert same_wav(run.wav[:start], expected[:start])
+    assert same_wav(run.wav[end:], expected[end:])
+
+
+def test_a_damaged_last_fragment_ends_with_the_call_all_the_same() -> None:
+    at = world(call(SECONDS))
+    damaged(at, -1, at_byte=9_000)
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert "TRUNCATED_FRAGMENTS" in run.reasons
+
+
+def test_two_damaged_fragments_are_two_losses() -> None:
+    at = world(call(SECONDS))
+    damaged(at, 3)
+    damaged(at, 9)
+    run = at.run()
+    assert run.manifest["fragments"]["truncated"] == 2
+    assert run.manifest["lostRuns"] == 2
+
+
+def test_a_cut_after_a_salvage_is_read_again_as_ever() -> None:
+    at = world(call(SECONDS))
+    damaged(at, 3)
+    twelfth = at.source.fragments[12].data
+    # The second connection finds the damage again, salvages it, and is cut nine fragments later.
+    at.source.bodies.extend([None, after(9, twelfth[:20_000])])
+    run = at.run()
+    assert run.manifest["fragments"]["truncated"] == 1
+    assert run.manifest["tracks"]["customer"]["audioSamples"] > (SECONDS - 1) * 8000
+
+
+def test_a_stream_that_is_no_mkv_at_all_ends_by_the_idle_limit_without_spinning() -> None:
+    at = world(call(1), status=ContactState.CONNECTED)
+    at.source.fragments = [Stored("7", 0, 2**60, b"this is no matroska" * 500)]
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert run.outcome.status is OutcomeStatus.EMPTY
+    assert len(at.source.selectors) < 200
+
+
+# --- errors inside the stream ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("token", [False, True])
+@pytest.mark.parametrize("code", [3002, 4503, 5000, 9999])
+def test_a_passing_error_inside_the_stream_is_noted_and_the_stream_read_again(code: int, token: bool) -> None:  # noqa: FBT001 - parametrised
+    ours = call(SECONDS)
+    at = world(ours)
+    at.source.bodies.append(after(5, error_fragment(code, token=token)))
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert [error["code"] for error in run.manifest["streamErrors"]["listed"]] == [code]
+    assert at.source.selectors[1] == AfterFragment(at.source.fragments[4].number)
+
+
+@pytest.mark.parametrize("token", [False, True])
+@pytest.mark.parametrize("code", [4500, 4501, 4502, 4504, 4505, 4506])
+def test_an_error_that_only_a_human_can_mend_ends_the_recording_with_aws_s_meaning(code: int, token: bool) -> None:  # noqa: FBT001 - parametrised
+    at = world(call(SECONDS))
+    at.source.bodies.append(after(5, error_fragment(code, token=token)))
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.SOURCE_FAILED
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["IN_BAND_ERROR"]
+    assert f"KVS reports {code} inside the stream: " in run.manifest["reasons"][0]["detail"]
+    assert run.outcome.duration_s == pytest.approx(5.12)
+
+
+def test_an_error_that_comes_with_every_connection_is_no_spin() -> None:
+    at = world(call(1), status=ContactState.CONNECTED)
+    at.source.fragments = [Stored("7", 0, 2**60, error_fragment(5000, token=True))]
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert len(at.source.selectors) < 200
+    assert len(run.manifest["streamErrors"]["listed"]) <= 100
