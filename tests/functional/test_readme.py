@@ -1,0 +1,139 @@
+"""What the documents for readers say is so: links, commands, events, settings, parameters and pasted output."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from connect_audio.adapters import connect_event, consumer_start
+from connect_audio.request import MALFORMED
+from connect_audio.settings import REQUIRED, ConsumerSettings, TriggerSettings, Variable, variables
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (ROOT / "README.md").read_text("utf-8")
+DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "events" / "README.md"], key=str)
+COMMAND: Final = Path(sys.prefix) / "bin" / "connect-audio"
+EVENTS: Final = {path.name for path in (ROOT / "events").glob("*.json")}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if not target.startswith("https://"):
+            assert (document.parent / target.split("#")[0]).exists(), f"{document.name} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_that_is_named_exists(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    named = re.findall(r"(?:^|`|\bafter )make ((?:[a-z-]+ ?)+)", document.read_text("utf-8"), re.MULTILINE)
+    assert {target for each in named for target in each.split()} <= targets
+
+
+def test_the_readme_names_the_two_commands_and_every_subcommand() -> None:
+    assert "\nmake demo\n" in README
+    assert "\nmake test\n" in README
+    named = set(re.findall(r"connect-audio ([a-z]+)", README))
+    assert named == {"demo", "replay", "inspect", "emulate", "synthesise"}
+
+
+def test_every_option_that_the_documents_name_exists() -> None:
+    for document in DOCUMENTS:
+        for command, rest in re.findall(r"connect-audio ([a-z]+)([^`\n]*)", document.read_text("utf-8")):
+            options = re.findall(r"--[a-z-]+", rest)
+            if options:
+                assert set(options) <= set(re.findall(r"--[a-z-]+", _run(command, "--help"))), document.name
+
+
+def test_what_synthesise_and_replay_print_is_what_the_readme_shows(tmp_path: Path) -> None:
+    shown = README.split("$ .venv/bin/connect-audio ")[1:]
+    assert len(shown) == 2
+    for each in shown:
+        command, _, expected = each.split("```")[0].partition("\n")
+        output = _run(*command.split(), cwd=tmp_path)
+        assert [line.rstrip() for line in output.strip().splitlines()] == expected.strip().splitlines()
+
+
+@pytest.mark.parametrize("document", ["README.md", "events/README.md"])
+def test_every_event_is_in_the_table_of_events_and_the_other_way_round(document: str) -> None:
+    assert set(re.findall(r"^\| `(\w+\.json)` \|", (ROOT / document).read_text("utf-8"), re.MULTILINE)) == EVENTS
+
+
+def test_the_settings_table_is_what_the_code_declares() -> None:
+    functions: dict[str, list[str]] = {}
+    declared: dict[str, Variable[Any]] = {}
+    for settings, function in ((TriggerSettings, "trigger"), (ConsumerSettings, "consumer")):
+        for variable in variables(settings):
+            functions.setdefault(variable.name, []).append(function)
+            declared[variable.name] = variable
+    expected = [
+        [
+            f"`{name}`",
+            "both" if len(functions[name]) == 2 else functions[name][0],
+            {REQUIRED: "required", None: "unset"}.get(variable.default, f"`{variable.default}`"),
+            variable.form.bounds,
+            variable.meaning,
+        ]
+        for name, variable in declared.items()
+    ]
+    assert _table("| variable |") == expected
+
+
+def test_the_table_of_parameters_is_the_templates() -> None:
+    template = (ROOT / "template.yaml").read_text("utf-8")
+    section = re.search(r"^Parameters:\n.*?(?=^\S)", template, re.MULTILINE | re.DOTALL)
+    assert section
+    parameters = yaml.safe_load(section[0])["Parameters"]
+    defaults = {name: each.get("Default", "required") for name, each in parameters.items()}
+    expected = {
+        f"`{name}`": default if default == "required" else f"`{default}`" if default != "" else "empty"
+        for name, default in defaults.items()
+    }
+    assert {name: default for name, default, _ in _table("| parameter |")} == expected
+
+
+def test_the_table_of_reasons_is_the_triggers() -> None:
+    reasons = {
+        MALFORMED,
+        connect_event.NOT_VOICE,
+        connect_event.MEDIA_STREAMING_NOT_STARTED,
+        consumer_start.CONSUMER_NOT_STARTED,
+        consumer_start.NAME_TAKEN,
+    }
+    assert {name.strip("`") for name, _ in _table("| reason |")} == reasons
+
+
+def test_the_environment_for_containers_sets_only_what_the_template_declares() -> None:
+    given = json.loads((ROOT / "local" / "sam-local-env.json").read_text("utf-8"))
+    template = (ROOT / "template.yaml").read_text("utf-8")
+    assert set(given) == {"TriggerFunction", "ConsumerFunction"}
+    for function, environment in given.items():
+        resource = re.search(rf"^  {function}:\n.*?(?=^  \S)", template, re.MULTILINE | re.DOTALL)
+        assert resource
+        shared = template[template.index("Globals:") : template.index("Resources:")]
+        declared = set(re.findall(r"^ {8,10}([A-Z0-9_]+): ", resource[0] + shared, re.MULTILINE))
+        assert set(environment) <= declared
+
+
+def _table(head: str) -> list[list[str]]:
+    """The cells of the README's table that begins so, without the head."""
+    lines = README[README.index(head) :].split("\n\n", 1)[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def _run(*arguments: str, cwd: Path = ROOT) -> str:
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    done = subprocess.run(
+        [str(COMMAND), *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
