@@ -24,7 +24,12 @@ CONTENTS: Final = FragmentContents(
     server_ms=1_764_000_000_293,
     contact_id="0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80",
     instance_id="6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c",
-    other_tags=(("Events", "ünïcode"), ("empty", ""), ("padded", "text\0\0")),
+    # The prefix is what chooses the decoder by hand.
+    other_tags=(
+        ("AWS_KINESISVIDEO_EVENTS", "ünïcode"),
+        ("AWS_KINESISVIDEO_EMPTY", ""),
+        ("AWS_KINESISVIDEO_PADDED", "text\0\0"),
+    ),
 )
 LAYOUTS: Final = {
     "Connect's": CONNECT_LAYOUT,
