@@ -25,6 +25,7 @@ from connect_audio.core.ebml import (
     Element,
     MasterStart,
     Signal,
+    new_tuple,
 )
 from connect_audio.core.errors import FragmentError, MatroskaError, StreamError
 from connect_audio.core.in_band import ERROR_TAGS, InBandError
@@ -347,7 +348,8 @@ class FragmentReader:
                 raise FragmentError(
                     f"fragment {draft.number} holds more than {MAX_FRAGMENT_MEDIA_BYTES} bytes of audio", offset=offset
                 )
-            block = Block(track_number, (cluster_timecode + timecode) * scale, kept, frame_count, len(data))
+            time_ns = (cluster_timecode + timecode) * scale
+            block = new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data)))
             blocks.append(block)
             ready.append(block)
             offset += size
