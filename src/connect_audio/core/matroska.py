@@ -6,6 +6,7 @@ other tags repeat in every fragment and go through ebmlite behind a small cache 
 
 from __future__ import annotations
 
+import inspect
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,8 +42,10 @@ _MAX_DEPTH: Final = 16
 
 MAX_BLOCK_BYTES: Final = 4 * 1024 * 1024
 """A second of 48 kHz stereo PCM is 192 kB; a key frame of 4K video from other producers stays below this."""
-_MAX_STRUCTURE_BYTES: Final = 1024 * 1024
-# KVS allows 10 tags of 128 + 256 characters a fragment and codec private data of some KB; a megabyte is generous.
+_MAX_STRUCTURE_BYTES: Final = 256 * 1024
+# KVS allows 10 tags of 128 + 256 characters a fragment and codec private data of some KB; this is generous.
+_MAX_CACHED_BYTES: Final = 4096
+# Many times what Connect writes. Larger elements would let a hostile stream fill the caches with hundreds of MB.
 
 _IN_SEGMENT = frozenset({SEGMENT})
 _IN_CLUSTER = frozenset({CLUSTER})
@@ -225,23 +228,24 @@ def _walk_tags(raw: bytes, at: int, end: int, found: list[TagValue], depth: int 
         raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
     while at < end:
         element_id, payload, after = read_header(raw, at, end)
-        if element_id == _TAG:
-            _walk_tags(raw, payload, after, found, depth + 1)
+        if not depth:
+            if element_id == _TAG:
+                _walk_tags(raw, payload, after, found, depth + 1)
         elif element_id == _SIMPLE_TAG:
-            name, value, nested = None, "", False
+            name, value, nested = None, None, False
             inner = payload
             while inner < after:
                 inner_id, text, inner_end = read_header(raw, inner, after)
                 if inner_id == _TAG_NAME:
-                    name = _text(raw[text:inner_end])
+                    name = _text(raw[text:inner_end]) if name is None else name
                 elif inner_id == _TAG_STRING:
-                    value = _text(raw[text:inner_end])
+                    value = _text(raw[text:inner_end]) if value is None else value
                 elif inner_id == _SIMPLE_TAG:
                     nested = True
                 inner = inner_end
             if name is None:
                 raise ValueError("a SimpleTag without a TagName")
-            found.append(TagValue(name, value))
+            found.append(TagValue(name, value or ""))
             if nested:
                 _walk_tags(raw, payload, after, found, depth + 1)
         at = after
@@ -306,9 +310,11 @@ def decode_timecode_scale(raw: bytes, *, offset: int) -> int:
 
 def _repeated[T](decode: Callable[[bytes], T], raw: bytes, name: str, offset: int) -> T:
     """Call a cached decoder and give its error the stream's offset."""
+    if len(raw) > _MAX_CACHED_BYTES:
+        decode = inspect.unwrap(decode)
     try:
         return decode(raw)
-    except ValueError as error:
+    except Exception as error:  # ebmlite raises whatever it stumbles over: OSError, TypeError, struct.error, ...
         raise MatroskaError(f"{name}: {error}", offset=offset) from error
 
 
@@ -350,13 +356,18 @@ def _value(element: Any, name: str, default: Any) -> Any:
     return next((child.value for child in _children(element, name)), default)
 
 
+def _string(element: Any, name: str) -> str | None:
+    # Decoded here: ebmlite refuses or warns of what is not clean UTF-8 or ASCII.
+    return next((_text(bytes(child.getRawValue())) for child in _children(element, name)), None)
+
+
 @lru_cache(maxsize=64)
 def _tags_with_ebmlite(raw: bytes) -> tuple[TagValue, ...]:
     def walk(simple_tag: Any) -> Iterator[TagValue]:
-        name = _value(simple_tag, "TagName", None)
+        name = _string(simple_tag, "TagName")
         if name is None:
             raise ValueError("a SimpleTag without a TagName")
-        yield TagValue(_clean(name), _clean(_value(simple_tag, "TagString", "")))
+        yield TagValue(name, _string(simple_tag, "TagString") or "")
         for inner in _children(simple_tag, "SimpleTag"):
             yield from walk(inner)
 
@@ -380,8 +391,8 @@ def _tracks_with_ebmlite(raw: bytes) -> tuple[TrackEntry, ...]:
             TrackEntry(
                 number=number,
                 track_type=_value(entry, "TrackType", 0),
-                name=_clean(_value(entry, "Name", "")),
-                codec_id=_clean(_value(entry, "CodecID", "")),
+                name=_string(entry, "Name") or "",
+                codec_id=_string(entry, "CodecID") or "",
                 sampling_frequency=_value(audio, "SamplingFrequency", None),
                 channels=_value(audio, "Channels", None),
                 bit_depth=_value(audio, "BitDepth", None),
@@ -394,10 +405,6 @@ def _tracks_with_ebmlite(raw: bytes) -> tuple[TrackEntry, ...]:
 def _scale_with_ebmlite(raw: bytes) -> int:
     scale: int = _value(_load(raw), "TimecodeScale", 1_000_000)
     return scale
-
-
-def _clean(text: str) -> str:
-    return text.split("\0", 1)[0]
 
 
 def is_matroska_document(data: bytes) -> bool | None:

@@ -115,7 +115,7 @@ def _pcm_format(track: TrackEntry, mime_type: str | None) -> PcmFormat:
         if track.bit_depth not in {None, 16}:
             raise UnsupportedAudioError(f"track {track.number}: PCM of {track.bit_depth} bits, only 16 are supported")
         rate = 8000 if track.sampling_frequency is None else track.sampling_frequency
-        return _checked(str(round(rate)), str(track.channels or 1), big_endian=track.codec_id.endswith("BIG"))
+        return _checked(f"{rate:.0f}", str(track.channels or 1), big_endian=track.codec_id.endswith("BIG"))
     if mime_type is None:
         # Connect's names without the MimeType tag: its one format.
         return PcmFormat(8000, 1)
