@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -65,6 +66,26 @@ class Execution:
     steps: tuple[str, ...] = ()
 
 
+class LimitedContext:
+    """Lambda's context of one invocation whose time really runs out; the local engine's own always has 15 minutes.
+
+    Args:
+        context: the engine's, which knows everything else.
+        seconds: the function's timeout.
+    """
+
+    def __init__(self, context: Any, seconds: float) -> None:
+        self._context = context
+        self._deadline = time.monotonic() + seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left."""
+        return max(0, round((self._deadline - time.monotonic()) * 1000))
+
+
 class LocalCloud:
     """The local services and the functions wired to them. Make it with `local_cloud`.
 
@@ -73,12 +94,14 @@ class LocalCloud:
         front: Lambda.
         s3_url: S3.
         bucket: where recordings go.
+        invocation_s: the consumer's timeout, seconds.
     """
 
-    def __init__(self, emulator: KvsEmulator, s3_url: str, bucket: str) -> None:
+    def __init__(self, emulator: KvsEmulator, s3_url: str, bucket: str, invocation_s: float = 900) -> None:
         self.emulator = emulator
         self.s3_url = s3_url
         self.bucket = bucket
+        self.invocation_s = invocation_s
         self.executions: dict[str, Execution] = {}
         self._threads: list[threading.Thread] = []
         self.front = LambdaFront(self._start)
@@ -120,8 +143,11 @@ class LocalCloud:
     def _run(self, execution: Execution, payload: object) -> None:
         from connect_audio.handlers import consumer  # noqa: PLC0415 - reads the environment this cloud has set
 
+        def handler(event: Any, context: Any) -> Any:
+            return consumer.handler(event, LimitedContext(context, self.invocation_s))
+
         try:
-            with DurableFunctionTestRunner(handler=consumer.handler, poll_interval=0.02, region=REGION) as runner:
+            with _engine(handler) as runner:
                 result = runner.run(
                     input=json.dumps(payload),
                     execution_name=execution.name,
@@ -145,12 +171,25 @@ class LocalCloud:
 
 
 @contextmanager
+def _engine(handler: Callable[..., Any]) -> Iterator[DurableFunctionTestRunner]:
+    """A durable engine of its own for one execution."""
+    runner = DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=REGION)
+    try:
+        with runner:
+            yield runner
+    finally:
+        # It stops its event loop and leaves the loop's sockets open, two for each execution.
+        runner._scheduler._loop.close()  # noqa: SLF001 - there is no public way
+
+
+@contextmanager
 def local_cloud(
     settings: Mapping[str, str] | None = None,
     *,
     s3_url: str | None = None,
     bucket: str = BUCKET,
     limits: Limits = UNLIMITED,
+    invocation_s: float = 900,
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -159,6 +198,7 @@ def local_cloud(
         s3_url: an S3 API that runs already; one of its own if None.
         bucket: made if it is missing.
         limits: the KVS emulator's.
+        invocation_s: the consumer's timeout, seconds.
     """
     with ExitStack() as stack:
         url = s3_url or stack.enter_context(s3_server())
@@ -181,7 +221,7 @@ def local_cloud(
                 }
             )
         )
-        cloud = LocalCloud(emulator, url, bucket)
+        cloud = LocalCloud(emulator, url, bucket, invocation_s)
         stack.callback(cloud.close)
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
         _forget_settings()
