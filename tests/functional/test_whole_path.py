@@ -1,4 +1,4 @@
-"""Connect event -> trigger -> named start -> durable engine -> consumer -> GetMedia over HTTP -> S3, real but for AWS."""
+"""Connect event -> trigger -> start -> durable engine -> consumer -> GetMedia over HTTP -> S3, all real but for AWS."""
 
 from __future__ import annotations
 
