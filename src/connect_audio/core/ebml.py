@@ -185,6 +185,7 @@ class EbmlParser:
         self._buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
         self._waiting_bytes = 0
+        self._wanted = 0
 
     def _starve(self, wanted: int) -> Signal:
         self._wanted = wanted
