@@ -275,8 +275,8 @@ class FragmentReader:
         truncation = self._parser.truncation()
         if draft is not None and not draft.delivered:
             completion = Completion.END_OF_BODY if truncation is None else Completion.TRUNCATED
-            return draft.finish(completion, truncation, self._parser.offset + self._parser.buffered)
-        if truncation is not None and not self._ended:
+            return draft.finish(completion, truncation, self._parser.offset)
+        if truncation is not None and self._parser.buffered and not self._ended:
             self._ended = True
             return BytesLost(self._parser.offset, self._parser.buffered, truncation)
         self._ended = True
