@@ -26,8 +26,9 @@ VOID: Final = 0xEC
 CRC_32: Final = 0xBF
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 
-# KVS takes fragments of at most 50 MB (service quotas), so nothing inside one can be larger.
-MAX_SKIPPED_BYTES: Final = 50 * 1024 * 1024
+# What no rule names is padding, an index or a checksum. One broken size must not swallow more than half a minute of the
+# fragments that follow.
+MAX_SKIPPED_BYTES: Final = 1024 * 1024
 
 
 class Kind(Enum):

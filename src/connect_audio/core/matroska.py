@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from ebmlite import loadSchema
 
-from connect_audio.core.ebml import EBML_HEADER, ROOT, ElementRule, Kind, read_header, read_vint
+from connect_audio.core.ebml import EBML_HEADER, MAX_SKIPPED_BYTES, ROOT, ElementRule, Kind, read_header, read_vint
 from connect_audio.core.errors import MatroskaError
 
 SEGMENT: Final = 0x18538067
@@ -57,7 +57,7 @@ def _rule(name: str, kind: Kind, parents: frozenset[int], max_size: int, *, unkn
 
 # A whole capture may sit in one Segment, so its size has no bound of ours: masters are never buffered.
 _ANY_SIZE: Final = (1 << 56) - 2
-_MAX_FRAGMENT: Final = 50 * 1024 * 1024  # KVS service quota
+_MAX_FRAGMENT: Final = 50 * 1024 * 1024  # KVS service quota: no group of blocks is larger
 
 SCHEMA: Final = {
     EBML_HEADER: _rule("EBML header", Kind.DATA, frozenset({ROOT}), 4096),
@@ -66,10 +66,10 @@ SCHEMA: Final = {
     TRACKS: _rule("Tracks", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
     TAGS: _rule("Tags", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
     CLUSTER: _rule("Cluster", Kind.MASTER, _IN_SEGMENT, _ANY_SIZE, unknown=True),
-    0x114D9B74: _rule("SeekHead", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
-    0x1C53BB6B: _rule("Cues", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
-    0x1043A770: _rule("Chapters", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
-    0x1941A469: _rule("Attachments", Kind.SKIP, _IN_SEGMENT, _MAX_FRAGMENT),
+    0x114D9B74: _rule("SeekHead", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
+    0x1C53BB6B: _rule("Cues", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
+    0x1043A770: _rule("Chapters", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
+    0x1941A469: _rule("Attachments", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
     TIMECODE: _rule("Timecode", Kind.DATA, _IN_CLUSTER, 8),
     SIMPLE_BLOCK: _rule("SimpleBlock", Kind.DATA, _IN_CLUSTER, MAX_BLOCK_BYTES),
     BLOCK_GROUP: _rule("BlockGroup", Kind.MASTER, _IN_CLUSTER, _MAX_FRAGMENT),
