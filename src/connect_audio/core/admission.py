@@ -17,7 +17,7 @@ from connect_audio.core.fragments import Completion, Fragment
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
 MAX_UNDECIDED_BYTES: Final = 8 * 1024 * 1024
-"""Audio of unlabelled fragments that waits for the next label: four minutes of both parties at 8 kHz."""
+"""What waits for the next label, unlabelled fragments with all they hold: three minutes of both parties at 8 kHz."""
 
 _WHOLE: Final = frozenset({Completion.TOKEN, Completion.SUCCESSOR})
 """Of any other fragment the end may be missing, and with it a ContactId that comes after the Cluster."""
@@ -81,7 +81,7 @@ class Decision(NamedTuple):
 class Admission:
     """Decide on completed fragments in stream order.
 
-    Memory: the undecided fragments, at most `MAX_UNDECIDED_BYTES` of audio and the fragment that exceeds it.
+    Memory: the undecided fragments, of at most `MAX_UNDECIDED_BYTES`, or the newest one alone.
 
     Args:
         contact_id: whose audio is wanted.
@@ -128,10 +128,11 @@ class Admission:
                 verdict = Verdict.STRANGER if _media_bytes(fragment) else Verdict.NO_AUDIO
                 return [self._decide(fragment, verdict)]
             self._undecided.append(fragment)
-            self._undecided_bytes += _media_bytes(fragment)
-            if self._undecided_bytes > MAX_UNDECIDED_BYTES:
-                return [self._drop_oldest()]
-            return []
+            self._undecided_bytes += fragment.held_bytes
+            dropped = []
+            while self._undecided_bytes > MAX_UNDECIDED_BYTES and len(self._undecided) > 1:
+                dropped.append(self._drop_oldest())
+            return dropped
         if len(fragment.contact_ids) > 1:
             label, verdict = Label.OTHER, Verdict.CONTRADICTORY
         elif fragment.contact_ids[0] != self._contact_id:
@@ -187,7 +188,7 @@ class Admission:
 
     def _drop_oldest(self) -> Decision:
         fragment = self._undecided.popleft()
-        self._undecided_bytes -= _media_bytes(fragment)
+        self._undecided_bytes -= fragment.held_bytes
         return self._decide(fragment, Verdict.UNDECIDABLE)
 
     def _decide(self, fragment: Fragment, verdict: Verdict) -> Decision:

@@ -49,8 +49,12 @@ from connect_audio.core.matroska import (
 
 __all__ = ["END", "NEED_DATA", "Block", "BytesLost", "Completion", "Fragment", "FragmentEvent", "FragmentReader"]
 
-MAX_FRAGMENT_MEDIA_BYTES: Final = 16 * 1024 * 1024
-"""Audio of one fragment that is held until it is complete: KVS fragments last at most 20 s, 3.9 MB at 48 kHz stereo."""
+MAX_FRAGMENT_BYTES: Final = 16 * 1024 * 1024
+"""What a fragment may hold until it is complete: KVS fragments last at most 20 s, 3.9 MB of audio at 48 kHz stereo."""
+BLOCK_OVERHEAD_BYTES: Final = 256
+"""Memory of a Block beside its payload, and more: without it, endless empty blocks would weigh nothing."""
+TAG_OVERHEAD_BYTES: Final = 256
+"""Memory of a tag beside its two texts, and more."""
 
 _AUDIO_TRACK: Final = 2
 _PREFIX: Final = "AWS_KINESISVIDEO_"
@@ -110,6 +114,7 @@ class Fragment:
         truncation: what was cut short, where `completion` is TRUNCATED.
         offset: of its first byte in the stream, bytes.
         size: bytes in the stream.
+        held_bytes: bytes that it takes in memory, an estimate that errs on the high side.
     """
 
     number: str | None
@@ -126,6 +131,7 @@ class Fragment:
     truncation: str | None
     offset: int
     size: int
+    held_bytes: int = 0
 
     def tag(self, name: str) -> str | None:
         """The first value of a tag, or None."""
@@ -166,7 +172,7 @@ class _Draft:
     not_audio: frozenset[int] = frozenset()
     blocks: list[Block] = field(default_factory=list)
     errors: list[InBandError] = field(default_factory=list)
-    media_bytes: int = 0
+    held_bytes: int = 0  # an estimate that errs on the high side
     cluster_timecode: int | None = None
     delivered: bool = False  # at its continuation token; what follows belongs to no fragment
 
@@ -186,14 +192,14 @@ class _Draft:
             truncation=truncation,
             offset=self.offset,
             size=end - self.offset,
+            held_bytes=self.held_bytes,
         )
 
 
 class FragmentReader:
     """Read fragments from the bytes of one GetMedia body, one GetMediaForFragmentList body or one capture file.
 
-    Memory: one element of at most `MAX_BLOCK_BYTES`, the audio of one fragment of at most `MAX_FRAGMENT_MEDIA_BYTES`,
-    and one received chunk.
+    Memory: one element of at most `MAX_BLOCK_BYTES`, a fragment of at most `MAX_FRAGMENT_BYTES` and one received chunk.
     """
 
     def __init__(self) -> None:
@@ -343,11 +349,9 @@ class FragmentReader:
             buffer, starts, size=size, header_size=header_size, offset=offset
         ):
             kept = b"" if track_number in not_audio else data
-            draft.media_bytes += len(kept)
-            if draft.media_bytes > MAX_FRAGMENT_MEDIA_BYTES:
-                raise FragmentError(
-                    f"fragment {draft.number} holds more than {MAX_FRAGMENT_MEDIA_BYTES} bytes of audio", offset=offset
-                )
+            draft.held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
+            if draft.held_bytes > MAX_FRAGMENT_BYTES:
+                raise _too_much(draft, offset)
             time_ns = (cluster_timecode + timecode) * scale
             block = new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data)))
             blocks.append(block)
@@ -355,9 +359,13 @@ class FragmentReader:
             offset += size
 
     def _take_tags(self, draft: _Draft, element: Element) -> Fragment | None:
+        tags = decode_tags(element.raw, offset=element.offset)
+        draft.held_bytes += TAG_OVERHEAD_BYTES * len(tags) + 2 * len(element.raw)
+        if draft.held_bytes > MAX_FRAGMENT_BYTES:
+            raise _too_much(draft, element.offset)
         continued = False
         error_values: list[str] = []
-        for tag in decode_tags(element.raw, offset=element.offset):
+        for tag in tags:
             name, value = tag
             if name == "ContactId":
                 if value and value not in draft.contact_ids:
@@ -389,6 +397,10 @@ class FragmentReader:
             draft.blocks.clear()
             return fragment
         return None
+
+
+def _too_much(draft: _Draft, offset: int) -> FragmentError:
+    return FragmentError(f"fragment {draft.number} would hold more than {MAX_FRAGMENT_BYTES} bytes", offset=offset)
 
 
 def _milliseconds(seconds: str) -> int | None:

@@ -343,9 +343,13 @@ class CallRecording:
     def _mark(self, fragment: str | None, notes: tuple[Note, ...], admission: AdmissionState | None = None) -> None:
         timeline = self._timeline
         self._number = fragment or self._number
+        end = 0 if timeline is None else timeline.end
+        if self._points and self._points[-1].end == end:
+            # Both hold from the same frame on, and the newer one tells more: a stranger's hours take no room.
+            notes = self._points.pop().notes + notes
         self._points.append(
             _Point(
-                0 if timeline is None else timeline.end,
+                end,
                 self._number,
                 admission or self._admission.state(),
                 None if timeline is None else timeline.snapshot(),
