@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from connect_audio.core.ebml import EbmlParser, ElementRule, Token
 from connect_audio.core.errors import StreamError
@@ -67,6 +68,14 @@ def _drain(reader: FragmentReader, events: list[Event]) -> None:
         events.append(event)
 
 
+def read_all(reader: FragmentReader, chunks: Iterable[bytes]) -> None:
+    """Read chunks until they end or an error is raised; keep nothing."""
+    for chunk in chunks:
+        reader.receive_data(chunk)
+        while reader.next_event() is not NEED_DATA:
+            pass
+
+
 def fragments_of(events: Iterable[Event]) -> list[Fragment]:
     """The fragments among events."""
     return [event for event in events if isinstance(event, Fragment)]
@@ -108,11 +117,11 @@ class Recorded:
     cursor: Cursor
     notes: list[Note] = field(default_factory=list)
 
-    def manifest(self, contact_id: str) -> dict[str, object]:
+    def manifest(self, contact_id: str) -> dict[str, Any]:
         """The manifest as replay writes it, through JSON."""
         facts = RecordingFacts(contact_id=contact_id, recording="call.wav", end_reason=EndReason.END_OF_INPUT)
         rate = None if self.cursor.timeline is None else self.cursor.timeline.rate
-        manifest: dict[str, object] = json.loads(
+        manifest: dict[str, Any] = json.loads(
             json.dumps(build_manifest(self.cursor, facts, NoteLog().extended(self.notes, rate)))
         )
         return manifest
