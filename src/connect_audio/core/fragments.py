@@ -389,6 +389,10 @@ class FragmentReader:
             elif name in ERROR_TAGS:
                 error_values.append(value)
         if error_values:
+            if draft.delivered:
+                # What KVS reports behind the continuation token must be heard too: it comes as a fragment of its own.
+                contact_ids = draft.contact_ids.copy()
+                draft = self._draft = _Draft(element.offset, number=draft.number, contact_ids=contact_ids)
             draft.errors.append(InBandError.from_tags(error_values))
         if continued and not draft.delivered:
             draft.delivered = True
