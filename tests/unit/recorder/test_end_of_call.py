@@ -195,6 +195,19 @@ def test_a_throttle_after_a_long_wait_ends_nothing_before_the_stream_was_read() 
     assert run.outcome.end_reason is EndReason.DISCONNECTED
 
 
+def test_a_drain_begins_with_its_cause_not_with_the_silence_before_it() -> None:
+    ours = call(40, gaps=(Gap(at_ms=20_480, length_ms=72_000),))
+    at = world(ours, live=True, status=ContactState.CONNECTED, policy=Policy(status_interval=0))
+
+    def disconnect_after_wait(result: StepResult) -> None:
+        if result.verdict is StepVerdict.WAIT:
+            at.status.answer = ContactState.DISCONNECTED
+
+    run = at.run(on_result=disconnect_after_wait)
+    assert run.manifest["tracks"]["customer"]["audioSamples"] == 40 * 8000
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+
+
 def test_a_disconnected_contact_is_read_to_the_end_even_where_the_drain_is_nought() -> None:
     ours = call(30)
     at = world(ours, policy=Policy(drain=0))

@@ -208,3 +208,10 @@ def test_an_error_that_comes_with_every_connection_is_no_spin() -> None:
     assert run.outcome.end_reason is EndReason.IDLE
     assert len(at.source.selectors) < 200
     assert len(run.manifest["streamErrors"]["listed"]) <= 100
+
+
+def test_pauses_between_connections_grow_only_while_nothing_comes() -> None:
+    at = world(call(SECONDS), status=ContactState.CONNECTED)
+    at.source.bodies.extend([after(0, b"")] * 4 + [after(5, b"")] + [after(0, b"")] * 2)
+    at.run()
+    assert at.clock.slept[:5] == [0.5, 1, 2, 0.5, 1]
