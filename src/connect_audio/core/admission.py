@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import sub
 from typing import Final, NamedTuple
 
 from connect_audio.core.fragments import Completion, Fragment
@@ -212,12 +213,13 @@ def start_ms(fragment: Fragment) -> int | None:
 
 
 def end_ms(fragment: Fragment) -> int | None:
-    """When its last block begins, plus one average block: near enough to tell neighbours in time."""
+    """When its last block begins, plus one block as most are: near enough to tell neighbours in time."""
     if not fragment.blocks:
         return None
     times = sorted({block.time_ns for block in fragment.blocks})
-    step = (times[-1] - times[0]) // (len(times) - 1) if len(times) > 1 else 0
-    return (times[-1] + step) // 1_000_000
+    # The median, since a hole inside the fragment would make the average too long, and with it the call.
+    steps = sorted(map(sub, times[1:], times))
+    return (times[-1] + (steps[len(steps) // 2] if steps else 0)) // 1_000_000
 
 
 def _media_bytes(fragment: Fragment) -> int:
