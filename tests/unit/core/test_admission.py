@@ -1,0 +1,297 @@
+"""Whose audio a fragment is: every verdict, and the borders of each rule. The privacy rule is the last section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect_audio.core.admission import (
+    MAX_UNDECIDED_BYTES,
+    Admission,
+    AdmissionState,
+    Decision,
+    Label,
+    Verdict,
+    end_ms,
+    start_ms,
+)
+from connect_audio.core.fragments import Completion, Fragment
+from core_support.fragments_by_hand import START_MS, block, both_tracks, fragment
+
+OURS: Final = "ours"
+OTHER: Final = "other"
+
+
+def decide(fragments: Iterable[Fragment], *, end: bool = True, until_ms: int | None = None) -> list[Decision]:
+    admission = Admission(OURS, until_ms=until_ms)
+    decisions = [decision for each in fragments for decision in admission.add(each)]
+    return decisions + (admission.end() if end else [])
+
+
+def verdicts(*fragments: Fragment, end: bool = True, until_ms: int | None = None) -> list[str]:
+    return [decision.verdict.value for decision in decide(fragments, end=end, until_ms=until_ms)]
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_fragment_that_names_our_contact_is_ours() -> None:
+    assert verdicts(fragment(0, OURS)) == ["OURS"]
+
+
+def test_a_fragment_that_names_another_contact_is_not() -> None:
+    assert verdicts(fragment(0, OTHER), fragment(1, OURS), fragment(2, OTHER)) == ["OTHER", "OURS", "OTHER"]
+
+
+def test_a_fragment_that_names_two_contacts_is_nobodys() -> None:
+    assert verdicts(fragment(0, OURS, OTHER), fragment(1, OTHER, OURS)) == ["CONTRADICTORY", "CONTRADICTORY"]
+
+
+def test_names_are_compared_as_they_are() -> None:
+    assert verdicts(fragment(0, OURS.upper()), fragment(1, f"{OURS} ")) == ["OTHER", "OTHER"]
+
+
+def test_of_the_same_contact_nothing_is_admitted_from_the_start_of_its_next_streaming_on() -> None:
+    until_ms = START_MS + 1024
+
+    assert verdicts(
+        fragment(0, OURS), fragment(1, OURS, at_ms=1023), fragment(2, OURS, at_ms=1024), until_ms=until_ms
+    ) == ["OURS", "OURS", "TOO_LATE"]
+
+
+def test_an_unlabelled_fragment_of_the_next_streaming_is_not_admitted_either() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, OURS)]
+
+    assert verdicts(*log, until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE", "TOO_LATE"]
+    assert verdicts(*log[:2], until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE"]
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------------
+
+
+def test_an_unlabelled_fragment_between_ours_is_ours_however_long_the_pauses() -> None:
+    log = [fragment(0, OURS), fragment(1, at_ms=60_000), fragment(2), fragment(3, OURS, at_ms=120_000)]
+
+    assert verdicts(*log) == ["OURS", "OURS_BY_NEIGHBOURS", "OURS_BY_NEIGHBOURS", "OURS"]
+
+
+def test_it_waits_for_its_right_neighbour() -> None:
+    admission = Admission(OURS)
+    admission.add(fragment(0, OURS))
+
+    assert admission.add(fragment(1)) == []
+    assert admission.undecided == 1
+    assert [decision.fragment.number for decision in admission.add(fragment(2, OURS))] == [
+        fragment(1).number,
+        fragment(2).number,
+    ]
+    assert admission.undecided == 0
+
+
+def test_an_unlabelled_fragment_before_ours_is_a_strangers() -> None:
+    assert verdicts(fragment(0), fragment(1, OURS)) == ["STRANGER", "OURS"]
+    assert verdicts(fragment(0, OTHER), fragment(1), fragment(2, OURS)) == ["OTHER", "STRANGER", "OURS"]
+
+
+def test_a_contradictory_left_neighbour_is_not_ours() -> None:
+    assert verdicts(fragment(0, OURS), fragment(1, OURS, OTHER), fragment(2), fragment(3, OURS)) == [
+        "OURS",
+        "CONTRADICTORY",
+        "STRANGER",
+        "OURS",
+    ]
+
+
+def test_an_unlabelled_fragment_without_audio_is_nobodys() -> None:
+    assert verdicts(fragment(0, blocks=()), fragment(1, OURS), fragment(2, blocks=())) == [
+        "NO_AUDIO",
+        "OURS",
+        "NO_AUDIO",
+    ]
+
+
+# --- the end of the call ---------------------------------------------------------------------------------------------
+
+# The first fragment ends at 1024 ms.
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "verdict"),
+    [
+        (1024, "OURS_BY_NEIGHBOURS"),
+        (1024 + 2000, "OURS_BY_NEIGHBOURS"),
+        (1024 + 2001, "UNDECIDABLE"),
+        (1024 - 2000, "OURS_BY_NEIGHBOURS"),
+        (1024 - 2001, "UNDECIDABLE"),
+    ],
+)
+def test_the_last_fragments_are_ours_without_a_name_while_time_runs_on(at_ms: int, verdict: str) -> None:
+    assert verdicts(fragment(0, OURS), fragment(1, at_ms=at_ms)) == ["OURS", verdict]
+
+
+def test_once_time_does_not_run_on_nothing_behind_is_ours() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, at_ms=9000), fragment(3, at_ms=2048)]
+
+    assert verdicts(*log) == ["OURS", "OURS_BY_NEIGHBOURS", "UNDECIDABLE", "UNDECIDABLE"]
+
+
+def test_a_fragment_without_audio_does_not_break_the_run() -> None:
+    log = [fragment(0, OURS), fragment(1, at_ms=99_000, blocks=()), fragment(2, at_ms=1024)]
+
+    assert verdicts(*log) == ["OURS", "NO_AUDIO", "OURS_BY_NEIGHBOURS"]
+
+
+def test_the_call_may_end_before_any_of_ours() -> None:
+    assert verdicts() == []
+    assert verdicts(fragment(0)) == ["STRANGER"]
+
+
+@pytest.mark.parametrize(
+    ("other_at_ms", "verdict"),
+    [(2048, "UNDECIDABLE"), (2048 + 2000, "UNDECIDABLE"), (2048 + 2001, "OURS_BY_NEIGHBOURS")],
+)
+def test_what_runs_on_into_another_contact_as_well_could_be_either_s(other_at_ms: int, verdict: str) -> None:
+    assert verdicts(fragment(0, OURS), fragment(1), fragment(2, OTHER, at_ms=other_at_ms)) == ["OURS", verdict, "OTHER"]
+
+
+def test_with_a_break_among_the_unlabelled_those_before_it_are_ours() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, at_ms=10_000), fragment(3, OTHER, at_ms=11_024)]
+
+    assert verdicts(*log) == ["OURS", "OURS_BY_NEIGHBOURS", "UNDECIDABLE", "OTHER"]
+
+
+def test_another_contact_without_any_time_leaves_it_undecidable() -> None:
+    other = replace(fragment(2, OTHER, blocks=()), producer_timestamp_ms=None)
+
+    assert verdicts(fragment(0, OURS), fragment(1), other) == ["OURS", "UNDECIDABLE", "OTHER"]
+
+
+def test_another_contact_s_time_is_told_by_its_producer_timestamp_where_it_has_no_blocks() -> None:
+    assert verdicts(fragment(0, OURS), fragment(1), fragment(2, OTHER, at_ms=9000, blocks=())) == [
+        "OURS",
+        "OURS_BY_NEIGHBOURS",
+        "OTHER",
+    ]
+
+
+@pytest.mark.parametrize("completion", [Completion.TRUNCATED, Completion.END_OF_BODY])
+@pytest.mark.parametrize("behind", [(), (fragment(2, OTHER, at_ms=30_000),)])
+def test_what_may_have_lost_a_name_with_its_end_is_not_ours_by_running_on(
+    completion: Completion, behind: tuple[Fragment, ...]
+) -> None:
+    assert verdicts(fragment(0, OURS), fragment(1, completion=completion), *behind)[1] == "UNDECIDABLE"
+
+
+def test_a_cut_fragment_between_ours_is_ours() -> None:
+    assert verdicts(fragment(0, OURS), fragment(1, completion=Completion.TRUNCATED), fragment(2, OURS)) == [
+        "OURS",
+        "OURS_BY_NEIGHBOURS",
+        "OURS",
+    ]
+
+
+# --- state and bounds ------------------------------------------------------------------------------------------------
+
+
+def test_each_decision_tells_the_state_after_it() -> None:
+    states = [decision.state for decision in decide([fragment(0, OURS), fragment(1), fragment(2, OTHER, at_ms=9000)])]
+
+    assert states == [
+        AdmissionState(label=Label.OURS, end_ms=START_MS + 1024),
+        AdmissionState(label=Label.OURS, end_ms=START_MS + 2048),
+        AdmissionState(label=Label.OTHER, end_ms=START_MS + 2048),
+    ]
+
+
+def test_audio_that_comes_again_does_not_move_the_end_back() -> None:
+    assert decide([fragment(1, OURS), fragment(2, OURS, at_ms=0)])[-1].state.end_ms == START_MS + 2048
+
+
+@given(
+    st.lists(st.sampled_from(((OURS,), (OTHER,), (), (OURS, OTHER))), max_size=8),
+    st.lists(st.sampled_from((0, 500, 5000)), min_size=8, max_size=8),
+    st.integers(0, 8),
+)
+def test_from_any_decision_s_state_the_rest_is_decided_alike(
+    labels: list[tuple[str, ...]], pauses: list[int], at: int
+) -> None:
+    starts = [1024 * index + sum(pauses[:index]) for index in range(8)]
+    log = [fragment(index, *names, at_ms=starts[index]) for index, names in enumerate(labels)]
+    decisions = decide(log)
+    at = min(at, len(decisions))
+
+    admission = Admission(OURS, decisions[at - 1].state if at else None)
+    rest = [decision for each in log[at:] for decision in admission.add(each)] + admission.end()
+
+    assert rest == decisions[at:]
+    assert [decision.fragment for decision in decisions] == log
+
+
+def test_what_waits_is_bounded_and_the_oldest_is_dropped_first() -> None:
+    admission = Admission(OURS)
+    admission.add(fragment(0, OURS))
+    size = MAX_UNDECIDED_BYTES // 4
+    waiting = [fragment(index, held_bytes=size) for index in range(1, 5)]
+    assert [admission.add(each) for each in waiting] == [[], [], [], []]
+
+    dropped = admission.add(fragment(5, held_bytes=2 * size))
+
+    assert [decision.verdict for decision in dropped] == [Verdict.UNDECIDABLE] * 2
+    assert [decision.fragment for decision in dropped] == waiting[:2]
+    assert admission.undecided == 3
+
+
+def test_a_fragment_that_is_larger_than_the_bound_waits_alone() -> None:
+    admission = Admission(OURS)
+    admission.add(fragment(0, OURS))
+    admission.add(fragment(1))
+
+    assert len(admission.add(fragment(2, held_bytes=2 * MAX_UNDECIDED_BYTES))) == 1
+    assert admission.undecided == 1
+
+
+def test_for_captures_without_names_unlabelled_fragments_are_ours_where_that_is_wanted() -> None:
+    admission = Admission(OURS, accept_unlabelled=True)
+
+    assert [admission.add(each)[0].verdict.value for each in (fragment(0), fragment(1, OTHER), fragment(2))] == [
+        "OURS_BY_NEIGHBOURS",
+        "OTHER",
+        "OURS_BY_NEIGHBOURS",
+    ]
+
+
+# --- times -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_fragment_begins_with_its_earliest_block() -> None:
+    assert start_ms(fragment(0, blocks=(block(1, 64, b"a"), block(2, 10, b"a")))) == START_MS + 10
+    assert start_ms(fragment(0, at_ms=5, blocks=())) == START_MS + 5
+
+
+def test_a_fragment_ends_one_block_after_its_last_block_began() -> None:
+    assert end_ms(fragment(0)) == START_MS + 1024
+    assert end_ms(fragment(0, blocks=())) is None
+    assert end_ms(fragment(0, blocks=(block(1, 7, b"a"),))) == START_MS + 7
+
+
+def test_a_hole_inside_a_fragment_does_not_count_for_the_length_of_its_blocks() -> None:
+    blocks = (*both_tracks(0, blocks=4), *both_tracks(15_000, blocks=4))
+
+    assert end_ms(fragment(0, blocks=blocks)) == START_MS + 15_256
+
+
+# --- the privacy rule ------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(((OURS,), (OTHER,), (), (OURS, OTHER))), max_size=8), st.booleans())
+def test_nothing_is_admitted_that_has_not_ours_to_its_left(labels: list[tuple[str, ...]], end: bool) -> None:  # noqa: FBT001 - drawn
+    last: tuple[str, ...] = ()
+    for decision in decide([fragment(index, *names) for index, names in enumerate(labels)], end=end):
+        last = decision.fragment.contact_ids or last
+        if decision.verdict.admitted:
+            assert last == (OURS,)
