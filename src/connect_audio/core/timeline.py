@@ -249,13 +249,11 @@ class Timeline:
         if self._origin is None:
             self._origin = start
         start -= self._origin
-        # Half a block at most, or the same block once more would pass for its successor; a tick at least.
-        tolerance = max(
-            min(self._rate * JITTER_MS // 1000, (block_length or length) // 2), -(-tick_ns * self._rate // _NS)
-        )
+        one = block_length or length
+        tolerance = max(min(self._rate * JITTER_MS // 1000, one // 2), -(-tick_ns * self._rate // _NS))
         offset = start - track.end
-        # A block that lies before the end with all its samples is the same once more, however short it is.
-        if track.audio and -min(tolerance, length - 1) <= offset <= tolerance:
+        # Early by less than half a block, or the same block once more would pass for its successor.
+        if track.audio and -min(tolerance, (one - 1) // 2) <= offset <= tolerance:
             start = track.end
             track.max_jitter = max(track.max_jitter, abs(offset))
         if start + length <= 0 or start > max(track.end, self._settled) + MAX_HOLE_S * self._rate:
