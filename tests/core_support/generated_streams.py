@@ -200,7 +200,7 @@ class _Form:
     @property
     def short_blocks(self) -> tuple[int, int] | None:
         """Samples of a block that is too short to be taken for jitter, and long enough not to be: None if none is."""
-        low, high = self.tick + 2, self.block_length - self.tolerance - self.tick - 2 * self.most_jitter - 6
+        low, high = 2 * self.tick + 3, self.block_length - self.tolerance - self.tick - 2 * self.most_jitter - 6
         return (low, high) if low <= high else None
 
 
