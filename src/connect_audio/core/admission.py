@@ -49,8 +49,8 @@ class Verdict(StrEnum):
     """It names nobody and no neighbour is ours."""
     NO_AUDIO = "NO_AUDIO"
     """It names nobody and carries no block that could be anyone's audio."""
-    TOO_LATE = "TOO_LATE"
-    """It belongs to a later streaming of the same contact, which has a recording of its own."""
+    OTHER_STREAMING = "OTHER_STREAMING"
+    """It names our contact and belongs to another streaming of it, which has a recording of its own."""
 
     @property
     def admitted(self) -> bool:
@@ -87,6 +87,7 @@ class Admission:
     Args:
         contact_id: whose audio is wanted.
         state: where to go on.
+        from_ms: admit nothing that ends at or before it (the same contact's streaming before), ms since the epoch.
         until_ms: admit nothing that begins at or after it (the same contact's next streaming), ms since the epoch.
         accept_unlabelled: take fragments that name nobody for ours wherever they stand: for captures from before
             Connect wrote labels, where nothing else is in the stream.
@@ -97,6 +98,7 @@ class Admission:
         contact_id: str,
         state: AdmissionState | None = None,
         *,
+        from_ms: int | None = None,
         until_ms: int | None = None,
         accept_unlabelled: bool = False,
     ) -> None:
@@ -104,10 +106,15 @@ class Admission:
         self._contact_id = contact_id
         self._label = state.label
         self._end_ms = state.end_ms
+        self._from_ms = from_ms
         self._until_ms = until_ms
         self._accept_unlabelled = accept_unlabelled
         self._undecided: deque[Fragment] = deque()
         self._undecided_bytes = 0
+
+    def stop_before(self, until_ms: int) -> None:
+        """From now on admit nothing that begins at or after a time, ms since the epoch."""
+        self._until_ms = until_ms
 
     @property
     def undecided(self) -> int:
@@ -138,8 +145,8 @@ class Admission:
             label, verdict = Label.OTHER, Verdict.CONTRADICTORY
         elif fragment.contact_ids[0] != self._contact_id:
             label, verdict = Label.OTHER, Verdict.OTHER
-        elif self._until_ms is not None and start is not None and start >= self._until_ms:
-            label, verdict = Label.OTHER, Verdict.TOO_LATE
+        elif self._belongs_to_another_streaming(fragment, start):
+            label, verdict = Label.OTHER, Verdict.OTHER_STREAMING
         else:
             label, verdict = Label.OURS, Verdict.OURS
         decisions = (
@@ -150,6 +157,11 @@ class Admission:
         self._label = label
         decisions.append(self._decide(fragment, verdict))
         return decisions
+
+    def _belongs_to_another_streaming(self, fragment: Fragment, start: int | None) -> bool:
+        end = None if self._from_ms is None else end_ms(fragment)
+        before = self._from_ms is not None and end is not None and end <= self._from_ms
+        return before or (self._until_ms is not None and start is not None and start >= self._until_ms)
 
     def end(self) -> list[Decision]:
         """The call is over: decide on what waits."""
@@ -200,7 +212,7 @@ class Admission:
         label = self._label
         if verdict is Verdict.OURS:
             label = Label.OURS
-        elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.TOO_LATE}:
+        elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.OTHER_STREAMING}:
             label = Label.OTHER
         return Decision(fragment, verdict, AdmissionState(label=label, end_ms=self._end_ms))
 

@@ -37,6 +37,8 @@ class EndReason(StrEnum):
     """Connect says that the contact is disconnected, and nothing of it came for the drain time."""
     OTHER_CONTACT = "OTHER_CONTACT"
     """Another contact uses the stream by now, and nothing of ours came for the drain time."""
+    OTHER_STREAMING = "OTHER_STREAMING"
+    """A later streaming of the same contact began, which has a recording of its own."""
     IDLE = "IDLE"
     """Nothing of ours came for the idle limit."""
     RECORDING_LIMIT = "RECORDING_LIMIT"
@@ -196,7 +198,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "contradictory": tally.contradictory,
             "undecidable": tally.undecidable,
             "unlabelledElsewhere": tally.strangers,
-            "laterStreaming": tally.too_late,
+            "otherStreaming": tally.other_streaming,
             "ignoredBlocks": tally.ignored_blocks,
         },
         "gaps": {
@@ -206,7 +208,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "producerPauses": tally.pauses,
             "listed": list(notes.gaps),
         },
-        "streamErrors": {"count": notes.error_count, "listed": list(notes.errors)},
+        "streamErrors": {"count": max(tally.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": tally.lost_bytes,
         "lostRuns": tally.lost_runs,
         "resumes": facts.resumes,

@@ -33,6 +33,9 @@ from connect_audio.core.in_band import InBandError
 from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks, to_mono
 from connect_audio.core.timeline import MAX_FRAMES, Gap, Snapshot, Timeline, TimelineState, TrackState, to_samples
 
+MAX_ERROR_NOTES: Final = 1000
+"""In-band errors that are noted one by one; the rest is counted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FragmentMark:
@@ -56,7 +59,7 @@ class Tally:
         strangers: unlabelled and nowhere near ours, dropped.
         strangers_near: of those, the run that the next fragment may show to have been next to ours.
         strangers_end_ms: when that run ended, ms since the epoch.
-        too_late: of a later streaming of the same contact.
+        other_streaming: of another streaming of the same contact.
         truncated: ours, of which only the whole blocks were there.
         without_audio: ours, with blocks but no track that is PCM audio.
         unsupported: ours, with audio that cannot be decoded or at another rate than the recording's.
@@ -80,7 +83,7 @@ class Tally:
     strangers: int = 0
     strangers_near: int = 0
     strangers_end_ms: int | None = None
-    too_late: int = 0
+    other_streaming: int = 0
     truncated: int = 0
     without_audio: int = 0
     unsupported: int = 0
@@ -194,7 +197,7 @@ _VERDICT_COUNTERS: Final = {
     Verdict.CONTRADICTORY: "contradictory",
     Verdict.UNDECIDABLE: "undecidable",
     Verdict.STRANGER: "strangers",
-    Verdict.TOO_LATE: "too_late",
+    Verdict.OTHER_STREAMING: "other_streaming",
 }
 
 
@@ -206,6 +209,7 @@ class CallRecording:
     Args:
         contact_id: whose audio is wanted.
         cursor: where to go on.
+        from_ms: admit nothing that ends at or before it, ms since the epoch.
         until_ms: admit nothing that begins at or after it, ms since the epoch.
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
@@ -216,13 +220,14 @@ class CallRecording:
         contact_id: str,
         *,
         cursor: Cursor | None = None,
+        from_ms: int | None = None,
         until_ms: int | None = None,
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(
-            contact_id, cursor.admission, until_ms=until_ms, accept_unlabelled=accept_unlabelled
+            contact_id, cursor.admission, from_ms=from_ms, until_ms=until_ms, accept_unlabelled=accept_unlabelled
         )
         self._limit_s = limit_s
         self._timeline = (
@@ -269,6 +274,10 @@ class CallRecording:
         """Whether the recording has reached its limit."""
         return self._timeline is not None and self._timeline.full
 
+    def stop_before(self, until_ms: int) -> None:
+        """From now on admit nothing that begins at or after a time, ms since the epoch."""
+        self._admission.stop_before(until_ms)
+
     def add(self, fragment: Fragment) -> list[Decision]:
         """Take the next completed fragment.
 
@@ -288,8 +297,7 @@ class CallRecording:
 
     def report(self, errors: Sequence[InBandError], fragment: str | None) -> None:
         """Count and note in-band errors of a fragment that is not added, since it will be read again."""
-        self._counts["in_band_errors"] += len(errors)
-        self._notes.extend(ErrorNote(error=error, fragment=fragment) for error in errors)
+        self._notes.extend(self._note_errors(errors, fragment))
 
     def end(self) -> None:
         """The call is over: decide what waits, pad the shorter track. `take` gives out the rest."""
@@ -361,8 +369,7 @@ class CallRecording:
     def _apply(self, decision: Decision) -> None:
         fragment, verdict, state = decision
         counts = self._counts
-        notes: list[Note] = [ErrorNote(error=error, fragment=fragment.number) for error in fragment.errors]
-        counts["in_band_errors"] += len(notes)
+        notes = self._note_errors(fragment.errors, fragment.number) if fragment.errors else []
         behind = fragment.millis_behind_now
         if behind is not None and behind > (counts["max_millis_behind_now"] or -1):
             counts["max_millis_behind_now"] = behind
@@ -378,6 +385,12 @@ class CallRecording:
             else:
                 counts["strangers_near"] = 0
         self._mark(fragment.number, tuple(notes), state)
+
+    def _note_errors(self, errors: Sequence[InBandError], fragment: str | None) -> list[Note]:
+        """Count errors, and note the first ones: a stream of nothing but errors must not fill the memory."""
+        room = max(0, MAX_ERROR_NOTES - self._counts["in_band_errors"])
+        self._counts["in_band_errors"] += len(errors)
+        return [ErrorNote(error=error, fragment=fragment) for error in errors[:room]]
 
     def _last_number(self) -> str | None:
         """Number of the last admitted fragment with audio."""

@@ -24,18 +24,22 @@ _HOLE_BYTES: Final = 3 * 1024 * 1024
 """How far a part may grow inside one fragment: a hole of hours must not be held in memory."""
 
 
-def part_bytes(rate: int) -> int:
+def part_bytes(rate: int, policy: Policy | None = None) -> int:
     """PCM that makes a part full, bytes.
 
     Args:
         rate: samples a second.
+        policy: may set another size.
     """
+    if policy is not None and policy.part_bytes is not None:
+        return policy.part_bytes
     return max(MIN_PART_BYTES, _STEP_SECONDS * rate * FRAME_BYTES)
 
 
-def most_part_bytes(rate: int) -> int:
+def most_part_bytes(rate: int, policy: Policy | None = None) -> int:
     """PCM at which a part is cut even inside a fragment, bytes."""
-    return part_bytes(rate) + _HOLE_BYTES
+    full = part_bytes(rate, policy)
+    return full + min(full, _HOLE_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,11 @@ class Policy:
         early_ms: how long before StartTimestamp reading begins, ms.
         limit_s: longest recording.
         max_stalls: hand-overs in a row that read nothing new before the recording gives up.
+        part_bytes: PCM that makes a part full, bytes; None for what S3 and the engine's quota demand. Only tests, whose
+            S3 takes smaller parts, set it.
+        streaming_gap_ms: a pause in our audio that may be the flow stopping and starting the streaming, ms.
+        streaming_grace: how old, by KVS's time, what follows such a pause must be before the lack of a recording for a
+            later streaming shows that there is none: it is started by the flow and takes a moment.
     """
 
     drain: float = 30
@@ -67,6 +76,9 @@ class Policy:
     early_ms: int = 5000
     limit_s: int = 47 * 3600
     max_stalls: int = 3
+    part_bytes: int | None = None
+    streaming_gap_ms: int = 500
+    streaming_grace: float = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,9 @@ class Checkpoint:
         drain_reason: why the call seems over; None while it does not.
         drain_ms: since when it does; None while it does not.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
+        from_ms: admit nothing that ends at or before it: the same contact's streaming before; ms since the epoch.
+        until_ms: admit nothing that begins at or after it: the same contact's next streaming; ms since the epoch.
+        ours_until_ms: where audio behind a pause was last found to be ours; ms since the epoch.
     """
 
     cursor: Cursor = field(default_factory=Cursor)
@@ -125,6 +140,9 @@ class Checkpoint:
     drain_reason: EndReason | None = None
     drain_ms: int | None = None
     retention_hours: int | None = None
+    from_ms: int | None = None
+    until_ms: int | None = None
+    ours_until_ms: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -20,6 +20,7 @@ from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.ports import MediaSource, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.siblings import Siblings
 from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 
@@ -50,11 +51,13 @@ class Claim:
         granted: whether this execution may record.
         refusal: why not: `ALREADY_RECORDED` or `CLAIMED`; None where granted.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
+        from_ms: see `Checkpoint`.
     """
 
     granted: bool
     refusal: str | None = None
     retention_hours: int | None = None
+    from_ms: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the step's result."""
@@ -161,7 +164,12 @@ class Publication:
             retention = None
         if retention is not None and retention < 1:
             self._logger.warning("the stream keeps nothing: what is not read within 5 minutes is gone")
-        return Claim(granted=True, retention_hours=retention)
+        earlier = Siblings(self._request, self._names, self._store).latest_before()
+        return Claim(
+            granted=True,
+            retention_hours=retention,
+            from_ms=None if earlier is None else self._request.start_timestamp_ms,
+        )
 
     def finish(
         self,

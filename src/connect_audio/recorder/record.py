@@ -42,10 +42,12 @@ from connect_audio.recorder.checkpoint import (
 )
 from connect_audio.recorder.publication import WAV_CONTENT_TYPE, object_metadata
 from connect_audio.recorder.session import Ending, Session
+from connect_audio.recorder.siblings import Siblings
 from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 
 _FIRST_WAIT_S: Final = 10
+_SIBLING_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
@@ -159,6 +161,7 @@ class _Step:
         self._session = session
         self._before = checkpoint
         self._budget = budget
+        self._siblings = Siblings(surroundings.request, surroundings.names, surroundings.store)
         self._clock = surroundings.clock
         self._policy = surroundings.policy
         self._progress = 0  # fragments completed in this step that no step had completed before
@@ -174,6 +177,8 @@ class _Step:
         self._refused_code = checkpoint.refused_code
         self._drain = checkpoint.drain_reason
         self._drain_ms = checkpoint.drain_ms or 0
+        self._until_ms = checkpoint.until_ms
+        self._ours_until_ms = checkpoint.ours_until_ms
 
     def run(self) -> StepResult:
         """Read until the step ends."""
@@ -196,12 +201,12 @@ class _Step:
         rate = session.recording.rate
         if rate is None:
             return False
-        most = most_part_bytes(rate)
+        most = most_part_bytes(rate, self._policy)
         for frames in session.frames:
             session.part += frames
             if len(session.part) >= most:
                 return True
-        return len(session.part) >= part_bytes(rate)
+        return len(session.part) >= part_bytes(rate, self._policy)
 
     def _settle_call(self) -> None:
         """The call is over: take what only its end makes ours, and settle everything."""
@@ -273,6 +278,8 @@ class _Step:
             refused_code=self._refused_code,
             drain_reason=self._drain,
             drain_ms=None if self._drain is None else self._drain_ms,
+            until_ms=self._until_ms,
+            ours_until_ms=self._ours_until_ms,
         )
         ending = self._session.ending if verdict is StepVerdict.OVER else None
         if stalls >= self._policy.max_stalls:
@@ -386,6 +393,9 @@ class _Step:
                 return None
         if fragment.number is not None and fragment.number == session.position:
             return None
+        if not self._tell_streamings_apart(fragment):
+            session.close_stream()
+            return StepVerdict.HAND_OVER
         held, session.provisional = session.provisional, None
         decisions: list[Decision] = []
         if held is not None and held.number != fragment.number:
@@ -412,6 +422,44 @@ class _Step:
         if held is None or held.number != fragment.number or len(held.blocks) <= len(fragment.blocks):
             session.provisional = fragment
 
+    def _tell_streamings_apart(self, fragment: Fragment) -> bool:
+        """Behind a pause in our audio, look whether a later streaming of the same contact begins here.
+
+        Its recording, started by the flow, may appear some seconds after its audio: what is too young is waited for.
+
+        Returns:
+            False where the deadline came first: the fragment is to be read again.
+        """
+        start, ours_end = start_ms(fragment), self._session.recording.end_ms
+        if (
+            start is None
+            or ours_end is None
+            or fragment.contact_ids != (self._with.request.contact_id,)
+            or start - ours_end < self._policy.streaming_gap_ms
+            or start <= (self._ours_until_ms or 0)
+            or self._until_ms is not None
+        ):
+            return True
+        # KVS's clock may be ahead of ours: never wait longer than for a fragment that came just now.
+        came_ms = min(fragment.server_timestamp_ms or start, self._clock.now_ms())
+        old_enough_ms = came_ms + round(self._policy.streaming_grace * 1000)
+        while True:
+            later = self._siblings.first_after(start + self._policy.early_ms)
+            if later is not None and later > ours_end:
+                # A start lies near its first fragment, not at it: the pause is the border.
+                self._until_ms = min(later, start)
+                self._session.recording.stop_before(self._until_ms)
+                self._with.logger.info("a later streaming of the contact begins", extra={"until_ms": self._until_ms})
+                return True
+            missing_s = (old_enough_ms - self._clock.now_ms()) / 1000
+            if missing_s <= 0:
+                self._ours_until_ms = start
+                return True
+            left_s = self._budget.deadline - self._clock.monotonic()
+            if left_s <= 0:
+                return False
+            self._clock.sleep(min(_SIBLING_POLL_S, missing_s, left_s))
+
     # Is it over?
 
     def _judge(self, decisions: Sequence[Decision], *, new: bool) -> StepVerdict | None:
@@ -425,8 +473,8 @@ class _Step:
                 if new:
                     self._heard_ms = self._clock.now_ms()
                     self._drain = None
-            elif verdict in {Verdict.OTHER, Verdict.TOO_LATE} and ours_end is not None:
-                self._open_drain(EndReason.OTHER_CONTACT)
+            elif verdict in {Verdict.OTHER, Verdict.OTHER_STREAMING} and ours_end is not None:
+                self._open_drain(EndReason.OTHER_CONTACT if verdict is Verdict.OTHER else EndReason.OTHER_STREAMING)
                 start = start_ms(fragment)
                 if start is not None and start - ours_end >= self._policy.drain * 1000:
                     # The stream itself shows so much time without us: no need to wait it out.

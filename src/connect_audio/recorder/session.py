@@ -45,7 +45,13 @@ class Session:
     ) -> None:
         self.checkpoint: Checkpoint | None = checkpoint
         """Where this session stands; None while a step is under way."""
-        self.recording = CallRecording(contact_id, cursor=checkpoint.cursor, limit_s=policy.limit_s)
+        self.recording = CallRecording(
+            contact_id,
+            cursor=checkpoint.cursor,
+            from_ms=checkpoint.from_ms,
+            until_ms=checkpoint.until_ms,
+            limit_s=policy.limit_s,
+        )
         self.part = bytearray(staged)
         """PCM of the part in the making."""
         self.frames: Iterator[bytes] = iter(())

@@ -61,13 +61,13 @@ def test_of_the_same_contact_nothing_is_admitted_from_the_start_of_its_next_stre
 
     assert verdicts(
         fragment(0, OURS), fragment(1, OURS, at_ms=1023), fragment(2, OURS, at_ms=1024), until_ms=until_ms
-    ) == ["OURS", "OURS", "TOO_LATE"]
+    ) == ["OURS", "OURS", "OTHER_STREAMING"]
 
 
 def test_an_unlabelled_fragment_of_the_next_streaming_is_not_admitted_either() -> None:
     log = [fragment(0, OURS), fragment(1), fragment(2, OURS)]
 
-    assert verdicts(*log, until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE", "TOO_LATE"]
+    assert verdicts(*log, until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE", "OTHER_STREAMING"]
     assert verdicts(*log[:2], until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE"]
 
 
