@@ -90,7 +90,8 @@ class FakeClock:
 class MemoryStore:
     """A bucket that enforces what S3 enforces."""
 
-    def __init__(self) -> None:
+    def __init__(self, least_part_bytes: int = MIN_PART_BYTES) -> None:
+        self.least_part_bytes = least_part_bytes
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = {}
         self.written: list[tuple[str, int]] = []
@@ -172,7 +173,7 @@ class MemoryStore:
             if part.number not in stored or _etag(stored[part.number]) != part.etag:
                 raise StorageError("InvalidPart", str(part.number), retryable=False)
         for part in parts[:-1]:
-            if len(stored[part.number]) < MIN_PART_BYTES:
+            if len(stored[part.number]) < self.least_part_bytes:
                 raise StorageError("EntityTooSmall", str(part.number), retryable=False)
         if key in self.objects:
             return WriteOutcome.EXISTS
@@ -506,7 +507,7 @@ class World:
         """Record a whole call as the handler does."""
         claim = self.claim()
         assert claim.granted
-        checkpoint = Checkpoint(retention_hours=claim.retention_hours)
+        checkpoint = claim.checkpoint()
         results: list[StepResult] = []
         recorder = Recorder(self.surroundings())
         try:
