@@ -11,7 +11,6 @@ from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 from aws_durable_execution_sdk_python import DurableContext, StepError, durable_execution
 from aws_durable_execution_sdk_python.config import Duration, StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
@@ -19,6 +18,7 @@ from aws_durable_execution_sdk_python.serdes import JsonSerDes
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 
+from connect_audio.adapters.aws_session import aws_session
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
@@ -90,9 +90,12 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         return {"status": "rejected", "reason": error.reason, "detail": str(error)}
     logger.append_keys(contact_id=request.contact_id, execution_name=request.execution_name)
     clock = SystemClock()
-    s3 = boto3.client("s3", config=S3_CONFIG)
-    connect = boto3.client("connect", config=CONNECT_CONFIG)
-    source = KvsMediaSource(request.stream_arn, read_timeout_s=settings.read_timeout_seconds, clock=clock)
+    session = aws_session()
+    s3 = session.client("s3", config=S3_CONFIG)
+    connect = session.client("connect", config=CONNECT_CONFIG)
+    source = KvsMediaSource(
+        request.stream_arn, session=session, read_timeout_s=settings.read_timeout_seconds, clock=clock
+    )
     store = S3PartStore(settings.recordings_bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
     names = RecordingNames(request.recording_key(settings.recordings_prefix))
     execution = context.execution_context.durable_execution_arn
