@@ -145,7 +145,7 @@ def _record_call(
     claim = Claim.from_json(step("claim", lambda: publication.claim(source).to_json()))
     if not claim.granted:
         return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",)).to_json()
-    checkpoint = Checkpoint(retention_hours=claim.retention_hours, from_ms=claim.from_ms)
+    checkpoint = claim.checkpoint()
     parts: list[UploadedPart] = []
     notes_keys: list[str] = []
     end_reason, last = EndReason.RECORDER_FAILED, "finish"

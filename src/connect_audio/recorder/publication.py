@@ -59,6 +59,10 @@ class Claim:
     retention_hours: int | None = None
     from_ms: int | None = None
 
+    def checkpoint(self) -> Checkpoint:
+        """Where the recording begins."""
+        return Checkpoint(retention_hours=self.retention_hours, from_ms=self.from_ms)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the step's result."""
         return asdict(self)

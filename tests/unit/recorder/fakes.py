@@ -427,11 +427,11 @@ class Run:
 
     @property
     def wav(self) -> bytes:
-        return self.world.store.objects[NAMES.key][0]
+        return self.world.store.objects[self.world.names.key][0]
 
     @property
     def manifest(self) -> dict[str, Any]:
-        manifest: dict[str, Any] = json.loads(self.world.store.objects[NAMES.manifest][0])
+        manifest: dict[str, Any] = json.loads(self.world.store.objects[self.world.names.manifest][0])
         return manifest
 
     @property
@@ -453,12 +453,17 @@ class World:
     store: MemoryStore = field(default_factory=MemoryStore)
     policy: Policy = field(default_factory=Policy)
     execution: str = EXECUTION
+    request: RecordingRequest = REQUEST
     _attempts: int = 0
+
+    @property
+    def names(self) -> RecordingNames:
+        return RecordingNames(self.request.recording_key("audio"))
 
     def surroundings(self) -> Surroundings:
         return Surroundings(
-            request=REQUEST,
-            names=NAMES,
+            request=self.request,
+            names=self.names,
             execution=self.execution,
             source=self.source,
             store=self.store,
@@ -476,8 +481,8 @@ class World:
 
     def publication(self) -> Publication:
         return Publication(
-            REQUEST,
-            NAMES,
+            self.request,
+            self.names,
             bucket=BUCKET,
             execution=self.execution,
             store=self.store,
