@@ -1,7 +1,7 @@
 """What is to be recorded: one streaming of one contact. The trigger writes it, the consumer reads it.
 
 The payload is a pure function of contact and start, since Lambda answers a second start under the same durable
-execution name idempotently only when the payload is the same too (docs: FACTS, Lambda durable functions).
+execution name idempotently only when the payload is the same too.
 """
 
 from __future__ import annotations

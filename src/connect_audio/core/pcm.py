@@ -1,6 +1,6 @@
 """What a fragment's blocks mean as audio: which track is which party, at what rate, and 16-bit little-endian PCM of it.
 
-Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;` (FACTS 2).
+Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;` (docs/architecture.md).
 pydub does the shaping of samples.
 """
 

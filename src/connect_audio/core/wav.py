@@ -7,7 +7,7 @@ from typing import Final
 
 HEADER_BYTES: Final = 44
 MAX_DATA_BYTES: Final = 0xFFFFFFFF - HEADER_BYTES
-"""RIFF counts in 32 bits: 37 hours of 8 kHz stereo. A recording stops before it (DESIGN 4)."""
+"""RIFF counts in 32 bits: 37 hours of 8 kHz stereo. A recording stops before it."""
 
 _PCM: Final = 1
 _BITS: Final = 16

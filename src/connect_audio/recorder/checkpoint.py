@@ -1,4 +1,4 @@
-"""What passes from step to step: plain JSON, bounded however long the call (DESIGN 3.8).
+"""What passes from step to step: plain JSON, bounded however long the call.
 
 Field names are those of executions in flight: a renamed one would strand them. Lists that grow with the call (parts,
 notes) are not in here; each step's result carries its own entry and the handler rebuilds the list.
@@ -19,7 +19,7 @@ from connect_audio.ports import UploadedPart
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """S3's smallest part but for the last."""
 _STEP_SECONDS: Final = 120
-"""Audio a part holds at least, or the operations of a day-long call would exceed the engine's quota (DESIGN 4)."""
+"""Audio a part holds at least, or the operations of a day-long call would exceed the engine's quota (ADR 1)."""
 _HOLE_BYTES: Final = 3 * 1024 * 1024
 """How far a part may grow inside one fragment: a hole of hours must not be held in memory."""
 

@@ -1,7 +1,7 @@
 """Before and after recording: claim the key, and at the end publish WAV and manifest from what lies in S3 alone.
 
 The claim is the arbiter between executions: only its holder opens GetMedia or touches uploads. Publishing looks at the
-recording's key first, so it can be run again from any point, and deletes the claim last (DESIGN 3.6, 6.7).
+recording's key first, so it can be run again from any point, and deletes the claim last (ADR 3).
 """
 
 from __future__ import annotations

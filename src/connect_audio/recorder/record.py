@@ -53,7 +53,7 @@ _NO_RETENTION_WAIT_S: Final = 60
 
 _MOST_SUSPENSIONS: Final = 300
 """Beyond so many, quiet is waited out in the invocation: 47 hours make 1410 parts and 188 hand-overs, and with two
-operations for each suspension the execution stays within the 2400 operations that DESIGN 4 plans."""
+operations for each suspension the execution stays within the 2400 operations that ADR 1 plans."""
 
 
 @dataclass(frozen=True, slots=True)
