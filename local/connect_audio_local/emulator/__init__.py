@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from connect_audio_local.emulator.capture import CaptureError, StoredFragment, read_capture, stored
 from connect_audio_local.emulator.clock import Clock, ManualClock, SystemClock
+from connect_audio_local.emulator.fault_run import FaultRun
+from connect_audio_local.emulator.faults import NO_FAULTS, FaultPlan, random_faults
 from connect_audio_local.emulator.model import (
     ALL_AT_ONCE,
     UNLIMITED,
@@ -25,6 +27,7 @@ from connect_audio_local.emulator.server import KvsEmulator
 
 __all__ = [
     "ALL_AT_ONCE",
+    "NO_FAULTS",
     "UNLIMITED",
     "AllAtOnce",
     "AsRead",
@@ -32,6 +35,8 @@ __all__ = [
     "Clock",
     "Delivery",
     "EmulatedStream",
+    "FaultPlan",
+    "FaultRun",
     "KvsEmulator",
     "Limits",
     "Live",
@@ -40,6 +45,7 @@ __all__ = [
     "ServiceError",
     "StoredFragment",
     "SystemClock",
+    "random_faults",
     "read_capture",
     "stored",
 ]

@@ -16,6 +16,8 @@ from enum import Enum
 from typing import Any
 
 from connect_audio_local.emulator.capture import StoredFragment, block_ends
+from connect_audio_local.emulator.fault_run import FaultRun
+from connect_audio_local.emulator.faults import NO_FAULTS, FaultPlan
 
 # A stream with DataRetentionInHours 0 keeps a host's buffer : 5 minutes or 200 MB (AWS developer guide).
 _BUFFER_MS, _BUFFER_BYTES = 5 * 60 * 1000, 200 * 1000 * 1000
@@ -180,6 +182,7 @@ class EmulatedStream:
         account: of its ARN.
         created_s: CreationTime in seconds since the epoch, also the last part of its ARN.
         denied_apis: names of the operations that answer NotAuthorizedException; may be set later.
+        faults: how it misbehaves; `faults` of the stream is the run through them.
     """
 
     def __init__(
@@ -195,6 +198,7 @@ class EmulatedStream:
         account: str = "123456789012",
         created_s: int = 1_782_900_000,
         denied_apis: frozenset[str] = frozenset(),
+        faults: FaultPlan = NO_FAULTS,
     ) -> None:
         if not _STREAM_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no stream name: 1 to 256 of a-z A-Z 0-9 _ . -")
@@ -205,8 +209,9 @@ class EmulatedStream:
         self.delivery = delivery
         self.hold_open_s = hold_open_s
         self.denied_apis = denied_apis
+        self.faults = FaultRun(faults)
         self._pace = pace
-        self._source: Iterator[StoredFragment] = iter(fragments)
+        self._source: Iterator[StoredFragment] = self.faults.stored(fragments)
         self._lock = threading.RLock()
         self._meter = CallMeter()
         self._endpoint_generation = 0
@@ -438,6 +443,11 @@ class FragmentReader:
         self._index = index
         self._accepts = accepts
 
+    @property
+    def index(self) -> int:
+        """Place in the stored stream, from 0, of the fragment that was given last."""
+        return self._index - 1
+
     def next(self, now_s: float) -> StoredFragment | NotBefore | NoMore:
         """Give the next fragment: the first one that the selector means, then every one."""
         while True:
@@ -532,6 +542,10 @@ class Account:
         raise ServiceError(
             "ResourceNotFoundException", 404, f"The requested stream is not found or not active: {wanted}"
         )
+
+    def stream_of(self, contact_id: str, now_s: float) -> EmulatedStream | None:
+        """Find the stream that has seen a contact."""
+        return next((stream for stream in self.streams if stream.contact(contact_id, now_s) is not None), None)
 
     def describe_contact(self, instance_id: str, contact_id: str, limits: Limits, now_s: float) -> EmulatedContact:
         """Tell what Connect knows of a contact.

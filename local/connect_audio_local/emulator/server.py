@@ -3,15 +3,17 @@
 Shapes, paths, status codes and error names are those of botocore's service models (`kinesisvideo`,
 `kinesis-video-media`, `connect`). A capture is served byte for byte, so MILLIS_BEHIND_NOW is what the file says.
 Every request passes `_Api.answer`, and every body is an iterator of pieces: further APIs are further entries of
-`_Api.routes`, a fault is a wrapper around either.
+`_Api.routes`. Faults come in at both, from the stream's `FaultRun`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
+import struct
 import sys
 import threading
 import uuid
@@ -26,6 +28,18 @@ from urllib.parse import unquote
 
 from connect_audio_local.emulator.capture import StoredFragment, read_capture
 from connect_audio_local.emulator.clock import Clock, SystemClock
+from connect_audio_local.emulator.fault_run import Ending, FaultRun, FaultyBody, Sendable
+from connect_audio_local.emulator.faults import (
+    NO_FAULTS,
+    STATUS_OF,
+    Api,
+    Drop,
+    FaultPlan,
+    MoveEndpoint,
+    OnCall,
+    Refuse,
+    Stall,
+)
 from connect_audio_local.emulator.model import (
     ALL_AT_ONCE,
     Account,
@@ -136,6 +150,7 @@ class KvsEmulator:
         delivery: Delivery = Delivery.FRAGMENT,
         retention_hours: int = 24,
         hold_open_s: float = 0.0,
+        faults: FaultPlan = NO_FAULTS,
     ) -> EmulatedStream:
         """Serve a capture as a stream, byte for byte.
 
@@ -146,6 +161,7 @@ class KvsEmulator:
             delivery: in which pieces.
             retention_hours: DataRetentionInHours.
             hold_open_s: how long a connection stays open behind the last fragment.
+            faults: how the stream misbehaves.
 
         Raises:
             CaptureError: not a GetMedia capture.
@@ -160,6 +176,7 @@ class KvsEmulator:
                 delivery=delivery,
                 retention_hours=retention_hours,
                 hold_open_s=hold_open_s,
+                faults=faults,
             )
         )
 
@@ -190,15 +207,19 @@ class _Json:
 
 @dataclass(frozen=True, slots=True)
 class _Media:
-    """A chunked body; an empty piece is never sent."""
+    """A chunked body; an empty piece is never sent, and nothing behind an ending."""
 
-    pieces: Iterator[bytes]
+    pieces: Iterator[bytes | Ending]
     # Called once the body's last byte is out, before the client can see its end.
     done: Callable[[], None]
 
 
 class _ClientGoneError(Exception):
     """The client hung up, or the emulator closes."""
+
+
+class _DroppedError(Exception):
+    """A fault: the connection is reset and there is no answer."""
 
 
 class _Api:
@@ -217,6 +238,7 @@ class _Api:
 
         Raises:
             ServiceError: the service's own error.
+            _DroppedError: a fault takes the answer.
         """
         # A data endpoint that has moved has a path of its own in front of the operation.
         operation = request.path[request.path.rfind("/") :] if request.path.startswith("/moved/") else request.path
@@ -227,24 +249,27 @@ class _Api:
             raise ServiceError("UnknownOperationException", 404, f"{method} {operation} is not emulated")
         return route(request)
 
-    def _stream(self, api: str, request: _Request) -> EmulatedStream:
+    def _stream(self, api: Api, request: _Request) -> tuple[EmulatedStream, tuple[OnCall, ...]]:
+        """The stream that a request names, and the faults of this call that concern its body."""
         stream = self._emulator.account.find(request.fields)
+        faults = _suffer(stream, api)
         stream.admit_call(api, self._emulator.limits, self._emulator.clock.monotonic())
-        return stream
+        return stream, faults
 
     def _describe_stream(self, request: _Request) -> _Json:
-        return _Json({"StreamInfo": self._stream("DescribeStream", request).description()})
+        stream, _ = self._stream("DescribeStream", request)
+        return _Json({"StreamInfo": stream.description()})
 
     def _get_data_endpoint(self, request: _Request) -> _Json:
         if request.fields.get("APIName") not in _API_NAMES:
             raise invalid_argument(f"APIName is none of {', '.join(sorted(_API_NAMES))}")
-        stream = self._stream("GetDataEndpoint", request)
+        stream, _ = self._stream("GetDataEndpoint", request)
         # The address by which the caller knows us: inside a container it is not the one that is bound.
         return _Json({"DataEndpoint": f"http://{request.host}{stream.endpoint_path}"})
 
     def _get_media(self, request: _Request) -> _Media:
         emulator = self._emulator
-        stream = self._stream("GetMedia", request)
+        stream, faults = self._stream("GetMedia", request)
         if request.path != f"{stream.endpoint_path}/getMedia":
             raise ServiceError(
                 "InvalidEndpointException", 400, "this is not the stream's endpoint, call GetDataEndpoint"
@@ -254,23 +279,27 @@ class _Api:
             raise invalid_argument("StartSelector is missing")
         reader = stream.open(selector, emulator.clock.monotonic())
         connection = emulator.connections.open(stream.name, request.connection, emulator.limits.connections)
-        pieces = self._media(stream, reader, connection, emulator.clock.monotonic())
+        pieces = self._media(stream, reader, connection, stream.faults.body(faults))
         return _Media(pieces, lambda: emulator.connections.close(connection))
 
     def _media(
-        self, stream: EmulatedStream, reader: FragmentReader, connection: _Connection, opened_s: float
-    ) -> Iterator[bytes]:
-        """Bytes of the fragments, as they become available, until the stream or the session ends."""
+        self, stream: EmulatedStream, reader: FragmentReader, connection: _Connection, faulty: FaultyBody
+    ) -> Iterator[bytes | Ending]:
+        """Bytes of the fragments, as they become available, until the stream, the session or a fault ends the body."""
         clock, session_s = self._emulator.clock, self._emulator.limits.session_s
-        session_end = float("inf") if session_s is None else opened_s + session_s
         # Taken before a piece goes out, so that whoever has read it knows that the hold has begun.
-        sent_s = opened_s
+        sent_s = clock.monotonic()
+        session_end = sent_s + min(float("inf") if session_s is None else session_s, faulty.session_s)
 
         def reached(due_s: float) -> bool:
             """Wait for a time; False where the session ends before."""
             connection.wait_until(min(due_s, session_end), clock)
             return due_s < session_end
 
+        def spoilt(data: bytes) -> Iterator[bytes | Ending]:
+            return connection.stalling(faulty.feed(data), stream.faults, clock)
+
+        yield from spoilt(b"")
         while clock.monotonic() < session_end:
             match reader.next(clock.monotonic()):
                 case NotBefore(due_s):
@@ -279,19 +308,22 @@ class _Api:
                     reached(sent_s + stream.hold_open_s)
                     return
                 case StoredFragment() as fragment:
+                    twice = faulty.fragment(reader.index, fragment.load)
                     ready = bytearray()
                     for data, due_s in stream.pieces(fragment):
                         if due_s > clock.monotonic():
                             # What was due already goes out in one piece before the wait.
                             if ready:
-                                yield bytes(ready)
+                                yield from spoilt(bytes(ready))
                                 ready.clear()
                             if not reached(due_s):
                                 return
                         ready += data
                     sent_s = clock.monotonic()
                     if ready:
-                        yield bytes(ready)
+                        yield from spoilt(bytes(ready))
+                    if twice:
+                        yield from spoilt(fragment.load())
 
     def _describe_contact(self, request: _Request) -> _Json:
         parts = [unquote(part) for part in request.path.split("/")]
@@ -299,9 +331,10 @@ class _Api:
             raise ServiceError("InvalidRequestException", 400, "the path is /contacts/{InstanceId}/{ContactId}")
         _, _, instance_id, contact_id = parts
         emulator = self._emulator
-        contact = emulator.account.describe_contact(
-            instance_id, contact_id, emulator.limits, emulator.clock.monotonic()
-        )
+        now_s = emulator.clock.monotonic()
+        if stream := emulator.account.stream_of(contact_id, now_s):
+            _suffer(stream, "DescribeContact")
+        contact = emulator.account.describe_contact(instance_id, contact_id, emulator.limits, now_s)
         described = {
             "Arn": f"arn:aws:connect:eu-west-2:123456789012:instance/{instance_id}/contact/{contact_id}",
             "Id": contact_id,
@@ -313,6 +346,22 @@ class _Api:
         if contact.ended:
             described["DisconnectTimestamp"] = contact.end_ms / 1000
         return _Json({"Contact": described})
+
+
+def _suffer(stream: EmulatedStream, api: Api) -> tuple[OnCall, ...]:
+    """Count a call; do what happens instead of an answer, and return what happens to the answer's body."""
+    faults = stream.faults.call(api)
+    for fault in faults:
+        match fault.action:
+            case Refuse(code):
+                raise ServiceError(code, STATUS_OF[code], f"a fault: {fault}")
+            case Drop():
+                raise _DroppedError
+            case MoveEndpoint():
+                stream.move_endpoint()
+            case _:
+                pass
+    return faults
 
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -345,8 +394,25 @@ class _Connection:
         except OSError:
             return True
 
-    def wait_until(self, due_s: float, clock: Clock) -> None:
-        """Wait for a time of the clock.
+    def stalling(self, sendables: Iterator[Sendable], run: FaultRun, clock: Clock) -> Iterator[bytes | Ending]:
+        """Wait out the stalls of a body and pass on the rest.
+
+        Raises:
+            _ClientGoneError: the client gave up during a stall.
+        """
+        for each in sendables:
+            if not isinstance(each, Stall):
+                yield each
+                continue
+            due_s = float("inf") if each.seconds is None else clock.monotonic() + each.seconds
+            unsubscribe = run.subscribe(self.wake)
+            try:
+                self.wait_until(due_s, clock, run.stall())
+            finally:
+                unsubscribe()
+
+    def wait_until(self, due_s: float, clock: Clock, released: Callable[[], bool] = lambda: False) -> None:
+        """Wait for a time of the clock, or until released by somebody who then calls `wake`.
 
         Raises:
             _ClientGoneError: the client hung up or the server closes.
@@ -354,7 +420,7 @@ class _Connection:
         unsubscribe = clock.subscribe(self.wake)
         try:
             watched = [self._client, self._woken]
-            while clock.monotonic() < due_s:
+            while clock.monotonic() < due_s and not released():
                 readable, _, _ = select.select(watched, [], [], clock.seconds_to(due_s))
                 if self._client in readable:
                     if self.gone():
@@ -470,6 +536,9 @@ class _Handler(BaseHTTPRequestHandler):
         except ServiceError as error:
             self._send_json(error.status, {"Message": error.message}, error.code)
             return
+        except _DroppedError:
+            self._reset()
+            return
         if isinstance(answer, _Json):
             self._send_json(200, answer.body)
         else:
@@ -500,18 +569,34 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def _send_media(self, media: _Media) -> None:
+        ending = Ending.CLEAN
         try:
             self._start(200, _MEDIA_TYPE)
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             for piece in media.pieces:
+                if isinstance(piece, Ending):
+                    ending = piece
+                    break
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         except (_ClientGoneError, OSError):
             self.close_connection = True
             return
         finally:
             media.done()
-        self.wfile.write(b"0\r\n\r\n")
+        match ending:
+            case Ending.CLEAN:
+                self.wfile.write(b"0\r\n\r\n")
+            case Ending.CUT:
+                self.close_connection = True
+            case Ending.RESET:
+                self._reset()
+
+    def _reset(self) -> None:
+        """Break the connection (RST). Closed here: the server's own way shuts it down in good order first."""
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())
 
     def _start(self, status: int, content_type: str) -> None:
         self.send_response(status)
