@@ -71,6 +71,26 @@ def test_an_unlabelled_fragment_of_the_next_streaming_is_not_admitted_either() -
     assert verdicts(*log[:2], until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE"]
 
 
+def test_of_the_same_contact_nothing_is_admitted_that_ended_before_its_streaming_began() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, OURS)]
+    admission = Admission(OURS, from_ms=START_MS + 1024)
+
+    assert [decision.verdict.value for each in log for decision in admission.add(each)] == [
+        "OTHER_STREAMING",
+        "STRANGER",
+        "OURS",
+    ]
+    assert Admission(OURS, from_ms=START_MS + 1023).add(log[0])[0].verdict is Verdict.OURS
+
+
+def test_that_the_next_streaming_has_begun_may_become_known_later() -> None:
+    admission = Admission(OURS)
+    admission.add(fragment(0, OURS))
+    admission.stop_before(START_MS + 2048)
+
+    assert [admission.add(fragment(index, OURS))[0].verdict.value for index in (1, 2)] == ["OURS", "OTHER_STREAMING"]
+
+
 # --- neighbours ------------------------------------------------------------------------------------------------------
 
 

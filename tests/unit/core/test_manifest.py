@@ -1,0 +1,309 @@
+"""The manifest: its status, every reason for not being whole, and what it lists. Schema: docs/manifest.schema.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import pytest
+
+from connect_audio.core.in_band import InBandError
+from connect_audio.core.manifest import (
+    MAX_ERRORS,
+    MAX_GAPS,
+    SCHEMA_VERSION,
+    EndReason,
+    NoteLog,
+    Reason,
+    RecordingFacts,
+    build_manifest,
+)
+from connect_audio.core.pcm import Party
+from connect_audio.core.recording import Cursor, ErrorNote, GapNote, Tally
+from connect_audio.core.timeline import Gap, TimelineState, TrackState
+from core_support.fragments_by_hand import START_MS, fragment
+from core_support.reading import record
+
+OURS: Final = "ours"
+FACTS: Final = RecordingFacts(
+    contact_id=OURS,
+    recording="s3://bucket/key.wav",
+    end_reason=EndReason.DISCONNECTED,
+    instance_id="instance",
+    stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/name/1",
+    retention_hours=24,
+    start_timestamp_ms=START_MS,
+    resumes=2,
+    hand_overs=1,
+)
+WHOLE: Final = record([fragment(index, OURS, millis_behind_now=9) for index in range(3)], OURS)
+
+
+def manifest(
+    cursor: Cursor = WHOLE.cursor, facts: RecordingFacts = FACTS, notes: NoteLog | None = None
+) -> dict[str, Any]:
+    built = build_manifest(cursor, facts, notes or NoteLog())
+    assert json.loads(json.dumps(built)) == built
+    return built
+
+
+def reasons(cursor: Cursor, facts: RecordingFacts = FACTS) -> list[tuple[str, str]]:
+    built = manifest(cursor, facts)
+    assert built["status"] == ("empty" if not cursor.frames else "partial" if built["reasons"] else "complete")
+    return [(reason["code"], reason["detail"]) for reason in built["reasons"]]
+
+
+def with_tally(**counts: Any) -> Cursor:
+    return replace(WHOLE.cursor, tally=replace(WHOLE.cursor.tally, **counts))
+
+
+def with_customer(**counts: int) -> Cursor:
+    timeline = WHOLE.cursor.timeline
+    assert timeline is not None
+    return replace(WHOLE.cursor, timeline=replace(timeline, customer=replace(timeline.customer, **counts)))
+
+
+def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
+    first, last = fragment(0, OURS), fragment(2, OURS)
+
+    assert manifest() == {
+        "schemaVersion": SCHEMA_VERSION,
+        "status": "complete",
+        "reasons": [],
+        "warnings": [],
+        "endReason": "DISCONNECTED",
+        "contactId": OURS,
+        "instanceId": "instance",
+        "startTimestamp": "2026-07-01T13:30:54.536Z",
+        "stream": {"arn": FACTS.stream_arn, "dataRetentionInHours": 24},
+        "recording": {
+            "location": "s3://bucket/key.wav",
+            "startTime": "2026-07-01T13:30:54.536Z",
+            "durationSeconds": 3.072,
+            "frames": 24_576,
+            "sampleRate": 8000,
+            "channels": 2,
+            "bitsPerSample": 16,
+            "sizeBytes": 44 + 4 * 24_576,
+            "dataCrc32": f"{WHOLE.cursor.crc32:08x}",
+        },
+        "tracks": {
+            name: {
+                "channel": channel,
+                "audioSamples": 24_576,
+                "silenceSamples": 0,
+                "repeatedSamples": 0,
+                "lateSamples": 0,
+                "misplacedSamples": 0,
+                "beyondLimitSamples": 0,
+                "gaps": 0,
+                "maxJitterSamples": 0,
+                "danglingBytes": 0,
+            }
+            for name, channel in (("customer", "left"), ("agent", "right"))
+        },
+        "fragments": {
+            "first": {
+                "number": first.number,
+                "producerTimestamp": "2026-07-01T13:30:54.536Z",
+                "serverTimestamp": "2026-07-01T13:30:54.706Z",
+            },
+            "last": {
+                "number": last.number,
+                "producerTimestamp": "2026-07-01T13:30:56.584Z",
+                "serverTimestamp": "2026-07-01T13:30:56.754Z",
+            },
+            "admitted": 3,
+            "admittedUnlabelled": 0,
+            "truncated": 0,
+            "withoutAudio": 0,
+            "unsupportedAudio": 0,
+            "otherContact": 0,
+            "contradictory": 0,
+            "undecidable": 0,
+            "unlabelledElsewhere": 0,
+            "otherStreaming": 0,
+            "ignoredBlocks": 0,
+        },
+        "gaps": {"count": 0, "streamHoles": 0, "streamHoleSeconds": 0.0, "producerPauses": 0, "listed": []},
+        "streamErrors": {"count": 0, "listed": []},
+        "lostBytes": 0,
+        "lostRuns": 0,
+        "resumes": 2,
+        "handOvers": 1,
+        "maxMillisBehindNow": 9,
+    }
+
+
+def test_without_audio_a_recording_is_empty() -> None:
+    built = manifest(Cursor())
+
+    assert (built["status"], built["recording"]) == ("empty", None)
+    assert built["fragments"]["first"] is built["fragments"]["last"] is built["maxMillisBehindNow"] is None
+    assert built["tracks"]["customer"]["audioSamples"] == 0
+    assert reasons(Cursor()) == [("NO_AUDIO", "no fragment of this contact carried audio")]
+
+
+@pytest.mark.parametrize(
+    ("cursor", "code", "detail"),
+    [
+        (
+            with_tally(truncated=2),
+            "TRUNCATED_FRAGMENTS",
+            "2 fragments were cut off; their whole blocks are in the recording",
+        ),
+        (with_tally(lost_bytes=3), "LOST_BYTES", "3 bytes of the stream belong to no readable fragment"),
+        (
+            with_tally(undecidable=4),
+            "UNDECIDABLE_FRAGMENTS",
+            "4 fragments next to ours name no contact and were left out",
+        ),
+        (
+            with_tally(contradictory=5),
+            "CONTRADICTORY_FRAGMENTS",
+            "5 fragments name more than one contact and were left out",
+        ),
+        (
+            with_tally(unsupported=6),
+            "UNSUPPORTED_AUDIO",
+            "6 fragments hold audio in another format or at another rate",
+        ),
+        (
+            with_tally(holes=7),
+            "STREAM_HOLES",
+            "7 times neither track has audio, and fragments may be missing there",
+        ),
+        (
+            with_customer(late=8),
+            "LATE_AUDIO",
+            "8 samples of the customer came after silence had taken their place",
+        ),
+        (with_customer(misplaced=9), "MISPLACED_AUDIO", "9 samples of the customer have times outside the call"),
+        (
+            with_customer(beyond_limit=10),
+            "RECORDING_LIMIT",
+            "10 samples of the customer lie beyond the longest recording",
+        ),
+        (with_customer(dangling_bytes=1), "DANGLING_BYTES", "1 bytes of the customer make no whole sample"),
+    ],
+)
+def test_whatever_is_missing_makes_a_recording_partial_and_says_why(cursor: Cursor, code: str, detail: str) -> None:
+    assert reasons(cursor) == [(code, detail)]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"other": 5},
+        {"strangers": 5},
+        {"other_streaming": 5},
+        {"without_audio": 5},
+        {"ignored_blocks": 5},
+        {"admitted_unlabelled": 5},
+        {"pauses": 5},
+        {"in_band_errors": 5},
+    ],
+)
+def test_what_takes_nothing_from_the_recording_leaves_it_complete(counts: dict[str, int]) -> None:
+    assert reasons(with_tally(**counts)) == []
+
+
+def test_a_track_that_repeats_itself_or_has_gaps_leaves_a_recording_complete() -> None:
+    assert reasons(with_customer(repeated=100, gaps=3, max_jitter=80)) == []
+
+
+def test_an_opening_that_is_missing_by_more_than_five_seconds_is_told() -> None:
+    assert reasons(WHOLE.cursor, replace(FACTS, start_timestamp_ms=START_MS - 5000)) == []
+    assert reasons(WHOLE.cursor, replace(FACTS, start_timestamp_ms=START_MS - 5001)) == [
+        ("OPENING_MISSING", "the first audio begins 5.001 s after the start")
+    ]
+
+
+def test_the_recorder_s_own_reasons_come_first() -> None:
+    facts = replace(FACTS, reasons=[Reason("SOURCE_FAILED", "why")])
+
+    assert reasons(with_tally(lost_bytes=1), facts)[0] == ("SOURCE_FAILED", "why")
+
+
+@pytest.mark.parametrize(("hours", "codes"), [(0, ["NO_RETENTION"]), (1, []), (None, [])])
+def test_a_stream_that_keeps_nothing_is_warned_of(hours: int | None, codes: list[str]) -> None:
+    built = manifest(facts=replace(FACTS, retention_hours=hours))
+
+    assert [warning["code"] for warning in built["warnings"]] == codes
+    assert built["status"] == "complete"
+
+
+def test_a_time_that_no_calendar_holds_is_none() -> None:
+    timeline = TimelineState(rate=8000, origin=1 << 80, customer=TrackState(end=1, audio=1))
+
+    assert manifest(replace(WHOLE.cursor, timeline=timeline))["recording"]["startTime"] is None
+
+
+# --- notes -----------------------------------------------------------------------------------------------------------
+
+
+def gap(start: int) -> GapNote:
+    return GapNote(gap=Gap(party=Party.AGENT, start=start, length=80), after="1", before=None, missing_fragments=None)
+
+
+def error(code: int) -> ErrorNote:
+    return ErrorNote(error=InBandError(code, "x" * 500), fragment="7")
+
+
+def test_gaps_and_errors_are_listed() -> None:
+    built = manifest(notes=NoteLog().extended([gap(8000), error(4000)], 8000))
+
+    assert built["gaps"]["count"] == 1
+    assert built["gaps"]["listed"] == [
+        {
+            "track": "agent",
+            "startSeconds": 1.0,
+            "startFrame": 8000,
+            "frames": 80,
+            "afterFragment": "1",
+            "beforeFragment": None,
+            "missingFragments": None,
+        }
+    ]
+    assert built["streamErrors"] == {
+        "count": 1,
+        "listed": [
+            {"code": 4000, "meaning": "the requested fragment is not found", "text": "x" * 128, "fragment": "7"}
+        ],
+    }
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_the_first_notes_are_listed_and_all_are_counted_however_they_come(pieces: int) -> None:
+    notes: Sequence[GapNote | ErrorNote] = [gap(n) for n in range(MAX_GAPS + 5)] + [
+        error(n) for n in range(MAX_ERRORS + 5)
+    ]
+    log = NoteLog()
+    for piece in range(pieces):
+        log = log.extended(notes[piece * len(notes) // pieces : (piece + 1) * len(notes) // pieces], 8000)
+
+    assert (len(log.gaps), log.gap_count, len(log.errors), log.error_count) == (1000, 1005, 100, 105)
+    assert log.gaps[-1]["startFrame"] == 999
+    assert NoteLog.from_json(json.loads(json.dumps(log.to_json()))) == log
+    assert NoteLog().joined(log) == log
+
+
+def test_holes_are_told_in_seconds() -> None:
+    gaps = manifest(replace(with_tally(holes=1), tally=Tally(holes=1, hole_frames=12_000)))["gaps"]
+
+    assert (gaps["streamHoles"], gaps["streamHoleSeconds"]) == (1, 1.5)
+
+
+def test_end_reasons_are_those_of_the_schema() -> None:
+    assert {reason.value for reason in EndReason} == {
+        "DISCONNECTED",
+        "OTHER_CONTACT",
+        "OTHER_STREAMING",
+        "IDLE",
+        "RECORDING_LIMIT",
+        "SOURCE_FAILED",
+        "RECORDER_FAILED",
+        "END_OF_INPUT",
+    }
