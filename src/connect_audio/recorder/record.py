@@ -136,6 +136,8 @@ class Recorder:
         session.checkpoint = None
         result = _Step(self._with, session, checkpoint, budget).run()
         session.checkpoint = result.checkpoint
+        if result.verdict is StepVerdict.OVER:
+            self.close()  # publishing needs the memory of the part in the making
         return result
 
     def _resume(self, checkpoint: Checkpoint) -> Session:
