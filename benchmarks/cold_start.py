@@ -1,0 +1,119 @@
+"""What a cold start costs before the first line of a handler runs: importing it, in a fresh process.
+
+`python -m benchmarks.cold_start`, some 15 s. The environment is Lambda's as far as the libraries look at it; bytecode
+is there. The clients are made by the handlers' first call.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.bounds import Bound
+
+MOST_RATIO: Final = 2.5
+"""Until the trigger can call Lambda, against importing boto3 alone: Connect waits 8 s, on a small share of a core."""
+_REPETITIONS: Final = 7
+_PROGRAM: Final = """
+import json, time
+cpu, wall = time.process_time(), time.perf_counter()
+{code}
+cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+import resource, sys
+from pathlib import Path
+status = Path("/proc/self/status")
+if status.exists():
+    kib = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+else:
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([wall, cpu, kib / 1024, len(sys.modules)]))
+"""
+_TRIGGER: Final = "import connect_audio.handlers.trigger as trigger"
+_CONSUMER: Final = "import connect_audio.handlers.consumer as consumer"
+_CLIENTS: Final = (
+    "s = consumer.aws_session(); [s.client(n) for n in ('s3', 'connect', 'kinesisvideo', 'kinesis-video-media')]"
+)
+CASES: Final = {
+    "trigger": _TRIGGER,
+    "consumer": _CONSUMER,
+    "trigger and its client": f"{_TRIGGER}; trigger.lambda_client()",
+    "consumer and its clients": f"{_CONSUMER}; {_CLIENTS}",
+    "boto3 alone, to compare": "import boto3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The best of the repetitions.
+
+    Args:
+        wall_ms: milliseconds.
+        cpu_ms: milliseconds.
+        mib: the process's peak memory.
+        modules: modules imported.
+    """
+
+    wall_ms: float
+    cpu_ms: float
+    mib: float
+    modules: int
+
+
+def measure() -> dict[str, Row]:
+    """Measure each case, taking turns."""
+    figures: dict[str, list[tuple[float, float, float, int]]] = {name: [] for name in CASES}
+    for _ in range(_REPETITIONS):
+        for name, code in CASES.items():
+            figures[name].append(_fresh(code))
+    return {
+        name: Row(
+            wall_ms=1000 * min(each[0] for each in measured),
+            cpu_ms=1000 * min(each[1] for each in measured),
+            mib=min(each[2] for each in measured),
+            modules=measured[0][3],
+        )
+        for name, measured in figures.items()
+    }
+
+
+def main() -> list[Bound]:
+    """Print the table."""
+    rows = measure()
+    base = rows["boto3 alone, to compare"].cpu_ms
+    print(f"{'import in a fresh process':34}{'wall':>10}{'CPU':>10}{'ratio':>8}{'peak':>12}{'modules':>10}")
+    for name, row in rows.items():
+        times = f"{row.wall_ms:>7.0f} ms{row.cpu_ms:>7.0f} ms{row.cpu_ms / base:>8.2f}"
+        print(f"{name:34}{times}{row.mib:>8.1f} MiB{row.modules:>10}")
+    ratio = rows["trigger and its client"].cpu_ms / base
+    return [Bound("times boto3's import until the trigger can call", ratio, at_most=MOST_RATIO)]
+
+
+def _fresh(code: str) -> tuple[float, float, float, int]:
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": "x",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-west-2",
+        "POWERTOOLS_SERVICE_NAME": "connect-audio",
+        # What makes the X-Ray SDK believe that it is in Lambda; elsewhere it makes an X-Ray client of 20 MiB.
+        "LAMBDA_TASK_ROOT": str(Path(__file__).parents[1] / "src"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _PROGRAM.format(code=code)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    wall, cpu, mib, modules = json.loads(done.stdout.splitlines()[-1])
+    return wall, cpu, mib, modules
+
+
+if __name__ == "__main__":
+    from benchmarks.bounds import judge
+
+    judge(main())
