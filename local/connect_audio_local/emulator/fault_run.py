@@ -43,6 +43,7 @@ from connect_audio_local.emulator.faults import (
     Twice,
 )
 from connect_audio_local.fragment_writer import (
+    CONNECT_LAYOUT,
     CONNECT_TRACKS,
     Block,
     FragmentContents,
@@ -329,7 +330,7 @@ def _error_tags(code: int) -> bytes:
         millis_behind_now=None,
         error=InBandError(code, IN_BAND_CODES[code]),
     )
-    written = write_fragment(contents)
+    written = write_fragment(contents, replace(CONNECT_LAYOUT, continuation_token=False))
     return written[written.rindex(b"\x12\x54\xc3\x67") :]
 
 

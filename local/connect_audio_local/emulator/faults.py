@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from connect_audio_local.brief_repr import brief_repr
 
 type Api = Literal["GetMedia", "GetDataEndpoint", "DescribeStream", "DescribeContact"]
 
@@ -53,19 +55,6 @@ IN_BAND_CODES: Final = {
 _PASSING_IN_BAND: Final = frozenset({3002, 4503, 5000})
 
 
-def _brief(self: Any) -> str:
-    """Write a value as the shortest expression that makes it: positional, without what is default."""
-    parts: list[str] = []
-    named = False
-    for each in fields(self):
-        value = getattr(self, each.name)
-        if each.default is not MISSING and value == each.default:
-            named = True
-            continue
-        parts.append(f"{each.name}={value!r}" if named else repr(value))
-    return f"{type(self).__name__}({', '.join(parts)})"
-
-
 # --- what happens to a call ------------------------------------------------------------------------------------------
 
 
@@ -83,21 +72,21 @@ class Refuse:
         if self.code not in STATUS_OF:
             raise ValueError(f"{self.code} is none of {', '.join(STATUS_OF)}")
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Drop:
     """The connection is reset before there is any answer."""
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class MoveEndpoint:
     """The stream's data endpoint moves first; a GetMedia at the old one is answered InvalidEndpointException."""
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 # --- what happens to a body ------------------------------------------------------------------------------------------
@@ -110,7 +99,7 @@ class End:
 
     after: int
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -123,7 +112,7 @@ class EndAfter:
 
     seconds: float
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -132,7 +121,7 @@ class Cut:
 
     after: int
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -141,7 +130,7 @@ class Reset:
 
     after: int
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -156,7 +145,7 @@ class Stall:
     after: int
     seconds: float | None = None
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -171,7 +160,7 @@ class Trickle:
     size: int
     after: int = 0
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -192,7 +181,7 @@ class Garbage:
     magic: bool = False
     seed: int = 0
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
     def data(self) -> bytes:
         """Make the bytes."""
@@ -219,14 +208,14 @@ class InBand:
         if self.code not in IN_BAND_CODES:
             raise ValueError(f"{self.code} is none of KVS's codes: {', '.join(map(str, IN_BAND_CODES))}")
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Twice:
     """The fragment is sent twice in a row. For `AtFragment` alone."""
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 # --- what happens to the stored stream -------------------------------------------------------------------------------
@@ -242,7 +231,7 @@ class Rewind:
 
     fragments: int
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -257,7 +246,7 @@ class Strangers:
     fragments: int
     pause_ms: int = 500
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -266,7 +255,7 @@ class Missing:
 
     fragments: int = 1
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
 
 type CallAction = Refuse | Drop | MoveEndpoint
@@ -301,7 +290,7 @@ class OnCall:
         if self.api != "GetMedia" and not isinstance(self.action, Refuse | Drop | MoveEndpoint):
             raise ValueError(f"{self.api} has no body for {self.action}")
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
     def covers(self, call: int) -> bool:
         """Tell whether it happens to the call of this number."""
@@ -336,7 +325,7 @@ class AtFragment:
     action: FragmentAction
     times: int | None = 1
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
     @property
     def recoverable(self) -> bool:
@@ -368,7 +357,7 @@ class InLog:
         if isinstance(self.action, Strangers) and self.index not in (0, LAST):
             raise ValueError("another contact comes before ours (index 0) or after it (index LAST)")
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
     @property
     def recoverable(self) -> bool:
@@ -389,7 +378,7 @@ class FaultPlan:
 
     faults: tuple[Fault, ...] = ()
 
-    __repr__ = _brief
+    __repr__ = brief_repr
 
     @property
     def recoverable(self) -> bool:

@@ -9,23 +9,21 @@ Every request passes `_Api.answer`, and every body is an iterator of pieces: fur
 from __future__ import annotations
 
 import json
-import os
 import re
 import select
 import socket
-import struct
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, override
 from urllib.parse import unquote
 
+from connect_audio_local.closing_server import ClosingServer, reset_connection
 from connect_audio_local.emulator.capture import StoredFragment, read_capture
 from connect_audio_local.emulator.clock import Clock, SystemClock
 from connect_audio_local.emulator.fault_run import Ending, FaultRun, FaultyBody, Sendable
@@ -93,8 +91,6 @@ class KvsEmulator:
         self.account = Account()
         self.connections = _Connections()
         self._server = _Server((host, port), _Api(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="kvs-emulator")
-        self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -106,10 +102,7 @@ class KvsEmulator:
 
     def close(self) -> None:
         """End every body, close every socket, join every thread. May be called twice."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.drop_clients()
-        self._server.server_close()
+        self._server.close()
 
     @property
     def port(self) -> int:
@@ -480,43 +473,11 @@ class _Connections:
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-class _Server(ThreadingHTTPServer):
-    """Threads that are joined on close, and sockets that can be shut from outside."""
-
-    daemon_threads = False
-    block_on_close = True
-
+class _Server(ClosingServer):
     def __init__(self, address: tuple[str, int], api: _Api) -> None:
-        super().__init__(address, _Handler)
+        super().__init__(address, _Handler, "kvs-emulator")
         self.api = api
-        self._clients_lock = threading.Lock()
-        self._clients: set[socket.socket] = set()
-
-    @override
-    def get_request(self) -> tuple[socket.socket, Any]:
-        client, address = super().get_request()
-        with self._clients_lock:
-            self._clients.add(client)
-        return client, address
-
-    @override
-    def shutdown_request(self, request: Any) -> None:
-        with self._clients_lock:
-            self._clients.discard(request)
-        super().shutdown_request(request)
-
-    def drop_clients(self) -> None:
-        """Shut every client's socket down, which ends all reads, writes and waits on it."""
-        with self._clients_lock:
-            for client in self._clients:
-                with suppress(OSError):
-                    client.shutdown(socket.SHUT_RDWR)
-
-    @override
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let bugs be seen, and clients that hang up not."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
+        self.start()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -537,7 +498,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(error.status, {"Message": error.message}, error.code)
             return
         except _DroppedError:
-            self._reset()
+            reset_connection(self)
             return
         if isinstance(answer, _Json):
             self._send_json(200, answer.body)
@@ -590,13 +551,7 @@ class _Handler(BaseHTTPRequestHandler):
             case Ending.CUT:
                 self.close_connection = True
             case Ending.RESET:
-                self._reset()
-
-    def _reset(self) -> None:
-        """Break the connection (RST). Closed here: the server's own way shuts it down in good order first."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        os.close(self.connection.detach())
+                reset_connection(self)
 
     def _start(self, status: int, content_type: str) -> None:
         self.send_response(status)
