@@ -9,10 +9,10 @@ TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 
-.PHONY: help setup setup-sam check format unit test sam-local demo bench lock clean
+.PHONY: help setup setup-sam check format unit test chaos-engine long-call sam-local demo bench lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything pinned (done by the other targets when needed)
 
@@ -51,6 +51,12 @@ test: $(STAMP) $(SAM_STAMP) ## Every check that CI runs
 
 sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes
 	@$(BIN)/pytest -m containers tests/functional/test_sam_local.py
+
+chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N=50 schedules, from SEED=1
+	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
+
+long-call: $(STAMP) ## A call of HOURS=24 at high speed through handler and durable engine, and its figures
+	@$(BIN)/python -m connect_audio_local.processes.long_call --hours $(or $(HOURS),24)
 
 demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
 	@$(BIN)/connect-audio demo

@@ -1,0 +1,162 @@
+"""AWS's durable engine in its web mode (`dex-local-runner`'s), in a process of its own that cannot outlive the caller.
+
+Set up as the service behaves where it matters here: an invocation that failed is tried again at once rather than after
+5 s, and as often as Lambda does.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Final
+from urllib.parse import quote
+
+# Lambda tries about nine times (docs/adr/0001, measured by nobody); the local engine's own default is five.
+_MOST_ATTEMPTS: Final = 9
+_POLL_S: Final = 0.02
+_TERMINAL: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
+_PATH: Final = "/2025-12-01/durable-executions/"
+
+# Prints its port once it listens and ends with its standard input.
+_PROGRAM: Final = """
+import logging, sys, threading
+from aws_durable_execution_sdk_python_testing.executor import Executor
+from aws_durable_execution_sdk_python_testing.runner import WebRunner, WebRunnerConfig
+from aws_durable_execution_sdk_python_testing.web.server import WebServiceConfig
+logging.basicConfig(level=logging.WARNING)
+Executor.RETRY_BACKOFF_SECONDS = 0
+Executor.MAX_CONSECUTIVE_FAILED_ATTEMPTS = int(sys.argv[2])
+runner = WebRunner(WebRunnerConfig(
+    web_service=WebServiceConfig(host="127.0.0.1", port=0, log_level=logging.WARNING),
+    lambda_endpoint=sys.argv[1],
+    local_runner_region="eu-west-2",
+    skip_time=sys.argv[3] == "skip",
+))
+runner.start()
+threading.Thread(target=runner.serve_forever, daemon=True).start()
+print(runner._server.server_address[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineExecution:
+    """How an execution ended.
+
+    Args:
+        arn: its ARN.
+        status: for example `SUCCEEDED`.
+        result: what the handler returned; None where it failed.
+        error: the engine's error; None where it succeeded.
+    """
+
+    arn: str
+    status: str
+    result: Any
+    error: Any
+
+
+class DurableEngine:
+    """A client of the running engine.
+
+    Args:
+        url: where it listens.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def start(self, name: str, payload: Mapping[str, Any], *, timeout_s: int = 48 * 3600) -> str:
+        """Start an execution and return its ARN; the engine, unlike the service, starts the same name again."""
+        answer = self._ask(
+            "POST",
+            "/start-durable-execution",
+            {
+                "AccountId": "123456789012",
+                "FunctionName": "consumer",
+                "FunctionQualifier": "live",
+                "ExecutionName": name,
+                "ExecutionTimeoutSeconds": timeout_s,
+                "ExecutionRetentionPeriodDays": 7,
+                "Input": json.dumps(payload),
+            },
+        )
+        return str(answer["ExecutionArn"])
+
+    def wait(self, arn: str, seconds: float = 60) -> EngineExecution:
+        """Wait until an execution has ended.
+
+        Raises:
+            TimeoutError: it goes on for longer than that.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            answer = self._ask("GET", _PATH + quote(arn, safe=""))
+            if answer["Status"] in _TERMINAL:
+                result = answer.get("Result")
+                return EngineExecution(arn, answer["Status"], result and json.loads(result), answer.get("Error"))
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"execution {arn} still runs after {seconds} s")
+            time.sleep(_POLL_S)
+
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """Every event of an execution's history, with its data."""
+        events: list[dict[str, Any]] = []
+        marker = ""
+        while True:
+            query = "?IncludeExecutionData=true&MaxItems=1000" + (f"&Marker={quote(marker)}" if marker else "")
+            answer = self._ask("GET", f"{_PATH}{quote(arn, safe='')}/history{query}")
+            events += answer["Events"]
+            marker = answer.get("NextMarker") or ""
+            if not marker:
+                return events
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        request = urllib.request.Request(  # noqa: S310 - our own loopback URL
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - the same
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except urllib.error.HTTPError as error:
+            with error:
+                raise RuntimeError(f"the durable engine answers {error.code}: {error.read()[:500]!r}") from error
+
+
+@contextmanager
+def durable_engine(lambda_url: str, log: IO[bytes], *, skip_waits: bool = True) -> Iterator[DurableEngine]:
+    """Run the engine for the length of a `with` block.
+
+    Args:
+        lambda_url: where it invokes the function.
+        log: where its output goes.
+        skip_waits: whether waits of the function pass at once.
+
+    Raises:
+        RuntimeError: it did not start; the log says why.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, lambda_url, str(_MOST_ATTEMPTS)]
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        [*command, "skip" if skip_waits else "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+    ) as process:
+        if process.stdin is None or process.stdout is None:  # pragma: no cover - both were asked for
+            raise RuntimeError("the durable engine has no pipes")
+        try:
+            port = process.stdout.readline().decode().strip()
+            if not port:
+                raise RuntimeError("the durable engine did not start; see its log")
+            yield DurableEngine(f"http://127.0.0.1:{port}")
+        finally:
+            process.stdin.close()
+            process.wait(10)

@@ -1,0 +1,361 @@
+"""Where a process may be killed: every request that it makes, before it is done or after, and what comes of it.
+
+`Gate` counts and decides, `GatedProxy` is the way of HTTP requests to S3 and to the engine, `gate_emulator` watches
+those to the KVS emulator.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from connect_audio_local.emulator.model import ServiceError
+from connect_audio_local.processes.loopback_server import LoopbackServer
+
+_INVOCATION: Final = re.compile(r"app/invocation-(\d+)")
+_HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})
+_LATE_AFTER_S: Final = 1.0
+
+
+class Moment(StrEnum):
+    """When a process is killed, as seen from a request of its own."""
+
+    BEFORE = "before"
+    """Its request never arrives."""
+    AFTER = "after"
+    """What it asked is done, the answer never arrives."""
+    LATE = "late"
+    """Its request arrives when its successor has made one to the same service, or after a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """One kill.
+
+    Args:
+        operation: the crossing's name as a pattern of `fnmatch`, for example `s3:UploadPart *`.
+        nth: which crossing of that name, counted from 1 since the kill was armed.
+        moment: before, after or late; a fragment on its way has no answer, so any is the same.
+    """
+
+    operation: str
+    nth: int
+    moment: Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A request on its way.
+
+    Args:
+        name: service and operation, with a hint at what it is about.
+        invocation: number of the invocation; None where that cannot be told.
+    """
+
+    name: str
+    invocation: int | None
+
+
+@dataclass(slots=True)
+class _Armed:
+    kill: Kill
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class _Counters:
+    crossings: list[Crossing] = field(default_factory=list)
+    killed: list[tuple[Kill, Crossing]] = field(default_factory=list)
+    armed: list[_Armed] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
+    retries: int = 0
+    largest_result: int = 0
+    checkpoint_bytes: int = 0
+
+
+class Gate:
+    """Counts crossings and kills where the schedule says. Thread-safe.
+
+    Args:
+        kill: kills the process of an invocation and returns once it is gone; False where it is gone already. None
+            stands for the only one that runs.
+    """
+
+    def __init__(self, kill: Callable[[int | None], bool]) -> None:
+        self._kill = kill
+        self._lock = threading.Condition()
+        self._now = _Counters()
+        self._late = 0
+
+    def arm(self, *kills: Kill) -> None:
+        """Forget what was counted and take a new schedule."""
+        with self._lock:
+            self._now = _Counters(armed=[_Armed(kill) for kill in kills])
+
+    @property
+    def crossings(self) -> list[Crossing]:
+        """Every crossing since `arm`, in order."""
+        with self._lock:
+            return list(self._now.crossings)
+
+    @property
+    def killed(self) -> list[tuple[Kill, Crossing]]:
+        """The kills done since `arm`."""
+        with self._lock:
+            return list(self._now.killed)
+
+    @property
+    def operations(self) -> int:
+        """Operations that count against the engine's quota, retries included, and the execution itself."""
+        with self._lock:
+            return 1 + len(self._now.operations) + self._now.retries
+
+    @property
+    def largest_result(self) -> int:
+        """Characters of the largest result or error of a step."""
+        with self._lock:
+            return self._now.largest_result
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Bytes of all checkpoint requests."""
+        with self._lock:
+            return self._now.checkpoint_bytes
+
+    def cross(self, crossing: Crossing) -> Moment | None:
+        """Count a crossing.
+
+        Returns:
+            None to let it pass. BEFORE: the process is dead, do nothing. LATE: the process is dead, do it later.
+            AFTER: do it, then call `strike`.
+        """
+        with self._lock:
+            self._now.crossings.append(crossing)
+            self._lock.notify_all()
+            due: Kill | None = None
+            for armed in self._now.armed:
+                if fnmatchcase(crossing.name, armed.kill.operation):
+                    armed.seen += 1
+                    if armed.seen == armed.kill.nth and due is None:
+                        due = armed.kill
+        if due is None:
+            return None
+        if due.moment is Moment.AFTER:
+            return due.moment
+        return due.moment if self._strike(due, crossing) else None
+
+    def strike(self, crossing: Crossing) -> bool:
+        """Kill the process whose request has been done; tell whether it was there to be killed."""
+        return self._strike(Kill(crossing.name, 0, Moment.AFTER), crossing)
+
+    def _strike(self, kill: Kill, crossing: Crossing) -> bool:
+        if not self._kill(crossing.invocation):
+            return False
+        with self._lock:
+            self._now.killed.append((kill, crossing))
+        return True
+
+    @contextmanager
+    def lateness(self, service: str) -> Iterator[None]:
+        """Wait until another request to the same service has come, a second at most; then do what is late."""
+        with self._lock:
+            self._late += 1
+            counters, seen = self._now, len(self._now.crossings)
+            self._lock.wait_for(
+                lambda: any(each.name.startswith(service) for each in counters.crossings[seen:]), _LATE_AFTER_S
+            )
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._late -= 1
+                self._lock.notify_all()
+
+    def settle(self) -> None:
+        """Wait until no request of a dead process is still to arrive."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._late)
+
+    def note_checkpoint(self, body: bytes) -> None:
+        """Count what a checkpoint request adds to the execution's history."""
+        with self._lock:
+            now = self._now
+            now.checkpoint_bytes += len(body)
+            for update in json.loads(body).get("Updates", []):
+                now.operations.add(update["Id"])
+                now.retries += update["Action"] == "RETRY"
+                now.largest_result = max(now.largest_result, len(update.get("Payload") or ""))
+
+
+# --- S3 and the engine -----------------------------------------------------------------------------------------------
+
+
+def s3_operation(method: str, path: str, body: bytes) -> str:
+    """Name an S3 request of a path-style client, with the kind of its key: `s3:PutObject wav.claim`."""
+    del body
+    parts = urlsplit(path)
+    query = parse_qs(parts.query, keep_blank_values=True)
+    key = unquote(parts.path).lstrip("/").partition("/")[2]
+    kind = re.sub(r"^.*?\.(?=wav|json)", "", key.rsplit("/", 1)[-1] if ".staging/" not in key else "x.wav.staging")
+    match method:
+        case "PUT":
+            name = f"UploadPart {query['partNumber'][0]}" if "partNumber" in query else f"PutObject {kind}"
+        case "POST" if "uploads" in query:
+            name = "CreateMultipartUpload"
+        case "POST":
+            name = "CompleteMultipartUpload" if "uploadId" in query else "DeleteObjects"
+        case "DELETE":
+            name = "AbortMultipartUpload"
+        case "HEAD":
+            name = f"HeadObject {kind}"
+        case _ if "uploads" in query:
+            name = "ListMultipartUploads"
+        case _ if "list-type" in query:
+            name = "ListObjectsV2"
+        case _:
+            name = f"GetObject {kind}"
+    return f"s3:{name}"
+
+
+def engine_operation(method: str, path: str, body: bytes) -> str:
+    """Name a request to the durable engine by what it checkpoints: `engine:checkpoint SUCCEED finish`."""
+    del method
+    if not urlsplit(path).path.endswith("/checkpoint"):
+        return "engine:state"
+    updates = json.loads(body).get("Updates", [])
+    told = [f"{update['Action']} {update.get('Name') or ''}".strip() for update in updates]
+    return f"engine:checkpoint {' + '.join(told)}".strip()
+
+
+class GatedProxy:
+    """An HTTP server that forwards to another one, past the gate. A context manager.
+
+    Args:
+        upstream: URL of the other one.
+        gate: what decides.
+        name: names a request: method, path, body -> crossing name.
+        note: told of every body that goes upstream.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        gate: Gate,
+        name: Callable[[str, str, bytes], str],
+        note: Callable[[str, bytes], None] = lambda _name, _body: None,
+    ) -> None:
+        self._upstream = urlsplit(upstream).netloc
+        self._gate = gate
+        self._name = name
+        self._note = note
+        self._server = LoopbackServer(self._serve, "gated-proxy")
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self._server.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving and wait for the requests under way."""
+        self._server.close()
+
+    def _serve(self, http_request: BaseHTTPRequestHandler) -> None:
+        length = int(http_request.headers.get("Content-Length") or 0)
+        body = http_request.rfile.read(length)
+        if len(body) < length:
+            http_request.close_connection = True
+            return
+        method, path = http_request.command, http_request.path
+        invocation = _INVOCATION.search(http_request.headers.get("User-Agent", ""))
+        crossing = Crossing(self._name(method, path, body), int(invocation[1]) if invocation else None)
+        moment = self._gate.cross(crossing)
+        if moment is Moment.BEFORE:
+            http_request.close_connection = True
+            return
+        late = self._gate.lateness(crossing.name.partition(":")[0]) if moment is Moment.LATE else nullcontext()
+        with late:
+            self._note(crossing.name, body)
+            status, headers, content = self._forward(method, path, dict(http_request.headers), body)
+        if moment is Moment.LATE or (moment is Moment.AFTER and self._gate.strike(crossing)):
+            http_request.close_connection = True
+            return
+        http_request.send_response_only(status)
+        for name, value in headers:
+            http_request.send_header(name, value)
+        http_request.send_header("Content-Length", str(len(content)) if method != "HEAD" else _length(headers))
+        http_request.end_headers()
+        if method != "HEAD":
+            http_request.wfile.write(content)
+
+    def _forward(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self._upstream, timeout=120)
+        try:
+            passed = {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
+            connection.request(method, path, body=body or None, headers={**passed, "Connection": "close"})
+            answer = connection.getresponse()
+            content = answer.read()
+            kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP]
+            if method == "HEAD" and (length := answer.getheader("Content-Length")) is not None:
+                kept.append(("X-Upstream-Length", length))
+            return answer.status, kept, content
+        finally:
+            connection.close()
+
+
+def _length(headers: list[tuple[str, str]]) -> str:
+    return next((value for name, value in headers if name == "X-Upstream-Length"), "0")
+
+
+# --- the emulator ----------------------------------------------------------------------------------------------------
+
+
+class GatedApi:
+    """Stands before the emulator's API: requests and fragments are crossings of the only running process.
+
+    Args:
+        api: the emulator's.
+        gate: what decides.
+    """
+
+    def __init__(self, api: Any, gate: Gate) -> None:
+        self._api = api
+        self._gate = gate
+
+    def answer(self, method: str, request: Any) -> Any:
+        """Answer one request."""
+        operation = request.path.rsplit("/", 1)[-1] if not request.path.startswith("/contacts/") else "describeContact"
+        crossing = Crossing(f"kvs:{operation}", None)
+        moment = self._gate.cross(crossing)
+        if moment in (Moment.BEFORE, Moment.LATE):
+            raise ServiceError("ServiceUnavailableException", 503, "the caller is gone")
+        answer = self._api.answer(method, request)
+        if moment is Moment.AFTER:
+            self._gate.strike(crossing)
+        if hasattr(answer, "pieces"):
+            return type(answer)(self._pieces(answer.pieces), answer.done)
+        return answer
+
+    def _pieces(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        crossing = Crossing("media:fragment", None)
+        for piece in pieces:
+            if self._gate.cross(crossing) is Moment.AFTER:
+                self._gate.strike(crossing)
+            yield piece

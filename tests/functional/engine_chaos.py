@@ -1,0 +1,220 @@
+"""Seeded schedules of kills for the engine-level chaos: which call, in which invocations, what dies where.
+
+A schedule is a function of its seed. Where a kill is counted in fragments on their way, what the process has read of
+them is up to the kernel; the recording must come out the same for all that.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Final
+
+from connect_audio.request import RecordingRequest
+from connect_audio_local.emulator import EmulatedStream, Live, Pace, StoredFragment, stored
+from connect_audio_local.emulator.model import ALL_AT_ONCE
+from connect_audio_local.processes import InvocationRecord, Kill, Moment, ProcessCloud
+from connect_audio_local.processes.cloud import BUCKET, request_for
+from connect_audio_local.processes.durable_engine import EngineExecution
+from connect_audio_local.synthesis import Gap, SyntheticCall, synthesise_stream
+from functional.recorder_support import interleaved, stereo_wav
+
+INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
+CONTACT: Final = "00000000-0000-4000-8000-000000000001"
+_NEIGHBOURS: Final = ("00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000009")
+_RATE: Final = 8000
+# What of a manifest no kill may change; how many strangers were seen depends on when reading stopped.
+_LASTING: Final = ("status", "reasons", "tracks", "gaps", "streamErrors", "lostBytes", "lostRuns")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A stream and what must come of our contact in it.
+
+    Args:
+        fragments: the stream's.
+        start_ms: StartTimestamp of our contact.
+        wav: the undisturbed recording, made of the parties' samples.
+    """
+
+    fragments: tuple[StoredFragment, ...]
+    start_ms: int
+    wav: bytes
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One run.
+
+    Args:
+        seed: what it was made of.
+        scene: name of the scene.
+        pace: of the stream.
+        retention_hours: of the stream.
+        invocation_s: the function's timeout: 900 for one invocation, 36 for about a second each, 20 for a part each.
+        kills: what dies.
+        rivals: executions that start at the same moment.
+    """
+
+    seed: int
+    scene: str
+    kills: tuple[Kill, ...]
+    pace: Pace = ALL_AT_ONCE
+    retention_hours: int = 24
+    invocation_s: float = 900
+    rivals: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a schedule left.
+
+    Args:
+        request: what was to be recorded.
+        executions: how they ended, in the order of their start.
+        invocations: the processes.
+        killed: kills that happened.
+        wav: the recording; None where there is none.
+        manifest: its manifest; None where there is none.
+        keys: every object of the recording.
+        open_uploads: multipart uploads left open.
+        most_connections: the most GetMedia connections open at once.
+    """
+
+    request: RecordingRequest
+    executions: list[EngineExecution]
+    invocations: list[InvocationRecord]
+    killed: list[str]
+    wav: bytes | None
+    manifest: dict[str, Any] | None
+    keys: list[str]
+    open_uploads: list[str]
+    most_connections: int
+
+
+def _noise(seed: int, seconds: float) -> bytes:
+    """Audio in which every shift shows."""
+    return random.Random(seed).randbytes(round(seconds * _RATE) * 2)
+
+
+@cache
+def scene(name: str) -> Scene:
+    """Make a scene: `short` fits one PutObject, `long` is three parts, `busy` has neighbours, a pause and a tail."""
+    seconds = 24.0 if name == "short" else 396.0
+    customer, agent = _noise(1, seconds), _noise(2, seconds)
+    call = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
+    if name != "busy":
+        fragments = tuple(stored(synthesise_stream([call])))
+        return Scene(fragments, fragments[0].producer_ms, stereo_wav(interleaved(customer, agent)))
+    # At the 1.024 s of a fragment, so that the pause falls between two of them.
+    gap = Gap(at_ms=150 * 1024, length_ms=7000)
+    before, after = (
+        SyntheticCall(customer=_noise(at, 9), agent=_noise(at + 1, 9), contact_id=contact, instance_id=INSTANCE)
+        for at, contact in zip((5, 7), _NEIGHBOURS, strict=True)
+    )
+    ours = SyntheticCall(
+        customer=customer,
+        agent=agent,
+        contact_id=CONTACT,
+        instance_id=INSTANCE,
+        pause_ms=500,
+        gaps=(gap,),
+        unlabelled=frozenset({20, 160}),
+    )
+    fragments = tuple(stored(synthesise_stream([before, ours, after])))
+    start_ms = next(each.producer_ms for each in fragments if each.contact_id == CONTACT)
+    cut, silence = gap.at_ms * _RATE // 1000 * 2, b"\0" * (gap.length_ms * _RATE // 1000 * 2)
+    sides = (side[:cut] + silence + side[cut:] for side in (customer, agent))
+    return Scene(fragments, start_ms, stereo_wav(interleaved(*sides)))
+
+
+def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
+    """Make a schedule.
+
+    Args:
+        seed: the same seed makes the same schedule.
+        traces: for each scene the names of the crossings of its undisturbed run.
+    """
+    dice = random.Random(seed)
+    name = dice.choices(("long", "busy", "short"), (4, 5, 1))[0]
+    rivals = dice.choices((1, 2), (4, 1))[0]
+    kills = []
+    for _ in range(dice.choices((1, 2, 3, 4), (3, 3, 2, 1))[0]):
+        service = dice.choices(("s3:", "engine:", "kvs:", "media:"), (5, 3, 1, 2))[0]
+        seen = sum(each.startswith(service) for each in traces[name])
+        kills.append(Kill(f"{service}*", dice.randint(1, seen), dice.choice(list(Moment))))
+    pace = dice.choices((ALL_AT_ONCE, Live(speed=200)), (3, 1))[0]
+    return Schedule(
+        seed=seed,
+        scene=name,
+        kills=tuple(kills),
+        pace=pace,
+        # A stream that keeps nothing forgets what is 5 minutes old, so it cannot be there all at once.
+        retention_hours=dice.choice((0, 24)) if isinstance(pace, Live) else 24,
+        invocation_s=dice.choices((900, 36.2, 20), (2, 2, 1))[0],
+        rivals=rivals,
+    )
+
+
+def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
+    """Run a schedule to its end.
+
+    Args:
+        cloud: where.
+        schedule: what.
+        number: makes stream and contact unique in the cloud.
+    """
+    stage, contact_id = scene(schedule.scene), f"10000000-0000-4000-8000-{number:012d}"
+    stream = cloud.emulator.add_stream(
+        EmulatedStream(
+            f"stream-{number}",
+            _of(contact_id, stage.fragments),
+            pace=schedule.pace,
+            retention_hours=schedule.retention_hours,
+        )
+    )
+    request = request_for(contact_id, INSTANCE, stream.arn, stage.start_ms)
+    cloud.host.seconds = schedule.invocation_s
+    first = len(cloud.host.invocations)
+    cloud.gate.settle()
+    cloud.gate.arm(*schedule.kills)
+    arns = [cloud.engine.start(f"{number}-{each}", request.to_payload()) for each in range(schedule.rivals)]
+    executions = [cloud.engine.wait(arn) for arn in arns]
+    cloud.gate.settle()
+    key = request.recording_key("recordings")
+    keys = cloud.keys(contact_id)
+    found = {each: cloud.body(f"s3://{BUCKET}/{each}") for each in (key, key.replace(".wav", ".json")) if each in keys}
+    manifest = found.get(key.replace(".wav", ".json"))
+    return Run(
+        request=request,
+        executions=executions,
+        invocations=cloud.host.invocations[first:],
+        killed=[f"{crossing.name} ({kill.moment})" for kill, crossing in cloud.gate.killed],
+        wav=found.get(key),
+        manifest=None if manifest is None else json.loads(manifest),
+        keys=keys,
+        open_uploads=cloud.open_uploads(contact_id),
+        most_connections=cloud.emulator.max_open_connections(stream.name),
+    )
+
+
+def lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a manifest no kill may change."""
+    fragments = {name: value for name, value in manifest["fragments"].items() if name != "otherContact"}
+    audio = {name: value for name, value in manifest["recording"].items() if name != "location"}
+    return {name: manifest[name] for name in _LASTING} | fragments | audio
+
+
+def _of(contact_id: str, fragments: tuple[StoredFragment, ...]) -> list[StoredFragment]:
+    """The scene's fragments with our contact renamed: a second recording of one contact would be a sibling."""
+    old, new = CONTACT.encode(), contact_id.encode()
+
+    def renamed(fragment: StoredFragment) -> StoredFragment:
+        if fragment.contact_id != CONTACT:
+            return fragment
+        return replace(fragment, contact_id=contact_id, load=lambda: fragment.load().replace(old, new))
+
+    return [renamed(fragment) for fragment in fragments]
