@@ -272,17 +272,23 @@ class _Api:
             raise invalid_argument("StartSelector is missing")
         reader = stream.open(selector, emulator.clock.monotonic())
         connection = emulator.connections.open(stream.name, request.connection, emulator.limits.connections)
-        pieces = self._media(stream, reader, connection, stream.faults.body(faults))
+        # The session begins here: a client may see the answer's head before the first piece is asked for.
+        pieces = self._media(stream, reader, connection, stream.faults.body(faults), emulator.clock.monotonic())
         return _Media(pieces, lambda: emulator.connections.close(connection))
 
     def _media(
-        self, stream: EmulatedStream, reader: FragmentReader, connection: _Connection, faulty: FaultyBody
+        self,
+        stream: EmulatedStream,
+        reader: FragmentReader,
+        connection: _Connection,
+        faulty: FaultyBody,
+        opened_s: float,
     ) -> Iterator[bytes | Ending]:
         """Bytes of the fragments, as they become available, until the stream, the session or a fault ends the body."""
         clock, session_s = self._emulator.clock, self._emulator.limits.session_s
+        session_end = opened_s + min(float("inf") if session_s is None else session_s, faulty.session_s)
         # Taken before a piece goes out, so that whoever has read it knows that the hold has begun.
-        sent_s = clock.monotonic()
-        session_end = sent_s + min(float("inf") if session_s is None else session_s, faulty.session_s)
+        sent_s = opened_s
 
         def reached(due_s: float) -> bool:
             """Wait for a time; False where the session ends before."""
