@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from connect_audio.request import RecordingRequest
 from connect_audio_local.emulator import EmulatedStream, Live, Pace, StoredFragment, stored
+from connect_audio_local.emulator.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, Reset
 from connect_audio_local.emulator.model import ALL_AT_ONCE
 from connect_audio_local.processes import InvocationRecord, Kill, Moment, ProcessCloud
 from connect_audio_local.processes.cloud import BUCKET, request_for
 from connect_audio_local.processes.durable_engine import EngineExecution
+from connect_audio_local.s3_front import NO_S3_FAULTS, S3FaultPlan, S3Front, random_s3_faults
 from connect_audio_local.synthesis import Gap, SyntheticCall, synthesise_stream
 from functional.recorder_support import interleaved, stereo_wav
 
@@ -56,6 +58,8 @@ class Schedule:
         retention_hours: of the stream.
         invocation_s: the function's timeout: 900 for one invocation, 36 for about a second each, 20 for a part each.
         kills: what dies.
+        faults: how the stream misbehaves.
+        s3_faults: how S3 does.
         rivals: executions that start at the same moment.
     """
 
@@ -63,6 +67,8 @@ class Schedule:
     scene: str
     kills: tuple[Kill, ...]
     pace: Pace = ALL_AT_ONCE
+    faults: FaultPlan = NO_FAULTS
+    s3_faults: S3FaultPlan = NO_S3_FAULTS
     retention_hours: int = 24
     invocation_s: float = 900
     rivals: int = 1
@@ -146,11 +152,22 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         service = dice.choices(("s3:", "engine:", "kvs:", "media:"), (5, 3, 1, 2))[0]
         seen = sum(each.startswith(service) for each in traces[name])
         kills.append(Kill(f"{service}*", dice.randint(1, seen), dice.choice(list(Moment))))
+    length = len(scene(name).fragments)
+    places = dice.sample(range(2, length - 2), dice.choice((0, 0, 1, 2)))
+    cuts = tuple(
+        AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
+        for place in places
+        # Two bodies in a row that give no fragment end the call, where the drain is no time at all.
+        if all(abs(place - other) > 5 for other in places if other != place)
+    )
+    s3_faults = random_s3_faults(seed, count=1) if dice.random() < 0.3 else NO_S3_FAULTS
     pace = dice.choices((ALL_AT_ONCE, Live(speed=200)), (3, 1))[0]
     return Schedule(
         seed=seed,
         scene=name,
         kills=tuple(kills),
+        faults=FaultPlan(cuts),
+        s3_faults=s3_faults,
         pace=pace,
         # A stream that keeps nothing forgets what is 5 minutes old, so it cannot be there all at once.
         retention_hours=dice.choice((0, 24)) if isinstance(pace, Live) else 24,
@@ -174,16 +191,19 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
             _of(contact_id, stage.fragments),
             pace=schedule.pace,
             retention_hours=schedule.retention_hours,
+            faults=schedule.faults,
         )
     )
     request = request_for(contact_id, INSTANCE, stream.arn, stage.start_ms)
     cloud.host.seconds = schedule.invocation_s
     first = len(cloud.host.invocations)
-    cloud.gate.settle()
     cloud.gate.arm(*schedule.kills)
-    arns = [cloud.engine.start(f"{number}-{each}", request.to_payload()) for each in range(schedule.rivals)]
-    executions = [cloud.engine.wait(arn) for arn in arns]
-    cloud.gate.settle()
+    with S3Front(cloud.s3_url, schedule.s3_faults) as front:
+        cloud.s3_proxy.upstream = front.url
+        arns = [cloud.engine.start(f"{number}-{each}", request.to_payload()) for each in range(schedule.rivals)]
+        executions = [cloud.engine.wait(arn) for arn in arns]
+        cloud.gate.settle()
+    cloud.s3_proxy.upstream = cloud.s3_url
     key = request.recording_key("recordings")
     keys = cloud.keys(contact_id)
     found = {each: cloud.body(f"s3://{BUCKET}/{each}") for each in (key, key.replace(".wav", ".json")) if each in keys}

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
+from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Trouble
 from functional.engine_chaos import Run, Schedule, lasting, random_schedule, run, scene
 from functional.recorder_support import same_wav
 
@@ -102,3 +103,27 @@ def test_a_kill_at_each_turning_point_leaves_the_same_recording(arena: Arena, op
     kills = tuple(Kill(operation, nth, moment) for nth, moment in enumerate(Moment, 1))
     found = survives(arena, Schedule(0, "long", kills))
     assert found.killed
+
+
+def test_what_was_recorded_is_published_as_partial_where_a_step_fails_for_good_and_kills_change_nothing_of_it(
+    arena: Arena,
+) -> None:
+    gone = S3FaultPlan((S3Fault("UploadPart", 1, S3Trouble.UPLOAD_GONE),))
+    kills = (
+        Kill("s3:PutObject wav", 1, Moment.AFTER),
+        Kill("s3:UploadPart 1", 1, Moment.LATE),
+        Kill("s3:CompleteMultipartUpload", 1, Moment.AFTER),
+        Kill("s3:PutObject json", 1, Moment.BEFORE),
+    )
+    found = arena.run(Schedule(0, "long", kills, s3_faults=gone))
+    expected = scene("long").wav
+    assert [each.status for each in found.executions] == ["SUCCEEDED"]
+    assert found.executions[0].result["status"] == "partial"
+    assert len(found.killed) == 3, found.killed
+    assert found.manifest is not None
+    assert [reason["code"] for reason in found.manifest["reasons"]] == ["STEP_FAILED"]
+    assert found.wav is not None
+    # Part 1, which was staged: at least 5 MiB of the call, as they were sent.
+    assert len(found.wav) > 5 * 1024 * 1024
+    assert found.wav[44:] == expected[44 : len(found.wav)]
+    assert ([key.rsplit(".", 1)[1] for key in found.keys], found.open_uploads) == (["json", "wav"], [])

@@ -7,6 +7,8 @@ import pytest
 from connect_audio_local.processes import process_cloud
 from connect_audio_local.processes.long_call import LongCall, record_long_call
 
+pytestmark = pytest.mark.xdist_group("long-call")
+
 HOURS = 2.0
 QUOTA_OPERATIONS, QUOTA_HISTORY_BYTES, QUOTA_RESULT, QUOTA_INPUT_BYTES = 3000, 100e6, 256 * 1024, 6e6
 DAY = 24 / HOURS

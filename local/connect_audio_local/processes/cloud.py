@@ -32,7 +32,7 @@ _QUICK: Final = {
     "DRAIN_SECONDS": "0",
     "IDLE_LIMIT_SECONDS": "10",
     "STATUS_INTERVAL_SECONDS": "0",
-    "READ_TIMEOUT_SECONDS": "1",
+    "READ_TIMEOUT_SECONDS": "3",
     "DEADLINE_MARGIN_SECONDS": "5",
     "POWERTOOLS_LOG_LEVEL": "WARNING",
 }
@@ -48,6 +48,8 @@ class ProcessCloud:
         host: the function's processes.
         gate: what counts and kills.
         s3: a client of S3 itself, past no gate.
+        s3_url: of S3 itself.
+        s3_proxy: the gate before it; a test may put a front end between the two.
         directory: logs lie here.
     """
 
@@ -56,6 +58,8 @@ class ProcessCloud:
     host: FunctionHost
     gate: Gate
     s3: Any
+    s3_url: str
+    s3_proxy: GatedProxy
     directory: Path
 
     def keys(self, contact_id: str) -> list[str]:
@@ -137,4 +141,4 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
         host.environment["AWS_ENDPOINT_URL_LAMBDA"] = engine_proxy.url
         s3 = stack.enter_context(closing(boto3.client("s3", endpoint_url=s3_url, region_name=REGION, config=S3_CONFIG)))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield ProcessCloud(emulator, engine, host, gate, s3, directory)
+        yield ProcessCloud(emulator, engine, host, gate, s3, s3_url, s3_proxy, directory)

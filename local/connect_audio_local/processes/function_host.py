@@ -23,7 +23,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
-from connect_audio_local.processes.loopback_server import LoopbackServer
+from connect_audio_local.processes.loopback_server import loopback_server, url_of
 
 _MODULE: Final = "connect_audio_local.processes.function_process"
 
@@ -97,12 +97,12 @@ class FunctionHost:
         if self._parent.stdout is None or not self._parent.stdout.readline():
             self.close()
             raise RuntimeError("the function's process did not start; see its log")
-        self._server = LoopbackServer(self._serve, "function-host")
+        self._server = loopback_server(self._serve, "function-host")
 
     @property
     def url(self) -> str:
         """The engine's `lambda_endpoint`."""
-        return self._server.url
+        return url_of(self._server)
 
     @property
     def running(self) -> list[InvocationRecord]:

@@ -11,8 +11,9 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler
@@ -20,11 +21,15 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from connect_audio_local.emulator.model import ServiceError
-from connect_audio_local.processes.loopback_server import LoopbackServer
+from connect_audio_local.processes.loopback_server import loopback_server, url_of
 
 _INVOCATION: Final = re.compile(r"app/invocation-(\d+)")
 _HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "expect"})
 _LATE_AFTER_S: Final = 1.0
+_JOINING: Final = "s3:CompleteMultipartUpload"
+_BLANK_EVERY_S: Final = 2.0
+_XML: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+_XML_DECLARATION: Final = re.compile(rb"\A<\?xml[^>]*>\s*")
 
 
 class Moment(StrEnum):
@@ -241,7 +246,7 @@ class GatedProxy:
     """An HTTP server that forwards to another one, past the gate. A context manager.
 
     Args:
-        upstream: URL of the other one.
+        upstream: URL of the other one; may be set anew.
         gate: what decides.
         name: names a request: method, path, body -> crossing name.
         note: told of every body that goes upstream.
@@ -254,16 +259,16 @@ class GatedProxy:
         name: Callable[[str, str, bytes], str],
         note: Callable[[str, bytes], None] = lambda _name, _body: None,
     ) -> None:
-        self._upstream = urlsplit(upstream).netloc
+        self.upstream = upstream
         self._gate = gate
         self._name = name
         self._note = note
-        self._server = LoopbackServer(self._serve, "gated-proxy")
+        self._server = loopback_server(self._serve, "gated-proxy")
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        return self._server.url
+        return url_of(self._server)
 
     def __enter__(self) -> Self:
         return self
@@ -289,39 +294,78 @@ class GatedProxy:
             http_request.close_connection = True
             return
         late = self._gate.lateness(crossing.name.partition(":")[0]) if moment is Moment.LATE else nullcontext()
-        with late:
-            self._note(crossing.name, body)
-            status, headers, content = self._forward(method, path, dict(http_request.headers), body)
-        if moment is Moment.LATE or (moment is Moment.AFTER and self._gate.strike(crossing)):
+        try:
+            with late, ThreadPoolExecutor(1) as worker:
+                self._note(crossing.name, body)
+                forwarding = worker.submit(self._forward, method, path, dict(http_request.headers), body)
+                begun = crossing.name == _JOINING and moment is None and _begin_joining(http_request, forwarding)
+                answer = forwarding.result()
+        except (http.client.HTTPException, OSError):
+            # The other one gives no answer; neither do we.
+            if moment is Moment.AFTER:
+                self._gate.strike(crossing)
             http_request.close_connection = True
             return
-        http_request.send_response_only(status)
-        for name, value in headers:
-            http_request.send_header(name, value)
-        http_request.send_header("Content-Length", str(len(content)) if method != "HEAD" else _length(headers))
-        http_request.end_headers()
-        if method != "HEAD":
-            http_request.wfile.write(content)
+        if moment is Moment.LATE or (moment is Moment.AFTER and self._gate.strike(crossing)):
+            http_request.close_connection = True
+        elif begun:
+            _send_chunk(http_request, _XML_DECLARATION.sub(b"", answer.content))
+            _send_chunk(http_request, b"")
+        else:
+            answer.send(http_request, with_body=method != "HEAD")
 
-    def _forward(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        connection = http.client.HTTPConnection(self._upstream, timeout=120)
+    def _forward(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> _Answer:
+        connection = http.client.HTTPConnection(urlsplit(self.upstream).netloc, timeout=600)
         try:
             passed = {name: value for name, value in headers.items() if name.lower() not in _HOP_BY_HOP}
             connection.request(method, path, body=body or None, headers={**passed, "Connection": "close"})
             answer = connection.getresponse()
             content = answer.read()
-            kept = [(name, value) for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP]
-            if method == "HEAD" and (length := answer.getheader("Content-Length")) is not None:
-                kept.append(("X-Upstream-Length", length))
-            return answer.status, kept, content
+            kept = tuple((name, value) for name, value in answer.getheaders() if name.lower() not in _HOP_BY_HOP)
+            length = answer.getheader("Content-Length", "0") if method == "HEAD" else str(len(content))
+            return _Answer(answer.status, kept, length, content)
         finally:
             connection.close()
 
 
-def _length(headers: list[tuple[str, str]]) -> str:
-    return next((value for name, value in headers if name == "X-Upstream-Length"), "0")
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    length: str
+    content: bytes
+
+    def send(self, http_request: BaseHTTPRequestHandler, *, with_body: bool) -> None:
+        http_request.send_response_only(self.status)
+        for name, value in self.headers:
+            http_request.send_header(name, value)
+        http_request.send_header("Content-Length", self.length)
+        http_request.end_headers()
+        if with_body:
+            http_request.wfile.write(self.content)
+
+
+def _begin_joining(http_request: BaseHTTPRequestHandler, forwarding: Future[_Answer]) -> bool:
+    """Answer 200 and blanks while many parts are being joined, as S3 does lest the client gives up.
+
+    Returns:
+        Whether the answer has begun; a failure then comes with a status of 200 (S3, CompleteMultipartUpload).
+    """
+    begun = False
+    while not wait((forwarding,), _BLANK_EVERY_S).done:
+        if not begun:
+            http_request.send_response_only(200)
+            http_request.send_header("Content-Type", "application/xml")
+            http_request.send_header("Transfer-Encoding", "chunked")
+            http_request.end_headers()
+            _send_chunk(http_request, _XML)
+            begun = True
+        _send_chunk(http_request, b" ")
+    return begun
+
+
+def _send_chunk(http_request: BaseHTTPRequestHandler, data: bytes) -> None:
+    http_request.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
 
 
 # --- the emulator ----------------------------------------------------------------------------------------------------
@@ -350,10 +394,10 @@ class GatedApi:
         if moment is Moment.AFTER:
             self._gate.strike(crossing)
         if hasattr(answer, "pieces"):
-            return type(answer)(self._pieces(answer.pieces), answer.done)
+            return replace(answer, pieces=self._pieces(answer.pieces))
         return answer
 
-    def _pieces(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    def _pieces(self, pieces: Iterator[Any]) -> Iterator[Any]:
         crossing = Crossing("media:fragment", None)
         for piece in pieces:
             if self._gate.cross(crossing) is Moment.AFTER:

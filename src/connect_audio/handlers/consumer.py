@@ -50,20 +50,25 @@ logger = Logger()
 tracer = Tracer(patch_modules=["botocore"])
 metrics = Metrics(namespace="ConnectAudio")
 
-_MOST_ATTEMPTS: Final = 8
-_LONGEST_DELAY_S: Final = 60
 _MIN_STEP_S: Final = 30
 """With less time than this left, a part's end hands over instead of beginning another."""
 
 
-def _retry(error: Exception, attempts: int) -> RetryDecision:
+def _retry(most_attempts: int, longest_delay_s: int) -> Callable[[Exception, int], RetryDecision]:
     """Run a step again only where S3 or KVS may do better; a bug never does, and would cost an invocation each time."""
-    if isinstance(error, StorageError | MediaSourceError) and error.retryable and attempts < _MOST_ATTEMPTS:
-        return RetryDecision.retry(Duration.from_seconds(min(_LONGEST_DELAY_S, 2**attempts)))
-    return RetryDecision.no_retry()
+
+    def decide(error: Exception, attempts: int) -> RetryDecision:
+        if isinstance(error, StorageError | MediaSourceError) and error.retryable and attempts < most_attempts:
+            return RetryDecision.retry(Duration.from_seconds(min(longest_delay_s, 2 ** min(attempts, 16))))
+        return RetryDecision.no_retry()
+
+    return decide
 
 
-_STEP: Final = StepConfig(retry_strategy=_retry, serdes=JsonSerDes())
+# Half an hour: a stream with retention gives what was missed meanwhile, and each attempt is one of 3000 operations.
+_STEP: Final = StepConfig(retry_strategy=_retry(36, 60), serdes=JsonSerDes())
+# Three hours: everything is in S3 and nothing else can publish it, while waiting costs nothing.
+_LAST_STEP: Final = StepConfig(retry_strategy=_retry(44, 300), serdes=JsonSerDes())
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -130,11 +135,11 @@ def _record_call(
     clock: Clock,
     margin_s: int,
 ) -> dict[str, Any]:
-    def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def step(name: str, work: Callable[[], dict[str, Any]], config: StepConfig = _STEP) -> dict[str, Any]:
         def run(_: StepContext) -> dict[str, Any]:
             return work()
 
-        return context.step(run, name=name, config=_STEP)
+        return context.step(run, name=name, config=config)
 
     def record(checkpoint: Checkpoint) -> dict[str, Any]:
         lambda_context = context.lambda_context
@@ -164,7 +169,11 @@ def _record_call(
     except StepError as error:
         # What was recorded is in S3 up to the last checkpoint: publish it, saying that it is not whole.
         reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error.error_type}"),), "salvage"
-    return step(last, lambda: _report(publication.finish(checkpoint, parts, notes_keys, end_reason, reasons)))
+
+    def publish() -> dict[str, Any]:
+        return _report(publication.finish(checkpoint, parts, notes_keys, end_reason, reasons))
+
+    return step(last, publish, _LAST_STEP)
 
 
 def _report(outcome: Outcome) -> dict[str, Any]:

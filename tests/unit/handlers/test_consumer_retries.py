@@ -1,0 +1,58 @@
+"""How long the consumer's steps go on asking S3 and KVS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from aws_durable_execution_sdk_python.config import StepConfig
+from aws_durable_execution_sdk_python.retries import RetryDecision
+
+from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.handlers import consumer
+
+THROTTLED = StorageError("SlowDown", "PutObject: slow down", retryable=True)
+DENIED = StorageError("AccessDenied", "PutObject: denied", retryable=False)
+
+
+def strategy(config: StepConfig) -> Callable[[Exception, int], RetryDecision]:
+    assert config.retry_strategy is not None
+    return config.retry_strategy
+
+
+def outlasted_s(config: StepConfig) -> int:
+    """How long a step waits in all before it fails for good."""
+    total = 0
+    for attempts in range(1, 1000):
+        decision = strategy(config)(THROTTLED, attempts)
+        if not decision.should_retry:
+            return total
+        total += decision.delay_seconds
+    raise AssertionError("it never ends")
+
+
+@pytest.mark.parametrize(
+    ("config", "least_s", "most_s"),
+    [(consumer._STEP, 1800, 3600), (consumer._LAST_STEP, 3 * 3600, 4 * 3600)],
+    ids=["recording", "publishing"],
+)
+def test_an_outage_of_s3_is_outlasted_and_the_quota_of_operations_kept(
+    config: StepConfig, least_s: int, most_s: int
+) -> None:
+    assert least_s <= outlasted_s(config) <= most_s
+
+
+def test_the_first_attempts_follow_quickly_and_none_waits_longer_than_its_step_may() -> None:
+    recording, publishing = strategy(consumer._STEP), strategy(consumer._LAST_STEP)
+    assert [recording(THROTTLED, attempts).delay_seconds for attempts in (1, 2, 3, 7, 30)] == [2, 4, 8, 60, 60]
+    assert [publishing(THROTTLED, attempts).delay_seconds for attempts in (1, 8, 9, 40)] == [2, 256, 300, 300]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DENIED, MediaSourceError("NotAuthorizedException", "GetMedia: no", retryable=False), KeyError("a bug")],
+    ids=["denied", "not authorised", "a bug"],
+)
+def test_what_no_attempt_can_mend_is_not_tried_again(error: Exception) -> None:
+    for config in (consumer._STEP, consumer._LAST_STEP):
+        assert not strategy(config)(error, 1).should_retry
