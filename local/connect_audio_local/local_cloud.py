@@ -19,6 +19,7 @@ import boto3
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
+from connect_audio_local.durable_quotas import DurableUsage
 from connect_audio_local.emulator.model import UNLIMITED, Limits
 from connect_audio_local.emulator.server import KvsEmulator
 from connect_audio_local.lambda_front import LambdaFront
@@ -56,6 +57,7 @@ class Execution:
         result: what the handler returned; None where it failed.
         error: the engine's error message; None where it succeeded.
         steps: names of the steps and waits, in order.
+        usage: what it used of Lambda's quotas; one that went beyond them is `FAILED`, as the service would have it.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Execution:
     result: Any = None
     error: str | None = None
     steps: tuple[str, ...] = ()
+    usage: DurableUsage | None = None
 
 
 class LimitedContext:
@@ -148,16 +151,20 @@ class LocalCloud:
 
         try:
             with _engine(handler) as runner:
-                result = runner.run(
+                arn = runner.run_async(
                     input=json.dumps(payload),
                     execution_name=execution.name,
                     function_name="consumer",
                     execution_timeout=_RUN_LIMIT_S,
                 )
+                result = runner.wait_for_result(arn, _RUN_LIMIT_S)
+                history = runner.get_execution_history(arn, include_execution_data=True)
             execution.status = result.status.value
             execution.result = None if result.result is None else json.loads(result.result)
             execution.error = None if result.error is None else result.error.message
             execution.steps = tuple(operation.name or "" for operation in result.operations)
+            execution.usage = DurableUsage.of(history.events)
+            execution.usage.check()
         except Exception as error:  # noqa: BLE001 - the thread's only witness is the execution
             execution.status, execution.error = "FAILED", repr(error)
         finally:
