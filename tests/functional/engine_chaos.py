@@ -1,7 +1,7 @@
 """Seeded schedules of kills for the engine-level chaos: which call, in which invocations, what dies where.
 
-A schedule is a function of its seed. Where a kill is counted in fragments on their way, what the process has read of
-them is up to the kernel; the recording must come out the same for all that.
+A schedule is a function of its seed. What of it is up to the kernel, as how much a process has read of the fragments
+on their way, or where it is after half a second, must not matter to the recording either.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Schedule:
         retention_hours: of the stream.
         invocation_s: the function's timeout: 900 for one invocation, 36 for about a second each, 20 for a part each.
         kills: what dies.
+        lifetimes: seconds after which the first processes die at whatever instruction.
         faults: how the stream misbehaves.
         s3_faults: how S3 does.
         rivals: executions that start at the same moment.
@@ -67,6 +68,7 @@ class Schedule:
     scene: str
     kills: tuple[Kill, ...]
     pace: Pace = ALL_AT_ONCE
+    lifetimes: tuple[float, ...] = ()
     faults: FaultPlan = NO_FAULTS
     s3_faults: S3FaultPlan = NO_S3_FAULTS
     retention_hours: int = 24
@@ -166,6 +168,7 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         seed=seed,
         scene=name,
         kills=tuple(kills),
+        lifetimes=tuple(round(dice.uniform(0.02, 0.8), 3) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
         faults=FaultPlan(cuts),
         s3_faults=s3_faults,
         pace=pace,
@@ -197,6 +200,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
     request = request_for(contact_id, INSTANCE, stream.arn, stage.start_ms)
     cloud.host.seconds = schedule.invocation_s
     first = len(cloud.host.invocations)
+    cloud.host.lifetimes.extend(schedule.lifetimes)
     cloud.gate.arm(*schedule.kills)
     with S3Front(cloud.s3_url, schedule.s3_faults) as front:
         cloud.s3_proxy.upstream = front.url
@@ -204,6 +208,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
         executions = [cloud.engine.wait(arn) for arn in arns]
         cloud.gate.settle()
     cloud.s3_proxy.upstream = cloud.s3_url
+    cloud.host.lifetimes.clear()
     key = request.recording_key("recordings")
     keys = cloud.keys(contact_id)
     found = {each: cloud.body(f"s3://{BUCKET}/{each}") for each in (key, key.replace(".wav", ".json")) if each in keys}

@@ -132,12 +132,7 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
         }
         host = stack.enter_context(FunctionHost(variables, functions_log))
         engine = stack.enter_context(durable_engine(host.url, engine_log))
-
-        def note(name: str, body: bytes) -> None:
-            if name.startswith("engine:checkpoint"):
-                gate.note_checkpoint(body)
-
-        engine_proxy = stack.enter_context(GatedProxy(engine.url, gate, engine_operation, note))
+        engine_proxy = stack.enter_context(GatedProxy(engine.url, gate, engine_operation))
         host.environment["AWS_ENDPOINT_URL_LAMBDA"] = engine_proxy.url
         s3 = stack.enter_context(closing(boto3.client("s3", endpoint_url=s3_url, region_name=REGION, config=S3_CONFIG)))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -73,7 +74,10 @@ class FunctionHost:
     Args:
         environment: variables of the function, on top of this process's own.
         log: where the function's output goes.
-        seconds: the function's timeout; may be set anew between invocations.
+        seconds: the function's timeout, which it is told of; may be set anew between invocations.
+
+    Attributes:
+        lifetimes: seconds after which the next invocations are killed, in order, whatever they have been told.
 
     Raises:
         RuntimeError: the function could not be imported; the log says why.
@@ -82,6 +86,7 @@ class FunctionHost:
     def __init__(self, environment: Mapping[str, str], log: IO[bytes], *, seconds: float = 900) -> None:
         self.environment = dict(environment)
         self.seconds = seconds
+        self.lifetimes: deque[float] = deque()
         self.invocations: list[InvocationRecord] = []
         self._lock = threading.Lock()
         self._live: dict[int, _Live] = {}
@@ -162,7 +167,10 @@ class FunctionHost:
             live = self._live[record.number] = _Live(record)
             self.invocations.append(record)
         started = time.monotonic()
-        timer = threading.Timer(self.seconds, self._time_out, [live])
+        with self._lock:
+            timer = threading.Timer(
+                self.lifetimes.popleft() if self.lifetimes else self.seconds, self._time_out, [live]
+            )
         timer.start()
         try:
             self._converse(live, event)

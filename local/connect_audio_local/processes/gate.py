@@ -82,10 +82,6 @@ class _Counters:
     crossings: list[Crossing] = field(default_factory=list)
     killed: list[tuple[Kill, Crossing]] = field(default_factory=list)
     armed: list[_Armed] = field(default_factory=list)
-    operations: set[str] = field(default_factory=set)
-    retries: int = 0
-    largest_result: int = 0
-    checkpoint_bytes: int = 0
 
 
 class Gate:
@@ -118,24 +114,6 @@ class Gate:
         """The kills done since `arm`."""
         with self._lock:
             return list(self._now.killed)
-
-    @property
-    def operations(self) -> int:
-        """Operations that count against the engine's quota, retries included, and the execution itself."""
-        with self._lock:
-            return 1 + len(self._now.operations) + self._now.retries
-
-    @property
-    def largest_result(self) -> int:
-        """Characters of the largest result or error of a step."""
-        with self._lock:
-            return self._now.largest_result
-
-    @property
-    def checkpoint_bytes(self) -> int:
-        """Bytes of all checkpoint requests."""
-        with self._lock:
-            return self._now.checkpoint_bytes
 
     def cross(self, crossing: Crossing) -> Moment | None:
         """Count a crossing.
@@ -191,16 +169,6 @@ class Gate:
         with self._lock:
             self._lock.wait_for(lambda: not self._late)
 
-    def note_checkpoint(self, body: bytes) -> None:
-        """Count what a checkpoint request adds to the execution's history."""
-        with self._lock:
-            now = self._now
-            now.checkpoint_bytes += len(body)
-            for update in json.loads(body).get("Updates", []):
-                now.operations.add(update["Id"])
-                now.retries += update["Action"] == "RETRY"
-                now.largest_result = max(now.largest_result, len(update.get("Payload") or ""))
-
 
 # --- S3 and the engine -----------------------------------------------------------------------------------------------
 
@@ -249,20 +217,12 @@ class GatedProxy:
         upstream: URL of the other one; may be set anew.
         gate: what decides.
         name: names a request: method, path, body -> crossing name.
-        note: told of every body that goes upstream.
     """
 
-    def __init__(
-        self,
-        upstream: str,
-        gate: Gate,
-        name: Callable[[str, str, bytes], str],
-        note: Callable[[str, bytes], None] = lambda _name, _body: None,
-    ) -> None:
+    def __init__(self, upstream: str, gate: Gate, name: Callable[[str, str, bytes], str]) -> None:
         self.upstream = upstream
         self._gate = gate
         self._name = name
-        self._note = note
         self._server = loopback_server(self._serve, "gated-proxy")
 
     @property
@@ -296,7 +256,6 @@ class GatedProxy:
         late = self._gate.lateness(crossing.name.partition(":")[0]) if moment is Moment.LATE else nullcontext()
         try:
             with late, ThreadPoolExecutor(1) as worker:
-                self._note(crossing.name, body)
                 forwarding = worker.submit(self._forward, method, path, dict(http_request.headers), body)
                 begun = crossing.name == _JOINING and moment is None and _begin_joining(http_request, forwarding)
                 answer = forwarding.result()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connect_audio.core.wav import wav_header
+from connect_audio_local.durable_quotas import AWS_QUOTAS, DurableUsage
 from connect_audio_local.emulator import EmulatedStream, stored
 from connect_audio_local.emulator.model import AsRead
 from connect_audio_local.processes.cloud import BUCKET, ProcessCloud, process_cloud, request_for
@@ -48,10 +49,7 @@ class LongCall:
         cpu_s: of all invocations' handlers.
         invocations: processes.
         hand_overs: as the manifest has them.
-        operations: of the durable execution; its quota is 3000.
-        history_bytes: of the execution's history with its data, as JSON; its quota is 100 MB.
-        history_events: events in it.
-        largest_result: characters of the largest step result; its quota is 256 KB.
+        usage: of the durable execution's quotas.
         largest_input: bytes of the largest payload that the engine handed to an invocation; its quota is 6 MB.
         parts: parts of the multipart upload.
         peak_rss_mib: for each invocation, the most memory resident.
@@ -67,10 +65,7 @@ class LongCall:
     cpu_s: float
     invocations: int
     hand_overs: int
-    operations: int
-    history_bytes: int
-    history_events: int
-    largest_result: int
+    usage: DurableUsage
     largest_input: int
     parts: int
     peak_rss_mib: tuple[float, ...]
@@ -107,7 +102,6 @@ def record_long_call(cloud: ProcessCloud, hours: float, *, invocation_s: float =
     wall_s = time.monotonic() - started
     if execution.status != "SUCCEEDED":
         raise RuntimeError(f"the execution ended {execution.status}: {execution.error}")
-    history = cloud.engine.history(arn)
     invocations = cloud.host.invocations[before:]
     manifest: dict[str, Any] = json.loads(cloud.body(execution.result["manifest"]))
     key = request.recording_key("recordings")
@@ -120,10 +114,7 @@ def record_long_call(cloud: ProcessCloud, hours: float, *, invocation_s: float =
         cpu_s=sum(each.cpu_s for each in invocations),
         invocations=len(invocations),
         hand_overs=manifest["handOvers"],
-        operations=cloud.gate.operations,
-        history_bytes=len(json.dumps(history)),
-        history_events=len(history),
-        largest_result=cloud.gate.largest_result,
+        usage=DurableUsage.of(cloud.engine.history(arn)),
         largest_input=max(each.event_bytes for each in invocations),
         parts=sum(each.name.startswith("s3:UploadPart") for each in cloud.gate.crossings),
         peak_rss_mib=tuple(each.peak_rss_kib / 1024 for each in invocations),
@@ -166,9 +157,9 @@ def main() -> None:
     print(f"CPU of the handlers  {found.cpu_s:.1f} s")
     print(f"invocations          {found.invocations} ({found.hand_overs} hand-overs)")
     print(f"parts                {found.parts}")
-    print(f"operations           {found.operations} of 3000")
-    print(f"history              {found.history_bytes / 1e6:.2f} of 100 MB, {found.history_events} events")
-    print(f"largest step result  {found.largest_result} of 262144 characters")
+    print(f"operations           {found.usage.operations} of {AWS_QUOTAS.operations}")
+    print(f"history              {found.usage.history_bytes / 1e6:.2f} of {AWS_QUOTAS.history_bytes / 1e6:.0f} MB")
+    print(f"largest step result  {found.usage.largest_result_bytes} of {AWS_QUOTAS.result_bytes} bytes")
     print(f"largest input        {found.largest_input / 1e6:.2f} of 6 MB")
     print(f"peak RSS             {peaks[0]:.0f} to {peaks[-1]:.0f} MiB, median {peaks[len(peaks) // 2]:.0f}")
     print(f"GetMedia at once     {found.most_connections}")
