@@ -47,7 +47,12 @@ def test_a_checkpoint_is_named_by_what_it_tells() -> None:
 
 def test_only_the_nth_crossing_of_the_pattern_kills_and_it_kills_the_process_that_asked() -> None:
     dead: list[int | None] = []
-    gate = Gate(lambda number: dead.append(number) is None)
+
+    def kill(number: int | None) -> bool:
+        dead.append(number)
+        return True
+
+    gate = Gate(kill)
     gate.arm(Kill("s3:UploadPart *", 2, Moment.BEFORE))
     crossings = [Crossing("s3:UploadPart 2", 1), Crossing("s3:HeadObject wav", 1), Crossing("s3:UploadPart 3", 7)]
     assert [gate.cross(each) for each in crossings] == [None, None, Moment.BEFORE]
@@ -91,7 +96,7 @@ def test_what_a_killed_process_asked_arrives_or_not_as_the_moment_says_and_it_ge
         with GatedProxy(url_of(upstream), gate, s3_operation) as proxy:
             gate.arm(Kill("s3:*", 1, moment))
             with pytest.raises((RemoteDisconnected, urllib.error.URLError)):
-                urllib.request.urlopen(f"{proxy.url}{KEY}.wav", timeout=10)
+                urllib.request.urlopen(f"{proxy.url}{KEY}.wav", timeout=10)  # noqa: S310 - a loopback URL
             gate.settle()
     finally:
         upstream.close()
