@@ -51,6 +51,8 @@ __all__ = ["END", "NEED_DATA", "Block", "BytesLost", "Completion", "Fragment", "
 
 MAX_FRAGMENT_BYTES: Final = 16 * 1024 * 1024
 """What a fragment may hold until it is complete: KVS fragments last at most 20 s, 3.9 MB of audio at 48 kHz stereo."""
+FRAGMENT_OVERHEAD_BYTES: Final = 1024
+"""Memory of a fragment that holds nothing, and more."""
 BLOCK_OVERHEAD_BYTES: Final = 256
 """Memory of a Block beside its payload, and more: without it, endless empty blocks would weigh nothing."""
 TAG_OVERHEAD_BYTES: Final = 256
@@ -172,7 +174,7 @@ class _Draft:
     not_audio: frozenset[int] = frozenset()
     blocks: list[Block] = field(default_factory=list)
     errors: list[InBandError] = field(default_factory=list)
-    held_bytes: int = 0  # an estimate that errs on the high side
+    held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
     delivered: bool = False  # at its continuation token; what follows belongs to no fragment
 
