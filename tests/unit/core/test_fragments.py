@@ -113,6 +113,7 @@ def test_a_fragment_that_says_nothing_is_read_as_nothing() -> None:
         truncation=None,
         offset=0,
         size=len(DOCUMENT),
+        held_bytes=1024,
     )
 
 
