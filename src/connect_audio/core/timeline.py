@@ -239,12 +239,12 @@ class Timeline:
             samples: mono 16-bit samples.
             tick_ns: resolution of the time, ns.
             block_length: samples of each block of a run; 0 for a single block.
-            dangling: bytes of the block that made no whole sample, to be counted.
+            dangling: bytes of the block that made no whole sample, counted if the block is placed.
         """
         track = self._customer if party is Party.CUSTOMER else self._agent
-        track.dangling_bytes += dangling
         length = len(samples) // SAMPLE_BYTES
         if not length:
+            track.dangling_bytes += dangling
             return
         if self._origin is None:
             self._origin = start
@@ -285,6 +285,8 @@ class Timeline:
             start = stop
         if start > track.end:
             self._add_gap(track, track.end, start)
+        # Only here: of a block that comes again it was counted the first time.
+        track.dangling_bytes += dangling
         track.runs.append((start, samples))
         track.audio += length
         self._lowest_placed = start if self._lowest_placed is None else min(self._lowest_placed, start)
@@ -308,8 +310,11 @@ class Timeline:
         self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self._rate)
 
     def close(self) -> None:
-        """Settle everything: the shorter track becomes silence up to the end of the longer one."""
+        """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again."""
         end = max(self.end, self._settled)
+        if self._settled >= end:
+            # Closed before, by a recorder that was killed then: its gaps are counted. Or no track is the shorter one.
+            return
         self._settled = end
         for track in (self._customer, self._agent):
             if track.end < end:

@@ -237,6 +237,27 @@ def test_audio_that_comes_after_its_place_was_settled_is_late_and_counted() -> N
     assert track(line, A) == TrackState(end=17_000, audio=1000, late=1000, gaps=2)
 
 
+def test_closing_again_after_a_kill_counts_no_gap_twice() -> None:
+    made = timeline()
+    made.place(C, ORIGIN, samples(1, 512), tick_ns=MS)
+    made.settle()
+    made.close()
+    stood = made.state(made.snapshot())
+    assert len(made.take_gaps()) == 1
+    again = Timeline(stood, taken=512)
+    again.close()
+    assert again.take_gaps() == []
+    assert again.state(again.snapshot()) == stood
+
+
+def test_half_a_sample_of_a_block_that_comes_again_is_counted_once() -> None:
+    made = timeline()
+    for _ in range(3):
+        made.place(C, ORIGIN, samples(1, 512), tick_ns=MS, dangling=1)
+    counts = made.state(made.snapshot()).customer
+    assert (counts.dangling_bytes, counts.repeated) == (1, 1024)
+
+
 def test_closing_pads_the_shorter_track() -> None:
     line = timeline()
     put(line, C, 0, 1000)
