@@ -7,6 +7,7 @@ recording's key first, so it can be run again from any point, and deletes the cl
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
@@ -17,6 +18,7 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, Status, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.ports import MediaSource, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
@@ -212,9 +214,18 @@ class Publication:
         if cursor.timeline is None:
             # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
             cursor = replace(cursor, frames=0)
-        if cursor.frames and not (self._is_ours(checkpoint) if notes is None else self._publish_wav(checkpoint, parts)):
+        frames: int | None = 0
+        if cursor.frames:
+            frames = self._frames_at_key(checkpoint) if notes is None else self._publish_wav(checkpoint, parts)
+        if frames is None:
             self._clean_up()
             return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
+        if frames < cursor.frames:
+            detail = (
+                f"the multipart upload is gone, and with it the {cursor.frames - frames} frames behind its first part"
+            )
+            facts = replace(facts, reasons=(*reasons, Reason("UPLOAD_LOST", detail)))
+            cursor = self._cut_to(cursor, frames)
         if notes is None:
             # An earlier run of this step came as far as cleaning up, so its manifest is there.
             manifest: dict[str, Any] = json.loads(self._store.get(self._names.manifest))
@@ -250,52 +261,73 @@ class Publication:
             log = log.joined(NoteLog.from_json(json.loads(data)))
         return log
 
-    def _publish_wav(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> bool:
-        """Put the WAV at its key; tell whether the object there is ours."""
-        if self._store.head(self._names.key) is not None:
-            return self._is_ours(checkpoint)
-        written = self._put_whole(checkpoint) if checkpoint.part == 1 else self._join_parts(checkpoint, parts)
-        return written is WriteOutcome.WRITTEN or self._is_ours(checkpoint)
+    def _publish_wav(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> int | None:
+        """Put the WAV at its key; tell how many frames it holds, or None where the object there is not ours."""
+        if self._store.head(self._names.key) is None:
+            if checkpoint.part == 1:
+                self._put_whole(checkpoint)
+            else:
+                self._join_parts(checkpoint, parts)
+        return self._frames_at_key(checkpoint)
 
-    def _is_ours(self, checkpoint: Checkpoint) -> bool:
+    def _frames_at_key(self, checkpoint: Checkpoint) -> int | None:
+        """How many frames the recording at our key holds; None where there is none of ours."""
         head = self._store.head(self._names.key)
-        size = HEADER_BYTES + checkpoint.cursor.frames * FRAME_BYTES
-        return head is not None and head.metadata.get(_EXECUTION) == self._execution and head.size == size
+        if head is None or head.metadata.get(_EXECUTION) != self._execution:
+            return None
+        data_bytes = head.size - HEADER_BYTES
+        ours = {checkpoint.cursor.frames * FRAME_BYTES, checkpoint.first.size if checkpoint.first else 0}
+        return data_bytes // FRAME_BYTES if data_bytes in ours else None
 
-    def _header(self, checkpoint: Checkpoint) -> bytes:
+    def _cut_to(self, cursor: Cursor, frames: int) -> Cursor:
+        """The cursor of a recording of which only the beginning is left, for its manifest."""
+        timeline = cursor.timeline
+        if timeline is not None:
+            customer = replace(timeline.customer, audio=min(timeline.customer.audio, frames))
+            agent = replace(timeline.agent, audio=min(timeline.agent.audio, frames))
+            timeline = replace(timeline, customer=customer, agent=agent)
+        crc32 = zlib.crc32(self._store.get(self._names.key)[HEADER_BYTES:])
+        return replace(cursor, frames=frames, crc32=crc32, timeline=timeline)
+
+    def _header(self, checkpoint: Checkpoint, data_bytes: int) -> bytes:
         timeline = checkpoint.cursor.timeline
         if timeline is None:
             raise ValueError("a recording without audio has no header")
-        return wav_header(data_bytes=checkpoint.cursor.frames * FRAME_BYTES, rate=timeline.rate)
+        return wav_header(data_bytes=data_bytes, rate=timeline.rate)
 
-    def _put_whole(self, checkpoint: Checkpoint) -> WriteOutcome:
+    def _put_whole(self, checkpoint: Checkpoint) -> None:
         audio = b"" if checkpoint.staged is None else self._store.get(checkpoint.staged.key)
-        return self._store.put_new(
+        self._put_wav(self._header(checkpoint, checkpoint.cursor.frames * FRAME_BYTES) + audio)
+
+    def _put_wav(self, body: bytes) -> None:
+        self._store.put_new(
             self._names.key,
-            self._header(checkpoint) + audio,
+            body,
             content_type=WAV_CONTENT_TYPE,
             metadata=object_metadata(self._request, self._execution),
         )
 
-    def _join_parts(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> WriteOutcome:
+    def _join_parts(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> None:
         key, store = self._names.key, self._store
         upload_id = checkpoint.upload_id or store.open_upload(
             key, content_type=WAV_CONTENT_TYPE, metadata=object_metadata(self._request, self._execution)
         )
+        first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
         try:
             joined = list(parts)
             if checkpoint.staged is not None:
                 joined.append(store.upload_part(key, upload_id, checkpoint.part, store.get(checkpoint.staged.key)))
-            first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
-            joined.insert(0, store.upload_part(key, upload_id, 1, self._header(checkpoint) + first))
-            return store.complete_upload(key, upload_id, joined)
+            header = self._header(checkpoint, checkpoint.cursor.frames * FRAME_BYTES)
+            joined.insert(0, store.upload_part(key, upload_id, 1, header + first))
+            store.complete_upload(key, upload_id, joined)
         except StorageError as error:
             if error.code != _GONE:
                 raise
             # Completed before with the answer lost, or another's object took the key: the caller's head tells which.
             if store.head(key) is None:
-                raise
-            return WriteOutcome.EXISTS
+                # Aborted by somebody. What lies in the staging is all that is left, and it begins at the beginning.
+                self._logger.exception("the upload is gone: only the first part can be published")
+                self._put_wav(self._header(checkpoint, len(first)) + first)
 
     def _clean_up(self) -> None:
         """Leave nothing but WAV and manifest. The claim goes last: until then nobody else may touch the rest."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.recorder import Checkpoint, Claim, OutcomeStatus, Policy, StepResult, StepVerdict
 from connect_audio_local.synthesis import Gap
@@ -165,12 +167,35 @@ def test_a_foreign_object_that_comes_at_the_last_moment_is_left_alone_too(
     assert at.store.uploads == {}
 
 
-def test_an_upload_that_is_gone_without_an_object_is_raised_as_a_failure() -> None:
+def test_an_upload_that_somebody_aborted_leaves_the_first_part_as_a_partial_recording() -> None:
     at = long()
     results = recorded(at)
     at.store.uploads.clear()
-    with pytest.raises(StorageError, match="NoSuchUpload"):
-        finish(at, results)
+    outcome = finish(at, results)
+    first = results[-1].checkpoint.first
+    assert first is not None
+    assert outcome.status is OutcomeStatus.PARTIAL
+    assert outcome.reasons == ("UPLOAD_LOST",)
+    assert outcome.duration_s == first.size / 32_000
+    wav = at.store.objects[NAMES.key][0]
+    assert wav[40:44] == first.size.to_bytes(4, "little")
+    assert len(wav) == 44 + first.size
+    manifest = json.loads(at.store.objects[NAMES.manifest][0])
+    assert manifest["recording"]["dataCrc32"] == f"{zlib.crc32(wav[44:]):08x}"
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+
+
+def test_publishing_what_an_aborted_upload_left_can_be_run_again_from_any_point() -> None:
+    at = long()
+    results = recorded(at)
+    at.store.uploads.clear()
+    for call_number in range(1, 20):
+        kill_before(at, call_number)
+        with contextlib.suppress(KilledError):
+            finish(at, results)
+    at.store.before_call = lambda _name: None
+    assert finish(at, results).reasons == ("UPLOAD_LOST",)
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
 
 
 def test_what_was_staged_is_published_as_partial_where_a_step_failed_for_good() -> None:
