@@ -112,7 +112,7 @@ class Checkpoint:
         newest: number of the newest fragment completed so far, decided or not: what is read up to it is read again.
         heard_ms: when something new of ours last came, or the recording began; wall clock, ms since the epoch.
         asked_ms: when Connect was last asked about the contact; None before the first time.
-        refused_ms: since when the stream refuses to be read; None while it does not.
+        refused_ms: since when the stream refuses to be read as only a human could mend; None while it does not.
         refused_code: AWS's code of the newest refusal.
         drain_reason: why the call seems over; None while it does not.
         drain_ms: since when it does; None while it does not.

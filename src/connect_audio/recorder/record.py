@@ -51,6 +51,9 @@ _SIBLING_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
+_LEAST_REFUSALS: Final = 4
+"""So often, with growing pauses, a fresh invocation asks before it takes a refusal for final."""
+
 _MOST_SUSPENSIONS: Final = 300
 """Beyond so many, quiet is waited out in the invocation: 47 hours make 1410 parts and 188 hand-overs, and with two
 operations for each suspension the execution stays within the 2400 operations that ADR 1 plans."""
@@ -172,6 +175,12 @@ class _Step:
         self._quiet_since = self._clock.monotonic()
         self._reading_since = self._quiet_since  # when this connection was opened, or this step began
         self._fruitless = 0  # connections in a row that completed no fragment
+        self._refusals = 0  # connections in a row that could not be opened
+        if session.listening_since is None:
+            session.listening_since = self._quiet_since
+            # What an invocation cannot hold twice over is never asked for, or a short one would not see the end.
+            half = max(0.0, budget.deadline - self._quiet_since) / 2
+            session.enough_listening = min(self._policy.drain, self._policy.patience, half)
         self._resumes = checkpoint.resumes
         self._heard_ms = checkpoint.heard_ms or self._clock.now_ms()
         self._asked_ms = checkpoint.asked_ms
@@ -244,7 +253,8 @@ class _Step:
             upload_id=upload_id,
         )
         session.part.clear()
-        late = self._clock.monotonic() >= self._budget.roomy_until
+        # Once the call is over, what is left is in memory: a fresh invocation would have to wait for the end again.
+        late = session.ending is None and self._clock.monotonic() >= self._budget.roomy_until
         self._with.logger.info("part recorded", extra={"part": before.part, "bytes": len(body), "hand_over": late})
         return self._result(StepVerdict.HAND_OVER if late else StepVerdict.CONTINUE, after, uploaded)
 
@@ -351,8 +361,12 @@ class _Step:
             self._session.open(self._with.source)
         except MediaSourceError as error:
             return self._refused(error)
-        self._refused_ms = self._refused_code = None
         self._reading_since = self._clock.monotonic()
+        if self._refused_code is not None:
+            # While the stream could not be read its silence meant nothing.
+            self._session.listening_since = self._reading_since
+        self._refused_ms = self._refused_code = None
+        self._refusals = 0
         return None
 
     def _read(self, stream: MediaStream) -> StepVerdict | None:
@@ -497,6 +511,9 @@ class _Step:
         """
         now_ms = self._clock.now_ms()
         silent = (now_ms - self._heard_ms) / 1000
+        if self._clock.monotonic() - (self._session.listening_since or 0.0) < self._session.enough_listening:
+            # Nobody listened between a kill, or a wait, and this invocation's beginning.
+            return None
         if self._drain is not None and listening and self._refused_code is None:
             # A pause between invocations is no silence, so the drain begins with its cause.
             drained = (now_ms - max(self._heard_ms, self._drain_ms)) / 1000
@@ -526,13 +543,17 @@ class _Step:
     def _refused(self, error: MediaSourceError) -> StepVerdict | None:
         """GetMedia could not be opened."""
         now_ms = self._clock.now_ms()
-        if self._refused_ms is None:
-            self._refused_ms = now_ms
+        if self._refused_code is None:
             self._with.logger.warning(
                 "the stream cannot be read", extra={"code": error.code, "retryable": error.retryable}
             )
         self._refused_code = error.code
-        if not error.retryable and now_ms - self._refused_ms >= self._policy.refusal_limit * 1000:
+        self._refusals += 1
+        if error.retryable:
+            self._refused_ms = None
+        elif self._refused_ms is None:
+            self._refused_ms = now_ms
+        elif now_ms - self._refused_ms >= self._policy.refusal_limit * 1000 and self._refusals >= _LEAST_REFUSALS:
             return self._source_failed(error.code)
         return self._pause()
 

@@ -65,6 +65,10 @@ class Session:
         """The position after which the bytes were malformed once, in a tuple since there may be no position yet."""
         self.salvaging = False
         """Whether the next truncated fragment is all that will ever be had of it."""
+        self.listening_since: float | None = None
+        """Since when, by the monotonic clock, the stream has been listened to without being refused."""
+        self.enough_listening = 0.0
+        """How long, in seconds, silence must have been listened to before it means anything."""
         self.ending: Ending | None = None
         """Set once the call is over; what is left is being given out."""
         self._start = start

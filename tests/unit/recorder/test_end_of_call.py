@@ -11,7 +11,7 @@ import pytest
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
-from connect_audio.recorder import OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
 from connect_audio_local.fragment_writer import FragmentLayout
 from connect_audio_local.synthesis import Gap
 from unit.recorder.fakes import NAMES, Body, Stored, call, same_wav, wav_of, wav_of_call, world
@@ -318,3 +318,56 @@ def test_a_stream_without_data_ends_by_the_idle_limit() -> None:
     assert run.outcome.status is OutcomeStatus.EMPTY
     assert run.outcome.end_reason is EndReason.IDLE
     assert run.outcome.reasons == ("NO_AUDIO",)
+
+
+def test_silence_counts_only_where_somebody_listened() -> None:
+    # Refused while the call ended, then cut twice: three quarters of the call are still in the stream.
+    ours = call(40)
+    at = world(ours, live=True)
+    at.status.disconnected_at_ms = at.source.fragments[-1].at_ms
+
+    def refused(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        at.clock.pass_by(1)
+        raise THROTTLED
+
+    def nothing(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        return iter(())
+
+    def ten(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        return iter([each.data for each in selected[:10]])
+
+    at.source.bodies.extend([ten, *[refused] * 14, nothing, nothing])
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
+def test_a_pause_after_a_kill_in_the_drain_is_no_silence() -> None:
+    ours = call(40)
+    at = world(ours)
+    at.claim()
+
+    def ten(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        return iter([each.data for each in selected[:10]])
+
+    def nothing(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        return iter(())
+
+    at.source.bodies.extend([ten, nothing, nothing, nothing])
+    first = at.step(Checkpoint(retention_hours=24), budget_s=3)
+    assert first.checkpoint.drain_reason is EndReason.DISCONNECTED
+    at.clock.pass_by(3600)
+    at.source.bodies.extend([nothing, nothing])
+    last = at.step(first.checkpoint)
+    assert last.verdict is StepVerdict.OVER
+    assert last.checkpoint.cursor.frames == 40 * 8000
+
+
+def test_a_refusal_that_needs_a_human_counts_from_its_own_beginning() -> None:
+    ours = call(20)
+    at = world(ours, status=ContactState.CONNECTED, policy=Policy(idle_limit=120))
+    denied = MediaSourceError("ResourceNotFoundException", "not yet", retryable=False)
+    at.source.bodies.extend([THROTTLED] * 15 + [denied] * 2)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.end_reason is EndReason.IDLE

@@ -9,7 +9,7 @@ import pytest
 
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, FromProducerTime
-from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Policy, Recorder, StepResult, StepVerdict
 from connect_audio.recorder.checkpoint import most_part_bytes, part_bytes
 from connect_audio_local.synthesis import DEFAULT_START_MS, Gap
 from unit.recorder.fakes import NAMES, call, noise, same_wav, wav_of, wav_of_call, world
@@ -49,6 +49,20 @@ def test_a_longer_call_goes_up_in_parts_with_part_1_last() -> None:
     assert run.verdicts == [StepVerdict.CONTINUE] * 3 + [StepVerdict.OVER]
     assert set(at.store.objects) == LEFT_OVER
     assert not at.store.uploads
+
+
+def test_a_part_that_is_full_at_the_call_s_end_hands_nothing_over() -> None:
+    # A fresh invocation would have to wait for the end of the call again.
+    ours = call(20, agent=None)
+    at = world(ours, policy=Policy(drain=0, part_bytes=600_000))
+    at.store.least_part_bytes = 600_000
+    at.claim()
+    recorder = Recorder(at.surroundings())
+    deadline = at.clock.monotonic() + 100
+    with recorder:
+        result = recorder.record(Checkpoint(retention_hours=24), Budget(deadline, -1.0))
+    assert result.checkpoint.part == 2
+    assert result.verdict is StepVerdict.CONTINUE
 
 
 def test_steps_of_one_invocation_share_one_connection() -> None:
