@@ -59,6 +59,8 @@ TAG_OVERHEAD_BYTES: Final = 256
 """Memory of a tag beside its two texts, and more."""
 
 _AUDIO_TRACK: Final = 2
+_MAGIC: Final = EBML_HEADER.to_bytes(4)
+_MAX_HEADER_BYTES: Final = 4096
 _PREFIX: Final = "AWS_KINESISVIDEO_"
 _SERVER_TAGS: Final = frozenset({_PREFIX + "SERVER_TIMESTAMP", _PREFIX + "SERVER_SIDE_TIMESTAMP"})
 _PRODUCER_TAGS: Final = frozenset({_PREFIX + "PRODUCER_TIMESTAMP", _PREFIX + "PRODUCER_SIDE_TIMESTAMP"})
@@ -308,12 +310,16 @@ class FragmentReader:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
         draft = self._require_draft(offset)
+        if _MAGIC in raw and _holds_document(raw):
+            # Whatever stands before was cut short, and this element would make the next contact's audio a part of it.
+            self._parser.give_back(1)
+            raise MatroskaError(f"the next document begins inside an element of {len(raw)} bytes", offset=offset)
+        if element_id == TAGS:
+            return self._take_tags(draft, element)
         if element_id in {SIMPLE_BLOCK, BLOCK}:
             return self._take_blocks(draft, element)
         if element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
-        elif element_id == TAGS:
-            return self._take_tags(draft, element)
         elif element_id == TRACKS:
             draft.tracks = decode_tracks(raw, offset=offset)
             draft.not_audio = frozenset(
@@ -326,11 +332,18 @@ class FragmentReader:
     def _take_blocks(self, draft: _Draft, element: Element) -> Block:
         """Decode a block, and those behind it that are like it and already here."""
         _, offset, header_size, raw = element
-        self._decode_blocks(draft, raw, range(1), len(raw), header_size, offset)
+        size = len(raw)
+        self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         buffer, starts = self._parser.take_repeats()
+        suspect = buffer.find(_MAGIC, starts.start, starts.stop) if starts else -1
+        if suspect >= 0:
+            # That block is to come alone, to be looked at closely.
+            good = (suspect - starts.start) // starts.step
+            self._parser.give_back(len(starts) - good)
+            starts = starts[:good]
         if starts:
             try:
-                self._decode_blocks(draft, buffer, starts, len(raw), header_size, offset + len(raw))
+                self._decode_blocks(draft, buffer, starts, size, header_size, offset + size)
             except StreamError as error:
                 self._deferred = error
                 # As if the blocks had come one by one: those behind the bad one have not been looked at.
@@ -403,6 +416,16 @@ class FragmentReader:
             draft.blocks.clear()
             return fragment
         return None
+
+
+def _holds_document(raw: bytes) -> bool:
+    """Tell whether a whole Matroska header stands somewhere in an element."""
+    at = raw.find(_MAGIC)
+    while at >= 0:
+        if is_matroska_document(raw[at : at + _MAX_HEADER_BYTES]):
+            return True
+        at = raw.find(_MAGIC, at + 1)
+    return False
 
 
 def _too_much(draft: _Draft, offset: int) -> FragmentError:

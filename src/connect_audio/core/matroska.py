@@ -34,7 +34,7 @@ _TAG_NAME: Final = 0x45A3
 _TAG_STRING: Final = 0x4487
 _DOC_TYPE: Final = 0x4282
 
-_BLOCK_HEAD: Final = struct.Struct(">BhB")
+_BLOCK_HEAD_BYTES: Final = 4
 _LACING: Final = 0b0110
 
 _MAX_DEPTH: Final = 16
@@ -99,7 +99,7 @@ def decode_blocks(
 
     Args:
         buffer: holds the elements.
-        starts: where each starts in it.
+        starts: where each starts in it, one right behind the other.
         size: bytes of each, with ID and size.
         header_size: bytes of ID and size.
         offset: position of the first one in the stream, for the error.
@@ -110,17 +110,19 @@ def decode_blocks(
     Raises:
         MatroskaError: one of them is no such block.
     """
-    frame_at = header_size + _BLOCK_HEAD.size
-    for start in starts:
-        if size >= frame_at:
-            # The common shape in one go: a track number of one byte and no lacing.
-            track_number, timecode, flags = _BLOCK_HEAD.unpack_from(buffer, start + header_size)
-            if track_number & 0x80 and not flags & _LACING:
-                yield track_number & 0x7F, timecode, buffer[start + frame_at : start + size], 1
-                continue
-        raw = buffer[start : start + size]
-        track_number, timecode, frames = decode_block(raw, header_size, offset=offset + start - starts.start)
-        yield track_number, timecode, b"".join(frames), len(frames)
+    frame_size = size - header_size - _BLOCK_HEAD_BYTES
+    if frame_size < 0:
+        raise MatroskaError(f"block: a block of {size - header_size} bytes has no room for its header", offset=offset)
+    # The common shape, a track number of one byte and no lacing, for the whole run in one go.
+    run = memoryview(buffer)[starts.start : starts.start + len(starts) * size]
+    layout = f">{header_size}xBhB{frame_size}s"
+    for start, (track_number, timecode, flags, frame) in zip(starts, struct.iter_unpack(layout, run), strict=True):
+        if track_number & 0x80 and not flags & _LACING:
+            yield track_number & 0x7F, timecode, frame, 1
+        else:
+            raw = buffer[start : start + size]
+            header = decode_block(raw, header_size, offset=offset + start - starts.start)
+            yield header.track_number, header.timecode, b"".join(header.frames), len(header.frames)
 
 
 def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
