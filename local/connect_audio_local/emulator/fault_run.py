@@ -95,7 +95,7 @@ class FaultRun:
     @property
     def recoverable(self) -> bool:
         """Whether a whole recording is owed after what has happened so far."""
-        return all(fault.recoverable for fault in self.fired)
+        return FaultPlan(self.fired).recoverable
 
     def calls(self, api: Api) -> int:
         """How often an operation was called on the stream."""

@@ -167,7 +167,8 @@ class Trickle:
 class Garbage:
     """Bytes that belong to nothing come between what is sent before and after.
 
-    Inside a fragment no reader can tell them from audio, so a whole recording is owed only where they come between two.
+    Inside a fragment no reader can tell them from audio, and what comes again at the same place is taken for damage of
+    the log; so a whole recording is owed only where they come once, between two fragments.
 
     Args:
         size: bytes, at least 4 with the magic.
@@ -306,7 +307,7 @@ class OnCall:
             case EndAfter() | Trickle() | MoveEndpoint():
                 return True
             case Garbage(after=after):
-                return self.times is not None and after == 0
+                return self.times == 1 and after == 0
             case _:
                 return self.api == "DescribeContact" or self.times is not None
 
@@ -336,7 +337,7 @@ class AtFragment:
             case Twice() | Trickle():
                 return True
             case Garbage(after=after):
-                return self.times is not None and after == 0
+                return self.times == 1 and after == 0
             case _:
                 return self.times is not None
 
@@ -387,7 +388,9 @@ class FaultPlan:
         True where, all of its faults taken, the log still holds every byte and gives it to a reader that asks again.
         A reader needs patience for the `times` of refusals: a schedule does not know its idle limit.
         """
-        return all(fault.recoverable for fault in self.faults)
+        # Two runs of garbage may meet at one place.
+        garbage = sum(isinstance(fault.action, Garbage) for fault in self.faults)
+        return garbage <= 1 and all(fault.recoverable for fault in self.faults)
 
 
 NO_FAULTS: Final = FaultPlan()
@@ -433,7 +436,7 @@ def random_faults(
         # One contact before and one after; a rewind has to be of ours.
         if isinstance(fault, InLog) and any(isinstance(each, InLog) and each.index == fault.index for each in found):
             continue
-        if fault.recoverable or not recoverable:
+        if not recoverable or FaultPlan((*found, fault)).recoverable:
             found.append(fault)
     return FaultPlan(tuple(found))
 

@@ -111,6 +111,7 @@ def test_after_what_passes_a_whole_recording_is_owed(fault: Fault) -> None:
         AtFragment(1, Cut(7), times=None),
         AtFragment(1, Garbage(100, 7)),
         AtFragment(1, Garbage(100), times=None),
+        AtFragment(1, Garbage(100), times=2),
         AtFragment(1, InBand(3002), times=None),
         *(AtFragment(1, InBand(code)) for code in IN_BAND_CODES if code not in {3002, 4503, 5000}),
         InLog(1, Missing()),
@@ -120,6 +121,10 @@ def test_after_what_passes_a_whole_recording_is_owed(fault: Fault) -> None:
 def test_after_what_lasts_or_spoils_no_whole_recording_is_owed(fault: Fault) -> None:
     assert not fault.recoverable
     assert not FaultPlan((fault, OnCall(1, Cut(7)))).recoverable
+
+
+def test_garbage_at_two_places_owes_nothing_since_they_may_meet() -> None:
+    assert not FaultPlan((AtFragment(1, Garbage(100)), OnCall(2, Garbage(7)))).recoverable
 
 
 def test_a_run_owes_what_its_faults_so_far_leave() -> None:
