@@ -335,10 +335,10 @@ class FragmentReader:
         size = len(raw)
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         buffer, starts = self._parser.take_repeats()
-        suspect = buffer.find(_MAGIC, starts.start, starts.stop) if starts else -1
-        if suspect >= 0:
-            # That block is to come alone, to be looked at closely.
-            good = (suspect - starts.start) // starts.step
+        # There is hardly ever one to be found, and to see that, rfind costs half of what find does.
+        if starts and buffer.rfind(_MAGIC, starts.start, starts.stop) >= 0:
+            # The first block with one is to come alone, to be looked at closely.
+            good = (buffer.find(_MAGIC, starts.start) - starts.start) // starts.step
             self._parser.give_back(len(starts) - good)
             starts = starts[:good]
         if starts:
