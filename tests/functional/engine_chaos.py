@@ -55,7 +55,6 @@ class Schedule:
         seed: what it was made of.
         scene: name of the scene.
         pace: of the stream.
-        retention_hours: of the stream.
         invocation_s: the function's timeout: 900 for one invocation, 36 for about a second each, 20 for a part each.
         kills: what dies.
         lifetimes: seconds after which the first processes die at whatever instruction.
@@ -71,7 +70,6 @@ class Schedule:
     lifetimes: tuple[float, ...] = ()
     faults: FaultPlan = NO_FAULTS
     s3_faults: S3FaultPlan = NO_S3_FAULTS
-    retention_hours: int = 24
     invocation_s: float = 900
     rivals: int = 1
 
@@ -159,7 +157,7 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
     cuts = tuple(
         AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
         for place in places
-        # Two bodies in a row that give no fragment end the call, where the drain is no time at all.
+        # Two bodies in a row that give no fragment make a second of silence, which is all the drain there is.
         if all(abs(place - other) > 5 for other in places if other != place)
     )
     s3_faults = random_s3_faults(seed, count=1) if dice.random() < 0.3 else NO_S3_FAULTS
@@ -172,8 +170,6 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         faults=FaultPlan(cuts),
         s3_faults=s3_faults,
         pace=pace,
-        # A stream that keeps nothing forgets what is 5 minutes old, so it cannot be there all at once.
-        retention_hours=dice.choice((0, 24)) if isinstance(pace, Live) else 24,
         invocation_s=dice.choices((900, 36.2, 20), (2, 2, 1))[0],
         rivals=rivals,
     )
@@ -193,7 +189,6 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
             f"stream-{number}",
             _of(contact_id, stage.fragments),
             pace=schedule.pace,
-            retention_hours=schedule.retention_hours,
             faults=schedule.faults,
         )
     )

@@ -105,6 +105,18 @@ def test_a_kill_at_each_turning_point_leaves_the_same_recording(arena: Arena, op
     assert found.killed
 
 
+@pytest.mark.parametrize("moment", list(Moment))
+def test_of_two_consumers_at_the_same_moment_one_records_though_its_claim_is_cut_short(
+    arena: Arena, moment: Moment
+) -> None:
+    claim, finish = Kill("s3:PutObject wav.claim", 1, moment), Kill("engine:checkpoint *SUCCEED finish*", 1, moment)
+    found = survives(arena, Schedule(0, "short", (claim, finish), rivals=2))
+    assert len(found.killed) == 2
+    again = arena.cloud.engine.wait(arena.cloud.engine.start("once-more", found.request.to_payload()))
+    assert (again.result["status"], again.result["reasons"]) == ("refused", ["ALREADY_RECORDED"])
+    assert arena.cloud.keys(found.request.contact_id) == found.keys
+
+
 def test_what_was_recorded_is_published_as_partial_where_a_step_fails_for_good_and_kills_change_nothing_of_it(
     arena: Arena,
 ) -> None:

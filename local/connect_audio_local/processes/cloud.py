@@ -29,7 +29,8 @@ _CREDENTIALS: Final = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 _QUICK: Final = {
-    "DRAIN_SECONDS": "0",
+    # With 0, once Connect says DISCONNECTED the first fragment that is not surely ours would end the recording.
+    "DRAIN_SECONDS": "1",
     "IDLE_LIMIT_SECONDS": "10",
     "STATUS_INTERVAL_SECONDS": "0",
     "READ_TIMEOUT_SECONDS": "3",

@@ -77,6 +77,7 @@ class FunctionHost:
         seconds: the function's timeout, which it is told of; may be set anew between invocations.
 
     Attributes:
+        grace_s: how much later than the function is told it is killed.
         lifetimes: seconds after which the next invocations are killed, in order, whatever they have been told.
 
     Raises:
@@ -86,6 +87,7 @@ class FunctionHost:
     def __init__(self, environment: Mapping[str, str], log: IO[bytes], *, seconds: float = 900) -> None:
         self.environment = dict(environment)
         self.seconds = seconds
+        self.grace_s = 0.0
         self.lifetimes: deque[float] = deque()
         self.invocations: list[InvocationRecord] = []
         self._lock = threading.Lock()
