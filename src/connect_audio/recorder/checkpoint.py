@@ -117,6 +117,8 @@ class Checkpoint:
         drain_reason: why the call seems over; None while it does not.
         drain_ms: since when it does; None while it does not.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
+        read_to_ms: all that the stream had at this time is read; wall clock, ms since the epoch; None at first.
+        unread_s: for how long a stream that keeps nothing was not read, seconds, while nothing of ours has come since.
         from_ms: admit nothing that ends at or before it: the same contact's streaming before; ms since the epoch.
         until_ms: admit nothing that begins at or after it: the same contact's next streaming; ms since the epoch.
         ours_until_ms: where audio behind a pause was last found to be ours; ms since the epoch.
@@ -140,6 +142,8 @@ class Checkpoint:
     drain_reason: EndReason | None = None
     drain_ms: int | None = None
     retention_hours: int | None = None
+    read_to_ms: int | None = None
+    unread_s: int = 0
     from_ms: int | None = None
     until_ms: int | None = None
     ours_until_ms: int | None = None

@@ -51,6 +51,10 @@ _SIBLING_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
+_AT_HEAD_S: Final = 0.5
+"""A read that waits so long has come to the end of what the stream has: what lies in store comes without a pause."""
+_NO_RETENTION_KEEPS_S: Final = 270
+"""Less than the 5 minutes: what was not read for so long may be gone."""
 _LEAST_REFUSALS: Final = 4
 """So often, with growing pauses, a fresh invocation asks before it takes a refusal for final."""
 
@@ -188,6 +192,8 @@ class _Step:
         self._refused_code = checkpoint.refused_code
         self._drain = checkpoint.drain_reason
         self._drain_ms = checkpoint.drain_ms or 0
+        self._read_to_ms = checkpoint.read_to_ms
+        self._unread_s = checkpoint.unread_s
         self._until_ms = checkpoint.until_ms
         self._ours_until_ms = checkpoint.ours_until_ms
 
@@ -290,6 +296,8 @@ class _Step:
             refused_code=self._refused_code,
             drain_reason=self._drain,
             drain_ms=None if self._drain is None else self._drain_ms,
+            read_to_ms=self._read_to_ms,
+            unread_s=self._unread_s,
             until_ms=self._until_ms,
             ours_until_ms=self._ours_until_ms,
         )
@@ -305,8 +313,19 @@ class _Step:
             notes_key=self._put_notes(),
             wait_seconds=self._wait_seconds(waits) if verdict is StepVerdict.WAIT else 0,
             end_reason=ending.reason if ending else None,
-            reasons=ending.shortcomings if ending else (),
+            reasons=(*ending.shortcomings, *self._forgotten()) if ending else (),
         )
+
+    def _forgotten(self) -> tuple[Reason, ...]:
+        """Why audio behind the last that was recorded may have come and be gone."""
+        position = self._session.position
+        if self._newest > (-1 if position is None else int(position)):
+            detail = "fragments that an earlier invocation had read, and not yet settled, could not be read again"
+        elif self._unread_s:
+            detail = f"the stream was not read for {self._unread_s} s, and keeps nothing for so long"
+        else:
+            return ()
+        return (Reason("STREAM_FORGOT", detail),)
 
     def _put_notes(self) -> str | None:
         notes = self._session.recording.take_notes()
@@ -361,6 +380,10 @@ class _Step:
             self._session.open(self._with.source)
         except MediaSourceError as error:
             return self._refused(error)
+        now_ms = self._clock.now_ms()
+        unread_s = (now_ms - (self._read_to_ms or now_ms)) // 1000
+        if unread_s >= _NO_RETENTION_KEEPS_S and not self._is_kept():
+            self._unread_s = max(self._unread_s, unread_s)
         self._reading_since = self._clock.monotonic()
         if self._refused_code is not None:
             # While the stream could not be read its silence meant nothing.
@@ -370,12 +393,21 @@ class _Step:
         return None
 
     def _read(self, stream: MediaStream) -> StepVerdict | None:
+        asked = self._clock.monotonic()
         try:
             data = stream.read()
         except MediaSourceError as error:
+            self._reached_head(asked)
             return self._quiet(error.code)
+        self._reached_head(asked)
         self._session.reader.receive_data(data)
         return None
+
+    def _reached_head(self, asked: float) -> None:
+        """Where a read had to wait, all that there was has been read."""
+        waited_s = self._clock.monotonic() - asked
+        if waited_s >= _AT_HEAD_S:
+            self._read_to_ms = self._clock.now_ms() - round(waited_s * 1000)
 
     def _malformed(self, error: StreamError) -> StepVerdict | None:
         """Read the fragment again; where it is malformed again, look for the next document and count the loss."""
@@ -425,6 +457,8 @@ class _Step:
             self._progress += 1
             self._fruitless = 0
             self._quiet_since = self._clock.monotonic()
+            came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
+            self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._clock.now_ms()))
         decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
         return self._judge(decisions, new=new)
@@ -489,6 +523,7 @@ class _Step:
                 if new:
                     self._heard_ms = self._clock.now_ms()
                     self._drain = None
+                    self._unread_s = 0  # what may be missing before it, the fragments' numbers tell
             elif verdict in {Verdict.OTHER, Verdict.OTHER_STREAMING} and ours_end is not None:
                 self._open_drain(EndReason.OTHER_CONTACT if verdict is Verdict.OTHER else EndReason.OTHER_STREAMING)
                 start = start_ms(fragment)

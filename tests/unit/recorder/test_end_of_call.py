@@ -371,3 +371,35 @@ def test_a_refusal_that_needs_a_human_counts_from_its_own_beginning() -> None:
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.end_reason is EndReason.IDLE
+
+
+def test_a_tail_that_the_stream_forgot_before_it_was_settled_is_reported() -> None:
+    # One side alone settles five seconds late. Nothing comes for so long that hand-overs read the tail again in vain.
+    ours = call(30, agent=None)
+    at = world(ours, live=True, status=ContactState.UNKNOWN, retention=0, window_s=300)
+    run = at.run(budget_s=200)
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert run.outcome.duration_s < 30
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["STREAM_FORGOT"]
+
+
+@pytest.mark.parametrize(("away_s", "reasons"), [(200, ()), (400, ("STREAM_FORGOT",))])
+def test_a_stream_that_keeps_nothing_and_was_not_read_for_minutes_may_have_lost_the_end(
+    away_s: int, reasons: tuple[str, ...]
+) -> None:
+    at = world(call(20), live=True, retention=0, window_s=300)
+    at.claim()
+    first = at.step(Checkpoint(retention_hours=0), budget_s=15)
+    at.clock.pass_by(away_s)
+    last = at.step(first.checkpoint)
+    assert last.verdict is StepVerdict.OVER
+    assert tuple(reason.code for reason in last.reasons) == reasons
+    assert (last.checkpoint.cursor.frames == 20 * 8000) is not bool(reasons)
+
+
+def test_a_long_quiet_that_was_listened_to_is_no_loss_where_nothing_is_kept() -> None:
+    at = world(call(20), live=True, status=ContactState.UNKNOWN, retention=0, window_s=300)
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert run.outcome.status is OutcomeStatus.COMPLETE
