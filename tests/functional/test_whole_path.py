@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,9 +165,12 @@ def test_a_live_call_longer_than_an_invocation_is_recorded_whole_as_if_in_one_go
 
 def test_a_call_of_several_parts_is_recorded_whole_on_a_stream_that_keeps_nothing(moto_server: str) -> None:
     # Three parts in as many invocations as it takes; what was read once is not there again 5 minutes later.
-    call = a_call(400)
+    # Of now, since of another day nothing would be there at all.
+    start_ms = int(time.time() * 1000)
+    call = a_call(400, start_ms=start_ms)
     with cloud_of(moto_server, invocation_s=5.6) as cloud:
-        found = record(cloud, event_for(serve(cloud, call, pace=Live(speed=150), retention_hours=0).arn))
+        stream = serve(cloud, call, pace=Live(speed=150), retention_hours=0)
+        found = record(cloud, event_for(stream.arn, start_ms=start_ms))
     assert found.wav is not None
     assert is_whole(found)
     assert same_wav(found.wav, expected_wav(call))

@@ -24,7 +24,6 @@ from connect_audio_local.processes.cloud import BUCKET, ProcessCloud, process_cl
 from connect_audio_local.synthesis import (
     DEFAULT_CONTACT_ID,
     DEFAULT_INSTANCE_ID,
-    DEFAULT_START_MS,
     SyntheticCall,
     synthesise_call,
 )
@@ -88,11 +87,13 @@ def record_long_call(cloud: ProcessCloud, hours: float, *, invocation_s: float =
         hours: of audio.
         invocation_s: the function's timeout.
     """
-    call = SyntheticCall(customer=lambda: noise(1), agent=lambda: noise(2), seconds=hours * 3600)
+    # Of now: what a stream that keeps nothing has had for longer than 5 minutes would be gone.
+    start_ms = int(time.time() * 1000)
+    call = SyntheticCall(customer=lambda: noise(1), agent=lambda: noise(2), seconds=hours * 3600, start_ms=start_ms)
     stream = cloud.emulator.add_stream(
         EmulatedStream("a-long-call", stored(synthesise_call(call)), pace=AsRead(), retention_hours=0)
     )
-    request = request_for(DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, stream.arn, DEFAULT_START_MS)
+    request = request_for(DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, stream.arn, start_ms)
     cloud.host.seconds = invocation_s
     # Only reading has to be short: at the end moto takes half a minute to join a day's parts.
     cloud.host.grace_s = 900
