@@ -18,14 +18,18 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from connect_audio.core.ebml import (
+    CRC_32,
     EBML_HEADER,
     END,
     NEED_DATA,
+    VOID,
     EbmlParser,
     Element,
     MasterStart,
     Signal,
     new_tuple,
+    read_header,
+    read_vint,
 )
 from connect_audio.core.errors import FragmentError, MatroskaError, StreamError
 from connect_audio.core.in_band import ERROR_TAGS, InBandError
@@ -34,6 +38,7 @@ from connect_audio.core.matroska import (
     CLUSTER,
     INFO,
     SCHEMA,
+    SEGMENT,
     SIMPLE_BLOCK,
     TAGS,
     TIMECODE,
@@ -112,7 +117,7 @@ class Fragment:
         tags: every other SimpleTag as (name, value), in order.
         timecode_scale_ns: ns a timecode tick.
         tracks: the TrackEntries.
-        blocks: the blocks in stream order.
+        blocks: the blocks in stream order; of a TRUNCATED one without any that reaches into the next document.
         errors: in-band errors.
         completion: how it ended.
         truncation: what was cut short, where `completion` is TRUNCATED.
@@ -190,7 +195,7 @@ class _Draft:
             tags=tuple(self.tags),
             timecode_scale_ns=self.timecode_scale_ns,
             tracks=self.tracks,
-            blocks=tuple(self.blocks),
+            blocks=tuple(_without_swallowed(self.blocks) if completion is Completion.TRUNCATED else self.blocks),
             errors=tuple(self.errors),
             completion=completion,
             truncation=truncation,
@@ -310,10 +315,6 @@ class FragmentReader:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
         draft = self._require_draft(offset)
-        if _MAGIC in raw and _holds_document(raw):
-            # Whatever stands before was cut short, and this element would make the next contact's audio a part of it.
-            self._parser.give_back(1)
-            raise MatroskaError(f"the next document begins inside an element of {len(raw)} bytes", offset=offset)
         if element_id == TAGS:
             return self._take_tags(draft, element)
         if element_id in {SIMPLE_BLOCK, BLOCK}:
@@ -335,12 +336,6 @@ class FragmentReader:
         size = len(raw)
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         buffer, starts = self._parser.take_repeats()
-        # There is hardly ever one to be found, and to see that, rfind costs half of what find does.
-        if starts and buffer.rfind(_MAGIC, starts.start, starts.stop) >= 0:
-            # The first block with one is to come alone, to be looked at closely.
-            good = (buffer.find(_MAGIC, starts.start) - starts.start) // starts.step
-            self._parser.give_back(len(starts) - good)
-            starts = starts[:good]
         if starts:
             try:
                 self._decode_blocks(draft, buffer, starts, size, header_size, offset + size)
@@ -418,14 +413,40 @@ class FragmentReader:
         return None
 
 
-def _holds_document(raw: bytes) -> bool:
-    """Tell whether a whole Matroska header stands somewhere in an element."""
-    at = raw.find(_MAGIC)
+def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
+    """Leave out what a block took from the next document, and what was made of the bytes behind it.
+
+    Where a fragment is cut off inside a block and another document follows, as in captures joined end to end, the
+    block's size reaches into that document: another contact's audio would be taken for this one's.
+    """
+    for index, block in enumerate(blocks):
+        if _MAGIC in block.data and _holds_document(block.data):
+            return blocks[:index]
+    return blocks
+
+
+def _holds_document(data: bytes) -> bool:
+    """Tell whether a document stands in there with its head and a first whole child of its Segment, not by chance."""
+    at = data.find(_MAGIC)
     while at >= 0:
-        if is_matroska_document(raw[at : at + _MAX_HEADER_BYTES]):
+        if is_matroska_document(data[at : at + _MAX_HEADER_BYTES]) and _goes_on(data, at):
             return True
-        at = raw.find(_MAGIC, at + 1)
+        at = data.find(_MAGIC, at + 1)
     return False
+
+
+def _goes_on(data: bytes, at: int) -> bool:
+    """Tell whether the Segment of the document that begins there has a whole child of those that it may have."""
+    end = len(data)
+    try:
+        _, _, segment = read_header(data, at, end)
+        _, at = read_vint(data, segment + 4)
+        element_id = VOID
+        while element_id in {VOID, CRC_32}:
+            element_id, _, at = read_header(data, at, end)
+    except ValueError:
+        return False
+    return element_id in SCHEMA and SEGMENT in SCHEMA[element_id].parents
 
 
 def _too_much(draft: _Draft, offset: int) -> FragmentError:
