@@ -180,6 +180,7 @@ class _Step:
         self._reading_since = self._quiet_since  # when this connection was opened, or this step began
         self._fruitless = 0  # connections in a row that completed no fragment
         self._refusals = 0  # connections in a row that could not be opened
+        self._refused_since = self._quiet_since
         if session.listening_since is None:
             session.listening_since = self._quiet_since
             # What an invocation cannot hold twice over is never asked for, or a short one would not see the end.
@@ -555,9 +556,10 @@ class _Step:
             if drained >= self._policy.drain:
                 return self._over(self._drain)
         if silent >= self._policy.idle_limit:
-            if self._refused_code is not None:
+            if self._refused_code is None:
+                return self._over(EndReason.IDLE)
+            if self._clock.monotonic() - self._refused_since >= self._session.enough_listening:
                 return self._source_failed(self._refused_code)
-            return self._over(EndReason.IDLE)
         return None
 
     def _source_failed(self, code: str) -> StepVerdict:
@@ -579,6 +581,7 @@ class _Step:
         """GetMedia could not be opened."""
         now_ms = self._clock.now_ms()
         if self._refused_code is None:
+            self._refused_since = self._clock.monotonic()
             self._with.logger.warning(
                 "the stream cannot be read", extra={"code": error.code, "retryable": error.retryable}
             )

@@ -398,6 +398,20 @@ def test_a_stream_that_keeps_nothing_and_was_not_read_for_minutes_may_have_lost_
     assert (last.checkpoint.cursor.frames == 20 * 8000) is not bool(reasons)
 
 
+def test_a_throttle_in_the_last_moment_of_the_idle_limit_makes_no_failure_of_the_source() -> None:
+    ours = call(20)
+    at = world(ours, status=ContactState.UNKNOWN, policy=Policy(patience=1000))
+
+    def quiet(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        at.clock.pass_by(595)
+        return iter(())
+
+    at.source.bodies.extend([None, quiet, *[THROTTLED] * 5])
+    run = at.run()
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
 def test_a_long_quiet_that_was_listened_to_is_no_loss_where_nothing_is_kept() -> None:
     at = world(call(20), live=True, status=ContactState.UNKNOWN, retention=0, window_s=300)
     run = at.run()
