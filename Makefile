@@ -9,7 +9,7 @@ TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 
-.PHONY: help setup setup-sam check format unit test chaos-engine long-call sam-local demo bench lock clean
+.PHONY: help setup setup-sam check format unit test chaos-engine long-call fuzz sam-local demo chaos bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -58,15 +58,23 @@ chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N
 long-call: $(STAMP) ## A call of HOURS=24 at high speed through handler and durable engine, and its figures
 	@$(BIN)/python -m connect_audio_local.processes.long_call --hours $(or $(HOURS),24)
 
+fuzz: $(STAMP) ## Parser, recording, replay and events under Atheris: SECONDS=60, SEED=1, CAPTURES=DIR to start from too
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.txt \
+	  || { echo "fuzz: Atheris has wheels for Linux on x86_64 alone; the bounded run is part of make test" >&2; exit 1; }
+	@$(BIN)/python -m fuzz $(or $(SECONDS),60) --seed $(or $(SEED),1) $(if $(CAPTURES),--captures $(CAPTURES))
+
 demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
 	@$(BIN)/connect-audio demo
+
+chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200), or in one again (SEED=)
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
 
 bench: $(STAMP) ## The performance claims, measured again
 	@$(BIN)/python -m benchmarks
 
 lock: $(STAMP) ## Pin the requirements again, with hashes
 	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
-	@cd requirements && for name in dev sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+	@cd requirements && for name in dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(SAM_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
