@@ -63,6 +63,7 @@ def replay(
     name: str,
     contact_id: str | None = None,
     accept_unlabelled: bool = False,
+    limit_s: int | None = None,
 ) -> Replay:
     """Write `<output>/<contact id>.wav` and `.json`.
 
@@ -72,6 +73,7 @@ def replay(
         name: what to call the capture in messages.
         contact_id: whose audio; None for the first contact that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
+        limit_s: longest recording, seconds; what a WAV can hold if None.
 
     Raises:
         CommandError: unusable input or output; nothing was written.
@@ -82,7 +84,7 @@ def replay(
     events = seen.watch(read_events(chunks, name))
     if contact_id is None and accept_unlabelled:
         contact_id, events = _first_contact(events, name, seen)
-    recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled)
+    recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
     wav: _WavFile | None = None
     notes = NoteLog()
     try:
@@ -92,7 +94,7 @@ def replay(
                 continue
             if contact_id is None and len(event.contact_ids) == 1:
                 contact_id = _as_file_name(event.contact_ids[0], name)
-                recording = _named(recording, contact_id)
+                recording = _named(recording, contact_id, limit_s)
             recording.add(event)
             wav = _drain(recording, wav, output, contact_id)
             notes = notes.extended(recording.take_notes(), recording.rate)
@@ -140,10 +142,10 @@ def _as_file_name(contact_id: str, name: str) -> str:
     return contact_id
 
 
-def _named(nobody: CallRecording, contact_id: str) -> CallRecording:
+def _named(nobody: CallRecording, contact_id: str, limit_s: int | None) -> CallRecording:
     """Go on under a contact's name: until now every fragment was nobody's, but what was counted counts."""
     # The cursor's own tally ends with the last fragment, bytes lost since then are only in the recording's.
-    return CallRecording(contact_id, cursor=replace(nobody.cursor(), tally=nobody.tally))
+    return CallRecording(contact_id, cursor=replace(nobody.cursor(), tally=nobody.tally), limit_s=limit_s)
 
 
 def _first_contact(
