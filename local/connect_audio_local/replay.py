@@ -27,6 +27,8 @@ from connect_audio_local.unfinished_file import UnfinishedFile
 _MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Fragments that wait for the contact's name where unlabelled ones are accepted: 17 minutes of a call."""
 _COST_OF_AN_EVENT: Final = 4096
+_SILENCE: Final = bytes(32 * 1024)
+"""As much as a recording gives out at a time."""
 _MAX_LISTED: Final = 100
 """Contacts and tracks that are remembered for messages, however many a capture holds."""
 _NO_CONTACT_ID: Final = "is no contact id: 1 to 50 letters, digits and inner hyphens"
@@ -192,8 +194,12 @@ class _WavFile:
             raise
 
     def write(self, frames: bytes) -> None:
-        self.file.write(frames)
         self._data_bytes += len(frames)
+        if _SILENCE.startswith(frames):
+            # Few bytes of a capture can ask for hours of it, up to the 4 GiB of a WAV: those must not fill the disk.
+            self.file.skip(len(frames))
+            return
+        self.file.write(frames)
         mono = bytearray(len(frames) // 2)
         for index, first in enumerate((0, SAMPLE_BYTES)):
             # Slices: pydub splits frames sample by sample, which would take a quarter of a replay's time.

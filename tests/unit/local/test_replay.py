@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle, islice
@@ -18,6 +19,7 @@ from connect_audio_local.replay import Replay, replay
 from connect_audio_local.speech import two_party_conversation
 from connect_audio_local.synthesis import (
     DEFAULT_CONTACT_ID,
+    Gap,
     SyntheticCall,
     synthesise_call,
     synthesise_stream,
@@ -186,3 +188,25 @@ def test_memory_does_not_grow_with_the_call(tmp_path: Path) -> None:
 def test_words_from_a_capture_cannot_steer_a_terminal() -> None:
     assert printable("a\x1b[2J\n\u202e") == "a\\x1b[2J\\n\\u202e"
     assert printable("x" * 400, 10) == "xxxxxxxxxx…"
+
+
+def test_silence_is_in_the_wav_and_not_on_the_disk(tmp_path: Path) -> None:
+    hour = Gap(at_ms=1024, length_ms=3_600_000)
+    done = replayed(tmp_path, replace(CALL, gaps=(hour,)))
+
+    recording = done.manifest["recording"]
+    assert done.wav.stat().st_size == recording["sizeBytes"] > 3600 * 8000 * 4
+    assert f"{zlib.crc32(done.wav.read_bytes()[44:]):08x}" == recording["dataCrc32"]
+    probe = tmp_path / "probe"
+    with probe.open("wb") as file:
+        file.truncate(10_000_000)
+    if probe.stat().st_blocks * 512 > 1_000_000:
+        pytest.skip("the file system knows no holes")
+    assert done.wav.stat().st_blocks * 512 < 1_000_000
+
+
+def test_a_recording_ends_at_its_limit(tmp_path: Path) -> None:
+    done = replayed(tmp_path, CALL, limit_s=2)
+
+    assert done.manifest["recording"]["durationSeconds"] <= 2
+    assert "RECORDING_LIMIT" in [reason["code"] for reason in done.manifest["reasons"]]
