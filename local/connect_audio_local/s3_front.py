@@ -285,7 +285,7 @@ class S3Front:
 
     @property
     def operations(self) -> tuple[S3Operation, ...]:
-        """Every request so far, in the order in which they were finished."""
+        """Every request so far, in the order in which they were answered."""
         with self._state.lock:
             return tuple(self._state.operations)
 
@@ -310,20 +310,29 @@ class S3Front:
     def _serve(self, client: _Handler) -> None:
         operation = _operation(client)
         fault = self._count(operation)
+        operation = replace(operation, fault=fault)
         trouble = None if fault is None else fault.trouble
-        status: int | None = None
         if trouble is S3Trouble.RESET:
+            self._record(operation)
             reset_connection(client)
         elif trouble in _ANSWERS:
             if trouble is S3Trouble.UPLOAD_GONE:
                 self._abort(operation)
-            status = client.refuse(*_ANSWERS[trouble])
+            self._refuse(client, operation, trouble)
         elif self._is_gone(operation):
-            status = client.refuse(*_ANSWERS[S3Trouble.UPLOAD_GONE])
+            self._refuse(client, operation, S3Trouble.UPLOAD_GONE)
         else:
-            operation, status = self._forward(client, operation, answer=trouble is None)
+            self._forward(client, operation, answer=trouble is None)
+
+    def _record(self, operation: S3Operation) -> None:
+        """Note a request before its answer goes out, so that whoever has the answer finds it."""
         with self._state.lock:
-            self._state.operations.append(replace(operation, status=status, fault=fault))
+            self._state.operations.append(operation)
+
+    def _refuse(self, client: _Handler, operation: S3Operation, trouble: S3Trouble) -> None:
+        status, code, message = _ANSWERS[trouble]
+        self._record(replace(operation, status=status))
+        client.refuse(status, code, message)
 
     def _count(self, operation: S3Operation) -> S3Fault | None:
         with self._state.lock:
@@ -353,8 +362,8 @@ class S3Front:
         with self._state.lock:
             self._state.gone.add(operation.upload_id)
 
-    def _forward(self, client: _Handler, operation: S3Operation, *, answer: bool) -> tuple[S3Operation, int | None]:
-        """Have a request done; returns it with the id of an upload that it created, and the status it was given."""
+    def _forward(self, client: _Handler, operation: S3Operation, *, answer: bool) -> None:
+        """Have a request done."""
         with closing(self._connect()) as upstream:
             with self._one_conditional_write if operation.conditional else nullcontext():
                 client.send_to(upstream)
@@ -363,10 +372,11 @@ class S3Front:
                 whole = None if operation.name == "GetObject" else response.read()
             operation = self._note(operation, response.status, whole or b"")
             if not answer:
+                self._record(operation)
                 client.close_connection = True
-                return operation, None
+                return
+            self._record(replace(operation, status=response.status))
             client.relay(response, whole)
-            return operation, response.status
 
     def _note(self, operation: S3Operation, status: int, body: bytes) -> S3Operation:
         """Keep account of the uploads."""
@@ -513,8 +523,8 @@ class _Handler(BaseHTTPRequestHandler):
         while piece := response.read(_PIECE):
             self.wfile.write(piece)
 
-    def refuse(self, status: int, code: str, message: str) -> int:
-        """Answer with an error of S3's shape; returns its status."""
+    def refuse(self, status: int, code: str, message: str) -> None:
+        """Answer with an error of S3's shape."""
         if self._waits_for_continue:
             # The body was not asked for and will not come.
             self.close_connection = True
@@ -534,7 +544,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
-        return status
 
     def _is_chunked(self) -> bool:
         return self.headers.get("Transfer-Encoding", "").lower() == "chunked"

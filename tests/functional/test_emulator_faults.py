@@ -331,6 +331,7 @@ def test_an_error_comes_as_a_document_of_its_own_and_ends_the_body(emulator: Kvs
     *before, last = fragments_of(data)
     assert [each.number for each in before] == [each.number for each in FRAGMENTS[:2]]
     assert (last.number, last.blocks, [error.code for error in last.errors]) == (None, (), [code])
+    assert b"CONTINUATION_TOKEN" not in in_band_document(code)
     assert body_of(emulator) == (WHOLE, "in good order")
 
 
