@@ -1,9 +1,9 @@
 """Peak memory and CPU of the whole consumer: GetMedia over HTTP, the core, S3 multipart uploads, call by call.
 
 `python -m benchmarks.consumer_memory`, some 40 s. Everything is real but the far ends, each in a process of its own: a
-KVS emulator hands out the call as fast as it is read, in constant memory, and moto is S3. Every call is recorded by a
-fresh process that runs the consumer handler's own code, its steps called directly; one hour also runs once on the
-durable engine's in-process runner, whose memory is not Lambda's.
+KVS emulator hands out the call as fast as it is read, and moto is S3. Every call is recorded by a fresh process that
+runs the consumer handler's own code, its steps called directly; one hour also runs once on the durable engine's
+in-process runner, whose memory is not Lambda's.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def _serve(control: Connection) -> None:
         arns: dict[str, str] = {}
         for index, name in enumerate((*_LENGTHS, _ENGINE)):
             fragments = stored(synthesise_call(long_call(_LENGTHS.get(name, 3600))))
-            stream = EmulatedStream(f"call-{index}", fragments, pace=AsRead(), retention_hours=0)
+            stream = EmulatedStream(f"call-{index}", fragments, pace=AsRead(), retention_hours=1)
             arns[name] = emulator.add_stream(stream).arn
         control.send((emulator.url, arns))
         control.recv()
