@@ -7,8 +7,9 @@ our recording, another contact's audio has leaked.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -71,7 +72,8 @@ _LAYOUTS: Final = (
 )
 
 
-def stream_seeds() -> list[bytes]:
+@cache
+def stream_seeds() -> Sequence[bytes]:
     """One stream a layout, and some of other shapes."""
     seeds = [_stream(replace(_OUR_CALL, layout=layout)) for layout in _LAYOUTS]
     seeds += [
