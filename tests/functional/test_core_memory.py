@@ -50,6 +50,7 @@ from core_support.elements import (
     UNKNOWN_CLUSTER,
     element,
     endless,
+    named,
     tags,
 )
 from core_support.reading import read_all
@@ -187,6 +188,7 @@ def test_without_labels_what_waits_stays_below_its_bound() -> None:
         ("in-band errors", DOCUMENT + tags(("ContactId", OTHER)) + tags(("AWS_KINESISVIDEO_ERROR_CODE", "3002"))),
         ("empty blocks", DOCUMENT + UNKNOWN_CLUSTER + element(TIMECODE, b"\1") + element(SIMPLE_BLOCK, b"\x81\0\0\0")),
     ],
+    ids=named,
 )
 def test_whatever_follows_a_call_that_ends_unevenly_takes_no_more_than_its_bound(what: str, piece: bytes) -> None:
     listener = Listener()

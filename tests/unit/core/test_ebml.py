@@ -25,6 +25,7 @@ from core_support.elements import (
     UNKNOWN_CLUSTER,
     VOID,
     element,
+    named,
 )
 from core_support.generated_streams import DECOY, MAGIC
 from core_support.reading import byte_by_byte, tokens_three_ways
@@ -186,6 +187,7 @@ BLOCKS = DOCUMENT + UNKNOWN_CLUSTER
         (DOCUMENT + element(CLUSTER, bytes(2), declared=7)[:12], "stream ends 7 bytes before the end of its Cluster"),
         (EBML_HEADER[:10], "stream ends after 10 bytes of a 11-byte EBML header"),
     ],
+    ids=named,
 )
 def test_the_end_of_the_input_tells_what_it_cut_short(data: bytes, truncation: str | None) -> None:
     for chunks in ([data], byte_by_byte(data)):

@@ -42,6 +42,7 @@ from core_support.elements import (
     TRACKS,
     UNKNOWN_CLUSTER,
     element,
+    named,
     tags,
     track_entry,
 )
@@ -332,6 +333,7 @@ def test_an_error_behind_the_continuation_token_is_heard_as_a_fragment_without_a
             "block: a block of 1 bytes has no room for its header",
         ),
     ],
+    ids=named,
 )
 def test_a_block_or_segment_out_of_place_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(MatroskaError) as error:

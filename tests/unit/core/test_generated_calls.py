@@ -34,13 +34,13 @@ def check(stream: GeneratedStream, recorded: Recorded) -> None:
         assert manifest["status"] == "complete", manifest["reasons"]
 
 
-@settings(max_examples=150, suppress_health_check=_patiently)
+@settings(max_examples=100, suppress_health_check=_patiently)
 @given(generated_streams())
 def test_what_was_sent_is_what_is_recorded(stream: GeneratedStream) -> None:
     check(stream, record(events_of([stream.data]), OURS))
 
 
-@settings(max_examples=150, suppress_health_check=_patiently)
+@settings(max_examples=100, suppress_health_check=_patiently)
 @given(generated_streams(cut=True))
 def test_of_a_body_cut_at_any_byte_every_whole_block_is_recorded_and_the_cut_reported(stream: GeneratedStream) -> None:
     check(stream, record(events_of([stream.data]), OURS))

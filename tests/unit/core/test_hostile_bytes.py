@@ -32,6 +32,7 @@ from core_support.elements import (
     element_soup,
     endless,
     mutated,
+    named,
 )
 from core_support.generated_streams import DECOY, MAGIC, OURS, GeneratedStream, chunkings, generated_streams
 from core_support.reading import Event, byte_by_byte, events_in_file_mode, events_of, fragments_of, read_all, record
@@ -63,7 +64,7 @@ def test_any_bytes_decode_or_raise_the_documented_error(data: bytes) -> None:
     read_anyhow(data)
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(element_soup(), st.sampled_from((b"", EBML_HEADER, DOCUMENT, DOCUMENT + UNKNOWN_CLUSTER)))
 def test_any_elements_in_any_order_decode_or_raise_the_documented_error(soup: bytes, head: bytes) -> None:
     read_anyhow(head + soup)
@@ -224,6 +225,7 @@ AT_SEGMENT = f"(at byte {len(DOCUMENT)})"
             "SimpleBlock of 11 bytes overruns the element around it, which ends at byte 49 (at byte 40)",
         ),
     ],
+    ids=named,
 )
 def test_a_size_or_place_that_cannot_be_is_refused_before_anything_is_buffered(
     data: bytes, message: str | None

@@ -58,6 +58,7 @@ from core_support.elements import (
     VOID,
     element,
     element_soup,
+    named,
     simple_tag,
     size_field,
     tags,
@@ -266,6 +267,7 @@ def test_a_simple_tag_outside_a_tag_is_none() -> None:
         (element(TAG, simple_tag("a", "b"), declared=10), "an inner element of 22 bytes overruns its parent by 22"),
         (element(TAG, element(SIMPLE_TAG, b"\x45")), "an element ID runs beyond its parent"),
     ],
+    ids=named,
 )
 def test_tags_that_do_not_hold_together_are_refused(payload: bytes, message: str, *, hint: bool) -> None:
     raw = element(TAGS, payload)
@@ -334,6 +336,7 @@ def test_names_that_are_no_clean_text_are_read_all_the_same() -> None:
             "Cannot read floating point value of length 3; only lengths of 0, 4, or 8 bytes supported.",
         ),
     ],
+    ids=named,
 )
 def test_tracks_that_do_not_hold_together_are_refused(payload: bytes, message: str) -> None:
     with pytest.raises(MatroskaError) as error:
@@ -451,6 +454,7 @@ def test_a_variable_size_integer_leaves_what_follows_untouched(
         (b"\x83\xff", "an inner element of unknown size"),
         (b"\x83\x83a", "an inner element of 3 bytes overruns its parent by 2"),
     ],
+    ids=named,
 )
 def test_an_inner_element_that_does_not_fit_its_parent_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
