@@ -232,7 +232,8 @@ class ConsumerSettings:
         Variable(
             "DRAIN_SECONDS",
             "How long to go on without our audio once the call looks over.",
-            Whole(0, 300, "seconds"),
+            # Without a drain, the first body that breaks after a hang-up would pass for the end of the audio.
+            Whole(1, 300, "seconds"),
             "30 suits most.",
             default=30,
         )

@@ -32,7 +32,7 @@ CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "connect-call-61s.
 EVENTS = Path(__file__).parents[2] / "events"
 INSTANCE = "00000000-0000-4000-8000-0000000000aa"
 QUICK = {
-    "DRAIN_SECONDS": "0",
+    "DRAIN_SECONDS": "1",
     "IDLE_LIMIT_SECONDS": "10",
     "STATUS_INTERVAL_SECONDS": "0",
     "READ_TIMEOUT_SECONDS": "1",

@@ -63,7 +63,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
 @pytest.mark.parametrize(
     ("name", "low", "high"),
     [
-        ("DRAIN_SECONDS", 0, 300),
+        ("DRAIN_SECONDS", 1, 300),
         ("IDLE_LIMIT_SECONDS", 10, 86_400),
         ("READ_TIMEOUT_SECONDS", 1, 60),
         ("DEADLINE_MARGIN_SECONDS", 5, 600),
