@@ -121,6 +121,7 @@ class Schedule:
     invocation_s: tuple[float, float]
     source_faults: int
     damaged: frozenset[str]
+    vanished: frozenset[str]
     retention_fails: bool
 
     def chance(self, what: str) -> random.Random:
@@ -145,6 +146,7 @@ class Schedule:
             source_faults,
             self.retention,
             self.damaged,
+            self.vanished,
             self.retention_fails,
         )
         execution = Execution(
@@ -170,7 +172,7 @@ class Schedule:
         return (
             f"{self.call.words}; retention {self.retention} h, late {self.late_ms / 1000:.1f} s, parts "
             f"{self.policy.part_bytes}, invocations {self.invocation_s[0]:.0f}-{self.invocation_s[1]:.0f} s, "
-            f"faults {self.source_faults}, damaged {len(self.damaged)}"
+            f"faults {self.source_faults}, damaged {len(self.damaged)}, vanished {len(self.vanished)}"
         )
 
 
@@ -202,6 +204,9 @@ def draw(seed: int) -> Schedule:
         )
         if len(call.ours) > 4
         else frozenset(),
+        vanished=frozenset(
+            entry.number for entry in chance.sample(call.ours, k=min(len(call.ours), chance.choice((0,) * 12 + (1, 2))))
+        ),
         retention_fails=chance.random() < 0.05,
     )
 
@@ -302,7 +307,7 @@ def _draw_kill(chance: random.Random, counts: Counter[str]) -> Kill:
 def _undisturbed(schedule: Schedule) -> World:
     """The same call with nothing going wrong, held against the generator's own values."""
     world = schedule.world()
-    world.source.damaged = frozenset()
+    world.source.damaged = world.source.vanished = frozenset()
     world.source.retention_fails = False
     outcome = world.execution.run()
     lost = _gone(schedule, world, [world.execution])
@@ -390,6 +395,7 @@ def _judge_recording(
     source = execution.source
     excused: dict[str, str] = dict.fromkeys(_gone(schedule, world, [execution]), "forgotten by the stream")
     excused |= dict.fromkeys(source.damaged, "damaged in the stream")
+    excused |= dict.fromkeys(source.vanished, "not found by the stream")
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
     judged.status = outcome.status.value
     ours = schedule.call.ours
@@ -417,13 +423,19 @@ def _judge_recording(
         return
     _same(found, expected, frozenset(excused))
     if world.wav == whole.wav and not excused:
+        unknown = {"STREAM_FORGOT"} if schedule.retention_fails else set()
+        if set(outcome.reasons) - set(whole_reasons(whole)) <= unknown and unknown & set(outcome.reasons):
+            judged.causes = ["nobody could say whether the stream keeps anything"]
+            return
         assert outcome.reasons == whole_reasons(whole), f"{outcome.reasons} instead of {whole_reasons(whole)}"
         _same_manifest(manifest, whole.manifest)
     elif found != expected_of(ours, schedule.call.rate).stereo:
         assert outcome.status is OutcomeStatus.PARTIAL, "audio is missing and the recording is called complete"
         judged.causes = sorted({excused[number] for number in excused})
     else:
-        allowed = set(whole_reasons(whole)) | {"TRUNCATED_FRAGMENTS", "LOST_BYTES"} if excused else set()
+        allowed = (
+            set(whole_reasons(whole)) | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT"} if excused else set()
+        )
         assert set(outcome.reasons) <= allowed | set(whole_reasons(whole)), f"whole, and yet {outcome.reasons}"
         judged.causes = sorted(set(excused.values())) if outcome.status is OutcomeStatus.PARTIAL else []
 

@@ -303,6 +303,7 @@ class ChaosSource:
         retention: hours.
         live_pace: reads take no longer than this, s.
         damaged: numbers of fragments whose bytes are broken in the log itself.
+        vanished: numbers of fragments in whose place KVS reports that they are not found.
     """
 
     log: Sequence[LogEntry]
@@ -312,6 +313,7 @@ class ChaosSource:
     faults: int
     retention: int
     damaged: frozenset[str] = frozenset()
+    vanished: frozenset[str] = frozenset()
     retention_fails: bool = False
     met: Counter[str] = field(default_factory=Counter)
     open_now: int = 0
@@ -476,6 +478,11 @@ class ChaosStream:
             self._ends = MediaSourceError("ReadTimeoutError", "silent", retryable=True)
             return
         source.clock.pass_by(max(0.0, wait_s))
+        if entry.number in source.vanished:
+            source.met["in-band error 4000"] += 1
+            self._buffer += _error_fragment(source.chance, 4000)
+            self._ends = True
+            return
         self._serve(entry)
         self._after -= 1
 
@@ -537,8 +544,8 @@ def _garbled(data: bytes, chance: random.Random) -> bytes:
     return data[:at] + bytes(chance.choices(range(16), k=min(size, len(data) - at))) + data[at + size :]
 
 
-def _error_fragment(chance: random.Random) -> bytes:
-    code = chance.choice((3002, 5000, 4503))
+def _error_fragment(chance: random.Random, code: int | None = None) -> bytes:
+    code = code or chance.choice((3002, 5000, 4503))
     contents = FragmentContents(
         number="1", producer_ms=1, server_ms=1, contact_id=None, instance_id=None, error=InBandError(code, str(code))
     )

@@ -112,13 +112,15 @@ class Checkpoint:
         newest: number of the newest fragment completed so far, decided or not: what is read up to it is read again.
         heard_ms: when something new of ours last came, or the recording began; wall clock, ms since the epoch.
         asked_ms: when Connect was last asked about the contact; None before the first time.
-        refused_ms: since when the stream refuses to be read as only a human could mend; None while it does not.
+        refused_ms: since when the stream refuses to be read; None while it does not.
+        denied_ms: since when it does so as only a human could mend; None while it does not.
         refused_code: AWS's code of the newest refusal.
         drain_reason: why the call seems over; None while it does not.
         drain_ms: since when it does; None while it does not.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         read_to_ms: all that the stream had at this time is read; wall clock, ms since the epoch; None at first.
         unread_s: for how long a stream that keeps nothing was not read, seconds, while nothing of ours has come since.
+        passed_over: how often reading went on behind a fragment that KVS did not find.
         from_ms: admit nothing that ends at or before it: the same contact's streaming before; ms since the epoch.
         until_ms: admit nothing that begins at or after it: the same contact's next streaming; ms since the epoch.
         ours_until_ms: where audio behind a pause was last found to be ours; ms since the epoch.
@@ -138,12 +140,14 @@ class Checkpoint:
     heard_ms: int = 0
     asked_ms: int | None = None
     refused_ms: int | None = None
+    denied_ms: int | None = None
     refused_code: str | None = None
     drain_reason: EndReason | None = None
     drain_ms: int | None = None
     retention_hours: int | None = None
     read_to_ms: int | None = None
     unread_s: int = 0
+    passed_over: int = 0
     from_ms: int | None = None
     until_ms: int | None = None
     ours_until_ms: int | None = None

@@ -16,7 +16,7 @@ from typing import Final, Self
 
 from aws_lambda_powertools import Logger
 
-from connect_audio.core.admission import Decision, Verdict, start_ms
+from connect_audio.core.admission import Decision, Verdict, end_ms, start_ms
 from connect_audio.core.errors import MediaSourceError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment
 from connect_audio.core.in_band import Remedy
@@ -51,6 +51,10 @@ _SIBLING_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
+_FRAGMENT_MS: Final = 1000
+"""So much further reading goes on where the next fragment is gone; KVS's fragments last a second at least."""
+_SINGLE_SKIPS: Final = 8
+"""After so many the step doubles, or hours that are gone would take hours to pass."""
 _AT_HEAD_S: Final = 0.5
 """A read that waits so long has come to the end of what the stream has: what lies in store comes without a pause."""
 _NO_RETENTION_KEEPS_S: Final = 270
@@ -180,7 +184,6 @@ class _Step:
         self._reading_since = self._quiet_since  # when this connection was opened, or this step began
         self._fruitless = 0  # connections in a row that completed no fragment
         self._refusals = 0  # connections in a row that could not be opened
-        self._refused_since = self._quiet_since
         if session.listening_since is None:
             session.listening_since = self._quiet_since
             # What an invocation cannot hold twice over is never asked for, or a short one would not see the end.
@@ -190,11 +193,13 @@ class _Step:
         self._heard_ms = checkpoint.heard_ms or self._clock.now_ms()
         self._asked_ms = checkpoint.asked_ms
         self._refused_ms = checkpoint.refused_ms
+        self._denied_ms = checkpoint.denied_ms
         self._refused_code = checkpoint.refused_code
         self._drain = checkpoint.drain_reason
         self._drain_ms = checkpoint.drain_ms or 0
         self._read_to_ms = checkpoint.read_to_ms
         self._unread_s = checkpoint.unread_s
+        self._passed_over = checkpoint.passed_over
         self._until_ms = checkpoint.until_ms
         self._ours_until_ms = checkpoint.ours_until_ms
 
@@ -294,11 +299,13 @@ class _Step:
             heard_ms=self._heard_ms,
             asked_ms=self._asked_ms,
             refused_ms=self._refused_ms,
+            denied_ms=self._denied_ms,
             refused_code=self._refused_code,
             drain_reason=self._drain,
             drain_ms=None if self._drain is None else self._drain_ms,
             read_to_ms=self._read_to_ms,
             unread_s=self._unread_s,
+            passed_over=self._passed_over,
             until_ms=self._until_ms,
             ours_until_ms=self._ours_until_ms,
         )
@@ -318,12 +325,14 @@ class _Step:
         )
 
     def _forgotten(self) -> tuple[Reason, ...]:
-        """Why audio behind the last that was recorded may have come and be gone."""
+        """Why audio may have come and be gone, where the fragments' numbers need not tell."""
         position = self._session.position
-        if self._newest > (-1 if position is None else int(position)):
+        if self._passed_over:
+            detail = "the stream reported fragments as not found, again and again"
+        elif self._newest > (-1 if position is None else int(position)):
             detail = "fragments that an earlier invocation had read, and not yet settled, could not be read again"
         elif self._unread_s:
-            detail = f"the stream was not read for {self._unread_s} s, and keeps nothing for so long"
+            detail = f"the stream was not read for {self._unread_s} s, and is not known to keep anything for so long"
         else:
             return ()
         return (Reason("STREAM_FORGOT", detail),)
@@ -389,7 +398,7 @@ class _Step:
         if self._refused_code is not None:
             # While the stream could not be read its silence meant nothing.
             self._session.listening_since = self._reading_since
-        self._refused_ms = self._refused_code = None
+        self._refused_ms = self._denied_ms = self._refused_code = None
         self._refusals = 0
         return None
 
@@ -436,6 +445,9 @@ class _Step:
                     detail = f"KVS reports {worst.code} inside the stream: {worst.meaning}"
                     return self._over(EndReason.SOURCE_FAILED, Reason("IN_BAND_ERROR", detail))
                 return self._quiet(f"in-band error {worst.code}")
+            if fragment.errors and not fragment.blocks:
+                self._pass_over(fragment)
+                return None
             if fragment.completion is Completion.END_OF_BODY:
                 # Whole as far as its bytes tell, but a live body may have been cut here.
                 self._hold(fragment)
@@ -457,12 +469,29 @@ class _Step:
             self._newest = number
             self._progress += 1
             self._fruitless = 0
+            session.reached(end_ms(fragment) or fragment.producer_timestamp_ms)
             self._quiet_since = self._clock.monotonic()
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
             self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._clock.now_ms()))
         decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
         return self._judge(decisions, new=new)
+
+    def _pass_over(self, fragment: Fragment) -> None:
+        """KVS says that the next fragment is gone. Asked again, go on behind it; there is no saying how long it was."""
+        session = self._session
+        session.recording.report(fragment.errors, fragment.number)
+        session.gone += 1
+        if session.gone > 1:
+            reached_ms = session.reached_ms or session.recording.end_ms or self._with.request.start_timestamp_ms
+            # No fragment is shorter than a second, so at first none is jumped over.
+            tries = session.gone - 1
+            skip_ms = _FRAGMENT_MS * (
+                tries if tries <= _SINGLE_SKIPS else _SINGLE_SKIPS << min(tries - _SINGLE_SKIPS, 12)
+            )
+            session.skip_ms = min(reached_ms + skip_ms, self._clock.now_ms())
+            self._passed_over += 1
+            self._with.logger.warning("a fragment is gone from the stream", extra={"after": session.position})
 
     def _hold(self, fragment: Fragment) -> None:
         """Keep a fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
@@ -558,7 +587,8 @@ class _Step:
         if silent >= self._policy.idle_limit:
             if self._refused_code is None:
                 return self._over(EndReason.IDLE)
-            if self._clock.monotonic() - self._refused_since >= self._session.enough_listening:
+            # The silence before the first refusal was silence, and what comes after it may be a passing throttle.
+            if now_ms - (self._refused_ms or 0) >= self._policy.idle_limit * 1000:
                 return self._source_failed(self._refused_code)
         return None
 
@@ -581,17 +611,17 @@ class _Step:
         """GetMedia could not be opened."""
         now_ms = self._clock.now_ms()
         if self._refused_code is None:
-            self._refused_since = self._clock.monotonic()
+            self._refused_ms = now_ms
             self._with.logger.warning(
                 "the stream cannot be read", extra={"code": error.code, "retryable": error.retryable}
             )
         self._refused_code = error.code
         self._refusals += 1
         if error.retryable:
-            self._refused_ms = None
-        elif self._refused_ms is None:
-            self._refused_ms = now_ms
-        elif now_ms - self._refused_ms >= self._policy.refusal_limit * 1000 and self._refusals >= _LEAST_REFUSALS:
+            self._denied_ms = None
+        elif self._denied_ms is None:
+            self._denied_ms = now_ms
+        elif now_ms - self._denied_ms >= self._policy.refusal_limit * 1000 and self._refusals >= _LEAST_REFUSALS:
             return self._source_failed(error.code)
         return self._pause()
 

@@ -65,6 +65,12 @@ class Session:
         """The position after which the bytes were malformed once, in a tuple since there may be no position yet."""
         self.salvaging = False
         """Whether the next truncated fragment is all that will ever be had of it."""
+        self.reached_ms: int | None = None
+        """Where, by the producer's clock, the newest fragment ended; ms since the epoch."""
+        self.gone = 0
+        """How often in a row the stream has said that the fragment after `position` is gone."""
+        self.skip_ms: int | None = None
+        """Where reading goes on behind a fragment that is gone, ms since the epoch; None where none is."""
         self.listening_since: float | None = None
         """Since when, by the monotonic clock, the stream has been listened to without being refused."""
         self.enough_listening = 0.0
@@ -81,7 +87,14 @@ class Session:
 
     def selector(self) -> StartSelector:
         """Where GetMedia has to begin."""
+        if self.skip_ms is not None:
+            return FromProducerTime(self.skip_ms)
         return self._start if self.position is None else AfterFragment(self.position)
+
+    def reached(self, end_ms: int | None) -> None:
+        """A fragment came that had not come before, and it ended there."""
+        self.reached_ms = end_ms or self.reached_ms
+        self.gone, self.skip_ms = 0, None
 
     def open(self, source: MediaSource) -> None:
         """Open GetMedia after the newest completed fragment, with a fresh reader."""

@@ -406,7 +406,7 @@ def test_a_throttle_in_the_last_moment_of_the_idle_limit_makes_no_failure_of_the
         at.clock.pass_by(595)
         return iter(())
 
-    at.source.bodies.extend([None, quiet, *[THROTTLED] * 5])
+    at.source.bodies.extend([None, quiet, *[THROTTLED] * 15])
     run = at.run()
     assert run.outcome.end_reason is EndReason.IDLE
     assert run.outcome.status is OutcomeStatus.COMPLETE

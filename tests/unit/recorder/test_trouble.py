@@ -201,6 +201,44 @@ def test_an_error_that_only_a_human_can_mend_ends_the_recording_with_aws_s_meani
     assert run.outcome.duration_s == pytest.approx(5.12)
 
 
+def gone(at: World, index: int, count: int = 1) -> None:
+    """KVS reports in place of some fragments that they are not found, and ends the body there."""
+    numbers = {each.number for each in at.source.fragments[index:][:count]}
+
+    def body(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        for each in selected:
+            if each.number in numbers:
+                yield error_fragment(4000)
+                return
+            yield each.data
+
+    at.source.bodies.extend([body] * 60)
+    at.clock.pass_by(SECONDS)  # no start selector points into the future
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_fragment_that_is_gone_costs_itself_and_not_the_rest_of_the_call(count: int) -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    gone(at, 5, count)
+    run = at.run()
+    expected = wav_of_call(ours)
+    start, end = 44 + 5 * 32_768, 44 + (6 if count == 1 else 9) * 32_768
+    assert len(run.wav) == len(expected)
+    assert same_wav(run.wav[:start], expected[:start])
+    assert same_wav(run.wav[end:], expected[end:])
+    assert run.reasons == ["STREAM_FORGOT", "STREAM_HOLES"]
+    assert 4000 in [error["code"] for error in run.manifest["streamErrors"]["listed"]]
+
+
+def test_a_last_fragment_that_is_gone_is_reported() -> None:
+    at = world(call(SECONDS))
+    gone(at, -1)
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["STREAM_FORGOT"]
+
+
 def test_an_error_that_comes_with_every_connection_is_no_spin() -> None:
     at = world(call(1), status=ContactState.CONNECTED)
     at.source.fragments = [Stored("7", 0, 2**60, error_fragment(5000, token=True))]
