@@ -75,6 +75,7 @@ class RandomCall:
         rate: samples a second.
         end_ms: when our audio ends, ms since the epoch.
         dangling: whether a block of ours holds half a sample.
+        gaps: whether there are pauses in our streaming.
         words: for the one who reads a failure.
     """
 
@@ -82,6 +83,7 @@ class RandomCall:
     rate: int
     end_ms: int
     dangling: bool
+    gaps: bool
     words: str
 
     @property
@@ -184,7 +186,7 @@ def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
         f"{' and the last' if ours.last_unlabelled else ''}, before {has_before}, after {has_after} "
         f"({pause_after_ms} ms), rewinds {rewinds}"
     )
-    return RandomCall(log, rate, max(entry.end_ms for entry in mine), dangling, words)
+    return RandomCall(log, rate, max(entry.end_ms for entry in mine), dangling, bool(gaps), words)
 
 
 def _noise(chance: random.Random, size: int) -> bytes:

@@ -204,9 +204,13 @@ def draw(seed: int) -> Schedule:
         )
         if len(call.ours) > 4
         else frozenset(),
+        # Behind a pause nobody can tell where the next fragment but one begins: more than the one may be passed over.
         vanished=frozenset(
-            entry.number for entry in chance.sample(call.ours, k=min(len(call.ours), chance.choice((0,) * 12 + (1, 2))))
-        ),
+            entry.number
+            for entry in chance.sample(call.ours[1:], k=min(len(call.ours) - 1, chance.choice((0,) * 12 + (1, 2))))
+        )
+        if not call.gaps
+        else frozenset(),
         retention_fails=chance.random() < 0.05,
     )
 
@@ -396,6 +400,9 @@ def _judge_recording(
     excused: dict[str, str] = dict.fromkeys(_gone(schedule, world, [execution]), "forgotten by the stream")
     excused |= dict.fromkeys(source.damaged, "damaged in the stream")
     excused |= dict.fromkeys(source.vanished, "not found by the stream")
+    if source.vanished:
+        brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
+        excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
     judged.status = outcome.status.value
     ours = schedule.call.ours

@@ -217,6 +217,9 @@ class Publication:
         frames: int | None = 0
         if cursor.frames:
             frames = self._frames_at_key(checkpoint) if notes is None else self._publish_wav(checkpoint, parts)
+        elif self._store.head(self._names.key) is not None:
+            # Nor would a manifest of ours belong beside another's recording.
+            frames = None
         if frames is None:
             self._clean_up()
             return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)

@@ -51,10 +51,12 @@ _SIBLING_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
-_FRAGMENT_MS: Final = 1000
-"""So much further reading goes on where the next fragment is gone; KVS's fragments last a second at least."""
-_SINGLE_SKIPS: Final = 8
-"""After so many the step doubles, or hours that are gone would take hours to pass."""
+_SKIP_MS: Final = 200
+"""So much further reading goes on where the next fragment is gone: what is shorter may be jumped over with it."""
+_SMALL_SKIPS: Final = 25
+"""After five seconds the step doubles, or hours that are gone would take hours to pass."""
+_SKIP_PAUSE_S: Final = 0.25
+"""GetMedia may be called five times a second."""
 _AT_HEAD_S: Final = 0.5
 """A read that waits so long has come to the end of what the stream has: what lies in store comes without a pause."""
 _NO_RETENTION_KEEPS_S: Final = 270
@@ -377,9 +379,7 @@ class _Step:
         if isinstance(event, Fragment):
             return self._take_fragment(event)
         if isinstance(event, BytesLost):
-            if session.salvaging:
-                session.recording.lose(event)
-                session.salvaging = False
+            self._lose(event)
             return None
         if event is END:
             return self._quiet("end of body")
@@ -408,10 +408,24 @@ class _Step:
             data = stream.read()
         except MediaSourceError as error:
             self._reached_head(asked)
+            if self._session.salvaging:
+                # There was no next document to be found: what was passed over is lost all the same.
+                self._session.reader.receive_data(b"")
+                event = self._session.reader.next_event()
+                if isinstance(event, BytesLost):
+                    self._lose(event)
             return self._quiet(error.code)
         self._reached_head(asked)
         self._session.reader.receive_data(data)
         return None
+
+    def _lose(self, lost: BytesLost) -> None:
+        """Count bytes that were passed over, once for each place, however often it is read."""
+        session = self._session
+        if session.salvaging and session.lost_after != (session.position,):
+            session.recording.lose(lost)
+            session.lost_after = (session.position,)
+        session.salvaging = False
 
     def _reached_head(self, asked: float) -> None:
         """Where a read had to wait, all that there was has been read."""
@@ -484,13 +498,16 @@ class _Step:
         session.gone += 1
         if session.gone > 1:
             reached_ms = session.reached_ms or session.recording.end_ms or self._with.request.start_timestamp_ms
-            # No fragment is shorter than a second, so at first none is jumped over.
             tries = session.gone - 1
-            skip_ms = _FRAGMENT_MS * (
-                tries if tries <= _SINGLE_SKIPS else _SINGLE_SKIPS << min(tries - _SINGLE_SKIPS, 12)
-            )
-            session.skip_ms = min(reached_ms + skip_ms, self._clock.now_ms())
+            skip_ms = _SKIP_MS * (tries if tries <= _SMALL_SKIPS else _SMALL_SKIPS << min(tries - _SMALL_SKIPS, 16))
+            now_ms = self._clock.now_ms()
+            session.skip_ms = min(reached_ms + skip_ms, now_ms)
             self._passed_over += 1
+            if session.skip_ms < now_ms:
+                # This gets on, and is no silence.
+                self._fruitless = 0
+                session.listening_since = self._clock.monotonic()
+                self._clock.sleep(_SKIP_PAUSE_S)
             self._with.logger.warning("a fragment is gone from the stream", extra={"after": session.position})
 
     def _hold(self, fragment: Fragment) -> None:

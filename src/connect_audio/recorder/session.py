@@ -63,6 +63,8 @@ class Session:
         self.reader = FragmentReader()
         self.malformed_after: tuple[str | None] | None = None
         """The position after which the bytes were malformed once, in a tuple since there may be no position yet."""
+        self.lost_after: tuple[str | None] | None = None
+        """The position after which lost bytes were counted last: what has no number is met again and again."""
         self.salvaging = False
         """Whether the next truncated fragment is all that will ever be had of it."""
         self.reached_ms: int | None = None

@@ -167,6 +167,14 @@ def test_a_foreign_object_that_comes_at_the_last_moment_is_left_alone_too(
     assert at.store.uploads == {}
 
 
+def test_no_manifest_is_put_beside_a_foreign_object_where_nothing_came() -> None:
+    at = world()
+    results = recorded(at)
+    at.store.objects[NAMES.key] = (b"foreign", {})
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert at.store.objects == {NAMES.key: (b"foreign", {})}
+
+
 def test_an_upload_that_somebody_aborted_leaves_the_first_part_as_a_partial_recording() -> None:
     at = long()
     results = recorded(at)

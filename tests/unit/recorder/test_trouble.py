@@ -143,6 +143,17 @@ def test_a_damaged_last_fragment_ends_with_the_call_all_the_same() -> None:
     assert "TRUNCATED_FRAGMENTS" in run.reasons
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_a_last_fragment_damaged_before_its_number_is_one_loss_however_often_it_is_read(live: bool) -> None:  # noqa: FBT001 - parametrised
+    at = world(call(SECONDS), live=live)
+    damaged(at, -1, at_byte=250)
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["LOST_BYTES"]
+    assert run.manifest["lostRuns"] == 1
+    assert 0 < run.manifest["lostBytes"] <= 32_768 + 1100
+
+
 def test_two_damaged_fragments_are_two_losses() -> None:
     at = world(call(SECONDS))
     damaged(at, 3)
