@@ -220,7 +220,7 @@ def _surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
             # What makes the X-Ray SDK believe that it is in Lambda; elsewhere it makes an X-Ray client of 20 MiB.
             "LAMBDA_TASK_ROOT": str(Path(__file__).parents[1] / "src"),
             "RECORDINGS_BUCKET": _BUCKET,
-            "DRAIN_SECONDS": "0",
+            "DRAIN_SECONDS": "1",
             "STATUS_INTERVAL_SECONDS": "0",
         }
         with environment(variables), closing(boto3.client("s3")) as s3:
