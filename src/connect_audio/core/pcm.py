@@ -1,7 +1,7 @@
 """What a fragment's blocks mean as audio: which track is which party, at what rate, and 16-bit little-endian PCM of it.
 
-Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;` (docs/architecture.md).
-pydub does the shaping of samples.
+Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;`
+(docs/architecture.md). pydub does the shaping of samples.
 """
 
 from __future__ import annotations
