@@ -64,6 +64,7 @@ TAG_OVERHEAD_BYTES: Final = 256
 """Memory of a tag beside its two texts, and more."""
 
 _AUDIO_TRACK: Final = 2
+_DAY_NS: Final = 86_400_000_000_000
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 _MAX_HEADER_BYTES: Final = 4096
 _PREFIX: Final = "AWS_KINESISVIDEO_"
@@ -183,6 +184,7 @@ class _Draft:
     errors: list[InBandError] = field(default_factory=list)
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
+    zero_ns: int = 0  # what Cluster timecodes count from, since the epoch
     delivered: bool = False  # at its continuation token; what follows belongs to no fragment
 
     def finish(self, completion: Completion, truncation: str | None, end: int) -> Fragment:
@@ -321,6 +323,10 @@ class FragmentReader:
             return self._take_blocks(draft, element)
         if element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
+            # Connect's count from the epoch; a producer may also have them count from the fragment's own beginning.
+            producer_ns = (draft.producer_timestamp_ms or 0) * 1_000_000
+            is_relative = producer_ns - draft.cluster_timecode * draft.timecode_scale_ns > _DAY_NS
+            draft.zero_ns = producer_ns if is_relative else 0
         elif element_id == TRACKS:
             draft.tracks = decode_tracks(raw, offset=offset)
             draft.not_audio = frozenset(
@@ -355,6 +361,7 @@ class FragmentReader:
         if draft.delivered:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
         scale, not_audio, blocks, ready = draft.timecode_scale_ns, draft.not_audio, draft.blocks, self._ready
+        cluster_ns = draft.zero_ns + cluster_timecode * scale
         for track_number, timecode, data, frame_count in decode_blocks(
             buffer, starts, size=size, header_size=header_size, offset=offset
         ):
@@ -362,7 +369,7 @@ class FragmentReader:
             draft.held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
             if draft.held_bytes > MAX_FRAGMENT_BYTES:
                 raise _too_much(draft, offset)
-            time_ns = (cluster_timecode + timecode) * scale
+            time_ns = cluster_ns + timecode * scale
             block = new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data)))
             blocks.append(block)
             ready.append(block)
