@@ -404,6 +404,9 @@ def _judge_recording(
         brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
         excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
+    if excused and "UNDECIDABLE_FRAGMENTS" in outcome.reasons:
+        nameless = (entry.number for entry in schedule.call.ours if entry.contents.contact_id is None)
+        excused |= dict.fromkeys(nameless, "nameless, and the neighbour that would tell is missing")
     judged.status = outcome.status.value
     ours = schedule.call.ours
     numbers = [entry.number for entry in ours]

@@ -422,9 +422,10 @@ class _Step:
     def _lose(self, lost: BytesLost) -> None:
         """Count bytes that were passed over, once for each place, however often it is read."""
         session = self._session
-        if session.salvaging and session.lost_after != (session.position,):
+        place = (session.position, session.errors_met)
+        if session.salvaging and session.lost_at != place:
             session.recording.lose(lost)
-            session.lost_after = (session.position,)
+            session.lost_at = place
         session.salvaging = False
 
     def _reached_head(self, asked: float) -> None:
@@ -434,16 +435,25 @@ class _Step:
             self._read_to_ms = self._clock.now_ms() - round(waited_s * 1000)
 
     def _malformed(self, error: StreamError) -> StepVerdict | None:
-        """Read the fragment again; where it is malformed again, look for the next document and count the loss."""
+        """Read the fragment again; where it is malformed again, look for the next document and count the loss.
+
+        What has no number is met again with each connection, and what is broken behind it has its second chance too.
+        """
         session = self._session
-        if session.malformed_after == (session.position,):
+        if session.malformed_after != (session.position,):
+            session.malformed_after = (session.position,)
+            session.errors_met = session.errors_known = 0
+            session.suspicious = False
+        session.errors_met += 1
+        if session.errors_met > session.errors_known:
+            if not session.suspicious:
+                session.suspicious = True
+                return self._quiet(type(error).__name__)
+            session.errors_known, session.suspicious = session.errors_met, False
             self._with.logger.warning("malformed twice, looking for the next fragment", extra={"offset": error.offset})
-            session.malformed_after = None
-            session.salvaging = True
-            session.reader.resynchronise(str(error))
-            return None
-        session.malformed_after = (session.position,)
-        return self._quiet(type(error).__name__)
+        session.salvaging = True
+        session.reader.resynchronise(str(error))
+        return None
 
     def _take_fragment(self, fragment: Fragment) -> StepVerdict | None:
         session = self._session

@@ -62,9 +62,15 @@ class Session:
         """A fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
         self.reader = FragmentReader()
         self.malformed_after: tuple[str | None] | None = None
-        """The position after which the bytes were malformed once, in a tuple since there may be no position yet."""
-        self.lost_after: tuple[str | None] | None = None
-        """The position after which lost bytes were counted last: what has no number is met again and again."""
+        """The position after which bytes were malformed last, in a tuple since there may be no position yet."""
+        self.errors_met = 0
+        """How often in this connection the bytes behind that position were malformed."""
+        self.errors_known = 0
+        """How many of those errors come with every connection."""
+        self.suspicious = False
+        """Whether the error behind those has been met once."""
+        self.lost_at: tuple[str | None, int] | None = None
+        """Where lost bytes were counted last, as position and error behind it."""
         self.salvaging = False
         """Whether the next truncated fragment is all that will ever be had of it."""
         self.reached_ms: int | None = None
@@ -101,6 +107,7 @@ class Session:
     def open(self, source: MediaSource) -> None:
         """Open GetMedia after the newest completed fragment, with a fresh reader."""
         self.close_stream()
+        self.errors_met = 0
         self._stream = source.open(self.selector())
 
     def close_stream(self) -> None:

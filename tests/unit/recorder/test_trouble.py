@@ -154,6 +154,20 @@ def test_a_last_fragment_damaged_before_its_number_is_one_loss_however_often_it_
     assert 0 < run.manifest["lostBytes"] <= 32_768 + 1100
 
 
+def test_two_fragments_in_a_row_that_are_damaged_before_their_numbers_hold_up_nothing() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    damaged(at, 5, at_byte=250)
+    damaged(at, 6, at_byte=250)
+    run = at.run()
+    expected = wav_of_call(ours)
+    assert len(run.wav) == len(expected)
+    end = 44 + 7 * 32_768
+    assert same_wav(run.wav[end:], expected[end:])
+    assert run.manifest["lostRuns"] == 2
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+
+
 def test_two_damaged_fragments_are_two_losses() -> None:
     at = world(call(SECONDS))
     damaged(at, 3)
