@@ -33,7 +33,7 @@ check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a min
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pytest -q -n 2 tests/unit
+	@$(BIN)/pytest -q -n 2 -m 'not slow' tests/unit
 
 format: $(STAMP) ## Format and apply safe fixes
 	@$(BIN)/ruff format .

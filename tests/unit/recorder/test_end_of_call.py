@@ -123,6 +123,7 @@ def test_a_drain_that_a_hand_over_interrupts_goes_on() -> None:
     assert (at.clock.now_ms() - at.source.fragments[-1].at_ms) / 1000 < 180
 
 
+@pytest.mark.slow
 def test_suspensions_are_limited_so_that_the_engine_s_quota_is_never_reached() -> None:
     gaps = tuple(Gap(at_ms=at, length_ms=55_000) for at in range(2048, 1024 * 700, 2048))
     ours = call(700, gaps=gaps)
@@ -396,6 +397,24 @@ def test_a_stream_that_keeps_nothing_and_was_not_read_for_minutes_may_have_lost_
     assert last.verdict is StepVerdict.OVER
     assert tuple(reason.code for reason in last.reasons) == reasons
     assert (last.checkpoint.cursor.frames == 20 * 8000) is not bool(reasons)
+
+
+def test_a_stall_within_a_fragment_is_no_sign_that_all_has_been_read() -> None:
+    at = world(call(20), retention=0)
+    at.clock.pass_by(200)
+    at.claim()
+
+    def stalls(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        yield selected[0].data + selected[1].data[:9000]
+        at.clock.pass_by(10)
+        raise MediaSourceError("ReadTimeoutError", "stalled", retryable=True)
+
+    at.source.bodies.append(stalls)
+    first = at.step(Checkpoint(retention_hours=0), budget_s=10)
+    at.clock.pass_by(100)
+    at.source.fragments = at.source.fragments[:1]
+    last = at.step(first.checkpoint)
+    assert [reason.code for reason in last.reasons] == ["STREAM_FORGOT"]
 
 
 def test_a_throttle_in_the_last_moment_of_the_idle_limit_makes_no_failure_of_the_source() -> None:

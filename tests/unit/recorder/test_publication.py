@@ -102,6 +102,7 @@ def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
 # --- finish ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [short, long])
 def test_a_finish_that_dies_at_any_call_of_s3_is_made_good_by_the_next(make: Callable[[], World]) -> None:
     reference = make()

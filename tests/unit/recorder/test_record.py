@@ -187,6 +187,7 @@ def test_a_step_run_again_after_s3_failed_gives_the_same_part() -> None:
 # --- what passes between steps ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_checkpoints_and_results_survive_json_and_stay_small_for_a_day_long_call() -> None:
     seen: list[StepResult] = []
     ours = call(30, gaps=tuple(Gap(at_ms=at, length_ms=40 * 60_000) for at in range(2048, 25_000, 3072)))

@@ -143,6 +143,21 @@ def test_a_damaged_last_fragment_ends_with_the_call_all_the_same() -> None:
     assert "TRUNCATED_FRAGMENTS" in run.reasons
 
 
+def test_a_block_whose_time_is_damaged_covers_nothing_of_the_fragments_behind_it() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    assert isinstance(ours.customer, bytes)
+    each = at.source.fragments[5]
+    time_at = each.data.index(ours.customer[5 * 16_384 + 8192 :][:1024]) - 3
+    data = each.data[:time_at] + b"\x0b" * 2200 + each.data[time_at + 2200 :]
+    at.source.fragments[5] = replace(each, data=data)
+    run = at.run()
+    expected = wav_of_call(ours)
+    assert same_wav(run.wav[44 + 6 * 32_768 :], expected[44 + 6 * 32_768 :])
+    assert same_wav(run.wav[: 44 + 5 * 32_768 + 14_000], expected[: 44 + 5 * 32_768 + 14_000])
+    assert "TRUNCATED_FRAGMENTS" in run.reasons
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_a_last_fragment_damaged_before_its_number_is_one_loss_however_often_it_is_read(live: bool) -> None:  # noqa: FBT001 - parametrised
     at = world(call(SECONDS), live=live)
