@@ -13,6 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from chaos.calls import Expected, LogEntry, RandomCall, expected_of, random_call
@@ -404,6 +405,12 @@ def _judge_recording(
         brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
         excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
+    # Garbage may also stand behind the one before: met twice between two fragments, it counts as damage in the log.
+    excused |= {
+        entry.number: "garbled twice"
+        for before, entry in pairwise(schedule.call.log)
+        if source.garbled[before.number] and source.garbled[entry.number]
+    }
     if excused and "UNDECIDABLE_FRAGMENTS" in outcome.reasons:
         nameless = (entry.number for entry in schedule.call.ours if entry.contents.contact_id is None)
         excused |= dict.fromkeys(nameless, "nameless, and the neighbour that would tell is missing")

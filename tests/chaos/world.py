@@ -523,7 +523,9 @@ class ChaosStream:
             case "rewind":
                 back = chance.randint(1, 4)
                 again = source.log[max(0, self._next - 1 - back) : self._next]
-                data += b"".join(each.data for each in again if each.number not in source.damaged)
+                data += b"".join(
+                    each.data for each in again if each.ours == entry.ours and each.number not in source.damaged
+                )
             case "in-band error":
                 data = _error_fragment(chance) + (data if chance.random() < 0.3 else b"")
                 self._ends = True

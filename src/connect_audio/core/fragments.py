@@ -227,6 +227,11 @@ class FragmentReader:
         self._parser.receive_data(data)
 
     @property
+    def midway(self) -> bool:
+        """Whether a fragment, or anything else, has begun and is not over."""
+        return self._parser.buffered > 0 or (self._draft is not None and not self._draft.delivered)
+
+    @property
     def open_contact_ids(self) -> Sequence[str]:
         """The ContactId values that the unfinished fragment has shown so far: for whom a Block just returned is."""
         return () if self._draft is None else self._draft.contact_ids

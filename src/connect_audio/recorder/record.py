@@ -429,9 +429,9 @@ class _Step:
         session.salvaging = False
 
     def _reached_head(self, asked: float) -> None:
-        """Where a read had to wait, all that there was has been read."""
+        """Where a read had to wait between fragments, all that there was has been read; within one it is a stall."""
         waited_s = self._clock.monotonic() - asked
-        if waited_s >= _AT_HEAD_S:
+        if waited_s >= _AT_HEAD_S and not self._session.reader.midway:
             self._read_to_ms = self._clock.now_ms() - round(waited_s * 1000)
 
     def _malformed(self, error: StreamError) -> StepVerdict | None:
@@ -461,6 +461,8 @@ class _Step:
             if not session.salvaging:
                 self._hold(fragment)
                 return None
+            # Where the damage began nobody knows: in the last block perhaps, whose time would then be wrong as well.
+            fragment = replace(fragment, blocks=fragment.blocks[:-1])
         elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
             worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
             if worst is not None:
