@@ -365,8 +365,8 @@ class ChaosSource:
         if now_ms >= self._refused_until_ms and self.faults > 0 and self.chance.random() < 0.15:
             self.faults -= 1
             self._refusal = self.chance.choice(_REFUSALS)
-            # What only a human can mend ends a recording after a minute, anything else after the idle limit.
-            lasts_s = self.chance.choice((0.1, 5, 20 if not self._refusal[1] else 120))
+            # What only a human can mend ends a recording after a minute, or where it is met again after a wait.
+            lasts_s = self.chance.choice((0.1, 5, 7 if not self._refusal[1] else 120))
             self._refused_until_ms = now_ms + round(1000 * self.chance.uniform(0, lasts_s))
         if now_ms <= self._refused_until_ms:
             code, retryable = self._refusal
@@ -520,7 +520,7 @@ class ChaosStream:
                 return
             case "duplicate":
                 data += data
-            case "rewind":
+            case "rewind" if entry.contents.contact_id is not None:  # else nobody can tell whose the end is
                 back = chance.randint(1, 4)
                 again = source.log[max(0, self._next - 1 - back) : self._next]
                 data += b"".join(

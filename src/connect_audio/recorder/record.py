@@ -61,7 +61,7 @@ _AT_HEAD_S: Final = 0.5
 """A read that waits so long has come to the end of what the stream has: what lies in store comes without a pause."""
 _NO_RETENTION_KEEPS_S: Final = 270
 """Less than the 5 minutes: what was not read for so long may be gone."""
-_LEAST_REFUSALS: Final = 4
+_LEAST_REFUSALS: Final = 6
 """So often, with growing pauses, a fresh invocation asks before it takes a refusal for final."""
 
 _MOST_SUSPENSIONS: Final = 300
@@ -185,7 +185,7 @@ class _Step:
         self._quiet_since = self._clock.monotonic()
         self._reading_since = self._quiet_since  # when this connection was opened, or this step began
         self._fruitless = 0  # connections in a row that completed no fragment
-        self._refusals = 0  # connections in a row that could not be opened
+        self._refusals = 0  # connections in a row that were denied as only a human could mend
         if session.listening_since is None:
             session.listening_since = self._quiet_since
             # What an invocation cannot hold twice over is never asked for, or a short one would not see the end.
@@ -483,13 +483,15 @@ class _Step:
         if not self._tell_streamings_apart(fragment):
             session.close_stream()
             return StepVerdict.HAND_OVER
-        held, session.provisional = session.provisional, None
         decisions: list[Decision] = []
-        if held is not None and held.number != fragment.number:
-            # Reading began after the one before it, and it did not come: the stream keeps it no more.
-            decisions += session.recording.add(held)
-        session.position = fragment.number or session.position
         number = -1 if fragment.number is None else int(fragment.number)
+        held = session.provisional
+        if held is not None and number >= int(held.number or -1):
+            session.provisional = None
+            if held.number != fragment.number:
+                # Reading began before it, and it did not come: the stream keeps it no more.
+                decisions += session.recording.add(held)
+        session.position = fragment.number or session.position
         new = number > self._newest
         if new:
             self._newest = number
@@ -645,7 +647,7 @@ class _Step:
                 "the stream cannot be read", extra={"code": error.code, "retryable": error.retryable}
             )
         self._refused_code = error.code
-        self._refusals += 1
+        self._refusals = 0 if error.retryable else self._refusals + 1
         if error.retryable:
             self._denied_ms = None
         elif self._denied_ms is None:

@@ -143,6 +143,21 @@ def test_a_damaged_last_fragment_ends_with_the_call_all_the_same() -> None:
     assert "TRUNCATED_FRAGMENTS" in run.reasons
 
 
+def test_a_cut_fragment_is_waited_for_while_older_ones_come_again() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    fragments = at.source.fragments
+
+    def older_ones(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        for each in fragments[4:7]:
+            yield each.data
+
+    at.source.bodies.extend([after(7, fragments[7].data[:9000]), older_ones])
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
 def test_a_block_whose_time_is_damaged_covers_nothing_of_the_fragments_behind_it() -> None:
     ours = call(SECONDS)
     at = world(ours)
