@@ -328,16 +328,20 @@ class _Step:
 
     def _forgotten(self) -> tuple[Reason, ...]:
         """Why audio may have come and be gone, where the fragments' numbers need not tell."""
-        position = self._session.position
         if self._passed_over:
             detail = "the stream reported fragments as not found, again and again"
-        elif self._newest > (-1 if position is None else int(position)):
+        elif self._lacks_known():
             detail = "fragments that an earlier invocation had read, and not yet settled, could not be read again"
         elif self._unread_s:
             detail = f"the stream was not read for {self._unread_s} s, and is not known to keep anything for so long"
         else:
             return ()
         return (Reason("STREAM_FORGOT", detail),)
+
+    def _lacks_known(self) -> bool:
+        """Whether fragments that were read before have not come again."""
+        position = self._session.position
+        return self._newest > (-1 if position is None else int(position))
 
     def _put_notes(self) -> str | None:
         notes = self._session.recording.take_notes()
@@ -610,7 +614,9 @@ class _Step:
         if self._clock.monotonic() - (self._session.listening_since or 0.0) < self._session.enough_listening:
             # Nobody listened between a kill, or a wait, and this invocation's beginning.
             return None
-        if self._drain is not None and listening and self._refused_code is None:
+        # What an earlier invocation has read is known to be there, so silence before it is no end.
+        waiting = self._is_kept() and self._lacks_known()
+        if self._drain is not None and listening and self._refused_code is None and not waiting:
             # A pause between invocations is no silence, so the drain begins with its cause.
             drained = (now_ms - max(self._heard_ms, self._drain_ms)) / 1000
             if drained >= self._policy.drain:

@@ -364,6 +364,25 @@ def test_a_pause_after_a_kill_in_the_drain_is_no_silence() -> None:
     assert last.checkpoint.cursor.frames == 40 * 8000
 
 
+def test_no_drain_ends_a_call_whose_last_fragments_are_known_and_have_not_come_again() -> None:
+    # One side alone settles late: a fresh invocation has to read the last five seconds again, and gets nothing at first.
+    ours = call(40, agent=None)
+    at = world(ours)
+    at.claim()
+    first = at.step(Checkpoint(retention_hours=24), budget_s=5)
+    assert first.checkpoint.newest == at.source.fragments[-1].number
+
+    def nothing(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        at.clock.pass_by(9)
+        return iter(())
+
+    at.source.bodies.extend([nothing] * 6)
+    last = at.step(first.checkpoint)
+    assert last.verdict is StepVerdict.OVER
+    assert last.checkpoint.cursor.frames == 40 * 8000
+    assert last.reasons == ()
+
+
 def test_a_refusal_that_needs_a_human_counts_from_its_own_beginning() -> None:
     ours = call(20)
     at = world(ours, status=ContactState.CONNECTED, policy=Policy(idle_limit=120))
