@@ -365,7 +365,7 @@ def test_a_pause_after_a_kill_in_the_drain_is_no_silence() -> None:
 
 
 def test_no_drain_ends_a_call_whose_last_fragments_are_known_and_have_not_come_again() -> None:
-    # One side alone settles late: a fresh invocation has to read the last five seconds again, and gets nothing at first.
+    # One side alone settles late: a fresh invocation has to read the last five seconds again, at first in vain.
     ours = call(40, agent=None)
     at = world(ours)
     at.claim()
