@@ -451,7 +451,9 @@ def _judge_recording(
         judged.causes = sorted({excused[number] for number in excused})
     else:
         allowed = (
-            set(whole_reasons(whole)) | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT"} if excused else set()
+            set(whole_reasons(whole)) | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT", "STREAM_HOLES"}
+            if excused
+            else set()
         )
         assert set(outcome.reasons) <= allowed | set(whole_reasons(whole)), f"whole, and yet {outcome.reasons}"
         judged.causes = sorted(set(excused.values())) if outcome.status is OutcomeStatus.PARTIAL else []

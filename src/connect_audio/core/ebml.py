@@ -305,6 +305,14 @@ class EbmlParser:
         """Undo `take_repeats` for the last `count` of the elements it returned."""
         self._position -= count * self._repeat_size
 
+    def search_again(self, size: int) -> None:
+        """Undo `next_token` for an Element that made no sense: `resynchronise`, which has to be next, searches it too.
+
+        Args:
+            size: bytes of the whole element.
+        """
+        self._position -= size
+
     def _close(self, at: int) -> MasterEnd:
         """Leave the innermost element."""
         self._repeat_header = b""

@@ -218,6 +218,8 @@ class FragmentReader:
         self._draft: _Draft | None = None
         self._ready: deque[Block] = deque()  # decoded in one go, given out one by one
         self._deferred: StreamError | None = None  # raised once they are given out
+        self._deferred_bytes = 0  # of the block at fault
+        self._suspect_bytes = 0  # of the element that is being decoded
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False
@@ -251,13 +253,18 @@ class FragmentReader:
             return self._ready.popleft()
         if self._deferred is not None:
             error, self._deferred = self._deferred, None
+            self._suspect_bytes = self._deferred_bytes
             raise error
         if self._resync_cause is not None:
             return self._search()
+        self._suspect_bytes = 0
         while True:
             token = self._parser.next_token()
             if type(token) is Element:
+                # Should it make no sense, its size is not to be believed: whole fragments may be in it.
+                self._suspect_bytes = len(token.raw)
                 event = self._take_element(token)
+                self._suspect_bytes = 0
                 if event is not None:
                     return event
             elif type(token) is MasterStart:
@@ -275,6 +282,8 @@ class FragmentReader:
         Args:
             cause: what was wrong, for the report.
         """
+        self._parser.search_again(self._suspect_bytes)
+        self._suspect_bytes = 0
         self._resync_cause = cause
         self._resync_offset = self._parser.offset
 
@@ -351,7 +360,7 @@ class FragmentReader:
             try:
                 self._decode_blocks(draft, buffer, starts, size, header_size, offset + size)
             except StreamError as error:
-                self._deferred = error
+                self._deferred, self._deferred_bytes = error, size
                 # As if the blocks had come one by one: those behind the bad one have not been looked at.
                 self._parser.give_back(len(starts) - len(self._ready))
         return self._ready.popleft()

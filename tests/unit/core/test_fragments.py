@@ -374,3 +374,16 @@ def test_names_and_codecs_of_tracks_come_as_written() -> None:
     assert read_one(DOCUMENT + element(TRACKS, entry)).tracks == (
         TrackEntry(number=1, track_type=2, name="any", codec_id="A_OPUS"),
     )
+
+
+def test_fragments_inside_an_element_of_a_damaged_size_are_found_all_the_same() -> None:
+    whole = [writer.write_fragment(replace(CONTENTS, number=fragment_number(k, DEFAULT_START_MS))) for k in range(1, 9)]
+    broken = whole[0]
+    # The first block takes the four fragments behind it for its own audio, and says that it is laced.
+    at = broken.index(b"\xa3", broken.index(CONTENTS.blocks[0].pcm) - 20)
+    size = len(b"".join(whole[:5])) - at - 9
+    swallows = broken[:at] + b"\xa3\x01" + size.to_bytes(7) + b"\x81\x00\x00\x06\xff" + broken[at + 14 :]
+    events, errors = events_in_file_mode([swallows, *whole[1:]])
+    assert len(errors) == 1
+    found = [each.number for each in fragments_of(events) if each.completion is Completion.TOKEN]
+    assert found == [fragment_number(k, DEFAULT_START_MS) for k in range(2, 9)]
