@@ -501,10 +501,10 @@ class _Step:
             self._newest = number
             self._progress += 1
             self._fruitless = 0
-            session.reached(end_ms(fragment) or fragment.producer_timestamp_ms)
             self._quiet_since = self._clock.monotonic()
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
             self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._clock.now_ms()))
+        session.reached(end_ms(fragment) or fragment.producer_timestamp_ms)
         decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
         return self._judge(decisions, new=new)

@@ -100,9 +100,10 @@ class Session:
         return self._start if self.position is None else AfterFragment(self.position)
 
     def reached(self, end_ms: int | None) -> None:
-        """A fragment came that had not come before, and it ended there."""
-        self.reached_ms = end_ms or self.reached_ms
-        self.gone, self.skip_ms = 0, None
+        """A fragment came that ended there: whatever was gone before it is passed, unless it is an older one."""
+        if end_ms is None or end_ms > (self.reached_ms or 0):
+            self.reached_ms = end_ms or self.reached_ms
+            self.gone, self.skip_ms = 0, None
 
     def open(self, source: MediaSource) -> None:
         """Open GetMedia after the newest completed fragment, with a fresh reader."""

@@ -10,7 +10,7 @@ import pytest
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, StartSelector
-from connect_audio.recorder import OutcomeStatus
+from connect_audio.recorder import Checkpoint, OutcomeStatus
 from connect_audio_local.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from unit.recorder.fakes import Body, Stored, World, call, same_wav, wav_of_call, world
 
@@ -284,6 +284,29 @@ def test_a_fragment_that_is_gone_costs_itself_and_not_the_rest_of_the_call(count
     assert same_wav(run.wav[end:], expected[end:])
     assert run.reasons == ["STREAM_FORGOT", "STREAM_HOLES"]
     assert 4000 in [error["code"] for error in run.manifest["streamErrors"]["listed"]]
+
+
+def test_each_of_two_fragments_that_are_gone_is_passed_over_by_itself_in_a_fresh_invocation_too() -> None:
+    # The last fragment is short: what had been skipped before the first one must not be added before the second.
+    ours = call(9 * 1.024 + 0.32)
+    at = world(ours)
+    first = at.source.fragments[3].number
+    second = at.source.fragments[8].number
+
+    def body(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        for each in selected:
+            if each.number in {first, second}:
+                yield error_fragment(4000)
+                return
+            yield each.data
+
+    at.source.bodies.extend([body] * 60)
+    at.clock.pass_by(SECONDS)
+    at.claim()
+    # Everything but the end was read by an earlier invocation, which was killed.
+    checkpoint = Checkpoint(retention_hours=24, newest=at.source.fragments[7].number)
+    last = at.step(checkpoint)
+    assert last.checkpoint.cursor.frames == round((9 * 1.024 + 0.32) * 8000)
 
 
 def test_a_last_fragment_that_is_gone_is_reported() -> None:
