@@ -1,4 +1,4 @@
-"""The HTTP server below the emulator and the S3 front: it can be closed while clients still hold their connections."""
+"""The HTTP server below the emulator and the fronts of S3 and Lambda: it can be closed while clients hold connections."""
 
 from __future__ import annotations
 

@@ -12,9 +12,11 @@ import threading
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from connect_audio_local.closing_server import ClosingServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +72,7 @@ class _State:
     invocations: list[Invocation] = field(default_factory=list)
     refusals: deque[Refusal] = field(default_factory=deque)
     lost_answers: int = 0
+    connections: int = 0
 
 
 class LambdaFront:
@@ -99,18 +102,19 @@ class LambdaFront:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self) -> None:
+                with front._state.lock:
+                    front._state.connections += 1
+                super().setup()
+
             def do_POST(self) -> None:
                 front._serve(self)
 
             def log_message(self, *_args: object) -> None:
                 """Stay silent: a demo's output is its own."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
-        # Keep-alive connections of idle clients would hold up the close for ever.
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="lambda-front")
-        self._thread.start()
+        self._server = ClosingServer((host, port), Handler, "lambda-front")
+        self._server.start()
 
     @property
     def url(self) -> str:
@@ -130,6 +134,12 @@ class LambdaFront:
         with self._state.lock:
             return {name: json.loads(payload) for name, (payload, _) in self._state.executions.items()}
 
+    @property
+    def connections(self) -> int:
+        """How many connections clients have opened."""
+        with self._state.lock:
+            return self._state.connections
+
     def refuse_next(self, refusal: Refusal, times: int = 1) -> None:
         """Answer the next requests with an error and start nothing."""
         with self._state.lock:
@@ -141,10 +151,8 @@ class LambdaFront:
             self._state.lost_answers += times
 
     def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        """Stop serving, and end the connections that clients still hold. May be called twice."""
+        self._server.close()
 
     def __enter__(self) -> Self:
         return self

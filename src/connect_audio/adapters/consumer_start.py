@@ -7,6 +7,7 @@ running execution (docs: Lambda, "Execution names"), so a duplicate event, or a 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,10 @@ class ConsumerStart:
             )
         except BotoCoreError as exc:
             return NotStarted(CONSUMER_NOT_STARTED, f"Lambda could not be asked: {type(exc).__name__}")
+        # Empty, but until it is read the connection is not given back, and each start would make a new one. Whatever
+        # becomes of it, the execution runs.
+        with suppress(BotoCoreError):
+            answer["Payload"].read()
         return Started(answer.get("DurableExecutionArn", ""))
 
 
