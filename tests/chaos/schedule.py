@@ -406,6 +406,15 @@ def _judge_recording(
     if source.vanished:
         brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
         excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
+        # Reading goes on by a producer time beyond the one that is gone, where KVS finds no fragment of before it.
+        if "STREAM_FORGOT" in outcome.reasons:
+            log = schedule.call.log
+            gone_ends = [(at, entry.end_ms) for at, entry in enumerate(log) if entry.number in source.vanished]
+            excused |= {
+                entry.number: "sent again under times of before, behind one that is not found"
+                for at, entry in enumerate(log)
+                if any(before < at and entry.contents.producer_ms < end_ms for before, end_ms in gone_ends)
+            }
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
     # Garbage may also stand behind the one before: met twice between two fragments, it counts as damage in the log.
     excused |= {
