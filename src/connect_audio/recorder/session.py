@@ -100,9 +100,12 @@ class Session:
         return self._start if self.position is None else AfterFragment(self.position)
 
     def reached(self, end_ms: int | None) -> None:
-        """A fragment came that ended there: whatever was gone before it is passed, unless it is an older one."""
-        if end_ms is None or end_ms > (self.reached_ms or 0):
-            self.reached_ms = end_ms or self.reached_ms
+        """A fragment came that ended there: whatever was gone before it is passed, unless it is an older one.
+
+        Where damage has taken its times it says nothing: it may be met again with each connection.
+        """
+        if end_ms is not None and end_ms > (self.reached_ms or 0):
+            self.reached_ms = end_ms
             self.gone, self.skip_ms = 0, None
 
     def open(self, source: MediaSource) -> None:

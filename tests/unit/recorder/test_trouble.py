@@ -309,6 +309,20 @@ def test_each_of_two_fragments_that_are_gone_is_passed_over_by_itself_in_a_fresh
     assert last.checkpoint.cursor.frames == round((9 * 1.024 + 0.32) * 8000)
 
 
+def test_a_fragment_that_is_gone_behind_a_damaged_one_holds_up_nothing() -> None:
+    # Damaged before its number and times, so each connection meets it again, and each time it tells nothing.
+    ours = call(SECONDS)
+    at = world(ours)
+    damaged(at, 5, at_byte=250)
+    gone(at, 6)
+    run = at.run()
+    expected = wav_of_call(ours)
+    end = 44 + 7 * 32_768
+    assert len(run.wav) == len(expected)
+    assert same_wav(run.wav[end:], expected[end:])
+    assert "STREAM_FORGOT" in run.reasons
+
+
 def test_a_last_fragment_that_is_gone_is_reported() -> None:
     at = world(call(SECONDS))
     gone(at, -1)
