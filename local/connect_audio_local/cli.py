@@ -190,6 +190,28 @@ def synthesise(
     synthesise_command.run(output, customer=customer, agent=agent, seconds=seconds, seed=seed, contact_id=contact_id)
 
 
+@app.command()
+def redrive(
+    *,
+    queue_url: Annotated[
+        str, typer.Option(metavar="URL", help="The dead-letter queue: the stack's output FailedRecordingsQueueUrl.")
+    ],
+    function: Annotated[
+        str, typer.Option(metavar="ARN", help="The consumer, with its alias: the stack's output ConsumerAliasArn.")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+) -> None:
+    """Start failed recordings again, each where it stood. Works on AWS, with your credentials.
+
+    Takes the messages of the dead-letter queue; each one that is started again, or need not be, leaves the queue.
+
+    Exit code 3: a message was left in the queue.
+    """
+    from connect_audio_local import redrive_command  # noqa: PLC0415 - see the module
+
+    redrive_command.run(queue_url, function, dry_run=dry_run)
+
+
 class _Interrupted(BaseException):
     """A signal that asks for the end; a BaseException, so that only `finally` meets it on the way."""
 

@@ -1,4 +1,4 @@
-"""The HTTP server below the emulator and the fronts of S3 and Lambda: it can be closed while clients hold connections."""
+"""The HTTP server of the emulator and of the fronts of S3 and Lambda: it can be closed while clients stay connected."""
 
 from __future__ import annotations
 

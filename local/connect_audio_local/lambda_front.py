@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+import urllib.error
+import urllib.request
 import uuid
 from collections import deque
 from dataclasses import dataclass, field
@@ -84,6 +86,7 @@ class LambdaFront:
         functions: names that exist, each with its qualifiers; any other is `ResourceNotFoundException`.
         host: address to bind; `0.0.0.0` for containers.
         port: port to bind, 0 for any free one.
+        durable_url: of a durable engine that answers what is asked about executions; without one that is refused.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class LambdaFront:
         functions: dict[str, set[str]] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        durable_url: str | None = None,
     ) -> None:
         self._state = _State()
         self._on_start = on_start
@@ -109,6 +113,9 @@ class LambdaFront:
 
             def do_POST(self) -> None:
                 front._serve(self)
+
+            def do_GET(self) -> None:
+                _refuse(self, _NO_ENGINE) if durable_url is None else _pass_on(self, durable_url)
 
             def log_message(self, *_args: object) -> None:
                 """Stay silent: a demo's output is its own."""
@@ -251,6 +258,21 @@ def _read(http: BaseHTTPRequestHandler) -> Invocation | Refusal:
 def _refuse(http: BaseHTTPRequestHandler, refusal: Refusal) -> None:
     body = json.dumps({"Type": "User" if refusal.status < 500 else "Service", "Message": refusal.message}).encode()
     _answer(http, refusal.status, body, {"x-amzn-ErrorType": refusal.code, "Content-Type": "application/json"})
+
+
+_NO_ENGINE = Refusal(404, "UnknownOperationException", "this front end knows no durable engine to ask")
+
+
+def _pass_on(http: BaseHTTPRequestHandler, url: str) -> None:
+    """Let the durable engine answer a question about its executions."""
+    # The engine knows functions by name alone, Lambda by ARN as well.
+    path = re.sub(r"/functions/arn[^/]*%3Afunction%3A", "/functions/", http.path)
+    try:
+        with urllib.request.urlopen(url + path, timeout=60) as answer:  # noqa: S310 - a loopback URL of ours
+            _answer(http, answer.status, answer.read(), {"Content-Type": "application/json"})
+    except urllib.error.HTTPError as error:
+        with error:
+            _answer(http, error.code, error.read(), {"Content-Type": "application/json"})
 
 
 def _answer(http: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:

@@ -69,6 +69,7 @@ class S3Trouble(StrEnum):
     PRECONDITION_FAILED = "412 PreconditionFailed; nothing is done, and the key may be free"
     CONFLICT = "409 ConditionalRequestConflict; nothing is done"
     UPLOAD_GONE = "the request's upload is aborted, as a lifecycle rule does, then 404 NoSuchUpload"
+    ACCESS_DENIED = "403 AccessDenied, as after a permission or a key is withdrawn; nothing is done"
 
     @override
     def __repr__(self) -> str:
@@ -76,6 +77,7 @@ class S3Trouble(StrEnum):
 
 
 _ANSWERS: Final = {
+    S3Trouble.ACCESS_DENIED: (403, "AccessDenied", "Access Denied"),
     S3Trouble.SLOW_DOWN: (503, "SlowDown", "Please reduce your request rate."),
     S3Trouble.INTERNAL_ERROR: (500, "InternalError", "We encountered an internal error. Please try again."),
     S3Trouble.PRECONDITION_FAILED: (
@@ -127,7 +129,7 @@ class S3Fault:
     @property
     def recoverable(self) -> bool:
         """Whether a client that asks again gets it done, with nothing lost."""
-        lasting = self.trouble in {S3Trouble.PRECONDITION_FAILED, S3Trouble.UPLOAD_GONE}
+        lasting = self.trouble in {S3Trouble.PRECONDITION_FAILED, S3Trouble.UPLOAD_GONE, S3Trouble.ACCESS_DENIED}
         return self.times is not None and not lasting
 
 

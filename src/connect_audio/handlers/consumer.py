@@ -25,7 +25,7 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import MediaSourceError, RequestError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.ports import Clock, UploadedPart
+from connect_audio.ports import Clock
 from connect_audio.recorder import (
     Budget,
     Checkpoint,
@@ -39,6 +39,7 @@ from connect_audio.recorder import (
     StepVerdict,
     Surroundings,
 )
+from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio.settings import ConsumerSettings
@@ -78,7 +79,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     """Record one call.
 
     Args:
-        event: what `RecordingRequest.to_payload` wrote.
+        event: what `RecordingRequest.to_payload` wrote; with a `Continuation`, goes on where a dead execution stood.
         context: the durable execution's.
 
     Returns:
@@ -90,6 +91,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     settings = ConsumerSettings.from_environment()
     try:
         request = RecordingRequest.from_payload(event)
+        continued = Continuation.from_payload(event)
     except RequestError as error:
         logger.warning("input rejected", extra={"reason": error.reason, "detail": str(error)})
         return {"status": "rejected", "reason": error.reason, "detail": str(error)}
@@ -103,7 +105,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     )
     store = S3PartStore(settings.recordings_bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
     names = RecordingNames(request.recording_key(settings.recordings_prefix))
-    execution = context.execution_context.durable_execution_arn
+    execution = continued.execution if continued else context.execution_context.durable_execution_arn
     publication = Publication(
         request, names, bucket=settings.recordings_bucket, execution=execution, store=store, logger=logger
     )
@@ -124,7 +126,15 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         logger=logger,
     )
     with closing(s3), closing(connect), closing(source), Recorder(surroundings) as recorder:
-        return _record_call(context, publication, recorder, source, clock, settings.deadline_margin_seconds)
+        return _record_call(
+            context,
+            publication,
+            recorder,
+            source,
+            clock,
+            settings.deadline_margin_seconds,
+            continued or Continuation(execution=execution),
+        )
 
 
 def _record_call(
@@ -134,6 +144,7 @@ def _record_call(
     source: KvsMediaSource,
     clock: Clock,
     margin_s: int,
+    done: Continuation,
 ) -> dict[str, Any]:
     def step(name: str, work: Callable[[], dict[str, Any]], config: StepConfig = _STEP) -> dict[str, Any]:
         def run(_: StepContext) -> dict[str, Any]:
@@ -150,28 +161,25 @@ def _record_call(
     claim = Claim.from_json(step("claim", lambda: publication.claim(source).to_json()))
     if not claim.granted:
         return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",)).to_json()
-    checkpoint = claim.checkpoint()
-    parts: list[UploadedPart] = []
-    notes_keys: list[str] = []
+    checkpoint = done.last.checkpoint if done.last else claim.checkpoint()
     end_reason, last = EndReason.RECORDER_FAILED, "finish"
     reasons: tuple[Reason, ...] = ()
     try:
         for number in count(1):
-            result = StepResult.from_json(step(f"record-{number:05d}", lambda at=checkpoint: record(at)))  # type: ignore[misc]
-            checkpoint = result.checkpoint
-            parts += [result.part] if result.part else []
-            notes_keys += [result.notes_key] if result.notes_key else []
-            if result.verdict is StepVerdict.OVER:
-                end_reason, reasons = result.end_reason or end_reason, result.reasons
+            if done.over:
                 break
-            if result.verdict is not StepVerdict.CONTINUE:
+            result = StepResult.from_json(step(f"record-{number:05d}", lambda at=checkpoint: record(at)))  # type: ignore[misc]
+            done, checkpoint = done.after(result), result.checkpoint
+            if result.verdict not in {StepVerdict.CONTINUE, StepVerdict.OVER}:
                 context.wait(Duration.from_seconds(max(1, result.wait_seconds)), name=f"pause-{number:05d}")
     except StepError as error:
         # What was recorded is in S3 up to the last checkpoint: publish it, saying that it is not whole.
         reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error.error_type}"),), "salvage"
+    if done.last and done.over:
+        end_reason, reasons = done.last.end_reason or end_reason, done.last.reasons
 
     def publish() -> dict[str, Any]:
-        return _report(publication.finish(checkpoint, parts, notes_keys, end_reason, reasons))
+        return _report(publication.finish(checkpoint, done.parts, done.notes_keys, end_reason, reasons))
 
     return step(last, publish, _LAST_STEP)
 
