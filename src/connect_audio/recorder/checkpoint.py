@@ -195,6 +195,9 @@ class StepResult:
         wait_seconds: with WAIT, how long.
         end_reason: with OVER, why.
         reasons: with OVER, why the recording is not whole, beyond what the cursor tells.
+        behind_ms: how far the newest fragment that this step read was behind the stream's head, ms; None where it
+            read none, or KVS did not tell.
+        repairs: runs of damaged bytes that this step passed over.
     """
 
     verdict: StepVerdict
@@ -204,6 +207,8 @@ class StepResult:
     wait_seconds: int = 0
     end_reason: EndReason | None = None
     reasons: tuple[Reason, ...] = ()
+    behind_ms: int | None = None
+    repairs: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the step's result in the execution's history."""

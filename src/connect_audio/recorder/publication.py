@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, Status, build_manifest
+from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
@@ -54,12 +54,14 @@ class Claim:
         refusal: why not: `ALREADY_RECORDED` or `CLAIMED`; None where granted.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         from_ms: see `Checkpoint`.
+        repairs: 1 where an interrupted attempt of this execution had claimed the key; else 0.
     """
 
     granted: bool
     refusal: str | None = None
     retention_hours: int | None = None
     from_ms: int | None = None
+    repairs: int = 0
 
     def checkpoint(self) -> Checkpoint:
         """Where the recording begins."""
@@ -85,6 +87,8 @@ class OutcomeStatus(StrEnum):
     """Somebody else records, or has recorded, this streaming."""
     FOREIGN = "foreign"
     """An object that is not ours appeared at the recording's key meanwhile; ours was withdrawn."""
+    FAILED = "failed"
+    """A step that claims or publishes failed for good; the execution fails with its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +102,11 @@ class Outcome:
         duration_s: seconds of audio.
         reasons: codes of why it is not whole.
         end_reason: why it ended.
+        sample_rate: samples a second of the WAV; None where there is none.
+        gap_s: seconds in which neither party has audio and fragments may be missing.
+        silence_s: seconds of silence filled in, both tracks together.
+        audio_end_ms: when the audio ended by the producer's clock, ms since the epoch; None where there is none.
+        repairs: what interrupted attempts had left and publishing used or removed.
     """
 
     status: OutcomeStatus
@@ -106,10 +115,27 @@ class Outcome:
     duration_s: float = 0.0
     reasons: tuple[str, ...] = ()
     end_reason: EndReason | None = None
+    sample_rate: int | None = None
+    gap_s: float = 0.0
+    silence_s: float = 0.0
+    audio_end_ms: int | None = None
+    repairs: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {**asdict(self), "reasons": list(self.reasons)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "status": OutcomeStatus(data["status"]),
+                "reasons": tuple(data["reasons"]),
+                "end_reason": data["end_reason"] and EndReason(data["end_reason"]),
+            }
+        )
 
 
 class Publication:
@@ -147,7 +173,7 @@ class Publication:
         Raises:
             StorageError: S3 failed; safe to try again.
         """
-        body = self._execution.encode()
+        body, repairs = self._execution.encode(), 0
         if self._store.put_new(self._names.claim, body, content_type="text/plain") is WriteOutcome.EXISTS:
             try:
                 mine = self._store.get(self._names.claim) == body
@@ -158,6 +184,7 @@ class Publication:
                 return Claim(granted=False, refusal="ALREADY_RECORDED")
             if not mine:
                 return Claim(granted=False, refusal="CLAIMED")
+            repairs = 1
         head = self._store.head(self._names.key)
         if head is not None and head.metadata.get(_EXECUTION) != self._execution:
             self._store.delete([self._names.claim])
@@ -175,6 +202,7 @@ class Publication:
             granted=True,
             retention_hours=retention,
             from_ms=None if earlier is None else self._request.start_timestamp_ms,
+            repairs=repairs,
         )
 
     def finish(
@@ -215,8 +243,14 @@ class Publication:
             # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
             cursor = replace(cursor, frames=0)
         frames: int | None = 0
+        repairs = 0
         if cursor.frames:
-            frames = self._frames_at_key(checkpoint) if notes is None else self._publish_wav(checkpoint, parts)
+            there = self._store.head(self._names.key) is not None
+            if not there and notes is not None:
+                self._publish_wav(checkpoint, parts)
+            frames = self._frames_at_key(checkpoint)
+            # What is ours and lay there already was published by an attempt that did not live to say so.
+            repairs += there and frames is not None
         elif self._store.head(self._names.key) is not None:
             # Nor would a manifest of ours belong beside another's recording.
             frames = None
@@ -236,16 +270,26 @@ class Publication:
             manifest = build_manifest(cursor, facts, notes)
             body = json.dumps(manifest, indent=2).encode()
             self._store.put(self._names.manifest, body, content_type="application/json")
-        self._clean_up()
-        timeline = cursor.timeline
-        status = Status(manifest["status"])
-        return Outcome(
-            status=OutcomeStatus(status.value),
-            recording=None if status is Status.EMPTY else self._uri(self._names.key),
+        repairs += self._clean_up()
+        outcome = Outcome(
+            status=OutcomeStatus(manifest["status"]),
             manifest=self._uri(self._names.manifest),
-            duration_s=cursor.frames / timeline.rate if timeline else 0.0,
             reasons=tuple(reason["code"] for reason in manifest["reasons"]),
             end_reason=end_reason,
+            repairs=repairs,
+        )
+        timeline = cursor.timeline
+        if timeline is None or not cursor.frames:
+            return outcome
+        silence = sum(track["silenceSamples"] for track in manifest["tracks"].values())
+        return replace(
+            outcome,
+            recording=self._uri(self._names.key),
+            duration_s=cursor.frames / timeline.rate,
+            sample_rate=timeline.rate,
+            gap_s=manifest["gaps"]["streamHoleSeconds"],
+            silence_s=silence / timeline.rate,
+            audio_end_ms=((timeline.origin or 0) + cursor.frames) * 1000 // timeline.rate,
         )
 
     def _uri(self, key: str) -> str:
@@ -264,14 +308,12 @@ class Publication:
             log = log.joined(NoteLog.from_json(json.loads(data)))
         return log
 
-    def _publish_wav(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> int | None:
-        """Put the WAV at its key; tell how many frames it holds, or None where the object there is not ours."""
-        if self._store.head(self._names.key) is None:
-            if checkpoint.part == 1:
-                self._put_whole(checkpoint)
-            else:
-                self._join_parts(checkpoint, parts)
-        return self._frames_at_key(checkpoint)
+    def _publish_wav(self, checkpoint: Checkpoint, parts: Sequence[UploadedPart]) -> None:
+        """Put the WAV at its key; who asks what lies there afterwards may find another's."""
+        if checkpoint.part == 1:
+            self._put_whole(checkpoint)
+        else:
+            self._join_parts(checkpoint, parts)
 
     def _frames_at_key(self, checkpoint: Checkpoint) -> int | None:
         """How many frames the recording at our key holds; None where there is none of ours."""
@@ -332,9 +374,16 @@ class Publication:
                 self._logger.exception("the upload is gone: only the first part can be published")
                 self._put_wav(self._header(checkpoint, len(first)) + first)
 
-    def _clean_up(self) -> None:
-        """Leave nothing but WAV and manifest. The claim goes last: until then nobody else may touch the rest."""
-        for upload_id in self._store.find_uploads(self._names.key):
+    def _clean_up(self) -> int:
+        """Leave nothing but WAV and manifest. The claim goes last: until then nobody else may touch the rest.
+
+        Returns:
+            How much of what was removed no undisturbed run leaves: uploads, and second attempts of the same step.
+        """
+        uploads = self._store.find_uploads(self._names.key)
+        for upload_id in uploads:
             self._store.abort_upload(self._names.key, upload_id)
-        self._store.delete(self._store.list_keys(self._names.staging))
+        staged = self._store.list_keys(self._names.staging)
+        self._store.delete(staged)
         self._store.delete([self._names.claim])
+        return len(uploads) + len(staged) - len({key.rpartition("-")[0] for key in staged})

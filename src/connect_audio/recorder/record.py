@@ -179,6 +179,8 @@ class _Step:
         self._siblings = Siblings(surroundings.request, surroundings.names, surroundings.store)
         self._clock = surroundings.clock
         self._policy = surroundings.policy
+        self._behind_ms: int | None = None
+        self._repairs = 0
         self._progress = 0  # fragments completed in this step that no step had completed before
         self._newest = -1 if checkpoint.newest is None else int(checkpoint.newest)
         self._caught_up = False  # whether this step has come to the end of what there was
@@ -324,6 +326,8 @@ class _Step:
             wait_seconds=self._wait_seconds(waits) if verdict is StepVerdict.WAIT else 0,
             end_reason=ending.reason if ending else None,
             reasons=(*ending.shortcomings, *self._forgotten()) if ending else (),
+            behind_ms=self._behind_ms,
+            repairs=self._repairs,
         )
 
     def _forgotten(self) -> tuple[Reason, ...]:
@@ -430,6 +434,7 @@ class _Step:
         if session.salvaging and session.lost_at != place:
             session.recording.lose(lost)
             session.lost_at = place
+            self._repairs += 1
         session.salvaging = False
 
     def _reached_head(self, asked: float) -> None:
@@ -496,6 +501,8 @@ class _Step:
                 # Reading began before it, and it did not come: the stream keeps it no more.
                 decisions += session.recording.add(held)
         session.position = fragment.number or session.position
+        if fragment.millis_behind_now is not None:
+            self._behind_ms = fragment.millis_behind_now
         new = number > self._newest
         if new:
             self._newest = number

@@ -65,6 +65,25 @@ def test_a_part_that_is_full_at_the_call_s_end_hands_nothing_over() -> None:
     assert result.verdict is StepVerdict.CONTINUE
 
 
+def test_each_step_tells_how_far_its_newest_fragment_was_behind_the_stream_s_head() -> None:
+    at = world(call(400))
+    tag = b"AWS_KINESISVIDEO_MILLIS_BEHIND_NOW"
+    for index, each in enumerate(at.source.fragments):
+        before, _, behind = each.data.partition(tag)
+        at.source.fragments[index] = replace(each, data=before + tag + behind.replace(b"0", b"%d" % (index % 10), 1))
+    results = at.run().results
+    numbers = [str(each.number) for each in at.source.fragments]
+    newest = [numbers.index(str(result.checkpoint.newest)) for result in results]
+    assert [result.behind_ms for result in results] == [index % 10 for index in newest]
+    assert len(set(newest)) == 3
+
+
+def test_a_step_that_read_no_fragment_tells_nothing_of_it() -> None:
+    at = world(call(20))
+    at.source.fragments.clear()
+    assert {result.behind_ms for result in at.run().results} == {None}
+
+
 def test_steps_of_one_invocation_share_one_connection() -> None:
     at = world(call(600), policy=Policy(drain=0))
     at.run()

@@ -205,6 +205,7 @@ def test_two_damaged_fragments_are_two_losses() -> None:
     run = at.run()
     assert run.manifest["fragments"]["truncated"] == 2
     assert run.manifest["lostRuns"] == 2
+    assert sum(result.repairs for result in run.results) == 2
 
 
 def test_a_cut_after_a_salvage_is_read_again_as_ever() -> None:
