@@ -277,6 +277,8 @@ def expected_of(entries: Collection[LogEntry], rate: int) -> Expected:
         starts, ends = [], []
         for block in entry.contents.blocks:
             start = position(block.time_ns)
+            if start < 0:
+                continue  # sent again, and its first sending, with which the recording would begin, was not whole
             pcm = block.pcm[: len(block.pcm) // 2 * 2]
             side = sides[names[block.track_number]]
             if len(side) < 2 * start + len(pcm):
@@ -284,7 +286,8 @@ def expected_of(entries: Collection[LogEntry], rate: int) -> Expected:
             side[2 * start : 2 * start + len(pcm)] = pcm
             starts.append(start)
             ends.append(start + len(pcm) // 2)
-        spans[entry.number] = (min(starts), max(ends))
+        if starts:
+            spans[entry.number] = (min(starts), max(ends))
     left, right = sides.values()
     length = max(len(left), len(right))
     left.extend(bytes(length - len(left)))

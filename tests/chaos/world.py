@@ -520,6 +520,8 @@ class ChaosStream:
                 return
             case "duplicate":
                 data += data
+                # The second copy's damage stands behind the first, where the next fragment's would.
+                source.garbled[entry.number] += entry.number in source.damaged
             case "rewind" if entry.contents.contact_id is not None:  # else nobody can tell whose the end is
                 back = chance.randint(1, 4)
                 again = source.log[max(0, self._next - 1 - back) : self._next]

@@ -39,7 +39,7 @@ class Kind(Enum):
     DATA = auto()
     """Buffer the whole element, whatever is inside, and deliver it as one Element."""
     SKIP = auto()
-    """Pass over the payload without buffering it."""
+    """Pass over the whole element once it is there, unless an EBML header is inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ class _Open:
 class EbmlParser:
     """Parse one endless run of EBML documents.
 
-    Memory: at most the largest `max_size` of the schema's DATA elements, its header, and one received chunk.
+    Memory: at most the largest `max_size` of the schema's DATA and SKIP elements, its header, and one received chunk.
 
     Args:
         schema: rules by element ID; IDs that it does not name are passed over inside masters and refused at the top.
@@ -154,8 +154,6 @@ class EbmlParser:
         # Blocks of one length follow each other with the same ID and size: the header need not be decoded again.
         self._repeat_header = b""  # empty, or the ID and size of the last DATA element in the innermost element
         self._repeat_size = 0  # of the whole element
-        self._skipping = 0  # bytes of a skipped payload still to come
-        self._skipped_name = ""
         self._eof = False
         self._failed = False
         self._passed_over = 0  # bytes, since the error that is being recovered from
@@ -214,12 +212,6 @@ class EbmlParser:
         buffer = self._buffer
         length = len(buffer)
         while True:
-            if self._skipping:
-                step = min(self._skipping, length - self._position)
-                self._skipping -= step
-                self._position += step
-                if self._skipping:
-                    return self._starve(1)
             position = self._position
             start = self._base + position
             stack = self._stack
@@ -267,21 +259,23 @@ class EbmlParser:
                     f"{rule.name} of {size} bytes overruns the element around it, which ends at byte {self._limit}",
                     offset=start,
                 )
-            if rule.kind is Kind.DATA:
-                if end > length:
-                    return self._starve(end - position)
-                self._position = end
-                self._repeat_header = buffer[position:payload_at]
-                self._repeat_size = end - position
-                return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
-            self._position = payload_at
             if rule.kind is Kind.MASTER:
+                self._position = payload_at
                 self._repeat_header = b""
                 self._limit = self._base + end
                 stack.append(_Open(element_id, rule.name, self._limit, self._limit))
                 return MasterStart(element_id, start, size)
-            self._skipping = size
-            self._skipped_name = rule.name
+            if end > length:
+                return self._starve(end - position)
+            if rule.kind is Kind.DATA:
+                self._position = end
+                self._repeat_header = buffer[position:payload_at]
+                self._repeat_size = end - position
+                return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
+            # What nobody looks into must not hide what follows: a damaged size is found out before it is believed.
+            if buffer.find(_MAGIC, payload_at, end) >= 0:
+                raise EbmlError(f"{rule.name} of {size} bytes has an EBML header inside it", offset=start)
+            self._position = end
 
     def take_repeats(self) -> tuple[bytes, range]:
         """Take the elements that follow the last Element with the same ID and size, as far as they are all there.
@@ -345,8 +339,6 @@ class EbmlParser:
 
         Meaningful once `next_token` has returned `END`.
         """
-        if self._skipping:
-            return f"stream ends {self._skipping} bytes before the end of a {self._skipped_name}"
         if self.buffered:
             return f"stream ends after {self.buffered} bytes of {self._describe_next()}"
         for opened in self._stack:
@@ -383,7 +375,6 @@ class EbmlParser:
         self._stack.clear()
         self._repeat_header = b""
         self._limit = _NO_END
-        self._skipping = 0
         self._wanted = 0
         if self._waiting:
             self._join()

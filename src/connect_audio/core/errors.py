@@ -9,7 +9,8 @@ ConnectAudioError
 |-- RequestError           a Connect event or consumer payload that cannot be recorded
 |-- SettingsError          the environment of a function, or an argument
 |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
-`-- StorageError           S3; knows whether another try may help
+|-- StorageError           S3; knows whether another try may help
+`-- AnnouncementError      EventBridge; knows whether another try may help
 """
 
 
@@ -80,6 +81,20 @@ class StorageError(ConnectAudioError):
 
     Attributes:
         code: S3's error code, for example `NoSuchUpload`, or `ConnectionError` below HTTP.
+        retryable: whether the same call may succeed later with nothing changed by a human.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retryable = retryable
+
+
+class AnnouncementError(ConnectAudioError):
+    """EventBridge did not take an event.
+
+    Attributes:
+        code: EventBridge's error code, or `ConnectionError` below HTTP.
         retryable: whether the same call may succeed later with nothing changed by a human.
     """
 

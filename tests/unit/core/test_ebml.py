@@ -88,7 +88,7 @@ def test_an_empty_master_ends_at_once() -> None:
 
 def test_padding_checksums_and_unknown_elements_are_passed_over_at_every_level() -> None:
     pad = element(VOID, bytes(300)) + element(CRC_32, b"1234")
-    other = element(0x55FF, MAGIC * 50)
+    other = element(0x55FF, MAGIC[1:] * 50)
     document = pad + EBML_HEADER + pad
     document += element(
         SEGMENT, pad + other + element(SEEK_HEAD, bytes(500)) + UNKNOWN_CLUSTER + pad + other + CLUSTER_CONTENT
@@ -97,6 +97,19 @@ def test_padding_checksums_and_unknown_elements_are_passed_over_at_every_level()
     assert tokens_of(document, MAGIC[:3]) == [
         *("EBML header", "+Segment", "+Cluster", "Timecode", "SimpleBlock", "-Cluster", "-Segment"),
     ]
+
+
+def test_a_size_that_reaches_over_the_next_document_is_not_believed() -> None:
+    parser = EbmlParser(SCHEMA)
+    parser.receive_data(DOCUMENT + element(0x55FF, b"1234" + DOCUMENT))
+
+    before = tokens_of(DOCUMENT)
+    for _ in before:
+        parser.next_token()
+    with pytest.raises(EbmlError, match="has an EBML header inside it"):
+        parser.next_token()
+    assert parser.offset == len(DOCUMENT)
+    assert parser.resynchronise(is_matroska_document) == len(element(0x55FF, b"1234"))
 
 
 def test_tokens_tell_where_they_are_and_what_they_hold() -> None:
@@ -183,7 +196,7 @@ BLOCKS = DOCUMENT + UNKNOWN_CLUSTER
         (BLOCKS + element(SIMPLE_BLOCK, bytes(1024))[:8], "stream ends after 8 bytes of an element header"),
         (BLOCKS + b"\xa3", "stream ends after 1 bytes of an element header"),
         (BLOCKS + b"\0", "stream ends after 1 bytes of an element header"),
-        (BLOCKS + element(VOID, bytes(100))[:59], "stream ends 50 bytes before the end of a element 0xEC"),
+        (BLOCKS + element(VOID, bytes(100))[:59], "stream ends after 59 bytes of a 100-byte element 0xEC"),
         (DOCUMENT + element(CLUSTER, bytes(2), declared=7)[:12], "stream ends 7 bytes before the end of its Cluster"),
         (EBML_HEADER[:10], "stream ends after 10 bytes of a 11-byte EBML header"),
     ],

@@ -228,10 +228,11 @@ def test_a_fragment_cut_inside_what_is_passed_over_is_truncated_too() -> None:
     data = written(void_bytes=100, producer_tags=Placement.NOWHERE)
     events = events_of([data[:90]])
 
-    assert [type(event) for event in events] == [Fragment]
-    fragment = read_one(data[:90])
+    fragment, lost = events
+    assert isinstance(fragment, Fragment)
+    assert isinstance(lost, BytesLost)
     assert fragment.completion is Completion.TRUNCATED
-    assert fragment.size == 90
+    assert fragment.size + lost.count == 90
 
 
 def test_garbage_truncates_the_fragment_it_meets() -> None:
@@ -376,13 +377,22 @@ def test_names_and_codecs_of_tracks_come_as_written() -> None:
     )
 
 
-def test_fragments_inside_an_element_of_a_damaged_size_are_found_all_the_same() -> None:
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\xa3\x01" + b"%b" + b"\x81\x00\x00\x06\xff",
+        b"\xa3\x01" + b"%b" + b"\x81\x00\x00\x00\xff",
+        b"\xa5\x01" + b"%b" + b"\x81\x00\x00\x00\xff",
+    ],
+    ids=["a block of impossible laces", "a block", "something to be passed over"],
+)
+def test_fragments_inside_an_element_of_a_damaged_size_are_found_all_the_same(head: bytes) -> None:
     whole = [writer.write_fragment(replace(CONTENTS, number=fragment_number(k, DEFAULT_START_MS))) for k in range(1, 9)]
     broken = whole[0]
-    # The first block takes the four fragments behind it for its own audio, and says that it is laced.
+    # The first block takes the four fragments behind it for its own content.
     at = broken.index(b"\xa3", broken.index(CONTENTS.blocks[0].pcm) - 20)
     size = len(b"".join(whole[:5])) - at - 9
-    swallows = broken[:at] + b"\xa3\x01" + size.to_bytes(7) + b"\x81\x00\x00\x06\xff" + broken[at + 14 :]
+    swallows = broken[:at] + head % size.to_bytes(7) + broken[at + 14 :]
     events, errors = events_in_file_mode([swallows, *whole[1:]])
     assert len(errors) == 1
     found = [each.number for each in fragments_of(events) if each.completion is Completion.TOKEN]
