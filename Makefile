@@ -9,7 +9,7 @@ TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 
-.PHONY: help setup setup-sam check format unit test chaos-engine long-call fuzz sam-local demo chaos bench lock clean
+.PHONY: help setup setup-sam check format unit test chaos-engine long-call fuzz sam-local demo flow chaos bench lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ fuzz: $(STAMP) ## Parser, recording, replay and events under Atheris: SECONDS=60
 
 demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
 	@$(BIN)/connect-audio demo
+
+flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a file (OUTPUTS=), and QUEUE=ARN
+	@$(BIN)/python -m connect_audio_local.fill_flow $(if $(OUTPUTS),--outputs $(OUTPUTS),--stack $(or $(STACK),connect-audio)) $(if $(QUEUE),--queue $(QUEUE))
 
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
