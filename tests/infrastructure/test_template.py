@@ -15,9 +15,12 @@ from botocore import xform_name
 
 from connect_audio.adapters import s3_recording
 from connect_audio.settings import ConsumerSettings, TriggerSettings, variables
+from infrastructure.evaluation import evaluated
 
 type Json = dict[str, Any]
 
+INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
+KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
 ALIAS = {"Ref": "ConsumerFunction.Alias"}
 BUCKET = {"Fn::If": ["MakesBucket", {"Ref": "RecordingsBucket"}, {"Ref": "RecordingsBucketName"}]}
 
@@ -37,10 +40,11 @@ def properties(template: Json, name: str) -> Json:
 
 
 def statements(template: Json, name: str) -> dict[str, Json]:
-    """A function's policy statements by Sid; optional ones under the name of their condition."""
-    (policy,) = template["Resources"][name]["Properties"]["Policies"]
+    """The policy statements of a function's role by Sid, the optional ones, too."""
+    role = properties(template, name)["Role"]["Fn::GetAtt"][0]
+    (policy,) = template["Resources"][role]["Properties"]["Policies"]
     found = {}
-    for one in policy["Statement"]:
+    for one in policy["PolicyDocument"]["Statement"]:
         optional = one.get("Fn::If")
         if optional:
             assert optional[2] == {"Ref": "AWS::NoValue"}
@@ -66,7 +70,6 @@ def test_runtime_time_and_memory_are_the_design_s(template: Json, name: str, tim
     assert found["Runtime"] == "python3.13"
     assert (found["Timeout"], found["MemorySize"]) == (timeout, memory)
     assert found["CodeUri"] == "src/"
-    assert found["Tracing"] == "Active"
 
 
 def test_the_consumer_gets_512_mb_unless_told_otherwise(template: Json) -> None:
@@ -163,7 +166,7 @@ def test_the_prefix_parameter_takes_nothing_that_the_setting_refuses(template: J
     ("name", "services"),
     [
         ("TriggerFunction", {"lambda"}),
-        ("ConsumerFunction", {"kinesisvideo", "kinesis-video-media", "s3", "connect"}),
+        ("ConsumerFunction", {"kinesisvideo", "kinesis-video-media", "s3", "connect", "events"}),
     ],
 )
 def test_endpoints_are_declared_empty_under_botocore_s_names_for_sam_local_to_set(
@@ -201,13 +204,17 @@ ACTIONS = {
     "complete_multipart_upload": {"s3:PutObject"},
     "abort_multipart_upload": {"s3:AbortMultipartUpload"},
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
+    "put_events": {"events:PutEvents"},
 }
+# What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
+LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
 def operations_called() -> set[str]:
     """The AWS operations named in the adapters, as a method or as a paginator's name."""
     session = botocore.session.get_session()
-    services = ("lambda", "kinesisvideo", "kinesis-video-media", "s3", "connect")
+    services = ("lambda", "kinesisvideo", "kinesis-video-media", "s3", "connect", "events")
     known = {xform_name(each) for name in services for each in session.get_service_model(name).operation_names}
     named: set[str] = set()
     for path in Path(s3_recording.__file__).parent.glob("*.py"):
@@ -226,43 +233,83 @@ def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: 
     for name in ("TriggerFunction", "ConsumerFunction"):
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
-    assert granted - keys == set().union(*(ACTIONS[each] for each in operations_called()))
+    assert granted - keys - LAMBDA_S_OWN - X_RAY == set().union(*(ACTIONS[each] for each in operations_called()))
+    assert granted >= LAMBDA_S_OWN | X_RAY
     # S3 and Kinesis Video Streams call KMS on the function's behalf.
     assert keys == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
-def test_the_trigger_may_start_the_consumer_s_alias_and_nothing_else(template: Json) -> None:
-    assert statements(template, "TriggerFunction") == {
-        "StartTheConsumer": {
-            "Sid": "StartTheConsumer",
-            "Effect": "Allow",
-            "Action": "lambda:InvokeFunction",
-            "Resource": ALIAS,
-        }
+def granted_to(template: Json, role: str, **parameters: object) -> dict[str, Json]:
+    """The statements of a role by Sid, in a stack with these parameters."""
+    stack = evaluated(template, {"StreamNamePrefix": "live", **parameters})["Resources"]
+    (policy,) = stack[role]["Properties"]["Policies"]
+    return {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
+
+
+def test_the_trigger_may_start_the_consumer_s_alias_write_its_log_and_nothing_else(template: Json) -> None:
+    granted = granted_to(template, "TriggerRole")
+    assert {sid: (one["Action"], one["Resource"]) for sid, one in granted.items()} == {
+        "StartTheConsumer": ("lambda:InvokeFunction", "<ConsumerFunction.Alias>"),
+        "WriteItsLog": (["logs:CreateLogStream", "logs:PutLogEvents"], "<TriggerLogGroup.Arn>"),
+        "SendTraces": (sorted(X_RAY), "*"),
     }
 
 
-def test_each_permission_reaches_no_further_than_an_arn_can_say(template: Json) -> None:
-    account = "${AWS::Region}:${AWS::AccountId}"
-    granted = {sid: statement["Resource"] for sid, statement in statements(template, "ConsumerFunction").items()}
-    assert granted == {
-        "ReadTheStreams": {
-            "Fn::Sub": f"arn:${{AWS::Partition}}:kinesisvideo:{account}:stream/${{StreamNamePrefix}}*/*"
-        },
-        "WriteTheRecordings": {
-            "Fn::Sub": ["arn:${AWS::Partition}:s3:::${Bucket}/${RecordingsPrefix}/*", {"Bucket": BUCKET}]
-        },
-        "FindWhatIsThere": {"Fn::Sub": ["arn:${AWS::Partition}:s3:::${Bucket}", {"Bucket": BUCKET}]},
-        "LookAtTheContact": {
-            "Fn::If": [
-                "HasInstance",
-                {"Fn::Sub": "${ConnectInstanceArn}/contact/*"},
-                {"Fn::Sub": f"arn:${{AWS::Partition}}:connect:{account}:instance/*/contact/*"},
-            ]
-        },
-        "EncryptTheRecordings": {"Ref": "RecordingsKmsKeyArn"},
-        "DecryptTheStreams": {"Ref": "StreamKmsKeyArn"},
+def test_each_permission_of_the_consumer_reaches_no_further_than_an_arn_can_say(template: Json) -> None:
+    granted = granted_to(template, "ConsumerRole")
+    assert {sid: one["Resource"] for sid, one in granted.items()} == {
+        "ReadTheStreams": "arn:aws:kinesisvideo:eu-west-2:111122223333:stream/live*/*",
+        "WriteTheRecordings": "arn:aws:s3:::<RecordingsBucket>/recordings/*",
+        "FindWhatIsThere": "arn:aws:s3:::<RecordingsBucket>",
+        "LookAtTheContact": "arn:aws:connect:eu-west-2:111122223333:instance/*/contact/*",
+        "LeaveWhatFailed": "<FailedRecordings.Arn>",
+        "WriteItsLog": "<ConsumerLogGroup.Arn>",
+        "AnnounceTheRecording": "arn:aws:events:eu-west-2:111122223333:event-bus/default",
+        "SendTraces": "*",
     }
+
+
+def test_the_consumer_may_keep_its_own_durable_executions_alone(template: Json) -> None:
+    checkpoints = evaluated(template, {"StreamNamePrefix": "live"})["Resources"]["ConsumerCheckpoints"]["Properties"]
+    assert checkpoints["RoleName"] == "<ConsumerRole>"
+    (statement,) = checkpoints["PolicyDocument"]["Statement"]
+    # What AWSLambdaBasicDurableExecutionRolePolicy allows, on `*`, beside logs.
+    assert statement["Action"] == ["lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState"]
+    assert statement["Resource"] == "<ConsumerFunction.Arn>:*/durable-execution/*"
+
+
+def test_a_given_instance_bucket_and_bus_narrow_the_permissions(template: Json) -> None:
+    granted = granted_to(
+        template,
+        "ConsumerRole",
+        ConnectInstanceArn=INSTANCE,
+        RecordingsBucketName="calls.example",
+        RecordingsPrefix="audio",
+        EventBusName="calls",
+    )
+    assert granted["LookAtTheContact"]["Resource"] == f"{INSTANCE}/contact/*"
+    assert granted["WriteTheRecordings"]["Resource"] == "arn:aws:s3:::calls.example/audio/*"
+    assert granted["FindWhatIsThere"]["Resource"] == "arn:aws:s3:::calls.example"
+    assert granted["AnnounceTheRecording"]["Resource"].endswith(":event-bus/calls")
+
+
+def test_what_is_switched_off_is_not_granted(template: Json) -> None:
+    both = granted_to(template, "ConsumerRole") | granted_to(template, "TriggerRole")
+    off = {"EventBusName": "", "Tracing": "Disabled"}
+    left = granted_to(template, "ConsumerRole", **off) | granted_to(template, "TriggerRole", **off)
+    assert set(both) - set(left) == {"AnnounceTheRecording", "SendTraces"}
+
+
+def test_keys_are_granted_where_there_are_any_and_the_recordings_one_through_s3_alone(template: Json) -> None:
+    granted = granted_to(template, "ConsumerRole", RecordingsKmsKeyArn=KEY, StreamKmsKeyArn=KEY)
+    assert granted["EncryptTheRecordings"] == {
+        "Sid": "EncryptTheRecordings",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": KEY,
+        "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-2.amazonaws.com"}},
+    }
+    assert (granted["DecryptTheStreams"]["Action"], granted["DecryptTheStreams"]["Resource"]) == ("kms:Decrypt", KEY)
 
 
 def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template: Json) -> None:
@@ -276,7 +323,7 @@ def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template:
 def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
     for statement in statements(template, name).values():
         assert statement["Effect"] == "Allow"
-        assert statement["Resource"] != "*"
+        assert statement["Resource"] != "*" or actions(statement) == X_RAY
         assert not any("*" in action for action in actions(statement))
 
 
@@ -316,15 +363,28 @@ def test_the_bucket_refuses_whatever_does_not_come_over_tls(resources: Json) -> 
     ]
 
 
-def test_what_a_dead_recording_left_goes_away_but_never_under_a_living_one(resources: Json) -> None:
-    rules = {one["Id"]: one for one in resources["RecordingsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]}
+def lifecycle(template: Json, **parameters: object) -> list[Json]:
+    stack = evaluated(template, {"StreamNamePrefix": "live", **parameters})["Resources"]
+    rules: list[Json] = stack["RecordingsBucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    return rules
+
+
+def test_recordings_stay_for_ever_unless_their_number_of_days_is_given(template: Json) -> None:
+    assert "ExpireRecordings" not in {one["Id"] for one in lifecycle(template)}
+    rules = lifecycle(template, RecordingsExpirationDays=90, RecordingsPrefix="audio")
+    (rule,) = [one for one in rules if one["Id"] == "ExpireRecordings"]
+    assert rule == {"Id": "ExpireRecordings", "Status": "Enabled", "Prefix": "audio/", "ExpirationInDays": 90}
+
+
+def test_what_a_dead_recording_left_goes_away_but_never_under_a_living_one(template: Json, resources: Json) -> None:
+    rules = {one["Id"]: one for one in lifecycle(template)}
+    assert set(rules) == {"AbortIncompleteUploads", "ExpireTemporaryObjects"}
     uploads = rules["AbortIncompleteUploads"]
     assert (uploads["Status"], uploads["AbortIncompleteMultipartUpload"]) == ("Enabled", {"DaysAfterInitiation": 7})
     staged = rules["ExpireTemporaryObjects"]
     assert (staged["Status"], staged["ExpirationInDays"]) == ("Enabled", 7)
     (tag,) = staged["TagFilters"]
     assert f"{tag['Key']}={tag['Value']}" == s3_recording.TEMPORARY_TAG
-    assert set(rules) == {"AbortIncompleteUploads", "ExpireTemporaryObjects"}
     execution: int = resources["ConsumerFunction"]["Properties"]["DurableConfig"]["ExecutionTimeout"]
     assert 2 * execution < 7 * 24 * 3600
 
@@ -346,14 +406,17 @@ def references(value: Any) -> Iterator[str]:
 
 @pytest.mark.parametrize("section", ["Parameters", "Conditions"])
 def test_nothing_is_declared_that_nothing_uses(template: Json, section: str) -> None:
-    used = set(references({name: part for name, part in template.items() if name != "Parameters"}))
+    used = set(references({name: part for name, part in template.items() if name not in {"Parameters", "Rules"}}))
     assert set(template[section]) <= used
 
 
 def test_the_outputs_are_what_a_deployment_goes_on_with(template: Json) -> None:
-    assert {name: one["Value"] for name, one in template["Outputs"].items()} == {
-        "TriggerFunctionArn": {"Fn::GetAtt": ["TriggerFunction", "Arn"]},
-        "ConsumerAliasArn": ALIAS,
-        "RecordingsBucketName": BUCKET,
-        "FailedRecordingsQueueUrl": {"Ref": "FailedRecordings"},
+    outputs = evaluated(template, {"StreamNamePrefix": "live"})["Outputs"]
+    assert {name: one["Value"] for name, one in outputs.items()} == {
+        "TriggerFunctionArn": "<TriggerFunction.Arn>",
+        "ConsumerAliasArn": "<ConsumerFunction.Alias>",
+        "ConsumerRoleArn": "<ConsumerRole.Arn>",
+        "RecordingsBucketName": "<RecordingsBucket>",
+        "FailedRecordingsQueueUrl": "<FailedRecordings>",
+        "DashboardName": "<Dashboard>",
     }

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from infrastructure.evaluation import evaluated
+
 pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
 
 PARAMETERS = {"StreamNamePrefix": "demo"}
@@ -32,12 +34,8 @@ def rendered(
     translated: Translate, parameters: dict[str, str], changed: dict[str, Any] | None = None
 ) -> tuple[str, str]:
     stack = translated(parameters, changed)
-    name, description = version(stack)
-    values = {each: one.get("Default", "") for each, one in stack["Parameters"].items()} | parameters
-    text, mapping = description["Fn::Sub"]
-    bucket = values["RecordingsBucketName"]
-    assert mapping == {"Bucket": {"Fn::If": ["MakesBucket", "", {"Ref": "RecordingsBucketName"}]}}
-    return name, re.sub(r"\$\{(\w+)\}", lambda match: str({**values, "Bucket": bucket}[match[1]]), text)
+    name, _ = version(stack)
+    return name, evaluated(stack, parameters)["Resources"][name]["Properties"]["Description"]
 
 
 def references(value: Any) -> Iterator[str]:
@@ -96,6 +94,10 @@ def test_changed_code_makes_a_new_version(
         ("Architecture", "x86_64"),
         ("ConsumerMemory", "1024"),
         ("LogLevel", "DEBUG"),
+        ("Tracing", "PassThrough"),
+        ("Tracing", "Disabled"),
+        ("EventBusName", "calls"),
+        ("EventBusName", ""),
         ("RecordingsPrefix", "audio"),
         ("RecordingsBucketName", "calls.example"),
         ("RecordingsKmsKeyArn", KEY),
@@ -108,7 +110,16 @@ def test_a_changed_parameter_makes_a_new_version(
 
 
 @pytest.mark.parametrize(
-    ("parameter", "value"), [("StreamNamePrefix", "other"), ("LogRetentionDays", "7"), ("StreamKmsKeyArn", KEY)]
+    ("parameter", "value"),
+    [
+        ("StreamNamePrefix", "other"),
+        ("LogRetentionDays", 7),
+        ("StreamKmsKeyArn", KEY),
+        # Concurrency is reserved for the function, not for a version.
+        ("ConsumerReservedConcurrency", 100),
+        ("RecordingsExpirationDays", 90),
+        ("AlarmsEnabled", "false"),
+    ],
 )
 def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(
     translated: Translate, before: tuple[str, str], parameter: str, value: str
@@ -126,13 +137,18 @@ def test_the_description_names_every_parameter_that_shapes_the_function_and_no_o
             names |= set(references(stack["Conditions"][name]))
         return names & parameters
 
-    assert shaping(version(stack)[1]) == shaping(stack["Resources"]["ConsumerFunction"]["Properties"])
+    function = stack["Resources"]["ConsumerFunction"]["Properties"]
+    # Reserved for the function: no part of a version, so no reason for another.
+    published = {name: value for name, value in function.items() if name != "ReservedConcurrentExecutions"}
+    assert shaping(version(stack)[1]) == shaping(published)
 
 
 def test_the_longest_description_fits_into_lambda_s_256_characters(translated: Translate) -> None:
     longest = {
         "ConsumerMemory": "3008",
         "LogLevel": "WARNING",
+        "Tracing": "PassThrough",
+        "EventBusName": "e" * 56,
         "RecordingsBucketName": "b" * 63,
         "RecordingsPrefix": "p" * 60,
         "RecordingsKmsKeyArn": KEY,
@@ -141,6 +157,7 @@ def test_the_longest_description_fits_into_lambda_s_256_characters(translated: T
     for name, value in longest.items():
         assert re.fullmatch(patterns[name].get("AllowedPattern", ".*"), value)
     assert not re.fullmatch(patterns["RecordingsPrefix"]["AllowedPattern"], "p" * 61)
+    assert not re.fullmatch(patterns["EventBusName"]["AllowedPattern"], "e" * 57)
     assert len(rendered(translated, {**PARAMETERS, **longest})[1]) <= 256
 
 
@@ -163,10 +180,10 @@ def test_a_changed_property_makes_a_new_version(
     assert version(translated(PARAMETERS, changed))[0] != before[0]
 
 
-def test_the_consumer_s_role_may_checkpoint_and_write_its_dead_letters(translated: Translate) -> None:
-    role = translated(PARAMETERS)["Resources"]["ConsumerFunctionRole"]["Properties"]
-    assert any("AWSLambdaBasicDurableExecutionRolePolicy" in str(arn) for arn in role["ManagedPolicyArns"])
-    statements = [one for policy in role["Policies"] for one in policy["PolicyDocument"]["Statement"]]
-    assert {"Fn::GetAtt": ["FailedRecordings", "Arn"]} in [
-        one["Resource"] for one in statements if one.get("Action") == "sqs:SendMessage"
-    ]
+def test_sam_makes_no_role_beside_the_template_s_own(translated: Translate) -> None:
+    stack = translated(PARAMETERS)["Resources"]
+    roles = {name for name, one in stack.items() if one["Type"] == "AWS::IAM::Role"}
+    assert roles == {"ConsumerRole", "TriggerRole"}
+    for name in ("Consumer", "Trigger"):
+        assert stack[f"{name}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+        assert "ManagedPolicyArns" not in stack[f"{name}Role"]["Properties"]
