@@ -218,6 +218,8 @@ def local_cloud(
                     "AWS_DEFAULT_REGION": REGION,
                     "AWS_EC2_METADATA_DISABLED": "true",
                     "AWS_ENDPOINT_URL_S3": url,
+                    # moto serves it, too; events go out where EVENT_BUS_NAME is set.
+                    "AWS_ENDPOINT_URL_EVENTBRIDGE": url,
                     "POWERTOOLS_SERVICE_NAME": "connect-audio",
                     "POWERTOOLS_METRICS_NAMESPACE": "ConnectAudio",
                     "POWERTOOLS_TRACE_DISABLED": "true",

@@ -1,6 +1,7 @@
 """What the recorder needs of the world, as Protocols; `adapters/` implements them over AWS, the local tools over files.
 
-Failures cross a port only as `MediaSourceError` and `StorageError` (core/errors.py), raised `from` the vendor's own.
+Failures cross a port only as `MediaSourceError`, `StorageError` and `AnnouncementError` (core/errors.py), raised `from`
+the vendor's own.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +184,14 @@ class PartStore(Protocol):
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         """Abort an upload; one that is gone is no error."""
+
+
+class EventBus(Protocol):
+    """Where others listen for what became of recordings."""
+
+    def put(self, detail_type: str, detail: Mapping[str, Any]) -> str:
+        """Hand over one event and return its id. A second call with the same makes a second event.
+
+        Raises:
+            AnnouncementError: it was not taken.
+        """

@@ -208,6 +208,7 @@ class ConsumerSettings:
         deadline_margin_seconds: seconds before the invocation's end at which reading stops to hand over.
         recording_limit_hours: hours of recording after which it is finished as partial.
         status_interval_seconds: least seconds between two DescribeContact requests of one recording.
+        event_bus_name: EventBridge bus for the completion events, or None for no events.
 
     Raises:
         SettingsError: the read timeout reaches the deadline margin: a silent socket would eat the hand-over.
@@ -284,6 +285,22 @@ class ConsumerSettings:
             default=60,
         )
     )
+    event_bus_name: str | None = _declared(
+        Variable(
+            "EVENT_BUS_NAME",
+            "EventBridge bus that is told of each recording; unset tells nobody.",
+            # EventBridge, API_PutEventsRequestEntry: EventBusName, name or ARN.
+            Text(
+                re.compile(
+                    r"(?:arn:aws[a-z-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[/.\-_A-Za-z0-9]{1,256}",
+                    re.ASCII,
+                ),
+                "an event bus's name or ARN",
+            ),
+            "default is the account's own bus.",
+            default=None,
+        )
+    )
 
     def __post_init__(self) -> None:
         if self.read_timeout_seconds >= self.deadline_margin_seconds:
@@ -304,3 +321,15 @@ class ConsumerSettings:
             SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
         """
         return _read(cls, environment)  # type: ignore[no-any-return]
+
+
+def is_tracing_on(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether X-Ray is wanted and there: Powertools' own rule, asked before its Tracer imports the X-Ray SDK.
+
+    Args:
+        environment: the variables; by default the process's own.
+    """
+    source = os.environ if environment is None else environment
+    off = source.get("POWERTOOLS_TRACE_DISABLED", "").lower() in {"1", "y", "yes", "t", "true", "on"}
+    # Lambda alone sets the first, SAM CLI alone the second, for a container without X-Ray.
+    return not off and "LAMBDA_TASK_ROOT" in source and "AWS_SAM_LOCAL" not in source

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from enum import Enum, StrEnum
 from typing import Final
 
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+logger = Logger(child=True)
 
 DEFAULT_NAMESPACE: Final = "ConnectAudio"
 """Where POWERTOOLS_METRICS_NAMESPACE is unset; the template sets one for each stack."""
@@ -147,7 +150,7 @@ class _ColdStart:
 
 
 def emit(service: Service, values: Mapping[Metric, float], **metadata: str | None) -> None:
-    """Write one line of EMF.
+    """Write one line of EMF; where that fails, a log line says so and the caller goes on.
 
     In the consumer from inside a step alone: the engine replays everything else in each invocation.
 
@@ -156,6 +159,14 @@ def emit(service: Service, values: Mapping[Metric, float], **metadata: str | Non
         values: what to count or measure, in the metrics' units.
         metadata: ids and codes beside them, to find the line by; no dimension, and never personal data.
     """
+    try:
+        _write(service, values, metadata)
+    except Exception:
+        # Whatever it was: no recording fails for a metric.
+        logger.exception("metrics not written")
+
+
+def _write(service: Service, values: Mapping[Metric, float], metadata: Mapping[str, str | None]) -> None:
     # Not `Metrics`: its values are shared by all instances of a process.
     line = EphemeralMetrics(service=service.value)
     if not line.namespace:

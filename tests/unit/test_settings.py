@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connect_audio.core.errors import SettingsError
-from connect_audio.settings import ConsumerSettings, TriggerSettings, variables
+from connect_audio.settings import ConsumerSettings, TriggerSettings, is_tracing_on, variables
 
 TRIGGER = {"RECORDINGS_BUCKET": "calls.example", "CONSUMER_FUNCTION": "consumer:live"}
 CONSUMER = {"RECORDINGS_BUCKET": "calls.example"}
@@ -32,6 +32,7 @@ def test_the_consumer_needs_a_bucket_alone() -> None:
         deadline_margin_seconds=60,
         recording_limit_hours=47,
         status_interval_seconds=60,
+        event_bus_name=None,
     )
 
 
@@ -153,3 +154,32 @@ def test_no_other_module_reads_the_environment() -> None:
         or (isinstance(node, ast.ImportFrom) and node.module == "os")
     }
     assert readers == {"settings.py"}
+
+
+@pytest.mark.parametrize(
+    "bus", ["default", "calls/of.the-day_1", "arn:aws:events:eu-west-2:111122223333:event-bus/calls"]
+)
+def test_an_event_bus_may_be_a_name_or_an_arn(bus: str) -> None:
+    assert ConsumerSettings.from_environment({**CONSUMER, "EVENT_BUS_NAME": bus}).event_bus_name == bus
+
+
+@pytest.mark.parametrize("bus", ["a bus", "ä", "x" * 257, "https://events"])
+def test_what_is_no_event_bus_is_refused_before_the_first_call_is_recorded(bus: str) -> None:
+    with pytest.raises(SettingsError, match=r"EVENT_BUS_NAME is .* an event bus's name or ARN"):
+        ConsumerSettings.from_environment({**CONSUMER, "EVENT_BUS_NAME": bus})
+
+
+@pytest.mark.parametrize(
+    ("environment", "on"),
+    [
+        ({"LAMBDA_TASK_ROOT": "/var/task"}, True),
+        ({"LAMBDA_TASK_ROOT": "/var/task", "POWERTOOLS_TRACE_DISABLED": ""}, True),
+        ({"LAMBDA_TASK_ROOT": "/var/task", "POWERTOOLS_TRACE_DISABLED": "false"}, True),
+        ({"LAMBDA_TASK_ROOT": "/var/task", "POWERTOOLS_TRACE_DISABLED": "true"}, False),
+        ({"LAMBDA_TASK_ROOT": "/var/task", "POWERTOOLS_TRACE_DISABLED": "1"}, False),
+        ({"LAMBDA_TASK_ROOT": "/var/task", "AWS_SAM_LOCAL": "true"}, False),
+        ({}, False),
+    ],
+)
+def test_tracing_is_on_in_lambda_unless_it_is_switched_off(environment: dict[str, str], on: bool) -> None:  # noqa: FBT001 - parametrised
+    assert is_tracing_on(environment) is on

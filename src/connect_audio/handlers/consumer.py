@@ -15,16 +15,18 @@ from aws_durable_execution_sdk_python import DurableContext, StepError, durable_
 from aws_durable_execution_sdk_python.config import Duration, StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
 from aws_durable_execution_sdk_python.serdes import JsonSerDes
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.aws_session import aws_session
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
 from connect_audio.adapters.kvs_media import KvsMediaSource
+from connect_audio.adapters.recording_events import EVENTS_CONFIG, EventBridgeBus
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
-from connect_audio.core.errors import MediaSourceError, RequestError, StorageError
+from connect_audio.core.errors import AnnouncementError, MediaSourceError, RequestError, SettingsError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.handlers.reporting import ConsumerReports
+from connect_audio.handlers.tracing import traced
 from connect_audio.ports import Clock
 from connect_audio.recorder import (
     Budget,
@@ -39,27 +41,28 @@ from connect_audio.recorder import (
     StepVerdict,
     Surroundings,
 )
+from connect_audio.recorder.announcement import SOURCE, recording_event
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio.settings import ConsumerSettings
+from connect_audio.telemetry import Metric, Service, emit
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
 logger = Logger()
-tracer = Tracer(patch_modules=["botocore"])
-metrics = Metrics(namespace="ConnectAudio")
 
 _MIN_STEP_S: Final = 30
 """With less time than this left, a part's end hands over instead of beginning another."""
 
 
 def _retry(most_attempts: int, longest_delay_s: int) -> Callable[[Exception, int], RetryDecision]:
-    """Run a step again only where S3 or KVS may do better; a bug never does, and would cost an invocation each time."""
+    """Run a step again only where AWS may do better; a bug never does, and would cost an invocation each time."""
 
     def decide(error: Exception, attempts: int) -> RetryDecision:
-        if isinstance(error, StorageError | MediaSourceError) and error.retryable and attempts < most_attempts:
+        passing = isinstance(error, StorageError | MediaSourceError | AnnouncementError) and error.retryable
+        if passing and attempts < most_attempts:
             return RetryDecision.retry(Duration.from_seconds(min(longest_delay_s, 2 ** min(attempts, 16))))
         return RetryDecision.no_retry()
 
@@ -70,10 +73,12 @@ def _retry(most_attempts: int, longest_delay_s: int) -> Callable[[Exception, int
 _STEP: Final = StepConfig(retry_strategy=_retry(36, 60), serdes=JsonSerDes())
 # Three hours: everything is in S3 and nothing else can publish it, while waiting costs nothing.
 _LAST_STEP: Final = StepConfig(retry_strategy=_retry(44, 300), serdes=JsonSerDes())
+# Eight minutes: the recording is there already, and the execution has an end of its own to keep to.
+_ANNOUNCEMENT: Final = StepConfig(retry_strategy=_retry(10, 120), serdes=JsonSerDes())
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@traced
 @durable_execution
 def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     """Record one call.
@@ -87,8 +92,13 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
 
     Raises:
         SettingsError: the function's environment is wrong.
+        StepError: the claim or the publication failed for good.
     """
-    settings = ConsumerSettings.from_environment()
+    try:
+        settings = ConsumerSettings.from_environment()
+    except SettingsError:
+        emit(Service.CONSUMER, {Metric.SETTINGS_REFUSED: 1})
+        raise
     try:
         request = RecordingRequest.from_payload(event)
         continued = Continuation.from_payload(event)
@@ -125,16 +135,57 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         ),
         logger=logger,
     )
+    reports = ConsumerReports(request, logger)
+
+    def announce(outcome: Outcome) -> dict[str, Any]:
+        event = recording_event(request, outcome, bucket=settings.recordings_bucket, key=names.key)
+        if event is None or settings.event_bus_name is None:
+            return {}
+        with closing(session.client("events", config=EVENTS_CONFIG)) as client:
+            bus = EventBridgeBus(settings.event_bus_name, source=SOURCE, client=client)
+            event_id = bus.put(event.detail_type, event.detail)
+        logger.info("recording announced", extra={"event_id": event_id})
+        return {"event": event_id}
+
     with closing(s3), closing(connect), closing(source), Recorder(surroundings) as recorder:
-        return _record_call(
-            context,
-            publication,
-            recorder,
-            source,
-            clock,
-            settings.deadline_margin_seconds,
-            continued or Continuation(execution=execution),
-        )
+        try:
+            outcome = _record_call(
+                context,
+                publication,
+                recorder,
+                source,
+                clock,
+                settings.deadline_margin_seconds,
+                continued or Continuation(execution=execution),
+                reports,
+            )
+        except StepError:
+            failed = Outcome(
+                status=OutcomeStatus.FAILED, reasons=("STEP_FAILED",), end_reason=EndReason.RECORDER_FAILED
+            )
+            _step(context, "failed", lambda: reports.ended(failed, clock.now_ms()))
+            _announce(context, reports, lambda: announce(failed))
+            raise
+        _announce(context, reports, lambda: announce(outcome))
+        return outcome.to_json()
+
+
+def _step(
+    context: DurableContext, name: str, work: Callable[[], dict[str, Any]], config: StepConfig = _STEP
+) -> dict[str, Any]:
+    def run(_: StepContext) -> dict[str, Any]:
+        return work()
+
+    return context.step(run, name=name, config=config)
+
+
+def _announce(context: DurableContext, reports: ConsumerReports, announce: Callable[[], dict[str, Any]]) -> None:
+    """Tell others; whatever comes of it, the recording stays what it is."""
+    try:
+        _step(context, "announce", announce, _ANNOUNCEMENT)
+    except StepError as error:
+        reason = f"{error.error_type}: {error}"
+        _step(context, "announce-failed", lambda: reports.not_announced(reason))
 
 
 def _record_call(
@@ -145,22 +196,27 @@ def _record_call(
     clock: Clock,
     margin_s: int,
     done: Continuation,
-) -> dict[str, Any]:
-    def step(name: str, work: Callable[[], dict[str, Any]], config: StepConfig = _STEP) -> dict[str, Any]:
-        def run(_: StepContext) -> dict[str, Any]:
-            return work()
+    reports: ConsumerReports,
+) -> Outcome:
+    def left_s() -> float:
+        lambda_context = context.lambda_context
+        return 900.0 if lambda_context is None else lambda_context.get_remaining_time_in_millis() / 1000
 
-        return context.step(run, name=name, config=config)
+    def claim_key() -> dict[str, Any]:
+        claim = publication.claim(source)
+        reports.claimed(claim, clock.now_ms(), continued=done.last is not None)
+        return claim.to_json()
 
     def record(checkpoint: Checkpoint) -> dict[str, Any]:
-        lambda_context = context.lambda_context
-        left_s = 900.0 if lambda_context is None else lambda_context.get_remaining_time_in_millis() / 1000
-        deadline = clock.monotonic() + left_s - margin_s
-        return recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S)).to_json()
+        began = clock.monotonic()
+        deadline = began + left_s() - margin_s
+        result = recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S))
+        reports.recorded(checkpoint, result, step_s=clock.monotonic() - began, left_s=left_s())
+        return result.to_json()
 
-    claim = Claim.from_json(step("claim", lambda: publication.claim(source).to_json()))
+    claim = Claim.from_json(_step(context, "claim", claim_key))
     if not claim.granted:
-        return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",)).to_json()
+        return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",))
     checkpoint = done.last.checkpoint if done.last else claim.checkpoint()
     end_reason, last = EndReason.RECORDER_FAILED, "finish"
     reasons: tuple[Reason, ...] = ()
@@ -168,7 +224,8 @@ def _record_call(
         for number in count(1):
             if done.over:
                 break
-            result = StepResult.from_json(step(f"record-{number:05d}", lambda at=checkpoint: record(at)))  # type: ignore[misc]
+            recorded = _step(context, f"record-{number:05d}", lambda at=checkpoint: record(at))  # type: ignore[misc]
+            result = StepResult.from_json(recorded)
             done, checkpoint = done.after(result), result.checkpoint
             if result.verdict not in {StepVerdict.CONTINUE, StepVerdict.OVER}:
                 context.wait(Duration.from_seconds(max(1, result.wait_seconds)), name=f"pause-{number:05d}")
@@ -179,16 +236,8 @@ def _record_call(
         end_reason, reasons = done.last.end_reason or end_reason, done.last.reasons
 
     def publish() -> dict[str, Any]:
-        return _report(publication.finish(checkpoint, done.parts, done.notes_keys, end_reason, reasons))
+        return reports.ended(
+            publication.finish(checkpoint, done.parts, done.notes_keys, end_reason, reasons), clock.now_ms()
+        )
 
-    return step(last, publish, _LAST_STEP)
-
-
-def _report(outcome: Outcome) -> dict[str, Any]:
-    """Count and log how the recording ended."""
-    metrics.add_metric(name=f"Recordings{outcome.status.value.title()}", unit=MetricUnit.Count, value=1)
-    metrics.add_metric(name="AudioSeconds", unit=MetricUnit.Seconds, value=outcome.duration_s)
-    metrics.flush_metrics()  # here, not around the handler: most invocations have nothing to count
-    result = outcome.to_json()
-    logger.info("recording finished", extra=result)
-    return result
+    return Outcome.from_json(_step(context, last, publish, _LAST_STEP))

@@ -9,21 +9,19 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lambda_client
 from connect_audio.core.errors import RequestError, SettingsError
+from connect_audio.handlers.tracing import traced
 from connect_audio.settings import TriggerSettings
+from connect_audio.telemetry import Metric, Service, emit
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger()
-# Patching botocore alone: patching all that the X-Ray SDK knows would import it, too.
-tracer = Tracer(patch_modules=["botocore"])
-metrics = Metrics(namespace="ConnectAudio")
 
 
 @cache
@@ -37,8 +35,7 @@ def _consumer() -> ConsumerStart:
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
-@metrics.log_metrics
+@traced
 def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     """Start the recording that a Connect event asks for.
 
@@ -56,18 +53,22 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     try:
         settings = _settings()
     except SettingsError:
-        metrics.add_metric(name="SettingsRefused", unit=MetricUnit.Count, value=1)
+        emit(Service.TRIGGER, {Metric.SETTINGS_REFUSED: 1})
         raise
-    logger.append_keys(contact_id=contact_id_of(event))
+    contact_id = contact_id_of(event)
+    logger.append_keys(contact_id=contact_id)
     try:
         request = parse_connect_event(event)
     except RequestError as exc:
+        emit(Service.TRIGGER, {Metric.RECORDINGS_REJECTED: 1}, reason=exc.reason, contact_id=contact_id)
         return _rejected(exc.reason, str(exc))
     logger.append_keys(execution_name=request.execution_name)
+    ids = {"contact_id": request.contact_id, "execution_name": request.execution_name}
     outcome = _consumer().start(request)
     if isinstance(outcome, NotStarted):
+        emit(Service.TRIGGER, {Metric.STARTS_REFUSED: 1}, reason=outcome.reason, **ids)
         return _rejected(outcome.reason, outcome.detail)
-    metrics.add_metric(name="RecordingsStarted", unit=MetricUnit.Count, value=1)
+    emit(Service.TRIGGER, {Metric.RECORDINGS_STARTED: 1}, **ids)
     logger.info("recording started", execution_arn=outcome.execution_arn)
     return {
         "status": "STARTED",
@@ -77,7 +78,5 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
 
 
 def _rejected(reason: str, detail: str) -> dict[str, str]:
-    metrics.add_dimension(name="reason", value=reason)
-    metrics.add_metric(name="RecordingsRejected", unit=MetricUnit.Count, value=1)
     logger.warning("recording rejected", reason=reason, detail=detail)
     return {"status": "REJECTED", "reason": reason, "detail": detail}

@@ -1,0 +1,132 @@
+"""What the consumer tells of each step, as metrics and log lines; called from inside the steps alone.
+
+The engine replays everything outside of steps in each invocation. A step that is killed between these lines and its
+checkpoint runs again and is counted twice; nothing here can fail a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.manifest import EndReason
+from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
+from connect_audio.request import RecordingRequest
+from connect_audio.telemetry import Metric, Service, emit
+
+_ENDS: Final = {
+    OutcomeStatus.COMPLETE: Metric.RECORDINGS_COMPLETED,
+    OutcomeStatus.PARTIAL: Metric.RECORDINGS_PARTIAL,
+    OutcomeStatus.EMPTY: Metric.RECORDINGS_EMPTY,
+    OutcomeStatus.REFUSED: Metric.RECORDINGS_REFUSED,
+    OutcomeStatus.FOREIGN: Metric.RECORDINGS_FAILED,
+    OutcomeStatus.FAILED: Metric.RECORDINGS_FAILED,
+}
+_FAILURES: Final = frozenset({EndReason.SOURCE_FAILED, EndReason.RECORDER_FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerReports:
+    """The reports of one execution.
+
+    Args:
+        request: what is recorded.
+        logger: carries the execution's keys.
+    """
+
+    request: RecordingRequest
+    logger: Logger
+
+    def claimed(self, claim: Claim, now_ms: int, *, continued: bool) -> None:
+        """The claim step has an answer.
+
+        Args:
+            claim: the answer.
+            now_ms: wall clock, ms since the epoch.
+            continued: whether a dead execution is redriven, which tells nothing of how long a start takes.
+        """
+        values: dict[Metric, float] = {}
+        if claim.granted:
+            if not continued:
+                values[Metric.START_DELAY_SECONDS] = max(0, now_ms - self.request.start_timestamp_ms) / 1000
+            values[Metric.REPAIRS] = claim.repairs
+            self.logger.info("recording claimed", extra={"retention_hours": claim.retention_hours})
+        else:
+            values[Metric.RECORDINGS_REFUSED] = 1
+            self.logger.warning("recording refused", extra={"reason": claim.refusal})
+        self._emit(values)
+
+    def recorded(self, before: Checkpoint, result: StepResult, *, step_s: float, left_s: float) -> None:
+        """A record step has ended.
+
+        Args:
+            before: where it began.
+            result: what it did.
+            step_s: how long it lasted, seconds.
+            left_s: what is left of the invocation, seconds.
+        """
+        after = result.checkpoint
+        values: dict[Metric, float] = {
+            Metric.STEP_SECONDS: step_s,
+            Metric.PARTS: after.part - before.part,
+            Metric.RECONNECTS: after.resumes - before.resumes,
+            Metric.HAND_OVERS: after.hand_overs - before.hand_overs,
+            Metric.REPAIRS: result.repairs,
+        }
+        if result.behind_ms is not None:
+            values[Metric.BEHIND_LIVE_SECONDS] = result.behind_ms / 1000
+        if result.verdict is StepVerdict.HAND_OVER:
+            values[Metric.DEADLINE_MARGIN_SECONDS] = left_s
+        self._emit(values)
+
+    def ended(self, outcome: Outcome, now_ms: int) -> dict[str, Any]:
+        """The recording is published, or cannot be.
+
+        Args:
+            outcome: what became of it.
+            now_ms: wall clock, ms since the epoch.
+
+        Returns:
+            The outcome as JSON: the step's result.
+        """
+        metric = _ENDS[outcome.status]
+        if outcome.status is OutcomeStatus.EMPTY and outcome.end_reason in _FAILURES:
+            # Audio may well have been there: nobody could read it.
+            metric = Metric.RECORDINGS_FAILED
+        values: dict[Metric, float] = {
+            metric: 1,
+            Metric.AUDIO_SECONDS: outcome.duration_s,
+            Metric.GAP_SECONDS: outcome.gap_s,
+            Metric.SILENCE_SECONDS: outcome.silence_s,
+            Metric.REPAIRS: outcome.repairs,
+        }
+        if outcome.audio_end_ms is not None:
+            values[Metric.FINISH_DELAY_SECONDS] = max(0, now_ms - outcome.audio_end_ms) / 1000
+        self._emit(values, status=outcome.status.value, end_reason=outcome.end_reason and outcome.end_reason.value)
+        result = outcome.to_json()
+        self.logger.info("recording finished", extra=result)
+        return result
+
+    def not_announced(self, error: str) -> dict[str, Any]:
+        """EventBridge did not take the event.
+
+        Args:
+            error: the last error; no personal data.
+
+        Returns:
+            The step's result.
+        """
+        self._emit({Metric.ANNOUNCEMENTS_FAILED: 1}, error=error)
+        self.logger.error("recording not announced", extra={"error": error})
+        return {"error": error}
+
+    def _emit(self, values: dict[Metric, float], **metadata: str | None) -> None:
+        emit(
+            Service.CONSUMER,
+            values,
+            contact_id=self.request.contact_id,
+            execution_name=self.request.execution_name,
+            **metadata,
+        )
