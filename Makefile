@@ -4,15 +4,17 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 SAM_VENV := .venv-sam
+CHECKOV_VENV := .venv-checkov
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
+CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
 
-.PHONY: help setup setup-sam check format unit test chaos-engine long-call fuzz sam-local demo flow chaos bench lock clean
+.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow chaos bench lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything pinned (done by the other targets when needed)
 
@@ -26,6 +28,12 @@ setup-sam: $(SAM_STAMP) ## Make .venv-sam with SAM CLI and cfn-lint
 
 $(SAM_STAMP): requirements/sam.txt requirements/uv.txt scripts/setup.sh
 	@PYTHON=$(PYTHON) scripts/setup.sh $(SAM_VENV) requirements/sam.txt
+	@touch $@
+
+setup-checkov: $(CHECKOV_STAMP) ## Make .venv-checkov with the templates' security linter
+
+$(CHECKOV_STAMP): requirements/checkov.txt requirements/uv.txt scripts/setup.sh
+	@PYTHON=$(PYTHON) scripts/setup.sh $(CHECKOV_VENV) requirements/checkov.txt
 	@touch $@
 
 check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute
@@ -42,7 +50,10 @@ format: $(STAMP) ## Format and apply safe fixes
 unit: $(STAMP) ## Unit tests alone
 	@$(BIN)/pytest -q -n 2 tests/unit
 
-test: $(STAMP) $(SAM_STAMP) ## Every check that CI runs
+lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples under SAM CLI, cfn-lint at its strictest and checkov
+	@$(BIN)/pytest -q tests/infrastructure/test_linters.py
+
+test: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Every check that CI runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -77,7 +88,7 @@ bench: $(STAMP) ## The performance claims, measured again
 
 lock: $(STAMP) ## Pin the requirements again, with hashes
 	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
-	@cd requirements && for name in dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+	@cd requirements && for name in checkov dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SAM_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 SAM_VENV = ROOT / ".venv-sam"
+CHECKOV_VENV = ROOT / ".venv-checkov"
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -35,11 +37,20 @@ def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
+def load(path: Path) -> dict[str, Any]:
+    # A SafeLoader with tags of its own.
+    loaded: dict[str, Any] = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506
+    return loaded
+
+
 @pytest.fixture(scope="session")
 def template() -> dict[str, Any]:
-    # A SafeLoader with tags of its own.
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text("utf-8"), Loader=_Loader)  # noqa: S506
-    return loaded
+    return load(ROOT / "template.yaml")
+
+
+@pytest.fixture(scope="session", params=EXAMPLES, ids=lambda path: path.stem)
+def example(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return load(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -78,3 +89,17 @@ def translated(
         return result
 
     return translate
+
+
+@pytest.fixture(scope="session")
+def checkov() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the security linter on files, from its own rules alone: `checkov(path, …)`."""
+    if not (CHECKOV_VENV / "bin" / "checkov").exists():
+        pytest.skip("checkov is not set up: run `make setup-checkov`")
+
+    def run(*paths: Path) -> subprocess.CompletedProcess[str]:
+        options = ["--framework", "cloudformation", "--compact", "--quiet", "--skip-download"]
+        command = [str(CHECKOV_VENV / "bin" / "checkov"), "--file", *map(str, paths), *options]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    return run

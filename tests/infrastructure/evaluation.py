@@ -56,6 +56,8 @@ class _Evaluation:
             if "Condition" not in one or self._decide(conditions[one["Condition"]])
         }
         resources = {name: self._resolve(self._template["Resources"][name]) for name in sorted(self._there)}
+        for one in (*outputs.values(), *resources.values()):
+            one.pop("Condition", None)
         return {"Resources": resources, "Outputs": outputs}
 
     def _decide(self, condition: Any) -> bool:

@@ -1,0 +1,106 @@
+"""The templates under three linters: SAM CLI's, cfn-lint at its strictest (.cfnlintrc.yaml) and checkov for security.
+
+Exceptions stand in the template beside what they except, each with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure.evaluation import evaluated
+
+pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "examples").glob("*.yaml"))]
+INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
+KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+SWITCHED_ON: dict[str, object] = {
+    "ConnectInstanceArn": INSTANCE,
+    "WireMediaStreaming": "true",
+    "WireTrigger": "true",
+    "RecordingsKmsKeyArn": KEY,
+    "RecordingsExpirationDays": 90,
+    "LogsKmsKeyArn": KEY,
+    "ConsumerReservedConcurrency": 500,
+    "TriggerReservedConcurrency": 50,
+    "AlarmTopicArn": "arn:aws:sns:eu-west-2:111122223333:alarms",
+}
+SWITCHED_OFF: dict[str, object] = {
+    "RecordingsBucketName": "calls.example",
+    "EventBusName": "",
+    "Tracing": "Disabled",
+    "AlarmsEnabled": "false",
+    "DashboardEnabled": "false",
+}
+type Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_sam_finds_the_template_valid(sam: Run) -> None:
+    assert "is a valid SAM Template" in sam("sam", "validate", "--lint").stdout
+
+
+def test_cfn_lint_finds_nothing_in_template_and_examples(sam: Run) -> None:
+    assert sam("cfn-lint").stdout == ""
+
+
+def test_cfn_lint_is_as_strict_as_it_is_said_to_be(tmp_path: Path, sam: Run) -> None:
+    # I3013, informational: a queue with no retention of its own.
+    text = (ROOT / "template.yaml").read_text("utf-8")
+    assert text.count("MessageRetentionPeriod: 1209600") == 1
+    worse = tmp_path / "template.yaml"
+    worse.write_text(re.sub(r" *MessageRetentionPeriod: 1209600\n", "", text), "utf-8")
+    with pytest.raises(AssertionError, match="I3013"):
+        sam("cfn-lint", "--template", str(worse))
+
+
+def deployed(translated: Callable[..., dict[str, Any]], parameters: dict[str, object]) -> dict[str, Any]:
+    texts = {name: str(value) for name, value in parameters.items()}
+    return {"AWSTemplateFormatVersion": "2010-09-09", **evaluated(translated(texts), parameters)}
+
+
+def test_checkov_sees_a_bucket_that_is_open(checkov: Run, tmp_path: Path) -> None:
+    worse = tmp_path / "template.yaml"
+    worse.write_text((ROOT / "template.yaml").read_text("utf-8").replace("BlockPublicAcls: true", ""), "utf-8")
+    done = checkov(worse)
+    assert done.returncode == 1
+    assert "CKV_AWS_53" in done.stdout
+
+
+def test_checkov_finds_nothing_in_templates_and_stacks(
+    checkov: Run, translated: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    stacks = []
+    for name, parameters in {"everything": SWITCHED_ON, "least": SWITCHED_OFF}.items():
+        stacks.append(tmp_path / f"{name}.json")
+        stacks[-1].write_text(json.dumps(deployed(translated, {"StreamNamePrefix": "live", **parameters})), "utf-8")
+    done = checkov(*TEMPLATES, *stacks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    passed = re.search(r"Passed checks: (\d+), Failed checks: 0", done.stdout)
+    assert passed
+    assert int(passed[1]) > 60
+
+
+def skips(value: Any) -> Iterator[dict[str, str]]:
+    if isinstance(value, dict):
+        yield from value.get("checkov", {}).get("skip", [])
+        for inner in value.values():
+            yield from skips(inner)
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
+def test_each_exception_has_its_reason_beside_it(path: Path, template: dict[str, Any]) -> None:
+    lines = path.read_text("utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if "ignore_checks" in line:
+            assert lines[number - 1].lstrip().startswith("# ")
+        if re.search(r"id: CKV", line):
+            assert re.fullmatch(r" +comment: .{40,}", lines[number + 1])
+    assert {one["id"] for one in skips(template)} >= {"CKV_AWS_21"}
