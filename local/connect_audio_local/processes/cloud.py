@@ -18,7 +18,14 @@ from connect_audio_local.emulator.server import KvsEmulator
 from connect_audio_local.local_cloud import ACCOUNT, REGION, environment
 from connect_audio_local.processes.durable_engine import DurableEngine, durable_engine
 from connect_audio_local.processes.function_host import FunctionHost
-from connect_audio_local.processes.gate import Gate, GatedApi, GatedProxy, engine_operation, s3_operation
+from connect_audio_local.processes.gate import (
+    Gate,
+    GatedApi,
+    GatedProxy,
+    engine_operation,
+    events_operation,
+    s3_operation,
+)
 from connect_audio_local.s3_server import s3_server
 
 BUCKET: Final = "recordings"
@@ -51,6 +58,7 @@ class ProcessCloud:
         s3: a client of S3 itself, past no gate.
         s3_url: of S3 itself.
         s3_proxy: the gate before it; a test may put a front end between the two.
+        events_proxy: the gate before EventBridge, which the same server serves.
         directory: logs lie here.
     """
 
@@ -61,6 +69,7 @@ class ProcessCloud:
     s3: Any
     s3_url: str
     s3_proxy: GatedProxy
+    events_proxy: GatedProxy
     directory: Path
 
     def keys(self, contact_id: str) -> list[str]:
@@ -119,6 +128,8 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
         gate = Gate(lambda number: host.kill(number))  # noqa: PLW0108 - the host is made below
         emulator._server.api = GatedApi(emulator._server.api, gate)  # type: ignore[assignment]  # noqa: SLF001 - there is no public way yet
         s3_proxy = stack.enter_context(GatedProxy(s3_url, gate, s3_operation))
+        # moto serves it, too; events go out where EVENT_BUS_NAME is set.
+        events_proxy = stack.enter_context(GatedProxy(s3_url, gate, events_operation))
         variables = {
             **_CREDENTIALS,
             "POWERTOOLS_SERVICE_NAME": "connect-audio",
@@ -127,6 +138,7 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
             "AWS_LAMBDA_FUNCTION_NAME": "consumer",
             "RECORDINGS_BUCKET": BUCKET,
             "AWS_ENDPOINT_URL_S3": s3_proxy.url,
+            "AWS_ENDPOINT_URL_EVENTBRIDGE": events_proxy.url,
             **emulator.environment(),
             **_QUICK,
             **(settings or {}),
@@ -137,4 +149,4 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
         host.environment["AWS_ENDPOINT_URL_LAMBDA"] = engine_proxy.url
         s3 = stack.enter_context(closing(boto3.client("s3", endpoint_url=s3_url, region_name=REGION, config=S3_CONFIG)))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
-        yield ProcessCloud(emulator, engine, host, gate, s3, s3_url, s3_proxy, directory)
+        yield ProcessCloud(emulator, engine, host, gate, s3, s3_url, s3_proxy, events_proxy, directory)

@@ -1,0 +1,447 @@
+"""What both functions tell of themselves over whole calls: metrics, log lines, events, and what they never tell."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+from jsonschema import Draft202012Validator
+
+from connect_audio import telemetry
+from connect_audio.handlers import trigger
+from connect_audio.telemetry import DEFAULT_NAMESPACE, Metric, Service, emit
+from connect_audio_local.emulator.model import EmulatedStream, Live
+from connect_audio_local.lambda_front import LambdaFront, Refusal
+from connect_audio_local.local_cloud import REGION, LocalCloud, LocalContext
+from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
+from connect_audio_local.synthesis import DEFAULT_START_MS
+from functional.emitted import by_metric, emitted, json_lines
+from functional.engine_chaos import Schedule, run
+from functional.recorder_support import recorded
+from functional.test_whole_path import a_call, cloud_of, contact_id, event_for, is_whole, record, serve
+from functional.wire_server import Exchange, WireServer
+
+ROOT: Final = Path(__file__).parents[2]
+SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "recording-event.schema.json").read_text("utf-8"))
+NAME: Final = f"{contact_id(1)}_{DEFAULT_START_MS}"
+_ENDS: Final = ("RecordingsCompleted", "RecordingsPartial", "RecordingsEmpty", "RecordingsFailed", "RecordingsRefused")
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ColdStart belongs to whichever test comes first; these are not about it."""
+    monkeypatch.setattr(telemetry._ColdStart, "pending", False)
+
+
+# --- metrics ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_call_is_counted_and_measured_once(moto_server: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with cloud_of(moto_server, POWERTOOLS_METRICS_NAMESPACE="ConnectAudio/a-stack") as cloud:
+        found = record(cloud, event_for(serve(cloud, a_call(20)).arn))
+    assert is_whole(found)
+    assert found.manifest is not None
+    values = emitted(capfd.readouterr().out)
+    metrics = by_metric(values)
+    assert metrics[Metric.RECORDINGS_STARTED] == metrics[Metric.RECORDINGS_COMPLETED] == [1]
+    assert metrics[Metric.AUDIO_SECONDS] == [found.manifest["recording"]["durationSeconds"]] == [20]
+    assert metrics[Metric.GAP_SECONDS] == [0]
+    silence = sum(track["silenceSamples"] for track in found.manifest["tracks"].values()) / 8000
+    assert metrics[Metric.SILENCE_SECONDS] == [silence]
+    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["resumes"]
+    assert sum(metrics[Metric.REPAIRS]) == sum(metrics[Metric.HAND_OVERS]) == 0
+    assert metrics[Metric.BEHIND_LIVE_SECONDS] == [0]
+    # The call is of July 2026: what is measured from its own time is days.
+    assert metrics[Metric.START_DELAY_SECONDS][0] > 86_400
+    assert metrics[Metric.FINISH_DELAY_SECONDS][0] > 86_400
+    assert all(seconds < 60 for seconds in metrics[Metric.STEP_SECONDS])
+    assert not {Metric.RECORDINGS_PARTIAL, Metric.RECORDINGS_FAILED, Metric.ANNOUNCEMENTS_FAILED} & set(metrics)
+
+
+def test_every_value_has_the_unit_of_the_table_and_service_is_its_only_dimension(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server, POWERTOOLS_METRICS_NAMESPACE="ConnectAudio/a-stack") as cloud:
+        record(cloud, event_for(serve(cloud, a_call(5)).arn))
+        cloud.trigger({})
+    titles = {metric.title: metric for metric in Metric}
+    values = emitted(capfd.readouterr().out)
+    assert {value.service for value in values} == {"trigger", "consumer"}
+    for value in values:
+        metric = titles[value.name]
+        assert value.namespace == "ConnectAudio/a-stack"
+        assert (list(value.dimensions), value.unit) == (["service"], metric.unit.value)
+        assert Service(value.service) in metric.services
+        if "contact_id" in value.line:
+            assert value.line["contact_id"] == contact_id(1)
+            assert value.line["execution_name"] == NAME
+
+
+def test_hand_overs_are_counted_with_what_was_left_of_each_invocation(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server, invocation_s=5.8) as cloud:
+        stream = serve(cloud, a_call(60), pace=Live(speed=20))
+        answer = cloud.trigger(event_for(stream.arn))
+        found = recorded(cloud, answer["executionName"])
+    assert found.manifest is not None
+    metrics = by_metric(emitted(capfd.readouterr().out))
+    assert sum(metrics[Metric.HAND_OVERS]) == found.manifest["handOvers"] >= 2
+    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["resumes"]
+    margins = metrics[Metric.DEADLINE_MARGIN_SECONDS]
+    assert len(margins) == found.manifest["handOvers"]
+    # The deadline margin is 5 s, and saving takes something of it.
+    assert all(2 < margin <= 5 for margin in margins)
+    assert len(metrics[Metric.RECORDINGS_COMPLETED]) == len(metrics[Metric.FINISH_DELAY_SECONDS]) == 1
+
+
+def test_parts_are_counted_as_they_become_durable(moto_server: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with cloud_of(moto_server) as cloud:
+        assert is_whole(record(cloud, event_for(serve(cloud, a_call(400)).arn)))
+    metrics = by_metric(emitted(capfd.readouterr().out))
+    assert metrics[Metric.PARTS] == [1, 1, 0]
+    assert len(metrics[Metric.STEP_SECONDS]) == 3
+
+
+def test_a_rejected_event_and_a_refused_start_are_told_apart_with_their_reasons_beside_them(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server) as cloud:
+        stream = serve(cloud, a_call(5))
+        cloud.trigger({})
+        cloud.front.refuse_next(Refusal(400, "AccessDeniedException", "no"))
+        cloud.trigger(event_for(stream.arn))
+        values = emitted(capfd.readouterr().out)
+    assert [(value.name, value.line["reason"]) for value in values] == [
+        ("RecordingsRejected", "MALFORMED_EVENT"),
+        ("StartsRefused", "CONSUMER_NOT_STARTED"),
+    ]
+
+
+def test_a_second_execution_counts_as_refused_and_as_no_recording(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server) as cloud:
+        record(cloud, event_for(serve(cloud, a_call(5)).arn))
+        payload = json.loads(cloud.front.invocations[0].payload)
+        capfd.readouterr()
+        assert cloud.consume("another-name", payload).result["status"] == "refused"
+    assert by_metric(emitted(capfd.readouterr().out)) == {Metric.RECORDINGS_REFUSED: [1]}
+
+
+def test_missing_settings_are_counted_by_both_functions(moto_server: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with cloud_of(moto_server) as cloud, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RECORDINGS_BUCKET")
+        trigger._settings.cache_clear()
+        with pytest.raises(Exception, match="RECORDINGS_BUCKET is not set"):
+            cloud.trigger({})
+        cloud.consume("unset", {})
+    refused = [value for value in emitted(capfd.readouterr().out) if value.name == "SettingsRefused"]
+    assert [value.service for value in refused] == ["trigger", "consumer"]
+
+
+def test_a_metric_that_cannot_be_written_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "")
+    emit(Service.CONSUMER, {Metric.PARTS: "many"})  # type: ignore[dict-item] # as no caller would
+    assert emitted(capfd.readouterr().out) == []
+    emit(Service.CONSUMER, {Metric.PARTS: 2}, contact_id=None)
+    (value,) = emitted(capfd.readouterr().out)
+    assert (value.namespace, value.value, "contact_id" in value.line) == (DEFAULT_NAMESPACE, 2, False)
+
+
+def test_a_process_s_first_line_counts_the_cold_start(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(telemetry._ColdStart, "pending", True)
+    for _ in range(2):
+        emit(Service.TRIGGER, {Metric.RECORDINGS_STARTED: 1})
+    assert [value.name for value in emitted(capfd.readouterr().out)] == [
+        "ColdStart",
+        "RecordingsStarted",
+        "RecordingsStarted",
+    ]
+
+
+# --- events ----------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A bus of its own on the EventBridge server, with a rule that sends everything of ours to a queue."""
+
+    def __init__(self, url: str) -> None:
+        self.bus = f"bus-{uuid.uuid4().hex[:8]}"
+        self._sqs = boto3.client("sqs", endpoint_url=url, region_name=REGION)
+        self._queue = self._sqs.create_queue(QueueName=self.bus)["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        with closing(boto3.client("events", endpoint_url=url, region_name=REGION)) as events:
+            events.create_event_bus(Name=self.bus)
+            events.put_rule(Name="all", EventBusName=self.bus, EventPattern='{"source": ["connect-audio"]}')
+            events.put_targets(
+                Rule="all", EventBusName=self.bus, Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}]
+            )
+
+    def events(self) -> list[dict[str, Any]]:
+        """What has arrived since the last look; each detail is what the schema says."""
+        found = []
+        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                found.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        for event in found:
+            Draft202012Validator(SCHEMA).validate(event["detail"])
+        return found
+
+    def close(self) -> None:
+        self._sqs.close()
+
+
+@pytest.fixture
+def listener(moto_server: str) -> Iterator[Listener]:
+    with closing(Listener(moto_server)) as made:
+        yield made
+
+
+def test_a_whole_recording_is_announced_once_with_where_it_lies(moto_server: str, listener: Listener) -> None:
+    with cloud_of(moto_server, EVENT_BUS_NAME=listener.bus) as cloud:
+        found = record(cloud, event_for(serve(cloud, a_call(5)).arn))
+        payload = json.loads(cloud.front.invocations[0].payload)
+        assert cloud.consume("another-name", payload).result["status"] == "refused"
+        steps = cloud.executions[NAME].steps
+        (event,) = listener.events()
+        assert event["detail-type"] == "Recording Completed"
+        detail = event["detail"]
+        assert (detail["executionName"], detail["status"]) == (NAME, "complete")
+        assert (detail["recordingUri"], detail["manifestUri"]) == (found.result["recording"], found.result["manifest"])
+        assert detail["recordingUri"] == f"s3://{detail['bucket']}/{detail['key']}"
+        assert (detail["durationSeconds"], detail["sampleRate"], detail["channels"]) == (5, 8000, 2)
+    assert steps[-2:] == ("finish", "announce")
+
+
+def test_partial_empty_and_failed_recordings_are_counted_and_announced_as_what_they_are(
+    moto_server: str, listener: Listener, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server, EVENT_BUS_NAME=listener.bus) as cloud:
+        late = serve(cloud, a_call(5, start_ms=DEFAULT_START_MS + 9000)).arn
+        silent = cloud.emulator.add_stream(EmulatedStream("silent", [])).arn
+        missing = silent.replace("/silent/", "/missing/")
+        arns = {1: late, 2: silent, 3: missing}
+        names = [cloud.trigger(event_for(arn, contact=at))["executionName"] for at, arn in arns.items()]
+        results = [recorded(cloud, name).result for name in names]
+    assert [result["status"] for result in results] == ["partial", "empty", "empty"]
+    events = {event["detail"]["contactId"]: event for event in listener.events()}
+    assert [(events[contact_id(at)]["detail-type"], events[contact_id(at)]["detail"]["reasons"]) for at in arns] == [
+        ("Recording Partial", ["OPENING_MISSING"]),
+        ("Recording Failed", ["NO_AUDIO"]),
+        ("Recording Failed", ["SOURCE_FAILED", "NO_AUDIO"]),
+    ]
+    values = [value for value in emitted(capfd.readouterr().out) if value.name in _ENDS]
+    assert {value.line["contact_id"]: (value.name, value.line["end_reason"]) for value in values} == {
+        contact_id(1): ("RecordingsPartial", "DISCONNECTED"),
+        # Nobody could read the one; of the other all was read that there was.
+        contact_id(2): ("RecordingsEmpty", "IDLE"),
+        contact_id(3): ("RecordingsFailed", "SOURCE_FAILED"),
+    }
+    assert len(values) == 3
+
+
+def test_a_publication_that_fails_for_good_is_counted_and_announced_and_fails_the_execution(
+    moto_server: str, listener: Listener, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with cloud_of(moto_server, EVENT_BUS_NAME=listener.bus, RECORDINGS_BUCKET="no-such-bucket-here") as cloud:
+        answer = cloud.trigger(event_for(serve(cloud, a_call(5)).arn))
+        execution = cloud.wait(answer["executionName"], 60)
+    assert (execution.status, execution.steps) == ("FAILED", ("claim", "failed", "announce"))
+    (event,) = listener.events()
+    assert (event["detail-type"], event["detail"]["status"]) == ("Recording Failed", "failed")
+    assert event["detail"]["reasons"] == ["STEP_FAILED"]
+    assert by_metric(emitted(capfd.readouterr().out))[Metric.RECORDINGS_FAILED] == [1]
+
+
+class RefusingBus:
+    """An EventBridge that refuses the first entries, then takes them."""
+
+    def __init__(self, code: str, times: int) -> None:
+        self.asked = 0
+        self._code, self._times = code, times
+
+    def __call__(self, http: Exchange) -> None:
+        self.asked += 1
+        assert http.request.headers["x-amz-target"] == "AWSEvents.PutEvents"
+        (entry,) = http.request.json()["Entries"]
+        assert entry["Source"] == "connect-audio"
+        if self.asked <= self._times:
+            http.respond_json({"FailedEntryCount": 1, "Entries": [{"ErrorCode": self._code, "ErrorMessage": "no"}]})
+        else:
+            http.respond_json({"FailedEntryCount": 0, "Entries": [{"EventId": str(uuid.uuid4())}]})
+
+
+@contextmanager
+def refusing(moto_server: str, bus: RefusingBus) -> Iterator[LocalCloud]:
+    with (
+        closing(WireServer(bus)) as server,
+        cloud_of(moto_server, EVENT_BUS_NAME="calls", AWS_ENDPOINT_URL_EVENTBRIDGE=server.url) as cloud,
+    ):
+        yield cloud
+        assert server.failures == []
+
+
+def test_a_bus_that_refuses_for_good_fails_no_recording_and_is_counted(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bus = RefusingBus("NotAuthorizedForSourceException", 1000)
+    with refusing(moto_server, bus) as cloud:
+        assert is_whole(record(cloud, event_for(serve(cloud, a_call(5)).arn)))
+        assert cloud.executions[NAME].steps[-3:] == ("finish", "announce", "announce-failed")
+    assert bus.asked == 1
+    failures = [value for value in emitted(capfd.readouterr().out) if value.name == "AnnouncementsFailed"]
+    assert [value.value for value in failures] == [1]
+    assert "NotAuthorizedForSourceException" in failures[0].line["error"]
+
+
+def test_a_bus_that_is_throttled_for_a_while_takes_the_event_in_the_end(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bus = RefusingBus("ThrottlingException", 3)
+    with refusing(moto_server, bus) as cloud:
+        assert is_whole(record(cloud, event_for(serve(cloud, a_call(5)).arn)))
+        assert cloud.executions[NAME].steps[-2:] == ("finish", "announce")
+    assert bus.asked == 4
+    assert Metric.ANNOUNCEMENTS_FAILED not in by_metric(emitted(capfd.readouterr().out))
+
+
+# --- kills, and what stands in the log -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessCloud]:
+    with process_cloud(
+        {"POWERTOOLS_LOG_LEVEL": "DEBUG", "POWERTOOLS_METRICS_NAMESPACE": "ConnectAudio/killed"}
+    ) as cloud:
+        yield cloud
+
+
+@pytest.mark.parametrize(
+    ("number", "operation", "moment", "events"),
+    [
+        (8011, "events:PutEvents", Moment.BEFORE, 1),
+        (8012, "events:PutEvents", Moment.AFTER, 2),
+        (8013, "engine:checkpoint *SUCCEED announce*", Moment.BEFORE, 2),
+        (8014, "engine:checkpoint *SUCCEED announce*", Moment.AFTER, 1),
+    ],
+)
+def test_a_kill_around_the_announcement_leaves_one_recording_and_at_least_one_event_with_the_same_id(
+    processes: ProcessCloud, number: int, operation: str, moment: Moment, events: int
+) -> None:
+    with closing(Listener(processes.s3_url)) as listener:
+        processes.host.environment["EVENT_BUS_NAME"] = listener.bus
+        found = run(processes, Schedule(0, "short", (Kill(operation, 1, moment),)), number)
+        told = listener.events()
+    assert len(found.killed) == 1
+    assert [execution.result["status"] for execution in found.executions] == ["complete"]
+    assert [key.rsplit(".", 1)[1] for key in found.keys] == ["json", "wav"]
+    assert len(told) == events
+    assert {event["detail"]["executionName"] for event in told} == {found.request.execution_name}
+    assert len({json.dumps(event["detail"]) for event in told}) == 1
+
+
+def test_a_killed_step_is_told_as_repaired_by_the_next(processes: ProcessCloud) -> None:
+    before = len(processes.function_log())
+    kills = (Kill("s3:PutObject wav.claim", 1, Moment.AFTER), Kill("s3:PutObject json", 1, Moment.BEFORE))
+    found = run(processes, Schedule(0, "short", kills), 8001)
+    assert len(found.killed) == 2
+    metrics = by_metric(emitted(processes.function_log()[before:]))
+    # The claim was there, and so was the WAV.
+    assert sum(metrics[Metric.REPAIRS]) == 2
+    assert metrics[Metric.RECORDINGS_COMPLETED] == [1]
+
+
+def test_every_line_of_the_consumer_says_which_call_and_which_request_it_is_about(processes: ProcessCloud) -> None:
+    before = len(processes.function_log())
+    found = run(processes, Schedule(0, "long", (), invocation_s=20), 8002)
+    written = processes.function_log()[before:]
+    lines = [line for line in json_lines(written) if "message" in line]
+    assert len(lines) > 5
+    # Nothing but these and the metrics.
+    assert len(list(json_lines(written))) == len(written.splitlines())
+    assert {line["message"] for line in lines} >= {"recording claimed", "part recorded", "recording finished"}
+    assert {line["contact_id"] for line in lines} == {found.request.contact_id}
+    assert {line["execution_name"] for line in lines} == {found.request.execution_name}
+    assert all(line["function_request_id"] for line in lines)
+    assert len({line["function_request_id"] for line in lines}) == len(found.invocations)
+
+
+TRIGGER: Final = """
+import json, sys
+from connect_audio.handlers import trigger
+from connect_audio_local.local_cloud import LocalContext
+for event in json.load(sys.stdin):
+    trigger.handler(event, LocalContext())
+"""
+
+
+def trigger_output(front: LambdaFront, events: list[Any]) -> str:
+    """What the trigger writes in a process of its own, at its most talkative."""
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL_LAMBDA": front.url,
+        "CONSUMER_FUNCTION": "consumer:live",
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+        "POWERTOOLS_SERVICE_NAME": "trigger",
+        "RECORDINGS_BUCKET": "calls.example",
+    }
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TRIGGER],
+        env=environment,
+        input=json.dumps(events),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=True,
+        text=True,
+    )
+    return done.stdout
+
+
+def test_every_line_of_the_trigger_says_which_call_and_which_request_it_is_about() -> None:
+    good, chat = (
+        json.loads((ROOT / "events" / name).read_text("utf-8")) for name in ("connect_voice.json", "connect_chat.json")
+    )
+    with LambdaFront(lambda _name, _payload: None) as front:
+        lines = [line for line in json_lines(trigger_output(front, [good, chat])) if "message" in line]
+    assert [line["message"] for line in lines] == ["recording started", "recording rejected"]
+    for line, event in zip(lines, (good, chat), strict=True):
+        assert line["contact_id"] == event["Details"]["ContactData"]["ContactId"]
+        assert line["function_request_id"] == LocalContext().aws_request_id
+    # A warm function's second event is about another call.
+    assert ["execution_name" in line for line in lines] == [True, False]
+
+
+def test_nothing_personal_is_in_all_that_both_functions_write_at_their_most_talkative(processes: ProcessCloud) -> None:
+    secrets = ("+447700900123", "447700900", "+448000000000", "Ada Lovelace", "GB29NWBK60161331926819", "gold tier")
+    event = json.loads((ROOT / "events" / "connect_voice.json").read_text("utf-8"))
+    data = event["Details"]["ContactData"]
+    data["CustomerEndpoint"] = {"Address": secrets[0], "Type": "TELEPHONE_NUMBER"}
+    data["SystemEndpoint"] = {"Address": secrets[2], "Type": "TELEPHONE_NUMBER"}
+    data["Attributes"] = {"name": secrets[3], "tier": secrets[5]}
+    data["Name"] = data["Description"] = secrets[3]
+    event["Details"]["Parameters"] = {"account": secrets[4]}
+    broken = json.loads(json.dumps(event))
+    broken["Details"]["ContactData"]["MediaStreams"]["Customer"]["Audio"]["StartTimestamp"] = secrets[3]
+    with LambdaFront(lambda _name, _payload: None) as front:
+        written = trigger_output(front, [event, broken, {"Details": {"ContactData": {"ContactId": secrets[3]}}}])
+        written += json.dumps(list(front.executions.values()))
+    run(processes, Schedule(0, "busy", ()), 8003)
+    written += processes.function_log()
+    assert "recording finished" in written
+    assert "recording rejected" in written
+    assert [secret for secret in secrets if secret in written] == []
