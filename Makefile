@@ -11,10 +11,10 @@ STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
 
-.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow chaos bench lock clean
+.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos bench lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## Make .venv with everything pinned (done by the other targets when needed)
 
@@ -79,6 +79,9 @@ demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, wit
 
 flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a file (OUTPUTS=), and QUEUE=ARN
 	@$(BIN)/python -m connect_audio_local.fill_flow $(if $(OUTPUTS),--outputs $(OUTPUTS),--stack $(or $(STACK),connect-audio)) $(if $(QUEUE),--queue $(QUEUE))
+
+flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after a change of it
+	@$(BIN)/python scripts/flow_into_template.py
 
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
