@@ -23,6 +23,7 @@ from connect_audio_local.emulator.model import EmulatedStream, Live
 from connect_audio_local.lambda_front import LambdaFront, Refusal
 from connect_audio_local.local_cloud import REGION, LocalCloud, LocalContext
 from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
+from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Trouble
 from connect_audio_local.synthesis import DEFAULT_START_MS
 from functional.emitted import by_metric, emitted, json_lines
 from functional.engine_chaos import Schedule, run
@@ -379,6 +380,19 @@ def test_every_line_of_the_consumer_says_which_call_and_which_request_it_is_abou
     assert {line["execution_name"] for line in lines} == {found.request.execution_name}
     assert all(line["function_request_id"] for line in lines)
     assert len({line["function_request_id"] for line in lines}) == len(found.invocations)
+
+
+def test_a_library_s_lines_about_a_failure_say_so_too(processes: ProcessCloud) -> None:
+    before = len(processes.function_log())
+    gone = S3FaultPlan((S3Fault("UploadPart", 1, S3Trouble.UPLOAD_GONE),))
+    found = run(processes, Schedule(0, "long", (), s3_faults=gone), 8004)
+    assert found.executions[0].result["status"] == "partial"
+    written = processes.function_log()[before:]
+    lines = [line for line in json_lines(written) if "message" in line]
+    assert len(list(json_lines(written))) == len(written.splitlines())
+    # The durable SDK's, of the step that failed for good.
+    assert [line["level"] for line in lines if "failed step" in line["message"]] == ["ERROR"]
+    assert {line["contact_id"] for line in lines} == {found.request.contact_id}
 
 
 TRIGGER: Final = """

@@ -15,7 +15,6 @@ from aws_durable_execution_sdk_python import DurableContext, StepError, durable_
 from aws_durable_execution_sdk_python.config import Duration, StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
 from aws_durable_execution_sdk_python.serdes import JsonSerDes
-from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.aws_session import aws_session
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
@@ -25,6 +24,7 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import AnnouncementError, MediaSourceError, RequestError, SettingsError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.handlers.tracing import traced
 from connect_audio.ports import Clock
@@ -51,7 +51,7 @@ from connect_audio.telemetry import Metric, Service, emit
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
-logger = Logger()
+logger = function_logger()
 
 _MIN_STEP_S: Final = 30
 """With less time than this left, a part's end hands over instead of beginning another."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lambda_client
 from connect_audio.core.errors import RequestError, SettingsError
+from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
 from connect_audio.settings import TriggerSettings
 from connect_audio.telemetry import Metric, Service, emit
@@ -21,7 +20,7 @@ from connect_audio.telemetry import Metric, Service, emit
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger()
+logger = function_logger()
 
 
 @cache
