@@ -13,7 +13,6 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SAM_VENV = ROOT / ".venv-sam"
 CHECKOV_VENV = ROOT / ".venv-checkov"
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 
 
 class _Loader(yaml.SafeLoader):
@@ -48,9 +47,10 @@ def template() -> dict[str, Any]:
     return load(ROOT / "template.yaml")
 
 
-@pytest.fixture(scope="session", params=EXAMPLES, ids=lambda path: path.stem)
-def example(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return load(request.param)
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], dict[str, Any]]:
+    """A template of `examples/`: `example("recording-completed-rule")`."""
+    return lambda name: load(ROOT / "examples" / f"{name}.yaml")
 
 
 @pytest.fixture(scope="session")

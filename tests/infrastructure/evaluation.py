@@ -31,6 +31,11 @@ def evaluated(template: Json, parameters: Mapping[str, object] | None = None) ->
     return _Evaluation(template, parameters or {}).result()
 
 
+def decided(template: Json, condition: str, parameters: Mapping[str, object]) -> bool:
+    """Whether a condition is true for these parameters."""
+    return _Evaluation(template, parameters).decide(template["Conditions"][condition])
+
+
 class _Evaluation:
     def __init__(self, template: Json, parameters: Mapping[str, object]) -> None:
         self._template = template
@@ -41,39 +46,39 @@ class _Evaluation:
         self._there = {
             name
             for name, one in template["Resources"].items()
-            if "Condition" not in one or self._decide(conditions[one["Condition"]])
+            if "Condition" not in one or self.decide(conditions[one["Condition"]])
         }
 
     def result(self) -> Json:
         for name, rule in self._template.get("Rules", {}).items():
-            if self._decide(rule.get("RuleCondition", True)):
+            if self.decide(rule.get("RuleCondition", True)):
                 for each in rule["Assertions"]:
-                    assert self._decide(each["Assert"]), f"{name}: {each['AssertDescription']}"
+                    assert self.decide(each["Assert"]), f"{name}: {each['AssertDescription']}"
         conditions = self._template.get("Conditions", {})
         outputs = {
             name: self._resolve(one)
             for name, one in self._template.get("Outputs", {}).items()
-            if "Condition" not in one or self._decide(conditions[one["Condition"]])
+            if "Condition" not in one or self.decide(conditions[one["Condition"]])
         }
         resources = {name: self._resolve(self._template["Resources"][name]) for name in sorted(self._there)}
         for one in (*outputs.values(), *resources.values()):
             one.pop("Condition", None)
         return {"Resources": resources, "Outputs": outputs}
 
-    def _decide(self, condition: Any) -> bool:
+    def decide(self, condition: Any) -> bool:
         if isinstance(condition, bool):
             return condition
         ((function, argument),) = condition.items()
         if function == "Condition":
-            return self._decide(self._template["Conditions"][argument])
+            return self.decide(self._template["Conditions"][argument])
         if function == "Fn::Equals":
             # Parameters of type Number are text to CloudFormation.
             left, right = (str(self._resolve(one)) for one in argument)
             return left == right
         if function == "Fn::Not":
-            return not self._decide(argument[0])
+            return not self.decide(argument[0])
         assert function in {"Fn::And", "Fn::Or"}, f"unknown condition function {function}"
-        decided = [self._decide(one) for one in argument]
+        decided = [self.decide(one) for one in argument]
         return all(decided) if function == "Fn::And" else any(decided)
 
     def _resolve(self, value: Any) -> Any:
@@ -104,7 +109,7 @@ class _Evaluation:
     def _call(self, function: str, argument: Any) -> Any:
         if function == "Fn::If":
             condition, then, otherwise = argument
-            decided = self._decide(self._template["Conditions"][condition])
+            decided = self.decide(self._template["Conditions"][condition])
             return self._resolve(then if decided else otherwise)
         if function == "Fn::GetAtt":
             name, attribute = argument

@@ -131,6 +131,15 @@ def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: 
     assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+def test_the_queue_refuses_whatever_does_not_come_over_tls_and_stays_when_the_stack_goes(resources: Json) -> None:
+    policy = resources["FailedRecordingsPolicy"]
+    assert policy["Properties"]["Queues"] == [{"Ref": "FailedRecordings"}]
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "sqs:*")
+    assert statement["Resource"] == {"Fn::GetAtt": ["FailedRecordings", "Arn"]}
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
 # Settings
 
 

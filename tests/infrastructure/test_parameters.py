@@ -1,0 +1,174 @@
+"""The parameters: explained, grouped, bounded, and each condition that hangs on them decided both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infrastructure.evaluation import decided, evaluated
+
+type Json = dict[str, Any]
+
+INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
+KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+WIRED: dict[str, object] = {
+    "ConnectInstanceArn": INSTANCE,
+    "WireMediaStreaming": "true",
+    "WireTrigger": "true",
+    "WireFlow": "true",
+}
+# Condition: what makes it true; with the defaults of everything else it is false, or the other way round.
+CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "MakesBucket": ({}, {"RecordingsBucketName": "calls.example"}),
+    "HasInstance": ({"ConnectInstanceArn": INSTANCE}, {}),
+    "HasRecordingsKey": ({"RecordingsKmsKeyArn": KEY}, {}),
+    "HasStreamKey": ({"StreamKmsKeyArn": KEY}, {}),
+    "HasLogsKey": ({"LogsKmsKeyArn": KEY}, {}),
+    "WiresMediaStreaming": (WIRED, {"ConnectInstanceArn": INSTANCE}),
+    "WiresTrigger": (WIRED, {"ConnectInstanceArn": INSTANCE}),
+    "WiresFlow": (WIRED, {**WIRED, "WireFlow": "false"}),
+    "HasFlowQueue": ({"FlowQueueArn": f"{INSTANCE}/queue/1f2e3d4c-0000-4000-8000-000000000002"}, {}),
+    "MakesStreamKey": (WIRED, {**WIRED, "StreamKmsKeyArn": KEY}),
+    "KnowsStreamKey": ({"StreamKmsKeyArn": KEY}, {}),
+    "RecordingsExpire": ({"RecordingsExpirationDays": 1}, {"RecordingsExpirationDays": 0}),
+    "ReservesConsumers": ({"ConsumerReservedConcurrency": 0}, {"ConsumerReservedConcurrency": -1}),
+    "ReservesTriggers": ({"TriggerReservedConcurrency": 10}, {}),
+    "Announces": ({}, {"EventBusName": ""}),
+    "Traces": ({"Tracing": "PassThrough"}, {"Tracing": "Disabled"}),
+    "HasAlarms": ({}, {"AlarmsEnabled": "false"}),
+    "HasAlarmTopic": ({"AlarmTopicArn": "arn:aws:sns:eu-west-2:111122223333:alarms"}, {}),
+    "HasDashboard": ({}, {"DashboardEnabled": "false"}),
+}
+
+
+def stack(template: Json, **parameters: object) -> Json:
+    found: Json = evaluated(template, {"StreamNamePrefix": "live", **parameters})["Resources"]
+    return found
+
+
+def test_every_condition_is_listed_here(template: Json) -> None:
+    assert set(template["Conditions"]) == set(CONDITIONS)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition_is_decided_both_ways_and_changes_what_is_deployed(template: Json, condition: str) -> None:
+    true, false = ({"StreamNamePrefix": "live", **one} for one in CONDITIONS[condition])
+    assert (decided(template, condition, true), decided(template, condition, false)) == (True, False)
+    with_flow = WIRED if condition == "HasFlowQueue" else {}
+    assert evaluated(template, {**true, **with_flow}) != evaluated(template, {**false, **with_flow})
+
+
+def test_each_parameter_stands_in_one_group_with_a_label_and_a_description(template: Json) -> None:
+    interface = template["Metadata"]["AWS::CloudFormation::Interface"]
+    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+    assert sorted(grouped) == sorted(template["Parameters"])
+    assert set(interface["ParameterLabels"]) == set(template["Parameters"])
+    assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
+    # The console asks in the order of the groups, `sam deploy --guided` in that of the declarations.
+    assert grouped == list(template["Parameters"])
+    assert all(len(one["Description"]) > 10 for one in template["Parameters"].values())
+
+
+def test_each_parameter_has_bounds_and_says_them_where_a_pattern_would_not(template: Json) -> None:
+    for name, one in template["Parameters"].items():
+        if "AllowedPattern" in one:
+            assert one["ConstraintDescription"].startswith("must be "), name
+        elif one["Type"] == "Number":
+            assert {"MinValue", "MaxValue"} <= set(one) or "AllowedValues" in one, name
+        else:
+            assert one["AllowedValues"], name
+
+
+def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> None:
+    assert [name for name, one in template["Parameters"].items() if "Default" not in one] == ["StreamNamePrefix"]
+    assert not any(one.get("NoEcho") for one in template["Parameters"].values())  # none is secret
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("ConnectInstanceArn", "arn:aws:connect:eu-west-2:111122223333:instance/"),
+        ("ConnectInstanceArn", f"{INSTANCE}/queue/1"),
+        ("StreamNamePrefix", "live*"),
+        ("StreamKmsKeyArn", "alias/streams"),
+        ("RecordingsKmsKeyArn", "arn:aws:kms:eu-west-2:111122223333:alias/recordings"),
+        ("LogsKmsKeyArn", "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"),
+        ("RecordingsBucketName", "Calls"),
+        ("RecordingsPrefix", "/recordings"),
+        ("RecordingsExpirationDays", -1),
+        ("MediaStreamRetentionHours", 87601),
+        ("WireTrigger", "yes"),
+        ("FlowQueueArn", INSTANCE),
+        ("ConsumerMemory", 127),
+        ("ConsumerReservedConcurrency", -2),
+        ("EventBusName", "arn:aws:events:eu-west-2:111122223333:event-bus/calls"),
+        ("Tracing", "Off"),
+        ("AlarmTopicArn", "arn:aws:sns:eu-west-2:111122223333:alarms:subscription"),
+        ("RunbookUrl", "https://wiki.example/runbook#top"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused(template: Json, parameter: str, value: object) -> None:
+    with pytest.raises(AssertionError, match=parameter):
+        stack(template, **{parameter: value})
+
+
+# What the smaller switches do
+
+
+@pytest.mark.parametrize("function", ["Consumer", "Trigger"])
+def test_concurrency_is_reserved_only_where_a_number_is_given(template: Json, function: str) -> None:
+    assert "ReservedConcurrentExecutions" not in stack(template)[f"{function}Function"]["Properties"]
+    reserved = stack(template, **{f"{function}ReservedConcurrency": 0})[f"{function}Function"]["Properties"]
+    assert reserved["ReservedConcurrentExecutions"] == 0
+
+
+@pytest.mark.parametrize("group", ["ConsumerLogGroup", "TriggerLogGroup"])
+def test_logs_are_encrypted_with_a_key_of_one_s_own_if_there_is_one(template: Json, group: str) -> None:
+    assert "KmsKeyId" not in stack(template)[group]["Properties"]
+    assert stack(template, LogsKmsKeyArn=KEY, LogRetentionDays=7)[group]["Properties"] == {
+        "KmsKeyId": KEY,
+        "RetentionInDays": 7,
+    }
+
+
+@pytest.mark.parametrize(("mode", "disabled"), [("Active", "false"), ("PassThrough", "false"), ("Disabled", "true")])
+def test_powertools_traces_just_where_lambda_does(template: Json, mode: str, disabled: str) -> None:
+    assert template["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
+    variables = evaluated(
+        {**template, "Resources": {"Globals": template["Globals"], **template["Resources"]}},
+        {"StreamNamePrefix": "live", "Tracing": mode},
+    )["Resources"]["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_TRACE_DISABLED"] == disabled
+
+
+def test_an_existing_bucket_is_used_and_none_is_made(template: Json) -> None:
+    there = stack(template, RecordingsBucketName="calls.example")
+    assert not [name for name, one in there.items() if one["Type"].startswith("AWS::S3::")]
+
+
+def test_a_key_for_the_recordings_encrypts_the_bucket_that_the_stack_makes(template: Json) -> None:
+    def encryption(**parameters: object) -> Json:
+        bucket = stack(template, **parameters)["RecordingsBucket"]["Properties"]
+        (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        assert isinstance(rule, dict)
+        return rule
+
+    assert encryption() == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert encryption(RecordingsKmsKeyArn=KEY) == {
+        "BucketKeyEnabled": True,
+        "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY},
+    }
+
+
+def test_nothing_that_holds_recordings_or_is_needed_to_read_them_goes_with_the_stack(template: Json) -> None:
+    there = stack(template, **WIRED)
+    kept = {name for name, one in there.items() if one.get("DeletionPolicy") == "Retain"}
+    assert kept == {
+        "RecordingsBucket",
+        "RecordingsBucketPolicy",
+        "FailedRecordings",
+        "FailedRecordingsPolicy",
+        "StreamKey",
+    }
+    assert all(there[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
