@@ -1,6 +1,6 @@
 """What a cold start costs before the first line of a handler runs: importing it, in a fresh process.
 
-`python -m benchmarks.cold_start`, some 15 s. The environment is Lambda's as far as the libraries look at it; bytecode
+`python -m benchmarks.cold_start`, some 20 s. The environment is Lambda's as far as the libraries look at it; bytecode
 is there. The clients are made by the handlers' first call.
 """
 
@@ -38,11 +38,15 @@ _CONSUMER: Final = "import connect_audio.handlers.consumer as consumer"
 _CLIENTS: Final = (
     "s = consumer.aws_session(); [s.client(n) for n in ('s3', 'connect', 'kinesisvideo', 'kinesis-video-media')]"
 )
+_UNTRACED: Final = "import os; os.environ['POWERTOOLS_TRACE_DISABLED'] = 'true'"
 CASES: Final = {
     "trigger": _TRIGGER,
     "consumer": _CONSUMER,
     "trigger and its client": f"{_TRIGGER}; trigger.lambda_client()",
     "consumer and its clients": f"{_CONSUMER}; {_CLIENTS}",
+    "trigger and its client, untraced": f"{_UNTRACED}; {_TRIGGER}; trigger.lambda_client()",
+    "consumer and its clients, untraced": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}",
+    "the same and that of its last step": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}; s.client('events')",
     "boto3 alone, to compare": "import boto3",
 }
 
@@ -85,10 +89,10 @@ def main() -> list[Bound]:
     """Print the table."""
     rows = measure()
     base = rows["boto3 alone, to compare"].cpu_ms
-    print(f"{'import in a fresh process':34}{'wall':>10}{'CPU':>10}{'ratio':>8}{'peak':>12}{'modules':>10}")
+    print(f"{'import in a fresh process':36}{'wall':>10}{'CPU':>10}{'ratio':>8}{'peak':>12}{'modules':>10}")
     for name, row in rows.items():
         times = f"{row.wall_ms:>7.0f} ms{row.cpu_ms:>7.0f} ms{row.cpu_ms / base:>8.2f}"
-        print(f"{name:34}{times}{row.mib:>8.1f} MiB{row.modules:>10}")
+        print(f"{name:36}{times}{row.mib:>8.1f} MiB{row.modules:>10}")
     ratio = rows["trigger and its client"].cpu_ms / base
     return [Bound("times boto3's import until the trigger can call", ratio, at_most=MOST_RATIO)]
 
