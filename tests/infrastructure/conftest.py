@@ -8,38 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+
+from infrastructure.loading import load
 
 ROOT = Path(__file__).parents[2]
 SAM_VENV = ROOT / ".venv-sam"
 CHECKOV_VENV = ROOT / ".venv-checkov"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML with CloudFormation's short tags, read into their long form."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _intrinsic)
-
-
-def load(path: Path) -> dict[str, Any]:
-    # A SafeLoader with tags of its own.
-    loaded: dict[str, Any] = yaml.load(path.read_text("utf-8"), Loader=_Loader)  # noqa: S506
-    return loaded
 
 
 @pytest.fixture(scope="session")

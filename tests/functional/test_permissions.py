@@ -1,0 +1,211 @@
+"""The roles of the template grant what the functions do, and nothing else: every request is noted at the socket.
+
+What needs which permission is in `ACTIONS` and `KMS_ACTIONS`; what AWS does in a function's name, where no socket of
+ours sees it, is in `BY_AWS`, each with its reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from connect_audio_local.lambda_front import LambdaFront
+from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
+from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Operation, S3Trouble
+from functional.engine_chaos import Run, Schedule, run, scene
+from functional.recorder_support import same_wav
+from functional.test_telemetry import Listener, trigger_output
+from functional.wire_record import WireRecord
+from infrastructure.conftest import load
+from infrastructure.evaluation import evaluated
+
+ROOT: Final = Path(__file__).parents[2]
+KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
+
+# Service Authorization Reference: "Actions, resources, and condition keys for" AWS Lambda, Amazon Kinesis Video
+# Streams, Amazon Connect, Amazon EventBridge. Those of S3 are in s3_front.
+ACTIONS: Final[Mapping[tuple[str, str], str]] = {
+    ("connect", "DescribeContact"): "connect:DescribeContact",
+    ("events", "PutEvents"): "events:PutEvents",
+    ("kinesisvideo", "DescribeStream"): "kinesisvideo:DescribeStream",
+    ("kinesisvideo", "GetDataEndpoint"): "kinesisvideo:GetDataEndpoint",
+    ("kinesisvideo", "GetMedia"): "kinesisvideo:GetMedia",
+    ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
+    ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
+    ("lambda", "Invoke"): "lambda:InvokeFunction",
+}
+# S3 user guide, "Using server-side encryption with AWS KMS keys", Permissions: a write needs a data key, reading needs
+# it decrypted, and so does each part but the first request of a multipart upload.
+KMS_ACTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "CompleteMultipartUpload": frozenset({"kms:Decrypt"}),
+    "CreateMultipartUpload": frozenset({"kms:GenerateDataKey"}),
+    "GetObject": frozenset({"kms:Decrypt"}),
+    "PutObject": frozenset({"kms:GenerateDataKey"}),
+    "UploadPart": frozenset({"kms:Decrypt", "kms:GenerateDataKey"}),
+}
+# Done by AWS under the function's role, with the statement that grants it.
+BY_AWS: Final[Mapping[str, str]] = {
+    "WriteItsLog logs:CreateLogStream": "Lambda writes the function's output to its log group",
+    "WriteItsLog logs:PutLogEvents": "the same",
+    "SendTraces xray:PutTelemetryRecords": "the X-Ray daemon beside the function sends what the SDK gives it by UDP",
+    "SendTraces xray:PutTraceSegments": "the same",
+    "LeaveWhatFailed sqs:SendMessage": "Lambda leaves the event of a failed execution in the DeadLetterConfig's queue",
+    "DecryptTheStreams kms:Decrypt": "Kinesis Video Streams decrypts what GetMedia reads, in the caller's name",
+}
+
+
+@dataclass
+class Witness:
+    """What was seen of the consumer.
+
+    Args:
+        actions: IAM actions that its requests need.
+        s3: its requests to S3.
+        runs: what came of the scenarios.
+    """
+
+    actions: set[str] = field(default_factory=set)
+    s3: list[S3Operation] = field(default_factory=list)
+    runs: dict[str, Run] = field(default_factory=dict)
+
+
+def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
+    yield "a normal end", Schedule(0, "short", ()), {}
+    yield "hand-overs and parts", Schedule(0, "long", (), invocation_s=20), {}
+    kills = (
+        Kill("s3:PutObject wav.claim", 1, Moment.AFTER),
+        Kill("s3:CreateMultipartUpload", 1, Moment.AFTER),
+        Kill("s3:CompleteMultipartUpload", 1, Moment.AFTER),
+        Kill("s3:DeleteObjects", 1, Moment.BEFORE),
+    )
+    yield "kills", Schedule(0, "long", kills), {}
+    taken = S3FaultPlan((S3Fault("CompleteMultipartUpload", 1, S3Trouble.PRECONDITION_FAILED),))
+    yield "an aborted upload", Schedule(0, "long", (), s3_faults=taken), {}
+    yield "a refused claim", Schedule(0, "short", (), rivals=2), {}
+    yield "a key of one's own", Schedule(0, "long", ()), {"RECORDINGS_KMS_KEY_ARN": KEY}
+
+
+@pytest.fixture(scope="module")
+def witness() -> Iterator[Witness]:
+    seen = Witness()
+    with process_cloud() as cloud, closing(Listener(cloud.s3_url)) as listener, ExitStack() as stack:
+        records = _records(cloud, stack)
+        for number, (name, schedule, settings) in enumerate(scenarios(), 1):
+            before = dict(cloud.host.environment)
+            cloud.host.environment.update({"EVENT_BUS_NAME": listener.bus, **settings})
+            found = seen.runs[name] = run(cloud, schedule, number)
+            cloud.host.environment.clear()
+            cloud.host.environment.update(before)
+            seen.s3 += found.s3_operations
+            for each in found.s3_operations:
+                seen.actions |= each.iam_actions
+                if "RECORDINGS_KMS_KEY_ARN" in settings:
+                    seen.actions |= KMS_ACTIONS.get(each.name, frozenset())
+            # Media has an endpoint of its own, past the records; the emulator sees it.
+            if any(crossing.name == "kvs:getMedia" for crossing in cloud.gate.crossings):
+                seen.actions.add(ACTIONS["kinesisvideo", "GetMedia"])
+        for record in records:
+            # Whatever is not in the table is a KeyError.
+            seen.actions |= {ACTIONS[operation] for operation in record.operations}
+        assert {event["detail-type"] for event in listener.events()} == {"Recording Completed", "Recording Failed"}
+        key = seen.runs["a key of one's own"].request.recording_key("recordings")
+        assert cloud.s3.head_object(Bucket="recordings", Key=key)["SSEKMSKeyId"] == KEY
+    yield seen
+
+
+def _records(cloud: ProcessCloud, stack: ExitStack) -> list[WireRecord]:
+    """Stand before everything but S3, which its own front watches, and media."""
+    made = []
+    for service in ("LAMBDA", "EVENTBRIDGE", "KINESIS_VIDEO", "CONNECT"):
+        name = f"AWS_ENDPOINT_URL_{service}"
+        record = stack.enter_context(WireRecord(cloud.host.environment[name]))
+        cloud.host.environment[name] = record.url
+        made.append(record)
+    return made
+
+
+def granted(role: str, **parameters: str) -> dict[str, str]:
+    """What a role of the template grants: the action, by statement and action; everything but the bucket's own is on."""
+    template = load(ROOT / "template.yaml")
+    given = {"StreamNamePrefix": "calls-", **parameters}
+    resources = evaluated(template, given)["Resources"]
+    inline = [each["PolicyDocument"] for each in resources[role]["Properties"].get("Policies", [])]
+    attached = [
+        each["Properties"]["PolicyDocument"]
+        for each in resources.values()
+        if each["Type"] == "AWS::IAM::RolePolicy" and each["Properties"]["RoleName"] == f"<{role}>"
+    ]
+    assert "ManagedPolicyArns" not in resources[role]["Properties"]
+    found = {}
+    for statement in (statement for document in inline + attached for statement in document["Statement"]):
+        assert statement["Effect"] == "Allow"
+        actions = statement["Action"]
+        for action in [actions] if isinstance(actions, str) else actions:
+            found[f"{statement['Sid']} {action}"] = action
+    return found
+
+
+def by_our_calls(grants: Mapping[str, str]) -> set[str]:
+    return {action for name, action in grants.items() if name not in BY_AWS}
+
+
+def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> None:
+    statuses = {
+        name: sorted(each.result["status"] for each in found.executions) for name, found in witness.runs.items()
+    }
+    assert statuses == {
+        "a normal end": ["complete"],
+        "hand-overs and parts": ["complete"],
+        "kills": ["complete"],
+        "an aborted upload": ["foreign"],
+        "a refused claim": ["complete", "refused"],
+        "a key of one's own": ["complete"],
+    }
+    assert len(witness.runs["kills"].killed) == 4
+    manifest = witness.runs["hand-overs and parts"].manifest
+    assert manifest is not None
+    assert manifest["handOvers"] >= 1
+    wav = witness.runs["a key of one's own"].wav
+    assert wav is not None
+    assert same_wav(wav, scene("long").wav)
+
+
+def test_the_consumer_may_do_what_it_does_and_nothing_else(witness: Witness) -> None:
+    grants = granted("ConsumerRole", RecordingsKmsKeyArn=KEY, StreamKmsKeyArn=KEY)
+    assert by_our_calls(grants) == witness.actions
+
+
+def test_without_keys_without_a_bus_and_without_traces_it_may_do_less(witness: Witness) -> None:
+    grants = granted("ConsumerRole", EventBusName="", Tracing="Disabled")
+    less = {each for each in witness.actions if not each.startswith(("kms:", "events:"))}
+    assert by_our_calls(grants) == less
+    assert {action for name, action in grants.items() if name in BY_AWS} == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "sqs:SendMessage",
+    }
+
+
+def test_the_consumer_s_objects_lie_below_the_prefix_and_in_the_bucket_that_the_role_names(witness: Witness) -> None:
+    assert {each.bucket for each in witness.s3} == {"recordings"}
+    assert {each.key.split("/")[0] for each in witness.s3 if each.key} == {"recordings"}
+
+
+def test_the_trigger_may_start_the_consumer_and_nothing_else() -> None:
+    event: Any = json.loads((ROOT / "events" / "connect_voice.json").read_text("utf-8"))
+    with LambdaFront(lambda _name, _payload: None) as front, WireRecord(front.url) as record:
+        trigger_output(record.url, [event, {}, event])
+        assert len(front.invocations) == 2
+        needed = {ACTIONS[operation] for operation in record.operations}
+    assert by_our_calls(granted("TriggerRole")) == needed == {"lambda:InvokeFunction"}
+
+
+def test_what_aws_does_in_the_functions_names_is_granted_and_listed_with_its_reason() -> None:
+    everything = granted("ConsumerRole", RecordingsKmsKeyArn=KEY, StreamKmsKeyArn=KEY) | granted("TriggerRole")
+    assert set(BY_AWS) <= set(everything)
