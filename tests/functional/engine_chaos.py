@@ -20,7 +20,7 @@ from connect_audio_local.emulator.model import ALL_AT_ONCE
 from connect_audio_local.processes import InvocationRecord, Kill, Moment, ProcessCloud
 from connect_audio_local.processes.cloud import BUCKET, request_for
 from connect_audio_local.processes.durable_engine import EngineExecution
-from connect_audio_local.s3_front import NO_S3_FAULTS, S3FaultPlan, S3Front, random_s3_faults
+from connect_audio_local.s3_front import NO_S3_FAULTS, S3FaultPlan, S3Front, S3Operation, random_s3_faults
 from connect_audio_local.synthesis import Gap, SyntheticCall, synthesise_stream
 from functional.recorder_support import interleaved, stereo_wav
 
@@ -88,6 +88,7 @@ class Run:
         keys: every object of the recording.
         open_uploads: multipart uploads left open.
         most_connections: the most GetMedia connections open at once.
+        s3_operations: what was asked of S3.
     """
 
     request: RecordingRequest
@@ -99,6 +100,7 @@ class Run:
     keys: list[str]
     open_uploads: list[str]
     most_connections: int
+    s3_operations: tuple[S3Operation, ...]
 
 
 def _noise(seed: int, seconds: float) -> bytes:
@@ -218,6 +220,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
         keys=keys,
         open_uploads=cloud.open_uploads(contact_id),
         most_connections=cloud.emulator.max_open_connections(stream.name),
+        s3_operations=front.operations,
     )
 
 

@@ -22,8 +22,8 @@ from functional.engine_chaos import Run, Schedule, run, scene
 from functional.recorder_support import same_wav
 from functional.test_telemetry import Listener, trigger_output
 from functional.wire_record import WireRecord
-from infrastructure.conftest import load
 from infrastructure.evaluation import evaluated
+from infrastructure.loading import load
 
 ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
@@ -92,9 +92,10 @@ def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
 
 
 @pytest.fixture(scope="module")
-def witness() -> Iterator[Witness]:
+def witness() -> Witness:
     seen = Witness()
-    with process_cloud() as cloud, closing(Listener(cloud.s3_url)) as listener, ExitStack() as stack:
+    # Of a long history Lambda hands over a part, and the function asks for the rest: here of a short one, too.
+    with process_cloud(page_bytes=4000) as cloud, closing(Listener(cloud.s3_url)) as listener, ExitStack() as stack:
         records = _records(cloud, stack)
         for number, (name, schedule, settings) in enumerate(scenarios(), 1):
             before = dict(cloud.host.environment)
@@ -116,7 +117,7 @@ def witness() -> Iterator[Witness]:
         assert {event["detail-type"] for event in listener.events()} == {"Recording Completed", "Recording Failed"}
         key = seen.runs["a key of one's own"].request.recording_key("recordings")
         assert cloud.s3.head_object(Bucket="recordings", Key=key)["SSEKMSKeyId"] == KEY
-    yield seen
+    return seen
 
 
 def _records(cloud: ProcessCloud, stack: ExitStack) -> list[WireRecord]:
@@ -131,7 +132,7 @@ def _records(cloud: ProcessCloud, stack: ExitStack) -> list[WireRecord]:
 
 
 def granted(role: str, **parameters: str) -> dict[str, str]:
-    """What a role of the template grants: the action, by statement and action; everything but the bucket's own is on."""
+    """What a role of the template grants: actions by their statement and their own name."""
     template = load(ROOT / "template.yaml")
     given = {"StreamNamePrefix": "calls-", **parameters}
     resources = evaluated(template, given)["Resources"]

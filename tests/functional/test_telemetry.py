@@ -404,11 +404,11 @@ for event in json.load(sys.stdin):
 """
 
 
-def trigger_output(front: LambdaFront, events: list[Any]) -> str:
+def trigger_output(lambda_url: str, events: list[Any]) -> str:
     """What the trigger writes in a process of its own, at its most talkative."""
     environment = {
         **os.environ,
-        "AWS_ENDPOINT_URL_LAMBDA": front.url,
+        "AWS_ENDPOINT_URL_LAMBDA": lambda_url,
         "CONSUMER_FUNCTION": "consumer:live",
         "POWERTOOLS_LOG_LEVEL": "DEBUG",
         "POWERTOOLS_SERVICE_NAME": "trigger",
@@ -431,7 +431,7 @@ def test_every_line_of_the_trigger_says_which_call_and_which_request_it_is_about
         json.loads((ROOT / "events" / name).read_text("utf-8")) for name in ("connect_voice.json", "connect_chat.json")
     )
     with LambdaFront(lambda _name, _payload: None) as front:
-        lines = [line for line in json_lines(trigger_output(front, [good, chat])) if "message" in line]
+        lines = [line for line in json_lines(trigger_output(front.url, [good, chat])) if "message" in line]
     assert [line["message"] for line in lines] == ["recording started", "recording rejected"]
     for line, event in zip(lines, (good, chat), strict=True):
         assert line["contact_id"] == event["Details"]["ContactData"]["ContactId"]
@@ -452,7 +452,7 @@ def test_nothing_personal_is_in_all_that_both_functions_write_at_their_most_talk
     broken = json.loads(json.dumps(event))
     broken["Details"]["ContactData"]["MediaStreams"]["Customer"]["Audio"]["StartTimestamp"] = secrets[3]
     with LambdaFront(lambda _name, _payload: None) as front:
-        written = trigger_output(front, [event, broken, {"Details": {"ContactData": {"ContactId": secrets[3]}}}])
+        written = trigger_output(front.url, [event, broken, {"Details": {"ContactData": {"ContactId": secrets[3]}}}])
         written += json.dumps(list(front.executions.values()))
     run(processes, Schedule(0, "busy", ()), 8003)
     written += processes.function_log()

@@ -112,11 +112,14 @@ def request_for(contact_id: str, instance_id: str, stream_arn: str, start_ms: in
 
 
 @contextmanager
-def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[ProcessCloud]:
+def process_cloud(
+    settings: Mapping[str, str] | None = None, *, page_bytes: int | None = None
+) -> Iterator[ProcessCloud]:
     """Start everything, and end it with the `with` block.
 
     Args:
         settings: further variables of the function.
+        page_bytes: how much of the history an invocation is handed; None: 5 MB.
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connect-audio-")))
@@ -144,7 +147,7 @@ def process_cloud(settings: Mapping[str, str] | None = None) -> Iterator[Process
             **(settings or {}),
         }
         host = stack.enter_context(FunctionHost(variables, functions_log))
-        engine = stack.enter_context(durable_engine(host.url, engine_log))
+        engine = stack.enter_context(durable_engine(host.url, engine_log, page_bytes=page_bytes))
         engine_proxy = stack.enter_context(GatedProxy(engine.url, gate, engine_operation))
         host.environment["AWS_ENDPOINT_URL_LAMBDA"] = engine_proxy.url
         s3 = stack.enter_context(closing(boto3.client("s3", endpoint_url=s3_url, region_name=REGION, config=S3_CONFIG)))

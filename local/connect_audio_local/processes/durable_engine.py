@@ -38,6 +38,7 @@ runner = WebRunner(WebRunnerConfig(
     lambda_endpoint=sys.argv[1],
     local_runner_region="eu-west-2",
     skip_time=sys.argv[3] == "skip",
+    max_invocation_page_bytes=int(sys.argv[4]) or None,
 ))
 runner.start()
 threading.Thread(target=runner.serve_forever, daemon=True).start()
@@ -135,20 +136,26 @@ class DurableEngine:
 
 
 @contextmanager
-def durable_engine(lambda_url: str, log: IO[bytes], *, skip_waits: bool = True) -> Iterator[DurableEngine]:
+def durable_engine(
+    lambda_url: str, log: IO[bytes], *, skip_waits: bool = True, page_bytes: int | None = None
+) -> Iterator[DurableEngine]:
     """Run the engine for the length of a `with` block.
 
     Args:
         lambda_url: where it invokes the function.
         log: where its output goes.
         skip_waits: whether waits of the function pass at once.
+        page_bytes: how much of the history an invocation is handed; it has to ask for the rest. None: 5 MB.
 
     Raises:
         RuntimeError: it did not start; the log says why.
     """
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, lambda_url, str(_MOST_ATTEMPTS)]
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
-        [*command, "skip" if skip_waits else "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        [*command, "skip" if skip_waits else "wait", str(page_bytes or 0)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
     ) as process:
         if process.stdin is None or process.stdout is None:  # pragma: no cover - both were asked for
             raise RuntimeError("the durable engine has no pipes")
