@@ -77,7 +77,7 @@ class Metric(Enum):
         "BehindLiveSeconds",
         _SECONDS,
         _CONSUMER,
-        "How far a record step was behind the stream's head at most, as KVS tells with each fragment.",
+        "How far the newest fragment that a record step read was behind the stream's head, as KVS tells.",
     )
     RECONNECTS = ("Reconnects", _COUNT, _CONSUMER, "How often a record step opened GetMedia again.")
     PARTS = ("Parts", _COUNT, _CONSUMER, "Parts of recordings made durable in S3.")

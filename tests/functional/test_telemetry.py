@@ -256,7 +256,7 @@ def test_partial_empty_and_failed_recordings_are_counted_and_announced_as_what_t
     assert len(values) == 3
 
 
-def test_a_publication_that_fails_for_good_is_counted_and_announced_and_fails_the_execution(
+def test_a_claim_that_fails_for_good_is_counted_and_announced_and_fails_the_execution(
     moto_server: str, listener: Listener, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with cloud_of(moto_server, EVENT_BUS_NAME=listener.bus, RECORDINGS_BUCKET="no-such-bucket-here") as cloud:
@@ -365,6 +365,24 @@ def test_a_killed_step_is_told_as_repaired_by_the_next(processes: ProcessCloud) 
     # The claim was there, and so was the WAV.
     assert sum(metrics[Metric.REPAIRS]) == 2
     assert metrics[Metric.RECORDINGS_COMPLETED] == [1]
+
+
+def test_a_publication_that_s3_refuses_for_good_is_counted_and_announced_and_fails_the_execution(
+    processes: ProcessCloud,
+) -> None:
+    before = len(processes.function_log())
+    # Claim, staged audio, WAV, manifest.
+    refused = S3FaultPlan((S3Fault("PutObject", 4, S3Trouble.PRECONDITION_FAILED),))
+    with closing(Listener(processes.s3_url)) as listener:
+        processes.host.environment["EVENT_BUS_NAME"] = listener.bus
+        found = run(processes, Schedule(0, "short", (), s3_faults=refused), 8005)
+        (event,) = listener.events()
+    assert [execution.status for execution in found.executions] == ["FAILED"]
+    assert (event["detail-type"], event["detail"]["status"]) == ("Recording Failed", "failed")
+    metrics = by_metric(emitted(processes.function_log()[before:]))
+    assert metrics[Metric.RECORDINGS_FAILED] == [1]
+    # What a redrive needs is still there.
+    assert "wav.claim" in {key.split("/")[-1].partition(".")[2].partition("Z.")[2] for key in found.keys}
 
 
 def test_every_line_of_the_consumer_says_which_call_and_which_request_it_is_about(processes: ProcessCloud) -> None:

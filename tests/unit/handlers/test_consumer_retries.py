@@ -8,7 +8,7 @@ import pytest
 from aws_durable_execution_sdk_python.config import StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
 
-from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.errors import AnnouncementError, MediaSourceError, StorageError
 from connect_audio.handlers import consumer
 
 THROTTLED = StorageError("SlowDown", "PutObject: slow down", retryable=True)
@@ -33,12 +33,10 @@ def outlasted_s(config: StepConfig) -> int:
 
 @pytest.mark.parametrize(
     ("config", "least_s", "most_s"),
-    [(consumer._STEP, 1800, 3600), (consumer._LAST_STEP, 3 * 3600, 4 * 3600)],
-    ids=["recording", "publishing"],
+    [(consumer._STEP, 1800, 3600), (consumer._LAST_STEP, 3 * 3600, 4 * 3600), (consumer._ANNOUNCEMENT, 300, 900)],
+    ids=["recording", "publishing", "announcing"],
 )
-def test_an_outage_of_s3_is_outlasted_and_the_quota_of_operations_kept(
-    config: StepConfig, least_s: int, most_s: int
-) -> None:
+def test_an_outage_is_outlasted_and_the_quota_of_operations_kept(config: StepConfig, least_s: int, most_s: int) -> None:
     assert least_s <= outlasted_s(config) <= most_s
 
 
@@ -50,9 +48,14 @@ def test_the_first_attempts_follow_quickly_and_none_waits_longer_than_its_step_m
 
 @pytest.mark.parametrize(
     "error",
-    [DENIED, MediaSourceError("NotAuthorizedException", "GetMedia: no", retryable=False), KeyError("a bug")],
-    ids=["denied", "not authorised", "a bug"],
+    [
+        DENIED,
+        MediaSourceError("NotAuthorizedException", "GetMedia: no", retryable=False),
+        AnnouncementError("AccessDeniedException", "PutEvents: no", retryable=False),
+        KeyError("a bug"),
+    ],
+    ids=["denied", "not authorised", "not announced", "a bug"],
 )
 def test_what_no_attempt_can_mend_is_not_tried_again(error: Exception) -> None:
-    for config in (consumer._STEP, consumer._LAST_STEP):
+    for config in (consumer._STEP, consumer._LAST_STEP, consumer._ANNOUNCEMENT):
         assert not strategy(config)(error, 1).should_retry

@@ -1,0 +1,79 @@
+"""What the consumer's reports count, where a whole call does not easily show it."""
+
+from __future__ import annotations
+
+import pytest
+from aws_lambda_powertools import Logger
+
+from connect_audio import telemetry
+from connect_audio.core.manifest import EndReason
+from connect_audio.handlers.reporting import ConsumerReports
+from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
+from connect_audio.telemetry import Metric
+from functional.emitted import by_metric, emitted
+from unit.recorder.fakes import REQUEST
+
+START = REQUEST.start_timestamp_ms
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry._ColdStart, "pending", False)
+
+
+@pytest.fixture
+def reports() -> ConsumerReports:
+    return ConsumerReports(REQUEST, Logger(service="reports", level="CRITICAL"))
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> dict[Metric, list[float]]:
+    return by_metric(emitted(capsys.readouterr().out))
+
+
+def test_the_start_s_delay_is_told_to_the_millisecond_and_never_negative(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for now_ms in (START + 61_234, START - 5000):
+        reports.claimed(Claim(granted=True), now_ms, continued=False)
+    assert counted(capsys)[Metric.START_DELAY_SECONDS] == [61.234, 0]
+
+
+def test_a_redriven_execution_says_nothing_of_how_long_starts_take(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports.claimed(Claim(granted=True, repairs=1), START + 86_400_000, continued=True)
+    assert counted(capsys) == {Metric.REPAIRS: [1]}
+
+
+@pytest.mark.parametrize("verdict", list(StepVerdict))
+def test_the_margin_is_told_at_a_hand_over_alone(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str], verdict: StepVerdict
+) -> None:
+    before, after = Checkpoint(resumes=3, hand_overs=1, part=2), Checkpoint(resumes=5, hand_overs=2, part=3)
+    reports.recorded(before, StepResult(verdict=verdict, checkpoint=after, repairs=4), step_s=130.5, left_s=58.25)
+    margin = {Metric.DEADLINE_MARGIN_SECONDS: [58.25]} if verdict is StepVerdict.HAND_OVER else {}
+    assert counted(capsys) == margin | {
+        Metric.STEP_SECONDS: [130.5],
+        Metric.PARTS: [1],
+        Metric.RECONNECTS: [2],
+        Metric.HAND_OVERS: [1],
+        Metric.REPAIRS: [4],
+    }
+
+
+@pytest.mark.parametrize("status", list(OutcomeStatus))
+@pytest.mark.parametrize("end_reason", [None, *EndReason])
+def test_each_outcome_is_counted_once_and_an_empty_one_as_failed_where_nobody_could_read_it(
+    reports: ConsumerReports,
+    capsys: pytest.CaptureFixture[str],
+    status: OutcomeStatus,
+    end_reason: EndReason | None,
+) -> None:
+    reports.ended(Outcome(status=status, end_reason=end_reason), START)
+    unread = status is OutcomeStatus.EMPTY and end_reason in {EndReason.SOURCE_FAILED, EndReason.RECORDER_FAILED}
+    name = {
+        OutcomeStatus.COMPLETE: "RecordingsCompleted",
+        OutcomeStatus.FOREIGN: "RecordingsFailed",
+    }.get(status, f"Recordings{status.value.title()}")
+    ends = [metric.title for metric in counted(capsys) if metric.title.startswith("Recordings")]
+    assert ends == ["RecordingsFailed" if unread else name]
