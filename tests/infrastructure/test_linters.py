@@ -5,6 +5,7 @@ Exceptions stand in the template beside what they except, each with its reason.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import subprocess
@@ -51,14 +52,29 @@ def test_cfn_lint_finds_nothing_in_template_and_examples(sam: Run) -> None:
     assert sam("cfn-lint").stdout == ""
 
 
-def test_cfn_lint_is_as_strict_as_it_is_said_to_be(tmp_path: Path, sam: Run) -> None:
-    # I3013, informational: a queue with no retention of its own.
-    text = (ROOT / "template.yaml").read_text("utf-8")
-    assert text.count("MessageRetentionPeriod: 1209600") == 1
-    worse = tmp_path / "template.yaml"
-    worse.write_text(re.sub(r" *MessageRetentionPeriod: 1209600\n", "", text), "utf-8")
-    with pytest.raises(AssertionError, match="I3013"):
-        sam("cfn-lint", "--template", str(worse))
+def test_cfn_lint_finds_nothing_in_what_sam_makes_of_the_template(
+    sam: Run, translated: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    stack = tmp_path / "stack.json"
+    stack.write_text(json.dumps(translated({"StreamNamePrefix": "live"})), "utf-8")
+    # SAM hands the function's UpdateReplacePolicy on to the alias; a kept alias of a replaced function does no harm.
+    assert sam("cfn-lint", "--ignore-checks", "I4010", "W3011", "--template", str(stack)).stdout == ""
+
+
+def test_cfn_lint_is_as_strict_as_it_is_said_to_be(
+    sam: Run, translated: Callable[..., dict[str, Any]], template: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = copy.deepcopy(template)
+    queue = changed["Resources"]["FailedRecordings"]["Properties"]
+    queue["DelaySeconds"] = "0"  # E3012, where it is strict
+    del queue["MessageRetentionPeriod"]  # I3013, informational
+    role = changed["Resources"]["TriggerRole"]["Properties"]
+    role["PermissionsBoundary"] = {"Fn::Sub": "arn:${AWS::Partition}:iam::111122223333:policy/boundary"}  # I3042
+    worse = tmp_path / "stack.json"
+    worse.write_text(json.dumps(translated({"StreamNamePrefix": "live"}, changed)), "utf-8")
+    with pytest.raises(AssertionError) as found:
+        sam("cfn-lint", "--ignore-checks", "I4010", "W3011", "--template", str(worse))
+    assert set(re.findall(r"^ *([IWE]\d{4}) ", str(found.value), re.MULTILINE)) == {"E3012", "I3013", "I3042"}
 
 
 def deployed(translated: Callable[..., dict[str, Any]], parameters: dict[str, object]) -> dict[str, Any]:

@@ -132,14 +132,15 @@ def test_logs_are_encrypted_with_a_key_of_one_s_own_if_there_is_one(template: Js
     }
 
 
-@pytest.mark.parametrize(("mode", "disabled"), [("Active", "false"), ("PassThrough", "false"), ("Disabled", "true")])
-def test_powertools_traces_just_where_lambda_does(template: Json, mode: str, disabled: str) -> None:
-    assert template["Globals"]["Function"]["Tracing"] == {"Ref": "Tracing"}
-    variables = evaluated(
-        {**template, "Resources": {"Globals": template["Globals"], **template["Resources"]}},
-        {"StreamNamePrefix": "live", "Tracing": mode},
-    )["Resources"]["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["POWERTOOLS_TRACE_DISABLED"] == disabled
+@pytest.mark.parametrize(
+    ("chosen", "mode", "disabled"),
+    [("Active", "Active", "false"), ("PassThrough", "PassThrough", "false"), ("Disabled", "PassThrough", "true")],
+)
+def test_powertools_traces_just_where_lambda_does(template: Json, chosen: str, mode: str, disabled: str) -> None:
+    everything = {**template, "Resources": {"Globals": template["Globals"], **template["Resources"]}}
+    shared = evaluated(everything, {"StreamNamePrefix": "live", "Tracing": chosen})["Resources"]["Globals"]["Function"]
+    assert shared["Tracing"] == mode
+    assert shared["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == disabled
 
 
 def test_an_existing_bucket_is_used_and_none_is_made(template: Json) -> None:
