@@ -164,11 +164,45 @@ def test_values_written_into_the_template_are_the_settings_defaults(template: Js
         assert each.read(literal) == each.default
 
 
-@pytest.mark.parametrize("text", ["recordings", "a", "a/b", "/a", "a/", "a b", "", "ä", "a*"])
-def test_the_prefix_parameter_takes_nothing_that_the_setting_refuses(template: Json, text: str) -> None:
-    pattern = template["Parameters"]["RecordingsPrefix"]["AllowedPattern"]
-    (setting,) = [each for each in variables(TriggerSettings) if each.name == "RECORDINGS_PREFIX"]
-    assert bool(re.fullmatch(pattern, text)) == (setting.form.read(text) is not None)
+@pytest.mark.parametrize(
+    ("parameter", "variable", "texts"),
+    [
+        (
+            "RecordingsPrefix",
+            "RECORDINGS_PREFIX",
+            ["recordings", "a", "a/b", "a.b", "/a", "a/", "a//b", "a..b", "..", ".", "a b", "ä", "a*"],
+        ),
+        (
+            "RecordingsBucketName",
+            "RECORDINGS_BUCKET",
+            [
+                "calls",
+                "calls.example",
+                "1.2.3.example",
+                "10.0.0.1",
+                "a..b",
+                "ab",
+                "Calls",
+                "-calls",
+                "c" * 63,
+                "c" * 64,
+            ],
+        ),
+        (
+            "RecordingsKmsKeyArn",
+            "RECORDINGS_KMS_KEY_ARN",
+            [KEY, "alias/calls", f"{KEY}/", KEY.replace("key/", "alias/")],
+        ),
+        ("EventBusName", "EVENT_BUS_NAME", ["default", "calls.example_1-a", "a b", "ä"]),
+    ],
+)
+def test_a_parameter_takes_just_what_its_setting_takes(
+    template: Json, parameter: str, variable: str, texts: list[str]
+) -> None:
+    pattern = template["Parameters"][parameter]["AllowedPattern"]
+    (setting,) = [each for each in variables(ConsumerSettings) if each.name == variable]
+    for text in texts:
+        assert bool(re.fullmatch(pattern, text)) == (setting.form.read(text) is not None), text
 
 
 @pytest.mark.parametrize(
