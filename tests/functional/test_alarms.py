@@ -27,8 +27,8 @@ from connect_audio_local.synthesis import SyntheticCall, synthesise_stream
 from functional.emitted import Value, emitted
 from functional.test_whole_path import a_call, cloud_of, event_for, serve
 from functional.wire_server import Exchange, WireServer
-from infrastructure.conftest import load
 from infrastructure.evaluation import evaluated
+from infrastructure.loading import load
 
 ROOT: Final = Path(__file__).parents[2]
 PARAMETERS: Final = {"StreamNamePrefix": "calls-", "AlarmsEnabled": "true"}
