@@ -25,6 +25,9 @@ from functional.wire_record import WireRecord
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
 
+# One worker for all, since the scenarios are run once for all.
+pytestmark = pytest.mark.xdist_group("permissions")
+
 ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
 
