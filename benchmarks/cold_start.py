@@ -42,9 +42,9 @@ _UNTRACED: Final = "import os; os.environ['POWERTOOLS_TRACE_DISABLED'] = 'true'"
 CASES: Final = {
     "trigger": _TRIGGER,
     "consumer": _CONSUMER,
-    "trigger and its client": f"{_TRIGGER}; trigger.lambda_client()",
+    "trigger and its client": f"{_TRIGGER}; trigger.lambda_client(1500)",
     "consumer and its clients": f"{_CONSUMER}; {_CLIENTS}",
-    "trigger and its client, untraced": f"{_UNTRACED}; {_TRIGGER}; trigger.lambda_client()",
+    "trigger and its client, untraced": f"{_UNTRACED}; {_TRIGGER}; trigger.lambda_client(1500)",
     "consumer and its clients, untraced": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}",
     "the same and that of its last step": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}; s.client('events')",
     "boto3 alone, to compare": "import boto3",

@@ -148,19 +148,26 @@ class Redrive:
         function, _, qualifier = self._function.rpartition(":")
         for number in count():
             wanted = f"{name}-r{number}" if number else name
-            # By name, whatever the version: an execution belongs to the version it began with.
-            pages = self._lambda.get_paginator("list_durable_executions_by_function").paginate(
-                FunctionName=function, Qualifier=qualifier, DurableExecutionName=wanted
-            )
-            found = [
-                _Attempt(wanted, each["DurableExecutionArn"], each["Status"])
-                for page in pages
-                for each in page["DurableExecutions"]
-                if each["DurableExecutionName"] == wanted
-            ]
+            # An execution belongs to the version it began with, which an upgrade may have replaced since. Without a
+            # qualifier all versions are listed (Lambda, ListDurableExecutionsByFunction), $LATEST alone in older texts.
+            found = self._find(function, wanted) or self._find(function, wanted, qualifier)
             if not found:
                 return
             yield found[-1]
+
+    def _find(self, function: str, name: str, qualifier: str | None = None) -> list[_Attempt]:
+        listing = self._lambda.get_paginator("list_durable_executions_by_function")
+        pages = (
+            listing.paginate(FunctionName=function, DurableExecutionName=name, Qualifier=qualifier)
+            if qualifier
+            else listing.paginate(FunctionName=function, DurableExecutionName=name)
+        )
+        return [
+            _Attempt(name, each["DurableExecutionArn"], each["Status"])
+            for page in pages
+            for each in page["DurableExecutions"]
+            if each["DurableExecutionName"] == name
+        ]
 
     def _history(self, attempt: _Attempt) -> Continuation:
         """What an execution that failed had done, with what it had continued itself."""

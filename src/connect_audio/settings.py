@@ -160,6 +160,7 @@ class TriggerSettings:
         recordings_bucket: S3 bucket, for the answer's `recordingUri`.
         recordings_prefix: key prefix, for the same.
         consumer_function: the consumer's qualified ARN, or `name:alias`.
+        start_timeout_ms: milliseconds that Lambda may take to answer a start, which is tried twice.
     """
 
     recordings_bucket: str = _declared(_BUCKET)
@@ -178,6 +179,16 @@ class TriggerSettings:
                 "(arn:aws:lambda:REGION:ACCOUNT:function:NAME:ALIAS or NAME:ALIAS)",
             ),
             "Set it to the consumer's alias; durable functions start only by a qualified name.",
+        )
+    )
+    start_timeout_ms: int = _declared(
+        Variable(
+            "START_TIMEOUT_MS",
+            "How long Lambda may take to answer a start, which is tried twice.",
+            # Two tries, 1 s each to connect and a pause of at most 1 s between them fit Connect's 8 s with the default.
+            Whole(100, 60_000, "milliseconds"),
+            "1500 suits Lambda; `sam local start-lambda`, which builds a container first, needs more.",
+            default=1500,
         )
     )
 

@@ -151,7 +151,7 @@ def test_the_trigger_s_cold_path_carries_none_of_the_consumer_s_weight(artifact:
     code = (
         "import json, os, sys, connect_audio.handlers.trigger as trigger\n"
         "os.environ['AWS_DEFAULT_REGION'] = 'eu-west-2'\n"
-        "trigger.lambda_client()\n"
+        "trigger.lambda_client(1500)\n"
         "(peak,) = [line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')]\n"
         "print(json.dumps([int(peak), sorted({m.partition('.')[0] for m in sys.modules})]))"
     )

@@ -18,20 +18,26 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
 from connect_audio.request import RecordingRequest
 from connect_audio_local.emulator import EmulatedStream, KvsEmulator, stored
 from connect_audio_local.lambda_front import LambdaFront
+from connect_audio_local.processes.durable_engine import DurableEngine
 from connect_audio_local.replay import replay
 from connect_audio_local.s3_server import s3_server
 from connect_audio_local.speech import two_party_conversation
 from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from functional.recorder_support import same_wav
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("sam")]
 
@@ -42,6 +48,8 @@ ARCHITECTURE: Final = {"x86_64": "x86_64", "AMD64": "x86_64"}.get(platform.machi
 PARAMETERS: Final = ("--parameter-overrides", f"Architecture={ARCHITECTURE}", "StreamNamePrefix=connect")
 BASE_IMAGE: Final = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 BUCKET: Final = "recordings"
+INSTANCE_ARN: Final = "arn:aws:connect:eu-west-2:111122223333:instance/6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c"
+FUNCTIONS: Final = {"ConsumerFunction": {"live"}}
 CONTACT: Final = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
 
 
@@ -55,15 +63,36 @@ class SamLocal:
     front: LambdaFront
     engine_port: int
 
-    def invoke(self, function: str, event: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    @property
+    def engine(self) -> DurableEngine:
+        """The durable engine."""
+        return DurableEngine(f"http://127.0.0.1:{self.engine_port}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the SAM CLI."""
+        return {
+            **_sam_environment(),
+            "DURABLE_EXECUTIONS_EXTERNAL_EMULATOR_PORT": str(self.engine_port),
+            # SAM CLI's locks lie there: one that a killed run has left must not hold up this one.
+            "TMPDIR": str(self.build),
+        }
+
+    def command(self, verb: str, *more: str, lambda_url: str | None = None, memory_mb: int = 256) -> list[str]:
+        """`sam local VERB`; `lambda_url` is what the trigger calls, by default the front end."""
+        command = [str(SAM), "local", verb, *more, "-t", str(self.build / "template.yaml")]
+        command += ["--add-host", "host.docker.internal:host-gateway"]
+        command += ["--env-vars", str(self._env_vars(lambda_url or self.front.url))]
+        if _succeeds("docker", "image", "inspect", BASE_IMAGE):
+            command.append("--skip-pull-image")
+        return [*command, *PARAMETERS, f"ConsumerMemory={memory_mb}"]
+
+    def invoke(self, function: str, event: Path, *more: str, memory_mb: int = 256) -> subprocess.CompletedProcess[str]:
         """Run one function; what it returned is the last line of standard output."""
-        image = ("--skip-pull-image",) if _succeeds("docker", "image", "inspect", BASE_IMAGE) else ()
-        command = [str(SAM), "local", "invoke", function, "-t", str(self.build / "template.yaml"), "-e", str(event)]
-        command += ["--add-host", "host.docker.internal:host-gateway", "--env-vars", str(self._env_vars())]
         done = subprocess.run(
-            [*command, *PARAMETERS, *image, *more],
+            self.command("invoke", function, "-e", str(event), *more, memory_mb=memory_mb),
             cwd=self.build,
-            env={**_sam_environment(), "DURABLE_EXECUTIONS_EXTERNAL_EMULATOR_PORT": str(self.engine_port)},
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -72,14 +101,14 @@ class SamLocal:
         assert done.returncode == 0, done.stderr
         return done
 
-    def _env_vars(self) -> Path:
+    def _env_vars(self, lambda_url: str) -> Path:
         """The committed file, with the ports that were free."""
         text = ENVIRONMENT.read_text("utf-8")
-        ports = {"9011": self.s3_url, "9012": self.emulator.url, "9013": self.front.url}
+        ports = {"9011": self.s3_url, "9012": self.emulator.url, "9013": lambda_url}
         for port, url in ports.items():
             assert f":{port}" in text
             text = text.replace(f":{port}", f":{urlsplit(url).port}")
-        path = self.build / "env.json"
+        path = self.build / f"env-{urlsplit(lambda_url).port}.json"
         path.write_text(text, "utf-8")
         return path
 
@@ -104,7 +133,7 @@ def sam_local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamLocal]:
     with (
         s3_server("0.0.0.0") as s3_url,  # noqa: S104 - containers call it
         KvsEmulator("0.0.0.0") as emulator,  # noqa: S104 - containers call it
-        LambdaFront(lambda _name, _payload: None, host="0.0.0.0") as front,  # noqa: S104 - containers call it
+        LambdaFront(lambda _name, _payload: None, functions=FUNCTIONS, host="0.0.0.0") as front,  # noqa: S104 - containers call it
         (build / "engine.log").open("wb") as log,
         subprocess.Popen(engine, env=_sam_environment(), stdout=log, stderr=log) as runner,
     ):
@@ -135,36 +164,117 @@ def test_a_voice_event_starts_the_consumer_with_the_payload_of_the_sample_event(
     assert sam_local.front.executions == {name: payload}
 
 
+@pytest.mark.parametrize(("memory_mb", "seconds"), [(256, 600), (128, 60)])
 def test_the_consumer_in_its_container_records_the_wav_that_replay_makes_of_the_same_capture(
-    sam_local: SamLocal, tmp_path: Path
+    sam_local: SamLocal, s3: S3Client, tmp_path: Path, memory_mb: int, seconds: int
 ) -> None:
-    speech = two_party_conversation(30)
-    call = SyntheticCall(customer=speech.customer, agent=speech.agent, contact_id=CONTACT)
-    fragments = list(synthesise_call(call))
-    stream = sam_local.emulator.add_stream(EmulatedStream("connect-sam-local", list(stored(iter(fragments)))))
-    request = RecordingRequest(
-        contact_id=CONTACT,
-        instance_arn="arn:aws:connect:eu-west-2:123456789012:instance/6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c",
-        stream_arn=stream.arn,
-        start_timestamp_ms=fragments[0].contents.producer_ms,
-        start_fragment_number=fragments[0].number,
-    )
+    call = Call.stored(sam_local, tmp_path, memory_mb, seconds)
     event = tmp_path / "payload.json"
-    event.write_text(json.dumps(request.to_payload()), "utf-8")
-    expected = replay((each.data for each in fragments), tmp_path, name="the capture")
-    client = boto3.client("s3", endpoint_url=sam_local.s3_url, region_name="eu-west-2", config=S3_CONFIG)
-    with closing(client) as s3:
-        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-        sam_local.invoke("ConsumerFunction", event, "--durable-execution-name", request.execution_name)
-        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
-        key = request.recording_key("recordings")
+    event.write_text(json.dumps(call.request.to_payload()), "utf-8")
+    name = call.request.execution_name
+    # SAM CLI gives a container no more memory than its function has.
+    sam_local.invoke("ConsumerFunction", event, "--durable-execution-name", name, memory_mb=memory_mb)
+    call.is_recorded(s3)
+
+
+def test_start_lambda_leads_from_the_connect_event_to_the_recording(
+    sam_local: SamLocal, s3: S3Client, tmp_path: Path
+) -> None:
+    call = Call.stored(sam_local, tmp_path, 0, 30)
+    event = json.loads((ROOT / "events" / "connect_voice.json").read_text("utf-8"))
+    contact = event["Details"]["ContactData"]
+    contact["ContactId"] = call.request.contact_id
+    contact["MediaStreams"]["Customer"]["Audio"] |= {
+        "StreamARN": call.request.stream_arn,
+        "StartTimestamp": str(call.request.start_timestamp_ms),
+        "StartFragmentNumber": call.request.start_fragment_number,
+    }
+    # SAM CLI builds the consumer's container before it answers the start, which takes longer than Connect would wait.
+    template = sam_local.build / "template.yaml"
+    text = template.read_text("utf-8")
+    assert text.count("Timeout: 8\n") == 1
+    template.write_text(text.replace("Timeout: 8\n", "Timeout: 60\n"), "utf-8")
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    anywhere = "0.0.0.0"  # noqa: S104 - containers call it
+    command = sam_local.command("start-lambda", "--host", anywhere, "--port", str(port), lambda_url=url)
+    config = Config(read_timeout=120, retries={"total_max_attempts": 1})
+    with (
+        (tmp_path / "start-lambda.log").open("wb") as log,
+        subprocess.Popen(command, cwd=sam_local.build, env=sam_local.environment, stdout=log, stderr=log) as server,
+        closing(boto3.client("lambda", endpoint_url=url, region_name="eu-west-2", config=config)) as client,
+    ):
+        try:
+            _await_listener(port, server)
+            answered = client.invoke(FunctionName="TriggerFunction", Payload=json.dumps(event).encode())
+            with closing(answered["Payload"]) as payload:
+                answer = json.loads(payload.read())
+            log.flush()
+            assert answer["status"] == "STARTED", (answer, (tmp_path / "start-lambda.log").read_text("utf-8"))
+            assert answer["executionName"] == call.request.execution_name
+            ended = sam_local.engine.wait(sam_local.engine.find(answer["executionName"]), 180)
+            assert (ended.status, ended.result and ended.result["status"]) == ("SUCCEEDED", "complete"), ended
+        finally:
+            server.terminate()
+    call.is_recorded(s3)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call in the emulator, and what `replay` makes of it."""
+
+    request: RecordingRequest
+    wav: Path
+
+    @classmethod
+    def stored(cls, sam_local: SamLocal, directory: Path, number: int, seconds: int) -> Call:
+        contact_id = f"0f5c7a3e-1b2d-4c6f-9a8e-{number:012d}"
+        speech = two_party_conversation(seconds)
+        call = SyntheticCall(
+            customer=speech.customer,
+            agent=speech.agent,
+            contact_id=contact_id,
+            instance_id=INSTANCE_ARN.rsplit("/", 1)[1],
+        )
+        fragments = list(synthesise_call(call))
+        name = f"connect-sam-local-{number}"
+        stream = sam_local.emulator.add_stream(EmulatedStream(name, list(stored(iter(fragments)))))
+        request = RecordingRequest(
+            contact_id=contact_id,
+            instance_arn=INSTANCE_ARN,
+            stream_arn=stream.arn,
+            start_timestamp_ms=fragments[0].contents.producer_ms,
+            start_fragment_number=fragments[0].number,
+        )
+        return cls(request, replay((each.data for each in fragments), directory, name="the capture").wav)
+
+    def is_recorded(self, s3: S3Client) -> None:
+        """The bucket has its WAV, byte for byte, its manifest, and nothing else of it."""
+        key = self.request.recording_key("recordings")
+        objects = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        keys = [item["Key"] for item in objects if self.request.contact_id in item["Key"]]
         assert keys == [key.replace(".wav", ".json"), key]
-        wav, manifest = (_body(s3, each) for each in (key, keys[0]))
-    assert json.loads(manifest)["status"] == "complete"
-    assert wav == expected.wav.read_bytes()
+        assert json.loads(_body(s3, keys[0]))["status"] == "complete"
+        assert same_wav(_body(s3, key), self.wav.read_bytes())
 
 
-def _body(s3: Any, key: str) -> bytes:
+@pytest.fixture(scope="module")
+def s3(sam_local: SamLocal) -> Iterator[S3Client]:
+    """A client of the S3 that the containers write to, with their bucket."""
+    made = boto3.client(
+        "s3",
+        endpoint_url=sam_local.s3_url,
+        region_name="eu-west-2",
+        config=S3_CONFIG,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    with closing(made) as client:
+        client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+        yield client
+
+
+def _body(s3: S3Client, key: str) -> bytes:
     with closing(s3.get_object(Bucket=BUCKET, Key=key)["Body"]) as body:
         content: bytes = body.read()
         return content
@@ -198,8 +308,8 @@ def _await_listener(port: int, process: subprocess.Popen[bytes]) -> None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
-            assert process.poll() is None, "the durable engine ended before it listened"
-            assert time.monotonic() < deadline, "the durable engine does not listen after 30 s"
+            assert process.poll() is None, f"{process.args!r} ended before it listened"
+            assert time.monotonic() < deadline, f"{process.args!r} does not listen after 30 s"
             time.sleep(0.1)
         else:
             return

@@ -6,6 +6,7 @@ import gc
 import io
 import json
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from botocore.config import Config
 from connect_audio.adapters import consumer_start
 from connect_audio.core.errors import SettingsError
 from connect_audio.handlers import trigger
+from connect_audio.settings import TriggerSettings
 from connect_audio_local.lambda_front import LambdaFront, Refusal
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ def answer(event: Any) -> dict[str, str]:
 def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaFront]:
     made: list[LambdaClient] = []
 
-    def client() -> LambdaClient:
-        made.append(boto3.client("lambda", config=consumer_start.CONFIG))
+    def client(answer_timeout_ms: int) -> LambdaClient:
+        made.append(consumer_start.lambda_client(answer_timeout_ms))
         return made[0]
 
     with LambdaFront(lambda _name, _payload: None) as running:
@@ -211,8 +213,11 @@ def test_an_unreachable_lambda_is_an_answer(front: LambdaFront, monkeypatch: pyt
     }
 
 
+@pytest.mark.usefixtures("front")
 def test_a_silent_lambda_is_given_up_well_within_connect_s_8_seconds() -> None:
-    config: Any = consumer_start.CONFIG
+    default_ms = TriggerSettings(recordings_bucket="b", recordings_prefix="p", consumer_function="c").start_timeout_ms
+    with closing(consumer_start.lambda_client(default_ms)) as client:
+        config: Any = client.meta.config
     tries = config.retries["total_max_attempts"]
     longest_pause = 1  # standard mode: rand(0, 1) x 2^0 s before the second try
     assert tries * (config.connect_timeout + config.read_timeout) + (tries - 1) * longest_pause <= 6

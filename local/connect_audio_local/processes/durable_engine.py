@@ -91,6 +91,18 @@ class DurableEngine:
         )
         return str(answer["ExecutionArn"])
 
+    def find(self, name: str) -> str:
+        """The ARN of the newest execution of that name; of any function, since SAM CLI calls them all `function`.
+
+        Raises:
+            RuntimeError: there is none.
+        """
+        path = f"{_PATH.rstrip('/')}?DurableExecutionName={quote(name)}"
+        found = [each for each in self._ask("GET", path)["DurableExecutions"] if each["DurableExecutionName"] == name]
+        if not found:
+            raise RuntimeError(f"there is no execution {name}")
+        return str(found[-1]["DurableExecutionArn"])
+
     def wait(self, arn: str, seconds: float = 60) -> EngineExecution:
         """Wait until an execution has ended.
 

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 CONSUMER_NOT_STARTED = "CONSUMER_NOT_STARTED"
 NAME_TAKEN = "NAME_TAKEN"
 
-# Connect waits 8 s for the answer (its limit for synchronous Lambda calls). Two tries of 1 s to connect and 1.5 s to
-# answer, and a pause of at most 1 s between them, make 6 s; the rest is for a cold start.
-CONFIG = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 2})
+_CONNECT_TIMEOUT_S = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +98,18 @@ class ConsumerStart:
         return Started(answer.get("DurableExecutionArn", ""))
 
 
-def lambda_client() -> LambdaClient:
-    """Make a Lambda client whose slowest answer still fits Connect's 8 s."""
-    return boto3.client("lambda", config=CONFIG)
+def lambda_client(answer_timeout_ms: int) -> LambdaClient:
+    """Make a Lambda client for an impatient caller.
+
+    Connect waits 8 s for the trigger (its limit for synchronous Lambda calls). Two tries of 1 s to connect and 1.5 s to
+    answer, and a pause of at most 1 s between them, make 6 s; the rest is for a cold start.
+
+    Args:
+        answer_timeout_ms: how long Lambda may take to answer each try, ms.
+    """
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=answer_timeout_ms / 1000,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    return boto3.client("lambda", config=config)

@@ -30,7 +30,7 @@ def _settings() -> TriggerSettings:
 
 @cache
 def _consumer() -> ConsumerStart:
-    return ConsumerStart(_settings().consumer_function, lambda_client())
+    return ConsumerStart(_settings().consumer_function, lambda_client(_settings().start_timeout_ms))
 
 
 @logger.inject_lambda_context(clear_state=True)
