@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,13 @@ def translated(
 ) -> Callable[..., dict[str, Any]]:
     """The template as CloudFormation sees it, after the SAM transform: `translated(parameters, changed_template)`."""
 
+    @cache
+    def translation(given: str) -> str:
+        return sam("python", str(Path(__file__).parent / "translate.py"), input=given).stdout
+
     def translate(parameters: dict[str, str] | None = None, changed: dict[str, Any] | None = None) -> dict[str, Any]:
-        script = Path(__file__).parent / "translate.py"
         given = {"template": changed or template, "parameters": parameters or {}}
-        result: dict[str, Any] = json.loads(sam("python", str(script), input=json.dumps(given)).stdout)
+        result: dict[str, Any] = json.loads(translation(json.dumps(given)))
         return result
 
     return translate
