@@ -155,11 +155,16 @@ def test_each_setting_is_declared_and_nothing_else_is(
     assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= others
 
 
-def test_values_written_into_the_template_are_the_settings_defaults(template: Json) -> None:
-    declared = properties(template, "ConsumerFunction")["Environment"]["Variables"]
-    literal = {name: value for name, value in declared.items() if isinstance(value, str)}
-    checked = [each for each in variables(ConsumerSettings) if each.name in literal]
-    assert len(checked) == 6
+@pytest.mark.parametrize(
+    ("name", "settings", "number"), [("TriggerFunction", TriggerSettings, 1), ("ConsumerFunction", ConsumerSettings, 6)]
+)
+def test_values_written_into_the_template_are_the_settings_defaults(
+    template: Json, name: str, settings: type[TriggerSettings | ConsumerSettings], number: int
+) -> None:
+    declared = properties(template, name)["Environment"]["Variables"]
+    literal = {variable: value for variable, value in declared.items() if isinstance(value, str)}
+    checked = [each for each in variables(settings) if each.name in literal]
+    assert len(checked) == number
     for each in checked:
         assert each.read(literal) == each.default
 
