@@ -424,17 +424,19 @@ def test_recordings_stay_for_ever_unless_their_number_of_days_is_given(template:
     assert rule == {"Id": "ExpireRecordings", "Status": "Enabled", "Prefix": "audio/", "ExpirationInDays": 90}
 
 
-def test_what_a_dead_recording_left_goes_away_but_never_under_a_living_one(template: Json, resources: Json) -> None:
+def test_what_a_dead_recording_left_goes_away_once_nobody_can_start_it_again(template: Json, resources: Json) -> None:
     rules = {one["Id"]: one for one in lifecycle(template)}
     assert set(rules) == {"AbortIncompleteUploads", "ExpireTemporaryObjects"}
     uploads = rules["AbortIncompleteUploads"]
-    assert (uploads["Status"], uploads["AbortIncompleteMultipartUpload"]) == ("Enabled", {"DaysAfterInitiation": 7})
+    assert (uploads["Status"], uploads["AbortIncompleteMultipartUpload"]) == ("Enabled", {"DaysAfterInitiation": 17})
     staged = rules["ExpireTemporaryObjects"]
-    assert (staged["Status"], staged["ExpirationInDays"]) == ("Enabled", 7)
+    assert (staged["Status"], staged["ExpirationInDays"]) == ("Enabled", 17)
     (tag,) = staged["TagFilters"]
     assert f"{tag['Key']}={tag['Value']}" == s3_recording.TEMPORARY_TAG
+    # It lives for as long as its execution, then its event lies in the queue.
     execution: int = resources["ConsumerFunction"]["Properties"]["DurableConfig"]["ExecutionTimeout"]
-    assert 2 * execution < 7 * 24 * 3600
+    queue: int = resources["FailedRecordings"]["Properties"]["MessageRetentionPeriod"]
+    assert execution + queue < 17 * 24 * 3600
 
 
 def references(value: Any) -> Iterator[str]:
