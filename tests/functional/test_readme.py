@@ -43,7 +43,7 @@ def test_the_readme_names_the_two_commands_and_every_subcommand() -> None:
     assert "\nmake demo\n" in README
     assert "\nmake test\n" in README
     named = set(re.findall(r"connect-audio ([a-z]+)", README))
-    assert named == {"demo", "replay", "inspect", "emulate", "synthesise"}
+    assert named == {"demo", "replay", "inspect", "emulate", "synthesise", "redrive"}
 
 
 def test_every_option_that_the_documents_name_exists() -> None:
