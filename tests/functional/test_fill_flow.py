@@ -133,10 +133,11 @@ def test_the_make_target_writes_the_flow(tmp_path: Path) -> None:
     # The target's own command, without make's look at the state of the virtual environment.
     outputs = tmp_path / "outputs.json"
     outputs.write_text(json.dumps(OUTPUTS), "utf-8")
+    # Under another make, as in CI, it would also say where it is.
+    make = ["make", "--no-print-directory", "-n", "-o", ".venv/.installed", "flow"]
     shown = subprocess.run(
-        ["make", "-n", "-o", ".venv/.installed", "flow", f"OUTPUTS={outputs}", f"QUEUE={QUEUE}"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [*make, f"OUTPUTS={outputs}", f"QUEUE={QUEUE}"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     arguments = shown.stdout.strip().split()
     assert arguments[:3] == [".venv/bin/python", "-m", "connect_audio_local.fill_flow"]
 

@@ -410,6 +410,7 @@ def test_a_fault_that_lasts_or_takes_the_upload_away_owes_nothing() -> None:
     assert [trouble for trouble, whole in owed.items() if not whole] == [
         S3Trouble.PRECONDITION_FAILED,
         S3Trouble.UPLOAD_GONE,
+        S3Trouble.ACCESS_DENIED,
     ]
     assert not S3Fault("UploadPart", 1, S3Trouble.SLOW_DOWN, times=None).recoverable
 
