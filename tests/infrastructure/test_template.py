@@ -122,7 +122,7 @@ def test_a_failed_execution_leaves_its_event_in_an_encrypted_queue(template: Jso
     queue = resources["FailedRecordings"]
     assert queue["Properties"]["SqsManagedSseEnabled"] is True
     assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
-    assert queue["DeletionPolicy"] == "Retain"
+    assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
 @pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
@@ -390,7 +390,7 @@ def test_connect_alone_may_call_the_trigger_from_this_account_and_the_given_inst
 
 def test_the_bucket_is_private_encrypted_and_stays_when_the_stack_goes(resources: Json) -> None:
     bucket = resources["RecordingsBucket"]
-    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert bucket["Condition"] == "MakesBucket"
     found = bucket["Properties"]
     assert list(found["PublicAccessBlockConfiguration"].values()) == [True] * 4

@@ -86,7 +86,7 @@ def test_media_streaming_gets_prefix_retention_and_the_given_key(template: Json)
 def test_a_key_that_the_stack_makes_turns_stays_and_decrypts_for_the_consumer(template: Json) -> None:
     there = resources(template, ConnectInstanceArn=INSTANCE, WireMediaStreaming="true")
     key = there["StreamKey"]
-    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert key["Properties"]["EnableKeyRotation"] is True
     config = there["MediaStreaming"]["Properties"]["KinesisVideoStreamConfig"]
     assert config["EncryptionConfig"]["KeyId"] == "<StreamKey.Arn>"
