@@ -125,6 +125,11 @@ def test_a_failed_execution_leaves_its_event_in_an_encrypted_queue(template: Jso
     assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
 
 
+def test_the_queue_takes_whatever_lambda_takes_as_an_asynchronous_input(resources: Json) -> None:
+    # "Lambda quotas": 1 MB. Queues of before 2025 took 256 KiB, and a message that is too large is lost.
+    assert resources["FailedRecordings"]["Properties"]["MaximumMessageSize"] == 1024 * 1024
+
+
 @pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
 def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: str) -> None:
     group = properties(template, name)["LoggingConfig"]["LogGroup"]["Ref"]
