@@ -106,6 +106,9 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
         ("Tracing", "Off"),
         ("AlarmTopicArn", "arn:aws:sns:eu-west-2:111122223333:alarms:subscription"),
         ("RunbookUrl", "https://wiki.example/runbook#top"),
+        ("RunbookUrl", 'https://wiki.example/"'),
+        ("RunbookUrl", r"https://wiki.example/\n"),
+        ("RunbookUrl", "https://wiki.example/runbook_(new)"),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(template: Json, parameter: str, value: object) -> None:
