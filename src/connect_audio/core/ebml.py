@@ -107,6 +107,8 @@ _VINT_LENGTH: Final = bytes(9 - byte.bit_length() if byte else 0 for byte in ran
 # The largest value that `length` bytes can hold means "unknown".
 _UNKNOWN_SIZE: Final = tuple((1 << 7 * length) - 1 for length in range(9))
 _MAX_HEADER_BYTES: Final = 4096
+_LOOK_EVERY_BYTES: Final = 64 * 1024
+"""How much more of a large element comes before it is looked at again for a document that it must not hide."""
 _GLOBAL_IDS: Final = frozenset({VOID, CRC_32})
 
 
@@ -138,10 +140,20 @@ class EbmlParser:
 
     Args:
         schema: rules by element ID; IDs that it does not name are passed over inside masters and refused at the top.
+        document_at: judges whether a document stands at a position of some bytes: True or False, None when more bytes
+            are needed to tell. With it, a size that reaches over the next document is found out: in elements that are
+            passed over, and in those that are waited for, since a damaged size may wait for ever.
     """
 
-    def __init__(self, schema: Mapping[int, ElementRule]) -> None:
+    def __init__(
+        self,
+        schema: Mapping[int, ElementRule],
+        *,
+        document_at: Callable[[bytes, int], bool | None] = lambda _data, _at: False,
+    ) -> None:
         self._schema = schema
+        self._document_at = document_at
+        self._looked_to = 0  # offset in the stream before which no document is hidden
         self._buffer = b""
         self._position = 0  # of the next unread byte in the buffer
         self._base = 0  # offset in the stream of the buffer's first byte
@@ -266,16 +278,35 @@ class EbmlParser:
                 stack.append(_Open(element_id, rule.name, self._limit, self._limit))
                 return MasterStart(element_id, start, size)
             if end > length:
-                return self._starve(end - position)
+                if self._hides_document(payload_at, length):
+                    raise EbmlError(f"{rule.name} of {size} bytes reaches over the next document", offset=start)
+                return self._starve(min(end - position, length - position + _LOOK_EVERY_BYTES))
             if rule.kind is Kind.DATA:
                 self._position = end
                 self._repeat_header = buffer[position:payload_at]
                 self._repeat_size = end - position
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
             # What nobody looks into must not hide what follows: a damaged size is found out before it is believed.
-            if buffer.find(_MAGIC, payload_at, end) >= 0:
-                raise EbmlError(f"{rule.name} of {size} bytes has an EBML header inside it", offset=start)
+            if self._hides_document(payload_at, end):
+                raise EbmlError(f"{rule.name} of {size} bytes reaches over the next document", offset=start)
             self._position = end
+
+    def _hides_document(self, first: int, end: int) -> bool:
+        """Tell whether a document begins between two positions of the buffer; looks at no byte twice."""
+        search = max(first, self._looked_to - self._base)
+        while True:
+            candidate = self._buffer.find(_MAGIC, search, end)
+            if candidate < 0:
+                # The last three bytes may be the beginning of the magic.
+                self._looked_to = self._base + max(search, end - 3)
+                return False
+            verdict = self._document_at(self._buffer, candidate)
+            if verdict is None:
+                self._looked_to = self._base + candidate
+                return False
+            if verdict:
+                return True
+            search = candidate + 1
 
     def take_repeats(self) -> tuple[bytes, range]:
         """Take the elements that follow the last Element with the same ID and size, as far as they are all there.

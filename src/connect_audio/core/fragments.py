@@ -214,7 +214,7 @@ class FragmentReader:
     """
 
     def __init__(self) -> None:
-        self._parser = EbmlParser(SCHEMA)
+        self._parser = EbmlParser(SCHEMA, document_at=_document_at)
         self._draft: _Draft | None = None
         self._ready: deque[Block] = deque()  # decoded in one go, given out one by one
         self._deferred: StreamError | None = None  # raised once they are given out
@@ -453,13 +453,25 @@ def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
 
 
 def _holds_document(data: bytes) -> bool:
-    """Tell whether a document stands in there with its head and a first whole child of its Segment, not by chance."""
+    """Tell whether a document stands in there, not by chance."""
     at = data.find(_MAGIC)
     while at >= 0:
-        if is_matroska_document(data[at : at + _MAX_HEADER_BYTES]) and _goes_on(data, at):
+        if _document_at(data, at):
             return True
         at = data.find(_MAGIC, at + 1)
     return False
+
+
+def _document_at(data: bytes, at: int) -> bool | None:
+    """Tell whether a document stands there with its head and a first whole child of its Segment, not by chance.
+
+    Returns:
+        None where more bytes are needed to tell.
+    """
+    verdict = is_matroska_document(data[at : at + _MAX_HEADER_BYTES])
+    if verdict and not _goes_on(data, at):
+        return None if len(data) - at < _MAX_HEADER_BYTES else False
+    return verdict
 
 
 def _goes_on(data: bytes, at: int) -> bool:

@@ -416,16 +416,28 @@ class _Step:
             data = stream.read()
         except MediaSourceError as error:
             self._reached_head(asked)
-            if self._session.salvaging:
-                # There was no next document to be found: what was passed over is lost all the same.
-                self._session.reader.receive_data(b"")
-                event = self._session.reader.next_event()
-                if isinstance(event, BytesLost):
-                    self._lose(event)
-            return self._quiet(error.code)
+            return self._broken_off(error)
         self._reached_head(asked)
         self._session.reader.receive_data(data)
         return None
+
+    def _broken_off(self, error: MediaSourceError) -> StepVerdict | None:
+        """The connection stalls or breaks: no more will come of it, so what there is counts as at the end of a body."""
+        session = self._session
+        if session.salvaging or session.reader.midway:
+            session.reader.receive_data(b"")
+            try:
+                event = session.reader.next_event()
+                while type(event) is Block:
+                    event = session.reader.next_event()
+            except StreamError as malformed:
+                return self._malformed(malformed)
+            if isinstance(event, BytesLost):
+                # There was no next document to be found: what was passed over is lost all the same.
+                self._lose(event)
+            elif isinstance(event, Fragment) and event.blocks and not session.salvaging:
+                self._hold(event)
+        return self._quiet(error.code)
 
     def _lose(self, lost: BytesLost) -> None:
         """Count bytes that were passed over, once for each place, however often it is read."""

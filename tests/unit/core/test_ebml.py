@@ -88,7 +88,7 @@ def test_an_empty_master_ends_at_once() -> None:
 
 def test_padding_checksums_and_unknown_elements_are_passed_over_at_every_level() -> None:
     pad = element(VOID, bytes(300)) + element(CRC_32, b"1234")
-    other = element(0x55FF, MAGIC[1:] * 50)
+    other = element(0x55FF, MAGIC * 50)
     document = pad + EBML_HEADER + pad
     document += element(
         SEGMENT, pad + other + element(SEEK_HEAD, bytes(500)) + UNKNOWN_CLUSTER + pad + other + CLUSTER_CONTENT
@@ -99,14 +99,15 @@ def test_padding_checksums_and_unknown_elements_are_passed_over_at_every_level()
     ]
 
 
-def test_a_size_that_reaches_over_the_next_document_is_not_believed() -> None:
-    parser = EbmlParser(SCHEMA)
-    parser.receive_data(DOCUMENT + element(0x55FF, b"1234" + DOCUMENT))
+@pytest.mark.parametrize("there", [None, 9], ids=["all of it there", "its end never comes"])
+def test_a_size_that_reaches_over_the_next_document_is_not_believed(there: int | None) -> None:
+    parser = EbmlParser(SCHEMA, document_at=lambda data, at: is_matroska_document(data[at:]))
+    parser.receive_data(DOCUMENT + element(0x55FF, b"1234" + DOCUMENT + bytes(99))[: -(there or 0) or None])
 
     before = tokens_of(DOCUMENT)
     for _ in before:
         parser.next_token()
-    with pytest.raises(EbmlError, match="has an EBML header inside it"):
+    with pytest.raises(EbmlError, match="reaches over the next document"):
         parser.next_token()
     assert parser.offset == len(DOCUMENT)
     assert parser.resynchronise(is_matroska_document) == len(element(0x55FF, b"1234"))

@@ -143,6 +143,40 @@ def test_a_damaged_last_fragment_ends_with_the_call_all_the_same() -> None:
     assert "TRUNCATED_FRAGMENTS" in run.reasons
 
 
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("element_id", [b"\xa3", b"\xa5"], ids=["a block", "something to be passed over"])
+def test_a_damaged_size_near_the_end_costs_its_fragment_alone(element_id: bytes, live: bool) -> None:  # noqa: FBT001 - parametrised
+    ours = call(SECONDS)
+    at = world(ours, live=live)
+    assert isinstance(ours.customer, bytes)
+    each = at.source.fragments[12]
+    # Of the first block; what it would reach over never comes, and the body stays open or ends.
+    head = each.data.index(ours.customer[12 * 16_384 :][:1024]) - 4
+    start = each.data.rindex(b"\xa3", 0, head)
+    width = head - start - 1
+    size = ((1 << 7 * width) | 900_000).to_bytes(width)
+    at.source.fragments[12] = replace(each, data=each.data[:start] + element_id + size + each.data[head:])
+    run = at.run()
+    expected = wav_of_call(ours)
+    assert len(run.wav) == len(expected)
+    before, after = 44 + 12 * 32_768, 44 + 13 * 32_768
+    assert same_wav(run.wav[:before], expected[:before])
+    assert same_wav(run.wav[after:], expected[after:])
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+
+
+def test_a_last_fragment_that_stays_half_is_not_taken_for_the_end() -> None:
+    ours = call(SECONDS)
+    at = world(ours, live=True)
+    each = at.source.fragments[-1]
+    at.source.fragments[-1] = replace(each, data=each.data[: len(each.data) // 2])
+    run = at.run()
+    assert run.outcome.status is OutcomeStatus.PARTIAL
+    assert run.reasons == ["TRUNCATED_FRAGMENTS"]
+    expected = wav_of_call(ours)
+    assert same_wav(run.wav[44:], expected[44:][: len(run.wav) - 44])
+
+
 def test_a_cut_fragment_is_waited_for_while_older_ones_come_again() -> None:
     ours = call(SECONDS)
     at = world(ours)
