@@ -52,10 +52,23 @@ def test_the_rule_takes_new_fields_and_not_a_new_meaning(rule: Json, version: st
     assert takes(rule, event(OutcomeStatus.COMPLETE, schemaVersion=version)) == taken
 
 
-def test_eventbridge_may_put_into_both_queues_for_this_rule_alone(rule: Json) -> None:
+def test_the_rule_delivers_into_one_queue_and_what_it_cannot_into_the_other(rule: Json) -> None:
     target = rule["RecordingCompleted"]["Properties"]["Targets"][0]
-    allow, deny = rule["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert {target["Arn"], target["DeadLetterConfig"]["Arn"]} == set(allow["Resource"]) == set(deny["Resource"])
+    assert (target["Arn"], target["DeadLetterConfig"]["Arn"]) == ("<Recordings.Arn>", "<Undelivered.Arn>")
+
+
+@pytest.mark.parametrize("queue", ["Recordings", "Undelivered"])
+def test_eventbridge_may_put_into_a_queue_whose_policy_speaks_of_it_alone_for_this_rule_alone(
+    rule: Json, queue: str
+) -> None:
+    (policy,) = [
+        one["Properties"]
+        for one in rule.values()
+        if one["Type"] == "AWS::SQS::QueuePolicy" and f"<{queue}>" in one["Properties"]["Queues"]
+    ]
+    assert policy["Queues"] == [f"<{queue}>"]
+    allow, deny = policy["PolicyDocument"]["Statement"]
+    assert allow["Resource"] == deny["Resource"] == f"<{queue}.Arn>"
     assert (allow["Effect"], allow["Principal"], allow["Action"]) == (
         "Allow",
         {"Service": "events.amazonaws.com"},
