@@ -28,7 +28,7 @@ SWITCHED_ON: dict[str, object] = {
     "WireMediaStreaming": "true",
     "WireTrigger": "true",
     "RecordingsKmsKeyArn": KEY,
-    "RecordingsExpirationDays": 90,
+    "RecordingsExpirationDays": "90",
     "LogsKmsKeyArn": KEY,
     "ConsumerReservedConcurrency": 500,
     "TriggerReservedConcurrency": 50,

@@ -424,9 +424,9 @@ def lifecycle(template: Json, **parameters: object) -> list[Json]:
 
 def test_recordings_stay_for_ever_unless_their_number_of_days_is_given(template: Json) -> None:
     assert "ExpireRecordings" not in {one["Id"] for one in lifecycle(template)}
-    rules = lifecycle(template, RecordingsExpirationDays=90, RecordingsPrefix="audio")
+    rules = lifecycle(template, RecordingsExpirationDays="90", RecordingsPrefix="audio")
     (rule,) = [one for one in rules if one["Id"] == "ExpireRecordings"]
-    assert rule == {"Id": "ExpireRecordings", "Status": "Enabled", "Prefix": "audio/", "ExpirationInDays": 90}
+    assert rule == {"Id": "ExpireRecordings", "Status": "Enabled", "Prefix": "audio/", "ExpirationInDays": "90"}
 
 
 def test_what_a_dead_recording_left_goes_away_once_nobody_can_start_it_again(template: Json, resources: Json) -> None:
@@ -442,6 +442,14 @@ def test_what_a_dead_recording_left_goes_away_once_nobody_can_start_it_again(tem
     execution: int = resources["ConsumerFunction"]["Properties"]["DurableConfig"]["ExecutionTimeout"]
     queue: int = resources["FailedRecordings"]["Properties"]["MessageRetentionPeriod"]
     assert execution + queue < 17 * 24 * 3600
+
+
+def test_recordings_never_expire_before_what_is_needed_to_go_on_with_one(template: Json) -> None:
+    # The rule is for everything below the prefix, so for staged audio and claims, too.
+    pattern = template["Parameters"]["RecordingsExpirationDays"]["AllowedPattern"]
+    taken = [days for days in range(100_001) if re.fullmatch(pattern, str(days))]
+    (staged,) = [one for one in lifecycle(template) if one["Id"] == "ExpireTemporaryObjects"]
+    assert taken == [0, *range(staged["ExpirationInDays"], 100_000)]
 
 
 def references(value: Any) -> Iterator[str]:

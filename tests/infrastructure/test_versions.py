@@ -117,7 +117,7 @@ def test_a_changed_parameter_makes_a_new_version(
         ("StreamKmsKeyArn", KEY),
         # Concurrency is reserved for the function, not for a version.
         ("ConsumerReservedConcurrency", 100),
-        ("RecordingsExpirationDays", 90),
+        ("RecordingsExpirationDays", "90"),
         ("AlarmsEnabled", "false"),
     ],
 )
