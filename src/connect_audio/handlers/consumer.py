@@ -222,7 +222,7 @@ def _record_call(
     reasons: tuple[Reason, ...] = ()
     try:
         for number in count(1):
-            if done.over:
+            if done.over or claim.published:
                 break
             recorded = _step(context, f"record-{number:05d}", lambda at=checkpoint: record(at))  # type: ignore[misc]
             result = StepResult.from_json(recorded)
@@ -234,6 +234,9 @@ def _record_call(
         reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error.error_type}"),), "salvage"
     if done.last and done.over:
         end_reason, reasons = done.last.end_reason or end_reason, done.last.reasons
+    elif claim.published:
+        detail = "an earlier execution published what it had, and died before it could say so"
+        reasons, last = (Reason("STEP_FAILED", detail),), "salvage"
 
     def publish() -> dict[str, Any]:
         return reports.ended(

@@ -29,6 +29,7 @@ from connect_audio.request import RecordingRequest
 WAV_CONTENT_TYPE: Final = "audio/wav"
 _EXECUTION: Final = "execution"
 _GONE: Final = "NoSuchUpload"
+_NO_KEY: Final = "NoSuchKey"
 
 
 def object_metadata(request: RecordingRequest, execution: str) -> dict[str, str]:
@@ -55,6 +56,7 @@ class Claim:
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         from_ms: see `Checkpoint`.
         repairs: 1 where an interrupted attempt of this execution had claimed the key; else 0.
+        published: the WAV is there and ours: a dead execution that this one continues had salvaged what it had.
     """
 
     granted: bool
@@ -62,6 +64,7 @@ class Claim:
     retention_hours: int | None = None
     from_ms: int | None = None
     repairs: int = 0
+    published: bool = False
 
     def checkpoint(self) -> Checkpoint:
         """Where the recording begins."""
@@ -178,7 +181,7 @@ class Publication:
             try:
                 mine = self._store.get(self._names.claim) == body
             except StorageError as error:
-                if error.retryable or error.code != "NoSuchKey":
+                if error.retryable or error.code != _NO_KEY:
                     raise
                 # Deleted between the two calls: its holder has just finished.
                 return Claim(granted=False, refusal="ALREADY_RECORDED")
@@ -203,6 +206,7 @@ class Publication:
             retention_hours=retention,
             from_ms=None if earlier is None else self._request.start_timestamp_ms,
             repairs=repairs,
+            published=head is not None,
         )
 
     def finish(
@@ -255,7 +259,8 @@ class Publication:
             # Nor would a manifest of ours belong beside another's recording.
             frames = None
         if frames is None:
-            self._clean_up()
+            if not self._is_ours():
+                self._clean_up()
             return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
         if frames < cursor.frames:
             detail = (
@@ -302,7 +307,7 @@ class Publication:
             try:
                 data = self._store.get(key)
             except StorageError as error:
-                if error.code != "NoSuchKey":
+                if error.code != _NO_KEY:
                     raise
                 return None
             log = log.joined(NoteLog.from_json(json.loads(data)))
@@ -324,6 +329,11 @@ class Publication:
         ours = {checkpoint.cursor.frames * FRAME_BYTES, checkpoint.first.size if checkpoint.first else 0}
         return data_bytes // FRAME_BYTES if data_bytes in ours else None
 
+    def _is_ours(self) -> bool:
+        """Whether the object at our key is a recording of ours, whatever it holds."""
+        head = self._store.head(self._names.key)
+        return head is not None and head.metadata.get(_EXECUTION) == self._execution
+
     def _cut_to(self, cursor: Cursor, frames: int) -> Cursor:
         """The cursor of a recording of which only the beginning is left, for its manifest."""
         timeline = cursor.timeline
@@ -341,7 +351,12 @@ class Publication:
         return wav_header(data_bytes=data_bytes, rate=timeline.rate)
 
     def _put_whole(self, checkpoint: Checkpoint) -> None:
-        audio = b"" if checkpoint.staged is None else self._store.get(checkpoint.staged.key)
+        try:
+            audio = b"" if checkpoint.staged is None else self._store.get(checkpoint.staged.key)
+        except StorageError as error:
+            if error.code != _NO_KEY or self._store.head(self._names.key) is None:
+                raise
+            return  # published and cleaned up by another run of this step, just now
         self._put_wav(self._header(checkpoint, checkpoint.cursor.frames * FRAME_BYTES) + audio)
 
     def _put_wav(self, body: bytes) -> None:
@@ -357,8 +372,9 @@ class Publication:
         upload_id = checkpoint.upload_id or store.open_upload(
             key, content_type=WAV_CONTENT_TYPE, metadata=object_metadata(self._request, self._execution)
         )
-        first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
+        first = b""
         try:
+            first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
             joined = list(parts)
             if checkpoint.staged is not None:
                 joined.append(store.upload_part(key, upload_id, checkpoint.part, store.get(checkpoint.staged.key)))
@@ -366,10 +382,12 @@ class Publication:
             joined.insert(0, store.upload_part(key, upload_id, 1, header + first))
             store.complete_upload(key, upload_id, joined)
         except StorageError as error:
-            if error.code != _GONE:
+            if error.code not in {_GONE, _NO_KEY}:
                 raise
             # Completed before with the answer lost, or another's object took the key: the caller's head tells which.
             if store.head(key) is None:
+                if error.code == _NO_KEY:
+                    raise  # what was staged is gone, and nobody has made a recording of it
                 # Aborted by somebody. What lies in the staging is all that is left, and it begins at the beginning.
                 self._logger.exception("the upload is gone: only the first part can be published")
                 self._put_wav(self._header(checkpoint, len(first)) + first)

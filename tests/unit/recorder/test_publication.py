@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.errors import MediaSourceError
+from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.recorder import Checkpoint, Claim, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, Policy, StepResult, StepVerdict
 from connect_audio_local.synthesis import Gap
 from unit.recorder.fakes import EXECUTION, NAMES, World, call, finish, same_wav, wav_of_call, world
 
@@ -100,6 +100,43 @@ def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
     assert at.run().outcome.status is OutcomeStatus.COMPLETE
 
 
+def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_it_had() -> None:
+    at = world(call(60), read_s=1.0, policy=Policy(drain=0))
+    results = [at.step(at.claim().checkpoint(), budget_s=20)]
+    assert results[0].verdict is StepVerdict.HAND_OVER
+    put = at.store.put
+
+    def refuse(key: str, body: bytes, *, content_type: str) -> None:
+        if key == NAMES.manifest:
+            raise StorageError("AccessDenied", "no", retryable=False)
+        put(key, body, content_type=content_type)
+
+    at.store.put = refuse  # type: ignore[assignment, method-assign]
+    reasons = [Reason("STEP_FAILED", "for good")]
+    with pytest.raises(StorageError):
+        finish(at, results, reasons=reasons)
+    at.store.put = put  # type: ignore[method-assign]
+    wav = at.store.objects[NAMES.key]
+    assert at.claim() == Claim(granted=True, retention_hours=24, repairs=1, published=True)
+    outcome = finish(at, results, reasons=reasons)
+    assert (outcome.status, outcome.reasons) == (OutcomeStatus.PARTIAL, ("STEP_FAILED",))
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+    assert at.store.objects[NAMES.key] == wav
+
+
+def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
+    at = short()
+    results = recorded(at)
+    finish(at, results)
+    # Somebody has gone on recording all the same.
+    longer = replace(results[-1].checkpoint.cursor, frames=results[-1].checkpoint.cursor.frames + 1)
+    results.append(replace(results[-1], checkpoint=replace(results[-1].checkpoint, cursor=longer)))
+    staged = NAMES.staged_part(1, 2, "attempt")
+    at.store.put(staged, b"audio", content_type="application/octet-stream")
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert staged in at.store.objects
+
+
 # --- finish ----------------------------------------------------------------------------------------------------------
 
 
@@ -130,6 +167,36 @@ def test_a_finish_that_dies_at_any_call_of_s3_is_made_good_by_the_next(make: Cal
     assert at_call > 8
     # Nothing to repair until the WAV is there, and then that it is.
     assert (outcome.repairs, set(repaired), repaired) == (0, {0, 1}, sorted(repaired))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [short, long])
+def test_of_two_finishes_at_once_both_find_the_recording_published(make: Callable[[], World]) -> None:
+    reference = make()
+    outcome = finish(reference, recorded(reference))
+    at_call = 0
+    while True:
+        at_call += 1
+        at = make()
+        results = recorded(at)
+        kill_before(at, at_call)
+        count = at.store.before_call
+        others: list[Outcome] = []
+
+        def other_first(name: str, at: World = at, results: list[StepResult] = results) -> None:
+            try:
+                count(name)  # noqa: B023 - called in this turn alone
+            except KilledError:
+                at.store.before_call = lambda _name: None
+                others.append(finish(at, results))  # noqa: B023 - the same
+
+        at.store.before_call = other_first
+        mine = finish(at, results)
+        if not others:
+            break
+        assert {replace(each, repairs=0) for each in (mine, *others)} == {outcome}, f"before call {at_call}"
+        assert at.store.objects == reference.store.objects
+    assert at_call > 8
 
 
 @pytest.mark.parametrize("make", [short, long])
