@@ -251,6 +251,14 @@ def test_a_payload_that_is_none_of_ours_is_an_outcome_and_touches_nothing(cloud:
     assert [step for step in execution.steps if step] == []
 
 
+def test_what_the_consumer_cannot_continue_fails_so_that_its_input_is_kept(cloud: LocalCloud) -> None:
+    payload = json.loads((EVENTS / "consumer_payload.json").read_text("utf-8"))
+    execution = cloud.consume("bad", {**payload, "continues": {"execution": "x", "of another release": True}})
+    assert execution.status == "FAILED"
+    assert "continues is not what the redrive command writes" in str(execution.error)
+    assert [step for step in execution.steps if step] == []
+
+
 def test_a_missing_bucket_fails_the_execution_with_the_setting_s_name(
     cloud: LocalCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
 
     Raises:
         SettingsError: the function's environment is wrong.
+        RequestError: what the input continues was written by another release of `connect-audio redrive`.
         StepError: the claim or the publication failed for good.
     """
     try:
@@ -101,11 +102,12 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         raise
     try:
         request = RecordingRequest.from_payload(event)
-        continued = Continuation.from_payload(event)
     except RequestError as error:
         logger.warning("input rejected", extra={"reason": error.reason, "detail": str(error)})
         return {"status": "rejected", "reason": error.reason, "detail": str(error)}
     logger.append_keys(contact_id=request.contact_id, execution_name=request.execution_name)
+    # What it does not understand it fails on, so that the input goes back into the dead-letter queue.
+    continued = Continuation.from_payload(event)
     clock = SystemClock()
     session = aws_session()
     s3 = session.client("s3", config=S3_CONFIG)
