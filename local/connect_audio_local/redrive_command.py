@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Final
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from connect_audio.adapters.system_clock import SystemClock
 from connect_audio_local.command_error import CommandError, ExitCode, printable
 from connect_audio_local.redrive import Fate, Redrive
 from connect_audio_local.wording import count
@@ -39,11 +40,12 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
         )
     fates: Counter[Fate] = Counter()
     try:
-        with (
-            closing(boto3.client("sqs", region_name=known["region"])) as sqs,
-            closing(boto3.client("lambda", region_name=known["region"])) as lambda_,
-        ):
-            for each in Redrive(queue_url, function, sqs=sqs, lambda_=lambda_, dry_run=dry_run).run():
+        with ExitStack() as stack:
+            sqs = stack.enter_context(closing(boto3.client("sqs", region_name=known["region"])))
+            lambda_ = stack.enter_context(closing(boto3.client("lambda", region_name=known["region"])))
+            redrive = Redrive(queue_url, function, sqs=sqs, lambda_=lambda_, clock=SystemClock(), dry_run=dry_run)
+            redriven = stack.enter_context(closing(redrive.run()))
+            for each in redriven:
                 fates[each.fate] += 1
                 sys.stdout.write(f"{each.fate:8}  {each.name}  {printable(each.detail)}\n")
                 sys.stdout.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
@@ -22,6 +22,7 @@ from connect_audio_local.processes.durable_engine import EngineExecution
 from connect_audio_local.s3_front import ANY, S3Fault, S3FaultPlan, S3Front, S3Trouble
 from functional.engine_chaos import INSTANCE, _of, scene
 from functional.recorder_support import same_wav
+from functional.wire_server import Handler, WireServer
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -66,6 +67,11 @@ class Scene:
     def left(self) -> int:
         attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])["Attributes"]
         return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesNotVisible"])
+
+    def visible(self) -> int:
+        """How many messages anybody may receive."""
+        attributes = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=["All"])["Attributes"]
+        return int(attributes["ApproximateNumberOfMessages"])
 
     def is_whole(self, name: str) -> bool:
         """The execution ended well, and what is in the bucket is the recording, its manifest and nothing else."""
@@ -170,12 +176,42 @@ def test_an_execution_that_lambda_has_forgotten_is_recorded_from_the_beginning(s
     assert stage.is_whole(f"{stage.request.execution_name}-r1")
 
 
+def test_a_redriven_execution_that_lambda_has_forgotten_goes_on_where_its_message_tells(
+    stage: Scene,
+    wire_server: Callable[[Handler], WireServer],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = stage.request.execution_name
+    stage.fail(name, refused("CompleteMultipartUpload"))
+    with S3Front(stage.cloud.s3_url, refused("CompleteMultipartUpload")) as s3:
+        stage.cloud.s3_proxy.upstream = s3.url
+        assert stage.redrive() == 0
+        assert stage.cloud.engine.wait(stage.started[f"{name}-r1"]).status == "FAILED"
+        stage.cloud.gate.settle()
+    stage.cloud.s3_proxy.upstream = stage.cloud.s3_url
+    stage.message(stage.front.executions[f"{name}-r1"])
+    capsys.readouterr()
+    before = len(stage.cloud.gate.crossings)
+    forgetful = wire_server(lambda exchange: exchange.respond_json({"DurableExecutions": []}))
+    with LambdaFront(stage.start, durable_url=forgetful.url) as front:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", front.url)
+        assert stage.redrive() == 0
+        assert stage.is_whole(f"{name}-r1")
+    assert capsys.readouterr().out.startswith(f"started   {name}  {name}-r1 goes on behind its part ")
+    assert "kvs:getMedia" not in [crossing.name for crossing in stage.cloud.gate.crossings[before:]]
+
+
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(stage: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     stage.message(stage.request.to_payload())
     assert stage.redrive("--dry-run") == 0
     assert f"would start {stage.request.execution_name}-r1" in capsys.readouterr().out
     assert stage.started == {}
-    assert stage.left() == 1
+    # Nor does it hide the message from the run that follows.
+    assert stage.redrive() == 0
+    assert f"started   {stage.request.execution_name}" in capsys.readouterr().out
+    assert stage.is_whole(f"{stage.request.execution_name}-r1")
+    assert stage.left() == 0
 
 
 def test_what_is_no_input_of_the_consumer_is_left_in_the_queue(
@@ -187,7 +223,7 @@ def test_what_is_no_input_of_the_consumer_is_left_in_the_queue(
     assert "left " in told.out
     assert "instanceArn is missing" in told.out
     assert told.err == "connect-audio: 1 message left in the queue\n"
-    assert stage.left() == 1
+    assert stage.visible() == 1
 
 
 def test_a_function_without_its_alias_is_refused_in_one_line(stage: Scene, capsys: pytest.CaptureFixture[str]) -> None:
