@@ -98,6 +98,8 @@ class ScriptedLambda:
         self.known = list(known)
         self.refusals: dict[tuple[str, str], str] = {}
         self.invoked: dict[str, bytes] = {}
+        self.lists_by_alias_alone = False
+        self.shows_inputs = True
 
     def payload(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.invoked[name])
@@ -119,7 +121,8 @@ class ScriptedLambda:
             self.invoked[name] = exchange.request.body
             exchange.respond(202)
         elif operation == "List":
-            found = [each.to_json() for each in self.known if each.name == name]
+            shown = not self.lists_by_alias_alone or parse_qs(parts.query).get("Qualifier") == ["live"]
+            found = [each.to_json() for each in self.known if shown and each.name == name]
             exchange.respond_json({"DurableExecutions": found})
         else:
             execution = next(each for each in self.known if each.arn in steps)
@@ -127,9 +130,8 @@ class ScriptedLambda:
                 exchange.respond_json({"Events": list(execution.events)})
             else:
                 result = {} if execution.result is None else {"Result": execution.result}
-                exchange.respond_json(
-                    execution.to_json() | {"InputPayload": json.dumps(execution.payload), "Version": "1"} | result
-                )
+                payload = {"InputPayload": json.dumps(execution.payload)} if self.shows_inputs else {}
+                exchange.respond_json(execution.to_json() | {"Version": "1"} | payload | result)
 
 
 class ScriptedQueue:
@@ -149,7 +151,12 @@ class ScriptedQueue:
             "DeleteMessage": self.delete,
             "ChangeMessageVisibilityBatch": self.show,
         }
-        exchange.respond_json(operations[operation](exchange.request.json()))
+        asked = exchange.request.json()
+        if len(asked.get("Entries", [])) > 10:
+            said = b'{"__type": "com.amazonaws.sqs#TooManyEntriesInBatchRequest", "message": "at most 10"}'
+            exchange.respond(400, said, content_type="application/x-amz-json-1.0")
+        else:
+            exchange.respond_json(operations[operation](asked))
 
     def receive(self, asked: dict[str, Any]) -> dict[str, Any]:
         messages = []
@@ -164,7 +171,6 @@ class ScriptedQueue:
         return {}
 
     def show(self, asked: dict[str, Any]) -> dict[str, Any]:
-        assert 1 <= len(asked["Entries"]) <= 10
         for entry in asked["Entries"]:
             assert entry["VisibilityTimeout"] == 0
             name, body = self.hidden.pop(entry["ReceiptHandle"])
@@ -304,6 +310,31 @@ def test_a_name_that_was_started_with_another_input_meanwhile_is_said(stage: Sce
     assert code == 3
     assert f"left      {NAME}  {NAME}-r1 was started already, with another input" in told
     assert list(lambda_.invoked) == [f"{OTHER_NAME}-r1"]
+
+
+def test_an_execution_that_lambda_lists_by_its_alias_alone_is_found(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, events=[recorded(1, part(1))])))
+    lambda_.lists_by_alias_alone = True
+    stage.message(REQUEST.to_payload())
+    assert stage.redrive()[0] == 0
+    assert CONTINUES in lambda_.payload(f"{NAME}-r1")
+
+
+def test_nothing_is_started_beside_an_execution_that_runs_whichever_it_is(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, "RUNNING", ended_s=None), Execution(f"{NAME}-r1")))
+    stage.message(REQUEST.to_payload())
+    assert stage.redrive() == (0, f"running   {NAME}  execution {NAME} is at it\n")
+    assert lambda_.invoked == {}
+
+
+def test_an_execution_whose_input_lambda_does_not_show_is_left_since_it_may_have_continued_another(
+    stage: Scene,
+) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME)))
+    lambda_.shows_inputs = False
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, f"Lambda does not show the input of execution {NAME}\n" in told) == (3, True)
 
 
 BEGINNING_ONLY = recorded(1, part(1))
