@@ -64,6 +64,9 @@ _NO_RETENTION_KEEPS_S: Final = 270
 _LEAST_REFUSALS: Final = 6
 """So often, with growing pauses, a fresh invocation asks before it takes a refusal for final."""
 
+_LONGEST_STEP_NS: Final = 250_000_000
+"""Between two blocks of a track, in a fragment that is damaged: a longer one is rather a damaged time than a pause."""
+
 _MOST_SUSPENSIONS: Final = 300
 """Beyond so many, quiet is waited out in the invocation: 47 hours make 1410 parts and 188 hand-overs, and with two
 operations for each suspension the execution stays within the 2400 operations that ADR 1 plans."""
@@ -482,8 +485,7 @@ class _Step:
             if not session.salvaging:
                 self._hold(fragment)
                 return None
-            # Where the damage began nobody knows: in the last block perhaps, whose time would then be wrong as well.
-            fragment = replace(fragment, blocks=fragment.blocks[:-1])
+            fragment = replace(fragment, blocks=_before_damage(fragment.blocks))
         elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
             worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
             if worst is not None:
@@ -719,3 +721,19 @@ class _Step:
         request = self._with.request
         if self._with.status.state(request.instance_id, request.contact_id) is ContactState.DISCONNECTED:
             self._open_drain(EndReason.DISCONNECTED)
+
+
+def _before_damage(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The blocks of a damaged fragment that may be believed.
+
+    Where the damage began nobody knows: in the last block perhaps, whose time would then be wrong as well, or in an
+    earlier one behind which a few more looked like blocks. Wrong times would cover what follows, so a track's times
+    must go on without a leap.
+    """
+    reached: dict[int, int] = {}
+    for index, block in enumerate(blocks):
+        before = reached.get(block.track_number, block.time_ns)
+        if not 0 <= block.time_ns - before <= _LONGEST_STEP_NS:
+            return tuple(blocks[:index][:-1])
+        reached[block.track_number] = block.time_ns
+    return tuple(blocks[:-1])

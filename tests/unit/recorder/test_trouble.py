@@ -207,6 +207,23 @@ def test_a_block_whose_time_is_damaged_covers_nothing_of_the_fragments_behind_it
     assert "TRUNCATED_FRAGMENTS" in run.reasons
 
 
+def test_a_block_whose_time_is_damaged_covers_nothing_where_a_whole_block_follows_it_either() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    assert isinstance(ours.customer, bytes)
+    each = at.source.fragments[5]
+    time_at = each.data.index(ours.customer[5 * 16_384 + 8192 :][:1024]) - 3
+    later = each.data.index(ours.customer[5 * 16_384 + 8192 + 2048 :][:1024]) - 3
+    data = bytearray(each.data)
+    data[time_at : time_at + 2] = b"\x0b\x0b"
+    data = data[: later + 3] + b"\x0b" * 2200 + data[later + 2203 :]
+    at.source.fragments[5] = replace(each, data=bytes(data))
+    run = at.run()
+    expected = wav_of_call(ours)
+    assert same_wav(run.wav[44 + 6 * 32_768 :], expected[44 + 6 * 32_768 :])
+    assert "TRUNCATED_FRAGMENTS" in run.reasons
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_a_last_fragment_damaged_before_its_number_is_one_loss_however_often_it_is_read(live: bool) -> None:  # noqa: FBT001 - parametrised
     at = world(call(SECONDS), live=live)
