@@ -139,6 +139,23 @@ def test_a_recording_that_s3_cut_off_in_its_midst_goes_on_where_it_stood(stage: 
     assert stage.is_whole(f"{name}-r1")
 
 
+def test_what_was_salvaged_without_its_manifest_is_published_as_it_is(stage: Scene) -> None:
+    name = stage.request.execution_name
+    # Put are the claim, the first part's staging, and then nothing more: the last part's staging fails for good, what
+    # was uploaded becomes the WAV, and the manifest fails.
+    stage.fail(name, refused("PutObject", 3))
+    (left,) = [key for key in stage.cloud.keys(stage.request.contact_id) if key.endswith(".wav")]
+    wav = stage.cloud.body(f"s3://recordings/{left}")
+    assert stage.redrive() == 0
+    ended = stage.cloud.engine.wait(stage.started[f"{name}-r1"])
+    stage.cloud.gate.settle()
+    assert (ended.status, ended.result["status"], ended.result["reasons"]) == ("SUCCEEDED", "partial", ["STEP_FAILED"])
+    assert same_wav(stage.cloud.body(ended.result["recording"]), wav)
+    assert same_wav(wav[44:], stage.wav[44:][: len(wav) - 44])
+    keys = stage.cloud.keys(stage.request.contact_id)
+    assert [key.rsplit(".", 1)[1] for key in keys] == ["json", "wav"]
+
+
 def test_what_fails_again_goes_on_from_there(stage: Scene) -> None:
     name = stage.request.execution_name
     stage.fail(name, refused("UploadPart", 2))
