@@ -422,12 +422,6 @@ def _judge_recording(
         for before, entry in pairwise(schedule.call.log)
         if source.garbled[before.number] and source.garbled[entry.number]
     }
-    # A damaged size may end within the head of the fragment behind it, which is then found no more.
-    excused |= {
-        entry.number: "behind a damaged one"
-        for before, entry in pairwise(schedule.call.log)
-        if before.number in source.damaged and "LOST_BYTES" in outcome.reasons
-    }
     if excused and "UNDECIDABLE_FRAGMENTS" in outcome.reasons:
         nameless = (entry.number for entry in schedule.call.ours if entry.contents.contact_id is None)
         excused |= dict.fromkeys(nameless, "nameless, and the neighbour that would tell is missing")

@@ -141,8 +141,8 @@ class EbmlParser:
     Args:
         schema: rules by element ID; IDs that it does not name are passed over inside masters and refused at the top.
         document_at: judges whether a document stands at a position of some bytes: True or False, None when more bytes
-            are needed to tell. With it, a size that reaches over the next document is found out: in elements that are
-            passed over, and in those that are waited for, since a damaged size may wait for ever.
+            are needed to tell. With it, a size that reaches over the next document is found out, also where the
+            element's end never comes.
     """
 
     def __init__(
@@ -154,6 +154,7 @@ class EbmlParser:
         self._schema = schema
         self._document_at = document_at
         self._looked_to = 0  # offset in the stream before which no document is hidden
+        self._largest = 0  # payload in bytes of the largest element that hid none
         self._buffer = b""
         self._position = 0  # of the next unread byte in the buffer
         self._base = 0  # offset in the stream of the buffer's first byte
@@ -277,19 +278,19 @@ class EbmlParser:
                 self._limit = self._base + end
                 stack.append(_Open(element_id, rule.name, self._limit, self._limit))
                 return MasterStart(element_id, start, size)
-            if end > length:
-                if self._hides_document(payload_at, length):
+            # A damaged size may hide what follows. It is found out before it is believed, where the element is larger
+            # than any that hid nothing, or its end is yet to come.
+            if size > self._largest or end > length:
+                if self._hides_document(payload_at, min(end, length)):
                     raise EbmlError(f"{rule.name} of {size} bytes reaches over the next document", offset=start)
-                return self._starve(min(end - position, length - position + _LOOK_EVERY_BYTES))
+                if end > length:
+                    return self._starve(min(end - position, length - position + _LOOK_EVERY_BYTES))
+                self._largest = size
+            self._position = end
             if rule.kind is Kind.DATA:
-                self._position = end
                 self._repeat_header = buffer[position:payload_at]
                 self._repeat_size = end - position
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
-            # What nobody looks into must not hide what follows: a damaged size is found out before it is believed.
-            if self._hides_document(payload_at, end):
-                raise EbmlError(f"{rule.name} of {size} bytes reaches over the next document", offset=start)
-            self._position = end
 
     def _hides_document(self, first: int, end: int) -> bool:
         """Tell whether a document begins between two positions of the buffer; looks at no byte twice."""

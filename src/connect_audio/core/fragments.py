@@ -220,7 +220,6 @@ class FragmentReader:
         self._deferred: StreamError | None = None  # raised once they are given out
         self._deferred_bytes = 0  # of the block at fault
         self._suspect_bytes = 0  # of the element that is being decoded
-        self._largest_block = 0  # bytes, of those that hold no document
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False
@@ -355,11 +354,6 @@ class FragmentReader:
         """Decode a block, and those behind it that are like it and already here."""
         _, offset, header_size, raw = element
         size = len(raw)
-        if size > self._largest_block:
-            # One damaged size may reach over whole fragments. Looked for only where a block is larger than any before.
-            if _MAGIC in raw and _holds_document(raw):
-                raise MatroskaError(f"a block of {size} bytes that holds another document", offset=offset)
-            self._largest_block = size
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         buffer, starts = self._parser.take_repeats()
         if starts:
