@@ -25,6 +25,7 @@ from connect_audio.recorder import StepResult
 from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.recorder.publication import OutcomeStatus
 from connect_audio.request import RecordingRequest
+from connect_audio_local import wording
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -326,7 +327,7 @@ class Redrive:
             minutes = math.ceil(left_ms / 60_000)
             raise _InDoubtError(
                 f"execution {attempt.name} is {attempt.status}, its last invocation may still run: try again in "
-                f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
+                f"{wording.count(minutes, 'minute')}"
             )
 
     def _outcome(self, attempt: _Attempt) -> str:

@@ -20,7 +20,7 @@ from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFac
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
-from connect_audio.ports import MediaSource, PartStore, UploadedPart, WriteOutcome
+from connect_audio.ports import MediaSource, ObjectHead, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.siblings import Siblings
 from connect_audio.recorder.staging import RecordingNames
@@ -189,7 +189,7 @@ class Publication:
                 return Claim(granted=False, refusal="CLAIMED")
             repairs = 1
         head = self._store.head(self._names.key)
-        if head is not None and head.metadata.get(_EXECUTION) != self._execution:
+        if head is not None and not self._is_ours(head):
             self._store.delete([self._names.claim])
             return Claim(granted=False, refusal="ALREADY_RECORDED")
         try:
@@ -259,7 +259,7 @@ class Publication:
             # Nor would a manifest of ours belong beside another's recording.
             frames = None
         if frames is None:
-            if not self._is_ours():
+            if not self._is_ours(self._store.head(self._names.key)):
                 self._clean_up()
             return Outcome(status=OutcomeStatus.FOREIGN, end_reason=end_reason)
         if frames < cursor.frames:
@@ -323,15 +323,14 @@ class Publication:
     def _frames_at_key(self, checkpoint: Checkpoint) -> int | None:
         """How many frames the recording at our key holds; None where there is none of ours."""
         head = self._store.head(self._names.key)
-        if head is None or head.metadata.get(_EXECUTION) != self._execution:
+        if head is None or not self._is_ours(head):
             return None
         data_bytes = head.size - HEADER_BYTES
         ours = {checkpoint.cursor.frames * FRAME_BYTES, checkpoint.first.size if checkpoint.first else 0}
         return data_bytes // FRAME_BYTES if data_bytes in ours else None
 
-    def _is_ours(self) -> bool:
-        """Whether the object at our key is a recording of ours, whatever it holds."""
-        head = self._store.head(self._names.key)
+    def _is_ours(self, head: ObjectHead | None) -> bool:
+        """Whether what lies at our key is a recording of ours, whatever it holds."""
         return head is not None and head.metadata.get(_EXECUTION) == self._execution
 
     def _cut_to(self, cursor: Cursor, frames: int) -> Cursor:

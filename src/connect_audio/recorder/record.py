@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.admission import Decision, Verdict, end_ms, start_ms
 from connect_audio.core.errors import MediaSourceError, StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentEvent
 from connect_audio.core.in_band import Remedy
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.ports import (
@@ -380,9 +380,7 @@ class _Step:
         if stream is None:
             return self._open()
         try:
-            event = session.reader.next_event()
-            while type(event) is Block:
-                event = session.reader.next_event()
+            event = self._next_event()
         except StreamError as error:
             return self._malformed(error)
         if event is NEED_DATA:
@@ -395,6 +393,13 @@ class _Step:
         if event is END:
             return self._quiet("end of body")
         return None
+
+    def _next_event(self) -> FragmentEvent:
+        """The next event but for Blocks, which the Fragment that follows them holds."""
+        event = self._session.reader.next_event()
+        while type(event) is Block:
+            event = self._session.reader.next_event()
+        return event
 
     def _open(self) -> StepVerdict | None:
         try:
@@ -427,19 +432,16 @@ class _Step:
     def _broken_off(self, error: MediaSourceError) -> StepVerdict | None:
         """The connection stalls or breaks: no more will come of it, so what there is counts as at the end of a body."""
         session = self._session
-        if session.salvaging or session.reader.midway:
-            session.reader.receive_data(b"")
-            try:
-                event = session.reader.next_event()
-                while type(event) is Block:
-                    event = session.reader.next_event()
-            except StreamError as malformed:
-                return self._malformed(malformed)
-            if isinstance(event, BytesLost):
-                # There was no next document to be found: what was passed over is lost all the same.
-                self._lose(event)
-            elif isinstance(event, Fragment) and event.blocks and not session.salvaging:
-                self._hold(event)
+        session.reader.receive_data(b"")
+        try:
+            event = self._next_event()
+        except StreamError as malformed:
+            return self._malformed(malformed)
+        if isinstance(event, BytesLost):
+            # There was no next document to be found: what was passed over is lost all the same.
+            self._lose(event)
+        elif isinstance(event, Fragment) and event.blocks and not session.salvaging:
+            self._hold(event)
         return self._quiet(error.code)
 
     def _lose(self, lost: BytesLost) -> None:
