@@ -167,13 +167,13 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "endReason": facts.end_reason.value,
         "contactId": facts.contact_id,
         "instanceId": facts.instance_id,
-        "startTimestamp": _time(facts.start_timestamp_ms),
+        "startTimestamp": rfc3339(facts.start_timestamp_ms),
         "stream": {"arn": facts.stream_arn, "dataRetentionInHours": facts.retention_hours},
         "recording": None
         if timeline is None or rate is None or not cursor.frames
         else {
             "location": facts.recording,
-            "startTime": _time(round((timeline.origin or 0) * 1000 / rate)),
+            "startTime": rfc3339(round((timeline.origin or 0) * 1000 / rate)),
             "durationSeconds": cursor.frames / rate,
             "frames": cursor.frames,
             "sampleRate": rate,
@@ -261,8 +261,15 @@ def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
     return found
 
 
-def _time(ms: int | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
+def rfc3339(ms: int | None) -> str | None:
+    """A time as documents for others have it: RFC 3339 in UTC with milliseconds.
+
+    Args:
+        ms: milliseconds since the epoch.
+
+    Returns:
+        None where there is none, or where it is beyond the calendar.
+    """
     if ms is None:
         return None
     try:
@@ -276,8 +283,8 @@ def _fragment(mark: FragmentMark | None) -> dict[str, Any] | None:
         return None
     return {
         "number": mark.number,
-        "producerTimestamp": _time(mark.producer_ms),
-        "serverTimestamp": _time(mark.server_ms),
+        "producerTimestamp": rfc3339(mark.producer_ms),
+        "serverTimestamp": rfc3339(mark.server_ms),
     }
 
 

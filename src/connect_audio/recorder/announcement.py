@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from connect_audio.core.manifest import rfc3339
 from connect_audio.recorder.publication import Outcome, OutcomeStatus
 from connect_audio.request import RecordingRequest
 
@@ -54,7 +54,6 @@ def recording_event(request: RecordingRequest, outcome: Outcome, *, bucket: str,
     if detail_type is None:
         return None
     there = outcome.recording is not None
-    start = datetime.fromtimestamp(request.start_timestamp_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return RecordingEvent(
         detail_type,
         {
@@ -62,7 +61,7 @@ def recording_event(request: RecordingRequest, outcome: Outcome, *, bucket: str,
             "executionName": request.execution_name,
             "contactId": request.contact_id,
             "instanceId": request.instance_id,
-            "startTimestamp": start.replace("+00:00", "Z"),
+            "startTimestamp": rfc3339(request.start_timestamp_ms),
             "status": outcome.status.value,
             "endReason": outcome.end_reason.value if outcome.end_reason else None,
             "reasons": list(outcome.reasons),
