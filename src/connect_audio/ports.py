@@ -1,7 +1,7 @@
 """What the recorder needs of the world, as Protocols; `adapters/` implements them over AWS, the local tools over files.
 
-Failures cross a port only as `MediaSourceError`, `StorageError` and `AnnouncementError` (core/errors.py), raised `from`
-the vendor's own.
+Failures cross a port only as `MediaSourceError`, `StorageError`, `AnnouncementError` and `SinkError` (core/errors.py),
+raised `from` the vendor's own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
+
+from connect_audio.core.live_audio import LiveAudio
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +197,54 @@ class EventBus(Protocol):
         Raises:
             AnnouncementError: it was not taken.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEnd:
+    """How a call's live audio ended.
+
+    Args:
+        frames: length of the recording.
+        origin: time of its first sample, samples since the epoch; None where there is none.
+        rate: samples a second; None where there is no recording.
+    """
+
+    frames: int
+    origin: int | None
+    rate: int | None
+
+
+class AudioSink(Protocol):
+    """Where live audio goes while the call lasts. One instance serves one invocation and one call.
+
+    `deliver`, `end` and `close` are called from one thread of the sink's own, one after the other; nothing that they do
+    touches the recording. Audio comes in the order of its positions, and each position once, or at least once: after a
+    hand-over, a crash, or where the stream's bytes differ on second reading, some comes again from an earlier position
+    on, under the same segment numbers.
+    """
+
+    @property
+    def segment_seconds(self) -> int:
+        """How the audio is to be cut: seconds of a segment; 0 for block by block as it comes."""
+
+    def deliver(self, audio: LiveAudio) -> None:
+        """Take a stretch of audio; return once it is safe.
+
+        It must return within some ten seconds, if need be by failing: what takes longer is interrupted.
+
+        Raises:
+            SinkError: it was not taken. Where `retryable`, it is tried again; else it is given up and counted.
+        """
+
+    def end(self, end: LiveEnd) -> None:
+        """The call is over and nothing more will come. Not called where an invocation hands over to the next.
+
+        Raises:
+            SinkError: what is to be told of the end could not be told; tried again as `deliver`.
+        """
+
+    def interrupt(self) -> None:
+        """Called from another thread: make a `deliver` or `end` that is under way fail soon."""
+
+    def close(self) -> None:
+        """Release what is held. The last call; must not raise."""

@@ -6,9 +6,11 @@ An empty variable counts as unset, as botocore treats an empty `AWS_ENDPOINT_URL
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from connect_audio.core.errors import SettingsError
@@ -75,6 +77,73 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """One word out of some.
+
+    Args:
+        values: what each word stands for.
+    """
+
+    values: Mapping[str, Any]
+
+    @property
+    def bounds(self) -> str:
+        """The form in words."""
+        return " or ".join(self.values)
+
+    def read(self, text: str) -> Any | None:
+        """Return what the word stands for (`Given` where that is None), or None where it is none of them."""
+        return Given(self.values[text]) if text in self.values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A value that may be None or false and is no lack of one."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class SinkNames:
+    """Names with commas between."""
+
+    @property
+    def bounds(self) -> str:
+        """The form in words."""
+        return "1 to 8 different names with commas between, each of 1 to 32 lower-case letters, digits, _ and -"
+
+    def read(self, text: str) -> tuple[str, ...] | None:
+        """Return the names, or None where one is malformed or there twice."""
+        names = tuple(name.strip() for name in text.split(","))
+        sound = len(names) <= 8 and len(set(names)) == len(names)
+        return (
+            names if sound and all(re.fullmatch(r"[a-z][a-z0-9_-]{0,31}", each, re.ASCII) for each in names) else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """A JSON object of texts."""
+
+    @property
+    def bounds(self) -> str:
+        """The form in words."""
+        return "a JSON object whose values are texts, 2000 characters at most"
+
+    def read(self, text: str) -> Mapping[str, str] | None:
+        """Return the object, or None where the text is none."""
+        if len(text) > 2000:
+            return None
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            return None
+        return MappingProxyType(found)
+
+
+@dataclass(frozen=True, slots=True)
 class Variable[T]:
     """One environment variable.
 
@@ -107,7 +176,7 @@ class Variable[T]:
         if value is None:
             shown = text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)"
             raise SettingsError(f"{self.name} is {shown!r}; it must be {self.form.bounds}. {self.fix}")
-        return cast("T", value)
+        return cast("T", value.value if isinstance(value, Given) else value)
 
 
 def _declared[T](variable: Variable[T]) -> T:
@@ -119,7 +188,7 @@ def _declared[T](variable: Variable[T]) -> T:
     return cast("T", made)
 
 
-def variables(settings: type[TriggerSettings | ConsumerSettings]) -> tuple[Variable[Any], ...]:
+def variables(settings: type[TriggerSettings | ConsumerSettings | LiveSettings]) -> tuple[Variable[Any], ...]:
     """The variables behind a settings class, in order."""
     return tuple(each.metadata["variable"] for each in fields(settings))
 
@@ -332,6 +401,148 @@ class ConsumerSettings:
             SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
         """
         return _read(cls, environment)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSettings:
+    """What becomes of the live audio: read by the trigger, and handed to the consumer in its input (ADR 10).
+
+    Args:
+        sinks: names of the sinks that get it: `segments`, `webhook`, or an entry point of the group
+            `connect_audio.sinks`; none for no live audio.
+        segment_seconds: seconds of a segment.
+        segment_layout: `stereo` for one WAV a segment, `tracks` for one of each party.
+        segment_rate: samples a second of a segment's WAV; None for the stream's own.
+        buffer_seconds: how far a sink may fall behind, in seconds of audio, before the oldest is dropped.
+        webhook_url: where `webhook` posts to; None where it is not used.
+        webhook_secret: where its signing secret is: the ARN of a Secrets Manager secret or of a Parameter Store
+            parameter; None where it is not used.
+        webhook_private_addresses: whether `webhook` may post to private and link-local addresses.
+        sink_options: for sinks of others, by option name.
+
+    Raises:
+        SettingsError: a webhook without address or secret, or a buffer that holds no two segments.
+    """
+
+    sinks: tuple[str, ...] = _declared(
+        Variable(
+            "LIVE_SINKS",
+            "Where live audio goes, by name, with commas between: segments, webhook, or a sink of your own.",
+            SinkNames(),
+            "Set it to segments, to webhook, to both, or leave it empty for no live audio.",
+            default=(),
+        )
+    )
+    segment_seconds: int = _declared(
+        Variable(
+            "LIVE_SEGMENT_SECONDS",
+            "Length of a segment of live audio.",
+            Whole(1, 60, "seconds"),
+            "1 suits most.",
+            default=1,
+        )
+    )
+    segment_layout: str = _declared(
+        Variable(
+            "LIVE_SEGMENT_LAYOUT",
+            "Whether a segment is one stereo WAV (customer left, agent right) or one WAV of each party.",
+            Choice({"stereo": "stereo", "tracks": "tracks"}),
+            "stereo suits most.",
+            default="stereo",
+        )
+    )
+    segment_rate: int | None = _declared(
+        Variable(
+            "LIVE_SEGMENT_RATE",
+            "Sample rate of the segments: the stream's own (Connect: 8000), or resampled to 16000.",
+            Choice({"source": None, "16000": 16_000}),
+            "Set it to 16000 for models that want it.",
+            default=None,
+        )
+    )
+    buffer_seconds: int = _declared(
+        Variable(
+            "LIVE_BUFFER_SECONDS",
+            "How far a sink may fall behind, in seconds of audio, before the oldest is dropped and counted.",
+            Whole(15, 300, "seconds"),
+            "60 suits most; each takes 32 kB of memory.",
+            default=60,
+        )
+    )
+    webhook_url: str | None = _declared(
+        Variable(
+            "WEBHOOK_URL",
+            "Where the sink webhook posts each segment to.",
+            Text(
+                re.compile(r"https://[0-9A-Za-z.\[\]:_-]{1,253}(?:[/?][!-~]{0,1700})?", re.ASCII),
+                "an address that begins with https://, without spaces",
+            ),
+            "Only HTTPS is supported.",
+            default=None,
+        )
+    )
+    webhook_secret: str | None = _declared(
+        Variable(
+            "WEBHOOK_SECRET",
+            "Where the webhook's signing secret is kept.",
+            Text(
+                re.compile(
+                    r"arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:\d{12}:secret:[0-9A-Za-z/_+=.@!-]{1,519}"
+                    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[0-9A-Za-z/_.-]{1,1011})",
+                    re.ASCII,
+                ),
+                "the ARN of a Secrets Manager secret or of a Parameter Store parameter",
+            ),
+            "Store a random text of 32 characters or more there, and give both ends the same.",
+            default=None,
+        )
+    )
+    webhook_private_addresses: bool = _declared(
+        Variable(
+            "WEBHOOK_PRIVATE_ADDRESSES",
+            "Whether the webhook may post to private, loopback and link-local addresses.",
+            Choice({"refused": False, "allowed": True}),
+            "Set it to allowed only for a receiver inside your own network.",
+            default=False,
+        )
+    )
+    sink_options: Mapping[str, str] = _declared(
+        Variable(
+            "LIVE_SINK_OPTIONS",
+            "Options for sinks of your own, as a JSON object of texts.",
+            Options(),
+            'For example {"endpoint": "…"}.',
+            default=MappingProxyType({}),
+        )
+    )
+
+    def __post_init__(self) -> None:
+        if "webhook" in self.sinks:
+            for name, value in (("WEBHOOK_URL", self.webhook_url), ("WEBHOOK_SECRET", self.webhook_secret)):
+                if value is None:
+                    raise SettingsError(f"{name} is not set, and LIVE_SINKS names webhook, which needs it. Set it.")
+        if self.sinks and self.buffer_seconds < 2 * self.segment_seconds + _LIVE_LAG_SECONDS:
+            raise SettingsError(
+                f"LIVE_BUFFER_SECONDS is {self.buffer_seconds}; with segments of {self.segment_seconds} s "
+                f"(LIVE_SEGMENT_SECONDS) it must be at least {2 * self.segment_seconds + _LIVE_LAG_SECONDS}: one track "
+                "may lag the other by 5 s. Raise it, or shorten the segments."
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the variables; by default the process's own. The consumer reads them out of its input.
+
+        Raises:
+            SettingsError: one is not of its form; the message names it, its bounds and the fix.
+        """
+        return _read(cls, environment)  # type: ignore[no-any-return]
+
+
+_LIVE_LAG_SECONDS: Final = 10
+"""What one track may lag the other, and a fragment, and some room."""
 
 
 def is_tracing_on(environment: Mapping[str, str] | None = None) -> bool:

@@ -10,7 +10,8 @@ ConnectAudioError
 |-- SettingsError          the environment of a function, or an argument
 |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
 |-- StorageError           S3; knows whether another try may help
-`-- AnnouncementError      EventBridge; knows whether another try may help
+|-- AnnouncementError      EventBridge; knows whether another try may help
+`-- SinkError              a sink of live audio; knows whether another try may help
 """
 
 
@@ -96,6 +97,20 @@ class AnnouncementError(ConnectAudioError):
     Attributes:
         code: EventBridge's error code, or `ConnectionError` below HTTP.
         retryable: whether the same call may succeed later with nothing changed by a human.
+    """
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retryable = retryable
+
+
+class SinkError(ConnectAudioError):
+    """A sink of live audio did not take what it was handed.
+
+    Attributes:
+        code: short and without spaces, for logs and counts: `HTTP_503`, `SlowDown`, `TIMEOUT`.
+        retryable: whether the same audio may be taken later with nothing changed by a human.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
