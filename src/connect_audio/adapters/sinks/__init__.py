@@ -1,0 +1,1 @@
+"""Where live audio goes: implementations of `AudioSink` (ports.py)."""
