@@ -64,7 +64,7 @@ class Metric(Enum):
         "SettingsRefused",
         _COUNT,
         (Service.TRIGGER, Service.CONSUMER),
-        "An invocation whose environment variables were missing or wrong.",
+        "An invocation whose settings were missing or wrong; if only those of live audio were, the call is recorded.",
     )
     COLD_START = ("ColdStart", _COUNT, (Service.TRIGGER, Service.CONSUMER), "A process's first line of metrics.")
     START_DELAY_SECONDS = (
@@ -134,6 +134,32 @@ class Metric(Enum):
         _COUNT,
         _CONSUMER,
         "An event that EventBridge did not take, after all tries; the recording is not touched by it.",
+    )
+    LIVE_DELIVERIES = ("LiveDeliveries", _COUNT, _CONSUMER, "Pieces of live audio that sinks took.")
+    LIVE_FAILURES = ("LiveFailures", _COUNT, _CONSUMER, "Tries to hand live audio to a sink that failed.")
+    LIVE_DROPPED_SECONDS = (
+        "LiveDroppedSeconds",
+        _SECONDS,
+        _CONSUMER,
+        "Live audio that a sink did not get: it fell off the buffer, was refused, or was left over at the end.",
+    )
+    LIVE_LAG_SECONDS = (
+        "LiveLagSeconds",
+        _SECONDS,
+        _CONSUMER,
+        "Longest time of a record step from the arrival of a piece's last sample to a sink's having taken the piece.",
+    )
+    LIVE_CIRCUITS_OPENED = (
+        "LiveCircuitsOpened",
+        _COUNT,
+        _CONSUMER,
+        "How often a sink had failed so many times in a row that it was left alone for a while.",
+    )
+    LIVE_SINKS_FAILED = (
+        "LiveSinksFailed",
+        _COUNT,
+        _CONSUMER,
+        "A sink of live audio that could not be made, or had to be abandoned.",
     )
 
     def __init__(self, title: str, unit: MetricUnit, services: tuple[Service, ...], meaning: str) -> None:
