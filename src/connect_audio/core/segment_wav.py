@@ -1,0 +1,119 @@
+"""A segment of a call as WAV: one stereo file or one of each party, at the stream's rate or resampled.
+
+pydub resamples (audioop's `ratecv`, which draws straight lines between samples and has no low-pass). Used alone on each
+segment that gives one sample too few for every segment and a seam at every border. Here each begins with the one sample
+before it, whose own output is left out: output j of a call is its signal at the time of input (j + 1) x in / out - 1,
+so whole seconds give exactly as many samples as they should, and segments joined are the whole call resampled in one
+go, all of it late by 1/in - 1/out seconds (62.5 µs from 8 to 16 kHz). Used by the sinks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party, interleave, level_dbfs
+from connect_audio.core.wav import wav_header
+
+with warnings.catch_warnings():
+    # pydub looks for ffmpeg, which only other formats than PCM would need.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    from pydub import AudioSegment
+
+_SILENCE: Final = bytes(SAMPLE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class WavShape:
+    """What the WAVs of a segment are to look like.
+
+    Args:
+        layout: `stereo` for one WAV (customer left, agent right), `tracks` for one mono WAV of each party.
+        rate: samples a second; None for the stream's own.
+    """
+
+    layout: Literal["stereo", "tracks"] = "stereo"
+    rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentWav:
+    """One WAV of a segment.
+
+    Args:
+        party: whose voice it is; None for both, in stereo.
+        rate: samples a second.
+        frames: its length.
+        wav: the whole file, header and 16-bit samples.
+        levels: RMS in dB below full scale of each party in it, in channel order, of the samples before any resampling;
+            minus infinity for silence.
+    """
+
+    party: Party | None
+    rate: int
+    frames: int
+    wav: bytes
+    levels: Mapping[Party, float]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.frames / self.rate
+
+
+def segment_wavs(audio: LiveAudio, shape: WavShape) -> tuple[SegmentWav, ...]:
+    """Make a segment's WAVs: a function of the segment alone, so that one delivered again gives the same bytes.
+
+    Args:
+        audio: a segment, with both parties' samples.
+        shape: layout and rate.
+
+    Returns:
+        One in stereo, or one of each party in channel order.
+
+    Raises:
+        ValueError: resampling would leave a seam: the segment's position is unknown or at no whole output sample, or
+            the samples before it are not there.
+    """
+    rate = shape.rate or audio.rate
+    mono = {party: _resampled(audio, party, rate) for party in PARTIES}
+    levels = {party: level_dbfs(audio.samples[party]) for party in PARTIES}
+    if shape.layout == "tracks":
+        return tuple(_wav(party, mono[party], rate, {party: levels[party]}) for party in PARTIES)
+    return (_wav(None, interleave(mono[Party.CUSTOMER], mono[Party.AGENT]), rate, levels),)
+
+
+def _wav(party: Party | None, samples: bytes, rate: int, levels: Mapping[Party, float]) -> SegmentWav:
+    channels = len(levels)
+    return SegmentWav(
+        party=party,
+        rate=rate,
+        frames=len(samples) // (channels * SAMPLE_BYTES),
+        wav=wav_header(data_bytes=len(samples), rate=rate, channels=channels) + samples,
+        levels=MappingProxyType(levels),
+    )
+
+
+def _resampled(audio: LiveAudio, party: Party, rate: int) -> bytes:
+    samples = audio.samples[party]
+    if rate == audio.rate:
+        return samples
+    if audio.position is None or audio.position * rate % audio.rate:
+        raise ValueError(
+            f"a segment at position {audio.position} cannot be resampled from {audio.rate} to {rate} Hz: it must begin "
+            "at a whole sample of either rate, as every whole second does"
+        )
+    before = audio.before.get(party, b"" if audio.position else _SILENCE)
+    if len(before) != SAMPLE_BYTES:
+        raise ValueError(
+            f"segment {audio.segment} comes with {len(before)} bytes of the {party}'s audio before it; resampling "
+            f"without a seam needs {SAMPLE_BYTES}"
+        )
+    source = AudioSegment(data=before + samples, sample_width=SAMPLE_BYTES, frame_rate=audio.rate, channels=1)
+    resampled: bytes = source.set_frame_rate(rate).raw_data
+    # The first output stands for `before` itself, and is the previous segment's last.
+    return resampled[SAMPLE_BYTES:]
