@@ -10,8 +10,6 @@ is not there. With a KMS key: kms:GenerateDataKey and kms:Decrypt, which a multi
 
 from __future__ import annotations
 
-import base64
-import zlib
 from contextlib import closing, contextmanager
 from itertools import batched
 from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 from botocore.config import Config
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of, passes
+from connect_audio.adapters.s3_checksum import crc32_checksum
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import StorageError
 from connect_audio.ports import ObjectHead, UploadedPart, WriteOutcome
@@ -61,11 +60,6 @@ class _WriteParameters(TypedDict):
     BucketKeyEnabled: NotRequired[bool]
 
 
-class _Checksum(TypedDict):
-    ChecksumAlgorithm: Literal["CRC32"]
-    ChecksumCRC32: str
-
-
 class S3PartStore:
     """One bucket.
 
@@ -95,7 +89,7 @@ class S3PartStore:
         """
         parameters = self._write_parameters(key, content_type, metadata)
         with self._translated("PutObject", key):
-            self._client.put_object(Body=body, **_checksum(body), **parameters)
+            self._client.put_object(Body=body, **crc32_checksum(body), **parameters)
 
     def put_new(
         self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
@@ -111,7 +105,7 @@ class S3PartStore:
         return self._write_once(
             "PutObject",
             key,
-            lambda: self._client.put_object(Body=body, IfNoneMatch="*", **_checksum(body), **parameters),
+            lambda: self._client.put_object(Body=body, IfNoneMatch="*", **crc32_checksum(body), **parameters),
         )
 
     def get(self, key: str) -> bytes:
@@ -216,7 +210,7 @@ class S3PartStore:
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=body,
-                **_checksum(body),
+                **crc32_checksum(body),
             )
         return UploadedPart(
             number=number, etag=answer["ETag"], size=len(body), checksum_crc32=answer.get("ChecksumCRC32") or None
@@ -295,12 +289,6 @@ class S3PartStore:
 
 def _is_temporary(key: str) -> bool:
     return ".staging/" in key or key.endswith(".claim")
-
-
-def _checksum(body: bytes) -> _Checksum:
-    # Given rather than left to the SDK, which would send the body in chunks of its own with the sum as a trailer.
-    crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
-    return _Checksum(ChecksumAlgorithm="CRC32", ChecksumCRC32=crc32)
 
 
 def _completed(part: UploadedPart) -> CompletedPartTypeDef:
