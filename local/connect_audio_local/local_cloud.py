@@ -260,7 +260,7 @@ def _forget_settings() -> None:
     """Handlers read their environment once a process; here several may follow each other."""
     from connect_audio.handlers import trigger  # noqa: PLC0415
 
-    caches: list[Callable[..., Any]] = [trigger._settings, trigger._consumer]  # noqa: SLF001
+    caches: list[Callable[..., Any]] = [trigger._settings, trigger._consumer, trigger._live]  # noqa: SLF001
     for cached in caches:
         cached.cache_clear()  # type: ignore[attr-defined]
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
-from connect_audio.core.errors import RequestError
+from connect_audio.core.errors import RequestError, SettingsError
 
 # A contact id becomes part of an S3 key, of an execution name (64 characters in all) and of log lines.
 _CONTACT_ID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII)
@@ -30,10 +30,31 @@ _MIN_MS, _MAX_MS = 946_684_800_000, 253_402_300_799_999
 
 MALFORMED = "MALFORMED_EVENT"
 
+LIVE: Final = "live"
+"""The field of the consumer's input that holds the variables of `LiveSettings`; absent where no live audio is wanted.
+
+It stands beside what `RecordingRequest.to_payload` writes and is no part of it: a request says what is recorded, and
+that does not change with who listens (docs/adr/0010-live-settings-travel-in-the-input.md).
+"""
+
 
 def is_contact_id(text: str) -> bool:
     """Whether a text may stand as a contact id in keys, names of files and log lines: no path trick passes."""
     return _CONTACT_ID.fullmatch(text) is not None
+
+
+def live_variables(payload: Mapping[str, Any]) -> Mapping[str, str]:
+    """Read the variables of live audio out of the consumer's input; none where it has none.
+
+    Raises:
+        SettingsError: they are no object of texts. A recording does without live audio then, it does not fail.
+    """
+    live = payload.get(LIVE)
+    if live is None:
+        return {}
+    if not isinstance(live, Mapping) or not all(isinstance(each, str) for pair in live.items() for each in pair):
+        raise SettingsError(f"the consumer's input: {LIVE} must be an object of texts, as the trigger writes it")
+    return live
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,6 +153,7 @@ class Variable[T]:
         form: what its text must look like.
         fix: what to do where it is missing or wrong.
         default: the value where it is unset; `REQUIRED` says that there is none.
+        private: whether the text may hold what belongs into no message, since messages go to the log.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Variable[T]:
     form: Form[Any]
     fix: str
     default: T | Any = REQUIRED
+    private: bool = False
 
     def read(self, environment: Mapping[str, str]) -> T:
         """Read the variable.
@@ -174,8 +176,10 @@ class Variable[T]:
             return cast("T", self.default)
         value = self.form.read(text)
         if value is None:
-            shown = text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)"
-            raise SettingsError(f"{self.name} is {shown!r}; it must be {self.form.bounds}. {self.fix}")
+            shown = repr(text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)")
+            if self.private:
+                shown = f"a text of {len(text)} characters that is not shown here"
+            raise SettingsError(f"{self.name} is {shown}; it must be {self.form.bounds}. {self.fix}")
         return cast("T", value.value if isinstance(value, Given) else value)
 
 
@@ -186,6 +190,19 @@ def _declared[T](variable: Variable[T]) -> T:
         field(metadata=metadata) if variable.default is REQUIRED else field(default=variable.default, metadata=metadata)
     )
     return cast("T", made)
+
+
+def variables_set(
+    settings: type[TriggerSettings | ConsumerSettings | LiveSettings], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The variables behind a settings class that are set, as they are.
+
+    Args:
+        settings: whose variables.
+        environment: the variables; by default the process's own.
+    """
+    source = os.environ if environment is None else environment
+    return {each.name: source[each.name] for each in variables(settings) if source.get(each.name)}
 
 
 def variables(settings: type[TriggerSettings | ConsumerSettings | LiveSettings]) -> tuple[Variable[Any], ...]:
@@ -479,6 +496,7 @@ class LiveSettings:
             ),
             "Only HTTPS is supported.",
             default=None,
+            private=True,
         )
     )
     webhook_secret: str | None = _declared(
@@ -495,6 +513,7 @@ class LiveSettings:
             ),
             "Store a random text of 32 characters or more there, and give both ends the same.",
             default=None,
+            private=True,
         )
     )
     webhook_private_addresses: bool = _declared(
@@ -513,6 +532,7 @@ class LiveSettings:
             Options(),
             'For example {"endpoint": "…"}.',
             default=MappingProxyType({}),
+            private=True,
         )
     )
 

@@ -18,7 +18,7 @@ from botocore.config import Config
 from connect_audio.adapters import consumer_start
 from connect_audio.core.errors import SettingsError
 from connect_audio.handlers import trigger
-from connect_audio.settings import TriggerSettings
+from connect_audio.settings import LiveSettings, TriggerSettings, variables
 from connect_audio_local.lambda_front import LambdaFront, Refusal
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaFront]:
             "CONSUMER_FUNCTION": "arn:aws:lambda:eu-west-2:111122223333:function:consumer:live",
         }.items():
             monkeypatch.setenv(name, value)
+        for variable in variables(LiveSettings):
+            monkeypatch.delenv(variable.name, raising=False)
         # The handler's own, but remembered, so that its connections can be closed.
         monkeypatch.setattr(trigger, "lambda_client", client)
         forget()
@@ -88,6 +90,7 @@ def forget() -> None:
     """Undo what a warm function remembers."""
     trigger._settings.cache_clear()
     trigger._consumer.cache_clear()
+    trigger._live.cache_clear()
 
 
 def test_a_voice_contact_starts_one_named_execution_of_the_consumer(front: LambdaFront) -> None:
@@ -156,7 +159,8 @@ def test_the_same_start_with_another_payload_is_a_taken_name(front: LambdaFront)
     assert answer(event) == {
         "status": "REJECTED",
         "reason": "NAME_TAKEN",
-        "detail": f"execution {NAME} exists and records the same start from another event",
+        "detail": f"execution {NAME} exists and records the same start from another event, or with other settings of "
+        "live audio",
     }
     assert front.executions == {NAME: sample("consumer_payload.json")}
 
@@ -258,6 +262,103 @@ def test_each_outcome_is_counted(front: LambdaFront, capsys: pytest.CaptureFixtu
     assert [line.get("RecordingsRejected") for line in counted] == [None, [1.0]]
     assert counted[1]["reason"] == "NOT_VOICE"
     assert front.invocations
+
+
+# Live audio: what the trigger hands over of its settings.
+
+
+LIVE = {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "1"}
+
+
+def test_with_sinks_the_consumer_is_handed_the_variables_of_live_audio_that_are_set(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**LIVE, "LIVE_SEGMENT_RATE": "", "LIVE_OF_ANOTHER_PROGRAM": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert answer(sample("connect_voice.json")) == STARTED
+    (invocation,) = front.invocations
+    assert json.loads(invocation.payload) == sample("consumer_payload_live.json")
+    # Whether Lambda compares bytes or JSON is not documented.
+    in_order = json.dumps(sample("consumer_payload_live.json"), sort_keys=True, separators=(",", ":"))
+    assert invocation.payload.decode() == in_order
+
+
+def test_without_sinks_nothing_of_live_audio_is_handed_over_whatever_else_is_set(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the template leaves it: the bounds have their defaults, the rest is empty.
+    for name, value in {"LIVE_SINKS": "", "LIVE_SEGMENT_SECONDS": "1", "WEBHOOK_URL": "https://a.example"}.items():
+        monkeypatch.setenv(name, value)
+    assert answer(sample("connect_voice.json")) == STARTED
+    (invocation,) = front.invocations
+    assert json.loads(invocation.payload) == sample("consumer_payload.json")
+
+
+def test_a_duplicate_with_the_same_settings_of_live_audio_starts_nothing_more(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in LIVE.items():
+        monkeypatch.setenv(name, value)
+    assert [answer(sample("connect_voice.json")) for _ in range(2)] == [STARTED] * 2
+    assert list(front.executions) == [NAME]
+    assert len({invocation.payload for invocation in front.invocations}) == 1
+
+
+def test_a_duplicate_with_other_settings_of_live_audio_is_a_taken_name_and_the_first_goes_on(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert answer(sample("connect_voice.json")) == STARTED
+    # A deployment in between: another environment, so another process.
+    monkeypatch.setenv("LIVE_SINKS", "segments")
+    forget()
+    answered = answer(sample("connect_voice.json"))
+    assert (answered["status"], answered["reason"]) == ("REJECTED", "NAME_TAKEN")
+    assert front.executions == {NAME: sample("consumer_payload.json")}
+
+
+@pytest.mark.parametrize(
+    ("variables_of", "message"),
+    [
+        (
+            {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "0"},
+            "LIVE_SEGMENT_SECONDS is '0'; it must be a whole number of seconds, 1 to 60. 1 suits most.",
+        ),
+        (
+            {"LIVE_SINKS": "webhook", "WEBHOOK_URL": "http://a.example/?token=5e3dfa10"},
+            (
+                "WEBHOOK_URL is a text of 32 characters that is not shown here; it must be an address that begins with "
+                "https://, without spaces. Only HTTPS is supported."
+            ),
+        ),
+        (
+            {"LIVE_SINKS": "webhook", "WEBHOOK_URL": "https://a.example"},
+            "WEBHOOK_SECRET is not set, and LIVE_SINKS names webhook, which needs it. Set it.",
+        ),
+    ],
+)
+def test_bad_settings_of_live_audio_are_told_and_the_call_is_recorded_without_it(
+    front: LambdaFront,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables_of: dict[str, str],
+    message: str,
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(trigger.logger.registered_handler, "stream", log)
+    for name, value in variables_of.items():
+        monkeypatch.setenv(name, value)
+    # Each event says it again: what is wrong is remembered no longer than an invocation.
+    assert [answer(sample("connect_voice.json")) for _ in range(2)] == [STARTED] * 2
+    assert front.executions == {NAME: sample("consumer_payload.json")}
+    errors = [line for line in map(json.loads, log.getvalue().splitlines()) if line["level"] == "ERROR"]
+    assert [(line["message"], line["detail"], line["execution_name"]) for line in errors] == [
+        ("live settings refused: the call is recorded without live audio", message, NAME)
+    ] * 2
+    counted = [line for line in map(json.loads, capsys.readouterr().out.splitlines()) if "_aws" in line]
+    assert [(line.get("SettingsRefused"), line.get("RecordingsStarted"), line.get("reason")) for line in counted] == [
+        ([1.0], None, "LIVE_SETTINGS"),
+        (None, [1.0], None),
+    ] * 2
 
 
 # The front end itself, where the trigger would never go.

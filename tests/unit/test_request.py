@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.core.errors import RequestError
-from connect_audio.request import RecordingRequest
+from connect_audio.core.errors import RequestError, SettingsError
+from connect_audio.request import LIVE, RecordingRequest, live_variables
 
 REQUEST = RecordingRequest(
     contact_id="0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80",
@@ -44,6 +44,25 @@ def test_a_payload_survives_json() -> None:
 def test_an_event_without_a_fragment_number_survives_too() -> None:
     request = replace(REQUEST, start_fragment_number=None)
     assert RecordingRequest.from_payload(request.to_payload()) == request
+
+
+def test_variables_of_live_audio_lie_beside_the_request_and_change_nothing_of_it() -> None:
+    payload = json.loads(json.dumps({**REQUEST.to_payload(), LIVE: {"LIVE_SINKS": "segments"}}))
+    assert RecordingRequest.from_payload(payload) == REQUEST
+    assert live_variables(payload) == {"LIVE_SINKS": "segments"}
+
+
+def test_an_input_without_them_wants_no_live_audio() -> None:
+    assert live_variables(REQUEST.to_payload()) == {}
+
+
+@pytest.mark.parametrize("live", [[], "segments", 1, {"LIVE_SEGMENT_SECONDS": 1}, {"LIVE_SINKS": None}])
+def test_variables_that_are_no_texts_are_refused_as_settings_so_that_the_request_still_stands(live: object) -> None:
+    payload = {**REQUEST.to_payload(), LIVE: live}
+    assert RecordingRequest.from_payload(payload) == REQUEST
+    with pytest.raises(SettingsError) as caught:
+        live_variables(payload)
+    assert str(caught.value) == "the consumer's input: live must be an object of texts, as the trigger writes it"
 
 
 @given(

@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from connect_audio.core.errors import SettingsError
-from connect_audio.settings import ConsumerSettings, TriggerSettings, is_tracing_on, variables
+from connect_audio.settings import (
+    ConsumerSettings,
+    LiveSettings,
+    TriggerSettings,
+    is_tracing_on,
+    variables,
+    variables_set,
+)
 
 TRIGGER = {"RECORDINGS_BUCKET": "calls.example", "CONSUMER_FUNCTION": "consumer:live"}
 CONSUMER = {"RECORDINGS_BUCKET": "calls.example"}
@@ -167,6 +174,150 @@ def test_an_event_bus_may_be_a_name_or_an_arn(bus: str) -> None:
 def test_what_is_no_event_bus_is_refused_before_the_first_call_is_recorded(bus: str) -> None:
     with pytest.raises(SettingsError, match=r"EVENT_BUS_NAME is .* an event bus's name or ARN"):
         ConsumerSettings.from_environment({**CONSUMER, "EVENT_BUS_NAME": bus})
+
+
+# Live audio
+
+
+SECRET_ARN = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3"
+WEBHOOK = {"LIVE_SINKS": "webhook", "WEBHOOK_URL": "https://a.example/calls", "WEBHOOK_SECRET": SECRET_ARN}
+
+
+def test_live_audio_needs_nothing_and_then_goes_nowhere() -> None:
+    assert LiveSettings.from_environment({}) == LiveSettings(
+        sinks=(),
+        segment_seconds=1,
+        segment_layout="stereo",
+        segment_rate=None,
+        buffer_seconds=60,
+        webhook_url=None,
+        webhook_secret=None,
+        webhook_private_addresses=False,
+        sink_options={},
+    )
+
+
+def test_each_variable_of_live_audio_is_read() -> None:
+    environment = {
+        **WEBHOOK,
+        "LIVE_SINKS": "segments, webhook,my-sink_2",
+        "LIVE_SEGMENT_SECONDS": "10",
+        "LIVE_SEGMENT_LAYOUT": "tracks",
+        "LIVE_SEGMENT_RATE": "16000",
+        "LIVE_BUFFER_SECONDS": "30",
+        "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+        "LIVE_SINK_OPTIONS": '{"endpoint": "b.example"}',
+    }
+    assert {each.name for each in variables(LiveSettings)} == set(environment)
+    assert LiveSettings.from_environment(environment) == LiveSettings(
+        sinks=("segments", "webhook", "my-sink_2"),
+        segment_seconds=10,
+        segment_layout="tracks",
+        segment_rate=16_000,
+        buffer_seconds=30,
+        webhook_url="https://a.example/calls",
+        webhook_secret=SECRET_ARN,
+        webhook_private_addresses=True,
+        sink_options={"endpoint": "b.example"},
+    )
+
+
+def test_words_that_stand_for_none_and_no_are_taken_like_any_other() -> None:
+    settings = LiveSettings.from_environment({"LIVE_SEGMENT_RATE": "source", "WEBHOOK_PRIVATE_ADDRESSES": "refused"})
+    assert (settings.segment_rate, settings.webhook_private_addresses) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "sinks", ["Segments", "segments,", "segments,segments", "a b", "1a", "ä", "x" * 33, ",".join("abcdefghi")]
+)
+def test_what_are_no_names_of_sinks_is_refused(sinks: str) -> None:
+    with pytest.raises(SettingsError, match=r"^LIVE_SINKS is .*; it must be 1 to 8 different names with commas"):
+        LiveSettings.from_environment({"LIVE_SINKS": sinks})
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("LIVE_SEGMENT_SECONDS", 1, 60), ("LIVE_BUFFER_SECONDS", 15, 300)])
+def test_a_number_of_live_audio_is_taken_up_to_its_bounds_and_no_further(name: str, low: int, high: int) -> None:
+    for value in (low, high):
+        LiveSettings.from_environment({name: str(value)})
+    for value in (low - 1, high + 1):
+        with pytest.raises(SettingsError, match=rf"^{name} is '{value}'; it must be a whole number of seconds, {low}"):
+            LiveSettings.from_environment({name: str(value)})
+
+
+@pytest.mark.parametrize(("missing", "others"), [("WEBHOOK_URL", "WEBHOOK_SECRET"), ("WEBHOOK_SECRET", "WEBHOOK_URL")])
+def test_a_webhook_without_address_or_secret_is_refused(missing: str, others: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({each: WEBHOOK[each] for each in ("LIVE_SINKS", others)})
+    assert str(caught.value) == f"{missing} is not set, and LIVE_SINKS names webhook, which needs it. Set it."
+
+
+def test_a_buffer_that_holds_no_two_segments_is_refused_where_there_is_a_sink() -> None:
+    sizes = {"LIVE_SEGMENT_SECONDS": "26", "LIVE_BUFFER_SECONDS": "61"}
+    assert LiveSettings.from_environment(sizes).sinks == ()
+    assert LiveSettings.from_environment({**sizes, "LIVE_SINKS": "segments", "LIVE_BUFFER_SECONDS": "62"})
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({**sizes, "LIVE_SINKS": "segments"})
+    assert str(caught.value) == (
+        "LIVE_BUFFER_SECONDS is 61; with segments of 26 s (LIVE_SEGMENT_SECONDS) it must be at least 62: one track may "
+        "lag the other by 5 s. Raise it, or shorten the segments."
+    )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.example",
+        "https://",
+        "https://me:word@a.example",
+        "https://a.example/a b",
+        "https://a.example/ä",
+        "https://a.example#x",
+        f"https://{'a' * 254}",
+        f"https://a.example/{'a' * 1701}",
+    ],
+)
+def test_what_is_no_https_address_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({**WEBHOOK, "WEBHOOK_URL": url})
+    assert str(caught.value) == (
+        f"WEBHOOK_URL is a text of {len(url)} characters that is not shown here; it must be an address that begins "
+        "with https://, without spaces. Only HTTPS is supported."
+    )
+
+
+@pytest.mark.parametrize(
+    "secret", [SECRET_ARN, "arn:aws-us-gov:ssm:us-gov-west-1:111122223333:parameter/calls/webhook"]
+)
+def test_a_secret_may_lie_in_either_store(secret: str) -> None:
+    assert LiveSettings.from_environment({**WEBHOOK, "WEBHOOK_SECRET": secret}).webhook_secret == secret
+
+
+@pytest.mark.parametrize(
+    "secret", ["5e3dfa1001d2a3b8", "calls/webhook", SECRET_ARN.replace("secretsmanager", "kms"), f"{SECRET_ARN}*"]
+)
+def test_a_secret_in_place_of_its_arn_is_refused_and_not_repeated(secret: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({**WEBHOOK, "WEBHOOK_SECRET": secret})
+    assert str(caught.value) == (
+        f"WEBHOOK_SECRET is a text of {len(secret)} characters that is not shown here; it must be the ARN of a Secrets "
+        "Manager secret or of a Parameter Store parameter. Store a random text of 32 characters or more there, and "
+        "give both ends the same."
+    )
+
+
+@pytest.mark.parametrize("options", ["{", "[]", '"a"', '{"a": 1}', '{"a": null}', '{"a": "' + "b" * 2000 + '"}'])
+def test_options_that_are_no_object_of_texts_are_refused_and_not_repeated(options: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({"LIVE_SINK_OPTIONS": options})
+    assert str(caught.value) == (
+        f"LIVE_SINK_OPTIONS is a text of {len(options)} characters that is not shown here; it must be a JSON object "
+        'whose values are texts, 2000 characters at most. For example {"endpoint": "…"}.'
+    )
+
+
+def test_the_variables_that_are_set_are_given_as_they_are() -> None:
+    environment = {**WEBHOOK, "LIVE_SEGMENT_RATE": "", "LIVE_SEGMENT_SECONDS": "one", "RECORDINGS_BUCKET": "calls"}
+    assert variables_set(LiveSettings, environment) == {**WEBHOOK, "LIVE_SEGMENT_SECONDS": "one"}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,11 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
+from connect_audio.request import LIVE
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mypy_boto3_lambda import LambdaClient
 
     from connect_audio.request import RecordingRequest
@@ -62,14 +66,16 @@ class ConsumerStart:
         self._function = function
         self._client = client
 
-    def start(self, request: RecordingRequest) -> Started | NotStarted:
+    def start(self, request: RecordingRequest, live: Mapping[str, str]) -> Started | NotStarted:
         """Start the execution that records a request, or find it started.
 
         Args:
-            request: what to record; its execution name and payload are functions of it alone.
+            request: what to record; the execution's name is a function of it alone.
+            live: the variables of `LiveSettings` that the recording is to keep to; empty for no live audio.
         """
+        document = {**request.to_payload(), LIVE: dict(live)} if live else request.to_payload()
         # Byte for byte the same for every duplicate: whether Lambda compares bytes or JSON is not documented.
-        payload = json.dumps(request.to_payload(), sort_keys=True, separators=(",", ":")).encode()
+        payload = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         try:
             answer = self._client.invoke(
                 FunctionName=self._function,
@@ -79,7 +85,9 @@ class ConsumerStart:
             )
         except self._client.exceptions.DurableExecutionAlreadyStartedException:
             return NotStarted(
-                NAME_TAKEN, f"execution {request.execution_name} exists and records the same start from another event"
+                NAME_TAKEN,
+                f"execution {request.execution_name} exists and records the same start from another event, or with "
+                "other settings of live audio",
             )
         except ClientError as exc:
             code = exc.response.get("Error", {}).get("Code", "Unknown")

@@ -14,10 +14,12 @@ from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lam
 from connect_audio.core.errors import RequestError, SettingsError
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
-from connect_audio.settings import TriggerSettings
+from connect_audio.settings import LiveSettings, TriggerSettings, variables_set
 from connect_audio.telemetry import Metric, Service, emit
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = function_logger()
@@ -31,6 +33,12 @@ def _settings() -> TriggerSettings:
 @cache
 def _consumer() -> ConsumerStart:
     return ConsumerStart(_settings().consumer_function, lambda_client(_settings().start_timeout_ms))
+
+
+@cache
+def _live() -> Mapping[str, str]:
+    """The variables of live audio; none where nothing is to get any."""
+    return variables_set(LiveSettings) if LiveSettings.from_environment().sinks else {}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -63,7 +71,14 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
         return _rejected(exc.reason, str(exc))
     logger.append_keys(execution_name=request.execution_name)
     ids = {"contact_id": request.contact_id, "execution_name": request.execution_name}
-    outcome = _consumer().start(request)
+    try:
+        live = _live()
+    except SettingsError as exc:
+        # A call that is recorded and not heard is better than one that is neither.
+        emit(Service.TRIGGER, {Metric.SETTINGS_REFUSED: 1}, reason="LIVE_SETTINGS", **ids)
+        logger.error("live settings refused: the call is recorded without live audio", detail=str(exc))  # noqa: TRY400 - no bug, and the text says all
+        live = {}
+    outcome = _consumer().start(request, live)
     if isinstance(outcome, NotStarted):
         emit(Service.TRIGGER, {Metric.STARTS_REFUSED: 1}, reason=outcome.reason, **ids)
         return _rejected(outcome.reason, outcome.detail)
