@@ -8,6 +8,7 @@ runs on from ours and from nobody else's. Otherwise it is dropped and counted.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from operator import sub
@@ -124,6 +125,20 @@ class Admission:
     def state(self) -> AdmissionState:
         """What `Admission` needs to go on after the last decided fragment."""
         return AdmissionState(label=self._label, end_ms=self._end_ms)
+
+    def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
+        """Whether a fragment that is not over yet will be ours, as far as it can be told: nothing before it waits.
+
+        Args:
+            contact_ids: whom it has named so far.
+            start_ms: when its first block begins, ms since the epoch.
+        """
+        return (
+            not self._undecided
+            and tuple(contact_ids) == (self._contact_id,)
+            and (self._from_ms is None or start_ms >= self._from_ms)
+            and (self._until_ms is None or start_ms < self._until_ms)
+        )
 
     def add(self, fragment: Fragment) -> list[Decision]:
         """Take the next fragment; return what can be decided now, in stream order."""

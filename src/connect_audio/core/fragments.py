@@ -243,6 +243,16 @@ class FragmentReader:
         """The TrackEntries of the unfinished fragment."""
         return () if self._draft is None else self._draft.tracks
 
+    def open_tag(self, name: str) -> str | None:
+        """The first value of a tag that the unfinished fragment has shown so far, or None."""
+        tags = () if self._draft is None else self._draft.tags
+        return next((value for tag_name, value in tags if tag_name == name), None)
+
+    @property
+    def open_timecode_scale_ns(self) -> int:
+        """Nanoseconds a timecode tick of the unfinished fragment."""
+        return 1_000_000 if self._draft is None else self._draft.timecode_scale_ns
+
     def next_event(self) -> FragmentEvent:
         """Return the next event, `NEED_DATA`, or `END` once the input is used up.
 

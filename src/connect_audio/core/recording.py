@@ -213,6 +213,7 @@ class CallRecording:
         until_ms: admit nothing that begins at or after it, ms since the epoch.
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
+        watched: whether somebody takes the placements, for live audio.
     """
 
     def __init__(
@@ -224,17 +225,15 @@ class CallRecording:
         until_ms: int | None = None,
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
+        watched: bool = False,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(
             contact_id, cursor.admission, from_ms=from_ms, until_ms=until_ms, accept_unlabelled=accept_unlabelled
         )
         self._limit_s = limit_s
-        self._timeline = (
-            None
-            if cursor.timeline is None
-            else Timeline(cursor.timeline, taken=cursor.frames, limit=self._limit(cursor.timeline.rate))
-        )
+        self._watched = watched
+        self._timeline = None if cursor.timeline is None else self._make_timeline(cursor.timeline, cursor.frames)
         # Some may have been taken before any fragment's audio was wholly in them: then the cursor has no timeline yet.
         self._frames_before = cursor.frames
         self._crc32 = cursor.crc32
@@ -246,8 +245,9 @@ class CallRecording:
         self._points: deque[_Point] = deque()
         self._notes: list[Note] = []
 
-    def _limit(self, rate: int) -> int:
-        return MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * rate)
+    def _make_timeline(self, state: TimelineState, taken: int) -> Timeline:
+        limit = MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * state.rate)
+        return Timeline(state, taken=taken, limit=limit, watched=self._watched)
 
     @property
     def rate(self) -> int | None:
@@ -273,6 +273,15 @@ class CallRecording:
     def full(self) -> bool:
         """Whether the recording has reached its limit."""
         return self._timeline is not None and self._timeline.full
+
+    @property
+    def timeline(self) -> Timeline | None:
+        """Where the audio lies; None before the first."""
+        return self._timeline
+
+    def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
+        """See `Admission.admits_at_once`."""
+        return self._admission.admits_at_once(contact_ids, start_ms)
 
     def stop_before(self, until_ms: int) -> None:
         """From now on admit nothing that begins at or after a time, ms since the epoch."""
@@ -434,9 +443,7 @@ class CallRecording:
     def _place(self, fragment: Fragment, runs: Sequence[_Run], rate: int) -> list[Note]:
         timeline = self._timeline
         if timeline is None:
-            timeline = self._timeline = Timeline(
-                TimelineState(rate=rate), taken=self._frames_before, limit=self._limit(rate)
-            )
+            timeline = self._timeline = self._make_timeline(TimelineState(rate=rate), self._frames_before)
             timeline.set_origin(min(run.start for run in runs))
         previous_end = timeline.end
         for run in runs:

@@ -114,6 +114,20 @@ class Snapshot(NamedTuple):
     agent: tuple[int, ...]
 
 
+class Placement(NamedTuple):
+    """Samples that got their place.
+
+    Args:
+        party: whose track.
+        start: position of the first, frames since the origin.
+        samples: mono 16-bit samples; none of them comes at another place, and nothing else comes at theirs.
+    """
+
+    party: Party
+    start: int
+    samples: bytes
+
+
 class _Track:
     """A track's samples that have not been taken yet, and its counts, named as in `TrackState`."""
 
@@ -167,9 +181,10 @@ class Timeline:
         state: where to go on; a fresh one has only a rate.
         taken: frames given out before, so not given out again.
         limit: longest recording, frames; what would lie beyond is dropped and counted.
+        watched: whether somebody takes the placements.
     """
 
-    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES) -> None:
+    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES, watched: bool = False) -> None:
         self._rate = state.rate
         self._origin = state.origin
         self._settled = state.settled
@@ -179,6 +194,8 @@ class Timeline:
         self._customer = _Track(Party.CUSTOMER, state.customer)
         self._agent = _Track(Party.AGENT, state.agent)
         self._gaps: list[Gap] = []
+        self._watched = watched
+        self._placements: list[Placement] = []
 
     @property
     def rate(self) -> int:
@@ -233,6 +250,8 @@ class Timeline:
     ) -> None:
         """Place one block, or a run of blocks that follow each other to the sample.
 
+        A run is no more than a shortcut: its samples come to lie where its blocks, one by one, would.
+
         Args:
             party: whose track.
             start: time of its first sample, samples since the epoch.
@@ -249,6 +268,7 @@ class Timeline:
         if self._origin is None:
             self._origin = start
         start -= self._origin
+        asked = start
         one = block_length or length
         tolerance = max(min(self._rate * JITTER_MS // 1000, one // 2), -(-tick_ns * self._rate // _NS))
         offset = start - track.end
@@ -256,6 +276,12 @@ class Timeline:
         if track.audio and -min(tolerance, (one - 1) // 2) <= offset <= tolerance:
             start = track.end
             track.max_jitter = max(track.max_jitter, abs(offset))
+        if one < length and (start < max(track.end, self._settled) or start + length > self._limit):
+            size = one * SAMPLE_BYTES
+            for at in range(0, len(samples), size):
+                block_start = self._origin + asked + at // SAMPLE_BYTES
+                self.place(party, block_start, samples[at : at + size], tick_ns=tick_ns)
+            return
         if start + length <= 0 or start > max(track.end, self._settled) + MAX_HOLE_S * self._rate:
             track.misplaced += length
             return
@@ -288,6 +314,8 @@ class Timeline:
         # Only here: of a block that comes again it was counted the first time.
         track.dangling_bytes += dangling
         track.runs.append((start, samples))
+        if self._watched:
+            self._placements.append(Placement(party, start, samples))
         track.audio += length
         self._lowest_placed = start if self._lowest_placed is None else min(self._lowest_placed, start)
         track.end = start + length
@@ -327,6 +355,20 @@ class Timeline:
             left, right = self._customer.take(self._taken, stop), self._agent.take(self._taken, stop)
             self._taken = stop
             yield interleave(left, right)
+
+    def preview(self) -> Timeline:
+        """A watched timeline that stands where this one does and has none of its samples: to try blocks on."""
+        return Timeline(self.state(self.snapshot()), taken=self._taken, limit=self._limit, watched=True)
+
+    def take_placements(self) -> list[Placement]:
+        """Give out what was placed since the last call, where this timeline is watched."""
+        placements, self._placements = self._placements, []
+        return placements
+
+    def reached(self, party: Party) -> int:
+        """Before which position nothing will come any more from a track, frames."""
+        track = self._customer if party is Party.CUSTOMER else self._agent
+        return max(track.end, self._settled)
 
     def take_gaps(self) -> list[Gap]:
         """Give out the holes found since the last call."""

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
+from connect_audio.live import LiveState
 from connect_audio.ports import UploadedPart
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
@@ -124,6 +125,7 @@ class Checkpoint:
         from_ms: admit nothing that ends at or before it: the same contact's streaming before; ms since the epoch.
         until_ms: admit nothing that begins at or after it: the same contact's next streaming; ms since the epoch.
         ours_until_ms: where audio behind a pause was last found to be ours; ms since the epoch.
+        live: where the sinks of live audio stand; None where there are none.
     """
 
     cursor: Cursor = field(default_factory=Cursor)
@@ -151,10 +153,11 @@ class Checkpoint:
     from_ms: int | None = None
     until_ms: int | None = None
     ours_until_ms: int | None = None
+    live: LiveState | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {**asdict(self), "cursor": self.cursor.to_json()}
+        return {**asdict(self), "cursor": self.cursor.to_json(), "live": self.live and self.live.to_json()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -166,6 +169,8 @@ class Checkpoint:
                 "staged": data["staged"] and Staged(**data["staged"]),
                 "first": data["first"] and Staged(**data["first"]),
                 "drain_reason": data["drain_reason"] and EndReason(data["drain_reason"]),
+                # Executions that began before there was live audio know nothing of it.
+                "live": data.get("live") and LiveState.from_json(data["live"]),
             }
         )
 
@@ -198,6 +203,7 @@ class StepResult:
         behind_ms: how far the newest fragment that this step read was behind the stream's head, ms; None where it
             read none, or KVS did not tell.
         repairs: runs of damaged bytes that this step passed over.
+        live_lag_s: longest time from the arrival of a piece's last sample to a sink's taking it, seconds.
     """
 
     verdict: StepVerdict
@@ -209,6 +215,7 @@ class StepResult:
     reasons: tuple[Reason, ...] = ()
     behind_ms: int | None = None
     repairs: int = 0
+    live_lag_s: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON: the step's result in the execution's history."""

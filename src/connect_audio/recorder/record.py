@@ -17,10 +17,11 @@ from typing import Final, Self
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.admission import Decision, Verdict, end_ms, start_ms
-from connect_audio.core.errors import MediaSourceError, StreamError
+from connect_audio.core.errors import MediaSourceError, StorageError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentEvent
 from connect_audio.core.in_band import Remedy
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
+from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     Clock,
     ContactState,
@@ -64,6 +65,9 @@ _NO_RETENTION_KEEPS_S: Final = 270
 _LEAST_REFUSALS: Final = 6
 """So often, with growing pauses, a fresh invocation asks before it takes a refusal for final."""
 
+_LAST_VERDICTS: Final = frozenset({StepVerdict.HAND_OVER, StepVerdict.WAIT, StepVerdict.OVER})
+"""After these the invocation ends, or nothing more is recorded in it."""
+
 _LONGEST_STEP_NS: Final = 250_000_000
 """Between two blocks of a track, in a fragment that is damaged: a longer one is rather a damaged time than a pause."""
 
@@ -101,6 +105,7 @@ class Surroundings:
         logger: for ids and numbers, never personal data.
         attempt_name: makes the name of one attempt of a step; random, since no two may write the same object.
         jitter: returns 0 to 1, for backoff.
+        live: makes the sinks of live audio for one invocation, given what earlier ones left; None for no live audio.
     """
 
     request: RecordingRequest
@@ -114,10 +119,11 @@ class Surroundings:
     logger: Logger
     attempt_name: Callable[[], str] = lambda: secrets.token_hex(4)
     jitter: Callable[[], float] = random.random
+    live: Callable[[LiveState | None], LivePipeline] | None = None
 
 
 class Recorder:
-    """Record one call, step by step. A context manager: leaving it closes the connection."""
+    """Record one call, step by step. A context manager: leaving it closes the connection and stops the sinks."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._with = surroundings
@@ -130,10 +136,10 @@ class Recorder:
         self.close()
 
     def close(self) -> None:
-        """Close the connection, if one is open."""
+        """Close the connection, if one is open, and stop the sinks of live audio."""
         session, self._session = self._session, None
         if session is not None:
-            session.close_stream()
+            session.close()
 
     def record(self, checkpoint: Checkpoint, budget: Budget) -> StepResult:
         """Run one step.
@@ -152,20 +158,36 @@ class Recorder:
         session.checkpoint = None
         result = _Step(self._with, session, checkpoint, budget).run()
         session.checkpoint = result.checkpoint
-        if result.verdict is StepVerdict.OVER:
-            self.close()  # publishing needs the memory of the part in the making
+        if result.verdict is StepVerdict.OVER or (session.live is not None and result.verdict in _LAST_VERDICTS):
+            # Publishing needs the memory of the part in the making, and sinks live for one invocation.
+            self.close()
         return result
 
     def _resume(self, checkpoint: Checkpoint) -> Session:
         surroundings = self._with
         staged = b"" if checkpoint.staged is None else surroundings.store.get(checkpoint.staged.key)
-        return Session(
+        tail = b"" if surroundings.live is None else self._live_tail(checkpoint.live)
+        session = Session(
             checkpoint,
             staged,
             contact_id=surroundings.request.contact_id,
             start=FromProducerTime(surroundings.request.start_timestamp_ms - surroundings.policy.early_ms),
             policy=surroundings.policy,
+            live=None if surroundings.live is None else surroundings.live(checkpoint.live),
         )
+        if session.live is not None and session.recording.timeline is not None:
+            session.live.resume(session.recording.timeline, tail)
+        return session
+
+    def _live_tail(self, state: LiveState | None) -> bytes:
+        """What sinks may still need from before the cursor; no failure of theirs is one of the recording."""
+        if state is None or state.tail is None:
+            return b""
+        try:
+            return self._with.store.get(state.tail)
+        except StorageError as error:
+            self._with.logger.warning("live audio not read back", extra={"code": error.code})
+            return b""
 
 
 class _Step:
@@ -247,6 +269,8 @@ class _Step:
             session.provisional = None
         session.recording.end()
         session.frames = session.recording.take()
+        if session.live is not None:
+            session.live.end(session.recording.timeline)
 
     def _end_with_part(self) -> StepResult:
         session, before, store = self._session, self._before, self._with.store
@@ -321,6 +345,8 @@ class _Step:
             verdict = StepVerdict.OVER
             detail = f"{stalls} invocations in a row ended before a fragment was read; raise the function's Timeout"
             ending = Ending(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),))
+        after = replace(after, live=self._save_live(verdict, after.cursor.frames))
+        live = self._session.live
         return StepResult(
             verdict=verdict,
             checkpoint=after,
@@ -331,7 +357,27 @@ class _Step:
             reasons=(*ending.shortcomings, *self._forgotten()) if ending else (),
             behind_ms=self._behind_ms,
             repairs=self._repairs,
+            live_lag_s=0.0 if live is None else live.take_longest_lag(),
         )
+
+    def _save_live(self, verdict: StepVerdict, frames: int) -> LiveState | None:
+        """Note where the sinks stand, and keep what they may still need; before an invocation ends, stop them."""
+        live = self._session.live
+        if live is None:
+            return self._before.live
+        if verdict in _LAST_VERDICTS:
+            live.rest()
+            live.close()
+        state, tail = live.state(frames)
+        if not tail:
+            return state
+        key = self._with.names.live_tail(self._before.steps + 1, self._with.attempt_name())
+        try:
+            self._with.store.put(key, tail, content_type="application/octet-stream")
+        except StorageError as error:
+            self._with.logger.warning("live audio not kept for the next step", extra={"code": error.code})
+            return state.without_tail(frames)
+        return replace(state, tail=key)
 
     def _forgotten(self) -> tuple[Reason, ...]:
         """Why audio may have come and be gone, where the fragments' numbers need not tell."""
@@ -372,6 +418,8 @@ class _Step:
     def _advance(self) -> StepVerdict | None:
         """Take one event, or read some bytes."""
         session = self._session
+        if session.live is not None:
+            session.live.tend()
         if self._clock.monotonic() >= self._budget.deadline:
             return StepVerdict.HAND_OVER
         if session.recording.full:
@@ -395,11 +443,20 @@ class _Step:
         return None
 
     def _next_event(self) -> FragmentEvent:
-        """The next event but for Blocks, which the Fragment that follows them holds."""
-        event = self._session.reader.next_event()
+        """The next event but for Blocks: the Fragment that follows them holds them, live audio does not wait for it."""
+        session = self._session
+        event = session.reader.next_event()
         while type(event) is Block:
-            event = self._session.reader.next_event()
+            if session.live is not None:
+                placements = session.preview.block(event, allowed=self._may_preview(event))
+                session.live.write(placements, session.preview.rate)
+            event = session.reader.next_event()
         return event
+
+    def _may_preview(self, block: Block) -> bool:
+        """Whether nothing but the fragment's own end can speak against it."""
+        start = block.time_ns // 1_000_000
+        return self._session.provisional is None and not self._is_behind_pause(start)
 
     def _open(self) -> StepVerdict | None:
         try:
@@ -483,6 +540,7 @@ class _Step:
 
     def _take_fragment(self, fragment: Fragment) -> StepVerdict | None:
         session = self._session
+        session.preview.over()
         if fragment.completion is Completion.TRUNCATED:
             if not session.salvaging:
                 self._hold(fragment)
@@ -530,6 +588,7 @@ class _Step:
         session.reached(end_ms(fragment) or fragment.producer_timestamp_ms)
         decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
+        session.confirm_live()
         return self._judge(decisions, new=new)
 
     def _pass_over(self, fragment: Fragment) -> None:
@@ -573,9 +632,7 @@ class _Step:
             start is None
             or ours_end is None
             or fragment.contact_ids != (self._with.request.contact_id,)
-            or start - ours_end < self._policy.streaming_gap_ms
-            or start <= (self._ours_until_ms or 0)
-            or self._until_ms is not None
+            or not self._is_behind_pause(start)
         ):
             return True
         # KVS's clock may be ahead of ours: never wait longer than for a fragment that came just now.
@@ -597,6 +654,16 @@ class _Step:
             if left_s <= 0:
                 return False
             self._clock.sleep(min(_SIBLING_POLL_S, missing_s, left_s))
+
+    def _is_behind_pause(self, start: int) -> bool:
+        """Whether a later streaming of the contact might begin here, ms since the epoch, and nobody has looked yet."""
+        ours_end = self._session.recording.end_ms
+        return (
+            ours_end is not None
+            and start - ours_end >= self._policy.streaming_gap_ms
+            and start > (self._ours_until_ms or 0)
+            and self._until_ms is None
+        )
 
     # Is it over?
 

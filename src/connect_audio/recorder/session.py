@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connect_audio.core.fragments import Fragment, FragmentReader
+from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.recording import CallRecording
+from connect_audio.live import LivePipeline
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, StartSelector
 from connect_audio.recorder.checkpoint import Checkpoint, Policy
 
@@ -38,10 +40,18 @@ class Session:
         contact_id: whose audio is wanted.
         start: where to begin while no fragment has been completed.
         policy: limits.
+        live: the sinks of live audio; None where there are none.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, staged: bytes, *, contact_id: str, start: FromProducerTime, policy: Policy
+        self,
+        checkpoint: Checkpoint,
+        staged: bytes,
+        *,
+        contact_id: str,
+        start: FromProducerTime,
+        policy: Policy,
+        live: LivePipeline | None = None,
     ) -> None:
         self.checkpoint: Checkpoint | None = checkpoint
         """Where this session stands; None while a step is under way."""
@@ -51,7 +61,9 @@ class Session:
             from_ms=checkpoint.from_ms,
             until_ms=checkpoint.until_ms,
             limit_s=policy.limit_s,
+            watched=live is not None,
         )
+        self.live = live
         self.part = bytearray(staged)
         """PCM of the part in the making."""
         self.frames: Iterator[bytes] = iter(())
@@ -61,6 +73,7 @@ class Session:
         self.provisional: Fragment | None = None
         """A fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
         self.reader = FragmentReader()
+        self.preview = LivePreview(self.recording, self.reader)
         self.malformed_after: tuple[str | None] | None = None
         """The position after which bytes were malformed last, in a tuple since there may be no position yet."""
         self.errors_met = 0
@@ -118,6 +131,20 @@ class Session:
         """Close the connection and forget the bytes of an unfinished fragment: they will be read again."""
         stream, self._stream = self._stream, None
         self.reader = FragmentReader()
+        self.preview = LivePreview(self.recording, self.reader)
         self.salvaging = False
         if stream is not None:
             stream.close()
+
+    def confirm_live(self) -> None:
+        """Tell the sinks of live audio what a fragment's end has decided."""
+        if self.live is not None:
+            self.live.confirm(self.recording.timeline)
+
+    def close(self) -> None:
+        """Close the connection and stop the sinks."""
+        try:
+            self.close_stream()
+        finally:
+            if self.live is not None:
+                self.live.close()

@@ -37,3 +37,7 @@ class RecordingNames:
     def notes(self, step: int, attempt: str) -> str:
         """Gaps and in-band errors that one step found."""
         return f"{self.staging}notes-{step:05d}-{attempt}.json"
+
+    def live_tail(self, step: int, attempt: str) -> str:
+        """PCM from before the cursor that sinks of live audio may still need."""
+        return f"{self.staging}live-{step:05d}-{attempt}.pcm"

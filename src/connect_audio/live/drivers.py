@@ -1,0 +1,235 @@
+"""Who hands the audio over: a thread for each sink, or the caller itself where nothing is live.
+
+Threads live for one invocation: `stop` interrupts and joins them. A sink that does not come back from its own code is
+left behind, told, and never used again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import SinkError
+from connect_audio.core.tape import Tape
+from connect_audio.live.feed import Ending, Feed, LivePolicy, Task
+from connect_audio.ports import Clock
+
+LEFT_BEHIND: Final = "LEFT_BEHIND"
+"""Why a sink is not used any more: it did not return in time, and its thread could not be joined."""
+
+
+@dataclass
+class Studio:
+    """What pipeline, feeds and drivers share, and the lock that guards all of it."""
+
+    policy: LivePolicy
+    clock: Clock
+    logger: Logger
+    tape: Tape | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+
+class Driver(Protocol):
+    """How the feeds' tasks get done."""
+
+    def wake(self) -> None:
+        """There may be something to hand over. Called with the lock held."""
+
+    def rest(self, limit_s: float) -> None:
+        """Wait until the sinks that get on have all that there is; at most so long. Called without the lock."""
+
+    def tend(self) -> None:
+        """Look after deliveries that last too long. Called now and then, without the lock."""
+
+    def stop(self) -> None:
+        """End all of it. Called without the lock."""
+
+
+def _hand_over(feed: Feed, task: Task) -> SinkError | None:
+    """Hand a task to its sink; whatever comes out of a sink becomes a SinkError."""
+    try:
+        if isinstance(task.work, Ending):
+            feed.sink.end(task.work.end)
+        else:
+            feed.sink.deliver(task.work)
+    except SinkError as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - whatever a sink does, the recording goes on
+        # Its text may hold anything, so only its type is told.
+        return SinkError(type(error).__name__, "the sink raised what it should not", retryable=False)
+    return None
+
+
+def _note(studio: Studio, feed: Feed, task: Task, error: SinkError | None) -> None:
+    """Write down what came of a task. With the lock held."""
+    now = studio.clock.monotonic()
+    was_open = feed.is_open
+    if error is None:
+        if studio.tape is not None:
+            feed.taken(task, studio.tape, now)
+        if was_open:
+            studio.logger.info("live sink takes audio again", extra={"sink": feed.name})
+        return
+    feed.refused(task, now, retryable=error.retryable)
+    about = {"sink": feed.name, "code": error.code, "retryable": error.retryable}
+    if feed.is_open and not was_open:
+        studio.logger.warning("live sink fails again and again and is left alone for a while", extra=about)
+    elif not was_open:
+        studio.logger.debug("live sink did not take audio", extra=about)
+
+
+def _close(studio: Studio, feed: Feed) -> None:
+    try:
+        feed.sink.close()
+    except Exception as error:  # noqa: BLE001 - as in `_hand_over`
+        studio.logger.warning("live sink could not be closed", extra={"sink": feed.name, "code": type(error).__name__})
+
+
+class Inline:
+    """The caller hands over, and waits for it: for captures and tests, where nothing is live.
+
+    A sink that is left alone for a while gets nothing meanwhile, or the caller would wait for it.
+    """
+
+    def __init__(self, studio: Studio, feeds: Sequence[Feed]) -> None:
+        self._studio = studio
+        self._feeds = feeds
+
+    def wake(self) -> None:
+        """Hand over all that there is."""
+        studio = self._studio
+        for feed in self._feeds:
+            while studio.tape is not None and feed.has_work(studio.tape):
+                wait_s = feed.wait_until - studio.clock.monotonic()
+                if wait_s > 0 and feed.is_open:
+                    feed.skip(studio.tape)
+                    continue
+                if wait_s > 0:
+                    studio.clock.sleep(wait_s)
+                task = feed.next(studio.tape, max(feed.wait_until, studio.clock.monotonic()))
+                if task is not None:
+                    _note(studio, feed, task, _hand_over(feed, task))
+
+    def rest(self, limit_s: float) -> None:
+        """Nothing is left to wait for."""
+
+    def tend(self) -> None:
+        """Nobody to look after."""
+
+    def stop(self) -> None:
+        """Close the sinks."""
+        for feed in self._feeds:
+            _close(self._studio, feed)
+
+
+class _SinkThread(threading.Thread):
+    """One sink's thread."""
+
+    def __init__(self, studio: Studio, feed: Feed) -> None:
+        super().__init__(name=f"live-{feed.name}", daemon=True)
+        self.feed = feed
+        self.condition = threading.Condition(studio.lock)
+        self.busy_since: float | None = None
+        self.interrupted = False
+        self.stopping = False
+        self._studio = studio
+
+    def run(self) -> None:
+        while (task := self._await_task()) is not None:
+            error = _hand_over(self.feed, task)
+            with self.condition:
+                self.busy_since = None
+                self.interrupted = False
+                _note(self._studio, self.feed, task, error)
+                self.condition.notify_all()
+        _close(self._studio, self.feed)
+
+    def _await_task(self) -> Task | None:
+        studio = self._studio
+        with self.condition:
+            while not self.stopping:
+                now = studio.clock.monotonic()
+                tape = studio.tape
+                task = None if tape is None else self.feed.next(tape, now)
+                if task is not None:
+                    self.busy_since = now
+                    return task
+                wait_s = self.feed.wait_until - now
+                self.condition.wait(wait_s if wait_s > 0 else None)
+            return None
+
+    def interrupt(self) -> None:
+        """Make what is under way fail soon."""
+        self.interrupted = True
+        try:
+            self.feed.sink.interrupt()
+        except Exception as error:  # noqa: BLE001 - as in `_hand_over`
+            code = type(error).__name__
+            self._studio.logger.warning("live sink not interrupted", extra={"sink": self.feed.name, "code": code})
+
+
+class Threads:
+    """A thread for each sink."""
+
+    def __init__(self, studio: Studio, feeds: Sequence[Feed]) -> None:
+        self._studio = studio
+        self._threads = [_SinkThread(studio, feed) for feed in feeds if feed.failed is None]
+        for thread in self._threads:
+            thread.start()
+
+    def wake(self) -> None:
+        """Wake those who have something to do."""
+        tape = self._studio.tape
+        if tape is None:
+            return
+        for thread in self._threads:
+            if thread.busy_since is None and thread.feed.has_work(tape):
+                thread.condition.notify()
+
+    def rest(self, limit_s: float) -> None:
+        """Wait for the sinks that get on; not for one that is left alone for a while."""
+        studio = self._studio
+        until = studio.clock.monotonic() + limit_s
+        for thread in self._threads:
+            with thread.condition:
+                while studio.tape is not None and not thread.feed.is_open and not thread.feed.finished:
+                    left_s = until - studio.clock.monotonic()
+                    idle = thread.busy_since is None and not thread.feed.has_work(studio.tape)
+                    if idle or left_s <= 0:
+                        break
+                    thread.condition.notify_all()
+                    thread.condition.wait(left_s)
+
+    def tend(self) -> None:
+        """Interrupt what lasts too long."""
+        now = self._studio.clock.monotonic()
+        for thread in self._threads:
+            with thread.condition:
+                since = thread.busy_since
+                late = (
+                    since is not None and not thread.interrupted and now - since >= self._studio.policy.longest_delivery
+                )
+            if late:
+                thread.interrupt()
+
+    def stop(self) -> None:
+        """End the threads: what is under way is interrupted, and everyone is joined."""
+        for thread in self._threads:
+            with thread.condition:
+                thread.stopping = True
+                busy = thread.busy_since is not None
+                thread.condition.notify_all()
+            if busy:
+                thread.interrupt()
+        until = self._studio.clock.monotonic() + self._studio.policy.join
+        for thread in self._threads:
+            thread.join(max(0.0, until - self._studio.clock.monotonic()))
+            if thread.is_alive():
+                with self._studio.lock:
+                    thread.feed.fail(LEFT_BEHIND)
+                self._studio.logger.error("live sink left behind", extra={"sink": thread.feed.name})
+        self._threads = []

@@ -1,0 +1,373 @@
+"""One sink and its place on the tape: what it gets next, what a failure means, what it was not given.
+
+No thread, no waiting: a driver (`live/drivers.py`) hands over what `next` gives and reports back. Whoever calls holds
+the pipeline's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party
+from connect_audio.core.tape import Tape
+from connect_audio.live.state import SinkState
+from connect_audio.ports import AudioSink, LiveEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LivePolicy:
+    """Durations and limits, in seconds unless the name says otherwise.
+
+    Args:
+        buffer: how far a sink may fall behind, in seconds of audio; what is older is dropped.
+        first_backoff: pause after a failed try; doubles, and is cut by a random part of itself.
+        longest_backoff: the longest such pause.
+        failures_to_open: failures in a row after which the sink is left alone for a while.
+        open: for how long, at first; doubles with each try that fails then.
+        longest_open: the longest such while.
+        longest_delivery: a delivery that lasts longer is interrupted.
+        most_tries: of one piece; None for as many as the buffer allows.
+        last_rest: how long the end of an invocation waits for sinks that still get on.
+        join: how long threads have to end, after that.
+    """
+
+    buffer: float = 60
+    first_backoff: float = 0.2
+    longest_backoff: float = 5
+    failures_to_open: int = 5
+    open: float = 10
+    longest_open: float = 60
+    longest_delivery: float = 10
+    most_tries: int | None = None
+    last_rest: float = 5
+    join: float = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The last thing that a sink is told."""
+
+    end: LiveEnd
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a driver is to do.
+
+    Args:
+        work: audio to deliver, or the ending.
+        turn: which version of the tape it was cut from; a rewind makes the next.
+    """
+
+    work: LiveAudio | Ending
+    turn: int
+
+
+_NONE: Final = -1
+
+
+class Feed:
+    """One sink's progress.
+
+    Args:
+        name: of the sink.
+        sink: the sink.
+        policy: durations and limits.
+        state: what earlier invocations left.
+        jitter: returns 0 to 1.
+    """
+
+    def __init__(
+        self, name: str, sink: AudioSink, policy: LivePolicy, state: SinkState, jitter: Callable[[], float]
+    ) -> None:
+        self.name = name
+        self.sink = sink
+        self._policy = policy
+        self._jitter = jitter
+        self._seconds = sink.segment_seconds
+        self._before = state
+        self._positions: dict[Party, int] = dict.fromkeys(PARTIES, _NONE)  # a segment's both move together
+        self._final: LiveEnd | None = None
+        self._ended = False
+        self._turn = 0
+        self._tries = 0
+        self._failed_in_row = 0
+        self._opened_in_row = 0
+        self._wait_until = 0.0
+        self._delivered = 0
+        self._delivered_frames = 0
+        self._dropped_frames = 0
+        self._failures = 0
+        self._opened = 0
+        self._failed = state.failed
+        self.longest_lag = 0.0
+        """From the arrival of a piece's last sample to its being taken, seconds; the longest since it was last read."""
+
+    # Where it stands.
+
+    def begin(self, tape: Tape) -> None:
+        """Begin with a new tape; segments only once it has an origin."""
+        self._turn += 1
+        self._tries = 0
+        begins = tape.begins if tape.origin is None else tape.origin
+        self._positions = dict.fromkeys(PARTIES, _NONE if self.seconds and tape.origin is None else begins)
+
+    def learn_origin(self, tape: Tape) -> None:
+        """The tape has its origin now."""
+        if self._positions[PARTIES[0]] == _NONE and tape.origin is not None:
+            self._positions = dict.fromkeys(PARTIES, tape.origin)
+
+    def resume(self, tape: Tape, earliest: int) -> None:
+        """Go on where the invocation before stood.
+
+        Args:
+            tape: holds what that one could save of what this sink still needs.
+            earliest: from which position on, samples since the epoch; what is needed from before is lost.
+        """
+        wanted = (tape.origin or 0) + self._before.frames
+        start = wanted if wanted >= earliest else self._border(earliest, tape, up=True)
+        self._positions = dict.fromkeys(PARTIES, start)
+        self._count_as_dropped(len(PARTIES) * (start - wanted))
+
+    @property
+    def position(self) -> int:
+        """Before which position nothing is needed, samples since the epoch; negative where nothing has begun."""
+        return min(self._positions.values())
+
+    @property
+    def seconds(self) -> int:
+        """How long a segment is; 0 for a sink that takes blocks."""
+        return self._seconds
+
+    @property
+    def failed(self) -> str | None:
+        """Why the sink is not used any more; None while it is."""
+        return self._failed
+
+    def fail(self, why: str) -> None:
+        """Never use the sink again."""
+        self._failed = why
+
+    def end(self, end: LiveEnd) -> None:
+        """Nothing more will come."""
+        self._final = end
+
+    @property
+    def finished(self) -> bool:
+        """Whether all is done that this sink is there for."""
+        return self._ended or self._failed is not None
+
+    # What it gets.
+
+    def next(self, tape: Tape, now: float) -> Task | None:
+        """What to hand over now; None where there is nothing, or it has to wait.
+
+        Args:
+            tape: the tape.
+            now: monotonic seconds.
+        """
+        if self.finished or now < self._wait_until:
+            return None
+        work = self._work(tape)
+        return None if work is None else Task(work, self._turn)
+
+    def has_work(self, tape: Tape) -> bool:
+        """Whether there is something to hand over, now or after a wait."""
+        if self.finished:
+            return False
+        if self._final is not None:
+            return True
+        if self._seconds:
+            return self.position != _NONE and self.position + self._seconds * tape.rate <= tape.whole_to
+        return any(tape.run_after(party, at) is not None for party, at in self._positions.items())
+
+    @property
+    def wait_until(self) -> float:
+        """Until when nothing is to be tried, monotonic seconds."""
+        return self._wait_until
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its circuit is open: it has failed again and again, and is left alone for a while."""
+        return self._opened_in_row > 0
+
+    def _work(self, tape: Tape) -> LiveAudio | Ending | None:
+        audio = self._segment(tape) if self._seconds else self._block(tape)
+        if audio is None and self._final is not None:
+            return Ending(self._final)
+        return audio
+
+    def _block(self, tape: Tape) -> LiveAudio | None:
+        found = None
+        for party in PARTIES:
+            run = tape.run_after(party, self._positions[party])
+            if run is not None and (found is None or run.start < found[1].start):
+                found = party, run
+        if found is None:
+            return None
+        party, run = found
+        origin = tape.origin
+        return LiveAudio(
+            start=run.start,
+            rate=tape.rate,
+            samples={party: run.samples},
+            position=None if origin is None else run.start - origin,
+        )
+
+    def _segment(self, tape: Tape) -> LiveAudio | None:
+        origin, start = tape.origin, self.position
+        if origin is None or start == _NONE:
+            return None
+        length = self._seconds * tape.rate
+        stop = start + length
+        whole_to = tape.whole_to
+        if stop > whole_to:
+            if self._final is None or start >= whole_to:
+                return None
+            stop = whole_to
+        return LiveAudio(
+            start=start,
+            rate=tape.rate,
+            samples={party: tape.read(party, start, stop) for party in PARTIES},
+            position=start - origin,
+            segment=(start - origin) // length,
+            last=self._final is not None and stop == whole_to,
+            before={
+                party: tape.read(party, start - 1, start) if start > origin else bytes(SAMPLE_BYTES)
+                for party in PARTIES
+            },
+        )
+
+    # What came of it.
+
+    def taken(self, task: Task, tape: Tape, now: float) -> None:
+        """The sink took it."""
+        self._tries = self._failed_in_row = self._opened_in_row = 0
+        self._wait_until = 0.0
+        work = task.work
+        if isinstance(work, Ending):
+            self._ended = task.turn == self._turn
+            return
+        self._delivered += 1
+        self._delivered_frames += work.length
+        if task.turn != self._turn:
+            return
+        arrived = max((time for time in (self._arrived(work, tape),) if time is not None), default=now)
+        self.longest_lag = max(self.longest_lag, now - arrived)
+        self._advance(work)
+
+    def refused(self, task: Task, now: float, *, retryable: bool) -> None:
+        """The sink did not take it.
+
+        Args:
+            task: what.
+            now: monotonic seconds.
+            retryable: whether another try may help.
+        """
+        policy = self._policy
+        self._failures += 1
+        self._failed_in_row += 1
+        self._tries += 1
+        if not retryable or (policy.most_tries is not None and self._tries >= policy.most_tries):
+            self._give_up(task)
+        if self._failed_in_row >= policy.failures_to_open:
+            pause = min(policy.longest_open, policy.open * 2 ** min(self._opened_in_row, 16))
+            self._opened_in_row += 1
+            self._opened += 1
+        elif retryable:
+            pause = min(policy.longest_backoff, policy.first_backoff * 2 ** min(self._failed_in_row - 1, 16))
+        else:
+            return
+        self._wait_until = now + pause * (0.5 + self._jitter() / 2)
+
+    def _give_up(self, task: Task) -> None:
+        self._tries = 0
+        if task.turn != self._turn:
+            return
+        if isinstance(task.work, Ending):
+            self._ended = True
+            return
+        self._dropped_frames += task.work.length
+        self._advance(task.work)
+
+    def skip(self, tape: Tape) -> None:
+        """Give up the next piece untried: where nobody waits for a sink, one that is left alone gets nothing."""
+        work = self._work(tape)
+        if work is not None:
+            self._give_up(Task(work, self._turn))
+
+    def _advance(self, audio: LiveAudio) -> None:
+        for party in audio.samples:
+            self._positions[party] = audio.start + audio.length
+
+    def _arrived(self, audio: LiveAudio, tape: Tape) -> float | None:
+        if audio.segment is not None:
+            return tape.arrived(audio.start + audio.length)
+        (party,) = audio.samples
+        run = tape.run_after(party, audio.start)
+        return None if run is None else run.arrived
+
+    def rewind(self, position: int, tape: Tape) -> None:
+        """The tape has changed from a position on: what was handed over of that comes again."""
+        # Also what is under way just now may have been cut from what has changed.
+        self._turn += 1
+        self._tries = 0
+        for party, at in self._positions.items():
+            if at > position:
+                self._positions[party] = self._border(position, tape, up=False)
+
+    def drop(self, position: int, tape: Tape) -> None:
+        """The tape keeps nothing from before a position: go on behind it."""
+        if self.position == _NONE or self.position >= position:
+            return
+        before = sum(self._positions.values())
+        for party, at in self._positions.items():
+            if at < position:
+                self._positions[party] = self._border(position, tape, up=True)
+        self._count_as_dropped(sum(self._positions.values()) - before)
+        self._turn += 1
+        self._tries = 0
+
+    def drop_rest(self, tape: Tape) -> None:
+        """The call is over and there is no more time: count what is left."""
+        if self.finished or self._positions[PARTIES[0]] == _NONE:
+            return
+        left = sum(max(0, tape.end(party) - at) for party, at in self._positions.items())
+        self._count_as_dropped(left)
+        self._positions = {party: max(at, tape.end(party)) for party, at in self._positions.items()}
+        self._turn += 1
+
+    def _count_as_dropped(self, samples: int) -> None:
+        self._dropped_frames += samples // len(PARTIES) if self._seconds else samples
+
+    def _border(self, position: int, tape: Tape, *, up: bool) -> int:
+        """The nearest position at which it can go on: of segments, where one begins."""
+        origin = tape.origin
+        if not self._seconds or origin is None:
+            return position
+        length = self._seconds * tape.rate
+        return origin + (position - origin + (length - 1 if up else 0)) // length * length
+
+    def state(self, tape: Tape | None, frames: int) -> SinkState:
+        """What the next invocation has to know.
+
+        Args:
+            tape: the tape; None before the first audio.
+            frames: where the cursor stands, frames: beyond it nothing is certain, so that comes again.
+        """
+        before = self._before
+        needed = before.frames
+        if tape is not None and tape.origin is not None and self.position != _NONE:
+            needed = self._border(min(self.position, tape.origin + frames), tape, up=False) - tape.origin
+        return SinkState(
+            frames=max(0, needed),
+            delivered=before.delivered + self._delivered,
+            delivered_frames=before.delivered_frames + self._delivered_frames,
+            dropped_frames=before.dropped_frames + self._dropped_frames,
+            failures=before.failures + self._failures,
+            circuit_opened=before.circuit_opened + self._opened,
+            failed=self._failed,
+        )

@@ -1,0 +1,274 @@
+"""The recorder's hand on the live audio: it writes the tape, the sinks read it.
+
+Called from the recorder's thread alone. Nothing here raises because of a sink, and nothing waits for one but `rest`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES, interleave
+from connect_audio.core.tape import Tape
+from connect_audio.core.timeline import Placement, Timeline
+from connect_audio.live.drivers import Driver, Inline, Studio, Threads
+from connect_audio.live.feed import Feed, LivePolicy
+from connect_audio.live.state import LiveState, SinkState
+from connect_audio.ports import AudioSink, Clock, LiveEnd
+
+_BEFORE_FIRST_S: Final = 60
+"""Of a call's first fragment the first block need not be the earliest; no fragment is so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSink:
+    """A sink, or why there is none.
+
+    Args:
+        name: as in the settings.
+        sink: the sink; None where it could not be made.
+        failed: a code that says why.
+    """
+
+    name: str
+    sink: AudioSink | None
+    failed: str | None = None
+
+
+class LivePipeline:
+    """Live audio of one call in one invocation.
+
+    Memory: the tape, at most `LivePolicy.buffer` seconds and what one track leads.
+
+    Args:
+        sinks: where it goes.
+        policy: durations and limits.
+        clock: for what is measured and waited for.
+        logger: for ids and numbers.
+        state: what earlier invocations left.
+        driver: `Threads`, or `Inline` where nothing is live: then the caller waits for the sinks and nothing is
+            dropped for their slowness.
+        jitter: returns 0 to 1, for backoff.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[NamedSink],
+        policy: LivePolicy,
+        clock: Clock,
+        logger: Logger,
+        *,
+        state: LiveState | None = None,
+        driver: Callable[[Studio, Sequence[Feed]], Driver] = Threads,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        state = state or LiveState()
+        self._studio = Studio(policy, clock, logger)
+        self._drops = driver is not Inline
+        self._before = state
+        self._unmade: dict[str, SinkState] = {}
+        self._feeds: list[Feed] = []
+        for named in sinks:
+            known = state.sinks.get(named.name, SinkState())
+            if named.sink is None or known.failed is not None:
+                self._unmade[named.name] = replace(known, failed=known.failed or named.failed or "UNKNOWN")
+                if named.sink is not None:
+                    named.sink.close()
+            else:
+                self._feeds.append(Feed(named.name, named.sink, policy, known, jitter))
+        self._lead = max((feed.seconds for feed in self._feeds), default=0)
+        self._ended = False
+        self._closed = False
+        self._driver: Driver = driver(self._studio, self._feeds)
+
+    @property
+    def newly_failed(self) -> int:
+        """Sinks that could not be made, or were left behind, in this invocation."""
+        return sum(
+            sink.failed is not None and self._known(name).failed is None for name, sink in self._sinks(0).items()
+        )
+
+    def _known(self, name: str) -> SinkState:
+        return self._before.sinks.get(name, SinkState())
+
+    # The tape.
+
+    def resume(self, timeline: Timeline, tail: bytes) -> None:
+        """Begin in the midst of a call.
+
+        Args:
+            timeline: where the recording stands.
+            tail: stereo frames from before that the sinks may still need, up to the last one taken; may be empty.
+        """
+        studio, origin = self._studio, timeline.origin
+        if origin is None:
+            return
+        with studio.lock:
+            taken = origin + timeline.taken
+            begins = taken - len(tail) // FRAME_BYTES
+            tape = studio.tape = Tape(timeline.rate, begins, origin)
+            if tail:
+                placements = [Placement(party, begins, _channel(tail, index)) for index, party in enumerate(PARTIES)]
+                tape.confirm(placements, {}, studio.clock.monotonic())
+            # The first sample of a tail is there for the filters of what follows.
+            earliest = begins + 1 if tail and begins > origin else begins
+            for feed in self._feeds:
+                feed.resume(tape, earliest)
+            self._driver.wake()
+
+    def write(self, placements: Sequence[Placement], rate: int) -> None:
+        """A block is in, ahead of the recording's word.
+
+        Args:
+            placements: its samples, positions since the epoch.
+            rate: samples a second.
+        """
+        studio = self._studio
+        with studio.lock:
+            now = studio.clock.monotonic()
+            for placement in placements:
+                tape = studio.tape or self._new_tape(rate, placement.start - _BEFORE_FIRST_S * rate, None)
+                self._changed(tape, tape.write(placement, now))
+            self._tidy(None)
+            self._driver.wake()
+
+    def confirm(self, timeline: Timeline | None) -> None:
+        """A fragment has been decided.
+
+        Args:
+            timeline: where its audio lies; None where the recording has no audio yet.
+        """
+        studio = self._studio
+        if timeline is None or timeline.origin is None:
+            with studio.lock:
+                studio.tape = None
+            return
+        origin = timeline.origin
+        with studio.lock:
+            tape = studio.tape
+            if tape is None or origin < tape.begins:
+                tape = self._new_tape(timeline.rate, origin, origin)
+            elif tape.origin is None:
+                tape.origin = origin
+                for feed in self._feeds:
+                    feed.learn_origin(tape)
+            placements = [
+                Placement(party, origin + start, samples) for party, start, samples in timeline.take_placements()
+            ]
+            reached = {party: origin + timeline.reached(party) for party in PARTIES}
+            self._changed(tape, tape.confirm(placements, reached, studio.clock.monotonic()))
+            self._tidy(timeline)
+            self._driver.wake()
+
+    def end(self, timeline: Timeline | None) -> None:
+        """The call is over and its timeline closed."""
+        if self._ended:
+            return
+        self._ended = True
+        self.confirm(timeline)
+        known = timeline is not None and timeline.origin is not None
+        end = LiveEnd(
+            frames=timeline.settled if timeline is not None and known else 0,
+            origin=timeline.origin if timeline is not None else None,
+            rate=timeline.rate if timeline is not None and known else None,
+        )
+        with self._studio.lock:
+            if self._studio.tape is None:
+                self._new_tape(1, 0, 0)  # nothing on it, but its end is to be told
+            for feed in self._feeds:
+                feed.end(end)
+            self._driver.wake()
+
+    def _new_tape(self, rate: int, begins: int, origin: int | None) -> Tape:
+        tape = self._studio.tape = Tape(rate, begins, origin)
+        for feed in self._feeds:
+            feed.begin(tape)
+        return tape
+
+    def _changed(self, tape: Tape, position: int | None) -> None:
+        if position is not None:
+            self._studio.logger.debug("live audio is told again", extra={"samples": tape.ends - position})
+            for feed in self._feeds:
+                feed.rewind(position, tape)
+
+    def _tidy(self, timeline: Timeline | None) -> None:
+        """Let sinks that are too slow lose the oldest, and forget what nobody needs."""
+        studio = self._studio
+        tape = studio.tape
+        if tape is None:
+            return
+        if self._drops:
+            oldest = tape.ends - round(studio.policy.buffer * tape.rate)
+            for feed in self._feeds:
+                feed.drop(oldest, tape)
+        if timeline is not None and timeline.origin is not None:
+            # The next invocation begins where the cursor stands, and a segment may straddle that.
+            keep = timeline.origin + timeline.taken - self._lead * tape.rate
+            needs = [feed.position for feed in self._feeds if not feed.finished]
+            tape.forget(min(keep, *needs) - 1)
+
+    # The end of a step, or of an invocation.
+
+    def tend(self) -> None:
+        """Look after deliveries that last too long; to be called now and then."""
+        self._driver.tend()
+
+    def rest(self) -> None:
+        """Wait until the sinks that get on have all that there is, at most `LivePolicy.last_rest`."""
+        self._driver.rest(self._studio.policy.last_rest)
+        if self._ended:
+            with self._studio.lock:
+                for feed in self._feeds:
+                    if self._studio.tape is not None:
+                        feed.drop_rest(self._studio.tape)
+
+    def take_longest_lag(self) -> float:
+        """Longest time from the arrival of a piece's last sample to its being taken, since the last call; seconds."""
+        with self._studio.lock:
+            longest = max((feed.longest_lag for feed in self._feeds), default=0.0)
+            for feed in self._feeds:
+                feed.longest_lag = 0.0
+        return longest
+
+    def state(self, frames: int) -> tuple[LiveState, bytes]:
+        """What the next invocation has to know.
+
+        Args:
+            frames: where the cursor stands, frames.
+
+        Returns:
+            The state, and the stereo frames up to the cursor that sinks may still need; the state does not say yet
+            where those are kept.
+        """
+        with self._studio.lock:
+            sinks = self._sinks(frames)
+            tape = self._studio.tape
+            first = min((sinks[feed.name].frames for feed in self._feeds if feed.failed is None), default=frames)
+            if tape is None or tape.origin is None or first >= frames:
+                return LiveState(sinks=sinks), b""
+            first = max(0, first - 1)
+            start, stop = tape.origin + first, tape.origin + frames
+            tail = interleave(*(tape.read(party, start, stop) for party in PARTIES))
+            return LiveState(sinks=sinks, tail_frames=first), tail
+
+    def _sinks(self, frames: int) -> Mapping[str, SinkState]:
+        with self._studio.lock:
+            made = {feed.name: feed.state(self._studio.tape, frames) for feed in self._feeds}
+        return {**self._unmade, **made}
+
+    def close(self) -> None:
+        """Stop everything: when this returns no thread of a sink runs, but for one that was told as left behind."""
+        if not self._closed:
+            self._closed = True
+            self._driver.stop()
+
+
+def _channel(stereo: bytes, index: int) -> bytes:
+    mono = bytearray(len(stereo) // 2)
+    first = SAMPLE_BYTES * index
+    mono[0::2], mono[1::2] = stereo[first::FRAME_BYTES], stereo[first + 1 :: FRAME_BYTES]
+    return bytes(mono)
