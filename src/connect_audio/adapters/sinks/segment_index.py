@@ -1,0 +1,325 @@
+"""The index of a call's segments as values: pages of 600 segments each, and a head over them. Used by `SegmentSink`.
+
+Only the newest page is rewritten with each segment, and it keeps its entries' text, so that a segment costs the same in
+the first minute of a call and in its 47th hour. Schema: `docs/segments-index.schema.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
+from typing import Any, Final
+
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.manifest import rfc3339
+from connect_audio.core.segment_wav import SegmentWav
+
+SCHEMA_VERSION: Final = "1.0"
+PAGE_SEGMENTS: Final = 600
+HEAD_NAME: Final = "index.json"
+MAX_RANGES: Final = 1000
+"""Missing ranges that the head lists; beyond, it counts their segments alone."""
+
+
+class State(StrEnum):
+    """Whether more is to come."""
+
+    LIVE = "live"
+    ENDED = "ended"
+
+
+class DamagedIndexError(ValueError):
+    """No index of any call."""
+
+
+class ForeignIndexError(ValueError):
+    """A sound index, but of another call, of other settings or of another version of the schema."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedCall:
+    """What stays the same throughout a call and is told in the head and in every page.
+
+    Args:
+        contact_id: whose call it is.
+        recording: URI or file name of the recording that the segments are of.
+        segment_seconds: length of a segment but the last.
+        layout: `stereo` or `tracks`.
+        sample_rate: of the WAVs; None while no segment has come.
+    """
+
+    contact_id: str
+    recording: str
+    segment_seconds: int
+    layout: str
+    sample_rate: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that head and page begin with."""
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "contactId": self.contact_id,
+            "recording": self.recording,
+            "segmentSeconds": self.segment_seconds,
+            "layout": self.layout,
+            "sampleRate": self.sample_rate,
+        }
+
+    def read(self, text: bytes) -> dict[str, Any]:
+        """Read a head or a page of this call.
+
+        Raises:
+            DamagedIndexError: it is no index.
+            ForeignIndexError: it is another's; the message says in what it differs.
+        """
+        try:
+            found = json.loads(text)
+        except ValueError as exc:
+            raise DamagedIndexError("it is no JSON") from exc
+        mine = self.to_json()
+        if not isinstance(found, dict) or not mine.keys() <= found.keys():
+            raise DamagedIndexError("it lacks what every index tells")
+        major, _, _ = str(found["schemaVersion"]).partition(".")
+        if major != SCHEMA_VERSION.partition(".")[0]:
+            raise ForeignIndexError(f"schemaVersion {str(found['schemaVersion'])[:20]} instead of {SCHEMA_VERSION}")
+        for name in ("contactId", "recording", "segmentSeconds", "layout", "sampleRate"):
+            open_rate = name == "sampleRate" and None in {mine[name], found[name]}
+            if found[name] != mine[name] and not open_rate:
+                raise ForeignIndexError(f"{name} {str(found[name])[:200]} instead of {mine[name]}")
+        return found
+
+
+def page_of(segment: int) -> int:
+    """The page that lists a segment."""
+    return segment // PAGE_SEGMENTS
+
+
+def page_name(page: int) -> str:
+    """Its file name; five digits hold 47 hours of segments of a second 350 times over."""
+    return f"index-{page:05d}.json"
+
+
+def file_name(segment: int, wav: SegmentWav) -> str:
+    """The name of a segment's WAV: its number, and the party where it is one party's."""
+    return f"{segment:06d}.wav" if wav.party is None else f"{segment:06d}.{wav.party}.wav"
+
+
+def entry_of(segment: int, position: int, audio: LiveAudio, wavs: Iterable[SegmentWav]) -> dict[str, Any]:
+    """What a page says of a segment.
+
+    Args:
+        segment: its number.
+        position: of its first sample, frames of the recording since its first.
+        audio: as it came.
+        wavs: as they were written.
+    """
+    written = tuple(wavs)
+    return {
+        "number": segment,
+        "files": [file_name(segment, wav) for wav in written],
+        "startSeconds": position / audio.rate,
+        "startTime": rfc3339(round(audio.start * 1000 / audio.rate)),
+        "durationSeconds": audio.length / audio.rate,
+        "frames": written[0].frames,
+        "levels": {party.value: _level(level) for wav in written for party, level in wav.levels.items()},
+    }
+
+
+def _level(dbfs: float) -> float | None:
+    return round(dbfs, 1) if math.isfinite(dbfs) else None
+
+
+class IndexPage:
+    """The entries of up to 600 segments, by number.
+
+    Args:
+        number: of the page.
+        entries: their JSON.
+    """
+
+    def __init__(self, number: int, entries: Mapping[int, bytes] | None = None) -> None:
+        self.number = number
+        self._entries = dict(entries or {})
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[int]:
+        """The segments that it lists, in order."""
+        return iter(sorted(self._entries))
+
+    @property
+    def name(self) -> str:
+        """Its file name."""
+        return page_name(self.number)
+
+    def put(self, entry: Mapping[str, Any]) -> None:
+        """Add a segment's entry, or replace it."""
+        self._entries[entry["number"]] = _encoded(entry)
+
+    def encode(self, call: IndexedCall) -> bytes:
+        """The file: a segment a line."""
+        head = _encoded({**call.to_json(), "page": self.number})
+        lines = b",\n".join([self._entries[number] for number in self])
+        return b'%b,"segments":[\n%b\n]}\n' % (head[:-1], lines)
+
+    @classmethod
+    def decode(cls, number: int, text: bytes, call: IndexedCall) -> IndexPage:
+        """Read what `encode` wrote.
+
+        Raises:
+            DamagedIndexError: it is no page.
+            ForeignIndexError: it is another call's.
+        """
+        found = call.read(text)
+        entries = found.get("segments")
+        if found.get("page") != number or not isinstance(entries, list):
+            raise DamagedIndexError(f"it is not page {number}")
+        numbers = [each.get("number") if isinstance(each, dict) else None for each in entries]
+        if not all(type(each) is int and page_of(each) == number for each in numbers):
+            raise DamagedIndexError("it lists what is none of its segments")
+        return cls(number, {each["number"]: _encoded(each) for each in entries})
+
+
+class MissingSegments:
+    """Ranges of numbers, both ends included, in order and apart: the first `MAX_RANGES`, later ones are forgotten.
+
+    Args:
+        ranges: to begin with.
+    """
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        self._ranges: list[tuple[int, int]] = []
+        for first, last in ranges:
+            self.add(first, last)
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """The ranges."""
+        return tuple(self._ranges)
+
+    def add(self, first: int, last: int) -> bool:
+        """Add the numbers from first to last, and tell whether that changed anything."""
+        if first > last:
+            return False
+        before = self.ranges
+        joined: list[tuple[int, int]] = []
+        for begin, end in sorted([*before, (first, last)]):
+            if joined and begin <= joined[-1][1] + 1:
+                joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+            else:
+                joined.append((begin, end))
+        self._ranges = joined[:MAX_RANGES]
+        return self.ranges != before
+
+    def discard(self, number: int) -> bool:
+        """Take a number out, and tell whether it was in."""
+        at = bisect_left(self._ranges, number, key=lambda each: each[1])
+        if at == len(self._ranges) or self._ranges[at][0] > number:
+            return False
+        first, last = self._ranges[at]
+        left = [(begin, end) for begin, end in ((first, number - 1), (number + 1, last)) if begin <= end]
+        self._ranges[at : at + 1] = left
+        self._ranges = self._ranges[:MAX_RANGES]
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class IndexHead:
+    """What is known of a call's segments altogether.
+
+    Args:
+        pages: how many segments each page lists.
+        newest: up to which number all are known to be listed or missing; -1 for none.
+        missing: those that no page lists.
+        start_ms: time of the recording's first frame, ms since the epoch; None while unknown.
+        state: whether more is to come.
+        duration_seconds: of the recording; None while more is to come.
+    """
+
+    pages: dict[int, int] = field(default_factory=dict)
+    newest: int = -1
+    missing: MissingSegments = field(default_factory=MissingSegments)
+    start_ms: int | None = None
+    state: State = State.LIVE
+    duration_seconds: float | None = None
+
+    def note(self, page: IndexPage, segment: int) -> bool:
+        """Take a segment that its page lists now, and tell whether the head has to be written again."""
+        begins = page.number not in self.pages
+        self.pages[page.number] = len(page)
+        skipped = self.missing.add(self.newest + 1, segment - 1)
+        came = self.missing.discard(segment)
+        self.newest = max(self.newest, segment)
+        return begins or skipped or came
+
+    def take(self, page: IndexPage) -> None:
+        """Take a page that was there before: all that it lists, and for missing what it should list and does not."""
+        first = page.number * PAGE_SEGMENTS
+        self.pages[page.number] = len(page)
+        for segment in page:
+            self.note(page, segment)
+        end = min(self.newest, first + PAGE_SEGMENTS - 1) + 1
+        for left, right in pairwise([first - 1, *page, end]):
+            self.missing.add(left + 1, right - 1)
+
+    def finish(self, frames: int, rate: int | None, segment_seconds: int) -> None:
+        """The recording is over; segments that have not come are missing.
+
+        Args:
+            frames: its length.
+            rate: samples a second; None where there is no recording.
+            segment_seconds: of the call's segments.
+        """
+        self.state = State.ENDED
+        self.duration_seconds = frames / rate if rate else 0.0
+        if rate:
+            expected = -(-frames // (segment_seconds * rate))
+            self.missing.add(self.newest + 1, expected - 1)
+            self.newest = max(self.newest, expected - 1)
+
+    def encode(self, call: IndexedCall) -> bytes:
+        """The file."""
+        listed = sum(self.pages.values())
+        document = {
+            **call.to_json(),
+            "startTime": rfc3339(self.start_ms),
+            "state": self.state.value,
+            "durationSeconds": self.duration_seconds,
+            "segmentsPerPage": PAGE_SEGMENTS,
+            "segments": listed,
+            "pages": [
+                {"name": page_name(page), "first": page * PAGE_SEGMENTS, "segments": self.pages[page]}
+                for page in sorted(self.pages)
+            ],
+            "missingSegments": self.newest + 1 - listed,
+            "missing": [{"first": first, "last": last} for first, last in self.missing.ranges],
+        }
+        return json.dumps(document, indent=1).encode("ascii") + b"\n"
+
+    @classmethod
+    def decode(cls, text: bytes, call: IndexedCall) -> IndexHead:
+        """Read what `encode` wrote, for more to come. What its newest page lists has still to be noted: it knows more.
+
+        Raises:
+            DamagedIndexError: it is no head.
+            ForeignIndexError: it is another call's.
+        """
+        found = call.read(text)
+        try:
+            pages = {page_of(int(each["first"])): int(each["segments"]) for each in found["pages"]}
+            ranges = [(int(each["first"]), int(each["last"])) for each in found["missing"]]
+        except (KeyError, TypeError, ValueError) as exc:
+            raise DamagedIndexError("it is no head of an index") from exc
+        # All before the newest page was settled when that began.
+        newest = max([last for _, last in ranges] + [page * PAGE_SEGMENTS - 1 for page in pages], default=-1)
+        return cls(pages=pages, missing=MissingSegments(ranges), newest=newest)
+
+
+def _encoded(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii")

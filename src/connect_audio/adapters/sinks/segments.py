@@ -1,0 +1,224 @@
+"""The sink `segments`: a WAV for every few seconds of a call while it lasts, and an index that grows with it.
+
+A segment's files are written first, then its page of the index, then, where it changed, the index's head: whatever the
+index lists is there. What is delivered again is written again, with the same names and bytes. Files, names and index
+are described in `docs/live-segments.md`. Made by the composition roots.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final
+
+from connect_audio.adapters.sinks.segment_index import (
+    HEAD_NAME,
+    DamagedIndexError,
+    ForeignIndexError,
+    IndexedCall,
+    IndexHead,
+    IndexPage,
+    entry_of,
+    file_name,
+    page_name,
+    page_of,
+)
+from connect_audio.adapters.sinks.segment_store import SegmentStore
+from connect_audio.core.errors import SinkError
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.segment_wav import WavShape, segment_wavs
+from connect_audio.ports import Clock, LiveEnd
+
+_WAV: Final = "audio/wav"
+_JSON: Final = "application/json"
+LAST_CALL_SECONDS: Final = 3.0
+"""No call of the store begins later than this after a `deliver` or `end` began: with the 7 s that one may take, ten."""
+_PAGES_HELD: Final = 2
+"""What comes again reaches back by the tape's length, 300 s at most, so over one border between pages."""
+
+
+class SegmentSink:
+    """Segments of one call, in one invocation, as the `AudioSink` port.
+
+    The index that an earlier invocation left is gone on with: it is read once, before the first segment. A damaged head
+    is made again from the pages; a damaged page is begun anew and what it listed is missing. An index of another call,
+    or of other settings, stays as it is, and nothing is written beside it.
+
+    Args:
+        store: where to; closed by `close`.
+        contact_id: whose call.
+        recording: URI or file name of the recording, for the index.
+        shape: of the WAVs.
+        segment_seconds: length of a segment.
+        clock: tells how long a `deliver` has taken.
+    """
+
+    def __init__(
+        self,
+        store: SegmentStore,
+        *,
+        contact_id: str,
+        recording: str,
+        shape: WavShape,
+        segment_seconds: int,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._contact_id = contact_id
+        self._recording = recording
+        self._shape = shape
+        self._segment_seconds = segment_seconds
+        self._clock = clock
+        self._interrupted = threading.Event()
+        self._began = 0.0
+        self._call: IndexedCall | None = None
+        self._head: IndexHead | None = None
+        self._head_is_due = True
+        # The page to look at next while the index of earlier invocations is being read; None once it has been.
+        self._unread: int | None = None
+        self._pages: dict[int, IndexPage] = {}
+
+    @property
+    def segment_seconds(self) -> int:
+        """How the audio is to be cut: seconds of a segment."""
+        return self._segment_seconds
+
+    def deliver(self, audio: LiveAudio) -> None:
+        """Write a segment and its entry in the index.
+
+        Raises:
+            SinkError: the store's; `TIMEOUT` where it is too slow; `INTERRUPTED`; `FOREIGN_INDEX`, not retryable,
+                where another call's index is there.
+            ValueError: a block, or a segment without position.
+        """
+        if audio.segment is None or audio.position is None:
+            raise ValueError("the sink segments takes segments, no blocks")
+        self._begin()
+        wavs = segment_wavs(audio, self._shape)
+        call = self._indexed_call(wavs[0].rate)
+        head = self._opened(call)
+        for wav in wavs:
+            self._put(file_name(audio.segment, wav), wav.wav, _WAV)
+        page = self._page(page_of(audio.segment), call, head)
+        page.put(entry_of(audio.segment, audio.position, audio, wavs))
+        head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
+        # Noted before it is written: should that fail, the entry goes with the next segment's, for its files are there.
+        self._head_is_due |= head.note(page, audio.segment)
+        self._put(page.name, page.encode(call), _JSON)
+        self._write_head(call, head)
+
+    def end(self, end: LiveEnd) -> None:
+        """Say in the index that the call is over, how long it was and what is missing.
+
+        Raises:
+            SinkError: as `deliver`.
+        """
+        self._begin()
+        call = self._indexed_call(self._shape.rate or end.rate)
+        head = self._opened(call)
+        if end.origin is not None and end.rate is not None:
+            head.start_ms = round(end.origin * 1000 / end.rate)
+        head.finish(end.frames, end.rate, self._segment_seconds)
+        self._head_is_due = True
+        self._write_head(call, head)
+
+    def interrupt(self) -> None:
+        """Let nothing more of a `deliver` or `end` begin; the store's call under way has its own timeouts, 7 s."""
+        self._interrupted.set()
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def _begin(self) -> None:
+        self._interrupted.clear()
+        self._began = self._clock.monotonic()
+
+    def _indexed_call(self, rate: int | None) -> IndexedCall:
+        if self._call is None or self._call.sample_rate is None:
+            self._call = IndexedCall(
+                contact_id=self._contact_id,
+                recording=self._recording,
+                segment_seconds=self._segment_seconds,
+                layout=self._shape.layout,
+                sample_rate=rate,
+            )
+        return self._call
+
+    def _opened(self, call: IndexedCall) -> IndexHead:
+        """The head, after what earlier invocations left has been read: head, newest page and any begun after it."""
+        if self._head is None:
+            self._head = self._read_head(call)
+            self._unread = max(self._head.pages, default=0)
+        while self._unread is not None:
+            page = self._read_page(self._unread, call)
+            if page is None and self._unread not in self._head.pages:
+                self._hold(IndexPage(self._unread))
+                self._unread = None
+            else:
+                self._take(page or IndexPage(self._unread), self._head)
+                self._unread += 1
+        return self._head
+
+    def _read_head(self, call: IndexedCall) -> IndexHead:
+        text = self._get(HEAD_NAME)
+        try:
+            return IndexHead() if text is None else IndexHead.decode(text, call)
+        except DamagedIndexError:
+            return IndexHead()
+        except ForeignIndexError as exc:
+            raise _foreign(HEAD_NAME, exc) from exc
+
+    def _page(self, number: int, call: IndexedCall, head: IndexHead) -> IndexPage:
+        if number not in self._pages:
+            page = self._read_page(number, call)
+            if page is not None or number in head.pages:
+                self._take(page or IndexPage(number), head)
+            else:
+                self._hold(IndexPage(number))
+        return self._pages[number]
+
+    def _read_page(self, number: int, call: IndexedCall) -> IndexPage | None:
+        """A page as it is stored; an empty one where it is damaged, None where there is none."""
+        name = page_name(number)
+        text = self._get(name)
+        try:
+            return None if text is None else IndexPage.decode(number, text, call)
+        except DamagedIndexError:
+            return IndexPage(number)
+        except ForeignIndexError as exc:
+            raise _foreign(name, exc) from exc
+
+    def _take(self, page: IndexPage, head: IndexHead) -> None:
+        """Hold a page that was there before, and let the head know what it lists."""
+        head.take(page)
+        self._head_is_due = True
+        self._hold(page)
+
+    def _hold(self, page: IndexPage) -> None:
+        self._pages[page.number] = page
+        while len(self._pages) > _PAGES_HELD:
+            del self._pages[next(iter(self._pages))]
+
+    def _write_head(self, call: IndexedCall, head: IndexHead) -> None:
+        if self._head_is_due:
+            self._put(HEAD_NAME, head.encode(call), _JSON)
+            self._head_is_due = False
+
+    def _put(self, name: str, body: bytes, content_type: str) -> None:
+        self._check(name)
+        self._store.put(name, body, content_type)
+
+    def _get(self, name: str) -> bytes | None:
+        self._check(name)
+        return self._store.get(name)
+
+    def _check(self, name: str) -> None:
+        if self._interrupted.is_set():
+            raise SinkError("INTERRUPTED", f"interrupted before {name}", retryable=True)
+        seconds = self._clock.monotonic() - self._began
+        if seconds > LAST_CALL_SECONDS:
+            raise SinkError("TIMEOUT", f"{seconds:.1f} s have passed before {name}", retryable=True)
+
+
+def _foreign(name: str, exc: ForeignIndexError) -> SinkError:
+    return SinkError("FOREIGN_INDEX", f"{name} is there already and tells of other segments: {exc}", retryable=False)
