@@ -491,8 +491,8 @@ class LiveSettings:
             "WEBHOOK_URL",
             "Where the sink webhook posts each segment to.",
             Text(
-                re.compile(r"https://[0-9A-Za-z.\[\]:_-]{1,253}(?:[/?][!-~]{0,1700})?", re.ASCII),
-                "an address that begins with https://, without spaces",
+                re.compile(r"https://[0-9A-Za-z.\[\]:_-]{1,253}(?:[/?][!\"$-~]{0,1700})?", re.ASCII),
+                "an address that begins with https://, without spaces and #",
             ),
             "Only HTTPS is supported.",
             default=None,

@@ -215,10 +215,17 @@ def the_bus_refuses(stage: Stage) -> None:
         stage.records(cloud, a_call(5, start_ms=now_ms()))
 
 
+def a_sink_of_live_audio_is_not_there(stage: Stage) -> None:
+    with stage.cloud(LIVE_SINKS="not-there") as cloud:
+        stage.records(cloud, a_call(5, start_ms=now_ms()))
+        assert {each.result["status"] for each in cloud.executions.values()} == {"complete"}
+
+
 PROVOCATIONS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "AnnouncementsFailedAlarm": the_bus_refuses,
     "BehindLiveAlarm": reading_is_behind,
     "DeadlineMarginAlarm": the_margin_is_small,
+    "LiveDroppedAlarm": a_sink_of_live_audio_is_not_there,
     "RecordingsFailedAlarm": s3_refuses_the_recording,
     "RecordingsPartialAlarm": the_beginning_is_missing,
     "StartDelayAlarm": the_start_waited,
@@ -235,7 +242,13 @@ def test_every_alarm_is_provoked_here_or_stands_on_a_metric_of_aws(alarms: dict[
     assert {name for name, alarm in alarms.items() if not alarm.is_of_aws()} == set(PROVOCATIONS)
 
 
-@pytest.mark.parametrize("name", list(PROVOCATIONS))
+NOT_YET: Final = pytest.mark.xfail(strict=True, reason="the consumer makes no sinks yet, so none can be missing")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[NOT_YET] if name == "LiveDroppedAlarm" else []) for name in PROVOCATIONS],
+)
 def test_a_fault_makes_its_alarm_ring_and_no_other(
     stage: Stage, alarms: dict[str, Alarm], name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

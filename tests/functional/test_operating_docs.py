@@ -26,9 +26,9 @@ ARM64: Final = 0.0000133334
 X86_64: Final = 0.0000166667
 # Names of AWS's and of the code's that stand in the guides in code font.
 OF_AWS: Final = """
-    AccessDeniedException BucketOwnerEnforced ConnectionLimitExceededException DeadLetterErrors
-    NotAuthorizedException PassThrough ResourceNotFoundException RetentionPeriodInDays SettingsError StorageError
-    TooManyRequestsException
+    AccessDenied AccessDeniedException BucketOwnerEnforced ConnectionLimitExceededException DeadLetterErrors NoEcho
+    NotAuthorizedException PassThrough ResourceNotFoundException RetentionPeriodInDays SettingsError SlowDown
+    StorageError TooManyRequestsException
 """
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
@@ -212,12 +212,22 @@ def test_the_cost_of_an_hour_is_the_sum_of_its_rows() -> None:
     assert rows[-1][2] == f"**{exact:.4f}**"
 
 
+def test_the_cost_of_segments_is_their_number_of_writes() -> None:
+    rows = _table(_text("cost.md"), "| segments | writes an hour |")
+    assert len(rows) == 4
+    for what, writes, dollars in rows:
+        seconds, layout = what.split(" s, ")
+        # Objects, and a page of the index each time.
+        assert int(writes) == 3600 / int(seconds) * ({"stereo": 1, "tracks": 2}[layout] + 1)
+        assert dollars == f"{int(writes) * 0.005 / 1000:.4f}"
+
+
 def test_the_monthly_cost_counts_what_the_template_and_the_code_have() -> None:
     metrics = sum(len(metric.services) for metric in Metric)
     watched = sum(
         len([each for each in one["Properties"].get("Metrics", [1]) if _is_metric(each)]) for one in ALARMS.values()
     )
-    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
+    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen"}
     text = " ".join(_text("cost.md").split())
     assert f"{metrics} custom metrics {metrics * 0.3:.2f}" in text
     assert f"{words[len(ALARMS)]} alarms over {words[watched]} metrics {watched * 0.1:.2f}" in text

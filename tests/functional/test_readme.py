@@ -15,7 +15,15 @@ import yaml
 
 from connect_audio.adapters import connect_event, consumer_start
 from connect_audio.request import MALFORMED
-from connect_audio.settings import REQUIRED, ConsumerSettings, TriggerSettings, Variable, variables
+from connect_audio.settings import (
+    REQUIRED,
+    Choice,
+    ConsumerSettings,
+    LiveSettings,
+    TriggerSettings,
+    Variable,
+    variables,
+)
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -71,7 +79,11 @@ def test_every_event_is_in_the_table_of_events_and_the_other_way_round(document:
 def test_the_settings_table_is_what_the_code_declares() -> None:
     functions: dict[str, list[str]] = {}
     declared: dict[str, Variable[Any]] = {}
-    for settings, function in ((TriggerSettings, "trigger"), (ConsumerSettings, "consumer")):
+    for settings, function in (
+        (TriggerSettings, "trigger"),
+        (ConsumerSettings, "consumer"),
+        (LiveSettings, "trigger, handed on"),
+    ):
         for variable in variables(settings):
             functions.setdefault(variable.name, []).append(function)
             declared[variable.name] = variable
@@ -79,13 +91,22 @@ def test_the_settings_table_is_what_the_code_declares() -> None:
         [
             f"`{name}`",
             "both" if len(functions[name]) == 2 else functions[name][0],
-            {REQUIRED: "required", None: "unset"}.get(variable.default, f"`{variable.default}`"),
+            _shown_default(variable),
             variable.form.bounds,
             variable.meaning,
         ]
         for name, variable in declared.items()
     ]
     assert _table("| variable |") == expected
+
+
+def _shown_default(variable: Variable[Any]) -> str:
+    if variable.default is REQUIRED:
+        return "required"
+    if isinstance(variable.form, Choice):
+        (word,) = (word for word, value in variable.form.values.items() if value == variable.default)
+        return f"`{word}`"
+    return "unset" if variable.default in (None, (), {}) else f"`{variable.default}`"
 
 
 def test_the_table_of_parameters_is_the_templates() -> None:

@@ -267,13 +267,13 @@ def test_each_outcome_is_counted(front: LambdaFront, capsys: pytest.CaptureFixtu
 # Live audio: what the trigger hands over of its settings.
 
 
-LIVE = {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "1"}
+LIVE: dict[str, str] = sample("consumer_payload_live.json")["live"]
 
 
 def test_with_sinks_the_consumer_is_handed_the_variables_of_live_audio_that_are_set(
     front: LambdaFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {**LIVE, "LIVE_SEGMENT_RATE": "", "LIVE_OF_ANOTHER_PROGRAM": "1"}.items():
+    for name, value in {**LIVE, "WEBHOOK_URL": "", "LIVE_OF_ANOTHER_PROGRAM": "1"}.items():
         monkeypatch.setenv(name, value)
     assert answer(sample("connect_voice.json")) == STARTED
     (invocation,) = front.invocations
@@ -327,7 +327,7 @@ def test_a_duplicate_with_other_settings_of_live_audio_is_a_taken_name_and_the_f
             {"LIVE_SINKS": "webhook", "WEBHOOK_URL": "http://a.example/?token=5e3dfa10"},
             (
                 "WEBHOOK_URL is a text of 32 characters that is not shown here; it must be an address that begins with "
-                "https://, without spaces. Only HTTPS is supported."
+                "https://, without spaces and #. Only HTTPS is supported."
             ),
         ),
         (

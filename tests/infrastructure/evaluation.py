@@ -75,6 +75,10 @@ class _Evaluation:
             # Parameters of type Number are text to CloudFormation.
             left, right = (str(self._resolve(one)) for one in argument)
             return left == right
+        if function == "Fn::Contains":
+            among, wanted = (self._resolve(one) for one in argument)
+            assert isinstance(among, list)
+            return wanted in among
         if function == "Fn::Not":
             return not self.decide(argument[0])
         assert function in {"Fn::And", "Fn::Or"}, f"unknown condition function {function}"
@@ -121,6 +125,9 @@ class _Evaluation:
         if function == "Fn::Split":
             separator, text = argument
             return self._resolve(text).split(separator)
+        if function == "Fn::Join":
+            delimiter, parts = argument
+            return delimiter.join(self._resolve(parts))
         assert function == "Fn::Sub", f"unknown function {function}"
         text, names = (argument, {}) if isinstance(argument, str) else argument
         known = {name: self._resolve(one) for name, one in names.items()}
@@ -141,8 +148,11 @@ def _value(name: str, parameter: Json, given: Mapping[str, object]) -> object:
     value = given.get(name, parameter.get("Default"))
     allowed = parameter.get("AllowedValues")
     assert allowed is None or value in allowed, f"{name} may not be {value}"
+    if parameter["Type"] == "CommaDelimitedList":
+        value = [one.strip() for one in str(value).split(",")]
     if "AllowedPattern" in parameter:
-        assert re.fullmatch(parameter["AllowedPattern"], str(value)), f"{name} {parameter['ConstraintDescription']}"
+        for one in value if isinstance(value, list) else [value]:
+            assert re.fullmatch(parameter["AllowedPattern"], str(one)), f"{name} {parameter['ConstraintDescription']}"
     if parameter["Type"] == "Number":
         low, high = parameter.get("MinValue"), parameter.get("MaxValue")
         assert low is None or low <= float(str(value)), f"{name} is below {low}"

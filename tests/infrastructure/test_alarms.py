@@ -30,6 +30,7 @@ ALARMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "DeadLettersAlarm": ("dead-letters", ("FILL(waiting, 0) + FILL(lost, 0)", AT_LEAST, 1)),
     "DeadlineMarginAlarm": ("deadline-margin", ("consumer", "DeadlineMarginSeconds", "Minimum", BELOW, 15)),
     "AnnouncementsFailedAlarm": ("announcements-failed", ("consumer", "AnnouncementsFailed", "Sum", AT_LEAST, 1)),
+    "LiveDroppedAlarm": ("live-audio-dropped", ("FILL(dropped, 0) + FILL(failed, 0)", ABOVE, 0)),
 }
 
 

@@ -32,6 +32,11 @@ SWITCHED_ON: dict[str, object] = {
     "LogsKmsKeyArn": KEY,
     "ConsumerReservedConcurrency": 500,
     "TriggerReservedConcurrency": 50,
+    "LiveSinks": "segments,webhook",
+    "LiveSegmentsExpirationDays": "30",
+    "WebhookUrl": "https://a.example/calls",
+    "WebhookSecretArn": "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3",
+    "WebhookSecretKmsKeyArn": KEY,
     "AlarmTopicArn": "arn:aws:sns:eu-west-2:111122223333:alarms",
 }
 SWITCHED_OFF: dict[str, object] = {

@@ -12,6 +12,12 @@ type Json = dict[str, Any]
 
 INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+SECRET = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3"
+WEBHOOK: dict[str, object] = {
+    "LiveSinks": "segments,webhook",
+    "WebhookUrl": "https://a.example/calls",
+    "WebhookSecretArn": SECRET,
+}
 WIRED: dict[str, object] = {
     "ConnectInstanceArn": INSTANCE,
     "WireMediaStreaming": "true",
@@ -32,6 +38,12 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "MakesStreamKey": (WIRED, {**WIRED, "StreamKmsKeyArn": KEY}),
     "KnowsStreamKey": ({"StreamKmsKeyArn": KEY}, {}),
     "RecordingsExpire": ({"RecordingsExpirationDays": "17"}, {"RecordingsExpirationDays": "0"}),
+    "SegmentsExpire": ({"LiveSegmentsExpirationDays": "1"}, {"LiveSegmentsExpirationDays": "0"}),
+    "HasWebhookSecret": ({"WebhookSecretArn": SECRET}, {}),
+    "HasWebhookSecretKey": (
+        {"WebhookSecretArn": SECRET, "WebhookSecretKmsKeyArn": KEY},
+        {"WebhookSecretKmsKeyArn": KEY},
+    ),
     "ReservesConsumers": ({"ConsumerReservedConcurrency": 0}, {"ConsumerReservedConcurrency": -1}),
     "ReservesTriggers": ({"TriggerReservedConcurrency": 10}, {}),
     "Announces": ({}, {"EventBusName": ""}),
@@ -102,6 +114,22 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
         ("MediaStreamRetentionHours", 87601),
         ("WireTrigger", "yes"),
         ("FlowQueueArn", INSTANCE),
+        ("LiveSinks", "Segments"),
+        ("LiveSinks", "segments,my sink"),
+        ("LiveSinks", "s" * 33),
+        ("LiveSegmentSeconds", 0),
+        ("LiveSegmentSeconds", 61),
+        ("LiveSegmentLayout", "mono"),
+        ("LiveSegmentRate", "8000"),
+        ("LiveBufferSeconds", 14),
+        ("LiveBufferSeconds", 301),
+        ("LiveSegmentsExpirationDays", "-1"),
+        ("LiveSegmentsExpirationDays", "07"),
+        ("WebhookUrl", "http://a.example"),
+        ("WebhookSecretArn", "a secret in place of its ARN"),
+        ("WebhookSecretKmsKeyArn", "alias/secrets"),
+        ("WebhookPrivateAddresses", "yes"),
+        ("LiveSinkOptions", "endpoint=a.example"),
         ("ConsumerMemory", 127),
         ("ConsumerReservedConcurrency", -2),
         ("EventBusName", "arn:aws:events:eu-west-2:111122223333:event-bus/calls"),
@@ -146,6 +174,15 @@ def test_powertools_traces_just_where_lambda_does(template: Json, chosen: str, m
     shared = evaluated(everything, {"StreamNamePrefix": "live", "Tracing": chosen})["Resources"]["Globals"]["Function"]
     assert shared["Tracing"] == mode
     assert shared["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == disabled
+
+
+@pytest.mark.parametrize("missing", ["WebhookUrl", "WebhookSecretArn"])
+def test_the_sink_webhook_needs_its_address_and_its_secret_and_no_other_sink_does(template: Json, missing: str) -> None:
+    assert stack(template, **WEBHOOK)
+    without = {name: value for name, value in WEBHOOK.items() if name != missing}
+    with pytest.raises(AssertionError, match=f"webhook in LiveSinks needs {missing}"):
+        stack(template, **without)
+    assert stack(template, **{**without, "LiveSinks": "segments, my-webhook"})
 
 
 def test_an_existing_bucket_is_used_and_none_is_made(template: Json) -> None:

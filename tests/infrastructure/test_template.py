@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ import pytest
 from botocore import xform_name
 
 from connect_audio.adapters import s3_recording
-from connect_audio.settings import ConsumerSettings, TriggerSettings, variables
+from connect_audio.adapters.sinks import segment_bucket
+from connect_audio.settings import Choice, ConsumerSettings, LiveSettings, TriggerSettings, variables, variables_set
 from infrastructure.evaluation import evaluated
 
 type Json = dict[str, Any]
 
+EVENTS = Path(__file__).parents[2] / "events"
 INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
+SECRET = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3"
+PARAMETER = "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/webhook"
 ALIAS = {"Ref": "ConsumerFunction.Alias"}
 BUCKET = {"Fn::If": ["MakesBucket", {"Ref": "RecordingsBucket"}, {"Ref": "RecordingsBucketName"}]}
 
@@ -149,14 +155,15 @@ def test_the_queue_refuses_whatever_does_not_come_over_tls_and_stays_when_the_st
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("TriggerFunction", TriggerSettings), ("ConsumerFunction", ConsumerSettings)]
+    ("name", "settings"),
+    [("TriggerFunction", (TriggerSettings, LiveSettings)), ("ConsumerFunction", (ConsumerSettings,))],
 )
 def test_each_setting_is_declared_and_nothing_else_is(
-    template: Json, name: str, settings: type[TriggerSettings | ConsumerSettings]
+    template: Json, name: str, settings: tuple[type[TriggerSettings | ConsumerSettings | LiveSettings], ...]
 ) -> None:
     declared = set(properties(template, name)["Environment"]["Variables"])
     others = {each for each in declared if each.startswith(("AWS_ENDPOINT_URL_", "POWERTOOLS_"))}
-    assert declared - others == {each.name for each in variables(settings)}
+    assert declared - others == {each.name for one in settings for each in variables(one)}
     assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= others
 
 
@@ -204,13 +211,47 @@ def test_values_written_into_the_template_are_the_settings_defaults(
             [KEY, "alias/calls", f"{KEY}/", KEY.replace("key/", "alias/")],
         ),
         ("EventBusName", "EVENT_BUS_NAME", ["default", "calls.example_1-a", "a b", "ä"]),
+        # CloudFormation looks at each name by itself.
+        ("LiveSinks", "LIVE_SINKS", ["segments", "a", "my-sink_2", "1a", "A", "a b", "ä", "s" * 32, "s" * 33]),
+        (
+            "WebhookUrl",
+            "WEBHOOK_URL",
+            [
+                "https://a.example",
+                "https://a.example:8443/calls?x=%20&y",
+                "https://[2001:db8::1]/",
+                "https://a.example?x",
+                "https://a.example/" + "a" * 1700,
+                "https://a.example/" + "a" * 1701,
+                "https://me:word@a.example/",
+                "http://a.example",
+                "https://",
+                "https://a.example/a b",
+                "https://a.example/#b",
+                'https://a.example/?a="b"',
+                "https://a.example/ä",
+                "a.example",
+            ],
+        ),
+        (
+            "WebhookSecretArn",
+            "WEBHOOK_SECRET",
+            [
+                SECRET,
+                f"{SECRET}*",
+                "arn:aws-us-gov:ssm:us-gov-west-1:111122223333:parameter/calls/webhook",
+                "arn:aws:ssm:eu-west-2:111122223333:parameter",
+                "arn:aws:ssm:eu-west-2:111122223333:document/calls",
+                "calls/webhook",
+            ],
+        ),
     ],
 )
 def test_a_parameter_takes_just_what_its_setting_takes(
     template: Json, parameter: str, variable: str, texts: list[str]
 ) -> None:
     pattern = template["Parameters"][parameter]["AllowedPattern"]
-    (setting,) = [each for each in variables(ConsumerSettings) if each.name == variable]
+    (setting,) = [each for one in (ConsumerSettings, LiveSettings) for each in variables(one) if each.name == variable]
     for text in texts:
         assert bool(re.fullmatch(pattern, text)) == (setting.form.read(text) is not None), text
 
@@ -219,7 +260,10 @@ def test_a_parameter_takes_just_what_its_setting_takes(
     ("name", "services"),
     [
         ("TriggerFunction", {"lambda"}),
-        ("ConsumerFunction", {"kinesisvideo", "kinesis-video-media", "s3", "connect", "events"}),
+        (
+            "ConsumerFunction",
+            {"kinesisvideo", "kinesis-video-media", "s3", "connect", "events", "secretsmanager", "ssm"},
+        ),
     ],
 )
 def test_endpoints_are_declared_empty_under_botocore_s_names_for_sam_local_to_set(
@@ -231,6 +275,84 @@ def test_endpoints_are_declared_empty_under_botocore_s_names_for_sam_local_to_se
     expected = {f"AWS_ENDPOINT_URL_{each.upper().replace(' ', '_')}": "" for each in ids}
     declared = properties(template, name)["Environment"]["Variables"]
     assert {key: value for key, value in declared.items() if key.startswith("AWS_ENDPOINT")} == expected
+
+
+# Live audio
+
+
+def trigger_s_variables(template: Json, **parameters: object) -> Json:
+    there = evaluated(template, {"StreamNamePrefix": "live", **parameters})["Resources"]
+    found: Json = there["TriggerFunction"]["Properties"]["Environment"]["Variables"]
+    return {name: str(value) for name, value in found.items()}
+
+
+def test_by_default_there_is_no_live_audio_and_its_settings_are_the_code_s(template: Json) -> None:
+    assert LiveSettings.from_environment(trigger_s_variables(template)) == LiveSettings()
+
+
+def test_a_stack_with_segments_hands_over_what_the_sample_input_of_the_consumer_has(template: Json) -> None:
+    sample = json.loads((EVENTS / "consumer_payload_live.json").read_text("utf-8"))
+    assert variables_set(LiveSettings, trigger_s_variables(template, LiveSinks="segments")) == sample["live"]
+
+
+def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after(template: Json) -> None:
+    found = trigger_s_variables(
+        template,
+        LiveSinks="segments, webhook",
+        LiveSegmentSeconds=10,
+        LiveSegmentLayout="tracks",
+        LiveSegmentRate="16000",
+        LiveBufferSeconds=30,
+        WebhookUrl="https://a.example/calls",
+        WebhookSecretArn=SECRET,
+        WebhookPrivateAddresses="allowed",
+        LiveSinkOptions='{"endpoint": "b.example"}',
+    )
+    assert LiveSettings.from_environment(found) == LiveSettings(
+        sinks=("segments", "webhook"),
+        segment_seconds=10,
+        segment_layout="tracks",
+        segment_rate=16_000,
+        buffer_seconds=30,
+        webhook_url="https://a.example/calls",
+        webhook_secret=SECRET,
+        webhook_private_addresses=True,
+        sink_options={"endpoint": "b.example"},
+    )
+
+
+@pytest.mark.parametrize("parameter", ["LiveSegmentSeconds", "LiveBufferSeconds"])
+def test_a_number_of_live_audio_has_the_bounds_of_its_setting(template: Json, parameter: str) -> None:
+    declared = template["Parameters"][parameter]
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+    (setting,) = [each for each in variables(LiveSettings) if each.name == name]
+    taken = [number for number in range(1000) if setting.form.read(str(number)) is not None]
+    assert (declared["MinValue"], declared["MaxValue"]) == (taken[0], taken[-1])
+
+
+@pytest.mark.parametrize("parameter", ["LiveSegmentLayout", "LiveSegmentRate", "WebhookPrivateAddresses"])
+def test_a_choice_of_live_audio_has_the_words_of_its_setting(template: Json, parameter: str) -> None:
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+    (setting,) = [each for each in variables(LiveSettings) if each.name == name]
+    assert isinstance(setting.form, Choice)
+    assert template["Parameters"][parameter]["AllowedValues"] == list(setting.form.values)
+
+
+def test_the_longest_address_leaves_room_for_the_rest_of_lambda_s_4_kb_of_variables(template: Json) -> None:
+    # "Lambda quotas": 4 KB, "in aggregate", of names and values.
+    found = trigger_s_variables(
+        template,
+        LiveSinks="segments,webhook",
+        WebhookUrl="https://a.example/" + "a" * 1700,
+        WebhookSecretArn=SECRET,
+        RecordingsBucketName="b" * 63,
+        RecordingsPrefix="p" * 60,
+        LiveSinkOptions="{" + " " * 198 + "}",
+    )
+    shared = template["Globals"]["Function"]["Environment"]["Variables"]
+    # Of the ARN and the namespace the evaluation shows stand-ins: an ARN's 64 + 80 characters, a stack's 128.
+    rest = sum(map(len, shared)) + 63 + 60 + 128 + 64 + 80 + 32
+    assert sum(len(name) + len(value) for name, value in found.items()) + rest < 4096
 
 
 def test_the_trigger_knows_the_consumer_by_its_alias(template: Json) -> None:
@@ -261,6 +383,8 @@ ACTIONS = {
 }
 # What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
+# What Powertools calls for the webhook's secret (adapters/sinks/webhook_secret.py).
+POWERTOOLS_S_OWN = {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
 X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
@@ -270,7 +394,7 @@ def operations_called() -> set[str]:
     services = ("lambda", "kinesisvideo", "kinesis-video-media", "s3", "connect", "events")
     known = {xform_name(each) for name in services for each in session.get_service_model(name).operation_names}
     named: set[str] = set()
-    for path in Path(s3_recording.__file__).parent.glob("*.py"):
+    for path in Path(s3_recording.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call):
                 if isinstance(node.func, ast.Attribute):
@@ -286,9 +410,11 @@ def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: 
     for name in ("TriggerFunction", "ConsumerFunction"):
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
-    assert granted - keys - LAMBDA_S_OWN - X_RAY == set().union(*(ACTIONS[each] for each in operations_called()))
-    assert granted >= LAMBDA_S_OWN | X_RAY
-    # S3 and Kinesis Video Streams call KMS on the function's behalf.
+    assert granted - keys - LAMBDA_S_OWN - X_RAY - POWERTOOLS_S_OWN == set().union(
+        *(ACTIONS[each] for each in operations_called())
+    )
+    assert granted >= LAMBDA_S_OWN | X_RAY | POWERTOOLS_S_OWN
+    # S3, Kinesis Video Streams and the stores of secrets call KMS on the function's behalf.
     assert keys == {"kms:Decrypt", "kms:GenerateDataKey"}
 
 
@@ -363,6 +489,51 @@ def test_keys_are_granted_where_there_are_any_and_the_recordings_one_through_s3_
         "Condition": {"StringEquals": {"kms:ViaService": "s3.eu-west-2.amazonaws.com"}},
     }
     assert (granted["DecryptTheStreams"]["Action"], granted["DecryptTheStreams"]["Resource"]) == ("kms:Decrypt", KEY)
+
+
+@pytest.mark.parametrize("secret", [SECRET, PARAMETER])
+def test_the_webhook_s_secret_is_granted_where_there_is_one_and_no_other(template: Json, secret: str) -> None:
+    granted = granted_to(template, "ConsumerRole", WebhookSecretArn=secret)
+    assert granted["ReadTheWebhooksSecret"] == {
+        "Sid": "ReadTheWebhooksSecret",
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
+        "Resource": secret,
+    }
+    assert set(granted) - set(granted_to(template, "ConsumerRole")) == {"ReadTheWebhooksSecret"}
+
+
+def test_the_key_of_the_webhook_s_secret_is_granted_through_the_stores_of_secrets_alone(template: Json) -> None:
+    granted = granted_to(template, "ConsumerRole", WebhookSecretArn=SECRET, WebhookSecretKmsKeyArn=KEY)
+    assert granted["DecryptTheWebhooksSecret"] == {
+        "Sid": "DecryptTheWebhooksSecret",
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": KEY,
+        "Condition": {
+            "StringEquals": {
+                "kms:ViaService": ["secretsmanager.eu-west-2.amazonaws.com", "ssm.eu-west-2.amazonaws.com"]
+            }
+        },
+    }
+    # A key without a secret opens nothing.
+    assert set(granted_to(template, "ConsumerRole", WebhookSecretKmsKeyArn=KEY)) == set(
+        granted_to(template, "ConsumerRole")
+    )
+
+
+def test_segments_need_no_permission_that_recordings_do_not(template: Json) -> None:
+    before = granted_to(template, "ConsumerRole")
+    assert granted_to(template, "ConsumerRole", LiveSinks="segments") == before
+    # They lie below the recordings' prefix, which is what the role may write.
+    key = "recordings/2025/11/24/a_20251124T160000.123Z.wav"
+    (_, _, below) = before["WriteTheRecordings"]["Resource"].partition("<RecordingsBucket>/")
+    assert fnmatch(f"{segment_bucket.segments_prefix(key)}index.json", below)
+
+
+def test_the_trigger_gets_no_permission_by_live_audio(template: Json) -> None:
+    live = {"LiveSinks": "segments,webhook", "WebhookUrl": "https://a.example", "WebhookSecretArn": SECRET}
+    assert granted_to(template, "TriggerRole", **live) == granted_to(template, "TriggerRole")
 
 
 def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template: Json) -> None:
@@ -442,6 +613,14 @@ def test_what_a_dead_recording_left_goes_away_once_nobody_can_start_it_again(tem
     execution: int = resources["ConsumerFunction"]["Properties"]["DurableConfig"]["ExecutionTimeout"]
     queue: int = resources["FailedRecordings"]["Properties"]["MessageRetentionPeriod"]
     assert execution + queue < 17 * 24 * 3600
+
+
+def test_segments_stay_for_ever_unless_their_number_of_days_is_given(template: Json) -> None:
+    assert "ExpireSegments" not in {one["Id"] for one in lifecycle(template)}
+    (rule,) = [one for one in lifecycle(template, LiveSegmentsExpirationDays="7") if one["Id"] == "ExpireSegments"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", "7")
+    (tag,) = rule["TagFilters"]
+    assert f"{tag['Key']}={tag['Value']}" == segment_bucket.LIVE_TAG
 
 
 def test_recordings_never_expire_before_what_is_needed_to_go_on_with_one(template: Json) -> None:

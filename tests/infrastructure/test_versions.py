@@ -119,6 +119,18 @@ def test_a_changed_parameter_makes_a_new_version(
         ("ConsumerReservedConcurrency", 100),
         ("RecordingsExpirationDays", "90"),
         ("AlarmsEnabled", "false"),
+        # Live audio: variables of the trigger, which is not published.
+        ("LiveSinks", "segments"),
+        ("LiveSegmentSeconds", 5),
+        ("LiveSegmentLayout", "tracks"),
+        ("LiveSegmentRate", "16000"),
+        ("LiveBufferSeconds", 120),
+        ("LiveSegmentsExpirationDays", "7"),
+        ("WebhookUrl", "https://a.example/" + "a" * 1700),
+        ("WebhookSecretArn", "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/webhook"),
+        ("WebhookSecretKmsKeyArn", KEY),
+        ("WebhookPrivateAddresses", "allowed"),
+        ("LiveSinkOptions", '{"endpoint": "a.example"}'),
     ],
 )
 def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(

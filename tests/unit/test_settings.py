@@ -272,6 +272,7 @@ def test_a_buffer_that_holds_no_two_segments_is_refused_where_there_is_a_sink() 
         "https://a.example/a b",
         "https://a.example/ä",
         "https://a.example#x",
+        "https://a.example/#x",
         f"https://{'a' * 254}",
         f"https://a.example/{'a' * 1701}",
     ],
@@ -281,7 +282,7 @@ def test_what_is_no_https_address_is_refused_and_not_repeated(url: str) -> None:
         LiveSettings.from_environment({**WEBHOOK, "WEBHOOK_URL": url})
     assert str(caught.value) == (
         f"WEBHOOK_URL is a text of {len(url)} characters that is not shown here; it must be an address that begins "
-        "with https://, without spaces. Only HTTPS is supported."
+        "with https://, without spaces and #. Only HTTPS is supported."
     )
 
 
