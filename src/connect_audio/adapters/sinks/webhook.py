@@ -1,0 +1,216 @@
+"""Live audio by POST: each segment as a WAV, signed, to an HTTPS endpoint; and one word at the call's end.
+
+What the receiver gets, how it checks it and what its answers mean is docs/webhook.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from connect_audio.adapters.sinks.webhook_address import Resolver, endpoint_of, resolve_by_system
+from connect_audio.adapters.sinks.webhook_connection import WebhookConnection
+from connect_audio.adapters.sinks.webhook_secret import SecretSource
+from connect_audio.adapters.sinks.webhook_signature import (
+    IDEMPOTENCY_HEADER,
+    PREFIX,
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    sign,
+)
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import SinkError
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.manifest import rfc3339
+from connect_audio.core.segment_wav import SegmentWav, WavShape, segment_wavs
+from connect_audio.ports import Clock, LiveEnd
+
+EVENT_VERSION: Final = "1.0"
+USER_AGENT: Final = "connect-audio-consumer"
+
+# RFC 6585, 8470 and 9110: not now, but later. So is every 5xx.
+_PASSING: Final = frozenset({408, 425, 429})
+# What was refused for its signature, perhaps because the secret was rotated.
+_UNSIGNED: Final = frozenset({401, 403})
+# The receiver has it under the same Idempotency-Key: that is what was wanted.
+_THERE_ALREADY: Final = 409
+_SECRET_PAUSE_S: Final = 60.0
+"""Least time between two fetches of a secret that was refused: a receiver that refuses all must not flood the store."""
+
+
+class WebhookSink:
+    """The sink `webhook` of one call.
+
+    Args:
+        url: where to post.
+        secret: gives the signing secret.
+        shape: what the WAVs look like.
+        segment_seconds: length of a segment, seconds.
+        contact_id: whose call it is.
+        recording: name or URI of the recording.
+        streaming_start_ms: when the call's streaming began, ms since the epoch: tells two streamings of one contact
+            apart.
+        allow_private: whether private, loopback and link-local addresses will do.
+        ca_file: certificates to trust besides the system's.
+        resolve: the resolver.
+        clock: for signatures and deadlines.
+
+    Raises:
+        SettingsError: the URL is none that can be posted to.
+    """
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        secret: SecretSource,
+        shape: WavShape,
+        segment_seconds: int,
+        contact_id: str,
+        recording: str,
+        streaming_start_ms: int,
+        allow_private: bool = False,
+        ca_file: Path | None = None,
+        resolve: Resolver = resolve_by_system,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._endpoint = endpoint_of(url)
+        self._connection = WebhookConnection(
+            self._endpoint, allow_private=allow_private, ca_file=ca_file, resolve=resolve, clock=self._clock
+        )
+        self._secret = secret
+        self._secret_refused_at: float | None = None
+        self._shape = shape
+        self._segment_seconds = segment_seconds
+        self._contact_id = contact_id
+        self._recording = recording
+        self._streaming_start_ms = streaming_start_ms
+        # What a segment whose delivery failed has got rid of: one of two tracks.
+        self._taken: set[str] = set()
+
+    @property
+    def segment_seconds(self) -> int:
+        """How the audio is to be cut."""
+        return self._segment_seconds
+
+    def deliver(self, audio: LiveAudio) -> None:
+        """Post a segment, and return once it was answered with 2xx.
+
+        Raises:
+            SinkError: it was not. `HTTP_…` with the status, `TIMEOUT`, `CONNECTION`, `TLS`, `DNS`, `NO_HTTP` and
+                `INTERRUPTED` are worth another try, but for most of HTTP's 4xx and all of its 3xx; `TLS_CERTIFICATE`,
+                `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE` are not. AWS's codes come from the secret's store.
+        """
+        if audio.segment is None or audio.position is None:
+            raise ValueError("a webhook takes segments, whose number and position are known")
+        self._connection.begin()
+        for wav in segment_wavs(audio, self._shape):
+            track = wav.party or "stereo"
+            key = self._key(str(audio.segment), track, wav.wav)
+            if key in self._taken:
+                continue
+            headers = self._headers("segment", key) | _segment_headers(audio, wav, track)
+            self._post(headers, wav.wav, f"segment {audio.segment} ({track})")
+            self._taken.add(key)
+        self._taken.clear()
+
+    def end(self, end: LiveEnd) -> None:
+        """Post the event of the call's end.
+
+        Raises:
+            SinkError: as `deliver`.
+        """
+        self._connection.begin()
+        rate = end.rate or 0
+        segment_frames = self._segment_seconds * rate
+        event = {
+            "schemaVersion": EVENT_VERSION,
+            "event": "end",
+            "contactId": self._contact_id,
+            "recording": self._recording,
+            "streamingStart": rfc3339(self._streaming_start_ms),
+            "start": rfc3339(end.origin * 1000 // rate) if end.origin is not None and rate else None,
+            "durationSeconds": end.frames / rate if rate else 0.0,
+            "frames": end.frames,
+            "sampleRate": end.rate,
+            "segments": -(-end.frames // segment_frames) if segment_frames else 0,
+        }
+        body = json.dumps(event).encode()
+        headers = self._headers("end", self._key("end", "", body)) | {"Content-Type": "application/json"}
+        self._post(headers, body, "the end")
+
+    def interrupt(self) -> None:
+        """Called from another thread: make a `deliver` or `end` that is under way fail soon."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _key(self, number: str, track: str, body: bytes) -> str:
+        """Name what is posted: the same again for the same bytes, another where a segment's audio was corrected."""
+        parts = [quote(self._contact_id), str(self._streaming_start_ms), number, track, _digest(body)]
+        return "_".join(part for part in parts if part)
+
+    def _headers(self, event: str, key: str) -> dict[str, str]:
+        return {
+            "User-Agent": USER_AGENT,
+            IDEMPOTENCY_HEADER: key,
+            f"{PREFIX}Event": event,
+            f"{PREFIX}Url": self._endpoint.url,
+            f"{PREFIX}Contact-Id": quote(self._contact_id),
+            f"{PREFIX}Recording": quote(self._recording, safe="/:"),
+            f"{PREFIX}Streaming-Start": rfc3339(self._streaming_start_ms) or "",
+        }
+
+    def _post(self, headers: Mapping[str, str], body: bytes, what: str) -> None:
+        secret = self._secret()
+        status = self._connection.post(self._signed(headers, body, secret), body)
+        if status in _UNSIGNED and self._may_ask_again():
+            newest = self._secret(fresh=True)
+            if newest != secret:
+                status = self._connection.post(self._signed(headers, body, newest), body)
+        if 200 <= status < 300 or status == _THERE_ALREADY:
+            return
+        note = "; redirects are not followed" if 300 <= status < 400 else ""
+        raise SinkError(
+            f"HTTP_{status}",
+            f"{what} was answered with {status} by {self._endpoint.authority}{note}",
+            retryable=status >= 500 or status in _PASSING,
+        )
+
+    def _signed(self, headers: Mapping[str, str], body: bytes, secret: bytes) -> dict[str, str]:
+        signed = {**headers, TIMESTAMP_HEADER: str(self._clock.now_ms() // 1000)}
+        signed[SIGNATURE_HEADER] = sign(signed, body, secret)
+        return signed
+
+    def _may_ask_again(self) -> bool:
+        now = self._clock.monotonic()
+        if self._secret_refused_at is not None and now - self._secret_refused_at < _SECRET_PAUSE_S:
+            return False
+        self._secret_refused_at = now
+        return True
+
+
+def _segment_headers(audio: LiveAudio, wav: SegmentWav, track: str) -> dict[str, str]:
+    return {
+        "Content-Type": "audio/wav",
+        f"{PREFIX}Segment": str(audio.segment),
+        f"{PREFIX}Track": track,
+        # In the WAV's own samples, so that a receiver can put it where it belongs without any arithmetic.
+        f"{PREFIX}Position": str((audio.position or 0) * wav.rate // audio.rate),
+        f"{PREFIX}Frames": str(wav.frames),
+        f"{PREFIX}Sample-Rate": str(wav.rate),
+        f"{PREFIX}Start": rfc3339(audio.start_ms) or "",
+        f"{PREFIX}Duration": f"{audio.seconds:.3f}",
+        f"{PREFIX}Last": "true" if audio.last else "false",
+    }
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]

@@ -1,0 +1,335 @@
+"""One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a time for everything.
+
+Not over urllib3: its timeouts count from byte to byte, so a receiver that drips bytes holds a request for as long as it
+likes. Here one deadline bounds name, connection, handshake, request and answer together, and there is nothing that
+could follow a redirect, ask a proxy or try again by itself. Used by `webhook.py`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Final, override
+
+from connect_audio.adapters.sinks.webhook_address import (
+    Address,
+    Endpoint,
+    Resolver,
+    permitted_addresses,
+    resolve_by_system,
+)
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import SinkError
+from connect_audio.ports import Clock
+
+DELIVERY_S: Final = 9.0
+"""For one delivery, all of it, in seconds; below the ten after which it would be interrupted."""
+LOOKUP_S: Final = 3.0
+CONNECT_S: Final = 3.0
+"""For TCP to one address, and again for TLS."""
+ANSWER_S: Final = 5.0
+"""From the request's last byte to the end of the answer's head."""
+_REST_S: Final = 0.5
+"""For the answer's body, which nobody wants: what takes longer costs the connection."""
+_ANSWER_BYTES: Final = 16_384
+"""As much of an answer is read, head and body together."""
+_LINGER_S: Final = 1.0
+
+
+class _AnswerTooLongError(HTTPException):
+    """The answer goes on beyond what is read of one."""
+
+
+class _BoundedSocket(ssl.SSLSocket):
+    """A TLS socket on which one deadline holds for all that is done, and a bound for all that is read."""
+
+    clock: Clock
+    deadline: float
+    allowance: int
+    ended: bool
+
+    @override
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        if self.allowance <= 0:
+            raise _AnswerTooLongError
+        self.wait_no_longer()
+        size = super().recv_into(buffer, nbytes, flags)
+        self.allowance -= size
+        self.ended = size == 0
+        return size
+
+    @override
+    def send(self, data: Any, flags: int = 0) -> int:
+        self.wait_no_longer()
+        return super().send(data, flags)
+
+    def wait_no_longer(self) -> None:
+        """Let what comes next time out at the deadline."""
+        self.settimeout(_left(self.deadline, self.clock))
+
+
+class WebhookConnection:
+    """The connection; `interrupt` alone may be called from another thread.
+
+    Args:
+        endpoint: where to.
+        allow_private: whether to addresses, too, that are not public.
+        ca_file: certificates to trust besides the system's.
+        resolve: the resolver.
+        clock: for the deadlines.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        *,
+        allow_private: bool = False,
+        ca_file: Path | None = None,
+        resolve: Resolver = resolve_by_system,
+        clock: Clock | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._allow_private = allow_private
+        self._ca_file = ca_file
+        self._resolve = resolve
+        self._clock = clock or SystemClock()
+        self._context: ssl.SSLContext | None = None
+        self._deadline = 0.0
+        self._doing = ""
+        self._http: HTTPConnection | None = None
+        self._socket: _BoundedSocket | None = None
+        self._lookup: _Lookup | None = None
+        # What the interrupting thread touches.
+        self._changed = threading.Condition()
+        self._interrupted = False
+        # The connection's second descriptor: whoever closes the first, this number stays ours, so that an interrupt
+        # cannot shut down somebody else's socket that was given it.
+        self._wire: socket.socket | None = None
+
+    def begin(self) -> None:
+        """A delivery begins: its time runs, and what was interrupted before counts no more."""
+        self._doing = "beginning"
+        self._deadline = self._clock.monotonic() + DELIVERY_S
+        with self._changed:
+            self._interrupted = False
+
+    def post(self, headers: Mapping[str, str], body: bytes) -> int:
+        """POST once and return the answer's status.
+
+        A connection that was kept and proves to be closed without having answered is replaced, and the request sent
+        again: the receiver may get it twice.
+
+        Raises:
+            SinkError: there is no answer.
+        """
+        kept = self._http is not None
+        try:
+            return self._post(headers, body)
+        except SinkError as exc:
+            if not (kept and exc.code == "CONNECTION"):
+                raise
+        return self._post(headers, body)
+
+    def interrupt(self) -> None:
+        """Make a `post` that is under way fail soon."""
+        with self._changed:
+            self._interrupted = True
+            self._changed.notify_all()
+            if self._wire is not None:
+                with suppress(OSError):  # not connected yet, or no longer
+                    self._wire.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close the connection. A lookup that hangs is waited for a second; it touches nothing but its own answer."""
+        self._drop()
+        if self._lookup is not None:
+            self._lookup.thread.join(_LINGER_S)
+
+    def _post(self, headers: Mapping[str, str], body: bytes) -> int:
+        try:
+            return self._exchange(headers, body)
+        except BaseException as exc:
+            self._drop()
+            if self._interrupted and isinstance(exc, Exception):
+                raise self._failure("INTERRUPTED", "was interrupted") from exc
+            if isinstance(exc, (OSError, HTTPException)):
+                raise self._translated(exc) from exc
+            raise
+
+    def _exchange(self, headers: Mapping[str, str], body: bytes) -> int:
+        self._check()
+        http = self._http or self._open()
+        tls = self._socket
+        assert tls is not None  # noqa: S101 - comes and goes with `_http`
+        tls.deadline, tls.allowance, tls.ended = self._deadline, _ANSWER_BYTES, False
+        self._doing = "sending the request"
+        http.putrequest("POST", self._endpoint.target, skip_host=True, skip_accept_encoding=True)
+        for name, value in {"Host": self._endpoint.authority, **headers, "Content-Length": str(len(body))}.items():
+            http.putheader(name, value)
+        http.endheaders(body)
+        self._doing = "waiting for the answer"
+        tls.deadline = self._within(ANSWER_S)
+        answer = http.getresponse()
+        if tls.ended:
+            # http.client takes a head that is cut off for a whole one.
+            answer.close()
+            raise ConnectionAbortedError
+        # The status says it all; the rest is read only so that the connection can be used again.
+        tls.deadline = self._within(_REST_S)
+        with suppress(OSError, HTTPException):
+            answer.read(_ANSWER_BYTES)
+        if not answer.isclosed() or http.sock is None:
+            answer.close()
+            self._drop()
+        return answer.status
+
+    def _open(self) -> HTTPConnection:
+        self._doing = "resolving the name"
+        addresses = self._addresses()
+        failure: OSError | None = None
+        for address in addresses:
+            self._check()
+            try:
+                self._socket = self._connected(address)
+            except OSError as exc:
+                if isinstance(exc, ssl.SSLError):
+                    raise
+                failure = exc
+                self._drop()
+                continue
+            self._http = HTTPConnection(self._endpoint.host, self._endpoint.port)
+            self._http.auto_open = 0
+            self._http.sock = self._socket
+            return self._http
+        raise failure or ConnectionError
+
+    def _connected(self, address: Address) -> _BoundedSocket:
+        self._doing = "connecting"
+        context = self._trust()
+        with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET) as raw:
+            with self._changed:
+                self._wire = raw.dup()
+            self._check()
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.settimeout(_left(self._within(CONNECT_S), self._clock))
+            raw.connect((str(address), self._endpoint.port))
+            self._doing = "agreeing on TLS"
+            tls = context.wrap_socket(raw, server_hostname=self._endpoint.host, do_handshake_on_connect=False)
+        try:
+            assert isinstance(tls, _BoundedSocket)  # noqa: S101 - the context's class
+            tls.clock, tls.deadline = self._clock, self._within(CONNECT_S)
+            tls.wait_no_longer()
+            tls.do_handshake()
+        except BaseException:
+            tls.close()
+            raise
+        return tls
+
+    def _trust(self) -> ssl.SSLContext:
+        """The context; made at the first connection, since the system's certificates take their time to load."""
+        if self._context is None:
+            context = ssl.create_default_context()
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            context.set_alpn_protocols(["http/1.1"])
+            context.sslsocket_class = _BoundedSocket
+            if self._ca_file is not None:
+                try:
+                    context.load_verify_locations(self._ca_file)
+                except OSError as exc:
+                    raise SinkError(
+                        "CA_FILE", f"{self._ca_file} holds no certificates that can be read", retryable=False
+                    ) from exc
+            self._context = context
+        return self._context
+
+    def _addresses(self) -> tuple[Address, ...]:
+        # One at a time: a lookup that hangs is waited for again, not joined by another.
+        if self._lookup is None or self._lookup.answer.done():
+            self._lookup = _Lookup(
+                self._endpoint, self._resolve, allow_private=self._allow_private, answered=self._notify
+            )
+        lookup = self._lookup
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._interrupted or lookup.answer.done(), _left(self._within(LOOKUP_S), self._clock)
+            )
+        self._check()
+        if not lookup.answer.done():
+            raise TimeoutError
+        return lookup.answer.result()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _check(self) -> None:
+        with self._changed:
+            if self._interrupted:
+                raise self._failure("INTERRUPTED", "was interrupted")
+
+    def _within(self, seconds: float) -> float:
+        return min(self._deadline, self._clock.monotonic() + seconds)
+
+    def _drop(self) -> None:
+        http, self._http = self._http, None
+        tls, self._socket = self._socket, None
+        with self._changed:
+            wire, self._wire = self._wire, None
+            if wire is not None:
+                wire.close()
+        if http is not None:
+            http.close()
+        if tls is not None:
+            tls.close()
+
+    def _translated(self, exc: OSError | HTTPException) -> SinkError:
+        name = type(exc).__name__
+        if isinstance(exc, ssl.SSLCertVerificationError):
+            return self._failure("TLS_CERTIFICATE", f"failed: {exc.verify_message.rstrip('.')}", retryable=False)
+        if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+            return self._failure("CONNECTION", f"failed ({name})")
+        if isinstance(exc, ssl.SSLError):
+            return self._failure("TLS", f"failed ({exc.reason or name})")
+        if isinstance(exc, TimeoutError):
+            return self._failure("TIMEOUT", "took too long")
+        if isinstance(exc, HTTPException):
+            return self._failure("NO_HTTP", f"failed: what came is no answer ({name})")
+        return self._failure("CONNECTION", f"failed ({name} {exc.errno})")
+
+    def _failure(self, code: str, what: str, *, retryable: bool = True) -> SinkError:
+        return SinkError(code, f"{self._doing} ({self._endpoint.authority}) {what}", retryable=retryable)
+
+
+class _Lookup:
+    """One look-up of the name in a thread of its own, since getaddrinfo can hang and not be interrupted."""
+
+    def __init__(self, endpoint: Endpoint, resolve: Resolver, *, allow_private: bool, answered: Any) -> None:
+        self.answer: Future[tuple[Address, ...]] = Future()
+
+        def run() -> None:
+            try:
+                self.answer.set_result(permitted_addresses(endpoint, resolve, allow_private=allow_private))
+            except BaseException as exc:  # noqa: BLE001 - whoever waits for the answer gets it
+                self.answer.set_exception(exc)
+            answered()
+
+        self.thread = threading.Thread(target=run, name="webhook-lookup", daemon=True)
+        self.thread.start()
+
+
+def _left(deadline: float, clock: Clock) -> float:
+    """Seconds until then.
+
+    Raises:
+        TimeoutError: there are none.
+    """
+    left = deadline - clock.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,107 @@
+"""The webhook's signing secret, out of Secrets Manager or Parameter Store, through Powertools.
+
+The whole text is the key. It is kept for some minutes, so that a rotated one is picked up without a deployment.
+IAM: `secretsmanager:GetSecretValue` or `ssm:GetParameter`, and `kms:Decrypt` where a key of one's own encrypts it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import boto3
+from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from botocore.config import Config
+
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of
+from connect_audio.core.errors import SinkError
+
+MAX_AGE_S: Final = 300
+"""How long a secret is used before it is fetched again, in seconds."""
+SHORTEST_SECRET: Final = 16
+"""Characters. HMAC takes any; fewer can be guessed."""
+
+# At worst 2 x (1 + 2) s: a delivery that needs the secret must still end within ten.
+SECRET_CONFIG: Final = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+
+
+class SecretSource(Protocol):
+    """Where the sink has its secret from."""
+
+    def __call__(self, *, fresh: bool = False) -> bytes:
+        """Return the secret.
+
+        Args:
+            fresh: whether it must be fetched now, because the one that is kept was refused.
+
+        Raises:
+            SinkError: it cannot be had.
+        """
+
+
+class WebhookSecret:
+    """A secret by its ARN.
+
+    Args:
+        arn: of a Secrets Manager secret or a Parameter Store parameter, as `LiveSettings.webhook_secret`.
+        session: where credentials come from.
+        max_age_s: how long it is kept, seconds.
+    """
+
+    def __init__(self, arn: str, *, session: boto3.Session, max_age_s: int = MAX_AGE_S) -> None:
+        self._arn = arn
+        self._max_age_s = max_age_s
+        _, _, service, region, _, name = arn.split(":", 5)
+        self._name = name
+        self._parameters: SecretsProvider | SSMProvider
+        if service == "secretsmanager":
+            secrets_manager = session.client("secretsmanager", region_name=region, config=SECRET_CONFIG)
+            self._parameters = SecretsProvider(boto3_client=secrets_manager)
+        else:
+            parameter_store = session.client("ssm", region_name=region, config=SECRET_CONFIG)
+            self._parameters = SSMProvider(boto3_client=parameter_store)
+
+    def __call__(self, *, fresh: bool = False) -> bytes:
+        """Return the secret, fetched at most `max_age_s` ago.
+
+        Args:
+            fresh: fetch it now.
+
+        Raises:
+            SinkError: AWS's code, where it was not given; `SECRET_UNUSABLE`, not retryable, where it is no key.
+        """
+        try:
+            if isinstance(self._parameters, SSMProvider):
+                value = self._parameters.get(self._arn, decrypt=True, max_age=self._max_age_s, force_fetch=fresh)
+            else:
+                value = self._parameters.get(self._arn, max_age=self._max_age_s, force_fetch=fresh)
+        except GetParameterError as exc:
+            # Powertools puts its own exception around the SDK's without naming it as the cause.
+            cause = exc.__context__
+            if not isinstance(cause, AWS_EXCEPTIONS):
+                raise
+            failure = failure_of(cause)
+            raise SinkError(
+                failure.code, f"the webhook's secret {self._name}: {failure.message}", retryable=failure.retryable
+            ) from cause
+        return self._checked(value)
+
+    def close(self) -> None:
+        """Close the pooled connections. May be called twice."""
+        self._parameters.client.close()
+
+    def _checked(self, value: object) -> bytes:
+        text = value.strip() if isinstance(value, str) else ""
+        if len(text) >= SHORTEST_SECRET and not text.startswith("{"):
+            return text.encode()
+        if not isinstance(value, str):
+            what = "is binary"
+        elif text.startswith("{"):
+            what = "is a JSON object"
+        else:
+            what = f"is shorter than {SHORTEST_SECRET} characters"
+        raise SinkError(
+            "SECRET_UNUSABLE",
+            f"the webhook's secret {self._name} {what}; store the key alone, as plain text of 32 random characters",
+            retryable=False,
+        )
