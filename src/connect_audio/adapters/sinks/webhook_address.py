@@ -156,13 +156,11 @@ def objection(address: Address, *, allow_private: bool) -> str | None:
         return "a multicast address"
     if address.is_unspecified or (address.version == 4 and address in ip_network("0.0.0.0/8")):
         return "an unspecified address"
-    if allow_private and (address.is_loopback or address.is_link_local):
-        return None
-    if address.is_reserved:
+    if address.is_reserved and not address.is_loopback:  # ::1 is both
         return "a reserved address"
-    if not _is_public(address) and not allow_private:
-        return f"{_kind(address)} address"
-    return None
+    if _is_public(address) or allow_private:
+        return None
+    return f"{_kind(address)} address"
 
 
 def _is_public(address: Address) -> bool:
