@@ -218,9 +218,10 @@ class AudioSink(Protocol):
     """Where live audio goes while the call lasts. One instance serves one invocation and one call.
 
     `deliver`, `end` and `close` are called from one thread of the sink's own, one after the other; nothing that they do
-    touches the recording. Audio comes in the order of its positions, and each position once, or at least once: after a
-    hand-over, a crash, or where the stream's bytes differ on second reading, some comes again from an earlier position
-    on, under the same segment numbers.
+    touches the recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence
+    included, from where a party's audio begins), and each position once, or at least once: after a hand-over, a crash,
+    or where the stream's bytes differ on second reading, some comes again from an earlier position on, under the same
+    segment numbers. Where a position comes twice the later counts.
     """
 
     @property

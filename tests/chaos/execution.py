@@ -14,6 +14,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
+from chaos.live import LiveProbe
 from chaos.world import ChaosSource, ChaosStatus, ChaosStore, Hooks, KilledError, SleepingClock
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
@@ -61,6 +62,7 @@ class Execution:
         policy: of the recorder.
         chance: how long invocations last, and pauses after a kill.
         invocation_s: shortest and longest time an invocation has.
+        live: sinks of live audio.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Execution:
     policy: Policy
     chance: random.Random
     invocation_s: tuple[float, float] = (900.0, 900.0)
+    live: LiveProbe | None = None
     results: list[StepResult] = field(default_factory=list)
     commits: list[tuple[int, int]] = field(default_factory=list)
     """When a checkpoint became durable, ms, and the log index of its cursor."""
@@ -220,6 +223,7 @@ class Execution:
                     logger=_LOGGER,
                     attempt_name=lambda: f"{self.chance.getrandbits(32):08x}",
                     jitter=self.chance.random,
+                    live=None if self.live is None else self.live.pipeline,
                 )
             )
         assert self._ends is not None

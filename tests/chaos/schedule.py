@@ -18,7 +18,8 @@ from typing import Any
 
 from chaos.calls import Expected, LogEntry, RandomCall, expected_of, random_call
 from chaos.execution import MARGIN_S, Execution
-from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, StoreFault
+from chaos.live import Heard, LiveProbe
+from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, StoreFault
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import Outcome, OutcomeStatus, Policy, StepVerdict
 from connect_audio_local.synthesis import DEFAULT_START_MS
@@ -45,6 +46,8 @@ _PORTS = (
     "sleep",
     "retention_hours",
     "checkpoint",
+    "deliver",
+    "sink end",
 )
 _STORE_PORTS = _PORTS[:11]
 _STORE_FAULTS = (
@@ -124,6 +127,8 @@ class Schedule:
     damaged: frozenset[str]
     vanished: frozenset[str]
     retention_fails: bool
+    live: dict[str, int]
+    live_trouble: float
 
     def chance(self, what: str) -> random.Random:
         return random.Random(f"{self.seed}/{what}")
@@ -167,13 +172,22 @@ class Schedule:
             self.chance("engine"),
             invocation_s,
         )
+        if self.live:
+            execution.live = LiveProbe(
+                hooks,
+                SleepingClock(clock, hooks),
+                self.chance("live"),
+                self.live_trouble if source_faults or kills else 0.0,
+                {name: Heard(seconds) for name, seconds in self.live.items()},
+            )
         return World(self.call, clock, bucket, hooks, execution)
 
     def __str__(self) -> str:
         return (
             f"{self.call.words}; retention {self.retention} h, late {self.late_ms / 1000:.1f} s, parts "
             f"{self.policy.part_bytes}, invocations {self.invocation_s[0]:.0f}-{self.invocation_s[1]:.0f} s, "
-            f"faults {self.source_faults}, damaged {len(self.damaged)}, vanished {len(self.vanished)}"
+            f"faults {self.source_faults}, damaged {len(self.damaged)}, vanished {len(self.vanished)}, "
+            f"sinks {self.live} ({self.live_trouble})"
         )
 
 
@@ -213,6 +227,11 @@ def draw(seed: int) -> Schedule:
         if not call.gaps
         else frozenset(),
         retention_fails=chance.random() < 0.05,
+        # Drawn last and apart, so that a schedule is otherwise the same with and without.
+        live=random.Random(f"{seed}/sinks").choice(
+            ({}, {"blocks": 0}, {"segments": 1}, {"blocks": 0, "long": 3, "s": 1})
+        ),
+        live_trouble=random.Random(f"{seed}/trouble").choice((0.0, 0.0, 0.1)),
     )
 
 
@@ -329,6 +348,8 @@ def _undisturbed(schedule: Schedule) -> World:
     expected = expected_of(schedule.call.ours[at:], schedule.call.rate)
     found = world.wav[44:]
     _same(found, expected, lost)
+    if world.execution.live is not None:
+        world.execution.live.judge(world.wav, world.manifest)
     excused = {"DANGLING_BYTES"} if schedule.call.dangling else set()
     excused |= {"OPENING_MISSING", "STREAM_HOLES"} if lost else set()
     assert set(outcome.reasons) <= excused, f"undisturbed, and yet {outcome.reasons}"
@@ -450,6 +471,8 @@ def _judge_recording(
         judged.causes = ["a step failed for good" if execution.salvaged else "the upload was lost"]
         return
     _same(found, expected, frozenset(excused))
+    if execution.live is not None:
+        execution.live.judge(world.wav, manifest)
     if world.wav == whole.wav and not excused:
         # What was not read may have been ours or the next caller's: said on suspicion, and only where nothing is kept.
         suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"STREAM_FORGOT"}

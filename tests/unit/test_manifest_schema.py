@@ -16,6 +16,7 @@ from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragm
 from connect_audio.core.manifest import (
     SCHEMA_VERSION,
     EndReason,
+    LiveSinkFacts,
     NoteLog,
     Reason,
     RecordingFacts,
@@ -60,6 +61,17 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
     return build_manifest(recording.cursor(), facts, notes)
 
 
+SEGMENTS: Final = LiveSinkFacts(
+    name="segments",
+    delivered=3,
+    delivered_frames=24_000,
+    dropped_frames=8000,
+    failures=7,
+    circuit_opened=1,
+    failed="LEFT_BEHIND",
+)
+
+
 def facts(**more: Any) -> RecordingFacts:
     return replace(
         RecordingFacts(contact_id=DEFAULT_CONTACT_ID, recording="call.wav", end_reason=EndReason.END_OF_INPUT), **more
@@ -93,6 +105,7 @@ def partial() -> dict[str, Any]:
             resumes=2,
             hand_overs=1,
             reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
+            live=(SEGMENTS,),
         ),
     )
 

@@ -16,7 +16,7 @@ from connect_audio.core.recording import Cursor, ErrorNote, FragmentMark, GapNot
 from connect_audio.core.timeline import TrackState
 from connect_audio.core.wav import HEADER_BYTES
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 MAX_GAPS: Final = 1000
 MAX_ERRORS: Final = 100
 _OPENING_TOLERANCE_MS: Final = 5000
@@ -116,6 +116,29 @@ class NoteLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSinkFacts:
+    """What became of the live audio for one sink.
+
+    Args:
+        name: of the sink.
+        delivered: pieces that it took; after a hand-over some come twice.
+        delivered_frames: their length, frames; blocks count each party for itself.
+        dropped_frames: audio that it did not get, frames; the same.
+        failures: tries that failed.
+        circuit_opened: how often it was left alone for a while.
+        failed: why it was not used, or not any more; None where it was.
+    """
+
+    name: str
+    delivered: int
+    delivered_frames: int
+    dropped_frames: int
+    failures: int
+    circuit_opened: int
+    failed: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
     """What the manifest tells besides the cursor.
 
@@ -130,6 +153,7 @@ class RecordingFacts:
         resumes: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
         reasons: why it is not whole, beyond what the cursor tells.
+        live: the sinks of live audio; None where there are none.
     """
 
     contact_id: str
@@ -142,6 +166,7 @@ class RecordingFacts:
     resumes: int = 0
     hand_overs: int = 0
     reasons: Sequence[Reason] = field(default_factory=tuple)
+    live: Sequence[LiveSinkFacts] | None = None
 
 
 def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
@@ -163,7 +188,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "schemaVersion": SCHEMA_VERSION,
         "status": status.value,
         "reasons": [{"code": reason.code, "detail": reason.detail} for reason in reasons],
-        "warnings": _warnings(facts),
+        "warnings": _warnings(facts, rate),
         "endReason": facts.end_reason.value,
         "contactId": facts.contact_id,
         "instanceId": facts.instance_id,
@@ -214,18 +239,35 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "resumes": facts.resumes,
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": tally.max_millis_behind_now,
+        "live": None if facts.live is None else {"sinks": [_live_sink(sink, rate) for sink in facts.live]},
     }
 
 
-def _warnings(facts: RecordingFacts) -> list[dict[str, str]]:
+def _warnings(facts: RecordingFacts, rate: int | None) -> list[dict[str, str]]:
+    found = []
     if facts.retention_hours is not None and facts.retention_hours < 1:
-        return [
-            {
-                "code": "NO_RETENTION",
-                "detail": "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good",
-            }
-        ]
-    return []
+        detail = "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good"
+        found.append({"code": "NO_RETENTION", "detail": detail})
+    for sink in facts.live or ():
+        if sink.failed is not None:
+            detail = f"live audio does not go to {sink.name}, or not any more: {sink.failed}"
+            found.append({"code": "LIVE_SINK_FAILED", "detail": detail})
+        if sink.dropped_frames:
+            detail = f"{sink.name} did not get {sink.dropped_frames / (rate or 1):.3f} s of the live audio"
+            found.append({"code": "LIVE_AUDIO_DROPPED", "detail": detail})
+    return found
+
+
+def _live_sink(sink: LiveSinkFacts, rate: int | None) -> dict[str, Any]:
+    return {
+        "name": sink.name,
+        "deliveries": sink.delivered,
+        "deliveredSeconds": sink.delivered_frames / (rate or 1),
+        "droppedSeconds": sink.dropped_frames / (rate or 1),
+        "failedTries": sink.failures,
+        "circuitOpenings": sink.circuit_opened,
+        "failed": sink.failed,
+    }
 
 
 def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:

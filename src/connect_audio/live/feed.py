@@ -109,16 +109,15 @@ class Feed:
     # Where it stands.
 
     def begin(self, tape: Tape) -> None:
-        """Begin with a new tape; segments only once it has an origin."""
+        """Begin with a new tape: segments only once it has an origin, blocks with the first of each party."""
         self._turn += 1
         self._tries = 0
-        begins = tape.begins if tape.origin is None else tape.origin
-        self._positions = dict.fromkeys(PARTIES, _NONE if self.seconds and tape.origin is None else begins)
+        self._positions = dict.fromkeys(PARTIES, _NONE if tape.origin is None else tape.origin)
 
     def learn_origin(self, tape: Tape) -> None:
         """The tape has its origin now."""
-        if self._positions[PARTIES[0]] == _NONE and tape.origin is not None:
-            self._positions = dict.fromkeys(PARTIES, tape.origin)
+        if tape.origin is not None:
+            self._positions = {party: tape.origin if at == _NONE else at for party, at in self._positions.items()}
 
     def resume(self, tape: Tape, earliest: int) -> None:
         """Go on where the invocation before stood.
@@ -182,7 +181,10 @@ class Feed:
             return True
         if self._seconds:
             return self.position != _NONE and self.position + self._seconds * tape.rate <= tape.whole_to
-        return any(tape.run_after(party, at) is not None for party, at in self._positions.items())
+        return any(
+            tape.run_after(party, 0) is not None if at == _NONE else tape.end(party) > at
+            for party, at in self._positions.items()
+        )
 
     @property
     def wait_until(self) -> float:
@@ -201,20 +203,27 @@ class Feed:
         return audio
 
     def _block(self, tape: Tape) -> LiveAudio | None:
-        found = None
-        for party in PARTIES:
-            run = tape.run_after(party, self._positions[party])
-            if run is not None and (found is None or run.start < found[1].start):
-                found = party, run
+        """The party's that is behind: the samples that came together, or a second of silence where none did."""
+        found: tuple[int, Party, bytes] | None = None
+        for party, at in self._positions.items():
+            run = tape.run_after(party, max(at, 0))
+            start = at if at != _NONE else run.start if run else None
+            if start is None or (found is not None and found[0] <= start):
+                continue
+            if run is not None and run.start <= start:
+                found = start, party, run.samples
+                continue
+            stop = min(tape.end(party) if run is None else run.start, start + tape.rate)
+            if stop > start:
+                found = start, party, bytes(SAMPLE_BYTES * (stop - start))
         if found is None:
             return None
-        party, run = found
-        origin = tape.origin
+        start, party, samples = found
         return LiveAudio(
-            start=run.start,
+            start=start,
             rate=tape.rate,
-            samples={party: run.samples},
-            position=None if origin is None else run.start - origin,
+            samples={party: samples},
+            position=None if tape.origin is None else start - tape.origin,
         )
 
     def _segment(self, tape: Tape) -> LiveAudio | None:
@@ -333,7 +342,7 @@ class Feed:
 
     def drop_rest(self, tape: Tape) -> None:
         """The call is over and there is no more time: count what is left."""
-        if self.finished or self._positions[PARTIES[0]] == _NONE:
+        if self.finished or self.position == _NONE:
             return
         left = sum(max(0, tape.end(party) - at) for party, at in self._positions.items())
         self._count_as_dropped(left)

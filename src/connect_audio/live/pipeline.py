@@ -115,7 +115,7 @@ class LivePipeline:
                 placements = [Placement(party, begins, _channel(tail, index)) for index, party in enumerate(PARTIES)]
                 tape.confirm(placements, {}, studio.clock.monotonic())
             # The first sample of a tail is there for the filters of what follows.
-            earliest = begins + 1 if tail and begins > origin else begins
+            earliest = begins + 1 if tail and self._lead and begins > origin else begins
             for feed in self._feeds:
                 feed.resume(tape, earliest)
             self._driver.wake()
@@ -150,7 +150,7 @@ class LivePipeline:
         origin = timeline.origin
         with studio.lock:
             tape = studio.tape
-            if tape is None or origin < tape.begins:
+            if tape is None or (tape.origin is None and origin < tape.begins):
                 tape = self._new_tape(timeline.rate, origin, origin)
             elif tape.origin is None:
                 tape.origin = origin
@@ -172,7 +172,8 @@ class LivePipeline:
         self.confirm(timeline)
         known = timeline is not None and timeline.origin is not None
         end = LiveEnd(
-            frames=timeline.settled if timeline is not None and known else 0,
+            # What an earlier invocation had taken is recorded, also where it could not be read again.
+            frames=max(timeline.settled, timeline.taken) if timeline is not None and known else 0,
             origin=timeline.origin if timeline is not None else None,
             rate=timeline.rate if timeline is not None and known else None,
         )
@@ -248,9 +249,10 @@ class LivePipeline:
             sinks = self._sinks(frames)
             tape = self._studio.tape
             first = min((sinks[feed.name].frames for feed in self._feeds if feed.failed is None), default=frames)
+            if self._lead:
+                first = max(0, first - 1)  # for the filters of the next segment, even if it begins at the cursor
             if tape is None or tape.origin is None or first >= frames:
                 return LiveState(sinks=sinks), b""
-            first = max(0, first - 1)
             start, stop = tape.origin + first, tape.origin + frames
             tail = interleave(*(tape.read(party, start, stop) for party in PARTIES))
             return LiveState(sinks=sinks, tail_frames=first), tail

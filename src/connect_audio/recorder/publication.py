@@ -16,10 +16,11 @@ from typing import Any, Final, Self
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
+from connect_audio.core.manifest import EndReason, LiveSinkFacts, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
+from connect_audio.live import LiveState
 from connect_audio.ports import MediaSource, ObjectHead, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.siblings import Siblings
@@ -44,6 +45,22 @@ def object_metadata(request: RecordingRequest, execution: str) -> dict[str, str]
         "start-timestamp": str(request.start_timestamp_ms),
         _EXECUTION: execution,
     }
+
+
+def live_facts(state: LiveState) -> tuple[LiveSinkFacts, ...]:
+    """The sinks of live audio as the manifest tells of them."""
+    return tuple(
+        LiveSinkFacts(
+            name=name,
+            delivered=sink.delivered,
+            delivered_frames=sink.delivered_frames,
+            dropped_frames=sink.dropped_frames,
+            failures=sink.failures,
+            circuit_opened=sink.circuit_opened,
+            failed=sink.failed,
+        )
+        for name, sink in state.sinks.items()
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +257,7 @@ class Publication:
             resumes=checkpoint.resumes,
             hand_overs=checkpoint.hand_overs,
             reasons=reasons,
+            live=None if checkpoint.live is None else live_facts(checkpoint.live),
         )
         notes = self._read_notes(notes_keys)
         cursor = checkpoint.cursor

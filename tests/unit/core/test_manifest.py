@@ -134,6 +134,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "resumes": 2,
         "handOvers": 1,
         "maxMillisBehindNow": 9,
+        "live": None,
     }
 
 
