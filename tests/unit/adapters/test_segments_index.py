@@ -1,0 +1,140 @@
+"""`docs/live-segments.md`, its schema and the index that the sink really writes say the same."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from connect_audio.adapters.sinks.segment_index import MAX_RANGES, PAGE_SEGMENTS, SCHEMA_VERSION, MissingSegments, State
+from connect_audio.ports import LiveEnd
+from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, short_segments, sink_of
+
+ROOT: Final = Path(__file__).parents[3]
+SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "segments-index.schema.json").read_text("utf-8"))
+DOCUMENT: Final = (ROOT / "docs" / "live-segments.md").read_text("utf-8")
+
+
+def errors(document: Any, kind: Literal["head", "page"]) -> list[str]:
+    """What the schema says against a document; it must be of this kind and no other."""
+    whole = [error.message for error in Draft202012Validator(SCHEMA).iter_errors(document)]
+    alone = Draft202012Validator({**SCHEMA["$defs"][kind], "$defs": SCHEMA["$defs"]})
+    return whole + [error.message for error in alone.iter_errors(document)]
+
+
+def check(store: MemoryStore) -> None:
+    for name in store.files:
+        if name.endswith(".json"):
+            assert errors(store.json(name), "head" if name == "index.json" else "page") == []
+
+
+@pytest.mark.parametrize("layout", ["stereo", "tracks"])
+def test_the_index_of_a_call_with_something_missing_is_valid_while_it_lasts_and_at_its_end(
+    layout: Literal["stereo", "tracks"],
+) -> None:
+    store, call = MemoryStore(), noisy_call(4.2)
+    sink = sink_of(store, layout=layout)
+    deliver_all(sink, [call.segment(number) for number in (0, 2, 4)])
+    assert store.json("index.json")["missing"]
+    check(store)
+    sink.end(call.end)
+    check(store)
+
+
+def test_the_index_of_several_pages_is_valid() -> None:
+    store, call = MemoryStore(), short_segments(2 * PAGE_SEGMENTS)
+    deliver_all(sink_of(store), call.segments())
+    assert len(store.json("index-00000.json")["segments"]) == PAGE_SEGMENTS
+    check(store)
+
+
+def test_the_index_of_a_call_without_audio_is_valid() -> None:
+    store = MemoryStore()
+    sink_of(store).end(LiveEnd(frames=0, origin=None, rate=None))
+    check(store)
+
+
+def test_the_schema_refuses_what_is_no_index() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert re.match(SCHEMA["$defs"]["head"]["properties"]["schemaVersion"]["pattern"], SCHEMA_VERSION)
+    store = MemoryStore()
+    deliver_all(sink_of(store), short_segments(1).segments())
+    for name, kind in (("index.json", "head"), ("index-00000.json", "page")):
+        document = store.json(name)
+        for field in document:
+            without = {key: value for key, value in document.items() if key != field}
+            assert f"'{field}' is a required property" in [
+                error.message
+                for error in Draft202012Validator({**SCHEMA["$defs"][kind], "$defs": SCHEMA["$defs"]}).iter_errors(
+                    without
+                )
+            ]
+
+
+def test_every_field_that_is_written_is_in_the_schema_and_the_other_way_round() -> None:
+    store, call = MemoryStore(), short_segments(3)
+    deliver_all(sink_of(store), call.segments()[::2])
+    assert set(_paths_of_value(store.json("index.json"))) == set(_paths_of_schema(SCHEMA["$defs"]["head"]))
+    assert set(_paths_of_value(store.json("index-00000.json"))) == set(_paths_of_schema(SCHEMA["$defs"]["page"]))
+
+
+@pytest.mark.parametrize(("heading", "kind"), [("The head", "head"), ("A page", "page")])
+def test_every_field_of_the_schema_is_documented_and_the_other_way_round(heading: str, kind: str) -> None:
+    section = re.search(rf"^### {heading}[^\n]*\n(.*?)(?=^##|\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
+    assert section, heading
+    documented = [
+        name
+        for row in re.findall(r"^\| ((?:`[^`]+`(?:, )?)+) \|", section[1], re.MULTILINE)
+        for name in row.split(", ")
+    ]
+    assert [name.strip("`") for name in documented] == list(_paths_of_schema(SCHEMA["$defs"][kind]))
+
+
+def test_the_document_has_the_numbers_of_the_source() -> None:
+    assert f"The present version is {SCHEMA_VERSION}." in DOCUMENT
+    assert f"at most {PAGE_SEGMENTS} segments" in DOCUMENT
+    assert f"the first {MAX_RANGES} ranges" in DOCUMENT
+    assert SCHEMA["$defs"]["head"]["properties"]["segmentsPerPage"]["const"] == PAGE_SEGMENTS
+    assert SCHEMA["$defs"]["head"]["properties"]["state"]["enum"] == [each.value for each in State]
+
+
+def test_missing_segments_join_and_tell_whether_they_changed() -> None:
+    missing = MissingSegments([(5, 7)])
+    assert [missing.add(*numbers) for numbers in ((3, 2), (1, 2), (6, 6), (3, 4))] == [False, True, False, True]
+    assert [*missing.ranges] == [(1, 7)]
+
+
+def test_missing_segments_that_come_split_their_range_and_tell_whether_they_were_missing() -> None:
+    missing = MissingSegments([(1, 7)])
+    assert [missing.discard(number) for number in (0, 8, 4, 1, 4, 7)] == [False, False, True, True, False, True]
+    assert [*missing.ranges] == [(2, 3), (5, 6)]
+    assert missing.discard(2)
+    assert missing.discard(3)
+    assert [*missing.ranges] == [(5, 6)]
+
+
+def _paths_of_value(value: Any, at: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            path = f"{at}.{name}" if at else name
+            yield path
+            yield from _paths_of_value(child, path)
+    elif isinstance(value, list):
+        for child in value:
+            yield from _paths_of_value(child, f"{at}[]")
+
+
+def _paths_of_schema(schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
+    if "$ref" in schema:
+        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    for name, child in schema.get("properties", {}).items():
+        path = f"{at}.{name}" if at else name
+        yield path
+        yield from _paths_of_schema(child, path)
+    if "items" in schema:
+        yield from _paths_of_schema(schema["items"], f"{at}[]")
