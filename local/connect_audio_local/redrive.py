@@ -24,7 +24,7 @@ from connect_audio.core.errors import RequestError
 from connect_audio.recorder import StepResult
 from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.recorder.publication import OutcomeStatus
-from connect_audio.request import RecordingRequest
+from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_local import wording
 
 if TYPE_CHECKING:
@@ -228,7 +228,7 @@ class Redrive:
             return Redriven(Fate.LEFT, message["MessageId"], f"no input of the consumer: {said}")
         name = request.execution_name
         try:
-            return self._start_again(request, carried)
+            return self._start_again(request, carried, payload.get(LIVE))
         except _InDoubtError as error:
             return Redriven(Fate.LEFT, name, str(error))
         except ClientError as error:
@@ -244,7 +244,7 @@ class Redrive:
             # Written by another version, or not what AWS documents; the error's own text may quote it.
             return Redriven(Fate.LEFT, name, f"what Lambda keeps of it cannot be read ({type(error).__name__})")
 
-    def _start_again(self, request: RecordingRequest, carried: Continuation | None) -> Redriven:
+    def _start_again(self, request: RecordingRequest, carried: Continuation | None, live: object) -> Redriven:
         name = request.execution_name
         attempts = list(self._attempts(name))
         newest = attempts[-1] if attempts else None
@@ -257,6 +257,9 @@ class Redrive:
             self._wait_for_its_invocation(attempt)
         continuation = carried if newest is None else self._history(newest)
         again: dict[str, Any] = request.to_payload()
+        if live is not None:
+            # As it is: a recording keeps the settings that it began with, and the consumer looks at them itself.
+            again[LIVE] = live
         if continuation is not None:
             again[CONTINUES] = continuation.to_json()
         how = _whence(continuation)

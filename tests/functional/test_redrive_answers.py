@@ -20,7 +20,7 @@ import pytest
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdict
 from connect_audio.recorder.continuation import CONTINUES, Continuation
-from connect_audio.request import RecordingRequest
+from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_local import cli
 from connect_audio_local.redrive import Fate, Redrive, Redriven
 from functional.wire_server import Exchange, Handler, WireServer
@@ -275,6 +275,16 @@ def test_where_lambda_has_forgotten_all_the_message_tells_where_it_stood(stage: 
     code, told = stage.redrive()
     assert (code, f"started   {NAME}  {NAME}-r1 goes on behind its part 3" in told) == (0, True)
     assert Continuation.from_payload(lambda_.payload(f"{NAME}-r1")) == stood
+
+
+def test_live_audio_goes_on_with_the_settings_that_the_call_began_with(stage: Scene) -> None:
+    payload = {**REQUEST.to_payload(), LIVE: {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "5"}}
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, payload=payload, events=[recorded(1, part(1))])))
+    stage.message(payload)
+    assert stage.redrive()[0] == 0
+    again = lambda_.payload(f"{NAME}-r1")
+    assert {name: value for name, value in again.items() if name != CONTINUES} == payload
+    assert Continuation.from_payload(again) == carried(part(1))
 
 
 def test_a_history_wins_over_the_message(stage: Scene) -> None:
