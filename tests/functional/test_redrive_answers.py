@@ -279,12 +279,13 @@ def test_where_lambda_has_forgotten_all_the_message_tells_where_it_stood(stage: 
 
 def test_live_audio_goes_on_with_the_settings_that_the_call_began_with(stage: Scene) -> None:
     payload = {**REQUEST.to_payload(), LIVE: {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "5"}}
-    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, payload=payload, events=[recorded(1, part(1))])))
+    died = Execution(NAME, payload=payload, events=[recorded(1, part(1))])
+    lambda_ = stage.lambda_is(ScriptedLambda(died))
     stage.message(payload)
     assert stage.redrive()[0] == 0
     again = lambda_.payload(f"{NAME}-r1")
     assert {name: value for name, value in again.items() if name != CONTINUES} == payload
-    assert Continuation.from_payload(again) == carried(part(1))
+    assert Continuation.from_payload(again) == Continuation(execution=died.arn).after(part(1))
 
 
 def test_a_history_wins_over_the_message(stage: Scene) -> None:
