@@ -249,3 +249,33 @@ class AudioSink(Protocol):
 
     def close(self) -> None:
         """Release what is held. The last call; must not raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkSetup:
+    """What the maker of a sink is told; the entry points of the group `connect_audio.sinks` are such makers.
+
+    Args:
+        contact_id: whose call it is.
+        recording: URI or path of the recording that is being made.
+        start_ms: when the call's streaming began, ms since the epoch; tells two streamings of one contact apart.
+        segment_seconds: LIVE_SEGMENT_SECONDS; a sink may cut the audio otherwise.
+        options: LIVE_SINK_OPTIONS, the same for all sinks.
+    """
+
+    contact_id: str
+    recording: str
+    start_ms: int
+    segment_seconds: int
+    options: Mapping[str, str]
+
+
+class MakeSink(Protocol):
+    """Makes a sink for one call and one invocation."""
+
+    def __call__(self, setup: SinkSetup) -> AudioSink:
+        """Make it; it may be used by one thread at a time alone.
+
+        Raises:
+            SinkError: it cannot be made; the call is recorded without it. So does whatever else is raised.
+        """

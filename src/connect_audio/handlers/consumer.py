@@ -24,6 +24,7 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import AnnouncementError, MediaSourceError, RequestError, SettingsError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.handlers.live_sinks import live_audio
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.handlers.tracing import traced
@@ -136,6 +137,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
             limit_s=settings.recording_limit_hours * 3600,
         ),
         logger=logger,
+        live=live_audio(event, request, settings, session=session, clock=clock, logger=logger),
     )
     reports = ConsumerReports(request, logger)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.manifest import EndReason
+from connect_audio.live import LiveState, SinkState
 from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
 from connect_audio.request import RecordingRequest
 from connect_audio.telemetry import Metric, Service, emit
@@ -24,6 +25,7 @@ _ENDS: Final = {
     OutcomeStatus.FOREIGN: Metric.RECORDINGS_FAILED,
     OutcomeStatus.FAILED: Metric.RECORDINGS_FAILED,
 }
+
 _FAILURES: Final = frozenset({EndReason.SOURCE_FAILED, EndReason.RECORDER_FAILED})
 
 
@@ -79,6 +81,8 @@ class ConsumerReports:
             values[Metric.BEHIND_LIVE_SECONDS] = result.behind_ms / 1000
         if result.verdict is StepVerdict.HAND_OVER:
             values[Metric.DEADLINE_MARGIN_SECONDS] = left_s
+        if after.live is not None:
+            values |= _of_live(before.live or LiveState(), result, after.live)
         self._emit(values)
 
     def ended(self, outcome: Outcome, now_ms: int) -> dict[str, Any]:
@@ -130,3 +134,25 @@ class ConsumerReports:
             execution_name=self.request.execution_name,
             **metadata,
         )
+
+
+def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Metric, float]:
+    """What a record step did for the sinks of live audio."""
+    deliveries = failures = opened = failed = 0
+    dropped = 0
+    for name, sink in after.sinks.items():
+        known = before.sinks.get(name, SinkState())
+        deliveries += sink.delivered - known.delivered
+        failures += sink.failures - known.failures
+        dropped += sink.dropped_frames - known.dropped_frames
+        opened += sink.circuit_opened - known.circuit_opened
+        failed += sink.failed is not None and known.failed is None
+    timeline = result.checkpoint.cursor.timeline
+    return {
+        Metric.LIVE_DELIVERIES: deliveries,
+        Metric.LIVE_FAILURES: failures,
+        Metric.LIVE_DROPPED_SECONDS: dropped / (timeline.rate if timeline else 8000),
+        Metric.LIVE_LAG_SECONDS: result.live_lag_s,
+        Metric.LIVE_CIRCUITS_OPENED: opened,
+        Metric.LIVE_SINKS_FAILED: failed,
+    }

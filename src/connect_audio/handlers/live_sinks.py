@@ -1,0 +1,131 @@
+"""Live audio of one call, composed: the settings out of the consumer's input, the sinks over AWS.
+
+Used by the consumer. Nothing here keeps a call from being recorded: where the settings will not do, the call is
+recorded without live audio, and log, metric and manifest say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import SettingsError
+from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.live.makers import make_sinks
+from connect_audio.ports import AudioSink, Clock, MakeSink, SinkSetup
+from connect_audio.request import RecordingRequest
+from connect_audio.settings import ConsumerSettings, LiveSettings
+
+LIVE: Final = "live"
+"""The field of the consumer's input that holds the live settings: variables by name, as the trigger has them."""
+_REFUSED: Final = "SETTINGS_REFUSED"
+
+
+def live_audio(
+    event: Mapping[str, Any],
+    request: RecordingRequest,
+    settings: ConsumerSettings,
+    *,
+    session: boto3.Session,
+    clock: Clock,
+    logger: Logger,
+) -> Callable[[LiveState | None], LivePipeline] | None:
+    """Tell how to make the live audio of one invocation.
+
+    Args:
+        event: the consumer's input.
+        request: what is recorded.
+        settings: the consumer's own.
+        session: for the sinks' clients.
+        clock: the consumer's.
+        logger: carries the execution's keys.
+
+    Returns:
+        What makes it, given what earlier invocations left; None where no live audio is wanted.
+    """
+    wanted = event.get(LIVE)
+    if not wanted:
+        return None
+    try:
+        live = _read(wanted)
+    except SettingsError as error:
+        detail = str(error)
+        logger.error("live settings refused: the call is recorded without live audio", extra={"detail": detail})  # noqa: TRY400 - no bug, and the text says all
+        return lambda state: LivePipeline([NamedSink(LIVE, None, _REFUSED)], LivePolicy(), clock, logger, state=state)
+    if not live.sinks:
+        return None
+    # What the recorder has to save comes first at an invocation's end, so sinks get a quarter of that time each.
+    quarter, usual = settings.deadline_margin_seconds / 4, LivePolicy()
+    policy = LivePolicy(
+        buffer=live.buffer_seconds, last_rest=min(usual.last_rest, quarter), join=min(usual.join, quarter)
+    )
+    key = request.recording_key(settings.recordings_prefix)
+    setup = SinkSetup(
+        contact_id=request.contact_id,
+        recording=f"s3://{settings.recordings_bucket}/{key}",
+        start_ms=request.start_timestamp_ms,
+        segment_seconds=live.segment_seconds,
+        options=live.sink_options,
+    )
+    own = _own_sinks(live, settings, key, session, clock)
+    return lambda state: LivePipeline(make_sinks(live.sinks, setup, own, logger), policy, clock, logger, state=state)
+
+
+def _read(wanted: object) -> LiveSettings:
+    if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
+        raise SettingsError(f"the consumer's input: {LIVE} must be an object of texts, as the trigger writes it")
+    return LiveSettings.from_environment(wanted)
+
+
+def _own_sinks(
+    live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session, clock: Clock
+) -> dict[str, MakeSink]:
+    # Imported where they are wanted: a consumer without live audio shall not pay for them at its cold start.
+    from connect_audio.core.segment_wav import WavShape  # noqa: PLC0415
+
+    layout: Literal["stereo", "tracks"] = "tracks" if live.segment_layout == "tracks" else "stereo"
+    shape = WavShape(layout, live.segment_rate)
+
+    def segments(setup: SinkSetup) -> AudioSink:
+        from connect_audio.adapters.sinks.segment_bucket import (  # noqa: PLC0415
+            SEGMENT_S3_CONFIG,
+            SegmentBucket,
+            segments_prefix,
+        )
+        from connect_audio.adapters.sinks.segments import SegmentSink  # noqa: PLC0415
+
+        store = SegmentBucket(
+            settings.recordings_bucket,
+            segments_prefix(key),
+            client=session.client("s3", config=SEGMENT_S3_CONFIG),
+            kms_key_arn=settings.recordings_kms_key_arn,
+        )
+        return SegmentSink(
+            store,
+            contact_id=setup.contact_id,
+            recording=setup.recording,
+            shape=shape,
+            segment_seconds=setup.segment_seconds,
+            clock=clock,
+        )
+
+    def webhook(setup: SinkSetup) -> AudioSink:
+        from connect_audio.adapters.sinks.webhook import WebhookSink  # noqa: PLC0415
+        from connect_audio.adapters.sinks.webhook_secret import WebhookSecret  # noqa: PLC0415
+
+        return WebhookSink(
+            url=live.webhook_url or "",
+            secret=WebhookSecret(live.webhook_secret or "", session=session),
+            shape=shape,
+            segment_seconds=setup.segment_seconds,
+            contact_id=setup.contact_id,
+            recording=setup.recording,
+            streaming_start_ms=setup.start_ms,
+            allow_private=live.webhook_private_addresses,
+            clock=clock,
+        )
+
+    return {"segments": segments, "webhook": webhook}

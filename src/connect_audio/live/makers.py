@@ -1,0 +1,54 @@
+"""Sinks by name: those that the composition root makes, and those of others, found by their entry points.
+
+A sink that cannot be made keeps no call from being recorded, nor other sinks from getting it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import entry_points
+from typing import Final
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import SinkError
+from connect_audio.live.pipeline import NamedSink
+from connect_audio.ports import MakeSink, SinkSetup
+
+ENTRY_POINTS: Final = "connect_audio.sinks"
+"""The group of entry points whose names LIVE_SINKS may hold; each is a `ports.MakeSink`."""
+
+
+def make_sinks(
+    names: Sequence[str], setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logger
+) -> Sequence[NamedSink]:
+    """Make the sinks of one invocation.
+
+    Args:
+        names: which ones.
+        setup: what they are told.
+        own: makers of this project's own sinks, by name.
+        logger: told of each that cannot be made, by codes and types alone: a message may hold a secret.
+    """
+    return [_make(name, setup, own, logger) for name in names]
+
+
+def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logger) -> NamedSink:
+    try:
+        make = own.get(name) or _entry_point(name)
+        return NamedSink(name, make(setup))
+    except SinkError as error:
+        code = error.code
+    except Exception as error:  # noqa: BLE001 - whatever a sink's maker does, the call is recorded
+        code = type(error).__name__
+    logger.error("live sink cannot be made: the call is recorded without it", extra={"sink": name, "code": code})
+    return NamedSink(name, None, code)
+
+
+def _entry_point(name: str) -> MakeSink:
+    for entry_point in entry_points(group=ENTRY_POINTS, name=name):
+        make: MakeSink = entry_point.load()
+        return make
+    raise SinkError(
+        "UNKNOWN_SINK", f"no sink is called {name}: no entry point of the group {ENTRY_POINTS} is", retryable=False
+    )
