@@ -62,6 +62,9 @@ def test_the_table_of_messages_is_what_the_code_logs() -> None:
     found = {message: (level, keys) for message, level, keys in logged()}
     # The outcome is logged as it is.
     found["recording finished"][1].update({"status", "recording", "manifest", "duration_s", "reasons", "end_reason"})
+    # Both tell the same of a failure.
+    for message in ("did not take audio", "fails again and again and is left alone for a while"):
+        found[f"live sink {message}"][1].update({"sink", "code", "retryable"})
     assert documented == found
 
 
