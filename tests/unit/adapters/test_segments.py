@@ -258,7 +258,10 @@ def test_a_segment_of_an_earlier_page_finds_its_page() -> None:
     segments = call.segments()
     deliver_all(sink, [*segments[:100], *segments[101:]])
     assert missing(store) == [(100, 100)]
+    store.asked.clear()
     sink.deliver(segments[100])
+    # Two pages are held, so the first of four is read again.
+    assert store.asked == ["get index-00000.json", "put 000100.wav", "put index-00000.json", "put index.json"]
     sink.end(call.end)
     assert state(store) == ("ended", 1900, 0, [])
     assert numbers(store) == list(range(1900))
@@ -336,6 +339,26 @@ def test_what_was_written_and_then_given_up_is_listed_with_the_next(failing: str
     sink.deliver(call.segment(1))
     assert heard(store) == call.samples
     assert missing(store) == []
+
+
+@pytest.mark.parametrize("after", ["a segment of the next page", "three pages", "the end"])
+def test_the_last_entry_of_a_page_that_could_not_be_written_comes_with_whatever_is_next(after: str) -> None:
+    count = {
+        "a segment of the next page": PAGE_SEGMENTS + 1,
+        "three pages": 4 * PAGE_SEGMENTS,
+        "the end": PAGE_SEGMENTS,
+    }
+    store, call = MemoryStore(), short_segments(count[after])
+    sink, segments = sink_of(store), call.segments()
+    deliver_all(sink, segments[: PAGE_SEGMENTS - 1])
+    store.failing = {"put index-00000.json"}
+    for segment in segments[PAGE_SEGMENTS - 1 :]:
+        with pytest.raises(SinkError, match=r"^SlowDown: put index-00000\.json$"):
+            sink.deliver(segment)
+    store.failing.clear()
+    sink.end(call.end)
+    assert state(store) == ("ended", count[after], 0, [])
+    assert numbers(store) == list(range(count[after]))
 
 
 def test_what_was_not_written_and_then_given_up_is_missing() -> None:
@@ -519,6 +542,25 @@ def test_an_older_page_found_damaged_is_begun_anew_too() -> None:
     later = sink_of(store)
     later.deliver(call.segment(599))
     assert state(store) == ("live", 6, 599, [(0, 598)])
+
+
+def test_a_page_that_somebody_deleted_is_begun_anew_too() -> None:
+    store, call = MemoryStore(), short_segments(605)
+    deliver_all(sink_of(store), call.segments())
+    del store.files["index-00000.json"]
+    later = sink_of(store)
+    later.deliver(call.segment(599))
+    assert state(store) == ("live", 6, 599, [(0, 598)])
+
+
+@pytest.mark.parametrize("in_the_same", [True, False])
+def test_audio_may_come_after_an_end_without_any(*, in_the_same: bool) -> None:
+    store, call = MemoryStore(), noisy_call(1)
+    first = sink_of(store)
+    first.end(LiveEnd(frames=0, origin=None, rate=None))
+    (first if in_the_same else sink_of(store)).deliver(call.segment(0))
+    assert heard(store) == call.samples
+    assert [store.json(name)["sampleRate"] for name in ("index.json", "index-00000.json")] == [8_000, 8_000]
 
 
 @pytest.mark.parametrize(

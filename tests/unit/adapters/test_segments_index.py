@@ -118,6 +118,13 @@ def test_missing_segments_that_come_split_their_range_and_tell_whether_they_were
     assert [*missing.ranges] == [(5, 6)]
 
 
+def test_a_range_that_splits_pushes_the_last_one_out_of_the_list() -> None:
+    ranges = [(10 * at, 10 * at + 5) for at in range(MAX_RANGES)]
+    missing = MissingSegments(ranges)
+    assert missing.discard(3)
+    assert [*missing.ranges] == [(0, 2), (4, 5), *ranges[1:-1]]
+
+
 def _paths_of_value(value: Any, at: str = "") -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, child in value.items():

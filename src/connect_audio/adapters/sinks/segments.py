@@ -76,6 +76,8 @@ class SegmentSink:
         # The page to look at next while the index of earlier invocations is being read; None once it has been.
         self._unread: int | None = None
         self._pages: dict[int, IndexPage] = {}
+        # Pages that know more than the store does: of the segment under way, and where a write failed of earlier ones.
+        self._unwritten: set[int] = set()
 
     @property
     def segment_seconds(self) -> int:
@@ -96,15 +98,15 @@ class SegmentSink:
         wavs = segment_wavs(audio, self._shape)
         call = self._indexed_call(wavs[0].rate)
         head = self._opened(call)
+        page = self._page(page_of(audio.segment), call, head)
         for wav in wavs:
             self._put(file_name(audio.segment, wav), wav.wav, _WAV)
-        page = self._page(page_of(audio.segment), call, head)
         page.put(entry_of(audio.segment, audio.position, audio, wavs))
         head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
         # Noted before it is written: should that fail, the entry goes with the next segment's, for its files are there.
         self._head_is_due |= head.note(page, audio.segment)
-        self._put(page.name, page.encode(call), _JSON)
-        self._write_head(call, head)
+        self._unwritten.add(page.number)
+        self._write_index(call, head)
 
     def end(self, end: LiveEnd) -> None:
         """Say in the index that the call is over, how long it was and what is missing.
@@ -119,7 +121,7 @@ class SegmentSink:
             head.start_ms = round(end.origin * 1000 / end.rate)
         head.finish(end.frames, end.rate, self._segment_seconds)
         self._head_is_due = True
-        self._write_head(call, head)
+        self._write_index(call, head)
 
     def interrupt(self) -> None:
         """Let nothing more of a `deliver` or `end` begin; the store's call under way has its own timeouts, 7 s."""
@@ -195,11 +197,16 @@ class SegmentSink:
         self._hold(page)
 
     def _hold(self, page: IndexPage) -> None:
+        written = [number for number in self._pages if number not in self._unwritten]
+        for number in written[: max(0, len(self._pages) + 1 - _PAGES_HELD)]:
+            del self._pages[number]
         self._pages[page.number] = page
-        while len(self._pages) > _PAGES_HELD:
-            del self._pages[next(iter(self._pages))]
 
-    def _write_head(self, call: IndexedCall, head: IndexHead) -> None:
+    def _write_index(self, call: IndexedCall, head: IndexHead) -> None:
+        for number in sorted(self._unwritten):
+            page = self._pages[number]
+            self._put(page.name, page.encode(call), _JSON)
+            self._unwritten.discard(number)
         if self._head_is_due:
             self._put(HEAD_NAME, head.encode(call), _JSON)
             self._head_is_due = False
