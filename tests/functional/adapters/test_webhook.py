@@ -21,6 +21,7 @@ import pytest
 from connect_audio.adapters.sinks import webhook_address, webhook_connection
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import Resolver
+from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import Party
@@ -51,12 +52,16 @@ class Secrets:
         self.kept = kept
         self.newest = newest or kept
         self.fetches = 0
+        self.closed = False
 
     def __call__(self, *, fresh: bool = False) -> bytes:
         if fresh:
             self.fetches += 1
             self.kept = self.newest
         return self.kept
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def segment(number: int, *, frames: int = RATE, last: bool = False, seed: int = 1) -> LiveAudio:
@@ -76,7 +81,7 @@ def segment(number: int, *, frames: int = RATE, last: bool = False, seed: int = 
 
 def sink_to(url: str, ca_file: Path | None, **changed: Any) -> WebhookSink:
     arguments: dict[str, Any] = {
-        "secret": Secrets(),
+        "secret": KnownSecret(SECRET),
         "shape": WavShape(),
         "segment_seconds": 1,
         "contact_id": CONTACT,
@@ -421,6 +426,25 @@ def test_a_delivery_that_is_interrupted_fails_soon_and_the_next_succeeds(
         assert failures in [[("INTERRUPTED", f"{doing} ({at(receiver)}) was interrupted", True)] for doing in doings]
         sink.deliver(segment(0))
         assert len(receiver.received) == 1
+
+
+def test_an_interrupt_in_the_moment_before_a_delivery_is_not_forgotten_over_it() -> None:
+    with connected() as (sink, receiver):
+        sink.interrupt()
+        assert failure(lambda: sink.deliver(segment(0))) == (
+            "INTERRUPTED",
+            f"beginning ({at(receiver)}) was interrupted",
+            True,
+        )
+        sink.deliver(segment(0))
+        assert receiver.requests == 1
+
+
+def test_the_sink_closes_its_secret() -> None:
+    source = Secrets()
+    with connected(secret=source):
+        assert not source.closed
+    assert source.closed
 
 
 @pytest.mark.parametrize("behaviour", [misbehaviour.drip_body, misbehaviour.answer_hugely])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect_audio.adapters.sinks.webhook_address import Endpoint, endpoint_of, objection, permitted_addresses
-from connect_audio.core.errors import SettingsError, SinkError
+from connect_audio.core.errors import SinkError
 
 
 @pytest.mark.parametrize(
@@ -63,10 +63,10 @@ def test_a_url_says_host_port_and_what_is_sent(url: str, host: str, port: int, t
     ],
 )
 def test_a_url_that_cannot_be_posted_to_is_refused_with_the_reason(url: str, why: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+    with pytest.raises(SinkError) as caught:
         endpoint_of(url)
     assert str(caught.value) == (
-        f"The webhook's URL {why}. Set WEBHOOK_URL to an address such as https://example.com/calls."
+        f"URL_REFUSED: the webhook's URL {why}. Set WEBHOOK_URL to an address such as https://example.com/calls."
     )
 
 
@@ -194,7 +194,7 @@ def test_what_may_be_posted_to_without_leave_is_never_on_a_network_of_ones_own(a
 def test_any_text_is_either_read_or_refused(url: str) -> None:
     try:
         endpoint = endpoint_of(url)
-    except SettingsError:
+    except SinkError:
         return
     assert endpoint.target.startswith("/")
     assert not set(endpoint.host) & set("@/\\?#[]% \r\n")

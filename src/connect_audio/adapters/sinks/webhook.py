@@ -47,7 +47,7 @@ class WebhookSink:
 
     Args:
         url: where to post.
-        secret: gives the signing secret.
+        secret: gives the signing secret; closed with the sink.
         shape: what the WAVs look like.
         segment_seconds: length of a segment, seconds.
         contact_id: whose call it is.
@@ -60,7 +60,7 @@ class WebhookSink:
         clock: for signatures and deadlines.
 
     Raises:
-        SettingsError: the URL is none that can be posted to.
+        SinkError: `URL_REFUSED`, not retryable: the URL is none that can be posted to.
     """
 
     def __init__(
@@ -149,8 +149,9 @@ class WebhookSink:
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._connection.close()
+        self._secret.close()
 
     def _key(self, number: str, track: str, body: bytes) -> str:
         """Name what is posted: the same again for the same bytes, another where a segment's audio was corrected."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from connect_audio.core.errors import SettingsError, SinkError
+from connect_audio.core.errors import SinkError
 
 type Address = IPv4Address | IPv6Address
 type Resolver = Callable[[str, int], Sequence[str]]
@@ -64,8 +64,8 @@ def endpoint_of(url: str) -> Endpoint:
     """Read the address of a webhook.
 
     Raises:
-        SettingsError: it is none that can be posted to; the message says why and does not repeat path and query,
-            which may hold a token.
+        SinkError: `URL_REFUSED`, not retryable: it is none that can be posted to. The message says why and does not
+            repeat it, since it may hold a token.
     """
     if not url.isascii():
         raise _refused("holds characters beyond ASCII; write the name in its ASCII form (xn--…)")
@@ -92,8 +92,9 @@ def endpoint_of(url: str) -> Endpoint:
     return Endpoint(url, host, port, target if target.startswith("/") else f"/{target}")
 
 
-def _refused(why: str) -> SettingsError:
-    return SettingsError(f"The webhook's URL {why}. Set WEBHOOK_URL to an address such as https://example.com/calls.")
+def _refused(why: str) -> SinkError:
+    advice = "Set WEBHOOK_URL to an address such as https://example.com/calls."
+    return SinkError("URL_REFUSED", f"the webhook's URL {why}. {advice}", retryable=False)
 
 
 def resolve_by_system(host: str, port: int) -> Sequence[str]:

@@ -113,11 +113,9 @@ class WebhookConnection:
         self._wire: socket.socket | None = None
 
     def begin(self) -> None:
-        """A delivery begins: its time runs, and what was interrupted before counts no more."""
+        """A delivery begins: its time runs."""
         self._doing = "beginning"
         self._deadline = self._clock.monotonic() + DELIVERY_S
-        with self._changed:
-            self._interrupted = False
 
     def post(self, headers: Mapping[str, str], body: bytes) -> int:
         """POST once and return the answer's status.
@@ -137,7 +135,10 @@ class WebhookConnection:
         return self._post(headers, body)
 
     def interrupt(self) -> None:
-        """Make a `post` that is under way fail soon."""
+        """Make a `post` that is under way fail soon; where none is, the next.
+
+        An invocation's end may come in the moment before a delivery gets here, and must not be forgotten over it.
+        """
         with self._changed:
             self._interrupted = True
             self._changed.notify_all()
@@ -156,7 +157,7 @@ class WebhookConnection:
             return self._exchange(headers, body)
         except BaseException as exc:
             self._drop()
-            if self._interrupted and isinstance(exc, Exception):
+            if self._was_interrupted() and isinstance(exc, Exception):
                 raise self._failure("INTERRUPTED", "was interrupted") from exc
             if isinstance(exc, (OSError, HTTPException)):
                 raise self._translated(exc) from exc
@@ -271,7 +272,12 @@ class WebhookConnection:
     def _check(self) -> None:
         with self._changed:
             if self._interrupted:
-                raise self._failure("INTERRUPTED", "was interrupted")
+                raise ConnectionAbortedError
+
+    def _was_interrupted(self) -> bool:
+        with self._changed:
+            interrupted, self._interrupted = self._interrupted, False
+            return interrupted
 
     def _within(self, seconds: float) -> float:
         return min(self._deadline, self._clock.monotonic() + seconds)

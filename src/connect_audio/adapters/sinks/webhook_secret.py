@@ -38,6 +38,27 @@ class SecretSource(Protocol):
             SinkError: it cannot be had.
         """
 
+    def close(self) -> None:
+        """Release what is held. May be called twice."""
+
+
+class KnownSecret:
+    """A secret that the caller has, for senders on a developer's machine.
+
+    Args:
+        secret: the key.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def __call__(self, *, fresh: bool = False) -> bytes:  # noqa: ARG002 - there is no other
+        """Return it."""
+        return self._secret
+
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class WebhookSecret:
     """A secret by its ARN.
