@@ -423,6 +423,65 @@ def test_an_interruption_ends_the_try_before_its_next_call_and_not_the_next_try(
     assert numbers(store) == [0, 1]
 
 
+@dataclass(slots=True)
+class FailingStore(MemoryStore):
+    """Fails at certain calls, before or after the file is written, and holds every index to what is there."""
+
+    calls: int = 0
+    fail_before: frozenset[int] = frozenset()
+    fail_after: frozenset[int] = frozenset()
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        self._fail(self.fail_before)
+        MemoryStore.put(self, name, body, content_type)
+        if name.startswith("index-"):
+            assert {file for entry in self.json(name)["segments"] for file in entry["files"]} <= self.files.keys()
+        if name == "index.json":
+            assert {page["name"] for page in self.json(name)["pages"]} <= self.files.keys()
+        self._fail(self.fail_after)
+
+    def get(self, name: str) -> bytes | None:
+        self._fail(self.fail_before)
+        return MemoryStore.get(self, name)
+
+    def _fail(self, when: frozenset[int]) -> None:
+        self.calls += 1
+        if self.calls in when:
+            raise SinkError("SlowDown", f"call {self.calls}", retryable=True)
+
+
+@given(
+    first=st.sampled_from([0, PAGE_SEGMENTS - 10, 2 * PAGE_SEGMENTS - 3]),
+    hand_overs=st.sets(st.integers(0, 19), max_size=4),
+    patience=st.integers(1, 2),
+    fail_before=st.frozensets(st.integers(1, 120), max_size=40),
+    fail_after=st.frozensets(st.integers(1, 120), max_size=40),
+)
+def test_whatever_fails_the_index_lists_what_is_there_and_all_that_was_taken(
+    first: int, hand_overs: set[int], patience: int, fail_before: frozenset[int], fail_after: frozenset[int]
+) -> None:
+    call = short_segments(first + 20)
+    store = FailingStore(fail_before=fail_before, fail_after=fail_after)
+    sink = sink_of(store, layout="tracks")
+    taken = set()
+    for at, number in enumerate(range(first, first + 20)):
+        if at in hand_overs:
+            sink = sink_of(store, layout="tracks")
+        for _ in range(patience):
+            try:
+                sink.deliver(call.segment(number))
+            except SinkError:
+                continue
+            taken.add(number)
+            break
+    store.fail_before = store.fail_after = frozenset()
+    sink.end(call.end)
+    lacking = [number for begin, end in missing(store) for number in range(begin, end + 1)]
+    assert taken <= set(numbers(store))
+    assert sorted([*numbers(store), *lacking]) == list(range(first + 20))
+    assert state(store)[1:3] == (len(numbers(store)), len(lacking))
+
+
 # -- what earlier invocations left ------------------------------------------------------------------------------------
 
 
