@@ -253,18 +253,18 @@ def test_of_a_segment_that_comes_corrected_the_newest_counts() -> None:
 
 
 def test_a_segment_of_an_earlier_page_finds_its_page() -> None:
-    store, call = MemoryStore(), short_segments(1900)
+    store, call = MemoryStore(), short_segments(1700)
     sink = sink_of(store)
     segments = call.segments()
     deliver_all(sink, [*segments[:100], *segments[101:]])
     assert missing(store) == [(100, 100)]
     store.asked.clear()
     sink.deliver(segments[100])
-    # Two pages are held, so the first of four is read again.
+    # Two pages are held, so the first of three is read again.
     assert store.asked == ["get index-00000.json", "put 000100.wav", "put index-00000.json", "put index.json"]
     sink.end(call.end)
-    assert state(store) == ("ended", 1900, 0, [])
-    assert numbers(store) == list(range(1900))
+    assert state(store) == ("ended", 1700, 0, [])
+    assert numbers(store) == list(range(1700))
 
 
 @given(
@@ -359,6 +359,22 @@ def test_the_last_entry_of_a_page_that_could_not_be_written_comes_with_whatever_
     sink.end(call.end)
     assert state(store) == ("ended", count[after], 0, [])
     assert numbers(store) == list(range(count[after]))
+
+
+def test_of_two_pages_that_wait_to_be_written_the_second_still_waits_once_the_first_is() -> None:
+    store, call = MemoryStore(), short_segments(PAGE_SEGMENTS + 1)
+    sink, segments = sink_of(store), call.segments()
+    deliver_all(sink, segments[: PAGE_SEGMENTS - 1])
+    store.failing = {"put index-00000.json"}
+    for segment in segments[PAGE_SEGMENTS - 1 :]:
+        with pytest.raises(SinkError, match=r"^SlowDown: put index-00000\.json$"):
+            sink.deliver(segment)
+    store.failing = {"put index-00001.json"}
+    with pytest.raises(SinkError, match=r"^SlowDown: put index-00001\.json$"):
+        sink.end(call.end)
+    store.failing.clear()
+    sink.end(call.end)
+    assert numbers(store) == list(range(PAGE_SEGMENTS + 1))
 
 
 def test_what_was_not_written_and_then_given_up_is_missing() -> None:
@@ -592,6 +608,14 @@ def test_a_damaged_page_is_begun_anew_and_what_it_listed_is_missing(damage: byte
     later.end(call.end)
     assert state(store) == ("ended", 1203, 7, [(1200, 1206)])
     assert set(store.files) >= {f"{number:06d}.wav" for number in range(1205)}
+
+
+def test_what_a_damaged_page_listed_is_missing_also_where_nothing_more_comes() -> None:
+    store, call = MemoryStore(), short_segments(1205)
+    deliver_all(sink_of(store), call.segments())
+    store.files["index-00002.json"] = b"spoilt"
+    sink_of(store).end(call.end)
+    assert state(store) == ("ended", 1200, 5, [(1200, 1204)])
 
 
 def test_an_older_page_found_damaged_is_begun_anew_too() -> None:
