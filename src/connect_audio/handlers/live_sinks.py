@@ -16,11 +16,9 @@ from connect_audio.core.errors import SettingsError
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.makers import make_sinks
 from connect_audio.ports import AudioSink, Clock, MakeSink, SinkSetup
-from connect_audio.request import RecordingRequest
+from connect_audio.request import LIVE, RecordingRequest, live_variables
 from connect_audio.settings import ConsumerSettings, LiveSettings
 
-LIVE: Final = "live"
-"""The field of the consumer's input that holds the live settings: variables by name, as the trigger has them."""
 _REFUSED: Final = "SETTINGS_REFUSED"
 
 
@@ -46,11 +44,8 @@ def live_audio(
     Returns:
         What makes it, given what earlier invocations left; None where no live audio is wanted.
     """
-    wanted = event.get(LIVE)
-    if not wanted:
-        return None
     try:
-        live = _read(wanted)
+        live = LiveSettings.from_environment(live_variables(event))
     except SettingsError as error:
         detail = str(error)
         logger.error("live settings refused: the call is recorded without live audio", extra={"detail": detail})  # noqa: TRY400 - no bug, and the text says all
@@ -72,12 +67,6 @@ def live_audio(
     )
     own = _own_sinks(live, settings, key, session, clock)
     return lambda state: LivePipeline(make_sinks(live.sinks, setup, own, logger), policy, clock, logger, state=state)
-
-
-def _read(wanted: object) -> LiveSettings:
-    if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
-        raise SettingsError(f"the consumer's input: {LIVE} must be an object of texts, as the trigger writes it")
-    return LiveSettings.from_environment(wanted)
 
 
 def _own_sinks(
