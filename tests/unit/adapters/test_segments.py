@@ -439,6 +439,21 @@ def test_an_interruption_ends_the_try_before_its_next_call_and_not_the_next_try(
     assert numbers(store) == [0, 1]
 
 
+def test_an_interruption_a_moment_too_early_counts_for_the_next_try() -> None:
+    store, call = MemoryStore(), short_segments(2)
+    sink = sink_of(store)
+    sink.interrupt()
+    with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index\.json$"):
+        sink.deliver(call.segment(0))
+    assert store.asked == []
+    sink.deliver(call.segment(0))
+    sink.interrupt()
+    with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index\.json$"):
+        sink.end(call.end)
+    sink.end(call.end)
+    assert numbers(store) == [0]
+
+
 @dataclass(slots=True)
 class FailingStore(MemoryStore):
     """Fails at certain calls, before or after the file is written, and holds every index to what is there."""

@@ -8,6 +8,8 @@ are described in `docs/live-segments.md`. Made by the composition roots.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from connect_audio.adapters.sinks.segment_index import (
@@ -94,19 +96,19 @@ class SegmentSink:
         """
         if audio.segment is None or audio.position is None:
             raise ValueError("the sink segments takes segments, no blocks")
-        self._begin()
-        wavs = segment_wavs(audio, self._shape)
-        call = self._indexed_call(wavs[0].rate)
-        head = self._opened(call)
-        page = self._page(page_of(audio.segment), call, head)
-        for wav in wavs:
-            self._put(file_name(audio.segment, wav), wav.wav, _WAV)
-        page.put(entry_of(audio.segment, audio.position, audio, wavs))
-        head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
-        # Noted before it is written: should that fail, the entry goes with the next segment's, for its files are there.
-        self._head_is_due |= head.note(page, audio.segment)
-        self._unwritten.add(page.number)
-        self._write_index(call, head)
+        with self._interruptible():
+            wavs = segment_wavs(audio, self._shape)
+            call = self._indexed_call(wavs[0].rate)
+            head = self._opened(call)
+            page = self._page(page_of(audio.segment), call, head)
+            for wav in wavs:
+                self._put(file_name(audio.segment, wav), wav.wav, _WAV)
+            page.put(entry_of(audio.segment, audio.position, audio, wavs))
+            head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
+            # Noted before it is written: should that fail, the entry goes with the next one, for its files are there.
+            self._head_is_due |= head.note(page, audio.segment)
+            self._unwritten.add(page.number)
+            self._write_index(call, head)
 
     def end(self, end: LiveEnd) -> None:
         """Say in the index that the call is over, how long it was and what is missing.
@@ -114,26 +116,33 @@ class SegmentSink:
         Raises:
             SinkError: as `deliver`.
         """
-        self._begin()
-        call = self._indexed_call(self._shape.rate or end.rate)
-        head = self._opened(call)
-        if end.origin is not None and end.rate is not None:
-            head.start_ms = round(end.origin * 1000 / end.rate)
-        head.finish(end.frames, end.rate, self._segment_seconds)
-        self._head_is_due = True
-        self._write_index(call, head)
+        with self._interruptible():
+            call = self._indexed_call(self._shape.rate or end.rate)
+            head = self._opened(call)
+            if end.origin is not None and end.rate is not None:
+                head.start_ms = round(end.origin * 1000 / end.rate)
+            head.finish(end.frames, end.rate, self._segment_seconds)
+            self._head_is_due = True
+            self._write_index(call, head)
 
     def interrupt(self) -> None:
-        """Let nothing more of a `deliver` or `end` begin; the store's call under way has its own timeouts, 7 s."""
+        """Let a `deliver` or `end` begin nothing more; the store's call under way has its own timeouts, 7 s.
+
+        One that comes a moment too early counts for the next, since the caller cannot tell.
+        """
         self._interrupted.set()
 
     def close(self) -> None:
         """Close the store."""
         self._store.close()
 
-    def _begin(self) -> None:
-        self._interrupted.clear()
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
         self._began = self._clock.monotonic()
+        try:
+            yield
+        finally:
+            self._interrupted.clear()
 
     def _indexed_call(self, rate: int | None) -> IndexedCall:
         if self._call is None or self._call.sample_rate is None:
