@@ -687,6 +687,38 @@ def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_
     assert store.files == before
 
 
+def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
+    store, call = MemoryStore(), noisy_call(2)
+    sink_of(store, contact_id="another").deliver(call.segment(0))
+    before = dict(store.files)
+    message = (
+        "FOREIGN_INDEX: index.json is there already and tells of other segments: contactId another instead of "
+        f"{CONTACT}"
+    )
+    with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
+        sink_of(store).prepare()
+    assert store.files == before
+    store = MemoryStore()
+    sink = sink_of(store)
+    sink.prepare()
+    assert store.files == {}
+    deliver_all(sink, call.segments())
+    assert heard(store) == call.samples
+    assert [asked for asked in store.asked if asked.startswith("get")] == ["get index.json", "get index-00000.json"]
+
+
+def test_an_index_of_another_rate_is_left_alone_also_where_the_rate_was_not_known_at_first() -> None:
+    store, call = MemoryStore(), noisy_call(2)
+    sink_of(store, rate=16_000).deliver(call.segment(0))
+    before = dict(store.files)
+    sink = sink_of(store)
+    sink.prepare()
+    message = "FOREIGN_INDEX: index.json is there already and tells of other segments: sampleRate 16000 instead of 8000"
+    with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
+        sink.deliver(call.segment(1))
+    assert store.files == before
+
+
 def test_a_page_of_other_segments_is_left_alone_too() -> None:
     store, call = MemoryStore(), short_segments(2)
     sink_of(store, contact_id="another").deliver(call.segment(0))

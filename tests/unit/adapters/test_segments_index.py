@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,9 +10,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from connect_audio.adapters.sinks.segment_index import MAX_RANGES, PAGE_SEGMENTS, SCHEMA_VERSION, MissingSegments, State
+from connect_audio.adapters.sinks.segment_index import (
+    MAX_RANGES,
+    PAGE_SEGMENTS,
+    SCHEMA_VERSION,
+    DamagedIndexError,
+    ForeignIndexError,
+    IndexedCall,
+    IndexHead,
+    IndexPage,
+    MissingSegments,
+    State,
+)
 from connect_audio.ports import LiveEnd
 from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, short_segments, sink_of
 
@@ -101,6 +115,31 @@ def test_the_document_has_the_numbers_of_the_source() -> None:
     assert f"the first {MAX_RANGES} ranges" in DOCUMENT
     assert SCHEMA["$defs"]["head"]["properties"]["segmentsPerPage"]["const"] == PAGE_SEGMENTS
     assert SCHEMA["$defs"]["head"]["properties"]["state"]["enum"] == [each.value for each in State]
+
+
+ANY_JSON: Final = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["first", "last", "number"]), inner),
+    max_leaves=5,
+)
+CALL: Final = IndexedCall(contact_id="c", recording="r.wav", segment_seconds=1, layout="stereo", sample_rate=8_000)
+
+
+@given(
+    changes=st.dictionaries(
+        st.sampled_from([*CALL.to_json(), "page", "segments", "pages", "missing"]), ANY_JSON, max_size=3
+    ),
+    text=st.none() | st.binary(max_size=20) | st.just(b"[" * 100_000),
+)
+def test_whatever_lies_there_is_an_index_or_damaged_or_anothers(changes: dict[str, Any], text: bytes | None) -> None:
+    whole = {**CALL.to_json(), "page": 0, "segments": [], "pages": [], "missing": []}
+    stored = json.dumps({**whole, **changes}).encode() if text is None else text
+    with contextlib.suppress(DamagedIndexError, ForeignIndexError):
+        head = IndexHead.decode(stored, CALL)
+        assert IndexHead.decode(head.encode(CALL), CALL).encode(CALL) == head.encode(CALL)
+    with contextlib.suppress(DamagedIndexError, ForeignIndexError):
+        page = IndexPage.decode(0, stored, CALL)
+        assert IndexPage.decode(0, page.encode(CALL), CALL).encode(CALL) == page.encode(CALL)
 
 
 def test_missing_segments_join_and_tell_whether_they_changed() -> None:

@@ -79,7 +79,7 @@ class IndexedCall:
         """
         try:
             found = json.loads(text)
-        except ValueError as exc:
+        except (ValueError, RecursionError) as exc:
             raise DamagedIndexError("it is no JSON") from exc
         mine = self.to_json()
         if not isinstance(found, dict) or not mine.keys() <= found.keys():
@@ -88,7 +88,7 @@ class IndexedCall:
         if major != SCHEMA_VERSION.partition(".")[0]:
             raise ForeignIndexError(f"schemaVersion {str(found['schemaVersion'])[:20]} instead of {SCHEMA_VERSION}")
         for name in ("contactId", "recording", "segmentSeconds", "layout", "sampleRate"):
-            open_rate = name == "sampleRate" and None in {mine[name], found[name]}
+            open_rate = name == "sampleRate" and (mine[name] is None or found[name] is None)
             if found[name] != mine[name] and not open_rate:
                 raise ForeignIndexError(f"{name} {str(found[name])[:200]} instead of {mine[name]}")
         return found
@@ -237,6 +237,7 @@ class IndexHead:
         pages: how many segments each page lists.
         newest: up to which number all are known to be listed or missing; -1 for none.
         missing: those that no page lists.
+        sample_rate: of the WAVs that were there before; None for none.
         start_ms: time of the recording's first frame, ms since the epoch; None while unknown.
         state: whether more is to come.
         duration_seconds: of the recording; None while more is to come.
@@ -245,6 +246,7 @@ class IndexHead:
     pages: dict[int, int] = field(default_factory=dict)
     newest: int = -1
     missing: MissingSegments = field(default_factory=MissingSegments)
+    sample_rate: int | None = None
     start_ms: int | None = None
     state: State = State.LIVE
     duration_seconds: float | None = None
@@ -312,13 +314,19 @@ class IndexHead:
         """
         found = call.read(text)
         try:
-            pages = {page_of(int(each["first"])): int(each["segments"]) for each in found["pages"]}
-            ranges = [(int(each["first"]), int(each["last"])) for each in found["missing"]]
+            pages = {page_of(_number(each["first"])): _number(each["segments"]) for each in found["pages"]}
+            ranges = [(_number(each["first"]), _number(each["last"])) for each in found["missing"]]
         except (KeyError, TypeError, ValueError) as exc:
             raise DamagedIndexError("it is no head of an index") from exc
         # All before the newest page was settled when that began.
         newest = max([last for _, last in ranges] + [page * PAGE_SEGMENTS - 1 for page in pages], default=-1)
-        return cls(pages=pages, missing=MissingSegments(ranges), newest=newest)
+        return cls(pages=pages, missing=MissingSegments(ranges), newest=newest, sample_rate=found["sampleRate"])
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("no number of anything")
+    return value
 
 
 def _encoded(value: Mapping[str, Any]) -> bytes:

@@ -86,6 +86,15 @@ class SegmentSink:
         """How the audio is to be cut: seconds of a segment."""
         return self._segment_seconds
 
+    def prepare(self) -> None:
+        """Read what is there already, which the first `deliver` does otherwise: for callers who want to know before.
+
+        Raises:
+            SinkError: as `deliver`; nothing is written.
+        """
+        with self._interruptible():
+            self._opened(self._indexed_call(self._shape.rate))
+
     def deliver(self, audio: LiveAudio) -> None:
         """Write a segment and its entry in the index.
 
@@ -160,6 +169,10 @@ class SegmentSink:
         if self._head is None:
             self._head = self._read_head(call)
             self._unread = max(self._head.pages, default=0)
+        # Again at each call, since the rate may not have been known when the head was read.
+        there, mine = self._head.sample_rate, call.sample_rate
+        if there is not None and mine is not None and there != mine:
+            raise _foreign(HEAD_NAME, ForeignIndexError(f"sampleRate {there} instead of {mine}"))
         while self._unread is not None:
             page = self._read_page(self._unread, call)
             if page is None and self._unread not in self._head.pages:
