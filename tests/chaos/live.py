@@ -143,6 +143,7 @@ class LiveProbe:
         recorded = wav[44:]
         for name, heard in self.heard.items():
             told = next(sink for sink in manifest["live"]["sinks"] if sink["name"] == name)
+            assert told["failed"] is None
             if told["droppedSeconds"]:
                 continue
             assert not heard.misfits, f"{name}: {heard.misfits[:3]}"

@@ -486,7 +486,9 @@ def _judge_recording(
         judged.causes = sorted({excused[number] for number in excused})
     else:
         allowed = (
-            set(whole_reasons(whole)) | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT", "STREAM_HOLES"}
+            # Of what was damaged the producer may have sent a second copy, and the first may have lost its name.
+            set(whole_reasons(whole))
+            | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT", "STREAM_HOLES", "UNDECIDABLE_FRAGMENTS"}
             if excused
             else set()
         )

@@ -86,14 +86,9 @@ class LivePipeline:
         self._driver: Driver = driver(self._studio, self._feeds)
 
     @property
-    def newly_failed(self) -> int:
-        """Sinks that could not be made, or were left behind, in this invocation."""
-        return sum(
-            sink.failed is not None and self._known(name).failed is None for name, sink in self._sinks(0).items()
-        )
-
-    def _known(self, name: str) -> SinkState:
-        return self._before.sinks.get(name, SinkState())
+    def names(self) -> Sequence[str]:
+        """Names of all sinks, also of those that could not be made."""
+        return [*self._unmade, *(feed.name for feed in self._feeds)]
 
     # The tape.
 
@@ -210,7 +205,7 @@ class LivePipeline:
             # The next invocation begins where the cursor stands, and a segment may straddle that.
             keep = timeline.origin + timeline.taken - self._lead * tape.rate
             needs = [feed.position for feed in self._feeds if not feed.finished]
-            tape.forget(min(keep, *needs) - 1)
+            tape.forget(min([keep, *needs]) - 1)
 
     # The end of a step, or of an invocation.
 

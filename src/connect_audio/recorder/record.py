@@ -17,7 +17,7 @@ from typing import Final, Self
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.admission import Decision, Verdict, end_ms, start_ms
-from connect_audio.core.errors import MediaSourceError, StorageError, StreamError
+from connect_audio.core.errors import MediaSourceError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentEvent
 from connect_audio.core.in_band import Remedy
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
@@ -41,6 +41,7 @@ from connect_audio.recorder.checkpoint import (
     most_part_bytes,
     part_bytes,
 )
+from connect_audio.recorder.live_hand import LiveHand
 from connect_audio.recorder.publication import WAV_CONTENT_TYPE, object_metadata
 from connect_audio.recorder.session import Ending, Session
 from connect_audio.recorder.siblings import Siblings
@@ -166,28 +167,23 @@ class Recorder:
     def _resume(self, checkpoint: Checkpoint) -> Session:
         surroundings = self._with
         staged = b"" if checkpoint.staged is None else surroundings.store.get(checkpoint.staged.key)
-        tail = b"" if surroundings.live is None else self._live_tail(checkpoint.live)
         session = Session(
             checkpoint,
             staged,
             contact_id=surroundings.request.contact_id,
             start=FromProducerTime(surroundings.request.start_timestamp_ms - surroundings.policy.early_ms),
             policy=surroundings.policy,
-            live=None if surroundings.live is None else surroundings.live(checkpoint.live),
+            hears=surroundings.live is not None,
         )
-        if session.live is not None and session.recording.timeline is not None:
-            session.live.resume(session.recording.timeline, tail)
+        if surroundings.live is not None:
+            session.live = LiveHand(
+                surroundings.live(checkpoint.live),
+                session.recording,
+                checkpoint.live,
+                store=surroundings.store,
+                logger=surroundings.logger,
+            )
         return session
-
-    def _live_tail(self, state: LiveState | None) -> bytes:
-        """What sinks may still need from before the cursor; no failure of theirs is one of the recording."""
-        if state is None or state.tail is None:
-            return b""
-        try:
-            return self._with.store.get(state.tail)
-        except StorageError as error:
-            self._with.logger.warning("live audio not read back", extra={"code": error.code})
-            return b""
 
 
 class _Step:
@@ -270,7 +266,7 @@ class _Step:
         session.recording.end()
         session.frames = session.recording.take()
         if session.live is not None:
-            session.live.end(session.recording.timeline)
+            session.live.end()
 
     def _end_with_part(self) -> StepResult:
         session, before, store = self._session, self._before, self._with.store
@@ -345,8 +341,11 @@ class _Step:
             verdict = StepVerdict.OVER
             detail = f"{stalls} invocations in a row ended before a fragment was read; raise the function's Timeout"
             ending = Ending(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),))
-        after = replace(after, live=self._save_live(verdict, after.cursor.frames))
-        live = self._session.live
+        live, lag_s = self._session.live, 0.0
+        if live is not None:
+            key = self._with.names.live_tail(self._before.steps + 1, self._with.attempt_name())
+            state, lag_s = live.save(after.cursor.frames, key, last=verdict in _LAST_VERDICTS)
+            after = replace(after, live=state)
         return StepResult(
             verdict=verdict,
             checkpoint=after,
@@ -357,27 +356,8 @@ class _Step:
             reasons=(*ending.shortcomings, *self._forgotten()) if ending else (),
             behind_ms=self._behind_ms,
             repairs=self._repairs,
-            live_lag_s=0.0 if live is None else live.take_longest_lag(),
+            live_lag_s=lag_s,
         )
-
-    def _save_live(self, verdict: StepVerdict, frames: int) -> LiveState | None:
-        """Note where the sinks stand, and keep what they may still need; before an invocation ends, stop them."""
-        live = self._session.live
-        if live is None:
-            return self._before.live
-        if verdict in _LAST_VERDICTS:
-            live.rest()
-            live.close()
-        state, tail = live.state(frames)
-        if not tail:
-            return state
-        key = self._with.names.live_tail(self._before.steps + 1, self._with.attempt_name())
-        try:
-            self._with.store.put(key, tail, content_type="application/octet-stream")
-        except StorageError as error:
-            self._with.logger.warning("live audio not kept for the next step", extra={"code": error.code})
-            return state.without_tail(frames)
-        return replace(state, tail=key)
 
     def _forgotten(self) -> tuple[Reason, ...]:
         """Why audio may have come and be gone, where the fragments' numbers need not tell."""
@@ -448,8 +428,7 @@ class _Step:
         event = session.reader.next_event()
         while type(event) is Block:
             if session.live is not None:
-                placements = session.preview.block(event, allowed=self._may_preview(event))
-                session.live.write(placements, session.preview.rate)
+                session.live.block(event, allowed=self._may_preview(event))
             event = session.reader.next_event()
         return event
 
@@ -540,7 +519,8 @@ class _Step:
 
     def _take_fragment(self, fragment: Fragment) -> StepVerdict | None:
         session = self._session
-        session.preview.over()
+        if session.live is not None:
+            session.live.fragment_over()
         if fragment.completion is Completion.TRUNCATED:
             if not session.salvaging:
                 self._hold(fragment)
@@ -588,7 +568,8 @@ class _Step:
         session.reached(end_ms(fragment) or fragment.producer_timestamp_ms)
         decisions += session.recording.add(fragment)
         session.frames = session.recording.take()
-        session.confirm_live()
+        if session.live is not None:
+            session.live.confirm()
         return self._judge(decisions, new=new)
 
     def _pass_over(self, fragment: Fragment) -> None:

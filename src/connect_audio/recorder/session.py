@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from connect_audio.core.fragments import Fragment, FragmentReader
-from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.recording import CallRecording
-from connect_audio.live import LivePipeline
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, StartSelector
 from connect_audio.recorder.checkpoint import Checkpoint, Policy
+from connect_audio.recorder.live_hand import LiveHand
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Session:
         contact_id: whose audio is wanted.
         start: where to begin while no fragment has been completed.
         policy: limits.
-        live: the sinks of live audio; None where there are none.
+        hears: whether somebody wants the call's live audio.
     """
 
     def __init__(
@@ -51,7 +50,7 @@ class Session:
         contact_id: str,
         start: FromProducerTime,
         policy: Policy,
-        live: LivePipeline | None = None,
+        hears: bool = False,
     ) -> None:
         self.checkpoint: Checkpoint | None = checkpoint
         """Where this session stands; None while a step is under way."""
@@ -61,9 +60,10 @@ class Session:
             from_ms=checkpoint.from_ms,
             until_ms=checkpoint.until_ms,
             limit_s=policy.limit_s,
-            watched=live is not None,
+            watched=hears,
         )
-        self.live = live
+        self.live: LiveHand | None = None
+        """The call's live audio, where somebody wants it."""
         self.part = bytearray(staged)
         """PCM of the part in the making."""
         self.frames: Iterator[bytes] = iter(())
@@ -73,7 +73,6 @@ class Session:
         self.provisional: Fragment | None = None
         """A fragment that the end of a body may have cut: it is read again, and counts only if it never comes."""
         self.reader = FragmentReader()
-        self.preview = LivePreview(self.recording, self.reader)
         self.malformed_after: tuple[str | None] | None = None
         """The position after which bytes were malformed last, in a tuple since there may be no position yet."""
         self.errors_met = 0
@@ -131,15 +130,11 @@ class Session:
         """Close the connection and forget the bytes of an unfinished fragment: they will be read again."""
         stream, self._stream = self._stream, None
         self.reader = FragmentReader()
-        self.preview = LivePreview(self.recording, self.reader)
         self.salvaging = False
+        if self.live is not None:
+            self.live.read_with(self.reader)
         if stream is not None:
             stream.close()
-
-    def confirm_live(self) -> None:
-        """Tell the sinks of live audio what a fragment's end has decided."""
-        if self.live is not None:
-            self.live.confirm(self.recording.timeline)
 
     def close(self) -> None:
         """Close the connection and stop the sinks."""

@@ -1,0 +1,177 @@
+"""The recorder's hand on its live audio: blocks and decisions in, and whatever goes wrong in there stays in there.
+
+A sink's failures are the pipeline's to bear. Should live audio itself fail, a bug of ours, the call goes on being
+recorded without it, and log, metric and manifest say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Concatenate, Final
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import StorageError
+from connect_audio.core.fragments import Block, FragmentReader
+from connect_audio.core.live_preview import LivePreview
+from connect_audio.core.recording import CallRecording
+from connect_audio.live import LivePipeline, LiveState, SinkState
+from connect_audio.ports import PartStore
+
+LIVE_FAILED: Final = "LIVE_FAILED"
+"""Why no sink gets anything any more: live audio itself has failed."""
+
+
+def _harmless[**P](method: Callable[Concatenate[LiveHand, P], None]) -> Callable[Concatenate[LiveHand, P], None]:
+    """Run a method unless live audio has failed before; where it fails now, note that and go on."""
+
+    @wraps(method)
+    def harmless(self: LiveHand, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self.failed:
+            return
+        try:
+            method(self, *args, **kwargs)
+        except Exception:
+            self.failed = True
+            self.logger.exception("live audio has failed: the call is recorded without it from here on")
+
+    return harmless
+
+
+class LiveHand:
+    """Live audio of one call in one invocation.
+
+    Args:
+        pipeline: where it goes.
+        recording: the call so far.
+        before: what earlier invocations left.
+        store: where what sinks may still need is kept between steps.
+        logger: for ids and numbers.
+    """
+
+    def __init__(
+        self,
+        pipeline: LivePipeline,
+        recording: CallRecording,
+        before: LiveState | None,
+        *,
+        store: PartStore,
+        logger: Logger,
+    ) -> None:
+        self._pipeline = pipeline
+        self._recording = recording
+        self._before = before or LiveState()
+        self._store = store
+        self.logger = logger
+        self._preview: LivePreview | None = None
+        self.failed = False
+        """Whether live audio itself has failed."""
+        self._resume()
+
+    @_harmless
+    def _resume(self) -> None:
+        """Go on where an earlier invocation stood."""
+        timeline = self._recording.timeline
+        if timeline is None:
+            return
+        key = self._before.tail
+        tail = None if key is None else self._tried("live audio not read back", lambda: self._store.get(key))
+        self._pipeline.resume(timeline, tail or b"")
+
+    def read_with(self, reader: FragmentReader) -> None:
+        """A connection begins: from now on blocks come out of this reader."""
+        self._preview = LivePreview(self._recording, reader)
+
+    @_harmless
+    def block(self, block: Block, *, allowed: bool) -> None:
+        """The reader has given out a block.
+
+        Args:
+            block: the block.
+            allowed: whether nothing but its fragment's end can speak against it.
+        """
+        if self._preview is not None:
+            placements = self._preview.block(block, allowed=allowed)
+            if placements:
+                self._pipeline.write(placements, self._preview.rate)
+
+    def fragment_over(self) -> None:
+        """The next block begins another fragment."""
+        if self._preview is not None:
+            self._preview.over()
+
+    @_harmless
+    def confirm(self) -> None:
+        """The recording has decided on fragments."""
+        self._pipeline.confirm(self._recording.timeline)
+
+    @_harmless
+    def end(self) -> None:
+        """The call is over and its timeline closed."""
+        self._pipeline.end(self._recording.timeline)
+
+    @_harmless
+    def tend(self) -> None:
+        """Look after deliveries that last too long; to be called now and then."""
+        self._pipeline.tend()
+
+    def close(self) -> None:
+        """Stop the sinks, also where live audio has failed; no thread of theirs runs afterwards."""
+        was, self.failed = self.failed, False
+        self._stop()
+        self.failed = self.failed or was
+
+    @_harmless
+    def _stop(self) -> None:
+        self._pipeline.close()
+
+    def save(self, frames: int, key: str, *, last: bool) -> tuple[LiveState, float]:
+        """Note where the sinks stand, and keep what they may still need.
+
+        Args:
+            frames: where the cursor stands.
+            key: where in the bucket to keep it.
+            last: whether the invocation ends with this step: then the sinks may catch up for a moment, and end.
+
+        Returns:
+            The state for the checkpoint, and the longest time that a sink let a piece wait since the last one, seconds.
+        """
+        found: list[tuple[LiveState, float]] = []
+        self._save(frames, key, last, found)
+        if found:
+            return found[0]
+        failed = {
+            name: replace(self._before.sinks.get(name, SinkState()), failed=LIVE_FAILED)
+            for name in self._pipeline.names
+        }
+        return LiveState(sinks=failed), 0.0
+
+    @_harmless
+    def _save(self, frames: int, key: str, last: bool, found: list[tuple[LiveState, float]]) -> None:  # noqa: FBT001
+        pipeline = self._pipeline
+        if last:
+            pipeline.rest()
+            pipeline.close()
+        state, tail = pipeline.state(frames)
+        if tail:
+
+            def keep() -> str:
+                self._store.put(key, tail, content_type="application/octet-stream")
+                return key
+
+            kept = self._tried("live audio not kept for the next step", keep)
+            state = state.without_tail(frames) if kept is None else replace(state, tail=kept)
+        found.append((state, pipeline.take_longest_lag()))
+
+    def _tried[T](self, otherwise: str, work: Callable[[], T]) -> T | None:
+        """Do something with S3, twice if need be: for the recording's own objects the engine tries the step again."""
+        for last in (False, True):
+            try:
+                return work()
+            except StorageError as error:
+                if last or not error.retryable:
+                    self.logger.warning(otherwise, extra={"code": error.code})
+                    break
+        return None
