@@ -232,6 +232,27 @@ def test_of_a_call_of_which_nothing_came_all_is_missing() -> None:
     assert state(store) == ("ended", 0, 3, [(0, 2)])
 
 
+@pytest.mark.parametrize("count", [602, 600, 599, 1, 0])
+def test_what_the_recording_has_not_in_the_end_is_not_in_the_index(count: int) -> None:
+    store, call = MemoryStore(), short_segments(603)
+    deliver_all(sink_of(store), [segment for segment in call.segments() if segment.segment not in {0, 601}])
+    end = LiveEnd(frames=count, origin=START_MS // 1000, rate=1)
+    sink_of(store).end(end)
+    lacking = [(0, 0)][:count] + [(601, 601)][: max(0, count - 601)]
+    assert state(store) == ("ended", max(0, count - len(lacking)), len(lacking), lacking)
+    assert numbers(store) == [number for number in range(1, count) if number != 601]
+    assert "000602.wav" in store.files
+
+
+def test_where_there_is_no_recording_what_was_heard_of_it_stays_in_the_index() -> None:
+    store, call = MemoryStore(), short_segments(3)
+    sink = sink_of(store)
+    deliver_all(sink, call.segments())
+    sink.end(LiveEnd(frames=0, origin=None, rate=None))
+    assert state(store) == ("ended", 3, 0, [])
+    assert store.json("index.json")["durationSeconds"] == 0.0
+
+
 def test_a_segment_that_comes_again_is_written_with_the_same_bytes_and_listed_once() -> None:
     store, call = MemoryStore(), noisy_call(3)
     sink = sink_of(store, rate=16_000)
@@ -580,6 +601,8 @@ def test_the_end_of_a_call_may_come_in_an_invocation_without_audio() -> None:
         b'{"schemaVersion": "1.0"}',
         "pages",
         "first",
+        "negative",
+        "fraction",
         "ranges",
     ],
 )
@@ -593,6 +616,8 @@ def test_a_damaged_head_is_made_again_from_the_pages(damage: bytes | str) -> Non
         spoilt: dict[str, dict[str, Any]] = {
             "pages": {"pages": None},
             "first": {"pages": [{"first": "x", "segments": 1}]},
+            "negative": {"pages": [{"first": -600, "segments": 1}]},
+            "fraction": {"missing": [{"first": 1.5, "last": 2}]},
             "ranges": {"missing": [{"first": 1}]},
         }
         store.files["index.json"] = json.dumps({**head, **spoilt[damage]}).encode()

@@ -162,6 +162,13 @@ class IndexPage:
         """Add a segment's entry, or replace it."""
         self._entries[entry["number"]] = _encoded(entry)
 
+    def cut(self, end: int) -> bool:
+        """Take out what lies at or beyond a number, and tell whether there was anything."""
+        beyond = [number for number in self._entries if number >= end]
+        for number in beyond:
+            del self._entries[number]
+        return bool(beyond)
+
     def encode(self, call: IndexedCall) -> bytes:
         """The file: a segment a line."""
         head = _encoded({**call.to_json(), "page": self.number})
@@ -217,6 +224,10 @@ class MissingSegments:
         self._ranges = joined[:MAX_RANGES]
         return self.ranges != before
 
+    def cut(self, end: int) -> None:
+        """Take out what lies at or beyond a number."""
+        self._ranges = [(first, min(last, end - 1)) for first, last in self._ranges if first < end]
+
     def discard(self, number: int) -> bool:
         """Take a number out, and tell whether it was in."""
         at = bisect_left(self._ranges, number, key=lambda each: each[1])
@@ -270,20 +281,15 @@ class IndexHead:
         for left, right in pairwise([first - 1, *page, end]):
             self.missing.add(left + 1, right - 1)
 
-    def finish(self, frames: int, rate: int | None, segment_seconds: int) -> None:
-        """The recording is over; segments that have not come are missing.
+    def pages_beyond(self, end: int) -> list[int]:
+        """The pages that can list what lies at or beyond a number."""
+        return [page for page in sorted(self.pages) if (page + 1) * PAGE_SEGMENTS > end]
 
-        Args:
-            frames: its length.
-            rate: samples a second; None where there is no recording.
-            segment_seconds: of the call's segments.
-        """
-        self.state = State.ENDED
-        self.duration_seconds = frames / rate if rate else 0.0
-        if rate:
-            expected = -(-frames // (segment_seconds * rate))
-            self.missing.add(self.newest + 1, expected - 1)
-            self.newest = max(self.newest, expected - 1)
+    def cut(self, end: int) -> None:
+        """The recording has so many segments: what has not come of them is missing, and nothing else is."""
+        self.missing.add(self.newest + 1, end - 1)
+        self.missing.cut(end)
+        self.newest = end - 1
 
     def encode(self, call: IndexedCall) -> bytes:
         """The file."""

@@ -19,6 +19,7 @@ from connect_audio.adapters.sinks.segment_index import (
     IndexedCall,
     IndexHead,
     IndexPage,
+    State,
     entry_of,
     file_name,
     page_name,
@@ -130,7 +131,10 @@ class SegmentSink:
             head = self._opened(call)
             if end.origin is not None and end.rate is not None:
                 head.start_ms = round(end.origin * 1000 / end.rate)
-            head.finish(end.frames, end.rate, self._segment_seconds)
+            if end.rate is not None:
+                self._cut(-(-end.frames // (self._segment_seconds * end.rate)), call, head)
+            head.state = State.ENDED
+            head.duration_seconds = end.frames / end.rate if end.rate else 0.0
             self._head_is_due = True
             self._write_index(call, head)
 
@@ -144,6 +148,15 @@ class SegmentSink:
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+    def _cut(self, count: int, call: IndexedCall, head: IndexHead) -> None:
+        """Let the index list nothing that the recording has not: what is told at once may prove to be none of it."""
+        for number in head.pages_beyond(count):
+            page = self._page(number, call, head)
+            if page.cut(count):
+                head.pages[number] = len(page)
+                self._unwritten.add(number)
+        head.cut(count)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
