@@ -84,6 +84,15 @@ def test_a_secret_is_kept_and_a_fresh_one_fetched_on_demand(secrets_manager: Sec
         assert [secret(), secret(fresh=True), secret()] == [SECRET.encode(), NEXT.encode(), NEXT.encode()]
 
 
+def test_so_is_a_parameter_kept_and_a_fresh_one_fetched_on_demand(parameter_store: SSMClient) -> None:
+    name = f"/calls/{uuid.uuid4().hex[:8]}"
+    parameter_store.put_parameter(Name=name, Value=SECRET, Type="SecureString")
+    with source(parameter_store.get_parameter(Name=name)["Parameter"]["ARN"]) as secret:
+        assert secret() == SECRET.encode()
+        parameter_store.put_parameter(Name=name, Value=NEXT, Type="SecureString", Overwrite=True)
+        assert [secret(), secret(fresh=True), secret()] == [SECRET.encode(), NEXT.encode(), NEXT.encode()]
+
+
 def test_a_secret_is_fetched_again_when_its_time_is_up(secrets_manager: SecretsManagerClient) -> None:
     arn = stored(secrets_manager, SecretString=SECRET)
     with source(arn, max_age_s=0) as secret:

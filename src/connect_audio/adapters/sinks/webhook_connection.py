@@ -199,8 +199,6 @@ class WebhookConnection:
             try:
                 self._socket = self._connected(address)
             except OSError as exc:
-                if isinstance(exc, ssl.SSLError):
-                    raise
                 failure = exc
                 self._drop()
                 continue
@@ -304,6 +302,8 @@ class WebhookConnection:
             return self._failure("TLS", f"failed ({exc.reason or name})")
         if isinstance(exc, TimeoutError):
             return self._failure("TIMEOUT", "took too long")
+        if isinstance(exc, _AnswerTooLongError):
+            return self._failure("NO_HTTP", f"failed: the answer's head is longer than {_ANSWER_BYTES} bytes")
         if isinstance(exc, HTTPException):
             return self._failure("NO_HTTP", f"failed: what came is no answer ({name})")
         return self._failure("CONNECTION", f"failed ({name} {exc.errno})")
