@@ -573,15 +573,20 @@ def test_a_page_begun_just_before_a_crash_is_found_though_no_head_tells_of_it() 
     assert state(store) == ("live", PAGE_SEGMENTS + 2, 2, [(601, 602)])
 
 
-def test_an_ended_index_is_live_again_where_more_comes() -> None:
+@pytest.mark.parametrize("in_the_same", [True, False])
+def test_an_ended_index_is_live_again_where_more_comes(*, in_the_same: bool) -> None:
     store, call = MemoryStore(), short_segments(3)
     first = sink_of(store)
     first.deliver(call.segment(0))
     first.end(call.end)
     assert state(store) == ("ended", 1, 2, [(1, 2)])
-    sink_of(store).deliver(call.segment(1))
-    assert state(store) == ("live", 2, 1, [(2, 2)])
+    later = first if in_the_same else sink_of(store)
+    # Comes again, so that nothing else of the head changes.
+    later.deliver(call.segment(0))
+    assert state(store) == ("live", 1, 2, [(1, 2)])
     assert store.json("index.json")["durationSeconds"] is None
+    later.deliver(call.segment(1))
+    assert state(store) == ("live", 2, 1, [(2, 2)])
 
 
 def test_the_end_of_a_call_may_come_in_an_invocation_without_audio() -> None:

@@ -115,6 +115,8 @@ class SegmentSink:
                 self._put(file_name(audio.segment, wav), wav.wav, _WAV)
             page.put(entry_of(audio.segment, audio.position, audio, wavs))
             head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
+            self._head_is_due |= head.state is State.ENDED
+            head.state, head.duration_seconds = State.LIVE, None
             # Noted before it is written: should that fail, the entry goes with the next one, for its files are there.
             self._head_is_due |= head.note(page, audio.segment)
             self._unwritten.add(page.number)
