@@ -172,6 +172,20 @@ def test_a_store_that_cannot_be_reached_is_worth_another_try(
     assert (error.code, error.retryable) == ("ConnectionError", True)
 
 
+@pytest.mark.parametrize(
+    ("variable", "arn"), [("AWS_ENDPOINT_URL_SECRETS_MANAGER", SECRETS_ARN), ("AWS_ENDPOINT_URL_SSM", PARAMETER_ARN)]
+)
+def test_a_store_that_answers_nothing_gives_no_key(
+    wire_server: Callable[[Handler], WireServer], monkeypatch: pytest.MonkeyPatch, variable: str, arn: str
+) -> None:
+    monkeypatch.setenv(variable, wire_server(lambda http: http.respond_json({})).url)
+    with source(arn) as secret:
+        error = failure(secret)
+    name = arn.split(":", 5)[5]
+    assert str(error) == f"SECRET_UNUSABLE: the webhook's secret {name}: the store's answer holds no text"
+    assert not error.retryable
+
+
 def test_it_is_asked_for_by_its_arn_decrypted(
     wire_server: Callable[[Handler], WireServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

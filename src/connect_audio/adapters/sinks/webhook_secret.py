@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvi
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.config import Config
 
-from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, AwsFailure, failure_of
 from connect_audio.core.errors import SinkError
 
 MAX_AGE_S: Final = 300
@@ -97,11 +97,13 @@ class WebhookSecret:
             else:
                 value = self._parameters.get(self._arn, max_age=self._max_age_s, force_fetch=fresh)
         except GetParameterError as exc:
-            # Powertools puts its own exception around the SDK's without naming it as the cause.
+            # Powertools puts its own exception around whatever it meets, without naming it as the cause.
             cause = exc.__context__
-            if not isinstance(cause, AWS_EXCEPTIONS):
-                raise
-            failure = failure_of(cause)
+            failure = (
+                failure_of(cause)
+                if isinstance(cause, AWS_EXCEPTIONS)
+                else AwsFailure("SECRET_UNUSABLE", "the store's answer holds no text", retryable=False)
+            )
             raise SinkError(
                 failure.code, f"the webhook's secret {self._name}: {failure.message}", retryable=failure.retryable
             ) from cause
