@@ -40,6 +40,8 @@ class Heard:
     again: int = 0
 
     def take(self, audio: LiveAudio) -> None:
+        if any(b"\x77" in samples for samples in audio.samples.values()):
+            self.misfits.append("another contact's audio")
         if audio.segment is None:
             (party,) = audio.samples
             self.blocks.append((party, audio.start, audio.samples[party]))
@@ -144,6 +146,7 @@ class LiveProbe:
         for name, heard in self.heard.items():
             told = next(sink for sink in manifest["live"]["sinks"] if sink["name"] == name)
             assert told["failed"] is None
+            assert "another contact's audio" not in heard.misfits, name
             if told["droppedSeconds"]:
                 continue
             assert not heard.misfits, f"{name}: {heard.misfits[:3]}"

@@ -451,13 +451,13 @@ def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
     block's size reaches into that document: another contact's audio would be taken for this one's.
     """
     for index, block in enumerate(blocks):
-        if _MAGIC in block.data and _holds_document(block.data):
+        if holds_document(block.data):
             return blocks[:index]
     return blocks
 
 
-def _holds_document(data: bytes) -> bool:
-    """Tell whether a document stands in there, not by chance."""
+def holds_document(data: bytes) -> bool:
+    """Tell whether a whole document's beginning stands in a block's payload, not by chance: somebody else's audio."""
     at = data.find(_MAGIC)
     while at >= 0:
         if _document_at(data, at):

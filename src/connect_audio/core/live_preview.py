@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from connect_audio.core.errors import UnsupportedAudioError
-from connect_audio.core.fragments import Block, FragmentReader
+from connect_audio.core.fragments import Block, FragmentReader, holds_document
 from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import Placement, Timeline, TimelineState, to_samples
@@ -61,7 +61,8 @@ class LivePreview:
         timeline = self._timeline
         if timeline is None:
             return ()
-        if len(self._reader.open_contact_ids) != 1:
+        if len(self._reader.open_contact_ids) != 1 or holds_document(block.data):
+            # It is no longer ours alone, or a damaged size reaches into the next document, which may be anybody's.
             self._timeline = None
             return ()
         track = self._tracks.get(block.track_number)

@@ -214,11 +214,9 @@ class Tape:
             side.confirmed = start + len(samples) // SAMPLE_BYTES
         for party, side in self._sides.items():
             end = max(side.confirmed, reached.get(party, 0))
-            sound = side.first_sound(side.confirmed, max(end, side.end))
-            if sound is not None:
-                change(side, sound)
-            elif side.end > end:
-                change(side, end)
+            # Beyond what is confirmed now all is silence, and beyond the end nothing is known, not even that.
+            sound = side.first_sound(side.confirmed, end)
+            change(side, end if sound is None else sound)
             side.confirmed = side.end = end
         return min(changes, default=None)
 
@@ -243,7 +241,7 @@ class Tape:
         return Run(position, found.samples[SAMPLE_BYTES * (position - found.start) :], found.arrived)
 
     def forget(self, position: int) -> None:
-        """Keep nothing from before a position."""
+        """Keep nothing from before a position, which no track's confirmed end may lie before."""
         self._begins = max(self._begins, position)
         for side in self._sides.values():
             side.forget(self._begins)

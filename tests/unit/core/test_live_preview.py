@@ -1,0 +1,137 @@
+"""What is told ahead of a fragment's end is what the recording says at its end, and never another contact's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.live_preview import LivePreview
+from connect_audio.core.pcm import PARTIES, interleave
+from connect_audio.core.recording import CallRecording
+from connect_audio.core.tape import Tape
+from connect_audio.core.timeline import Placement
+from connect_audio_local.fragment_writer import FragmentLayout
+from connect_audio_local.fragment_writer import Placement as TagPlacement
+from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
+from core_support.expectation import expected_recording
+from core_support.generated_streams import OURS, GeneratedStream, generated_streams
+from core_support.reading import events_of, record
+
+STRANGERS = b"\x77\x77"
+
+
+@dataclass
+class Listener:
+    """Reads a body as the recorder does and writes a tape."""
+
+    contact_id: str
+    tape: Tape | None = None
+    ahead: int = 0
+    """Samples that were told before their fragment was over."""
+    told: list[Placement] = field(default_factory=list)
+    changes: list[int] = field(default_factory=list)
+
+    def hear(self, chunks: list[bytes]) -> Listener:
+        reader = FragmentReader()
+        recording = CallRecording(self.contact_id, watched=True)
+        preview = LivePreview(recording, reader)
+        for chunk in (*chunks, b""):
+            reader.receive_data(chunk)
+            while (event := reader.next_event()) is not NEED_DATA and event is not END:
+                if isinstance(event, Block):
+                    self._write(preview.block(event), preview)
+                elif isinstance(event, Fragment):
+                    preview.over()
+                    recording.add(event)
+                    self._confirm(recording)
+                elif isinstance(event, BytesLost):
+                    preview.over()
+        recording.end()
+        self._confirm(recording)
+        return self
+
+    def _write(self, placements: Any, preview: LivePreview) -> None:
+        for placement in placements:
+            self.told.append(placement)
+            self.ahead += len(placement.samples) // 2
+            if self.tape is None:
+                self.tape = Tape(preview.rate, placement.start - 3600 * preview.rate)
+            changed = self.tape.write(placement, 0.0)
+            assert changed is None, "a block is told where another was"
+
+    def _confirm(self, recording: CallRecording) -> None:
+        timeline = recording.timeline
+        if timeline is None or timeline.origin is None:
+            self.tape = None
+            return
+        if self.tape is None:
+            self.tape = Tape(timeline.rate, timeline.origin)
+        self.tape.origin = origin = timeline.origin
+        placements = [Placement(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
+        reached = {party: origin + timeline.reached(party) for party in PARTIES}
+        changed = self.tape.confirm(placements, reached, 0.0)
+        if changed is not None:
+            self.changes.append(changed)
+
+    @property
+    def stereo(self) -> bytes:
+        tape = self.tape
+        if tape is None or tape.origin is None:
+            return b""
+        return interleave(*(tape.read(party, tape.origin, tape.whole_to) for party in PARTIES))
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(stream=generated_streams(), size=st.integers(100, 100_000))
+def test_the_tape_is_the_recording_and_what_was_told_ahead_is_on_it(stream: GeneratedStream, size: int) -> None:
+    heard = Listener(OURS).hear(pieces(stream.data, size))
+    assert heard.stereo == expected_recording(stream).stereo
+    assert heard.changes == [], "something was told that the recording takes back"
+    for placement in heard.told:
+        assert STRANGERS not in [placement.samples[at : at + 2] for at in range(0, len(placement.samples), 2)]
+
+
+def call(**options: Any) -> list[bytes]:
+    speech = bytes(value % 100 + 1 for value in range(6 * 16_000))
+    made = SyntheticCall(customer=speech, agent=speech[::-1], **options)
+    return [each.data for each in synthesise_call(made)]
+
+
+def test_a_fragment_that_names_its_contact_first_is_told_block_by_block_and_the_recording_agrees() -> None:
+    heard = Listener(DEFAULT_CONTACT_ID).hear(call())
+    assert heard.ahead == 2 * 6 * 8000
+    assert heard.changes == []
+    assert heard.stereo == record_of(call())
+
+
+def record_of(fragments: list[bytes]) -> bytes:
+    return record(events_of(fragments), DEFAULT_CONTACT_ID).stereo
+
+
+def test_a_fragment_that_names_its_contact_last_is_told_at_its_end() -> None:
+    fragments = call(layout=FragmentLayout(contact_tags=TagPlacement.AFTER))
+    heard = Listener(DEFAULT_CONTACT_ID).hear(fragments)
+    assert heard.ahead == 0
+    assert heard.stereo == record_of(fragments)
+
+
+def test_another_contact_s_fragment_is_not_told() -> None:
+    heard = Listener("somebody-else").hear(call())
+    assert (heard.ahead, heard.stereo) == (0, b"")
+
+
+@pytest.mark.parametrize("rate", [8000, 16_000])
+def test_a_track_that_joins_late_is_told_from_where_it_joins(rate: int) -> None:
+    fragments = call(rate=rate, agent_joins_ms=2048)
+    heard = Listener(DEFAULT_CONTACT_ID).hear(fragments)
+    assert heard.changes == []
+    assert heard.stereo == record_of(fragments)

@@ -1,0 +1,65 @@
+"""A run of blocks is a shortcut: its samples come to lie where its blocks would. Live audio rests on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect_audio.core.pcm import Party
+from connect_audio.core.timeline import Timeline, TimelineState
+
+RATE = 8000
+TICK_NS = 1_000_000
+
+
+def placed(blocks: Iterable[tuple[int, int, int]], *, one_by_one: bool, limit: int) -> tuple[object, bytes]:
+    """Place runs of (start, block length, count), each sample telling its place in its run."""
+    timeline = Timeline(TimelineState(rate=RATE, origin=1000), limit=limit, watched=True)
+    for start, length, count in blocks:
+        pcm = b"".join((1 + at % 30_000).to_bytes(2, "little") for at in range(length * count))
+        if one_by_one:
+            for number in range(count):
+                at = number * length
+                samples = pcm[2 * at : 2 * (at + length)]
+                timeline.place(Party.CUSTOMER, start + at, samples, tick_ns=TICK_NS)
+        else:
+            timeline.place(Party.CUSTOMER, start, pcm, tick_ns=TICK_NS, block_length=length)
+        timeline.settle()
+    told = b"".join(
+        start.to_bytes(8, "little", signed=True) + samples for _, start, samples in _joined(timeline.take_placements())
+    )
+    return timeline.snapshot(), told
+
+
+def _joined(placements: Sequence[tuple[Party, int, bytes]]) -> list[tuple[Party, int, bytes]]:
+    """Placements that follow each other to the sample, as one."""
+    joined: list[tuple[Party, int, bytes]] = []
+    for party, start, samples in placements:
+        if joined and joined[-1][1] + len(joined[-1][2]) // 2 == start:
+            joined[-1] = (party, joined[-1][1], joined[-1][2] + samples)
+        else:
+            joined.append((party, start, samples))
+    return joined
+
+
+RUNS = st.lists(st.tuples(st.integers(0, 6000), st.integers(1, 600), st.integers(1, 6)), min_size=1, max_size=6)
+
+
+@given(runs=RUNS, limit=st.sampled_from((10**9, 2000, 4000)))
+def test_a_run_is_placed_as_its_blocks_would_be(runs: list[tuple[int, int, int]], limit: int) -> None:
+    assert placed(runs, one_by_one=False, limit=limit) == placed(runs, one_by_one=True, limit=limit)
+
+
+def test_a_run_sent_again_with_a_shift_loses_the_block_that_only_jitters_and_joins_the_next() -> None:
+    runs = [(1000, 512, 4), (1000 + 512 * 2 + 60, 512, 4)]
+    assert placed(runs, one_by_one=False, limit=10**9) == placed(runs, one_by_one=True, limit=10**9)
+
+
+def test_a_run_that_reaches_the_limit_is_recorded_up_to_it() -> None:
+    (snapshot, told), single = (
+        placed([(1000, 500, 6)], one_by_one=one_by_one, limit=1700) for one_by_one in (False, True)
+    )
+    assert (snapshot, told) == single
+    assert len(told) == 8 + 2 * 1500
