@@ -13,7 +13,8 @@ import time
 import traceback
 import wave
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -680,6 +681,46 @@ def test_a_receiver_that_never_agrees_on_tls_is_given_up_in_time(monkeypatch: py
                 f"agreeing on TLS ({where}) took too long",
                 True,
             )
+
+
+def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_connection, "CONNECT_S", 0.5)
+    given_up = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as dripping:
+        where = f"127.0.0.1:{dripping.getsockname()[1]}"
+
+        def serve() -> None:
+            connection, _ = dripping.accept()
+            with connection, suppress(OSError):
+                # A handshake record of 16 kB, as its head says.
+                connection.sendall(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc")
+                while not given_up.wait(0.02):
+                    connection.sendall(b"\x03")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with closing(sink_to(f"https://{where}/", None)) as sink:
+            began = time.monotonic()
+            assert failure(lambda: sink.deliver(segment(0))) == (
+                "TIMEOUT",
+                f"agreeing on TLS ({where}) took too long",
+                True,
+            )
+            assert time.monotonic() - began < PATIENCE_S
+        given_up.set()
+        thread.join(PATIENCE_S)
+
+
+def test_a_receiver_that_does_not_read_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_connection, "DELIVERY_S", 2.0)
+    # More than the buffers of both ends hold.
+    large = replace(segment(0), samples=dict.fromkeys(Party, bytes(16_000_000)))
+    with connected([misbehaviour.hang_before_reading]) as (sink, receiver):
+        assert failure(lambda: sink.deliver(large)) == (
+            "TIMEOUT",
+            f"sending the request ({at(receiver)}) took too long",
+            True,
+        )
 
 
 def test_a_receiver_without_tls_is_no_receiver() -> None:
