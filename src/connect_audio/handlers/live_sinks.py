@@ -52,8 +52,8 @@ def live_audio(
         return lambda state: LivePipeline([NamedSink(LIVE, None, _REFUSED)], LivePolicy(), clock, logger, state=state)
     if not live.sinks:
         return None
-    # The margin is the recorder's to save what it has, so sinks get part of it. The longest call of a sink of ours takes
-    # 7 s that nothing can cut short, which half of a margin of a quarter of a minute holds.
+    # The margin is the recorder's, to save what it has, so sinks get part of it. The longest call of a sink of ours
+    # takes 7 s that nothing can cut short, which half of a margin of a quarter of a minute holds.
     margin_s, usual = settings.deadline_margin_seconds, LivePolicy()
     policy = LivePolicy(
         buffer=live.buffer_seconds, last_rest=min(usual.last_rest, margin_s / 8), join=min(usual.join, margin_s / 2)
