@@ -93,6 +93,7 @@ class Feed:
         self._final: LiveEnd | None = None
         self._ended = False
         self._turn = 0
+        self._told_again = 0  # the newest turn that began with audio being told again
         self._tries = 0
         self._failed_in_row = 0
         self._opened_in_row = 0
@@ -111,6 +112,7 @@ class Feed:
     def begin(self, tape: Tape) -> None:
         """Begin with a new tape: segments only once it has an origin, blocks with the first of each party."""
         self._turn += 1
+        self._told_again = self._turn
         self._tries = 0
         self._positions = dict.fromkeys(PARTIES, _NONE if tape.origin is None else tape.origin)
 
@@ -263,6 +265,9 @@ class Feed:
         self._delivered += 1
         self._delivered_frames += work.length
         if task.turn != self._turn:
+            if task.turn >= self._told_again:
+                # It was under way when it fell off the buffer, and came to its end all the same.
+                self._dropped_frames -= work.length
             return
         arrived = max((time for time in (self._arrived(work, tape),) if time is not None), default=now)
         self.longest_lag = max(self.longest_lag, now - arrived)
@@ -323,6 +328,7 @@ class Feed:
         """The tape has changed from a position on: what was handed over of that comes again."""
         # Also what is under way just now may have been cut from what has changed.
         self._turn += 1
+        self._told_again = self._turn
         self._tries = 0
         for party, at in self._positions.items():
             if at > position:

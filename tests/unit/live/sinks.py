@@ -1,0 +1,120 @@
+"""Sinks, a clock and a pipeline for the tests of `connect_audio.live`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.core.errors import SinkError
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.pcm import PARTIES, Party
+from connect_audio.core.timeline import Timeline, TimelineState
+from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.live.drivers import Driver
+from connect_audio.ports import AudioSink, LiveEnd
+from unit.recorder.fakes import FakeClock
+
+RATE = 8000
+ORIGIN = 1_000_000
+LOGGER = Logger(service="live", level="CRITICAL")
+
+
+@dataclass
+class Sink:
+    """Keeps what it takes; refuses, raises or blocks as told.
+
+    Args:
+        segment_seconds: how the audio is to be cut.
+        troubles: what becomes of the next deliveries; None lets one through.
+    """
+
+    segment_seconds: int = 1
+    troubles: list[Exception | None] = field(default_factory=list)
+    took: list[LiveAudio] = field(default_factory=list)
+    ends: list[LiveEnd] = field(default_factory=list)
+    tries: int = 0
+    interrupted: threading.Event = field(default_factory=threading.Event)
+    closed: int = 0
+
+    def deliver(self, audio: LiveAudio) -> None:
+        self._trouble()
+        self.took.append(audio)
+
+    def end(self, end: LiveEnd) -> None:
+        self._trouble()
+        self.ends.append(end)
+
+    def _trouble(self) -> None:
+        self.tries += 1
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None:
+            raise trouble
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def close(self) -> None:
+        self.closed += 1
+
+    @property
+    def numbers(self) -> list[int | None]:
+        return [audio.segment for audio in self.took]
+
+
+def refusal(*, retryable: bool = True) -> SinkError:
+    return SinkError("HTTP_503" if retryable else "HTTP_400", "no", retryable=retryable)
+
+
+@dataclass
+class Call:
+    """A call into a pipeline, second by second, as the recorder would write it."""
+
+    pipeline: LivePipeline
+    timeline: Timeline
+
+    def speak(self, seconds: float, *, party: Party | None = None) -> None:
+        """Both parties, or one, go on from where they are; the fragment is decided at once."""
+        for each in PARTIES if party is None else (party,):
+            length = round(seconds * RATE)
+            start = self.timeline.reached(each)
+            pcm = b"".join((1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(length))
+            self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000)
+        self.timeline.settle()
+        self.pipeline.confirm(self.timeline)
+
+    def take(self) -> int:
+        """The recorder takes what is settled; where the cursor stands then."""
+        for _ in self.timeline.take():
+            pass
+        return self.timeline.taken
+
+    def end(self) -> None:
+        self.timeline.close()
+        self.take()
+        self.pipeline.end(self.timeline)
+
+
+def call_into(
+    *sinks: AudioSink,
+    clock: FakeClock | None = None,
+    policy: LivePolicy | None = None,
+    state: LiveState | None = None,
+    driver: Callable[..., Driver] = Inline,
+    taken: int = 0,
+) -> Call:
+    """A pipeline over sinks named a, b, c…, and a call that nobody has spoken in."""
+    named: Sequence[NamedSink] = [NamedSink("abcdefgh"[index], sink) for index, sink in enumerate(sinks)]
+    pipeline = LivePipeline(
+        named,
+        policy or LivePolicy(),
+        clock or FakeClock(0),
+        LOGGER,
+        state=state,
+        driver=driver,
+        jitter=lambda: 1.0,
+    )
+    timeline = Timeline(TimelineState(rate=RATE, origin=ORIGIN, settled=taken), taken=taken, watched=True)
+    return Call(pipeline, timeline)

@@ -1,0 +1,145 @@
+"""Invocations that follow each other: what the state and the tail carry over, and what happens where they do not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party, interleave
+from connect_audio.core.timeline import Placement
+from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
+from unit.live.sinks import LOGGER, RATE, Call, Sink, call_into, refusal
+from unit.recorder.fakes import FakeClock
+
+
+def stereo(sink: Sink) -> bytes:
+    """Segments joined, the later counting."""
+    newest = {each.segment: interleave(*(each.samples[party] for party in PARTIES)) for each in sink.took}
+    assert sorted(newest, key=lambda number: number or 0) == list(range(len(newest)))
+    return b"".join(newest[number] for number in range(len(newest)))
+
+
+def handed_over(call: Call, *sinks: Sink) -> Call:
+    """The next invocation: it knows the state, as JSON, and the tail."""
+    frames = call.take()
+    call.pipeline.rest()
+    call.pipeline.close()
+    state, tail = call.pipeline.state(frames)
+    state = LiveState.from_json(json.loads(json.dumps(state.to_json())))
+    following = call_into(*sinks, state=state, taken=frames)
+    following.pipeline.resume(following.timeline, tail)
+    # What the one before had not settled is read again.
+    snapshot = call.timeline.snapshot()
+    following.timeline = type(call.timeline)(call.timeline.state(snapshot), taken=frames, watched=True)
+    return following
+
+
+@given(pieces=st.lists(st.floats(0.05, 3), min_size=1, max_size=6), seconds=st.sampled_from((1, 2, 5)))
+def test_over_hand_overs_anywhere_every_segment_comes_whole_and_with_the_sample_before_it(
+    pieces: list[float], seconds: int
+) -> None:
+    sink = Sink(segment_seconds=seconds)
+    call = call_into(sink)
+    told = b""
+    for piece in pieces:
+        call.speak(piece)
+        told = b"".join([told, *call.timeline.take()])
+        call = handed_over(call, sink)
+    call.speak(0.5)
+    told = b"".join([told, *call.timeline.take()])
+    call.end()
+    assert stereo(sink) == told
+    by_number = {each.segment: each for each in sink.took}
+    for each in sink.took:
+        before = by_number.get((each.segment or 0) - 1)
+        if before is not None:
+            assert each.before == {party: samples[-2:] for party, samples in before.samples.items()}
+
+
+def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_counted() -> None:
+    sink = Sink()
+    call = call_into(sink)
+    call.speak(1.5)
+    frames = call.take()
+    state, tail = call.pipeline.state(frames)
+    assert tail
+    following = call_into(sink, state=state, taken=frames)
+    following.pipeline.resume(following.timeline, b"")
+    following.speak(2)
+    assert sink.numbers == [0, 2]
+    assert following.pipeline.state(following.take())[0].sinks["a"].dropped_frames == RATE
+
+
+def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
+    sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failed="LEFT_BEHIND")}
+    state = LiveState(sinks=sinks, tail="somewhere", tail_frames=99).without_tail(250)
+    assert {name: (each.frames, each.dropped_frames) for name, each in state.sinks.items()} == {
+        "a": (250, 150),
+        "b": (300, 0),
+        "c": (250, 0),
+    }
+    assert state.tail is None
+
+
+def test_counts_go_on_over_invocations() -> None:
+    call = call_into(Sink(troubles=[refusal(retryable=False)]))
+    call.speak(2)
+    following = handed_over(call, Sink())
+    following.speak(2)
+    state = following.pipeline.state(following.take())[0].sinks["a"]
+    assert (state.delivered, state.delivered_frames, state.dropped_frames, state.failures) == (3, 3 * RATE, RATE, 1)
+
+
+def test_a_sink_that_failed_for_good_is_not_used_again_and_closed_unused() -> None:
+    sink = Sink()
+    call = call_into(sink, state=LiveState(sinks={"a": SinkState(failed="LEFT_BEHIND")}))
+    call.speak(3)
+    assert (sink.numbers, sink.closed) == ([], 1)
+    assert call.pipeline.state(call.take())[0].sinks["a"].failed == "LEFT_BEHIND"
+
+
+def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers() -> None:
+    sink = Sink()
+    named = [NamedSink("made", sink), NamedSink("broken", None, "UNKNOWN_SINK")]
+    pipeline = LivePipeline(named, LivePolicy(), FakeClock(0), LOGGER)
+    pipeline.close()
+    state, tail = pipeline.state(0)
+    assert {name: each.failed for name, each in state.sinks.items()} == {"broken": "UNKNOWN_SINK", "made": None}
+    assert tail == b""
+
+
+def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
+    sink = Sink(segment_seconds=0)
+    call = call_into(sink)
+    call.pipeline.write([Placement(Party.CUSTOMER, 5000, b"\7\0" * 100)], RATE)
+    assert [each.position for each in sink.took] == [None]
+    call.pipeline.confirm(None)
+    call.speak(0.5)
+    assert {each.position for each in sink.took[1:]} == {0}
+
+
+def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
+    sink = Sink(troubles=[refusal()] * 100_000)
+    call = call_into(sink, policy=LivePolicy(buffer=20, first_backoff=1e9, longest_backoff=1e9))
+    # As threads do it: nobody waits, and what does not fit is dropped.
+    call.pipeline._drops = True
+    call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
+    for _ in range(100):
+        call.speak(1)
+        call.take()
+    tape = call.pipeline._studio.tape
+    assert tape is not None
+    assert tape.ends - tape.begins <= 21 * RATE + 1
+    state, tail = call.pipeline.state(call.timeline.taken)
+    assert state.sinks["a"].dropped_frames == 80 * RATE
+    assert len(tail) <= 21 * RATE * FRAME_BYTES
+
+
+@pytest.mark.parametrize("frames", [0, 1])
+def test_before_the_first_audio_there_is_nothing_to_carry_over(frames: int) -> None:
+    call = call_into(Sink())
+    state, tail = call.pipeline.state(frames)
+    assert (state.sinks["a"].frames, tail) == (0, b"")

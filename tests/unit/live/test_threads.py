@@ -1,0 +1,212 @@
+"""Sinks in threads of their own: nobody waits for them, and none outlives its invocation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import SinkError
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.live import LivePolicy, Threads
+from connect_audio.live.drivers import LEFT_BEHIND
+from connect_audio.ports import LiveEnd
+from unit.live.sinks import RATE, Call, Sink, call_into, refusal
+from unit.recorder.fakes import FakeClock
+
+PATIENCE_S = 10.0
+
+
+def threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate() if thread.name.startswith("live-")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    yield
+    assert threads() == set()
+
+
+@dataclass
+class Waiting(Sink):
+    """Takes a piece only once it is released; tells when it has one in hand."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+    in_hand: threading.Event = field(default_factory=threading.Event)
+    heeds: bool = True
+    """Whether it gives up where it is interrupted."""
+
+    def deliver(self, audio: LiveAudio) -> None:
+        self.in_hand.set()
+        assert self.released.wait(PATIENCE_S)
+        if self.interrupted.is_set():
+            raise SinkError("INTERRUPTED", "gave up", retryable=True)
+        super().deliver(audio)
+
+    def interrupt(self) -> None:
+        super().interrupt()
+        if self.heeds:
+            self.released.set()
+
+
+def live_call(*sinks: Sink, policy: LivePolicy | None = None) -> Call:
+    return call_into(*sinks, driver=Threads, clock=SystemClock(), policy=policy)  # type: ignore[arg-type]
+
+
+def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
+    first, second = Sink(), Sink(segment_seconds=0)
+    call = live_call(first, second)
+    assert threads() == {"live-a", "live-b"}
+    call.speak(3)
+    call.end()
+    call.pipeline.rest()
+    call.pipeline.close()
+    assert threads() == set()
+    assert first.numbers == [0, 1, 2]
+    assert sum(each.length for each in second.took) == 2 * 3 * RATE
+    assert (first.closed, second.closed, len(first.ends), len(second.ends)) == (1, 1, 1, 1)
+    call.pipeline.close()
+    assert first.closed == 1
+
+
+def test_a_sink_that_hangs_holds_up_neither_the_writer_nor_its_neighbour() -> None:
+    hanging, well = Waiting(), Sink()
+    call = live_call(hanging, well, policy=LivePolicy(last_rest=0.2))
+    for _ in range(50):
+        call.speak(1)
+    call.pipeline.rest()
+    assert hanging.in_hand.is_set()
+    assert well.numbers == list(range(50))
+    call.pipeline.close()
+    assert hanging.interrupted.is_set()
+    assert hanging.closed == 1
+
+
+def test_what_does_not_fit_the_buffer_any_more_is_dropped_oldest_first_and_counted() -> None:
+    sink = Waiting()
+    call = live_call(sink, policy=LivePolicy(buffer=20))
+    call.speak(1)
+    assert sink.in_hand.wait(PATIENCE_S)
+    for _ in range(49):
+        call.speak(1)
+    sink.released.set()
+    call.end()
+    call.pipeline.rest()
+    call.pipeline.close()
+    # It held the first while thirty seconds went by; of what it had not taken the newest twenty are there.
+    assert sink.numbers == [0, *range(30, 50)]
+    state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
+    assert (state.delivered, state.dropped_frames) == (21, 29 * RATE)
+
+
+def test_the_end_of_an_invocation_waits_for_sinks_that_get_on() -> None:
+    sink = Waiting()
+    call = live_call(sink, policy=LivePolicy(last_rest=PATIENCE_S))
+    call.speak(3)
+    assert sink.in_hand.wait(PATIENCE_S)
+    threading.Thread(target=sink.released.set).start()
+    call.pipeline.rest()
+    call.pipeline.close()
+    assert sink.numbers == [0, 1, 2]
+
+
+def test_what_hangs_at_the_end_of_an_invocation_comes_in_the_next() -> None:
+    sink = Waiting()
+    call = live_call(sink, policy=LivePolicy(last_rest=0.05))
+    call.speak(3.5)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.pipeline.rest()
+    call.pipeline.close()
+    frames = call.take()
+    state, tail = call.pipeline.state(frames)
+    assert (state.sinks["a"].frames, len(tail)) == (0, frames * FRAME_BYTES)
+    well = Sink()
+    following = call_into(well, state=state, taken=frames)
+    following.pipeline.resume(following.timeline, tail)
+    assert well.numbers == [0, 1, 2]
+
+
+def test_a_sink_whose_circuit_is_open_is_not_waited_for() -> None:
+    sink = Sink(troubles=[refusal(retryable=False)] * 50)
+    call = live_call(sink, policy=LivePolicy(last_rest=3600, open=3600))
+    call.speak(9)
+    call.end()
+    call.pipeline.rest()
+    call.pipeline.close()
+    state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
+    assert (state.delivered, state.dropped_frames, state.circuit_opened) == (0, 9 * RATE, 1)
+
+
+def test_a_delivery_that_lasts_too_long_is_interrupted_once_and_tried_again() -> None:
+    class Impatient(Waiting):
+        interruptions = 0
+
+        def interrupt(self) -> None:
+            self.interruptions += 1
+            super().interrupt()
+            # What comes next is taken.
+            threading.Timer(0.05, self.interrupted.clear).start()
+
+    sink = Impatient()
+    call = live_call(sink, policy=LivePolicy(longest_delivery=0, first_backoff=0.2))
+    call.speak(1)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.pipeline.tend()
+    call.pipeline.tend()
+    call.end()
+    call.pipeline.rest()
+    call.pipeline.close()
+    assert sink.numbers == [0]
+    assert sink.interruptions == 1
+
+
+def test_a_sink_that_heeds_nothing_is_left_behind_told_and_never_used_again() -> None:
+    sink = Waiting(heeds=False)
+    call = live_call(sink, policy=LivePolicy(join=0.05, last_rest=0.05))
+    call.speak(1)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.pipeline.close()
+    assert call.pipeline.state(call.take())[0].sinks["a"].failed == LEFT_BEHIND
+    # What it does once it comes back changes nothing any more.
+    sink.released.set()
+    for thread in threading.enumerate():
+        if thread.name == "live-a":
+            thread.join(PATIENCE_S)
+
+
+def test_what_a_sink_raises_when_it_is_closed_or_interrupted_stays_there() -> None:
+    class Rude(Waiting):
+        def interrupt(self) -> None:
+            super().interrupt()
+            raise RuntimeError("not now")
+
+        def close(self) -> None:
+            raise RuntimeError("not at all")
+
+    sink = Rude()
+    call = live_call(sink, policy=LivePolicy(last_rest=0.05))
+    call.speak(1)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.pipeline.close()
+    assert threads() == set()
+
+
+def test_the_longest_lag_is_from_the_last_sample_s_arrival_to_its_being_taken() -> None:
+    clock = FakeClock(0)
+
+    class Slow(Sink):
+        def deliver(self, audio: LiveAudio) -> None:
+            clock.sleep(0.25)
+            super().deliver(audio)
+
+        def end(self, end: LiveEnd) -> None:
+            super().end(end)
+
+    call = call_into(Slow(), clock=clock)
+    call.speak(1)
+    assert call.pipeline.take_longest_lag() == pytest.approx(0.25)
+    assert call.pipeline.take_longest_lag() == 0.0
