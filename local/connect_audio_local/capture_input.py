@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -78,12 +78,15 @@ def _chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
         yield chunk
 
 
-def read_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | BytesLost]:
+def read_events(
+    chunks: Iterable[bytes], name: str, on_block: Callable[[FragmentReader, Block], None] | None = None
+) -> Iterator[Fragment | BytesLost]:
     """Yield a capture's fragments, and the runs of bytes that are in none, in order.
 
     Args:
         chunks: the capture's bytes.
         name: what to call it in messages.
+        on_block: called with each block ahead of its fragment, and with the reader that it came out of.
 
     Raises:
         CommandError: there is no fragment in it.
@@ -108,6 +111,8 @@ def read_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | Bytes
                 break
             if isinstance(event, Block):
                 found = True
+                if on_block is not None:
+                    on_block(reader, event)
             elif found or _is_something(event):
                 found = True
                 if lost is not None:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -94,17 +94,66 @@ def replay(
             help="Take audio that names no contact for this contact's. Only for captures that hold one call alone.",
         ),
     ] = False,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write the call in segments, 000000.wav and so on, and their index.json."
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Also post the segments to this https:// address, signed with the text in the variable "
+            "WEBHOOK_SIGNING_SECRET.",
+        ),
+    ] = None,
+    webhook_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificates (PEM) to trust besides the system's.")
+    ] = None,
+    allow_private_addresses: Annotated[
+        bool, typer.Option("--allow-private-addresses", help="Let the webhook be on this machine or in this network.")
+    ] = False,
+    segment_seconds: Annotated[
+        str | None, typer.Option(metavar="N", help="Length of a segment, in seconds. (default: 1)")
+    ] = None,
+    segment_rate: Annotated[
+        str | None, typer.Option(metavar="HZ", help="16000, or source for the call's own. (default: source)")
+    ] = None,
+    segment_layout: Annotated[
+        str | None, typer.Option(metavar="LAYOUT", help="stereo, or tracks for a file of each party. (default: stereo)")
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="X", help="X times as fast as the call, as if it were live. (default: at once)"),
+    ] = None,
 ) -> None:
-    """Turn a GetMedia capture into a stereo WAV and a manifest.
+    """Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.
 
     Writes [bold]DIR/<contact id>.wav[/bold] (customer left, agent right) and [bold]DIR/<contact id>.json[/bold], which
     tells what the recording holds, what it lacks and why.
 
-    Exit code 0: whole. 3: written, but something is missing. 2: nothing written.
+    Exit code 0: whole. 3: written, but something is missing, from the recording or from what [bold]--segments[/bold]
+    and [bold]--webhook[/bold] got. 2: nothing written.
     """
     from connect_audio_local import replay_command  # noqa: PLC0415 - see the module
 
-    replay_command.run(capture, contact_id=contact_id, output=output, accept_unlabelled=accept_unlabelled)
+    typed: dict[str, Any] = {
+        "segments": segments,
+        "webhook": webhook,
+        "webhook_ca": webhook_ca,
+        "allow_private_addresses": allow_private_addresses,
+        "segment_seconds": segment_seconds,
+        "segment_rate": segment_rate,
+        "segment_layout": segment_layout,
+        "speed": speed,
+    }
+    live = None
+    if any(value not in {None, False} for value in typed.values()):
+        from connect_audio_local.live_options import Typed, live_options  # noqa: PLC0415 - see the module
+
+        live = live_options(Typed(**typed))
+    replay_command.run(capture, contact_id=contact_id, output=output, accept_unlabelled=accept_unlabelled, live=live)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Fragment
@@ -23,6 +23,10 @@ from connect_audio.request import is_contact_id
 from connect_audio_local.capture_input import read_events
 from connect_audio_local.command_error import CommandError, printable
 from connect_audio_local.unfinished_file import UnfinishedFile
+
+if TYPE_CHECKING:
+    # Its imports would take as long as a plain replay of a short capture.
+    from connect_audio_local.live_replay import LiveOutcome, LiveReplay
 
 _MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Fragments that wait for the contact's name where unlabelled ones are accepted: 17 minutes of a call."""
@@ -48,6 +52,7 @@ class Replay:
         manifest: the manifest.
         levels: RMS level of the left and the right channel, dBFS; minus infinity for silence.
         other_contacts: further contacts that the capture names, the first 100.
+        live: what became of live audio; None where none was wanted.
     """
 
     contact_id: str
@@ -56,6 +61,7 @@ class Replay:
     manifest: dict[str, Any]
     levels: tuple[float, float]
     other_contacts: tuple[str, ...]
+    live: LiveOutcome | None = None
 
 
 def replay(
@@ -66,6 +72,7 @@ def replay(
     contact_id: str | None = None,
     accept_unlabelled: bool = False,
     limit_s: int | None = None,
+    live: LiveReplay | None = None,
 ) -> Replay:
     """Write `<output>/<contact id>.wav` and `.json`.
 
@@ -76,42 +83,53 @@ def replay(
         contact_id: whose audio; None for the first contact that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
+        live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end.
 
     Raises:
-        CommandError: unusable input or output; nothing was written.
+        CommandError: unusable input or output; nothing was written, but what live audio had been told by then.
     """
     if contact_id is not None and not is_contact_id(contact_id):
         raise CommandError(f"--contact-id '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
     seen = _Seen()
-    events = seen.watch(read_events(chunks, name))
+    events = seen.watch(read_events(chunks, name, None if live is None else live.on_block))
     if contact_id is None and accept_unlabelled:
         contact_id, events = _first_contact(events, name, seen)
-    recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
+    recording = CallRecording(
+        contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s, watched=live is not None
+    )
     wav: _WavFile | None = None
     notes = NoteLog()
     try:
+        if live is not None:
+            live.hear(recording, contact_id)
         for event in events:
             if isinstance(event, BytesLost):
                 recording.lose(event)
                 continue
             if contact_id is None and len(event.contact_ids) == 1:
                 contact_id = _as_file_name(event.contact_ids[0], name)
-                recording = _named(recording, contact_id, limit_s)
+                recording = _named(recording, contact_id, limit_s, watched=live is not None)
+                if live is not None:
+                    live.hear(recording, contact_id)
             recording.add(event)
-            wav = _drain(recording, wav, output, contact_id)
+            wav = _written(recording, wav, output, contact_id, live)
             notes = notes.extended(recording.take_notes(), recording.rate)
         recording.end()
-        wav = _drain(recording, wav, output, contact_id)
+        wav = _written(recording, wav, output, contact_id, live)
+        if live is not None:
+            live.end()
         cursor = recording.cursor()
         notes = notes.extended(recording.take_notes(), recording.rate)
         if contact_id is None or wav is None:
             raise CommandError(f"{name}: {seen.why_nothing(contact_id, accept_unlabelled=accept_unlabelled)}")
+        heard = None if live is None else live.outcome(cursor.frames)
         wav_path, manifest_path = output / f"{contact_id}.wav", output / f"{contact_id}.json"
         facts = RecordingFacts(
             contact_id=contact_id,
             recording=wav_path.name,
             end_reason=EndReason.END_OF_INPUT,
             instance_id=seen.instances.get(contact_id),
+            live=[sink.facts for sink in heard.sinks] if heard is not None and heard.sinks else None,
         )
         manifest = build_manifest(cursor, facts, notes)
         with UnfinishedFile(manifest_path) as manifest_file:
@@ -128,8 +146,11 @@ def replay(
             manifest=manifest,
             levels=wav.levels(),
             other_contacts=tuple(other for other in seen.contacts if other != contact_id),
+            live=heard,
         )
     finally:
+        if live is not None:
+            live.close()
         if wav is not None:
             wav.file.discard()
 
@@ -144,10 +165,11 @@ def _as_file_name(contact_id: str, name: str) -> str:
     return contact_id
 
 
-def _named(nobody: CallRecording, contact_id: str, limit_s: int | None) -> CallRecording:
+def _named(nobody: CallRecording, contact_id: str, limit_s: int | None, *, watched: bool) -> CallRecording:
     """Go on under a contact's name: until now every fragment was nobody's, but what was counted counts."""
     # The cursor's own tally ends with the last fragment, bytes lost since then are only in the recording's.
-    return CallRecording(contact_id, cursor=replace(nobody.cursor(), tally=nobody.tally), limit_s=limit_s)
+    cursor = replace(nobody.cursor(), tally=nobody.tally)
+    return CallRecording(contact_id, cursor=cursor, limit_s=limit_s, watched=watched)
 
 
 def _first_contact(
@@ -168,6 +190,18 @@ def _first_contact(
                 f"{name}: names no contact within {_MAX_HELD_BYTES} bytes of audio; name the files with --contact-id ID"
             )
     raise CommandError(f"{name}: {seen.why_nothing(None, accept_unlabelled=True)}")
+
+
+def _written(
+    recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None, live: LiveReplay | None
+) -> _WavFile | None:
+    """Write what is settled, and let live audio have what is decided: only once there is a file for the WAV."""
+    if live is None:
+        return _drain(recording, wav, output, contact_id)
+    live.begin()
+    wav = _drain(recording, wav, output, contact_id)
+    live.confirm()
+    return wav
 
 
 def _drain(recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None) -> _WavFile | None:
