@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
 from connect_audio.request import RecordingRequest
 from connect_audio_local.emulator import EmulatedStream, Live, Pace, StoredFragment, stored
 from connect_audio_local.emulator.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, Reset
-from connect_audio_local.emulator.model import ALL_AT_ONCE
+from connect_audio_local.emulator.model import ALL_AT_ONCE, Delivery
 from connect_audio_local.processes import InvocationRecord, Kill, Moment, ProcessCloud
 from connect_audio_local.processes.cloud import BUCKET, request_for
 from connect_audio_local.processes.durable_engine import EngineExecution
@@ -28,6 +28,17 @@ INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
 CONTACT: Final = "00000000-0000-4000-8000-000000000001"
 _NEIGHBOURS: Final = ("00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000009")
 _RATE: Final = 8000
+# With live audio: an invocation's last seconds are the sinks' to catch up, an eighth of them, 5 s at most.
+LIVE_MARGIN_S: Final = 40
+# More than any call with live audio has, as fast as it is read here: so nothing need be dropped for slowness.
+_LIVE_BUFFER: Final = {"LIVE_SINKS": "segments", "LIVE_BUFFER_SECONDS": "300"}
+EVERY_SECOND: Final[Mapping[str, str]] = _LIVE_BUFFER
+EACH_PARTY: Final[Mapping[str, str]] = {
+    **_LIVE_BUFFER,
+    "LIVE_SEGMENT_SECONDS": "3",
+    "LIVE_SEGMENT_LAYOUT": "tracks",
+    "LIVE_SEGMENT_RATE": "16000",
+}
 # What of a manifest no kill may change; how many strangers were seen depends on when reading stopped.
 _LASTING: Final = ("status", "reasons", "tracks", "gaps", "streamErrors", "lostBytes", "lostRuns")
 
@@ -61,6 +72,7 @@ class Schedule:
         faults: how the stream misbehaves.
         s3_faults: how S3 does.
         rivals: executions that start at the same moment.
+        live: the settings of live audio in the consumer's input; none for no live audio.
     """
 
     seed: int
@@ -72,6 +84,7 @@ class Schedule:
     s3_faults: S3FaultPlan = NO_S3_FAULTS
     invocation_s: float = 900
     rivals: int = 1
+    live: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,11 @@ class Run:
         killed: kills that happened.
         wav: the recording; None where there is none.
         manifest: its manifest; None where there is none.
-        keys: every object of the recording.
+        keys: every object of the recording but its live segments.
         open_uploads: multipart uploads left open.
         most_connections: the most GetMedia connections open at once.
         s3_operations: what was asked of S3.
+        segments: its live segments and their index, by name.
     """
 
     request: RecordingRequest
@@ -101,6 +115,7 @@ class Run:
     open_uploads: list[str]
     most_connections: int
     s3_operations: tuple[S3Operation, ...]
+    segments: Mapping[str, bytes]
 
 
 def _noise(seed: int, seconds: float) -> bytes:
@@ -110,15 +125,20 @@ def _noise(seed: int, seconds: float) -> bytes:
 
 @cache
 def scene(name: str) -> Scene:
-    """Make a scene: `short` fits one PutObject, `long` is three parts, `busy` has neighbours, a pause and a tail."""
-    seconds = 24.0 if name == "short" else 396.0
+    """Make a scene.
+
+    Args:
+        name: `short` fits one PutObject, `long` is three parts, `busy` is as long and has neighbours, a pause and a
+            tail; `heard` is a busy one of 40 s, for live audio.
+    """
+    seconds = {"short": 24.0, "heard": 40.0}.get(name, 396.0)
     customer, agent = _noise(1, seconds), _noise(2, seconds)
     call = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
-    if name != "busy":
+    if name in {"short", "long"}:
         fragments = tuple(stored(synthesise_stream([call])))
         return Scene(fragments, fragments[0].producer_ms, stereo_wav(interleaved(customer, agent)))
     # At the 1.024 s of a fragment, so that the pause falls between two of them.
-    gap = Gap(at_ms=150 * 1024, length_ms=7000)
+    gap = Gap(at_ms=(150 if name == "busy" else 15) * 1024, length_ms=7000)
     before, after = (
         SyntheticCall(customer=_noise(at, 9), agent=_noise(at + 1, 9), contact_id=contact, instance_id=INSTANCE)
         for at, contact in zip((5, 7), _NEIGHBOURS, strict=True)
@@ -130,7 +150,7 @@ def scene(name: str) -> Scene:
         instance_id=INSTANCE,
         pause_ms=500,
         gaps=(gap,),
-        unlabelled=frozenset({20, 160}),
+        unlabelled=frozenset({20, 160} if name == "busy" else {20, 30}),
     )
     fragments = tuple(stored(synthesise_stream([before, ours, after])))
     start_ms = next(each.producer_ms for each in fragments if each.contact_id == CONTACT)
@@ -147,6 +167,8 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         traces: for each scene the names of the crossings of its undisturbed run.
     """
     dice = random.Random(seed)
+    if seed % 3 == 0:
+        return _heard_schedule(seed, dice, traces["heard"])
     name = dice.choices(("long", "busy", "short"), (4, 5, 1))[0]
     rivals = dice.choices((1, 2), (4, 1))[0]
     kills = []
@@ -154,14 +176,7 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         service = dice.choices(("s3:", "engine:", "kvs:", "media:"), (5, 3, 1, 2))[0]
         seen = sum(each.startswith(service) for each in traces[name])
         kills.append(Kill(f"{service}*", dice.randint(1, seen), dice.choice(list(Moment))))
-    length = len(scene(name).fragments)
-    places = dice.sample(range(2, length - 2), dice.choice((0, 0, 1, 2)))
-    cuts = tuple(
-        AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
-        for place in places
-        # Two bodies in a row that give no fragment make a second of silence, which is all the drain there is.
-        if all(abs(place - other) > 5 for other in places if other != place)
-    )
+    cuts = _cuts(name, dice)
     s3_faults = random_s3_faults(seed, count=1) if dice.random() < 0.3 else NO_S3_FAULTS
     pace = dice.choices((ALL_AT_ONCE, Live(speed=200)), (3, 1))[0]
     return Schedule(
@@ -169,11 +184,47 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
         scene=name,
         kills=tuple(kills),
         lifetimes=tuple(round(dice.uniform(0.02, 0.8), 3) for _ in range(dice.choice((0, 0, 0, 1, 2)))),
-        faults=FaultPlan(cuts),
+        faults=cuts,
         s3_faults=s3_faults,
         pace=pace,
         invocation_s=dice.choices((900, 36.2, 20), (2, 2, 1))[0],
         rivals=rivals,
+    )
+
+
+def _cuts(name: str, dice: random.Random) -> FaultPlan:
+    """Bodies that break off, in up to two places."""
+    length = len(scene(name).fragments)
+    places = dice.sample(range(2, length - 2), dice.choice((0, 0, 1, 2)))
+    return FaultPlan(
+        tuple(
+            AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
+            for place in places
+            # Two bodies in a row that give no fragment make a second of silence, which is all the drain there is.
+            if all(abs(place - other) > 5 for other in places if other != place)
+        )
+    )
+
+
+def _heard_schedule(seed: int, dice: random.Random, trace: list[str]) -> Schedule:
+    """A schedule with live audio: kills at its writes, too, and invocations that end in the midst of it."""
+    kills = []
+    for _ in range(dice.choice((1, 2, 3))):
+        service = dice.choices(("s3:PutObject segments/", "s3:", "engine:", "kvs:", "media:"), (5, 3, 2, 1, 2))[0]
+        seen = sum(each.startswith(service) for each in trace)
+        kills.append(Kill(f"{service}*", dice.randint(1, seen), dice.choice(list(Moment))))
+    return Schedule(
+        seed=seed,
+        scene="heard",
+        kills=tuple(kills),
+        lifetimes=tuple(round(dice.uniform(0.1, 1.5), 3) for _ in range(dice.choice((0, 0, 1, 2)))),
+        faults=_cuts("heard", dice),
+        s3_faults=random_s3_faults(seed, count=1) if dice.random() < 0.3 else NO_S3_FAULTS,
+        pace=dice.choice((ALL_AT_ONCE, Live(speed=20), Live(speed=20))),
+        # All of it, or a second of reading each.
+        invocation_s=dice.choice((900, LIVE_MARGIN_S + 1)),
+        rivals=dice.choices((1, 2), (5, 1))[0],
+        live=dice.choices((EVERY_SECOND, EACH_PARTY), (3, 2))[0],
     )
 
 
@@ -191,23 +242,33 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
             f"stream-{number}",
             _of(contact_id, stage.fragments),
             pace=schedule.pace,
+            # Live audio is told block by block, ahead of the recording's word.
+            delivery=Delivery.BLOCK if schedule.live else Delivery.FRAGMENT,
             faults=schedule.faults,
         )
     )
     request = request_for(contact_id, INSTANCE, stream.arn, stage.start_ms)
+    payload = request.to_payload() | ({"live": dict(schedule.live)} if schedule.live else {})
     cloud.host.seconds = schedule.invocation_s
+    margin = cloud.host.environment["DEADLINE_MARGIN_SECONDS"]
+    if schedule.live:
+        cloud.host.environment["DEADLINE_MARGIN_SECONDS"] = str(LIVE_MARGIN_S)
     first = len(cloud.host.invocations)
     cloud.host.lifetimes.extend(schedule.lifetimes)
     cloud.gate.arm(*schedule.kills)
     with S3Front(cloud.s3_url, schedule.s3_faults) as front:
         cloud.s3_proxy.upstream = front.url
-        arns = [cloud.engine.start(f"{number}-{each}", request.to_payload()) for each in range(schedule.rivals)]
+        arns = [cloud.engine.start(f"{number}-{each}", payload) for each in range(schedule.rivals)]
         executions = [cloud.engine.wait(arn) for arn in arns]
         cloud.gate.settle()
     cloud.s3_proxy.upstream = cloud.s3_url
     cloud.host.lifetimes.clear()
+    cloud.host.environment["DEADLINE_MARGIN_SECONDS"] = margin
     key = request.recording_key("recordings")
-    keys = cloud.keys(contact_id)
+    prefix = key.removesuffix("wav") + "segments/"
+    everything = cloud.keys(contact_id)
+    segments = [each for each in everything if each.startswith(prefix)]
+    keys = [each for each in everything if not each.startswith(prefix)]
     found = {each: cloud.body(f"s3://{BUCKET}/{each}") for each in (key, key.replace(".wav", ".json")) if each in keys}
     manifest = found.get(key.replace(".wav", ".json"))
     return Run(
@@ -221,6 +282,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
         open_uploads=cloud.open_uploads(contact_id),
         most_connections=cloud.emulator.max_open_connections(stream.name),
         s3_operations=front.operations,
+        segments={each.removeprefix(prefix): cloud.body(f"s3://{BUCKET}/{each}") for each in segments},
     )
 
 

@@ -14,9 +14,20 @@ from typing import Any
 
 import pytest
 
+from connect_audio_local.emulator import Live
 from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
 from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Trouble
-from functional.engine_chaos import Run, Schedule, lasting, random_schedule, run, scene
+from functional.engine_chaos import (
+    EVERY_SECOND,
+    LIVE_MARGIN_S,
+    Run,
+    Schedule,
+    lasting,
+    random_schedule,
+    run,
+    scene,
+)
+from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 
 SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "24"))
@@ -40,9 +51,10 @@ class Arena:
 def arena() -> Iterator[Arena]:
     with process_cloud() as cloud:
         made = Arena(cloud, count(1), {}, {})
-        for name in ("long", "busy", "short"):
-            undisturbed = made.run(Schedule(0, name, ()))
+        for name, live in (("long", {}), ("busy", {}), ("short", {}), ("heard", EVERY_SECOND)):
+            undisturbed = made.run(Schedule(0, name, (), live=live))
             is_whole(undisturbed, scene(name).wav)
+            is_heard(undisturbed, Schedule(0, name, (), live=live))
             assert undisturbed.manifest is not None
             made.manifests[name] = lasting(undisturbed.manifest)
             made.traces[name] = [crossing.name for crossing in cloud.gate.crossings]
@@ -63,6 +75,21 @@ def is_whole(found: Run, expected: bytes) -> bool:
     assert found.most_connections == 1
     # A process has an exit code once its parent has reaped it.
     assert [each.number for each in found.invocations if each.exit_code is None] == []
+    # What returns has joined its sinks' threads.
+    assert [each.left_sinks for each in found.invocations if each.left_sinks] == []
+    return True
+
+
+def is_heard(found: Run, schedule: Schedule) -> bool:
+    """The segments are the recording, sample for sample; nothing lacks, unless S3 was made to fail."""
+    assert found.wav is not None
+    assert found.manifest is not None
+    if not schedule.live:
+        assert (found.manifest["live"], found.segments) == (None, {})
+        return True
+    heard = judged(found.segments, found.wav, found.manifest)
+    if not schedule.s3_faults.faults:
+        assert (heard.missing, heard.dropped_s) == ((), 0)
     return True
 
 
@@ -71,6 +98,7 @@ def survives(arena: Arena, schedule: Schedule) -> Run:
     # Seen with `make chaos-engine`, and where a test fails.
     sys.stdout.write(f"\n{schedule}\nkilled: {', '.join(found.killed) or 'nothing'} ")
     is_whole(found, scene(schedule.scene).wav)
+    is_heard(found, schedule)
     assert found.manifest is not None
     assert lasting(found.manifest) == arena.manifests[schedule.scene]
     dead = [each for each in found.invocations if each.exit_code == -9]
@@ -103,6 +131,21 @@ def test_a_kill_at_each_turning_point_leaves_the_same_recording(arena: Arena, op
     kills = tuple(Kill(operation, nth, moment) for nth, moment in enumerate(Moment, 1))
     found = survives(arena, Schedule(0, "long", kills))
     assert found.killed
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["s3:PutObject segments/00001?.wav", "s3:PutObject segments/index-00000.json", "s3:PutObject segments/index.json"],
+)
+def test_a_kill_at_each_write_of_live_audio_leaves_the_same_recording_and_every_segment_of_it(
+    arena: Arena, operation: str
+) -> None:
+    kills = tuple(Kill(operation, nth, moment) for nth, moment in enumerate(Moment, 1))
+    found = survives(
+        arena,
+        Schedule(0, "heard", kills, pace=Live(speed=20), invocation_s=LIVE_MARGIN_S + 1, live=EVERY_SECOND),
+    )
+    assert len(found.killed) == 3
 
 
 @pytest.mark.parametrize("moment", list(Moment))

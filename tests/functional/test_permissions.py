@@ -10,15 +10,19 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import boto3
 import pytest
 
 from connect_audio_local.lambda_front import LambdaFront
 from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
 from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Operation, S3Trouble
+from connect_audio_local.webhook_receiver import WebhookReceiver, webhook_receiver
 from functional.engine_chaos import Run, Schedule, run, scene
+from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 from functional.test_telemetry import Listener, trigger_output
 from functional.wire_record import WireRecord
@@ -30,9 +34,12 @@ pytestmark = pytest.mark.xdist_group("permissions")
 
 ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
+SECRET: Final = b"a secret of a good length, for tests"
+SECRET_ARN: Final = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:webhook-AbCdEf"
+PARAMETER_ARN: Final = "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/webhook"
 
 # Service Authorization Reference: "Actions, resources, and condition keys for" AWS Lambda, Amazon Kinesis Video
-# Streams, Amazon Connect, Amazon EventBridge. Those of S3 are in s3_front.
+# Streams, Amazon Connect, Amazon EventBridge, AWS Secrets Manager, AWS Systems Manager. Those of S3 are in s3_front.
 ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("connect", "DescribeContact"): "connect:DescribeContact",
     ("events", "PutEvents"): "events:PutEvents",
@@ -42,6 +49,8 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
     ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
     ("lambda", "Invoke"): "lambda:InvokeFunction",
+    ("secretsmanager", "GetSecretValue"): "secretsmanager:GetSecretValue",
+    ("ssm", "GetParameter"): "ssm:GetParameter",
 }
 # S3 user guide, "Using server-side encryption with AWS KMS keys", Permissions: a write needs a data key, reading needs
 # it decrypted, and so does each part but the first request of a multipart upload.
@@ -59,6 +68,7 @@ BY_AWS: Final[Mapping[str, str]] = {
     "SendTraces xray:PutTelemetryRecords": "the X-Ray daemon beside the function sends what the SDK gives it by UDP",
     "SendTraces xray:PutTraceSegments": "the same",
     "LeaveWhatFailed sqs:SendMessage": "Lambda leaves the event of a failed execution in the DeadLetterConfig's queue",
+    "DecryptTheWebhooksSecret kms:Decrypt": "Secrets Manager, or Parameter Store, decrypts it in the caller's name",
     "DecryptTheStreams kms:Decrypt": "Kinesis Video Streams decrypts what GetMedia reads, in the caller's name",
 }
 
@@ -71,11 +81,13 @@ class Witness:
         actions: IAM actions that its requests need.
         s3: its requests to S3.
         runs: what came of the scenarios.
+        received: for each of those with live audio, how many segments the webhook got, and how many ends.
     """
 
     actions: set[str] = field(default_factory=set)
     s3: list[S3Operation] = field(default_factory=list)
     runs: dict[str, Run] = field(default_factory=dict)
+    received: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
@@ -94,13 +106,48 @@ def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
     yield "a key of one's own", Schedule(0, "long", ()), {"RECORDINGS_KMS_KEY_ARN": KEY}
 
 
+def scenarios_with_live_audio(
+    receiver: WebhookReceiver, secrets: Mapping[str, str]
+) -> Iterator[tuple[str, Schedule, dict[str, str]]]:
+    """Segments and webhook together: a crash, so that the index is read, and each store of the webhook's secret.
+
+    Args:
+        receiver: the webhook's.
+        secrets: ARNs, by the name of the store.
+    """
+    for store, arn in secrets.items():
+        live = {
+            "LIVE_SINKS": "segments,webhook",
+            "LIVE_BUFFER_SECONDS": "300",
+            "WEBHOOK_URL": receiver.url,
+            "WEBHOOK_SECRET": arn,
+            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+        }
+        kill = Kill("s3:PutObject segments/000012.wav", 1, Moment.BEFORE)
+        settings = {"SSL_CERT_FILE": str(receiver.ca_file), "RECORDINGS_KMS_KEY_ARN": KEY}
+        yield f"live audio, its secret in {store}", Schedule(0, "short", (kill,), live=live), settings
+
+
+def _secrets(cloud: ProcessCloud) -> dict[str, str]:
+    """The webhook's secret in both stores: ARNs."""
+    region = cloud.s3.meta.region_name
+    with closing(boto3.client("secretsmanager", endpoint_url=cloud.s3_url, region_name=region)) as secrets_manager:
+        secret: str = secrets_manager.create_secret(Name="webhook", SecretString=SECRET.decode())["ARN"]
+    with closing(boto3.client("ssm", endpoint_url=cloud.s3_url, region_name=region)) as parameter_store:
+        parameter_store.put_parameter(Name="/calls/webhook", Value=SECRET.decode(), Type="SecureString")
+        parameter: str = parameter_store.get_parameter(Name="/calls/webhook")["Parameter"]["ARN"]
+    return {"Secrets Manager": secret, "Parameter Store": parameter}
+
+
 @pytest.fixture(scope="module")
 def witness() -> Witness:
     seen = Witness()
     # Of a long history Lambda hands over a part, and the function asks for the rest: here of a short one, too.
     with process_cloud(page_bytes=4000) as cloud, closing(Listener(cloud.s3_url)) as listener, ExitStack() as stack:
         records = _records(cloud, stack)
-        for number, (name, schedule, settings) in enumerate(scenarios(), 1):
+        receiver = stack.enter_context(webhook_receiver(SECRET))
+        with_live_audio = scenarios_with_live_audio(receiver, _secrets(cloud))
+        for number, (name, schedule, settings) in enumerate(chain(scenarios(), with_live_audio), 1):
             before = dict(cloud.host.environment)
             cloud.host.environment.update({"EVENT_BUS_NAME": listener.bus, **settings})
             found = seen.runs[name] = run(cloud, schedule, number)
@@ -114,6 +161,12 @@ def witness() -> Witness:
             # Media has an endpoint of its own, past the records; the emulator sees it.
             if any(crossing.name == "kvs:getMedia" for crossing in cloud.gate.crossings):
                 seen.actions.add(ACTIONS["kinesisvideo", "GetMedia"])
+            if schedule.live:
+                contact_id = found.request.contact_id
+                ours = [each for each in receiver.received if each.value("Contact-Id") == contact_id]
+                ends = [each for each in ours if each.headers["content-type"] == "application/json"]
+                seen.received[name] = len(ours) - len(ends), len(ends)
+        assert not receiver.refused
         for record in records:
             # Whatever is not in the table is a KeyError.
             seen.actions |= {ACTIONS[operation] for operation in record.operations}
@@ -126,9 +179,10 @@ def witness() -> Witness:
 def _records(cloud: ProcessCloud, stack: ExitStack) -> list[WireRecord]:
     """Stand before everything but S3, which its own front watches, and media."""
     made = []
-    for service in ("LAMBDA", "EVENTBRIDGE", "KINESIS_VIDEO", "CONNECT"):
+    for service in ("LAMBDA", "EVENTBRIDGE", "KINESIS_VIDEO", "CONNECT", "SECRETS_MANAGER", "SSM"):
         name = f"AWS_ENDPOINT_URL_{service}"
-        record = stack.enter_context(WireRecord(cloud.host.environment[name]))
+        # The stores of secrets are moto's, too, and nobody else asks for them.
+        record = stack.enter_context(WireRecord(cloud.host.environment.get(name, cloud.s3_url)))
         cloud.host.environment[name] = record.url
         made.append(record)
     return made
@@ -170,6 +224,8 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
         "an aborted upload": ["foreign"],
         "a refused claim": ["complete", "refused"],
         "a key of one's own": ["complete"],
+        "live audio, its secret in Secrets Manager": ["complete"],
+        "live audio, its secret in Parameter Store": ["complete"],
     }
     assert len(witness.runs["kills"].killed) == 4
     manifest = witness.runs["hand-overs and parts"].manifest
@@ -180,14 +236,33 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
     assert same_wav(wav, scene("long").wav)
 
 
-def test_the_consumer_may_do_what_it_does_and_nothing_else(witness: Witness) -> None:
-    grants = granted("ConsumerRole", RecordingsKmsKeyArn=KEY, StreamKmsKeyArn=KEY)
+def test_the_scenarios_with_live_audio_gave_all_of_it_to_both_sinks(witness: Witness) -> None:
+    assert witness.received.keys() == {name for name in witness.runs if name.startswith("live audio")}
+    for name, (segments, ends) in witness.received.items():
+        found = witness.runs[name]
+        assert found.wav is not None
+        assert found.manifest is not None
+        heard = judged(found.segments, found.wav, found.manifest)
+        assert (len(heard.segments), heard.missing, heard.dropped_s) == (24, (), 0)
+        assert (segments, ends) == (24, 1)
+        assert len(found.killed) == 1
+
+
+@pytest.mark.parametrize("secret", [SECRET_ARN, PARAMETER_ARN])
+def test_the_consumer_may_do_what_it_does_and_nothing_else(witness: Witness, secret: str) -> None:
+    grants = granted(
+        "ConsumerRole",
+        RecordingsKmsKeyArn=KEY,
+        StreamKmsKeyArn=KEY,
+        WebhookSecretArn=secret,
+        WebhookSecretKmsKeyArn=KEY,
+    )
     assert by_our_calls(grants) == witness.actions
 
 
-def test_without_keys_without_a_bus_and_without_traces_it_may_do_less(witness: Witness) -> None:
+def test_without_keys_a_bus_traces_and_a_webhook_it_may_do_less(witness: Witness) -> None:
     grants = granted("ConsumerRole", EventBusName="", Tracing="Disabled")
-    less = {each for each in witness.actions if not each.startswith(("kms:", "events:"))}
+    less = {each for each in witness.actions if not each.startswith(("kms:", "events:", "secretsmanager:", "ssm:"))}
     assert by_our_calls(grants) == less
     assert {action for name, action in grants.items() if name in BY_AWS} == {
         "logs:CreateLogStream",
@@ -211,5 +286,6 @@ def test_the_trigger_may_start_the_consumer_and_nothing_else() -> None:
 
 
 def test_what_aws_does_in_the_functions_names_is_granted_and_listed_with_its_reason() -> None:
-    everything = granted("ConsumerRole", RecordingsKmsKeyArn=KEY, StreamKmsKeyArn=KEY) | granted("TriggerRole")
+    keys = dict.fromkeys(("RecordingsKmsKeyArn", "StreamKmsKeyArn", "WebhookSecretKmsKeyArn"), KEY)
+    everything = granted("ConsumerRole", WebhookSecretArn=SECRET_ARN, **keys) | granted("TriggerRole")
     assert set(BY_AWS) <= set(everything)

@@ -6,7 +6,7 @@ before or after the answer. The chaos tests and `make chaos-engine` and `make lo
 
 from connect_audio_local.processes.cloud import ProcessCloud, process_cloud
 from connect_audio_local.processes.durable_engine import DurableEngine, EngineExecution, durable_engine
-from connect_audio_local.processes.function_host import FunctionHost, InvocationRecord
+from connect_audio_local.processes.function_host import FunctionHost, InvocationRecord, LeftThread
 from connect_audio_local.processes.gate import Crossing, Gate, Kill, Moment
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Gate",
     "InvocationRecord",
     "Kill",
+    "LeftThread",
     "Moment",
     "ProcessCloud",
     "durable_engine",

@@ -29,6 +29,19 @@ from connect_audio_local.processes.loopback_server import loopback_server, url_o
 _MODULE: Final = "connect_audio_local.processes.function_process"
 
 
+@dataclass(frozen=True, slots=True)
+class LeftThread:
+    """A thread that was still there when the handler had returned.
+
+    Args:
+        name: its name.
+        daemon: whether the interpreter would end without it.
+    """
+
+    name: str
+    daemon: bool
+
+
 @dataclass(slots=True)
 class InvocationRecord:
     """One invocation.
@@ -45,6 +58,7 @@ class InvocationRecord:
         cpu_s: of the handler; 0 where it did not end.
         fork_rss_kib: memory resident when it began, KiB.
         peak_rss_kib: the most memory resident, KiB; 0 where it did not end.
+        left_threads: beside the main one, when the handler had returned or raised; None where it did neither.
     """
 
     number: int
@@ -58,6 +72,14 @@ class InvocationRecord:
     cpu_s: float = 0.0
     fork_rss_kib: int = 0
     peak_rss_kib: int = 0
+    left_threads: tuple[LeftThread, ...] | None = None
+
+    @property
+    def left_sinks(self) -> list[str] | None:
+        """Names of the threads of live sinks that it left; None where it did not return."""
+        if self.left_threads is None:
+            return None
+        return [thread.name for thread in self.left_threads if thread.name.startswith("live-")]
 
 
 @dataclass(slots=True)
@@ -231,6 +253,7 @@ class FunctionHost:
                         record.output, record.error = message.get("output"), message.get("error")
                         record.cpu_s = message["cpu_s"]
                         record.fork_rss_kib, record.peak_rss_kib = message["fork_rss_kib"], message["peak_rss_kib"]
+                        record.left_threads = tuple(LeftThread(*each) for each in message["left_threads"])
                         with self._lock:
                             live.acknowledged = True
                         with suppress(BrokenPipeError):

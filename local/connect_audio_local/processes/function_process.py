@@ -18,6 +18,7 @@ import resource
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from contextlib import suppress
@@ -139,6 +140,9 @@ def _invoke(request: dict[str, Any]) -> dict[str, Any]:
         answer["error"] = {"errorType": type(error).__name__, "errorMessage": str(error)}
     answer["cpu_s"] = time.process_time() - started
     answer["fork_rss_kib"], answer["peak_rss_kib"] = fork_rss, peak_rss_kib()
+    # Lambda freezes the process here: what still runs would go on in another invocation, of another call perhaps.
+    others = [each for each in threading.enumerate() if each is not threading.main_thread()]
+    answer["left_threads"] = [(each.name, each.daemon) for each in others]
     return answer
 
 

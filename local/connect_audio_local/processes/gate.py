@@ -174,30 +174,39 @@ class Gate:
 
 
 def s3_operation(method: str, path: str, body: bytes) -> str:
-    """Name an S3 request of a path-style client, with the kind of its key: `s3:PutObject wav.claim`."""
+    """Name an S3 request of a path-style client, with the kind of its key: `s3:PutObject wav.claim`.
+
+    Of a live segment and its index the kind is the whole name: `s3:PutObject segments/000012.wav`.
+    """
     del body
     parts = urlsplit(path)
     query = parse_qs(parts.query, keep_blank_values=True)
     key = unquote(parts.path).lstrip("/").partition("/")[2]
-    kind = re.sub(r"^.*?\.(?=wav|json)", "", key.rsplit("/", 1)[-1] if ".staging/" not in key else "x.wav.staging")
+    folder, _, name = key.rpartition("/")
+    if folder.endswith(".segments"):
+        kind = f"segments/{name}"
+    elif folder.endswith(".staging"):
+        kind = "wav.staging"
+    else:
+        kind = re.sub(r"^.*?\.(?=wav|json)", "", name)
     match method:
         case "PUT":
-            name = f"UploadPart {query['partNumber'][0]}" if "partNumber" in query else f"PutObject {kind}"
+            operation = f"UploadPart {query['partNumber'][0]}" if "partNumber" in query else f"PutObject {kind}"
         case "POST" if "uploads" in query:
-            name = "CreateMultipartUpload"
+            operation = "CreateMultipartUpload"
         case "POST":
-            name = "CompleteMultipartUpload" if "uploadId" in query else "DeleteObjects"
+            operation = "CompleteMultipartUpload" if "uploadId" in query else "DeleteObjects"
         case "DELETE":
-            name = "AbortMultipartUpload"
+            operation = "AbortMultipartUpload"
         case "HEAD":
-            name = f"HeadObject {kind}"
+            operation = f"HeadObject {kind}"
         case _ if "uploads" in query:
-            name = "ListMultipartUploads"
+            operation = "ListMultipartUploads"
         case _ if "list-type" in query:
-            name = "ListObjectsV2"
+            operation = "ListObjectsV2"
         case _:
-            name = f"GetObject {kind}"
-    return f"s3:{name}"
+            operation = f"GetObject {kind}"
+    return f"s3:{operation}"
 
 
 def engine_operation(method: str, path: str, body: bytes) -> str:
