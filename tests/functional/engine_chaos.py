@@ -28,7 +28,7 @@ INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
 CONTACT: Final = "00000000-0000-4000-8000-000000000001"
 _NEIGHBOURS: Final = ("00000000-0000-4000-8000-000000000008", "00000000-0000-4000-8000-000000000009")
 _RATE: Final = 8000
-# With live audio: an invocation's last seconds are the sinks' to catch up, an eighth of them, 5 s at most.
+# With it sinks have 5 s to catch up at an invocation's end, so that nothing need be dropped where a call is read fast.
 LIVE_MARGIN_S: Final = 40
 # More than any call with live audio has, as fast as it is read here: so nothing need be dropped for slowness.
 _LIVE_BUFFER: Final = {"LIVE_SINKS": "segments", "LIVE_BUFFER_SECONDS": "300"}
@@ -73,6 +73,8 @@ class Schedule:
         s3_faults: how S3 does.
         rivals: executions that start at the same moment.
         live: the settings of live audio in the consumer's input; none for no live audio.
+        margin_s: how long before its timeout an invocation stops recording; an eighth of it, 5 s at most, is the live
+            sinks' to catch up.
     """
 
     seed: int
@@ -85,6 +87,7 @@ class Schedule:
     invocation_s: float = 900
     rivals: int = 1
     live: Mapping[str, str] = field(default_factory=dict)
+    margin_s: int = 5
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,7 @@ def _heard_schedule(seed: int, dice: random.Random, trace: list[str]) -> Schedul
         invocation_s=dice.choice((900, LIVE_MARGIN_S + 1)),
         rivals=dice.choices((1, 2), (5, 1))[0],
         live=dice.choices((EVERY_SECOND, EACH_PARTY), (3, 2))[0],
+        margin_s=LIVE_MARGIN_S,
     )
 
 
@@ -251,8 +255,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
     payload = request.to_payload() | ({"live": dict(schedule.live)} if schedule.live else {})
     cloud.host.seconds = schedule.invocation_s
     margin = cloud.host.environment["DEADLINE_MARGIN_SECONDS"]
-    if schedule.live:
-        cloud.host.environment["DEADLINE_MARGIN_SECONDS"] = str(LIVE_MARGIN_S)
+    cloud.host.environment["DEADLINE_MARGIN_SECONDS"] = str(schedule.margin_s)
     first = len(cloud.host.invocations)
     cloud.host.lifetimes.extend(schedule.lifetimes)
     cloud.gate.arm(*schedule.kills)

@@ -52,9 +52,10 @@ def arena() -> Iterator[Arena]:
     with process_cloud() as cloud:
         made = Arena(cloud, count(1), {}, {})
         for name, live in (("long", {}), ("busy", {}), ("short", {}), ("heard", EVERY_SECOND)):
-            undisturbed = made.run(Schedule(0, name, (), live=live))
+            calm = Schedule(0, name, (), live=live, margin_s=LIVE_MARGIN_S)
+            undisturbed = made.run(calm)
             is_whole(undisturbed, scene(name).wav)
-            is_heard(undisturbed, Schedule(0, name, (), live=live))
+            is_heard(undisturbed, calm)
             assert undisturbed.manifest is not None
             made.manifests[name] = lasting(undisturbed.manifest)
             made.traces[name] = [crossing.name for crossing in cloud.gate.crossings]
@@ -143,7 +144,15 @@ def test_a_kill_at_each_write_of_live_audio_leaves_the_same_recording_and_every_
     kills = tuple(Kill(operation, nth, moment) for nth, moment in enumerate(Moment, 1))
     found = survives(
         arena,
-        Schedule(0, "heard", kills, pace=Live(speed=20), invocation_s=LIVE_MARGIN_S + 1, live=EVERY_SECOND),
+        Schedule(
+            0,
+            "heard",
+            kills,
+            pace=Live(speed=20),
+            invocation_s=LIVE_MARGIN_S + 1,
+            live=EVERY_SECOND,
+            margin_s=LIVE_MARGIN_S,
+        ),
     )
     assert len(found.killed) == 3
 

@@ -21,7 +21,7 @@ from connect_audio_local.lambda_front import LambdaFront
 from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
 from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Operation, S3Trouble
 from connect_audio_local.webhook_receiver import WebhookReceiver, webhook_receiver
-from functional.engine_chaos import Run, Schedule, run, scene
+from functional.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene
 from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 from functional.test_telemetry import Listener, trigger_output
@@ -125,7 +125,11 @@ def scenarios_with_live_audio(
         }
         kill = Kill("s3:PutObject segments/000012.wav", 1, Moment.BEFORE)
         settings = {"SSL_CERT_FILE": str(receiver.ca_file), "RECORDINGS_KMS_KEY_ARN": KEY}
-        yield f"live audio, its secret in {store}", Schedule(0, "short", (kill,), live=live), settings
+        yield (
+            f"live audio, its secret in {store}",
+            Schedule(0, "short", (kill,), live=live, margin_s=LIVE_MARGIN_S),
+            settings,
+        )
 
 
 def _secrets(cloud: ProcessCloud) -> dict[str, str]:

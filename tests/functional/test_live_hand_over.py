@@ -1,0 +1,156 @@
+"""An invocation ends in time whatever its sinks do just then, in processes as Lambda has them and with real threads.
+
+What a hung webhook did not get the next invocation gives it; a sink that never comes back is left behind for good.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import wave
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import repeat
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+
+from connect_audio_local.emulator import Live
+from connect_audio_local.processes import ProcessCloud, process_cloud
+from connect_audio_local.webhook_receiver import (
+    Delivery,
+    Exchange,
+    WebhookReceiver,
+    accept,
+    drip_head,
+    hang_after_reading,
+    webhook_receiver,
+)
+from functional.engine_chaos import Run, Schedule, run, scene
+from functional.heard_segments import judged
+from functional.recorder_support import same_wav
+from functional.stuck_sink import TAKES, install
+
+# One worker for all, since each has servers and processes of its own.
+pytestmark = pytest.mark.xdist_group("live hand-over")
+
+SECRET: Final = b"a secret of a good length, for tests"
+MARGIN_S: Final = 6
+# A call of 24 s in 3 s, of which an invocation hears a second and a half; the rest is the margin.
+INVOCATION_S: Final = MARGIN_S + 1.5
+SPEED: Final = 8.0
+# Of the margin an eighth is for sinks to catch up and half for their threads to end.
+LATEST_S: Final = 1.5 + MARGIN_S / 8 + MARGIN_S / 2
+
+
+@contextmanager
+def posting(behaviours: Sequence[Callable[[Exchange], None]]) -> Iterator[tuple[ProcessCloud, dict[str, str], Any]]:
+    """The processes, the live settings that lead to a webhook, and its receiver."""
+    with (
+        webhook_receiver(SECRET, behaviours) as receiver,
+        process_cloud({"SSL_CERT_FILE": str(receiver.ca_file)}) as cloud,
+    ):
+        cloud.host.environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = cloud.s3_url
+        region = cloud.s3.meta.region_name
+        with closing(boto3.client("secretsmanager", endpoint_url=cloud.s3_url, region_name=region)) as secrets:
+            arn = secrets.create_secret(Name="webhook", SecretString=SECRET.decode())["ARN"]
+        live = {
+            "LIVE_SINKS": "webhook",
+            "WEBHOOK_URL": receiver.url,
+            "WEBHOOK_SECRET": arn,
+            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+        }
+        yield cloud, live, receiver
+
+
+def recorded(cloud: ProcessCloud, live: dict[str, str]) -> Run:
+    """Record the call, over several invocations; the recording is what it should be, whatever the sinks do."""
+    schedule = Schedule(0, "short", (), pace=Live(speed=SPEED), invocation_s=INVOCATION_S, live=live, margin_s=MARGIN_S)
+    found = run(cloud, schedule, 1)
+    assert [each.status for each in found.executions] == ["SUCCEEDED"], found.executions
+    assert found.wav is not None
+    assert found.manifest is not None
+    assert same_wav(found.wav, scene("short").wav)
+    assert found.manifest["status"] == "complete"
+    assert found.manifest["handOvers"] >= 1
+    # Nothing was killed and nothing ran out of time.
+    assert [(each.exit_code, each.error) for each in found.invocations] == [(0, None)] * len(found.invocations)
+    return found
+
+
+def live_of(found: Run, name: str) -> dict[str, Any]:
+    assert found.manifest is not None
+    (told,) = [sink for sink in found.manifest["live"]["sinks"] if sink["name"] == name]
+    return dict(told)
+
+
+def heard_by(receiver: WebhookReceiver) -> tuple[dict[int, Delivery], list[Any]]:
+    """Segments by number, and what was told of the end."""
+    assert receiver.refused == ()
+    wavs, ends = {}, []
+    for each in receiver.received:
+        if each.headers["content-type"] == "audio/wav":
+            assert int(each.value("Segment")) not in wavs
+            wavs[int(each.value("Segment"))] = each
+        else:
+            ends.append(json.loads(each.body))
+    return wavs, ends
+
+
+def pcm(wav: bytes) -> bytes:
+    with wave.open(io.BytesIO(wav)) as opened:
+        frames: bytes = opened.readframes(opened.getnframes())
+    return frames
+
+
+@pytest.mark.parametrize("hang", [hang_after_reading, drip_head])
+def test_a_webhook_that_hangs_at_the_deadline_holds_nothing_up_and_gets_what_it_lacks_from_the_next_invocation(
+    hang: Callable[[Exchange], None],
+) -> None:
+    taken_before = 4
+    with posting([*repeat(accept, taken_before), hang]) as (cloud, live, receiver):
+        found = recorded(cloud, live)
+        wavs, ends = heard_by(receiver)
+        requests = receiver.requests
+    first = found.invocations[0]
+    # It hung when the deadline came, or the sinks would have had nothing left to wait for.
+    assert 1.5 + MARGIN_S / 8 <= first.wall_s < LATEST_S
+    assert [each.left_sinks for each in found.invocations] == [[]] * len(found.invocations)
+    assert found.wav is not None
+    assert b"".join(pcm(wavs[number].body) for number in sorted(wavs)) == found.wav[44:]
+    assert len(ends) == 1
+    told = live_of(found, "webhook")
+    assert (told["droppedSeconds"], told["failed"], told["failedTries"]) == (0, None, 1)
+    assert requests == told["deliveries"] + 1 + len(ends)
+
+
+def test_a_sink_that_never_comes_back_is_left_behind_for_good_and_the_recording_and_the_others_are_whole(
+    tmp_path: Path,
+) -> None:
+    diary = tmp_path / "diary"
+    folder = tmp_path / "site"
+    folder.mkdir()
+    live = {"LIVE_SINKS": "stuck,segments", "LIVE_SINK_OPTIONS": json.dumps({"STUCK_DIARY": str(diary)})}
+    with process_cloud(install(folder)) as cloud:
+        found = recorded(cloud, live)
+    told = live_of(found, "stuck")
+    assert (told["deliveries"], told["failed"]) == (TAKES, "LEFT_BEHIND")
+    assert found.manifest is not None
+    assert found.wav is not None
+    assert "LIVE_SINK_FAILED" in [warning["code"] for warning in found.manifest["warnings"]]
+    heard = judged(found.segments, found.wav, found.manifest)
+    assert (len(heard.segments), heard.missing, heard.dropped_s) == (24, (), 0)
+    first, *later = found.invocations
+    assert first.wall_s < INVOCATION_S
+    # Left to itself, but it holds up no interpreter that wants to end.
+    assert [(each.name, each.daemon) for each in first.left_threads or () if each.name.startswith("live-")] == [
+        ("live-stuck", True)
+    ]
+    assert [each.left_sinks for each in later] == [[]] * len(later)
+    entries = [line.split(" ", 1) for line in diary.read_text("utf-8").splitlines()]
+    of_first = [what for pid, what in entries if int(pid) == first.pid]
+    assert of_first == [*(f"deliver {number}" for number in range(TAKES + 1)), "interrupt"]
+    # Later ones make it, as their settings say, and let it go.
+    assert {what for pid, what in entries if int(pid) != first.pid} == {"close"}
