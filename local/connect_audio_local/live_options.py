@@ -8,13 +8,13 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.adapters.sinks.webhook_secret import SHORTEST_SECRET
 from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
-from connect_audio.settings import LiveSettings, variables
+from connect_audio.settings import LiveSettings, Whole, variables
 from connect_audio_local.command_error import CommandError, describe, printable
 
 SECRET_VARIABLE: Final = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
@@ -102,7 +102,6 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         raise CommandError(f"--speed is {typed.speed}; it must be a number of at least 0.01")
     if typed.segments is None and typed.webhook is None and typed.speed is None:
         return None
-    seconds: int = _read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds)
     return LiveOptions(
         segments=typed.segments,
         webhook=None if typed.webhook is None else _webhook(typed.webhook, typed, environment),
@@ -110,9 +109,9 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
             _read("LIVE_SEGMENT_LAYOUT", "--segment-layout", typed.segment_layout),
             _read("LIVE_SEGMENT_RATE", "--segment-rate", typed.segment_rate),
         ),
-        segment_seconds=seconds,
-        # Room for two segments of any length, as `LiveSettings` wants it.
-        buffer_seconds=_VARIABLES["LIVE_BUFFER_SECONDS"].default + 2 * seconds,
+        segment_seconds=_read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds),
+        # The most that a stack may have: a pause that the pace leaps over is on the tape in one go.
+        buffer_seconds=cast("Whole", _VARIABLES["LIVE_BUFFER_SECONDS"].form).high,
         speed=typed.speed,
     )
 

@@ -74,7 +74,7 @@ def _lacking(done: Replay) -> Iterator[str]:
 
 def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     recording, facts = done.manifest["recording"], sink.facts
-    code = sink.code or "it was too slow"
+    code = sink.code or "it could not keep up"
     if code in _ADVICE:
         code = f"{code} ({_ADVICE[code]})"
     if facts.dropped_frames:
