@@ -260,7 +260,7 @@ class Feed:
         self._wait_until = 0.0
         work = task.work
         if isinstance(work, Ending):
-            self._ended = task.turn == self._turn
+            self._ended = True
             return
         self._delivered += 1
         self._delivered_frames += work.length

@@ -109,10 +109,8 @@ class LivePipeline:
             if tail:
                 placements = [Placement(party, begins, _channel(tail, index)) for index, party in enumerate(PARTIES)]
                 tape.confirm(placements, {}, studio.clock.monotonic())
-            # The first sample of a tail is there for the filters of what follows.
-            earliest = begins + 1 if tail and self._lead and begins > origin else begins
             for feed in self._feeds:
-                feed.resume(tape, earliest)
+                feed.resume(tape, begins)
             self._driver.wake()
 
     def write(self, placements: Sequence[Placement], rate: int) -> None:

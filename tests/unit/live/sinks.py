@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import PARTIES, Party
-from connect_audio.core.timeline import Timeline, TimelineState
+from connect_audio.core.timeline import Placement, Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
 from connect_audio.ports import AudioSink, LiveEnd
@@ -84,6 +84,15 @@ class Call:
             self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000)
         self.timeline.settle()
         self.pipeline.confirm(self.timeline)
+
+    def speak_ahead(self, seconds: float, *, value: int | None = None) -> None:
+        """Blocks come of a fragment that is not over: what `speak` would bring next, or something else."""
+        for party in PARTIES:
+            start = self.timeline.reached(party)
+            pcm = b"".join(
+                (value or 1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(round(seconds * RATE))
+            )
+            self.pipeline.write([Placement(party, ORIGIN + start, pcm)], RATE)
 
     def take(self) -> int:
         """The recorder takes what is settled; where the cursor stands then."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from connect_audio.core.pcm import Party
-from connect_audio.core.timeline import Placement
 from connect_audio.live import Inline, LivePolicy, Threads
 from unit.live.sinks import ORIGIN, RATE, Sink, call_into, refusal
 from unit.recorder.fakes import FakeClock
@@ -124,6 +123,12 @@ def test_a_sink_that_fails_again_and_again_is_left_alone_for_growing_whiles() ->
     call.speak(3)
     assert sink.numbers[-3:] == [12, 13, 14], "one that is taken closes the circuit"
     assert call.pipeline.state(0)[0].sinks["a"].circuit_opened == 3
+    sink.troubles = [refusal(retryable=False)] * 5
+    call.speak(6)
+    assert sink.tries == 15, "five more failures open it again"
+    clock.sleep(10.1)
+    call.speak(1)
+    assert sink.tries == 16, "for as short a while as at first"
 
 
 def test_one_sink_s_failures_cost_another_nothing() -> None:
@@ -137,8 +142,7 @@ def test_a_correction_brings_the_segments_again_from_the_one_that_it_touches() -
     sink = Sink()
     call = call_into(sink)
     call.speak(1)
-    wrong = [Placement(party, ORIGIN + RATE, b"\7\0" * 2 * RATE) for party in (Party.CUSTOMER, Party.AGENT)]
-    call.pipeline.write(wrong, RATE)
+    call.speak_ahead(2, value=7)
     assert sink.numbers == [0, 1, 2]
     call.speak(2)
     assert sink.numbers == [0, 1, 2, 1, 2]

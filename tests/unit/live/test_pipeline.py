@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party, interleave
 from connect_audio.core.timeline import Placement
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
-from unit.live.sinks import LOGGER, RATE, Call, Sink, call_into, refusal
+from unit.live.sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal
 from unit.recorder.fakes import FakeClock
 
 
@@ -37,9 +37,17 @@ def handed_over(call: Call, *sinks: Sink) -> Call:
     return following
 
 
-@given(pieces=st.lists(st.floats(0.05, 3), min_size=1, max_size=6), seconds=st.sampled_from((1, 2, 5)))
+@given(
+    pieces=st.lists(st.floats(0.05, 3), min_size=1, max_size=6),
+    seconds=st.sampled_from((1, 2, 5)),
+    ahead=st.floats(0, 2.5),
+    damaged=st.booleans(),
+)
 def test_over_hand_overs_anywhere_every_segment_comes_whole_and_with_the_sample_before_it(
-    pieces: list[float], seconds: int
+    pieces: list[float],
+    seconds: int,
+    ahead: float,
+    damaged: bool,  # noqa: FBT001 - Hypothesis calls it by name
 ) -> None:
     sink = Sink(segment_seconds=seconds)
     call = call_into(sink)
@@ -47,15 +55,19 @@ def test_over_hand_overs_anywhere_every_segment_comes_whole_and_with_the_sample_
     for piece in pieces:
         call.speak(piece)
         told = b"".join([told, *call.timeline.take()])
+        # The next fragment has begun, and is read again by the next invocation, where its bytes may differ.
+        call.speak_ahead(ahead, value=7 if damaged else None)
         call = handed_over(call, sink)
     call.speak(0.5)
     told = b"".join([told, *call.timeline.take()])
     call.end()
-    assert stereo(sink) == told
+    # What was told ahead and never came to be recorded lies behind the end.
+    assert stereo(sink)[: len(told)] == told
+    assert FRAME_BYTES * sink.ends[-1].frames == len(told)
     by_number = {each.segment: each for each in sink.took}
-    for each in sink.took:
-        before = by_number.get((each.segment or 0) - 1)
-        if before is not None:
+    for number, each in by_number.items():
+        before = by_number.get((number or 0) - 1)
+        if before is not None and (each.position or 0) < sink.ends[-1].frames:
             assert each.before == {party: samples[-2:] for party, samples in before.samples.items()}
 
 
@@ -121,20 +133,29 @@ def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
     assert {each.position for each in sink.took[1:]} == {0}
 
 
+def test_a_first_fragment_that_proves_to_begin_earlier_than_was_told_ahead_is_told_from_its_beginning() -> None:
+    sink = Sink()
+    call = call_into(sink)
+    call.pipeline.write([Placement(Party.CUSTOMER, ORIGIN + 100 * RATE, b"\7\0" * 100)], RATE)
+    call.speak(2)
+    assert [(each.segment, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
+
+
 def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
     sink = Sink(troubles=[refusal()] * 100_000)
-    call = call_into(sink, policy=LivePolicy(buffer=20, first_backoff=1e9, longest_backoff=1e9))
+    call = call_into(sink, policy=LivePolicy(buffer=20.5, first_backoff=1e9, longest_backoff=1e9))
     # As threads do it: nobody waits, and what does not fit is dropped.
     call.pipeline._drops = True
     call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
     for _ in range(100):
-        call.speak(1)
+        call.speak(0.75)
         call.take()
     tape = call.pipeline._studio.tape
     assert tape is not None
     assert tape.ends - tape.begins <= 21 * RATE + 1
     state, tail = call.pipeline.state(call.timeline.taken)
-    assert state.sinks["a"].dropped_frames == 80 * RATE
+    # 75 s came, and the oldest 55 are gone, in whole segments.
+    assert (state.sinks["a"].frames, state.sinks["a"].dropped_frames) == (55 * RATE, 55 * RATE)
     assert len(tail) <= 21 * RATE * FRAME_BYTES
 
 

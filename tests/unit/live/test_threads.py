@@ -11,7 +11,7 @@ import pytest
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio
-from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.live import LivePolicy, Threads
 from connect_audio.live.drivers import LEFT_BEHIND
 from connect_audio.ports import LiveEnd
@@ -162,6 +162,41 @@ def test_a_delivery_that_lasts_too_long_is_interrupted_once_and_tried_again() ->
     call.pipeline.close()
     assert sink.numbers == [0]
     assert sink.interruptions == 1
+
+
+def test_a_delivery_is_interrupted_once_alone() -> None:
+    class Stubborn(Waiting):
+        interruptions = 0
+
+        def interrupt(self) -> None:
+            self.interruptions += 1
+
+    sink = Stubborn()
+    call = live_call(sink, policy=LivePolicy(longest_delivery=0))
+    call.speak(1)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.pipeline.tend()
+    call.pipeline.tend()
+    assert sink.interruptions == 1
+    sink.released.set()
+    call.pipeline.close()
+
+
+def test_what_is_under_way_when_the_tape_changes_beneath_it_is_delivered_again() -> None:
+    sink = Waiting()
+    call = live_call(sink, policy=LivePolicy(last_rest=PATIENCE_S))
+    call.speak_ahead(1, value=7)
+    call.speak(0.0)
+    sink.in_hand.clear()
+    call.speak_ahead(1, value=7)
+    assert sink.in_hand.wait(PATIENCE_S)
+    call.speak(1)
+    sink.released.set()
+    call.end()
+    call.pipeline.rest()
+    call.pipeline.close()
+    assert sink.took[-1].segment == 0
+    assert set(sink.took[-1].samples[Party.AGENT]) != {0, 7}
 
 
 def test_a_sink_that_heeds_nothing_is_left_behind_told_and_never_used_again() -> None:
