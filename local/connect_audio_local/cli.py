@@ -68,13 +68,23 @@ def connect_audio(
 def demo(
     *,
     output: Annotated[Path, typer.Option(help="Directory for the WAV and the manifest.")] = Path("build/demo"),
-    seconds: Annotated[int, typer.Option(min=1, help="Length of the call.")] = 60,
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="Length of the call. (default: 60, with --live 20)")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="At the pace of a call, and show its segments as they appear in S3.")
+    ] = False,
 ) -> None:
     """Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV."""
     from connect_audio_local.console import stdout_console  # noqa: PLC0415 - see the module
+
+    if live:
+        from connect_audio_local.demo_live import run_live_demo  # noqa: PLC0415 - see the module
+
+        raise typer.Exit(run_live_demo(output=output, seconds=seconds or 20, console=stdout_console()))
     from connect_audio_local.demo import run_demo  # noqa: PLC0415 - see the module
 
-    raise typer.Exit(run_demo(output=output, seconds=seconds, console=stdout_console()))
+    raise typer.Exit(run_demo(output=output, seconds=seconds or 60, console=stdout_console()))
 
 
 @app.command()

@@ -1,0 +1,110 @@
+"""`connect-audio demo`, and `--live` faster than a user would watch it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from connect_audio_local.speech import two_party_conversation
+from functional.command import PATIENCE_S, Finished, run
+
+# A process of its own, as the command has: the handlers' logger keeps the standard output that it first met.
+_LIVE_AT_SPEED_4: Final = """
+import sys
+from pathlib import Path
+from rich.console import Console
+from connect_audio_local.demo_live import run_live_demo
+output, seconds, width, terminal = sys.argv[1:]
+console = Console(width=int(width), force_terminal=terminal == "terminal")
+sys.exit(run_live_demo(output=Path(output), seconds=int(seconds), console=console, speed=4))
+"""
+_SEGMENT: Final = re.compile(
+    r"^ +(\d+) +(\d+) s   [█░]{12} +(-?[\d.]+|silence)   [█░]{12} +(-?[\d.]+|silence) +(\d+) ms$", re.MULTILINE
+)
+
+
+def live_demo(output: Path, seconds: int, *, width: int = 200, where: str = "pipe") -> Finished:
+    process = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", _LIVE_AT_SPEED_4, output, str(seconds), str(width), where],
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    return Finished(process.returncode, process.stdout.decode(), process.stderr.decode())
+
+
+def result(output: Path, suffix: str) -> Path:
+    (found,) = output.glob(f"*.{suffix}")
+    return found
+
+
+def test_the_demo_s_recording_is_what_was_sent(tmp_path: Path) -> None:
+    finished = run("demo", "--output", tmp_path, "--seconds", "10")
+
+    assert (finished.code, finished.err) == (0, "")
+    assert "10.0 s of stereo at 8000 Hz, status complete" in finished.out
+    assert finished.out.count("yes, every sample") == 2
+    assert json.loads(result(tmp_path, "json").read_bytes())["live"] is None
+
+
+def test_the_live_demo_shows_each_segment_and_that_together_they_are_the_recording(tmp_path: Path) -> None:
+    finished = live_demo(tmp_path, 6)
+
+    out = finished.out
+    assert (finished.code, finished.err) == (0, "")
+    assert "\x1b" not in out, "who reads a file or a pipe gets plain lines"
+    assert out.count("yes, every sample") == 2
+    segments = _SEGMENT.findall(out)
+    assert [(int(number), int(at)) for number, at, *_ in segments] == [(number, number) for number in range(6)]
+    with wave.open(str(result(tmp_path, "wav"))) as wav:
+        assert wav.getnframes() == 6 * 8000
+    # The levels are those of the second itself: at first the agent speaks alone.
+    assert not any(two_party_conversation(6).customer[:16_000])
+    assert segments[0][2] == "silence"
+    assert segments[0][3] != "silence"
+    assert "segments  joined: equal to the recording, every sample\n" in out
+    assert re.search(
+        r"\nlag       from the last sample sent to the segment read: median \d+ ms, worst \d+ ms, of 6 segments\n", out
+    )
+    (sink,) = json.loads(result(tmp_path, "json").read_bytes())["live"]["sinks"]
+    assert (sink["name"], sink["droppedSeconds"]) == ("segments", 0)
+
+
+def test_segments_that_are_not_the_recording_fail_the_live_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVE_SEGMENT_RATE", "16000")
+
+    finished = live_demo(tmp_path, 2)
+
+    assert finished.code == 1
+    assert finished.out.count("yes, every sample") == 2, "the recording itself is whole"
+    assert "segments  joined: not the recording\n" in finished.out
+
+
+def test_on_a_terminal_the_segments_stand_in_colour_above_a_bar(tmp_path: Path) -> None:
+    finished = live_demo(tmp_path, 2, width=80, where="terminal")
+
+    assert finished.code == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", finished.out)
+    assert "\x1b[32m░" in finished.out
+    assert re.search(r"heard ━+", plain)
+    shown = [line for line in plain.splitlines() if "░" in line]
+    assert len(shown) == 2
+    assert max(len(line) for line in shown) <= 80
+
+
+def test_the_command_tells_of_both_lengths() -> None:
+    finished = run("demo", "--help")
+
+    assert finished.code == 0
+    words = " ".join(finished.out.replace("│", " ").split())
+    assert "(default: 60, with --live 20)" in words
+    assert "--live" in words
