@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 MOST_MEDIAN_MS: Final = 10.0
-_FRAGMENTS: Final = 10
-_BLOCKS_PER_FRAGMENT: Final = 32
-_BLOCK_S: Final = 1.024 / _BLOCKS_PER_FRAGMENT
+FRAGMENTS: Final = 10
+BLOCKS_PER_FRAGMENT: Final = 32
+_BLOCK_S: Final = 1.024 / BLOCKS_PER_FRAGMENT
 _PCM_BYTES: Final = 1024
-_STAMP: Final = struct.Struct("<q")
+STAMP: Final = struct.Struct("<q")
 # Name, blocks sent at once.
-ARRIVALS: Final = {"block by block": 1, "fragment bursts": _BLOCKS_PER_FRAGMENT}
+ARRIVALS: Final = {"block by block": 1, "fragment bursts": BLOCKS_PER_FRAGMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Row:
 
 def measure() -> list[Row]:
     """Measure both."""
-    with _sender() as url, environment({"AWS_ENDPOINT_URL_KINESIS_VIDEO": url}):
-        sources = [_source(at_once) for at_once in ARRIVALS.values()]
+    with sender() as url, environment({"AWS_ENDPOINT_URL_KINESIS_VIDEO": url}):
+        sources = [source_of(at_once) for at_once in ARRIVALS.values()]
         with ThreadPoolExecutor(len(sources)) as pool:
             waits = list(pool.map(_waits_ms, sources))
     return [
@@ -82,7 +82,12 @@ def main() -> list[Bound]:
     return [Bound(f"ms to PCM, median, {row.arrival}", row.median_ms, at_most=MOST_MEDIAN_MS) for row in rows]
 
 
-def _source(at_once: int) -> KvsMediaSource:
+def source_of(at_once: int) -> KvsMediaSource:
+    """The sender's stream.
+
+    Args:
+        at_once: blocks that it sends at once, one of `ARRIVALS`.
+    """
     arn = f"arn:aws:kinesisvideo:eu-west-2:123456789012:stream/at-once-{at_once}/1"
     # A session of its own, since sessions are not for several threads; loopback takes any credentials.
     session = boto3.Session(aws_access_key_id="x", aws_secret_access_key="x")  # noqa: S106
@@ -97,7 +102,7 @@ def _waits_ms(source: KvsMediaSource) -> list[float]:
         while True:
             event = reader.next_event()
             if type(event) is Block:
-                (sent_ns,) = _STAMP.unpack_from(event.data)
+                (sent_ns,) = STAMP.unpack_from(event.data)
                 waits.append((time.monotonic_ns() - sent_ns) / 1e6)
             elif event is NEED_DATA:
                 reader.receive_data(stream.read())
@@ -105,7 +110,7 @@ def _waits_ms(source: KvsMediaSource) -> list[float]:
                 break
             else:
                 fragments += type(event) is Fragment
-    if (fragments, len(waits)) != (_FRAGMENTS, _FRAGMENTS * _BLOCKS_PER_FRAGMENT):
+    if (fragments, len(waits)) != (FRAGMENTS, FRAGMENTS * BLOCKS_PER_FRAGMENT):
         raise RuntimeError(f"{fragments} fragments with {len(waits)} blocks came")
     return waits
 
@@ -114,7 +119,8 @@ def _waits_ms(source: KvsMediaSource) -> list[float]:
 
 
 @contextmanager
-def _sender() -> Iterator[str]:
+def sender() -> Iterator[str]:
+    """Run the sender; yields its URL."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
@@ -138,7 +144,8 @@ def _serve(report: Connection) -> None:
 
 
 def _answer(connection: socket.socket, port: int) -> None:
-    with connection, connection.makefile("rb") as incoming:
+    # Whoever has enough hangs up.
+    with suppress(ConnectionError), connection, connection.makefile("rb") as incoming:
         path = incoming.readline().split()[1]
         length = 0
         while line := incoming.readline().strip():
@@ -158,7 +165,7 @@ def _answer(connection: socket.socket, port: int) -> None:
 def _send_call(connection: socket.socket, at_once: int) -> None:
     pace = _BLOCK_S * at_once
     due = time.monotonic() + 0.5 + (_BLOCK_S / 2 if at_once > 1 else 0)
-    for fragment in islice(long_call_fragments(_FRAGMENTS * _BLOCK_S * _BLOCKS_PER_FRAGMENT), _FRAGMENTS):
+    for fragment in islice(long_call_fragments(FRAGMENTS * _BLOCK_S * BLOCKS_PER_FRAGMENT), FRAGMENTS):
         data = bytearray(fragment.data)
         ends = [end for end, _ in block_ends(fragment.data)]
         sent = 0
@@ -169,7 +176,7 @@ def _send_call(connection: socket.socket, at_once: int) -> None:
             time.sleep(max(0.0, due - time.monotonic()))
             due += pace
             for end in now_due:
-                _STAMP.pack_into(data, end - _PCM_BYTES, time.monotonic_ns())
+                STAMP.pack_into(data, end - _PCM_BYTES, time.monotonic_ns())
             connection.sendall(b"%x\r\n%b\r\n" % (stop - sent, bytes(data[sent:stop])))
             sent = stop
 

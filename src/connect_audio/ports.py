@@ -217,8 +217,8 @@ class LiveEnd:
 class AudioSink(Protocol):
     """Where live audio goes while the call lasts. One instance serves one invocation and one call.
 
-    `deliver`, `end` and `close` are called from one thread of the sink's own, one after the other; nothing that they do
-    touches the recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence
+    All but `interrupt` are called from one thread of the sink's own, one after the other; nothing that they do touches
+    the recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence
     included, from where a party's audio begins), and each position once, or at least once: after a hand-over, a crash,
     or where the stream's bytes differ on second reading, some comes again from an earlier position on, under the same
     segment numbers. Where a position comes twice the later counts.
@@ -227,6 +227,13 @@ class AudioSink(Protocol):
     @property
     def segment_seconds(self) -> int:
         """How the audio is to be cut: seconds of a segment; 0 for block by block as it comes."""
+
+    def prepare(self) -> None:
+        """Make ready what the first delivery would otherwise have to wait for. The first call, before there is audio.
+
+        Raises:
+            SinkError: it could not be; the first delivery will meet that again, so it is no more than noted.
+        """
 
     def deliver(self, audio: LiveAudio) -> None:
         """Take a stretch of audio; return once it is safe.

@@ -96,6 +96,9 @@ class ChaosSink:
     def segment_seconds(self) -> int:
         return self._heard.segment_seconds
 
+    def prepare(self) -> None:
+        pass
+
     def deliver(self, audio: LiveAudio) -> None:
         nth = self._hooks.enter("deliver")
         self._fail()

@@ -233,6 +233,9 @@ class RecordingSink:
     def segment_seconds(self) -> int:
         return 0
 
+    def prepare(self) -> None:
+        pass
+
     def deliver(self, audio: LiveAudio) -> None:
         self._kept.append(audio)
 

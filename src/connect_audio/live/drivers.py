@@ -82,6 +82,14 @@ def _note(studio: Studio, feed: Feed, task: Task, error: SinkError | None) -> No
         studio.logger.debug("live sink did not take audio", extra=about)
 
 
+def _prepare(studio: Studio, feed: Feed) -> None:
+    try:
+        feed.sink.prepare()
+    except Exception as error:  # noqa: BLE001 - as in `_hand_over`
+        code = error.code if isinstance(error, SinkError) else type(error).__name__
+        studio.logger.debug("live sink not prepared", extra={"sink": feed.name, "code": code})
+
+
 def _close(studio: Studio, feed: Feed) -> None:
     try:
         feed.sink.close()
@@ -139,6 +147,12 @@ class _SinkThread(threading.Thread):
         self._studio = studio
 
     def run(self) -> None:
+        with self.condition:
+            self.busy_since = self._studio.clock.monotonic()
+        _prepare(self._studio, self.feed)
+        with self.condition:
+            self.busy_since = None
+            self.interrupted = False
         while (task := self._await_task()) is not None:
             error = _hand_over(self.feed, task)
             with self.condition:

@@ -38,6 +38,10 @@ class Sink:
     tries: int = 0
     interrupted: threading.Event = field(default_factory=threading.Event)
     closed: int = 0
+    prepared: int = 0
+
+    def prepare(self) -> None:
+        self.prepared += 1
 
     def deliver(self, audio: LiveAudio) -> None:
         self._trouble()

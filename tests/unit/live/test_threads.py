@@ -69,6 +69,7 @@ def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
     assert first.numbers == [0, 1, 2]
     assert sum(each.length for each in second.took) == 2 * 3 * RATE
     assert (first.closed, second.closed, len(first.ends), len(second.ends)) == (1, 1, 1, 1)
+    assert (first.prepared, second.prepared) == (1, 1)
     call.pipeline.close()
     assert first.closed == 1
 
@@ -215,6 +216,9 @@ def test_a_sink_that_heeds_nothing_is_left_behind_told_and_never_used_again() ->
 
 def test_what_a_sink_raises_when_it_is_closed_or_interrupted_stays_there() -> None:
     class Rude(Waiting):
+        def prepare(self) -> None:
+            raise RuntimeError("not yet")
+
         def interrupt(self) -> None:
             super().interrupt()
             raise RuntimeError("not now")

@@ -98,6 +98,16 @@ class WebhookSink:
         """How the audio is to be cut."""
         return self._segment_seconds
 
+    def prepare(self) -> None:
+        """Fetch the secret and load the certificates to trust, which the first `deliver` does otherwise.
+
+        Raises:
+            SinkError: as `deliver`.
+        """
+        self._connection.begin()
+        self._connection.prepare()
+        self._secret()
+
     def deliver(self, audio: LiveAudio) -> None:
         """Post a segment, and return once it was answered with 2xx.
 

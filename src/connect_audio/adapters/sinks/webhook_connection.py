@@ -117,6 +117,14 @@ class WebhookConnection:
         self._doing = "beginning"
         self._deadline = self._clock.monotonic() + DELIVERY_S
 
+    def prepare(self) -> None:
+        """Load the certificates to trust, which takes the processor longer than a delivery.
+
+        Raises:
+            SinkError: `CA_FILE`.
+        """
+        self._trust()
+
     def post(self, headers: Mapping[str, str], body: bytes) -> int:
         """POST once and return the answer's status.
 
