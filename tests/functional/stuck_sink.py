@@ -33,6 +33,9 @@ class StuckSink:
     def segment_seconds(self) -> int:
         return 1
 
+    def prepare(self) -> None:
+        pass
+
     def deliver(self, audio: LiveAudio) -> None:
         self._note(f"deliver {audio.segment}")
         if self._taken == TAKES:
