@@ -28,10 +28,10 @@ from connect_audio.adapters.sinks.segment_bucket import segments_prefix
 from connect_audio.core.pcm import FRAME_BYTES, channel, level_dbfs
 from connect_audio_local.demo_call import SETTINGS, STREAM, begin, demo_calls, fetch, first_of_ours, report, result_of
 from connect_audio_local.emulator.capture import StoredFragment, block_ends, stored
-from connect_audio_local.emulator.model import Delivery, EmulatedStream, Live
+from connect_audio_local.emulator.model import ALL_AT_ONCE, Delivery, EmulatedStream, Live
 from connect_audio_local.local_cloud import Execution, LocalCloud, local_cloud
 from connect_audio_local.speech import Conversation, two_party_conversation
-from connect_audio_local.synthesis import synthesise_stream
+from connect_audio_local.synthesis import SyntheticFragment, synthesise_stream
 
 _NEIGHBOUR_S: Final = 3
 _PAUSE_MS: Final = 1000
@@ -120,6 +120,11 @@ class _TimedStream(EmulatedStream):
             self._sent += sorted(entry for entry in due if entry[0] > newest_ms)
         return pieces
 
+    def hurry(self) -> None:
+        """Send all that is left at once."""
+        with self._lock:
+            self._pace = ALL_AT_ONCE
+
     def sent_s(self, media_ms: float) -> float | None:
         """When the block that reaches up to a time is sent, or will be, monotonic seconds; None while unknown."""
         with self._sent_lock:
@@ -139,6 +144,22 @@ def _call(
     first = first_of_ours(calls)
     stream = _TimedStream(STREAM, stored(synthesise_stream(calls)), pace=Live(speed), delivery=Delivery.BLOCK)
     cloud.emulator.add_stream(stream)
+    try:
+        return _heard(cloud, s3, stream, first, seconds, speed, console)
+    finally:
+        # Where the user has seen enough: the services end with the call, and it need not go on at its pace.
+        stream.hurry()
+
+
+def _heard(
+    cloud: LocalCloud,
+    s3: Any,
+    stream: _TimedStream,
+    first: SyntheticFragment,
+    seconds: int,
+    speed: float,
+    console: Console,
+) -> tuple[dict[str, Any], list[float]]:
     answer = begin(cloud, stream, first, console)
     execution = cloud.executions[answer["executionName"]]
     prefix = _prefix(cloud, answer["recordingUri"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import wave
@@ -13,7 +14,7 @@ from typing import Final
 import pytest
 
 from connect_audio_local.speech import two_party_conversation
-from functional.command import PATIENCE_S, Finished, run
+from functional.command import COMMAND, PATIENCE_S, Finished, run
 
 # A process of its own, as the command has: the handlers' logger keeps the standard output that it first met.
 _LIVE_AT_SPEED_4: Final = """
@@ -99,6 +100,26 @@ def test_on_a_terminal_the_segments_stand_in_colour_above_a_bar(tmp_path: Path) 
     shown = [line for line in plain.splitlines() if "░" in line]
     assert len(shown) == 2
     assert max(len(line) for line in shown) <= 80
+
+
+def test_an_interrupted_live_demo_does_not_go_on_for_the_rest_of_its_call(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [COMMAND, "demo", "--live", "--seconds", "120", "--output", tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert any(_SEGMENT.match(line) for line in process.stdout), "no segment was shown"
+
+            process.send_signal(signal.SIGINT)
+
+            assert process.wait(PATIENCE_S) == 130
+            assert process.stderr.read() == "connect-audio: interrupted\n"
+        finally:
+            process.kill()
 
 
 def test_the_command_tells_of_both_lengths() -> None:
