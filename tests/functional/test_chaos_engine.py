@@ -89,6 +89,7 @@ def is_heard(found: Run, schedule: Schedule) -> bool:
         assert (found.manifest["live"], found.segments) == (None, {})
         return True
     heard = judged(found.segments, found.wav, found.manifest)
+    sys.stdout.write(f"segments: {len(heard.segments)}, missing {list(heard.missing)}, dropped {heard.dropped_s} s ")
     if not schedule.s3_faults.faults:
         assert (heard.missing, heard.dropped_s) == ((), 0)
     return True
