@@ -33,8 +33,8 @@ MOST_MIB: Final = 80
 MOST_GROWTH_MIB: Final = 4
 _LENGTHS: Final = {"10 min": 600, "1 h": 3600, "4 h": 4 * 3600}
 _ENGINE: Final = "1 h, local engine"
-_BUCKET: Final = "recordings"
-_REGION: Final = "eu-west-2"
+BUCKET: Final = "recordings"
+REGION: Final = "eu-west-2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def measure() -> dict[str, Row]:
     """Record each call."""
     with ExitStack() as stack:
         url, arns = stack.enter_context(_emulator())
-        environment = stack.enter_context(_surroundings(url))
+        environment = stack.enter_context(surroundings(url))
         rows = {name: _in_fresh_process(name, arns[name], environment) for name in (*_LENGTHS, _ENGINE)}
     for name, row in rows.items():
         seconds = _LENGTHS.get(name, 3600)
@@ -100,60 +100,63 @@ def _in_fresh_process(name: str, arn: str, environment: dict[str, str]) -> Row:
 def _record(name: str, arn: str) -> Row:
     from connect_audio.handlers import consumer  # noqa: PLC0415 - measured here
 
-    imported_mib = _peak_mib()
+    imported_mib = peak_mib()
     payload = {
         "contactId": DEFAULT_CONTACT_ID,
-        "instanceArn": f"arn:aws:connect:{_REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
+        "instanceArn": f"arn:aws:connect:{REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
         "streamArn": arn,
         "startTimestamp": DEFAULT_START_MS,
         "startFragmentNumber": None,
     }
     cpu_s, wall_s = time.process_time(), time.monotonic()
-    outcome = _on_engine(consumer.handler, payload) if name == _ENGINE else _directly(consumer.handler, payload)
+    outcome = _on_engine(consumer.handler, payload) if name == _ENGINE else directly(consumer.handler, payload)
     return Row(
         imported_mib=imported_mib,
-        peak_mib=_peak_mib(),
+        peak_mib=peak_mib(),
         cpu_s=time.process_time() - cpu_s,
         wall_s=time.monotonic() - wall_s,
         outcome=outcome,
     )
 
 
-def _directly(handler: Any, payload: dict[str, Any]) -> dict[str, Any]:
+def directly(handler: Any, payload: dict[str, Any]) -> dict[str, Any]:
     """Run the handler's own function; its steps are run at once, their results through JSON as the engine would."""
-    outcome: dict[str, Any] = unwrap(handler)(payload, _DirectContext())
+    outcome: dict[str, Any] = unwrap(handler)(payload, DirectContext())
     return outcome
 
 
 def _on_engine(handler: Any, payload: dict[str, Any]) -> dict[str, Any]:
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner  # noqa: PLC0415 - not measured
 
-    with DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=_REGION) as runner:
+    with DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=REGION) as runner:
         result = runner.run(input=json.dumps(payload), function_name="consumer", execution_timeout=3600)
     outcome: dict[str, Any] = json.loads(result.result or "{}")
     return outcome
 
 
-class _DirectContext:
+class DirectContext:
     """What the handler uses of a durable context."""
 
     lambda_context = None
 
     @property
-    def execution_context(self) -> _DirectContext:
+    def execution_context(self) -> DirectContext:
+        """Itself: it holds all that the handler asks for."""
         return self
 
     durable_execution_arn = "benchmark"
 
     def step(self, work: Callable[[Any], Any], *, name: str, config: object) -> Any:
+        """Run the step at once."""
         del name, config
         return json.loads(json.dumps(work(None)))
 
     def wait(self, duration: Any, *, name: str) -> None:
+        """Nothing here should wait."""
         raise RuntimeError(f"{name} of {duration}: nothing here should make the consumer wait")
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """The most memory that was ever resident, MiB."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -195,7 +198,7 @@ def _serve(control: Connection) -> None:
 
 
 @contextmanager
-def _surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
+def surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
     """S3 with the bucket; the recording process's environment."""
     import boto3  # noqa: PLC0415 - the recording process imports this module too
 
@@ -207,7 +210,7 @@ def _surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
         variables = {
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": _REGION,
+            "AWS_DEFAULT_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ENDPOINT_URL_S3": url,
             "AWS_ENDPOINT_URL_KINESIS_VIDEO": emulator_url,
@@ -219,12 +222,12 @@ def _surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
             "POWERTOOLS_LOG_LEVEL": "ERROR",
             # What makes the X-Ray SDK believe that it is in Lambda; elsewhere it makes an X-Ray client of 20 MiB.
             "LAMBDA_TASK_ROOT": str(Path(__file__).parents[1] / "src"),
-            "RECORDINGS_BUCKET": _BUCKET,
+            "RECORDINGS_BUCKET": BUCKET,
             "DRAIN_SECONDS": "1",
             "STATUS_INTERVAL_SECONDS": "0",
         }
         with environment(variables), closing(boto3.client("s3")) as s3:
-            s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
             yield {**os.environ}
 
 

@@ -1,0 +1,245 @@
+"""Whether live audio keeps pace on Lambda's smallest share of a core, and what it costs there.
+
+`python -m benchmarks.live_share`, some three minutes. The consumer handler's own code records a call of 50 s at the
+call's own pace, in a fresh process: GetMedia from the emulator, S3 and Secrets Manager from moto, the webhook's
+receiver with TLS, each in a process of its own. Once without sinks, once with both, once with both at 16 kHz and one
+WAV of each party. After its imports, for which Lambda gives more, the process is put into control groups that give it
+what a function of 256 MB has: 14.4 % of a core and no more memory. Where there are none to be had (cgroup v1, as root),
+it runs without and its CPU is held against the same share.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.bounds import Bound
+from benchmarks.consumer_memory import REGION, directly, peak_mib, surroundings
+from benchmarks.long_calls import long_call
+from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS, synthesise_call
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+SHARE: Final = 0.144
+"""Of a core, at 256 MB: Lambda gives one at 1769 MB, and in proportion below."""
+MEMORY_MB: Final = 256
+_PERIOD_US: Final = 20_000
+_SECONDS: Final = 50
+_SECRET: Final = "a secret of the benchmark, long enough"  # noqa: S105 - loopback's
+_RUNS: Final[dict[str, dict[str, str]]] = {
+    "recording alone": {},
+    "segments and webhook": {"LIVE_SINKS": "segments,webhook"},
+    "the same, 16 kHz tracks": {
+        "LIVE_SINKS": "segments,webhook",
+        "LIVE_SEGMENT_RATE": "16000",
+        "LIVE_SEGMENT_LAYOUT": "tracks",
+    },
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One call.
+
+    Args:
+        limited: whether control groups held it.
+        cpu_s: CPU-seconds from GetMedia's beginning to the end.
+        peak_mib: the most memory that was resident.
+        dropped_s: seconds of audio that a sink did not get.
+        lag_s: longest time from a segment's last sample to its having been taken, seconds.
+        status: of the recording.
+    """
+
+    limited: bool
+    cpu_s: float
+    peak_mib: float
+    dropped_s: float
+    lag_s: float
+    status: str
+
+
+def measure() -> dict[str, Row]:
+    """Record the calls, one after the other."""
+    with ExitStack() as stack:
+        control = stack.enter_context(_far_ends())
+        url, webhook, ca_file = control.recv()
+        variables = stack.enter_context(surroundings(url))
+        s3_url = variables["AWS_ENDPOINT_URL_S3"]
+        variables |= {"AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_url, "SSL_CERT_FILE": ca_file}
+        secret = _secret(s3_url)
+        rows = {}
+        for index, (name, settings) in enumerate(_RUNS.items()):
+            live = {
+                **settings,
+                "WEBHOOK_URL": webhook,
+                "WEBHOOK_SECRET": secret,
+                "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+            }
+            # The call begins when its stream is there.
+            control.send(f"call-{index}")
+            rows[name] = _in_fresh_process(control.recv(), live if settings else {}, variables, f"run-{index}")
+    return rows
+
+
+def main() -> list[Bound]:
+    """Print the table."""
+    rows = measure()
+    held = "held to" if all(row.limited for row in rows.values()) else "NOT held to"
+    print(f"live audio, {held} {SHARE:.1%} of a core and {MEMORY_MB} MB")
+    print(f"{'':34}{'CPU':>12}{'of the share':>14}{'peak':>12}{'longest lag':>14}{'dropped':>10}")
+    bounds = []
+    for name, row in rows.items():
+        used = row.cpu_s / _SECONDS / SHARE
+        print(
+            f"{name:34}{row.cpu_s / _SECONDS:>11.1%} {used:>12.0%}{row.peak_mib:>8.1f} MiB{row.lag_s:>12.2f} s"
+            f"{row.dropped_s:>8.1f} s"
+        )
+        bounds += [
+            Bound(f"of the share of a core, {name}", used, at_most=1.0),
+            Bound(f"MiB at the peak, {name}", row.peak_mib, at_most=MEMORY_MB / 2),
+            Bound(f"s dropped, {name}", row.dropped_s, at_most=0.0),
+        ]
+        if row.status != "complete":
+            raise RuntimeError(f"{name}: the recording is {row.status}")
+    return bounds
+
+
+def _in_fresh_process(arn: str, live: dict[str, str], variables: dict[str, str], prefix: str) -> Row:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.live_share", "record", arn, json.dumps(live)],
+        env={**variables, "RECORDINGS_PREFIX": prefix, "POWERTOOLS_METRICS_DISABLED": "false"},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    lag_s = max((max(line["LiveLagSeconds"]) for line in lines if "LiveLagSeconds" in line), default=0.0)
+    return Row(**{**lines[-1], "lag_s": lag_s})
+
+
+# In the recording process.
+
+
+def _record(arn: str, live: str) -> Row:
+    import boto3  # noqa: PLC0415 - the recording process alone
+
+    from connect_audio.core import segment_wav  # noqa: F401, PLC0415 - as an extension's init would import it
+    from connect_audio.handlers import consumer  # noqa: PLC0415 - measured here
+
+    payload = {
+        "contactId": DEFAULT_CONTACT_ID,
+        "instanceArn": f"arn:aws:connect:{REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
+        "streamArn": arn,
+        "startTimestamp": DEFAULT_START_MS,
+        "startFragmentNumber": None,
+        "live": json.loads(live),
+    }
+    with _share_of_a_core() as limited:
+        began = time.process_time()
+        outcome = directly(consumer.handler, payload)
+        cpu_s = time.process_time() - began
+    key = outcome["manifest"].removeprefix("s3://recordings/")
+    with closing(boto3.client("s3")) as s3:
+        manifest = json.loads(s3.get_object(Bucket="recordings", Key=key)["Body"].read())
+    sinks = (manifest["live"] or {"sinks": []})["sinks"]
+    return Row(
+        limited=limited,
+        cpu_s=cpu_s,
+        peak_mib=peak_mib(),
+        dropped_s=sum(sink["droppedSeconds"] for sink in sinks),
+        lag_s=0.0,
+        status=outcome["status"],
+    )
+
+
+@contextmanager
+def _share_of_a_core() -> Iterator[bool]:
+    """Hold this process to the share, where control groups allow it; tell whether they do."""
+    name = f"connect-audio-{os.getpid()}"
+    groups = {
+        controller: Path("/sys/fs/cgroup", controller, name)
+        for controller in ("cpu", "memory")
+        if Path("/sys/fs/cgroup", controller, "tasks").exists()
+    }
+    try:
+        for group in groups.values():
+            group.mkdir()
+        if len(groups) < 2:
+            raise OSError("no control groups of version 1")
+        Path(groups["cpu"], "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+        Path(groups["cpu"], "cpu.cfs_quota_us").write_text(str(round(_PERIOD_US * SHARE)))
+        Path(groups["memory"], "memory.limit_in_bytes").write_text(str(MEMORY_MB * 1024 * 1024))
+        for group in groups.values():
+            Path(group, "cgroup.procs").write_text(str(os.getpid()))
+        limited = True
+    except OSError as error:
+        print(f"no control group: {error}", file=sys.stderr)
+        limited = False
+    try:
+        yield limited
+    finally:
+        for controller, group in groups.items():
+            with suppress(OSError):
+                Path("/sys/fs/cgroup", controller, "cgroup.procs").write_text(str(os.getpid()))
+                group.rmdir()
+
+
+# Around it.
+
+
+def _secret(url: str) -> str:
+    import boto3  # noqa: PLC0415 - the recording process imports this module too
+
+    with closing(boto3.client("secretsmanager", endpoint_url=url)) as secrets:
+        arn: str = secrets.create_secret(Name="webhook", SecretString=_SECRET)["ARN"]
+    return arn
+
+
+@contextmanager
+def _far_ends() -> Iterator[Connection]:
+    """Emulator and webhook's receiver in a process of their own.
+
+    Yields:
+        Tells their URLs and where the receiver's certificates are, and for each name of a stream that is sent, its ARN.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,))
+    process.start()
+    theirs.close()  # or `recv` would outwait a process that has failed
+    try:
+        yield ours
+    finally:
+        ours.send(None)
+        process.join()
+
+
+def _serve(control: Connection) -> None:
+    from connect_audio_local.emulator import UNLIMITED, EmulatedStream, KvsEmulator, Live, stored  # noqa: PLC0415
+    from connect_audio_local.emulator.model import Delivery  # noqa: PLC0415
+    from connect_audio_local.webhook_receiver import webhook_receiver  # noqa: PLC0415
+
+    with KvsEmulator(limits=UNLIMITED) as emulator, webhook_receiver(_SECRET.encode()) as receiver:
+        control.send((emulator.url, receiver.url, str(receiver.ca_file)))
+        while (name := control.recv()) is not None:
+            fragments = stored(synthesise_call(long_call(_SECONDS)))
+            stream = EmulatedStream(name, fragments, pace=Live(1.0), delivery=Delivery.BLOCK, retention_hours=1)
+            control.send(emulator.add_stream(stream).arn)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["record"]:
+        print(json.dumps(asdict(_record(*sys.argv[2:]))))
+    else:
+        from benchmarks.bounds import judge
+
+        judge(main())
