@@ -77,8 +77,11 @@ class LiveHand:
         if timeline is None:
             return
         key = self._before.tail
-        tail = None if key is None else self._tried("live audio not read back", lambda: self._store.get(key))
-        self._pipeline.resume(timeline, tail or b"")
+        tail = b"" if key is None else _twice(lambda: self._store.get(key))
+        if isinstance(tail, StorageError):
+            self.logger.warning("live audio not read back", extra={"code": tail.code})
+            tail = b""
+        self._pipeline.resume(timeline, tail)
 
     def read_with(self, reader: FragmentReader) -> None:
         """A connection begins: from now on blocks come out of this reader."""
@@ -156,22 +159,23 @@ class LiveHand:
             pipeline.close()
         state, tail = pipeline.state(frames)
         if tail:
-
-            def keep() -> str:
-                self._store.put(key, tail, content_type="application/octet-stream")
-                return key
-
-            kept = self._tried("live audio not kept for the next step", keep)
-            state = state.without_tail(frames) if kept is None else replace(state, tail=kept)
+            error = _twice(lambda: self._store.put(key, tail, content_type="application/octet-stream"))
+            if error is None:
+                state = replace(state, tail=key)
+            else:
+                self.logger.warning("live audio not kept for the next step", extra={"code": error.code})
+                state = state.without_tail(frames)
         found.append((state, pipeline.take_longest_lag()))
 
-    def _tried[T](self, otherwise: str, work: Callable[[], T]) -> T | None:
-        """Do something with S3, twice if need be: for the recording's own objects the engine tries the step again."""
-        for last in (False, True):
-            try:
-                return work()
-            except StorageError as error:
-                if last or not error.retryable:
-                    self.logger.warning(otherwise, extra={"code": error.code})
-                    break
-        return None
+
+def _twice[T](work: Callable[[], T]) -> T | StorageError:
+    """Do something with S3, twice if need be: for the recording's own objects the engine tries the step again."""
+    try:
+        return work()
+    except StorageError as error:
+        if not error.retryable:
+            return error
+    try:
+        return work()
+    except StorageError as error:
+        return error
