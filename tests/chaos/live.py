@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,21 +144,27 @@ class LiveProbe:
         policy = LivePolicy(first_backoff=0.001, longest_backoff=0.001)
         return LivePipeline(sinks, policy, self.clock, _LOGGER, state=state, driver=Inline, jitter=self.chance.random)
 
-    def judge(self, wav: bytes, manifest: dict[str, Any]) -> None:
-        """Every sink heard the recording, sample for sample, or the manifest says what it lacks."""
+    def judge(self, wav: bytes, manifest: dict[str, Any]) -> Counter[str]:
+        """Every sink heard the recording, sample for sample, or the manifest says what it lacks; count which."""
         recorded = wav[44:]
+        counts: Counter[str] = Counter()
         for name, heard in self.heard.items():
             told = next(sink for sink in manifest["live"]["sinks"] if sink["name"] == name)
             assert told["failed"] is None
             assert "another contact's audio" not in heard.misfits, name
+            counts["segments told again"] += heard.again
             if told["droppedSeconds"]:
+                counts["sinks that lack something"] += 1
                 continue
+            counts["sinks that heard all"] += 1
             assert not heard.misfits, f"{name}: {heard.misfits[:3]}"
             assert heard.ends, f"{name} was not told of the end"
             assert heard.ends[-1].frames == len(recorded) // 4, f"{heard.ends[-1]}, {len(recorded) // 4} frames"
             found = heard.stereo()
             # What a fragment told ahead and the stream then forgot was never recorded: the end says so.
             assert found[: len(recorded)] == recorded, f"{name}: {_difference(found, recorded)}"
+
+        return counts
 
 
 def _difference(found: bytes, recorded: bytes) -> str:

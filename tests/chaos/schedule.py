@@ -472,7 +472,7 @@ def _judge_recording(
         return
     _same(found, expected, frozenset(excused))
     if execution.live is not None:
-        execution.live.judge(world.wav, manifest)
+        judged.numbers.update(execution.live.judge(world.wav, manifest))
     if world.wav == whole.wav and not excused:
         # What was not read may have been ours or the next caller's: said on suspicion, and only where nothing is kept.
         suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"STREAM_FORGOT"}

@@ -44,7 +44,7 @@ class LiveHand:
     """Live audio of one call in one invocation.
 
     Args:
-        pipeline: where it goes.
+        make: makes where it goes, given what earlier invocations left.
         recording: the call so far.
         before: what earlier invocations left.
         store: where what sinks may still need is kept between steps.
@@ -53,14 +53,14 @@ class LiveHand:
 
     def __init__(
         self,
-        pipeline: LivePipeline,
+        make: Callable[[LiveState | None], LivePipeline],
         recording: CallRecording,
         before: LiveState | None,
         *,
         store: PartStore,
         logger: Logger,
     ) -> None:
-        self._pipeline = pipeline
+        self._made: LivePipeline | None = None
         self._recording = recording
         self._before = before or LiveState()
         self._store = store
@@ -68,7 +68,18 @@ class LiveHand:
         self._preview: LivePreview | None = None
         self.failed = False
         """Whether live audio itself has failed."""
+        self._make(make, before)
         self._resume()
+
+    @property
+    def _pipeline(self) -> LivePipeline:
+        if self._made is None:
+            raise RuntimeError("live audio could not be made")
+        return self._made
+
+    @_harmless
+    def _make(self, make: Callable[[LiveState | None], LivePipeline], before: LiveState | None) -> None:
+        self._made = make(before)
 
     @_harmless
     def _resume(self) -> None:
@@ -128,14 +139,15 @@ class LiveHand:
 
     @_harmless
     def _stop(self) -> None:
-        self._pipeline.close()
+        if self._made is not None:
+            self._made.close()
 
-    def save(self, frames: int, key: str, *, last: bool) -> tuple[LiveState, float]:
+    def save(self, frames: int, key: str | None, *, last: bool) -> tuple[LiveState, float]:
         """Note where the sinks stand, and keep what they may still need.
 
         Args:
             frames: where the cursor stands.
-            key: where in the bucket to keep it.
+            key: where in the bucket to keep it; None where no step follows that could need it.
             last: whether the invocation ends with this step: then the sinks may catch up for a moment, and end.
 
         Returns:
@@ -145,20 +157,18 @@ class LiveHand:
         self._save(frames, key, last, found)
         if found:
             return found[0]
-        failed = {
-            name: replace(self._before.sinks.get(name, SinkState()), failed=LIVE_FAILED)
-            for name in self._pipeline.names
-        }
-        return LiveState(sinks=failed), 0.0
+        names = ("live",) if self._made is None else self._made.names
+        known = self._before.sinks
+        return LiveState(sinks={name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}), 0.0
 
     @_harmless
-    def _save(self, frames: int, key: str, last: bool, found: list[tuple[LiveState, float]]) -> None:  # noqa: FBT001
+    def _save(self, frames: int, key: str | None, last: bool, found: list[tuple[LiveState, float]]) -> None:  # noqa: FBT001
         pipeline = self._pipeline
         if last:
             pipeline.rest()
             pipeline.close()
         state, tail = pipeline.state(frames)
-        if tail:
+        if tail and key is not None:
             error = _twice(lambda: self._store.put(key, tail, content_type="application/octet-stream"))
             if error is None:
                 state = replace(state, tail=key)

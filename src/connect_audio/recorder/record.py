@@ -177,7 +177,7 @@ class Recorder:
         )
         if surroundings.live is not None:
             session.live = LiveHand(
-                surroundings.live(checkpoint.live),
+                surroundings.live,
                 session.recording,
                 checkpoint.live,
                 store=surroundings.store,
@@ -343,7 +343,8 @@ class _Step:
             ending = Ending(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),))
         live, lag_s = self._session.live, 0.0
         if live is not None:
-            key = self._with.names.live_tail(self._before.steps + 1, self._with.attempt_name())
+            over = verdict is StepVerdict.OVER
+            key = None if over else self._with.names.live_tail(self._before.steps + 1, self._with.attempt_name())
             state, lag_s = live.save(after.cursor.frames, key, last=verdict in _LAST_VERDICTS)
             after = replace(after, live=state)
         return StepResult(

@@ -21,6 +21,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     AfterFragment,
     ContactState,
@@ -454,6 +455,7 @@ class World:
     policy: Policy = field(default_factory=Policy)
     execution: str = EXECUTION
     request: RecordingRequest = REQUEST
+    live: Callable[[LiveState | None], LivePipeline] | None = None
     _attempts: int = 0
 
     @property
@@ -473,6 +475,7 @@ class World:
             logger=Logger(service="tests", level="CRITICAL"),
             attempt_name=self._attempt_name,
             jitter=lambda: 1.0,
+            live=self.live,
         )
 
     def _attempt_name(self) -> str:

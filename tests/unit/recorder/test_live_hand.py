@@ -1,0 +1,118 @@
+"""The wall between the recording and its live audio: whatever goes wrong on one side, the other goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from connect_audio.core.errors import StorageError
+from connect_audio.core.live_preview import LivePreview
+from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.recorder import OutcomeStatus, StepVerdict
+from connect_audio.recorder.live_hand import LIVE_FAILED
+from unit.live.sinks import LOGGER, Sink
+from unit.recorder.fakes import World, call, same_wav, wav_of_call, world
+
+
+def heard(at: World, *sinks: Sink) -> World:
+    """Let sinks hear what is recorded; one made anew for each invocation would be the same."""
+
+    def live(state: LiveState | None) -> LivePipeline:
+        named = [NamedSink("abc"[index], sink) for index, sink in enumerate(sinks)]
+        return LivePipeline(named, LivePolicy(), at.clock, LOGGER, state=state, driver=Inline, jitter=lambda: 1.0)
+
+    at.live = live
+    return at
+
+
+def stereo(sink: Sink) -> bytes:
+    newest = {each.segment or 0: each for each in sink.took}
+    assert sorted(newest) == list(range(len(newest)))
+    pieces = []
+    for number in sorted(newest):
+        left, right = newest[number].samples.values()
+        frames = bytearray(2 * len(left))
+        for offset, side in ((0, left), (2, right)):
+            frames[offset::4], frames[offset + 1 :: 4] = side[0::2], side[1::2]
+        pieces.append(bytes(frames))
+    return b"".join(pieces)
+
+
+def test_a_call_over_parts_and_invocations_is_heard_as_it_is_recorded() -> None:
+    sink, ours = Sink(), call(600)
+    at = heard(world(ours), sink)
+    run = at.run(fresh_each_step=True)
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.verdicts.count(StepVerdict.CONTINUE) == 3
+    assert stereo(sink) == run.wav[44:]
+    assert [end.frames for end in sink.ends] == [600 * 8000]
+    (told,) = run.manifest["live"]["sinks"]
+    assert (told["name"], told["droppedSeconds"], told["failed"]) == ("a", 0.0, None)
+    assert not [key for key in at.store.objects if ".staging/" in key]
+
+
+def test_a_call_without_sinks_has_no_live_section() -> None:
+    assert world(call(3)).run().manifest["live"] is None
+
+
+BREAKS: dict[str, tuple[type[Any], str]] = {
+    "a block": (LivePreview, "block"),
+    "a block that is told": (LivePipeline, "write"),
+    "a fragment's end": (LivePipeline, "confirm"),
+    "the call's end": (LivePipeline, "end"),
+    "a step's end": (LivePipeline, "state"),
+    "a look at the time": (LivePipeline, "tend"),
+}
+
+
+@pytest.mark.parametrize("where", BREAKS)
+def test_a_bug_in_live_audio_costs_the_sinks_alone_and_is_told(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(*BREAKS[where], broken)
+    sink, ours = Sink(), call(20)
+    at = heard(world(ours), sink)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert run.manifest["live"]["sinks"][0]["failed"] == LIVE_FAILED
+    assert [warning["code"] for warning in run.manifest["warnings"]] == ["LIVE_SINK_FAILED"]
+    assert sink.closed == 1
+
+
+def test_live_audio_that_cannot_even_be_made_costs_no_recording() -> None:
+    def live(_: LiveState | None) -> LivePipeline:
+        raise RuntimeError("can't start new thread")
+
+    ours = call(5)
+    at = world(ours)
+    at.live = live
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.manifest["live"]["sinks"][0]["failed"] == LIVE_FAILED
+
+
+@pytest.mark.parametrize("operation", ["put", "get"])
+def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
+    operation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink, ours = Sink(segment_seconds=5), call(600)
+    at = heard(world(ours), sink)
+    whole: Callable[..., Any] = getattr(at.store, operation)
+
+    def refusing(key: str, *arguments: Any, **options: Any) -> Any:
+        if "/live-" in key:
+            raise StorageError("AccessDenied", "no", retryable=False)
+        return whole(key, *arguments, **options)
+
+    monkeypatch.setattr(at.store, operation, refusing)
+    run = at.run(fresh_each_step=True)
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    (told,) = run.manifest["live"]["sinks"]
+    # Each of the three steps that another one follows ends in the midst of a segment.
+    assert 0 < told["droppedSeconds"] <= 3 * 5
+    assert told["deliveredSeconds"] + told["droppedSeconds"] == pytest.approx(600, abs=15)
