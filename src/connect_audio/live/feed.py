@@ -129,7 +129,7 @@ class Feed:
             earliest: from which position on, samples since the epoch; what is needed from before is lost.
         """
         wanted = (tape.origin or 0) + self._before.frames
-        start = wanted if wanted >= earliest else self._border(earliest, tape, up=True)
+        start = self._border(max(wanted, earliest), tape, up=True)
         self._positions = dict.fromkeys(PARTIES, start)
         self._count_as_dropped(len(PARTIES) * (start - wanted))
 

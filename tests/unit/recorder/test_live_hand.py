@@ -113,6 +113,7 @@ def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
     (told,) = run.manifest["live"]["sinks"]
+    assert {each.position for each in sink.took if each.position is not None and each.position % (5 * 8000)} == set()
     # Each of the three steps that another one follows ends in the midst of a segment.
     assert 0 < told["droppedSeconds"] <= 3 * 5
     assert told["deliveredSeconds"] + told["droppedSeconds"] == pytest.approx(600, abs=15)
