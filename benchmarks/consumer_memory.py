@@ -101,13 +101,7 @@ def _record(name: str, arn: str) -> Row:
     from connect_audio.handlers import consumer  # noqa: PLC0415 - measured here
 
     imported_mib = peak_mib()
-    payload = {
-        "contactId": DEFAULT_CONTACT_ID,
-        "instanceArn": f"arn:aws:connect:{REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
-        "streamArn": arn,
-        "startTimestamp": DEFAULT_START_MS,
-        "startFragmentNumber": None,
-    }
+    payload = payload_for(arn)
     cpu_s, wall_s = time.process_time(), time.monotonic()
     outcome = _on_engine(consumer.handler, payload) if name == _ENGINE else directly(consumer.handler, payload)
     return Row(
@@ -117,6 +111,21 @@ def _record(name: str, arn: str) -> Row:
         wall_s=time.monotonic() - wall_s,
         outcome=outcome,
     )
+
+
+def payload_for(arn: str) -> dict[str, Any]:
+    """The consumer's input for a synthetic call.
+
+    Args:
+        arn: its stream's.
+    """
+    return {
+        "contactId": DEFAULT_CONTACT_ID,
+        "instanceArn": f"arn:aws:connect:{REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
+        "streamArn": arn,
+        "startTimestamp": DEFAULT_START_MS,
+        "startFragmentNumber": None,
+    }
 
 
 def directly(handler: Any, payload: dict[str, Any]) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.bounds import Bound
-from benchmarks.consumer_memory import REGION, directly, peak_mib, surroundings
+from benchmarks.consumer_memory import directly, payload_for, peak_mib, surroundings
 from benchmarks.long_calls import long_call
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS, synthesise_call
+from connect_audio_local.synthesis import synthesise_call
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -135,14 +135,7 @@ def _record(arn: str, live: str) -> Row:
     from connect_audio.core import segment_wav  # noqa: F401, PLC0415 - as an extension's init would import it
     from connect_audio.handlers import consumer  # noqa: PLC0415 - measured here
 
-    payload = {
-        "contactId": DEFAULT_CONTACT_ID,
-        "instanceArn": f"arn:aws:connect:{REGION}:123456789012:instance/{DEFAULT_INSTANCE_ID}",
-        "streamArn": arn,
-        "startTimestamp": DEFAULT_START_MS,
-        "startFragmentNumber": None,
-        "live": json.loads(live),
-    }
+    payload = {**payload_for(arn), "live": json.loads(live)}
     with _share_of_a_core() as limited:
         began = time.process_time()
         outcome = directly(consumer.handler, payload)

@@ -27,6 +27,7 @@ from connect_audio.core.recording import CallRecording
 from connect_audio_local.fragment_writer import InBandError, write_fragment
 from connect_audio_local.speech import two_party_conversation
 from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesise_call
+from unit.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[2]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))
@@ -141,12 +142,12 @@ def test_the_partial_sample_has_something_in_every_list_and_object() -> None:
 
 
 def test_every_field_that_is_written_is_in_the_schema_and_the_other_way_round() -> None:
-    assert set(_paths_of_value(partial())) == set(_paths_of_schema(SCHEMA))
+    assert set(paths_of_value(partial())) == set(paths_of_schema(SCHEMA, SCHEMA))
 
 
 def test_every_field_of_the_schema_is_documented_and_the_other_way_round() -> None:
     in_schema = set()
-    for path in _paths_of_schema(SCHEMA):
+    for path in paths_of_schema(SCHEMA, SCHEMA):
         shared = next(
             (path.replace(begin, stars, 1) for begin, stars in SHARED.items() if path.startswith(begin)), path
         )
@@ -185,28 +186,6 @@ def _documented(heading: str) -> list[str]:
     section = re.search(rf"^## {heading}[^\n]*\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert section, heading
     return re.findall(r"^\| `([^`]+)` \|", section[1], re.MULTILINE)
-
-
-def _paths_of_value(value: Any, at: str = "") -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, child in value.items():
-            path = f"{at}.{name}" if at else name
-            yield path
-            yield from _paths_of_value(child, path)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _paths_of_value(child, f"{at}[]")
-
-
-def _paths_of_schema(schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    if "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    for name, child in schema.get("properties", {}).items():
-        path = f"{at}.{name}" if at else name
-        yield path
-        yield from _paths_of_schema(child, path)
-    if "items" in schema:
-        yield from _paths_of_schema(schema["items"], f"{at}[]")
 
 
 def _objects(schema: Any) -> Iterator[Mapping[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +27,7 @@ from connect_audio.adapters.sinks.segment_index import (
 )
 from connect_audio.ports import LiveEnd
 from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, short_segments, sink_of
+from unit.schema_paths import paths_of_value
 
 ROOT: Final = Path(__file__).parents[3]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "segments-index.schema.json").read_text("utf-8"))
@@ -93,8 +93,8 @@ def test_the_schema_refuses_what_is_no_index() -> None:
 def test_every_field_that_is_written_is_in_the_schema_and_the_other_way_round() -> None:
     store, call = MemoryStore(), short_segments(3)
     deliver_all(sink_of(store), call.segments()[::2])
-    assert set(_paths_of_value(store.json("index.json"))) == set(_paths_of_schema(SCHEMA["$defs"]["head"]))
-    assert set(_paths_of_value(store.json("index-00000.json"))) == set(_paths_of_schema(SCHEMA["$defs"]["page"]))
+    assert set(paths_of_value(store.json("index.json"))) == set(paths_of_schema(SCHEMA["$defs"]["head"], SCHEMA))
+    assert set(paths_of_value(store.json("index-00000.json"))) == set(paths_of_schema(SCHEMA["$defs"]["page"], SCHEMA))
 
 
 @pytest.mark.parametrize(("heading", "kind"), [("The head", "head"), ("A page", "page")])
@@ -106,7 +106,7 @@ def test_every_field_of_the_schema_is_documented_and_the_other_way_round(heading
         for row in re.findall(r"^\| ((?:`[^`]+`(?:, )?)+) \|", section[1], re.MULTILINE)
         for name in row.split(", ")
     ]
-    assert [name.strip("`") for name in documented] == list(_paths_of_schema(SCHEMA["$defs"][kind]))
+    assert [name.strip("`") for name in documented] == list(paths_of_schema(SCHEMA["$defs"][kind], SCHEMA))
 
 
 def test_the_document_has_the_numbers_of_the_source() -> None:
@@ -162,25 +162,3 @@ def test_a_range_that_splits_pushes_the_last_one_out_of_the_list() -> None:
     missing = MissingSegments(ranges)
     assert missing.discard(3)
     assert [*missing.ranges] == [(0, 2), (4, 5), *ranges[1:-1]]
-
-
-def _paths_of_value(value: Any, at: str = "") -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for name, child in value.items():
-            path = f"{at}.{name}" if at else name
-            yield path
-            yield from _paths_of_value(child, path)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _paths_of_value(child, f"{at}[]")
-
-
-def _paths_of_schema(schema: Mapping[str, Any], at: str = "") -> Iterator[str]:
-    if "$ref" in schema:
-        schema = SCHEMA["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-    for name, child in schema.get("properties", {}).items():
-        path = f"{at}.{name}" if at else name
-        yield path
-        yield from _paths_of_schema(child, path)
-    if "items" in schema:
-        yield from _paths_of_schema(schema["items"], f"{at}[]")
