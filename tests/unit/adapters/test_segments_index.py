@@ -27,7 +27,7 @@ from connect_audio.adapters.sinks.segment_index import (
 )
 from connect_audio.ports import LiveEnd
 from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, short_segments, sink_of
-from unit.schema_paths import paths_of_value
+from unit.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[3]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "segments-index.schema.json").read_text("utf-8"))
