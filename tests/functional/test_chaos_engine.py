@@ -30,7 +30,7 @@ from functional.engine_chaos import (
 from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 
-SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "21"))
+SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "18"))
 FIRST_SEED = int(os.environ.get("CHAOS_ENGINE_SEED", "1"))
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import io
 import json
 import wave
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from itertools import repeat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 from functional.stuck_sink import TAKES, install
 
-# One worker for all, since each has servers and processes of its own.
+# One worker for all, since the processes are started once for all.
 pytestmark = pytest.mark.xdist_group("live hand-over")
 
 SECRET: Final = b"a secret of a good length, for tests"
@@ -45,39 +46,44 @@ SPEED: Final = 8.0
 LATEST_S: Final = 1.5 + MARGIN_S / 8 + MARGIN_S / 2
 
 
-@contextmanager
-def posting(behaviours: Sequence[Callable[[Exchange], None]]) -> Iterator[tuple[ProcessCloud, dict[str, str], Any]]:
-    """The processes, the live settings that lead to a webhook, and its receiver."""
-    with (
-        webhook_receiver(SECRET, behaviours) as receiver,
-        process_cloud({"SSL_CERT_FILE": str(receiver.ca_file)}) as cloud,
-    ):
-        cloud.host.environment["AWS_ENDPOINT_URL_SECRETS_MANAGER"] = cloud.s3_url
-        region = cloud.s3.meta.region_name
-        with closing(boto3.client("secretsmanager", endpoint_url=cloud.s3_url, region_name=region)) as secrets:
-            arn = secrets.create_secret(Name="webhook", SecretString=SECRET.decode())["ARN"]
-        live = {
-            "LIVE_SINKS": "webhook",
-            "WEBHOOK_URL": receiver.url,
-            "WEBHOOK_SECRET": arn,
-            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
-        }
-        yield cloud, live, receiver
+@dataclass(frozen=True)
+class Stage:
+    """The processes, and what tells one call in them from the next."""
+
+    cloud: ProcessCloud
+    numbers: Iterator[int]
+    diary: Path
+
+    def record(self, live: Mapping[str, str], **environment: str) -> Run:
+        """Record the call, over several invocations; the recording is what it should be, whatever the sinks do."""
+        schedule = Schedule(
+            0, "short", (), pace=Live(speed=SPEED), invocation_s=INVOCATION_S, live=live, margin_s=MARGIN_S
+        )
+        self.cloud.host.environment.update(environment)
+        found = run(self.cloud, schedule, next(self.numbers))
+        assert [each.status for each in found.executions] == ["SUCCEEDED"], found.executions
+        assert found.wav is not None
+        assert found.manifest is not None
+        assert same_wav(found.wav, scene("short").wav)
+        assert found.manifest["status"] == "complete"
+        assert found.manifest["handOvers"] >= 1
+        # Nothing was killed and nothing ran out of time.
+        assert [(each.exit_code, each.error) for each in found.invocations] == [(0, None)] * len(found.invocations)
+        return found
 
 
-def recorded(cloud: ProcessCloud, live: dict[str, str]) -> Run:
-    """Record the call, over several invocations; the recording is what it should be, whatever the sinks do."""
-    schedule = Schedule(0, "short", (), pace=Live(speed=SPEED), invocation_s=INVOCATION_S, live=live, margin_s=MARGIN_S)
-    found = run(cloud, schedule, 1)
-    assert [each.status for each in found.executions] == ["SUCCEEDED"], found.executions
-    assert found.wav is not None
-    assert found.manifest is not None
-    assert same_wav(found.wav, scene("short").wav)
-    assert found.manifest["status"] == "complete"
-    assert found.manifest["handOvers"] >= 1
-    # Nothing was killed and nothing ran out of time.
-    assert [(each.exit_code, each.error) for each in found.invocations] == [(0, None)] * len(found.invocations)
-    return found
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with process_cloud(install(tmp_path_factory.mktemp("site"))) as cloud:
+        yield Stage(cloud, count(1), tmp_path_factory.mktemp("stuck") / "diary")
+
+
+@pytest.fixture(scope="module")
+def secret_arn(stage: Stage) -> str:
+    region = stage.cloud.s3.meta.region_name
+    with closing(boto3.client("secretsmanager", endpoint_url=stage.cloud.s3_url, region_name=region)) as secrets:
+        arn: str = secrets.create_secret(Name="webhook", SecretString=SECRET.decode())["ARN"]
+    return arn
 
 
 def live_of(found: Run, name: str) -> dict[str, Any]:
@@ -107,11 +113,19 @@ def pcm(wav: bytes) -> bytes:
 
 @pytest.mark.parametrize("hang", [hang_after_reading, drip_head])
 def test_a_webhook_that_hangs_at_the_deadline_holds_nothing_up_and_gets_what_it_lacks_from_the_next_invocation(
-    hang: Callable[[Exchange], None],
+    stage: Stage, secret_arn: str, hang: Callable[[Exchange], None]
 ) -> None:
     taken_before = 4
-    with posting([*repeat(accept, taken_before), hang]) as (cloud, live, receiver):
-        found = recorded(cloud, live)
+    with webhook_receiver(SECRET, [*repeat(accept, taken_before), hang]) as receiver:
+        live = {
+            "LIVE_SINKS": "webhook",
+            "WEBHOOK_URL": receiver.url,
+            "WEBHOOK_SECRET": secret_arn,
+            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+        }
+        found = stage.record(
+            live, SSL_CERT_FILE=str(receiver.ca_file), AWS_ENDPOINT_URL_SECRETS_MANAGER=stage.cloud.s3_url
+        )
         wavs, ends = heard_by(receiver)
         requests = receiver.requests
     first = found.invocations[0]
@@ -127,14 +141,10 @@ def test_a_webhook_that_hangs_at_the_deadline_holds_nothing_up_and_gets_what_it_
 
 
 def test_a_sink_that_never_comes_back_is_left_behind_for_good_and_the_recording_and_the_others_are_whole(
-    tmp_path: Path,
+    stage: Stage,
 ) -> None:
-    diary = tmp_path / "diary"
-    folder = tmp_path / "site"
-    folder.mkdir()
-    live = {"LIVE_SINKS": "stuck,segments", "LIVE_SINK_OPTIONS": json.dumps({"STUCK_DIARY": str(diary)})}
-    with process_cloud(install(folder)) as cloud:
-        found = recorded(cloud, live)
+    options = json.dumps({"STUCK_DIARY": str(stage.diary)})
+    found = stage.record({"LIVE_SINKS": "stuck,segments", "LIVE_SINK_OPTIONS": options})
     told = live_of(found, "stuck")
     assert (told["deliveries"], told["failed"]) == (TAKES, "LEFT_BEHIND")
     assert found.manifest is not None
@@ -149,7 +159,7 @@ def test_a_sink_that_never_comes_back_is_left_behind_for_good_and_the_recording_
         ("live-stuck", True)
     ]
     assert [each.left_sinks for each in later] == [[]] * len(later)
-    entries = [line.split(" ", 1) for line in diary.read_text("utf-8").splitlines()]
+    entries = [line.split(" ", 1) for line in stage.diary.read_text("utf-8").splitlines()]
     of_first = [what for pid, what in entries if int(pid) == first.pid]
     assert of_first == [*(f"deliver {number}" for number in range(TAKES + 1)), "interrupt"]
     # Later ones make it, as their settings say, and let it go.

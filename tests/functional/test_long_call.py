@@ -12,7 +12,7 @@ from connect_audio_local.processes.long_call import LongCall, record_long_call
 pytestmark = pytest.mark.xdist_group("long call")
 
 HOURS = 1.0
-LIVE_HOURS = 0.5
+LIVE_HOURS = 0.4
 # Long enough for moto to follow a call that is read some hundred times as fast as it was spoken.
 SEGMENT_SECONDS = 30
 # Lambda: a synchronous invocation's payload.
