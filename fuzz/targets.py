@@ -17,12 +17,19 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from aws_lambda_powertools import Logger
+
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
+from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import RequestError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentReader
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
-from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, interleave
 from connect_audio.core.recording import CallRecording, Cursor
+from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
+from connect_audio.ports import LiveEnd
 from connect_audio.request import RecordingRequest
 from connect_audio_local.command_error import CommandError
 from connect_audio_local.replay import replay
@@ -179,6 +186,89 @@ def _check_going_on(data: bytes, events: Sequence[Fragment | BytesLost], whole: 
     )
 
 
+def check_live(data: bytes, *, labels_kept: bool = False) -> None:
+    """Hear a stream while it is read: what sinks get is the recording, and what is told ahead is nobody else's.
+
+    Args:
+        data: the stream.
+        labels_kept: whether all audio in it still stands under its own contact.
+    """
+    reader = FragmentReader()
+    recording = CallRecording(OURS, limit_s=LIMIT_S, watched=True)
+    preview = LivePreview(recording, reader)
+    segments, blocks = _Heard(1), _Heard(0)
+    sinks = [NamedSink("segments", segments), NamedSink("blocks", blocks)]
+    pipeline = LivePipeline(sinks, LivePolicy(), SystemClock(), Logger(service="fuzz", level="CRITICAL"), driver=Inline)
+    output = bytearray()
+    for chunk in (*chunks_of(data), b""):
+        reader.receive_data(chunk)
+        while True:
+            try:
+                event = reader.next_event()
+            except StreamError as error:
+                preview.over()
+                reader.resynchronise(str(error))
+                continue
+            if event is NEED_DATA or event is END:
+                break
+            if isinstance(event, Block):
+                placements = preview.block(event)
+                if placements:
+                    pipeline.write(placements, preview.rate)
+                continue
+            preview.over()
+            if isinstance(event, Fragment):
+                recording.add(event)
+                frames = recording.take()
+                pipeline.confirm(recording.timeline)
+                output += b"".join(frames)
+    recording.end()
+    frames = recording.take()
+    pipeline.end(recording.timeline)
+    output += b"".join(frames)
+    pipeline.close()
+    heard = segments.stereo()
+    assert heard[: len(output)] == output, "a sink heard something else than was recorded"
+    assert [end.frames for end in segments.ends] == [len(output) // FRAME_BYTES]
+    if labels_kept:
+        assert not any(_MARK in samples for samples in blocks.pieces), "another contact's audio was told to a sink"
+
+
+class _Heard:
+    """A sink that keeps what it gets, the later counting."""
+
+    def __init__(self, segment_seconds: int) -> None:
+        self.segment_seconds = segment_seconds
+        self.pieces: list[bytes] = []
+        self.ends: list[LiveEnd] = []
+        self._segments: dict[int, bytes] = {}
+
+    def prepare(self) -> None:
+        """Nothing to make ready."""
+
+    def deliver(self, audio: LiveAudio) -> None:
+        """Keep it."""
+        if audio.segment is None:
+            self.pieces += audio.samples.values()
+        else:
+            self._segments[audio.segment] = interleave(*(audio.samples[party] for party in PARTIES))
+
+    def end(self, end: LiveEnd) -> None:
+        """Keep it."""
+        self.ends.append(end)
+
+    def interrupt(self) -> None:
+        """Never under way."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def stereo(self) -> bytes:
+        """All segments joined."""
+        assert sorted(self._segments) == list(range(len(self._segments))), "a segment is missing"
+        return b"".join(self._segments[number] for number in range(len(self._segments)))
+
+
 _SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a directory of our own is made in it
 _SCRATCH: Final = str(_SHARED_MEMORY) if os.access(_SHARED_MEMORY, os.W_OK) else None
 
@@ -295,6 +385,7 @@ def check_anything(data: bytes) -> None:
         check_event(data)
         return
     check_recording(data)
+    check_live(data)
     check_replay(data)
     if zlib.crc32(data) % 16 == 0:
         check_cost(data)

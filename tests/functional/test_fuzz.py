@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from fuzz.mutation import documents, mutate_event, mutate_keeping_labels, mutate_stream, places
 from fuzz.seeds import event_seeds, stream_seeds
-from fuzz.targets import check_cost, check_event, check_recording, check_replay
+from fuzz.targets import check_cost, check_event, check_live, check_recording, check_replay
 
 STREAMS = stream_seeds()
 EVENTS = event_seeds()
@@ -19,6 +19,7 @@ def test_an_unharmed_stream_of_every_layout_is_read_recorded_and_replayed(number
     assert b"".join(documents(data)) == data
     assert len(places(data)) > 40
     check_recording(data, labels_kept=True)
+    check_live(data, labels_kept=True)
 
 
 @pytest.mark.parametrize("first", range(0, 300, 30))
@@ -28,6 +29,7 @@ def test_a_damaged_stream_is_read_recorded_and_replayed_or_refused_as_documented
         data = mutate_stream(rng.choice(STREAMS), rng.choice(STREAMS), rng)
         try:
             check_recording(data)
+            check_live(data)
             check_replay(data)
         except Exception as error:
             error.add_note(f"the stream of seed {seed}")
@@ -41,6 +43,7 @@ def test_another_contacts_audio_is_in_no_recording_while_labels_stand(first: int
         data = mutate_keeping_labels(rng.choice(STREAMS), rng)
         try:
             check_recording(data, labels_kept=True)
+            check_live(data, labels_kept=True)
             check_replay(data, labels_kept=True)
         except Exception as error:
             error.add_note(f"the stream of seed {seed}")
