@@ -83,13 +83,14 @@ class LiveReplay:
 
     Args:
         options: where to and how fast.
-        clock: for the pace and for the sinks.
+        clock: for the sinks.
+        pace_clock: for the pace.
     """
 
-    def __init__(self, options: LiveOptions, clock: Clock) -> None:
+    def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._pacer = None if options.speed is None else Pacer(clock, options.speed, self._tend)
+        self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._tend)
         self._recording: CallRecording | None = None
         self._contact_id: str | None = None
         self._sinks: list[_Observed] = []
@@ -263,6 +264,10 @@ class _Observed:
     def segment_seconds(self) -> int:
         """As the sink has it."""
         return self._sink.segment_seconds
+
+    def prepare(self) -> None:
+        """Hand it over."""
+        self._sink.prepare()
 
     def deliver(self, audio: LiveAudio) -> None:
         """Hand it over."""

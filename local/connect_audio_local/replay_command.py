@@ -58,7 +58,7 @@ def _live_replay(options: LiveOptions) -> LiveReplay:
     from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
     from connect_audio_local.live_replay import LiveReplay  # noqa: PLC0415
 
-    return LiveReplay(options, SystemClock())
+    return LiveReplay(options, SystemClock(), SystemClock())
 
 
 def _lacking(done: Replay) -> Iterator[str]:

@@ -194,10 +194,14 @@ def test_an_output_that_cannot_be_written_leaves_no_segment(capture: Path, tmp_p
     assert names(folder) == []
 
 
-def test_what_holds_no_audio_leaves_no_folder(output: Path, folder: Path) -> None:
-    finished = run("replay", "-", "--output", output, "--segments", folder, "--speed", "1", stdin=b"not a capture")
+@pytest.mark.parametrize("content", [b"not a capture", capture_of(OTHER_CALL)], ids=["no capture", "another call"])
+def test_what_holds_none_of_the_contact_s_audio_leaves_no_folder(output: Path, folder: Path, content: bytes) -> None:
+    options = ("--output", output, "--segments", folder, "--contact-id", DEFAULT_CONTACT_ID)
+
+    finished = run("replay", "-", *options, "--speed", "1", stdin=content)
 
     assert finished.code == 2
+    assert finished.complaint.startswith("standard input: ")
     assert not folder.exists()
 
 

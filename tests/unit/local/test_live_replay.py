@@ -1,7 +1,9 @@
-"""Live audio of a replay in this process, with a clock that only sleeping moves."""
+"""Live audio of a replay in this process, paced by a clock that only sleeping moves."""
 
 from __future__ import annotations
 
+import json
+import random
 import threading
 import wave
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.live_preview import LivePreview
 from connect_audio_local.command_error import CommandError
 from connect_audio_local.live_options import Typed, live_options
@@ -53,7 +56,8 @@ def no_thread_of_a_sink_is_left() -> Iterator[None]:
 def live(clock: HandClock, folder: Path, *, speed: float | None = None) -> LiveReplay:
     options = live_options(Typed(segments=folder, speed=speed), {})
     assert options is not None
-    return LiveReplay(options, clock)
+    # Sinks have deadlines, which must not pass while a test's pace leaps over seconds.
+    return LiveReplay(options, SystemClock(), clock)
 
 
 def replayed(
@@ -106,6 +110,54 @@ def test_without_a_pace_nothing_waits(tmp_path: Path, clock: HandClock) -> None:
     assert done.live.longest_lag_s is None
 
 
+def test_without_a_pace_segments_are_written_while_the_capture_is_read(tmp_path: Path, clock: HandClock) -> None:
+    there: list[int] = []
+
+    def watched() -> Iterator[bytes]:
+        for fragment in synthesise_stream([CALL]):
+            there.append(len(list((tmp_path / "live").glob("*.wav"))))
+            yield fragment.data
+
+    replay(watched(), tmp_path / "out", name="capture", live=live(clock, tmp_path / "live"))
+
+    assert there == [0, 1, 2, 3], "each fragment of 1.024 s has ended a segment"
+
+
+@pytest.mark.parametrize("speed", [None, 1000])
+@pytest.mark.parametrize("seed", range(12))
+def test_of_a_damaged_capture_the_index_lists_the_recording_which_is_what_it_is_without(
+    tmp_path: Path, clock: HandClock, seed: int, speed: float | None
+) -> None:
+    damage = random.Random(seed)
+    data = bytearray(b"".join(fragment.data for fragment in synthesise_stream([CALL, OTHER_CALL])))
+    for _ in range(damage.randrange(1, 5)):
+        at, length = damage.randrange(len(data)), damage.randrange(1, 4000)
+        match damage.randrange(3):
+            case 0:
+                data[at] ^= damage.randrange(1, 256)
+            case 1:
+                del data[at : at + length]
+            case _:
+                data[at:at] = data[damage.randrange(len(data)) :][: 10 * length]
+    chunks = [bytes(data[at : at + 5000]) for at in range(0, len(data), 5000)]
+
+    done = replay(iter(chunks), tmp_path / "out", name="capture", live=live(clock, tmp_path / "live", speed=speed))
+    plain = replay(iter(chunks), tmp_path / "plain", name="capture")
+
+    assert done.wav.read_bytes() == plain.wav.read_bytes()
+    assert {**done.manifest, "live": None} == plain.manifest
+    assert listed(tmp_path / "live") == pcm(done.wav)
+
+
+def listed(folder: Path) -> bytes:
+    """The segments that the index lists, joined; what was told at once and is none of the recording is not in it."""
+    pages = [
+        json.loads((folder / page["name"]).read_bytes())
+        for page in json.loads((folder / "index.json").read_bytes())["pages"]
+    ]
+    return b"".join(pcm(folder / segment["files"][0]) for page in pages for segment in page["segments"])
+
+
 def test_what_others_say_takes_no_time(tmp_path: Path, clock: HandClock) -> None:
     done = replayed(tmp_path, clock, CALL, OTHER_CALL, replace(CALL, pause_ms=3000), contact_id=OTHER_ID, speed=1)
 
@@ -133,8 +185,15 @@ def test_unlabelled_audio_that_is_accepted_is_in_the_segments(
     assert clock.slept == pytest.approx(4 if speed else 0, abs=0.064)
 
 
-def test_from_the_second_fragment_on_blocks_do_not_wait_for_their_fragment_s_end(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("unlabelled", "later"),
+    [
+        pytest.param(frozenset[int](), 1, id="all but the first fragment's, whose contact nobody knew"),
+        pytest.param(frozenset({1}), 3, id="none of one without a label, nor of the one that decides on it"),
+    ],
+)
+def test_blocks_do_not_wait_for_the_end_of_a_fragment_that_names_the_contact(
+    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch, unlabelled: frozenset[int], later: int
 ) -> None:
     ahead = 0
     block = LivePreview.block
@@ -146,10 +205,24 @@ def test_from_the_second_fragment_on_blocks_do_not_wait_for_their_fragment_s_end
         return placements
 
     monkeypatch.setattr(LivePreview, "block", counted)
-    done = replayed(tmp_path, clock, CALL, speed=1)
+    done = replayed(tmp_path, clock, replace(CALL, unlabelled=unlabelled), speed=1)
 
     blocks_of_a_party = -(-done.manifest["recording"]["frames"] // 512)
-    assert ahead == 2 * (blocks_of_a_party - 16), "all but the first fragment's, whose contact nobody knew"
+    assert ahead == 2 * (blocks_of_a_party - 16 * later)
+    assert joined(tmp_path) == pcm(done.wav)
+
+
+def test_sinks_end_with_an_input_that_breaks_off(tmp_path: Path, clock: HandClock) -> None:
+    def broken() -> Iterator[bytes]:
+        fragments = iter(synthesise_stream([CALL]))
+        yield next(fragments).data
+        yield next(fragments).data
+        raise CommandError("capture: cannot be read: Input/output error")
+
+    with pytest.raises(CommandError, match="Input/output error"):
+        replay(broken(), tmp_path / "out", name="capture", live=live(clock, tmp_path / "live", speed=1))
+
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_sinks_end_with_a_replay_that_fails(tmp_path: Path, clock: HandClock) -> None:
