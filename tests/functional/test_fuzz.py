@@ -50,6 +50,11 @@ def test_another_contacts_audio_is_in_no_recording_while_labels_stand(first: int
             raise
 
 
+def test_a_size_that_reaches_into_another_contacts_document_is_told_to_no_sink() -> None:
+    rng = Random(1049)  # before its end that block is of a fragment of ours, as far as anybody can tell
+    check_live(mutate_keeping_labels(rng.choice(STREAMS), rng), labels_kept=True)
+
+
 def test_time_and_memory_stay_within_bounds_of_what_comes_in_and_goes_out() -> None:
     for seed in range(40):
         rng = Random(seed)
