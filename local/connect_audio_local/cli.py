@@ -75,7 +75,10 @@ def demo(
         bool, typer.Option("--live", help="At the pace of a call, and show its segments as they appear in S3.")
     ] = False,
 ) -> None:
-    """Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV."""
+    """Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV.
+
+    Exit code 1: the recording is not what was sent, or with [bold]--live[/bold] the segments are not the recording.
+    """
     from connect_audio_local.console import stdout_console  # noqa: PLC0415 - see the module
 
     if live:
