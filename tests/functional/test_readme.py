@@ -64,7 +64,7 @@ def test_every_option_that_the_documents_name_exists() -> None:
 
 def test_what_synthesise_and_replay_print_is_what_the_readme_shows(tmp_path: Path) -> None:
     shown = README.split("$ .venv/bin/connect-audio ")[1:]
-    assert len(shown) == 2
+    assert len(shown) == 3
     for each in shown:
         command, _, expected = each.split("```")[0].partition("\n")
         output = _run(*command.split(), cwd=tmp_path)
