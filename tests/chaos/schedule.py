@@ -349,7 +349,7 @@ def _undisturbed(schedule: Schedule) -> World:
     found = world.wav[44:]
     _same(found, expected, lost)
     if world.execution.live is not None:
-        world.execution.live.judge(world.wav, world.manifest)
+        world.execution.live.judge(world.wav, world.manifest, s3_failed=False)
     excused = {"DANGLING_BYTES"} if schedule.call.dangling else set()
     excused |= {"OPENING_MISSING", "STREAM_HOLES"} if lost else set()
     assert set(outcome.reasons) <= excused, f"undisturbed, and yet {outcome.reasons}"
@@ -472,7 +472,7 @@ def _judge_recording(
         return
     _same(found, expected, frozenset(excused))
     if execution.live is not None:
-        judged.numbers.update(execution.live.judge(world.wav, manifest))
+        judged.numbers.update(execution.live.judge(world.wav, manifest, s3_failed=bool(execution.store.met)))
     if world.wav == whole.wav and not excused:
         # What was not read may have been ours or the next caller's: said on suspicion, and only where nothing is kept.
         suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"STREAM_FORGOT"}
