@@ -41,6 +41,9 @@ _MOST_TRIES: Final = 4
 _LAST_REST_S: Final = 10
 """No deadline presses here, but a receiver that does not answer must not hold the end up for long."""
 
+_INTERRUPTED: Final = "INTERRUPTED"
+"""What a sink says of a delivery that this side has ended: no reason of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkOutcome:
@@ -165,6 +168,7 @@ class LiveReplay:
 
     def end(self) -> None:
         """The call is over: let the sinks have the rest, for some seconds, and close them."""
+        self.begin()
         if self._pipeline is not None:
             self._pipeline.end(self._timeline)
             self._pipeline.rest()
@@ -293,7 +297,8 @@ class _Observed:
         try:
             yield
         except SinkError as error:
-            self.code = error.code
+            if error.code != _INTERRUPTED:
+                self.code = error.code
             raise
         except Exception as error:
             self.code = type(error).__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -99,8 +100,9 @@ def replay(
     )
     wav: _WavFile | None = None
     notes = NoteLog()
-    try:
+    with ExitStack() as cleanup:
         if live is not None:
+            cleanup.callback(live.close)
             live.hear(recording, contact_id)
         for event in events:
             if isinstance(event, BytesLost):
@@ -112,10 +114,15 @@ def replay(
                 if live is not None:
                     live.hear(recording, contact_id)
             recording.add(event)
-            wav = _written(recording, wav, output, contact_id, live)
+            if live is not None:
+                live.begin()
+            wav = _drain(recording, wav, output / f"{contact_id}.wav", cleanup)
+            if live is not None:
+                # Only now, when there is a file for the WAV.
+                live.confirm()
             notes = notes.extended(recording.take_notes(), recording.rate)
         recording.end()
-        wav = _written(recording, wav, output, contact_id, live)
+        wav = _drain(recording, wav, output / f"{contact_id}.wav", cleanup)
         if live is not None:
             live.end()
         cursor = recording.cursor()
@@ -148,11 +155,6 @@ def replay(
             other_contacts=tuple(other for other in seen.contacts if other != contact_id),
             live=heard,
         )
-    finally:
-        if live is not None:
-            live.close()
-        if wav is not None:
-            wav.file.discard()
 
 
 def _as_file_name(contact_id: str, name: str) -> str:
@@ -192,23 +194,12 @@ def _first_contact(
     raise CommandError(f"{name}: {seen.why_nothing(None, accept_unlabelled=True)}")
 
 
-def _written(
-    recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None, live: LiveReplay | None
-) -> _WavFile | None:
-    """Write what is settled, and let live audio have what is decided: only once there is a file for the WAV."""
-    if live is None:
-        return _drain(recording, wav, output, contact_id)
-    live.begin()
-    wav = _drain(recording, wav, output, contact_id)
-    live.confirm()
-    return wav
-
-
-def _drain(recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None) -> _WavFile | None:
-    """Write what is settled; the file is opened by its first frames."""
+def _drain(recording: CallRecording, wav: _WavFile | None, target: Path, cleanup: ExitStack) -> _WavFile | None:
+    """Write what is settled; the file is opened by its first frames, and its removal arranged in the same breath."""
     for frames in recording.take():
         if wav is None:
-            wav = _WavFile(output / f"{contact_id}.wav", recording.rate or 0)
+            wav = _WavFile(target, recording.rate or 0)
+            cleanup.callback(wav.file.discard)
         wav.write(frames)
     return wav
 

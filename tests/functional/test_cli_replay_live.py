@@ -441,15 +441,22 @@ def test_segments_of_a_paced_replay_go_out_before_their_fragment_is_over(output:
         assert posted(receiver) == (output / WAV).read_bytes()[44:]
 
 
-@pytest.mark.parametrize("hangs", [False, True], ids=["taking", "hanging"])
-def test_an_interrupted_paced_replay_leaves_whole_segments_alone(
-    tmp_path: Path, output: Path, folder: Path, secret: bytes, *, hangs: bool
+@pytest.mark.parametrize(
+    ("hangs", "pace"),
+    [
+        pytest.param(False, ("--speed", "2"), id="taking"),
+        pytest.param(True, ("--speed", "2"), id="hanging"),
+        pytest.param(True, (), id="waited for"),
+    ],
+)
+def test_an_interrupted_replay_leaves_whole_segments_alone(
+    tmp_path: Path, output: Path, folder: Path, secret: bytes, *, hangs: bool, pace: tuple[str, ...]
 ) -> None:
     long = tmp_path / "long.mkv"
     long.write_bytes(capture_of(SyntheticCall(customer=24 * SPEECH.customer, agent=24 * SPEECH.agent)))
     with (
         webhook_receiver(secret, [hang_before_reading] * 1000 if hangs else ()) as receiver,
-        replaying(long, "--output", output, "--segments", folder, *to(receiver), "--speed", "2") as process,
+        replaying(long, "--output", output, "--segments", folder, *to(receiver), *pace) as process,
     ):
         assert process.stderr is not None
         assert receiver.wait_for_requests(1, PATIENCE_S)
