@@ -116,13 +116,13 @@ def replay(
             recording.add(event)
             if live is not None:
                 live.begin()
-            wav = _drain(recording, wav, output / f"{contact_id}.wav", cleanup)
+            wav = _drain(recording, wav, output, contact_id, cleanup)
             if live is not None:
                 # Only now, when there is a file for the WAV.
                 live.confirm()
             notes = notes.extended(recording.take_notes(), recording.rate)
         recording.end()
-        wav = _drain(recording, wav, output / f"{contact_id}.wav", cleanup)
+        wav = _drain(recording, wav, output, contact_id, cleanup)
         if live is not None:
             live.end()
         cursor = recording.cursor()
@@ -194,11 +194,13 @@ def _first_contact(
     raise CommandError(f"{name}: {seen.why_nothing(None, accept_unlabelled=True)}")
 
 
-def _drain(recording: CallRecording, wav: _WavFile | None, target: Path, cleanup: ExitStack) -> _WavFile | None:
+def _drain(
+    recording: CallRecording, wav: _WavFile | None, output: Path, contact_id: str | None, cleanup: ExitStack
+) -> _WavFile | None:
     """Write what is settled; the file is opened by its first frames, and its removal arranged in the same breath."""
     for frames in recording.take():
         if wav is None:
-            wav = _WavFile(target, recording.rate or 0)
+            wav = _WavFile(output / f"{contact_id}.wav", recording.rate or 0)
             cleanup.callback(wav.file.discard)
         wav.write(frames)
     return wav
