@@ -15,6 +15,8 @@ HOURS = 1.0
 LIVE_HOURS = 0.4
 # Long enough for moto to follow a call that is read some hundred times as fast as it was spoken.
 SEGMENT_SECONDS = 30
+# Less than a further part would need: so each part ends an invocation, however fast the machine.
+A_PART_EACH_S = 20.0
 # Lambda: a synchronous invocation's payload.
 INPUT_BYTES = 6e6
 # What a checkpoint may say of a sink and of the audio that is kept for it.
@@ -37,7 +39,7 @@ def test_a_long_call_is_recorded_byte_for_byte_over_many_invocations_in_flat_mem
 
 def test_with_live_segments_it_is_the_same_and_its_state_grows_by_that_of_the_sink_alone(plain: LongCall) -> None:
     with process_cloud() as cloud:
-        found = record_long_call(cloud, LIVE_HOURS, segment_seconds=SEGMENT_SECONDS)
+        found = record_long_call(cloud, LIVE_HOURS, invocation_s=A_PART_EACH_S, segment_seconds=SEGMENT_SECONDS)
     is_whole(found)
     is_flat(found)
     fits_a_day(found)
