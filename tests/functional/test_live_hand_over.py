@@ -162,5 +162,5 @@ def test_a_sink_that_never_comes_back_is_left_behind_for_good_and_the_recording_
     entries = [line.split(" ", 1) for line in stage.diary.read_text("utf-8").splitlines()]
     of_first = [what for pid, what in entries if int(pid) == first.pid]
     assert of_first == [*(f"deliver {number}" for number in range(TAKES + 1)), "interrupt"]
-    # Later ones make it, as their settings say, and let it go.
-    assert {what for pid, what in entries if int(pid) != first.pid} == {"close"}
+    # Later ones give it nothing; one that makes it at all lets it go at once.
+    assert {what for pid, what in entries if int(pid) != first.pid} <= {"close"}
