@@ -26,7 +26,7 @@ from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.ports import ContactState, LiveEnd
-from connect_audio.recorder import Budget, Checkpoint, Policy, Recorder, Surroundings
+from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, Surroundings
 from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_local.local_cloud import environment
@@ -151,7 +151,7 @@ def measure() -> tuple[list[float], list[float]]:
                 clock=clock,
                 policy=Policy(),
                 logger=logger,
-                live=live,
+                live=LiveWanted(live, S3PartStore(_BUCKET, client=s3)),
             )
             # The sender would begin again where the call ends; by then the step's time is up.
             deadline = clock.monotonic() + _SECONDS + 2

@@ -252,7 +252,7 @@ class AudioSink(Protocol):
         """
 
     def interrupt(self) -> None:
-        """Called from another thread: make a `deliver` or `end` that is under way fail soon."""
+        """Called from another thread: make a `deliver` or `end` that is under way fail soon. Others may follow it."""
 
     def close(self) -> None:
         """Release what is held. The last call; must not raise."""
@@ -281,7 +281,7 @@ class MakeSink(Protocol):
     """Makes a sink for one call and one invocation."""
 
     def __call__(self, setup: SinkSetup) -> AudioSink:
-        """Make it; it may be used by one thread at a time alone.
+        """Make it. The recorder waits meanwhile: what takes its time, connections and secrets, belongs in `prepare`.
 
         Raises:
             SinkError: it cannot be made; the call is recorded without it. So does whatever else is raised.

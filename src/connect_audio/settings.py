@@ -482,7 +482,7 @@ class LiveSettings:
             "LIVE_BUFFER_SECONDS",
             "How far a sink may fall behind, in seconds of audio, before the oldest is dropped and counted.",
             Whole(15, 300, "seconds"),
-            "60 suits most; each takes 32 kB of memory.",
+            "60 suits most; only a sink that falls behind needs it, and then 40 kB of memory a second.",
             default=60,
         )
     )

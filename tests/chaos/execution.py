@@ -23,6 +23,7 @@ from connect_audio.recorder import (
     Budget,
     Checkpoint,
     Claim,
+    LiveWanted,
     Outcome,
     OutcomeStatus,
     Policy,
@@ -223,7 +224,7 @@ class Execution:
                     logger=_LOGGER,
                     attempt_name=lambda: f"{self.chance.getrandbits(32):08x}",
                     jitter=self.chance.random,
-                    live=None if self.live is None else self.live.pipeline,
+                    live=None if self.live is None else LiveWanted(self.live.pipeline, self.store),
                 )
             )
         assert self._ends is not None

@@ -279,6 +279,12 @@ class CallRecording:
         """Where the audio lies; None before the first."""
         return self._timeline
 
+    def stop_watching(self) -> None:
+        """Nobody takes the placements any more."""
+        self._watched = False
+        if self._timeline is not None:
+            self._timeline.stop_watching()
+
     def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
         """See `Admission.admits_at_once`."""
         return self._admission.admits_at_once(contact_ids, start_ms)

@@ -231,14 +231,31 @@ class Tape:
 
     def run_after(self, party: Party, position: int) -> Run | None:
         """The first samples of a party from a position on that came together; None where there are none yet."""
+        runs = self._sides[party].runs
         found: Run | None = None
-        for run in reversed(self._sides[party].runs):
-            if run.stop <= position:
-                break
-            found = run
+        if runs and position - runs[0].start < runs[-1].stop - position:
+            # A reader that is behind, so behind that the tape begins for its sake: look from there.
+            found = next(run for run in runs if run.stop > position)
+        else:
+            for run in reversed(runs):
+                if run.stop <= position:
+                    break
+                found = run
         if found is None or found.start >= position:
             return found
         return Run(position, found.samples[SAMPLE_BYTES * (position - found.start) :], found.arrived)
+
+    def newest(self, samples: int) -> int:
+        """From which position on no party has more than so many samples; silence where nothing came does not count."""
+        begins = self._begins
+        for side in self._sides.values():
+            left = samples
+            for run in reversed(side.runs):
+                left -= run.stop - run.start
+                if left < 0:
+                    begins = max(begins, run.start - left)
+                    break
+        return begins
 
     def forget(self, position: int) -> None:
         """Keep nothing from before a position, which no track's confirmed end may lie before."""

@@ -365,6 +365,11 @@ class Timeline:
         placements, self._placements = self._placements, []
         return placements
 
+    def stop_watching(self) -> None:
+        """Nobody takes the placements any more."""
+        self._watched = False
+        self._placements.clear()
+
     def reached(self, party: Party) -> int:
         """Before which position nothing will come any more from a track, frames."""
         track = self._customer if party is Party.CUSTOMER else self._agent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -137,7 +138,6 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
             limit_s=settings.recording_limit_hours * 3600,
         ),
         logger=logger,
-        live=live_audio(event, request, settings, session=session, clock=clock, logger=logger),
     )
     reports = ConsumerReports(request, logger)
 
@@ -151,7 +151,14 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         logger.info("recording announced", extra={"event_id": event_id})
         return {"event": event_id}
 
-    with closing(s3), closing(connect), closing(source), Recorder(surroundings) as recorder:
+    live_of_call = live_audio(event, request, settings, session=session, clock=clock, logger=logger)
+    with (
+        closing(s3),
+        closing(connect),
+        closing(source),
+        live_of_call as live,
+        Recorder(replace(surroundings, live=live)) as recorder,
+    ):
         try:
             outcome = _record_call(
                 context,

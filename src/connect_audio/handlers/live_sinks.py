@@ -6,22 +6,27 @@ recorded without live audio, and log, metric and manifest say so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any, Final, Literal
 
 import boto3
 from aws_lambda_powertools import Logger
 
+from connect_audio.adapters.s3_recording import S3PartStore
+from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket, segments_prefix
 from connect_audio.core.errors import SettingsError
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.makers import make_sinks
 from connect_audio.ports import AudioSink, Clock, MakeSink, SinkSetup
+from connect_audio.recorder import LiveWanted
 from connect_audio.request import LIVE, RecordingRequest, live_variables
 from connect_audio.settings import ConsumerSettings, LiveSettings
 
 _REFUSED: Final = "SETTINGS_REFUSED"
 
 
+@contextmanager
 def live_audio(
     event: Mapping[str, Any],
     request: RecordingRequest,
@@ -30,7 +35,7 @@ def live_audio(
     session: boto3.Session,
     clock: Clock,
     logger: Logger,
-) -> Callable[[LiveState | None], LivePipeline] | None:
+) -> Iterator[LiveWanted | None]:
     """Tell how to make the live audio of one invocation.
 
     Args:
@@ -41,17 +46,36 @@ def live_audio(
         clock: the consumer's.
         logger: carries the execution's keys.
 
-    Returns:
-        What makes it, given what earlier invocations left; None where no live audio is wanted.
+    Yields:
+        What makes it, and where it keeps what it needs; None where no live audio is wanted.
     """
     try:
         live = LiveSettings.from_environment(live_variables(event))
     except SettingsError as error:
         detail = str(error)
         logger.error("live settings refused: the call is recorded without live audio", extra={"detail": detail})  # noqa: TRY400 - no bug, and the text says all
+        live = None
+    if live is not None and not live.sinks:
+        yield None
+        return
+    # Not the recorder's client, which tries for 40 s: for what sinks may still need no recording waits so long.
+    with closing(session.client("s3", config=SEGMENT_S3_CONFIG)) as client:
+        store = S3PartStore(
+            settings.recordings_bucket, client=client, kms_key_arn=settings.recordings_kms_key_arn, clock=clock
+        )
+        yield LiveWanted(_makes(live, request, settings, session, clock, logger), store)
+
+
+def _makes(
+    live: LiveSettings | None,
+    request: RecordingRequest,
+    settings: ConsumerSettings,
+    session: boto3.Session,
+    clock: Clock,
+    logger: Logger,
+) -> Callable[[LiveState | None], LivePipeline]:
+    if live is None:
         return lambda state: LivePipeline([NamedSink(LIVE, None, _REFUSED)], LivePolicy(), clock, logger, state=state)
-    if not live.sinks:
-        return None
     # The margin is the recorder's, to save what it has, so sinks get part of it. The longest call of a sink of ours
     # takes 7 s that nothing can cut short, which half of a margin of a quarter of a minute holds.
     margin_s, usual = settings.deadline_margin_seconds, LivePolicy()
@@ -67,7 +91,9 @@ def live_audio(
         options=live.sink_options,
     )
     own = _own_sinks(live, settings, key, session, clock)
-    return lambda state: LivePipeline(make_sinks(live.sinks, setup, own, logger), policy, clock, logger, state=state)
+    return lambda state: LivePipeline(
+        make_sinks(live.sinks, setup, own, logger, state), policy, clock, logger, state=state
+    )
 
 
 def _own_sinks(
@@ -80,11 +106,6 @@ def _own_sinks(
     shape = WavShape(layout, live.segment_rate)
 
     def segments(setup: SinkSetup) -> AudioSink:
-        from connect_audio.adapters.sinks.segment_bucket import (  # noqa: PLC0415
-            SEGMENT_S3_CONFIG,
-            SegmentBucket,
-            segments_prefix,
-        )
         from connect_audio.adapters.sinks.segments import SegmentSink  # noqa: PLC0415
 
         store = SegmentBucket(

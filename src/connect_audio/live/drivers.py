@@ -7,7 +7,7 @@ left behind, told, and never used again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -16,10 +16,12 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.errors import SinkError
 from connect_audio.core.tape import Tape
 from connect_audio.live.feed import Ending, Feed, LivePolicy, Task
-from connect_audio.ports import Clock
+from connect_audio.ports import AudioSink, Clock
 
 LEFT_BEHIND: Final = "LEFT_BEHIND"
 """Why a sink is not used any more: it did not return in time, and its thread could not be joined."""
+NO_THREAD: Final = "NO_THREAD"
+"""Why a sink is not used any more: the machine has no thread for it."""
 
 
 @dataclass
@@ -50,7 +52,7 @@ class Driver(Protocol):
 
 
 def _hand_over(feed: Feed, task: Task) -> SinkError | None:
-    """Hand a task to its sink; whatever comes out of a sink becomes a SinkError."""
+    """Hand a task to its sink; whatever a sink raises becomes a SinkError."""
     try:
         if isinstance(task.work, Ending):
             feed.sink.end(task.work.end)
@@ -59,9 +61,13 @@ def _hand_over(feed: Feed, task: Task) -> SinkError | None:
     except SinkError as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever a sink does, the recording goes on
-        # Its text may hold anything, so only its type is told.
-        return SinkError(type(error).__name__, "the sink raised what it should not", retryable=False)
+        return _unforeseen(error)
     return None
+
+
+def _unforeseen(error: BaseException) -> SinkError:
+    # Its text may hold anything, so only its type is told.
+    return SinkError(type(error).__name__, "the sink raised what it should not", retryable=False)
 
 
 def _note(studio: Studio, feed: Feed, task: Task, error: SinkError | None) -> None:
@@ -90,11 +96,16 @@ def _prepare(studio: Studio, feed: Feed) -> None:
         studio.logger.debug("live sink not prepared", extra={"sink": feed.name, "code": code})
 
 
-def _close(studio: Studio, feed: Feed) -> None:
+def close_sink(logger: Logger, name: str, sink: AudioSink) -> None:
+    """Close a sink, whatever it makes of that."""
     try:
-        feed.sink.close()
+        sink.close()
     except Exception as error:  # noqa: BLE001 - as in `_hand_over`
-        studio.logger.warning("live sink could not be closed", extra={"sink": feed.name, "code": type(error).__name__})
+        logger.warning("live sink could not be closed", extra={"sink": name, "code": type(error).__name__})
+
+
+def _close(studio: Studio, feed: Feed) -> None:
+    close_sink(studio.logger, feed.name, feed.sink)
 
 
 class Inline:
@@ -144,23 +155,35 @@ class _SinkThread(threading.Thread):
         self.busy_since: float | None = None
         self.interrupted = False
         self.stopping = False
+        self.interrupter: threading.Thread | None = None
         self._studio = studio
 
     def run(self) -> None:
+        self._busy()
+        self._guarded(lambda: _prepare(self._studio, self.feed))
+        self._idle(None, None)
+        while (task := self._await_task()) is not None:
+            self._idle(task, self._guarded(lambda task=task: _hand_over(self.feed, task)))  # type: ignore[misc]
+        self._guarded(lambda: _close(self._studio, self.feed))
+
+    def _guarded(self, work: Callable[[], SinkError | None]) -> SinkError | None:
+        """Run what a sink does; not even what ends a process ends this thread (a sink's own loop may be cancelled)."""
+        try:
+            return work()
+        except BaseException as error:  # noqa: BLE001 - see above
+            return _unforeseen(error)
+
+    def _busy(self) -> None:
         with self.condition:
             self.busy_since = self._studio.clock.monotonic()
-        _prepare(self._studio, self.feed)
+
+    def _idle(self, task: Task | None, error: SinkError | None) -> None:
         with self.condition:
             self.busy_since = None
             self.interrupted = False
-        while (task := self._await_task()) is not None:
-            error = _hand_over(self.feed, task)
-            with self.condition:
-                self.busy_since = None
-                self.interrupted = False
+            if task is not None:
                 _note(self._studio, self.feed, task, error)
-                self.condition.notify_all()
-        _close(self._studio, self.feed)
+            self.condition.notify_all()
 
     def _await_task(self) -> Task | None:
         studio = self._studio
@@ -177,13 +200,25 @@ class _SinkThread(threading.Thread):
             return None
 
     def interrupt(self) -> None:
-        """Make what is under way fail soon."""
+        """Make what is under way fail soon. In a thread of its own: a sink may wait there for the very thing."""
         self.interrupted = True
+        self.interrupter = threading.Thread(target=self._interrupt, name=f"{self.name}-interrupt", daemon=True)
+        try:
+            self.interrupter.start()
+        except RuntimeError:
+            self.interrupter = None  # no thread to be had: what is under way has its own limits
+
+    def _interrupt(self) -> None:
         try:
             self.feed.sink.interrupt()
-        except Exception as error:  # noqa: BLE001 - as in `_hand_over`
+        except BaseException as error:  # noqa: BLE001 - as in `_guarded`
             code = type(error).__name__
             self._studio.logger.warning("live sink not interrupted", extra={"sink": self.feed.name, "code": code})
+
+    @property
+    def threads(self) -> Sequence[threading.Thread]:
+        """Itself, and who interrupts it."""
+        return [self] if self.interrupter is None else [self, self.interrupter]
 
 
 class Threads:
@@ -191,9 +226,17 @@ class Threads:
 
     def __init__(self, studio: Studio, feeds: Sequence[Feed]) -> None:
         self._studio = studio
-        self._threads = [_SinkThread(studio, feed) for feed in feeds if feed.failed is None]
-        for thread in self._threads:
-            thread.start()
+        self._threads: list[_SinkThread] = []
+        for feed in feeds:
+            thread = _SinkThread(studio, feed)
+            try:
+                thread.start()
+            except RuntimeError:
+                feed.fail(NO_THREAD)
+                studio.logger.error("no thread for a live sink", extra={"sink": feed.name})  # noqa: TRY400 - nothing more to tell
+                _close(studio, feed)
+            else:
+                self._threads.append(thread)
 
     def wake(self) -> None:
         """Wake those who have something to do."""
@@ -210,8 +253,11 @@ class Threads:
         until = studio.clock.monotonic() + limit_s
         for thread in self._threads:
             with thread.condition:
-                while studio.tape is not None and not thread.feed.is_open and not thread.feed.finished:
-                    left_s = until - studio.clock.monotonic()
+                while studio.tape is not None and not thread.feed.finished:
+                    now = studio.clock.monotonic()
+                    if thread.feed.is_open and thread.feed.wait_until > now:
+                        break
+                    left_s = until - now
                     idle = thread.busy_since is None and not thread.feed.has_work(studio.tape)
                     if idle or left_s <= 0:
                         break
@@ -241,8 +287,9 @@ class Threads:
                 thread.interrupt()
         until = self._studio.clock.monotonic() + self._studio.policy.join
         for thread in self._threads:
-            thread.join(max(0.0, until - self._studio.clock.monotonic()))
-            if thread.is_alive():
+            for each in thread.threads:
+                each.join(max(0.0, until - self._studio.clock.monotonic()))
+            if any(each.is_alive() for each in thread.threads):
                 with self._studio.lock:
                     thread.feed.fail(LEFT_BEHIND)
                 self._studio.logger.error("live sink left behind", extra={"sink": thread.feed.name})

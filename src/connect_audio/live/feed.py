@@ -75,19 +75,26 @@ class Feed:
     Args:
         name: of the sink.
         sink: the sink.
+        seconds: how long its segments are; 0 for blocks.
         policy: durations and limits.
         state: what earlier invocations left.
         jitter: returns 0 to 1.
     """
 
     def __init__(
-        self, name: str, sink: AudioSink, policy: LivePolicy, state: SinkState, jitter: Callable[[], float]
+        self,
+        name: str,
+        sink: AudioSink,
+        seconds: int,
+        policy: LivePolicy,
+        state: SinkState,
+        jitter: Callable[[], float],
     ) -> None:
         self.name = name
         self.sink = sink
         self._policy = policy
         self._jitter = jitter
-        self._seconds = sink.segment_seconds
+        self._seconds = seconds
         self._before = state
         self._positions: dict[Party, int] = dict.fromkeys(PARTIES, _NONE)  # a segment's both move together
         self._final: LiveEnd | None = None
@@ -198,6 +205,10 @@ class Feed:
         """Whether its circuit is open: it has failed again and again, and is left alone for a while."""
         return self._opened_in_row > 0
 
+    def probe(self) -> None:
+        """Try at once what would have to wait: there may be no later."""
+        self._wait_until = 0.0
+
     def _work(self, tape: Tape) -> LiveAudio | Ending | None:
         audio = self._segment(tape) if self._seconds else self._block(tape)
         if audio is None and self._final is not None:
@@ -266,8 +277,9 @@ class Feed:
         self._delivered_frames += work.length
         if task.turn != self._turn:
             if task.turn >= self._told_again:
-                # It was under way when it fell off the buffer, and came to its end all the same.
-                self._dropped_frames -= work.length
+                # It was under way when it fell off the buffer, or part of it, and came to its end all the same.
+                ends = (min(work.start + work.length, self._positions[party]) for party in work.samples)
+                self._count_as_dropped(-sum(max(0, end - work.start) for end in ends))
             return
         arrived = max((time for time in (self._arrived(work, tape),) if time is not None), default=now)
         self.longest_lag = max(self.longest_lag, now - arrived)

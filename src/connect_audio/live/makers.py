@@ -13,6 +13,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
 from connect_audio.live.pipeline import NamedSink
+from connect_audio.live.state import LiveState
 from connect_audio.ports import MakeSink, SinkSetup
 
 ENTRY_POINTS: Final = "connect_audio.sinks"
@@ -20,7 +21,11 @@ ENTRY_POINTS: Final = "connect_audio.sinks"
 
 
 def make_sinks(
-    names: Sequence[str], setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logger
+    names: Sequence[str],
+    setup: SinkSetup,
+    own: Mapping[str, MakeSink],
+    logger: Logger,
+    state: LiveState | None = None,
 ) -> Sequence[NamedSink]:
     """Make the sinks of one invocation.
 
@@ -29,8 +34,15 @@ def make_sinks(
         setup: what they are told.
         own: makers of this project's own sinks, by name.
         logger: told of each that cannot be made, by codes and types alone: a message may hold a secret.
+        state: what earlier invocations left: a sink that failed for good is not made again.
     """
-    return [_make(name, setup, own, logger) for name in names]
+    known = {} if state is None else state.sinks
+    return [
+        NamedSink(name, None, known[name].failed)
+        if name in known and known[name].failed is not None
+        else _make(name, setup, own, logger)
+        for name in names
+    ]
 
 
 def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logger) -> NamedSink:

@@ -15,11 +15,16 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES, interleave
 from connect_audio.core.tape import Tape
 from connect_audio.core.timeline import Placement, Timeline
-from connect_audio.live.drivers import Driver, Inline, Studio, Threads
+from connect_audio.live.drivers import Driver, Inline, Studio, Threads, close_sink
 from connect_audio.live.feed import Feed, LivePolicy
 from connect_audio.live.state import LiveState, SinkState
 from connect_audio.ports import AudioSink, Clock, LiveEnd
 
+BAD_SINK: Final = "BAD_SINK"
+"""Why a sink is not used: its `segment_seconds` is no whole number of seconds from 0 to 60."""
+_LONGEST_SEGMENT_S: Final = 60
+_MOST_SAMPLES: Final = 2_400_000
+"""Of each party on the tape at the most: five minutes at Connect's 8 kHz, less where the rate is higher."""
 _BEFORE_FIRST_S: Final = 60
 """Of a call's first fragment the first block need not be the earliest; no fragment is so long."""
 
@@ -74,12 +79,13 @@ class LivePipeline:
         self._feeds: list[Feed] = []
         for named in sinks:
             known = state.sinks.get(named.name, SinkState())
-            if named.sink is None or known.failed is not None:
-                self._unmade[named.name] = replace(known, failed=known.failed or named.failed or "UNKNOWN")
+            seconds = None if named.sink is None else _segment_seconds(named.sink)
+            if named.sink is None or seconds is None or known.failed is not None:
+                self._unmade[named.name] = replace(known, failed=known.failed or named.failed or BAD_SINK)
                 if named.sink is not None:
-                    named.sink.close()
+                    close_sink(logger, named.name, named.sink)
             else:
-                self._feeds.append(Feed(named.name, named.sink, policy, known, jitter))
+                self._feeds.append(Feed(named.name, named.sink, seconds, policy, known, jitter))
         self._lead = max((feed.seconds for feed in self._feeds), default=0)
         self._ended = False
         self._closed = False
@@ -89,6 +95,13 @@ class LivePipeline:
     def names(self) -> Sequence[str]:
         """Names of all sinks, also of those that could not be made."""
         return [*self._unmade, *(feed.name for feed in self._feeds)]
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Sinks that are not used any more, and why."""
+        with self._studio.lock:
+            made = {feed.name: feed.failed for feed in self._feeds if feed.failed is not None}
+        return {**{name: state.failed for name, state in self._unmade.items() if state.failed is not None}, **made}
 
     # The tape.
 
@@ -157,8 +170,13 @@ class LivePipeline:
             self._tidy(timeline)
             self._driver.wake()
 
-    def end(self, timeline: Timeline | None) -> None:
-        """The call is over and its timeline closed."""
+    def end(self, timeline: Timeline | None, *, settled: bool = True) -> None:
+        """The call is over.
+
+        Args:
+            timeline: where its audio lies.
+            settled: whether it is closed, so that all that is settled will be recorded; else what was taken is all.
+        """
         if self._ended:
             return
         self._ended = True
@@ -166,7 +184,7 @@ class LivePipeline:
         known = timeline is not None and timeline.origin is not None
         end = LiveEnd(
             # What an earlier invocation had taken is recorded, also where it could not be read again.
-            frames=max(timeline.settled, timeline.taken) if timeline is not None and known else 0,
+            frames=max(timeline.settled if settled else 0, timeline.taken) if timeline is not None and known else 0,
             origin=timeline.origin if timeline is not None else None,
             rate=timeline.rate if timeline is not None and known else None,
         )
@@ -196,8 +214,11 @@ class LivePipeline:
         if tape is None:
             return
         if self._drops:
-            oldest = tape.ends - round(studio.policy.buffer * tape.rate)
-            for feed in self._feeds:
+            most = min(round(studio.policy.buffer * tape.rate), _MOST_SAMPLES)
+            slow = [feed for feed in self._feeds if tape.ends - feed.position > most]
+            # A pause in the call, however long, is no sink's slowness, and takes no room.
+            oldest = tape.newest(most) if slow else 0
+            for feed in slow:
                 feed.drop(oldest, tape)
         if timeline is not None and timeline.origin is not None:
             # The next invocation begins where the cursor stands, and a segment may straddle that.
@@ -212,13 +233,22 @@ class LivePipeline:
         self._driver.tend()
 
     def rest(self) -> None:
-        """Wait until the sinks that get on have all that there is, at most `LivePolicy.last_rest`."""
-        self._driver.rest(self._studio.policy.last_rest)
-        if self._ended:
+        """Wait until the sinks that get on have all that there is, at most `LivePolicy.last_rest`.
+
+        At the end of the call each has a last chance, also one that was left alone, and all are told of the end.
+        """
+        limit_s = self._studio.policy.last_rest
+        if not self._ended:
+            self._driver.rest(limit_s)
+            return
+        for gives_up in (False, True):
             with self._studio.lock:
                 for feed in self._feeds:
-                    if self._studio.tape is not None:
+                    if gives_up and self._studio.tape is not None:
                         feed.drop_rest(self._studio.tape)
+                    feed.probe()
+                self._driver.wake()
+            self._driver.rest(limit_s / 2)
 
     def take_longest_lag(self) -> float:
         """Longest time from the arrival of a piece's last sample to its being taken, since the last call; seconds."""
@@ -267,3 +297,13 @@ def _channel(stereo: bytes, index: int) -> bytes:
     first = SAMPLE_BYTES * index
     mono[0::2], mono[1::2] = stereo[first::FRAME_BYTES], stereo[first + 1 :: FRAME_BYTES]
     return bytes(mono)
+
+
+def _segment_seconds(sink: AudioSink) -> int | None:
+    """How a sink wants its audio cut, where it says that as it should."""
+    try:
+        seconds: object = sink.segment_seconds
+    except Exception:  # noqa: BLE001 - whatever a sink does, the others go on
+        return None
+    sound = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST_SEGMENT_S
+    return seconds if sound and isinstance(seconds, int) else None

@@ -49,6 +49,15 @@ class LiveState:
         """Audio that sinks did not get, all of them together, frames."""
         return sum(sink.dropped_frames for sink in self.sinks.values())
 
+    def with_failed(self, failed: Mapping[str, str]) -> Self:
+        """The same, but for sinks that are not used any more.
+
+        Args:
+            failed: why, by name.
+        """
+        lost = {name: replace(self.sinks.get(name, SinkState()), failed=why) for name, why in failed.items()}
+        return replace(self, sinks={**self.sinks, **lost})
+
     def without_tail(self, frames: int) -> Self:
         """The same where what they may still need could not be kept: they go on at the cursor.
 

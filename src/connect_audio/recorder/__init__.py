@@ -5,6 +5,7 @@ strings the steps together. Every value that passes between steps is in `checkpo
 """
 
 from connect_audio.recorder.checkpoint import Checkpoint, Policy, StepResult, StepVerdict
+from connect_audio.recorder.live_hand import LiveWanted
 from connect_audio.recorder.publication import Claim, Outcome, OutcomeStatus, Publication
 from connect_audio.recorder.record import Budget, Recorder, Surroundings
 
@@ -12,6 +13,7 @@ __all__ = [
     "Budget",
     "Checkpoint",
     "Claim",
+    "LiveWanted",
     "Outcome",
     "OutcomeStatus",
     "Policy",

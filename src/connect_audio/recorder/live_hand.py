@@ -6,8 +6,8 @@ recorded without it, and log, metric and manifest say so.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Concatenate, Final
 
@@ -24,6 +24,19 @@ LIVE_FAILED: Final = "LIVE_FAILED"
 """Why no sink gets anything any more: live audio itself has failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class LiveWanted:
+    """That somebody wants a call's live audio.
+
+    Args:
+        make: makes the sinks for one invocation, given what earlier ones left.
+        store: where what they may still need is kept between steps: one that gives up soon, since the recording waits.
+    """
+
+    make: Callable[[LiveState | None], LivePipeline]
+    store: PartStore
+
+
 def _harmless[**P](method: Callable[Concatenate[LiveHand, P], None]) -> Callable[Concatenate[LiveHand, P], None]:
     """Run a method unless live audio has failed before; where it fails now, note that and go on."""
 
@@ -35,6 +48,7 @@ def _harmless[**P](method: Callable[Concatenate[LiveHand, P], None]) -> Callable
             method(self, *args, **kwargs)
         except Exception:
             self.failed = True
+            self.recording.stop_watching()
             self.logger.exception("live audio has failed: the call is recorded without it from here on")
 
     return harmless
@@ -61,7 +75,7 @@ class LiveHand:
         logger: Logger,
     ) -> None:
         self._made: LivePipeline | None = None
-        self._recording = recording
+        self.recording = recording
         self._before = before or LiveState()
         self._store = store
         self.logger = logger
@@ -84,7 +98,7 @@ class LiveHand:
     @_harmless
     def _resume(self) -> None:
         """Go on where an earlier invocation stood."""
-        timeline = self._recording.timeline
+        timeline = self.recording.timeline
         if timeline is None:
             return
         key = self._before.tail
@@ -96,7 +110,7 @@ class LiveHand:
 
     def read_with(self, reader: FragmentReader) -> None:
         """A connection begins: from now on blocks come out of this reader."""
-        self._preview = LivePreview(self._recording, reader)
+        self._preview = LivePreview(self.recording, reader)
 
     @_harmless
     def block(self, block: Block, *, allowed: bool) -> None:
@@ -119,12 +133,16 @@ class LiveHand:
     @_harmless
     def confirm(self) -> None:
         """The recording has decided on fragments."""
-        self._pipeline.confirm(self._recording.timeline)
+        self._pipeline.confirm(self.recording.timeline)
 
     @_harmless
-    def end(self) -> None:
-        """The call is over and its timeline closed."""
-        self._pipeline.end(self._recording.timeline)
+    def end(self, *, settled: bool) -> None:
+        """The call is over.
+
+        Args:
+            settled: whether its timeline is closed, so that all of it will be recorded; else what was taken is all.
+        """
+        self._pipeline.end(self.recording.timeline, settled=settled)
 
     @_harmless
     def tend(self) -> None:
@@ -157,9 +175,15 @@ class LiveHand:
         self._save(frames, key, last, found)
         if found:
             return found[0]
-        names = ("live",) if self._made is None else self._made.names
         known = self._before.sinks
-        return LiveState(sinks={name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}), 0.0
+        names = self._made.names if self._made is not None else [*known] or ["live"]
+        lost = {name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}
+        return LiveState(sinks={**known, **lost}), 0.0
+
+    @property
+    def failures(self) -> Mapping[str, str]:
+        """Sinks that are not used any more in this invocation, and why, also where no step's end could note it."""
+        return {} if self._made is None else self._made.failures
 
     @_harmless
     def _save(self, frames: int, key: str | None, last: bool, found: list[tuple[LiveState, float]]) -> None:  # noqa: FBT001

@@ -21,7 +21,7 @@ from connect_audio.core.errors import MediaSourceError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentEvent
 from connect_audio.core.in_band import Remedy
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
-from connect_audio.live import LivePipeline, LiveState
+from connect_audio.live import LiveState
 from connect_audio.ports import (
     Clock,
     ContactState,
@@ -41,7 +41,7 @@ from connect_audio.recorder.checkpoint import (
     most_part_bytes,
     part_bytes,
 )
-from connect_audio.recorder.live_hand import LiveHand
+from connect_audio.recorder.live_hand import LiveHand, LiveWanted
 from connect_audio.recorder.publication import WAV_CONTENT_TYPE, object_metadata
 from connect_audio.recorder.session import Ending, Session
 from connect_audio.recorder.siblings import Siblings
@@ -106,7 +106,7 @@ class Surroundings:
         logger: for ids and numbers, never personal data.
         attempt_name: makes the name of one attempt of a step; random, since no two may write the same object.
         jitter: returns 0 to 1, for backoff.
-        live: makes the sinks of live audio for one invocation, given what earlier ones left; None for no live audio.
+        live: the call's live audio; None for none.
     """
 
     request: RecordingRequest
@@ -120,7 +120,7 @@ class Surroundings:
     logger: Logger
     attempt_name: Callable[[], str] = lambda: secrets.token_hex(4)
     jitter: Callable[[], float] = random.random
-    live: Callable[[LiveState | None], LivePipeline] | None = None
+    live: LiveWanted | None = None
 
 
 class Recorder:
@@ -129,6 +129,7 @@ class Recorder:
     def __init__(self, surroundings: Surroundings) -> None:
         self._with = surroundings
         self._session: Session | None = None
+        self._failed_sinks: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +142,8 @@ class Recorder:
         session, self._session = self._session, None
         if session is not None:
             session.close()
+            if session.live is not None:
+                self._failed_sinks.update(session.live.failures)
 
     def record(self, checkpoint: Checkpoint, budget: Budget) -> StepResult:
         """Run one step.
@@ -177,10 +180,11 @@ class Recorder:
         )
         if surroundings.live is not None:
             session.live = LiveHand(
-                surroundings.live,
+                surroundings.live.make,
                 session.recording,
-                checkpoint.live,
-                store=surroundings.store,
+                # A step that failed could not note which sinks did.
+                (checkpoint.live or LiveState()).with_failed(self._failed_sinks),
+                store=surroundings.live.store,
                 logger=surroundings.logger,
             )
         return session
@@ -266,7 +270,7 @@ class _Step:
         session.recording.end()
         session.frames = session.recording.take()
         if session.live is not None:
-            session.live.end()
+            session.live.end(settled=True)
 
     def _end_with_part(self) -> StepResult:
         session, before, store = self._session, self._before, self._with.store
@@ -341,6 +345,8 @@ class _Step:
             verdict = StepVerdict.OVER
             detail = f"{stalls} invocations in a row ended before a fragment was read; raise the function's Timeout"
             ending = Ending(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),))
+            if self._session.live is not None:
+                self._session.live.end(settled=False)
         live, lag_s = self._session.live, 0.0
         if live is not None:
             over = verdict is StepVerdict.OVER

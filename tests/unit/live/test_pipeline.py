@@ -164,3 +164,47 @@ def test_before_the_first_audio_there_is_nothing_to_carry_over(frames: int) -> N
     call = call_into(Sink())
     state, tail = call.pipeline.state(frames)
     assert (state.sinks["a"].frames, tail) == (0, b"")
+
+
+@pytest.mark.parametrize("seconds", [None, 0.5, -1, 61, True, "1"])
+def test_a_sink_that_says_no_sound_length_is_not_used_and_no_other_suffers(seconds: object) -> None:
+    odd, well = Sink(), Sink()
+    odd.segment_seconds = seconds  # type: ignore[assignment]
+    call = call_into(odd, well)
+    call.speak(2)
+    assert (odd.numbers, odd.closed, well.numbers) == ([], 1, [0, 1])
+    assert call.pipeline.failures == {"a": "BAD_SINK"}
+
+
+def test_a_pause_longer_than_the_buffer_costs_a_sink_that_keeps_up_nothing() -> None:
+    sink = Sink(segment_seconds=20)
+    call = call_into(sink, policy=LivePolicy(buffer=60))
+    call.pipeline._drops = True
+    call.speak(25)
+    for party in PARTIES:
+        start = ORIGIN + 25 * RATE + 3600 * RATE
+        call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000)
+    call.timeline.settle()
+    call.pipeline.confirm(call.timeline)
+    call.take()
+    call.end()
+    assert len(stereo(sink)) == FRAME_BYTES * (25 + 3600 + 1) * RATE
+    assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].dropped_frames == 0
+
+
+def test_a_piece_that_fell_off_the_buffer_in_part_while_it_was_under_way_is_not_counted_twice() -> None:
+    sink = Sink(segment_seconds=0)
+    call = call_into(sink, policy=LivePolicy(buffer=2))
+    call.pipeline._drops = True
+    call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
+    call.speak(1.8)
+    studio = call.pipeline._studio
+    (feed,) = call.pipeline._feeds
+    assert studio.tape is not None
+    task = feed.next(studio.tape, 0.0)
+    assert task is not None
+    call.speak(0.9)
+    feed.taken(task, studio.tape, 0.0)
+    # Of 2.7 s the first 0.7 fell off, of the customer's with a piece that was taken all the same.
+    assert list(task.work.samples) == [Party.CUSTOMER]  # type: ignore[union-attr]
+    assert call.pipeline.state(0)[0].sinks["a"].dropped_frames == RATE * 7 // 10

@@ -34,6 +34,7 @@ from connect_audio.recorder import (
     Budget,
     Checkpoint,
     Claim,
+    LiveWanted,
     Outcome,
     Policy,
     Publication,
@@ -475,7 +476,7 @@ class World:
             logger=Logger(service="tests", level="CRITICAL"),
             attempt_name=self._attempt_name,
             jitter=lambda: 1.0,
-            live=self.live,
+            live=None if self.live is None else LiveWanted(self.live, self.store),
         )
 
     def _attempt_name(self) -> str:

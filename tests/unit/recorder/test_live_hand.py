@@ -10,8 +10,9 @@ import pytest
 from connect_audio.core.errors import StorageError
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.recorder import OutcomeStatus, StepVerdict
+from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Recorder, StepVerdict
 from connect_audio.recorder.live_hand import LIVE_FAILED
+from connect_audio.recorder.record import _Step
 from unit.live.sinks import LOGGER, Sink
 from unit.recorder.fakes import World, call, same_wav, wav_of_call, world
 
@@ -117,3 +118,81 @@ def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
     # Each of the three steps that another one follows ends in the midst of a segment.
     assert 0 < told["droppedSeconds"] <= 3 * 5
     assert told["deliveredSeconds"] + told["droppedSeconds"] == pytest.approx(600, abs=15)
+
+
+def test_once_live_audio_has_failed_the_recording_keeps_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(LivePipeline, "confirm", broken)
+    at = heard(world(call(120)), Sink())
+    with Recorder(at.surroundings()) as recorder:
+        at.claim()
+        checkpoint = Checkpoint(retention_hours=24)
+        deadline = at.clock.monotonic() + 800
+        step = _Step(at.surroundings(), recorder._resume(checkpoint), checkpoint, Budget(deadline, deadline))
+        step.run()
+        timeline = step._session.recording.timeline
+        assert timeline is not None
+        assert timeline.take_placements() == []
+
+
+def test_sinks_that_cannot_be_made_in_one_invocation_keep_what_earlier_ones_gave_them() -> None:
+    sink, ours = Sink(), call(600)
+    at = heard(world(ours), sink)
+    first, made = at.live, 0
+
+    def live(state: LiveState | None) -> LivePipeline:
+        nonlocal made
+        made += 1
+        if made == 2:
+            raise RuntimeError("can't start new thread")
+        assert first is not None
+        return first(state)
+
+    at.live = live
+    run = at.run(fresh_each_step=True)
+    assert same_wav(run.wav, wav_of_call(ours))
+    (told,) = run.manifest["live"]["sinks"]
+    assert (told["name"], told["failed"]) == ("a", LIVE_FAILED)
+    assert told["deliveries"] == len(sink.took) > 100
+
+
+def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> None:
+    sink, ours = Sink(), call(600)
+    at = heard(world(ours), sink)
+    states: list[LiveState | None] = []
+    first = at.live
+
+    def live(state: LiveState | None) -> LivePipeline:
+        states.append(state)
+        assert first is not None
+        pipeline = first(state)
+        if len(states) == 1:
+            pipeline._feeds[0].fail("LEFT_BEHIND")
+        return pipeline
+
+    at.live = live
+    at.claim()
+    deadline = at.clock.monotonic() + 800
+    with Recorder(at.surroundings()) as recorder:
+        at.store.failures.append(StorageError("SlowDown", "no", retryable=True))
+        with pytest.raises(StorageError):
+            recorder.record(Checkpoint(retention_hours=24), Budget(deadline, deadline))
+        recorder.record(Checkpoint(retention_hours=24), Budget(deadline, deadline))
+    assert [state and {name: each.failed for name, each in state.sinks.items()} for state in states] == [
+        {},
+        {"a": "LEFT_BEHIND"},
+    ]
+    assert sink.took == []
+
+
+@pytest.mark.parametrize(("chunk", "read_s", "budget_s"), [(100, 1.0, 5), (20_000, 1.0, 3)])
+def test_a_recorder_that_gives_up_tells_the_sinks_how_much_is_recorded(
+    chunk: int, read_s: float, budget_s: float
+) -> None:
+    sink = Sink(segment_seconds=0)
+    run = heard(world(call(20, agent=None), chunk=chunk, read_s=read_s), sink).run(budget_s=budget_s)
+    assert "NO_PROGRESS" in run.reasons
+    recording = run.manifest["recording"]
+    assert [end.frames for end in sink.ends] == [recording["frames"] if recording else 0]
