@@ -38,7 +38,7 @@ class SegmentFolder:
             try:
                 beside.write_bytes(body)
                 beside.replace(self._folder / name)
-            except OSError:
+            except BaseException:  # an interrupt from the keyboard, too
                 beside.unlink(missing_ok=True)
                 raise
 
