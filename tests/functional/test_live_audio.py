@@ -360,8 +360,11 @@ def test_a_sink_that_cannot_be_made_keeps_no_call_from_being_recorded(
     assert same_wav(found.wav, expected)
     assert found.manifest is not None
     assert found.manifest["status"] == "complete"
-    assert live_of(found, name)["failed"] == why
-    assert [warning["code"] for warning in found.manifest["warnings"]] == ["LIVE_SINK_FAILED"]
+    told = live_of(found, name)
+    assert told["failed"] == why
+    assert told["droppedSeconds"] == found.manifest["recording"]["durationSeconds"]
+    codes = [warning["code"] for warning in found.manifest["warnings"]]
+    assert codes == ["LIVE_SINK_FAILED", "LIVE_AUDIO_DROPPED"]
 
 
 def test_blocks_come_within_the_fragment_that_brings_them_and_never_another_contact_s(

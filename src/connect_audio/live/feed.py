@@ -359,9 +359,10 @@ class Feed:
         self._tries = 0
 
     def drop_rest(self, tape: Tape) -> None:
-        """The call is over and there is no more time: count what is left."""
-        if self.finished or self.position == _NONE:
+        """The call is over and there is no more time: count what is left, also where the sink has failed."""
+        if self._ended or tape.origin is None:
             return
+        self.learn_origin(tape)
         left = sum(max(0, tape.end(party) - at) for party, at in self._positions.items())
         self._count_as_dropped(left)
         self._positions = {party: max(at, tape.end(party)) for party, at in self._positions.items()}

@@ -87,7 +87,7 @@ class LivePipeline:
             else:
                 self._feeds.append(Feed(named.name, named.sink, seconds, policy, known, jitter))
         self._lead = max((feed.seconds for feed in self._feeds), default=0)
-        self._ended = False
+        self._end: LiveEnd | None = None
         self._closed = False
         self._driver: Driver = driver(self._studio, self._feeds)
 
@@ -177,12 +177,11 @@ class LivePipeline:
             timeline: where its audio lies.
             settled: whether it is closed, so that all that is settled will be recorded; else what was taken is all.
         """
-        if self._ended:
+        if self._end is not None:
             return
-        self._ended = True
         self.confirm(timeline)
         known = timeline is not None and timeline.origin is not None
-        end = LiveEnd(
+        end = self._end = LiveEnd(
             # What an earlier invocation had taken is recorded, also where it could not be read again.
             frames=max(timeline.settled if settled else 0, timeline.taken) if timeline is not None and known else 0,
             origin=timeline.origin if timeline is not None else None,
@@ -238,7 +237,7 @@ class LivePipeline:
         At the end of the call each has a last chance, also one that was left alone, and all are told of the end.
         """
         limit_s = self._studio.policy.last_rest
-        if not self._ended:
+        if self._end is None:
             self._driver.rest(limit_s)
             return
         for gives_up in (False, True):
@@ -283,7 +282,14 @@ class LivePipeline:
     def _sinks(self, frames: int) -> Mapping[str, SinkState]:
         with self._studio.lock:
             made = {feed.name: feed.state(self._studio.tape, frames) for feed in self._feeds}
-        return {**self._unmade, **made}
+        return {**{name: self._lacking(state) for name, state in self._unmade.items()}, **made}
+
+    def _lacking(self, state: SinkState) -> SinkState:
+        """A sink that is not used: once the call is over, what it lacks is known."""
+        end = self._end
+        if end is None or end.frames <= state.frames:
+            return state
+        return replace(state, frames=end.frames, dropped_frames=state.dropped_frames + end.frames - state.frames)
 
     def close(self) -> None:
         """Stop everything: when this returns no thread of a sink runs, but for one that was told as left behind."""

@@ -208,3 +208,19 @@ def test_a_piece_that_fell_off_the_buffer_in_part_while_it_was_under_way_is_not_
     # Of 2.7 s the first 0.7 fell off, of the customer's with a piece that was taken all the same.
     assert list(task.work.samples) == [Party.CUSTOMER]  # type: ignore[union-attr]
     assert call.pipeline.state(0)[0].sinks["a"].dropped_frames == RATE * 7 // 10
+
+
+def test_what_a_sink_that_is_not_used_lacks_is_counted_once_the_call_is_over() -> None:
+    state = LiveState(sinks={"a": SinkState(frames=3 * RATE, failed="LEFT_BEHIND", dropped_frames=RATE)})
+    call = call_into(Sink(), Sink(), state=state)
+    call.speak(10)
+    (second,) = call.pipeline._feeds
+    second.fail("LEFT_BEHIND")
+    call.speak(2.5)
+    assert call.pipeline.state(call.take())[0].sinks["a"].dropped_frames == RATE
+    call.end()
+    call.pipeline.rest()
+    for _ in range(2):
+        found = call.pipeline.state(call.timeline.taken)[0].sinks
+        assert found["a"].dropped_frames == RATE + RATE * 19 // 2
+        assert found["b"].dropped_frames == RATE * 5 // 2
