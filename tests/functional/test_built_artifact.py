@@ -146,6 +146,19 @@ def test_the_packages_in_use_are_the_layer_s(artifact: Artifact) -> None:
     assert all(Path(line).is_relative_to(artifact.layer) for line in printed.split())
 
 
+def test_every_module_that_ships_can_be_imported_from_what_ships(artifact: Artifact) -> None:
+    # Some are imported by those calls alone that want live audio: what they lacked would be seen in a call.
+    code = (
+        "import importlib, json, pkgutil, connect_audio\n"
+        "names = [each.name for each in pkgutil.walk_packages(connect_audio.__path__, 'connect_audio.')]\n"
+        "for name in names: importlib.import_module(name)\n"
+        "print(json.dumps(names))"
+    )
+    names = json.loads(artifact.python(code))
+    assert "connect_audio.adapters.sinks.webhook_secret" in names
+    assert len(names) > 50
+
+
 def test_the_trigger_s_cold_path_carries_none_of_the_consumer_s_weight(artifact: Artifact) -> None:
     # VmHWM, since getrusage's maximum goes on counting what the process was before exec: this very test run.
     code = (

@@ -34,6 +34,7 @@ from connect_audio_local.replay import replay
 from connect_audio_local.s3_server import s3_server
 from connect_audio_local.speech import two_party_conversation
 from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ def test_the_consumer_in_its_container_records_the_wav_that_replay_makes_of_the_
 ) -> None:
     call = Call.stored(sam_local, tmp_path, memory_mb, seconds)
     event = tmp_path / "payload.json"
-    event.write_text(json.dumps(call.request.to_payload()), "utf-8")
+    # Live audio has to fit beside it, where the call comes as fast as it is read and a sink falls behind.
+    live = {"LIVE_SINKS": "segments", "LIVE_SEGMENT_SECONDS": "10", "LIVE_BUFFER_SECONDS": "300"}
+    event.write_text(json.dumps({**call.request.to_payload(), "live": live}), "utf-8")
     name = call.request.execution_name
     # SAM CLI gives a container no more memory than its function has.
     sam_local.invoke("ConsumerFunction", event, "--durable-execution-name", name, memory_mb=memory_mb)
-    call.is_recorded(s3)
+    call.is_recorded(s3, heard=True)
 
 
 def test_start_lambda_leads_from_the_connect_event_to_the_recording(
@@ -248,14 +251,21 @@ class Call:
         )
         return cls(request, replay((each.data for each in fragments), directory, name="the capture").wav)
 
-    def is_recorded(self, s3: S3Client) -> None:
-        """The bucket has its WAV, byte for byte, its manifest, and nothing else of it."""
+    def is_recorded(self, s3: S3Client, *, heard: bool = False) -> None:
+        """The bucket has its WAV, byte for byte, its manifest, its segments if any were wanted, and nothing else."""
         key = self.request.recording_key("recordings")
         objects = s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])
         keys = [item["Key"] for item in objects if self.request.contact_id in item["Key"]]
-        assert keys == [key.replace(".wav", ".json"), key]
-        assert json.loads(_body(s3, keys[0]))["status"] == "complete"
+        prefix = key.replace(".wav", ".segments/")
+        segments = {each.removeprefix(prefix): _body(s3, each) for each in keys if each.startswith(prefix)}
+        assert [each for each in keys if not each.startswith(prefix)] == [key.replace(".wav", ".json"), key]
+        manifest = json.loads(_body(s3, keys[0]))
+        assert manifest["status"] == "complete"
         assert same_wav(_body(s3, key), self.wav.read_bytes())
+        if heard:
+            assert judged(segments, self.wav.read_bytes(), manifest).segments
+        else:
+            assert not segments
 
 
 @pytest.fixture(scope="module")
