@@ -1,8 +1,8 @@
 """One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a time for everything.
 
-Not over urllib3 (ADR 12): its timeouts count from byte to byte, so a receiver that drips holds a request for as long as it
-likes. Here one deadline bounds name, connection, handshake, request and answer together, and there is nothing that
-could follow a redirect, ask a proxy or try again by itself. Used by `webhook.py`.
+Not over urllib3 (ADR 12): its timeouts count from byte to byte, so a receiver that drips bytes holds a request for as
+long as it likes. Here one deadline bounds name, connection, handshake, request and answer together, and there is
+nothing that could follow a redirect, ask a proxy or try again by itself. Used by `webhook.py`.
 """
 
 from __future__ import annotations
