@@ -217,11 +217,12 @@ class LiveEnd:
 class AudioSink(Protocol):
     """Where live audio goes while the call lasts. One instance serves one invocation and one call.
 
-    All but `interrupt` are called from one thread of the sink's own, one after the other; nothing that they do touches
-    the recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence
-    included, from where a party's audio begins), and each position once, or at least once: after a hand-over, a crash,
-    or where the stream's bytes differ on second reading, some comes again from an earlier position on, under the same
-    segment numbers. Where a position comes twice the later counts.
+    `prepare`, `deliver`, `end` and `close` are called one after the other, from one thread of the sink's own; where a
+    capture is replayed at once, and nothing is live, by the one that reads it. Nothing that they do touches the
+    recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence included, from
+    where a party's audio begins), and each position once, or at least once: after a hand-over, a crash, or where the
+    stream's bytes differ on second reading, some comes again from an earlier position on, under the same segment
+    numbers. Where a position comes twice the later counts.
     """
 
     @property
@@ -229,7 +230,9 @@ class AudioSink(Protocol):
         """How the audio is to be cut: seconds of a segment; 0 for block by block as it comes."""
 
     def prepare(self) -> None:
-        """Make ready what the first delivery would otherwise have to wait for. The first call, before there is audio.
+        """Make ready what the first delivery would otherwise have to wait for, before there is audio.
+
+        It need not be called, and may be called twice.
 
         Raises:
             SinkError: it could not be; the first delivery will meet that again, so it is no more than noted.
@@ -264,7 +267,7 @@ class SinkSetup:
 
     Args:
         contact_id: whose call it is.
-        recording: URI or path of the recording that is being made.
+        recording: URI of the recording that is being made.
         start_ms: when the call's streaming began, ms since the epoch; tells two streamings of one contact apart.
         segment_seconds: LIVE_SEGMENT_SECONDS; a sink may cut the audio otherwise.
         options: LIVE_SINK_OPTIONS, the same for all sinks.

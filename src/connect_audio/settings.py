@@ -110,7 +110,9 @@ class SinkNames:
     @property
     def bounds(self) -> str:
         """The form in words."""
-        return "1 to 8 different names with commas between, each of 1 to 32 lower-case letters, digits, _ and -"
+        return (
+            "1 to 8 different names with commas between, each of a lower-case letter and up to 31 more, digits, _ and -"
+        )
 
     def read(self, text: str) -> tuple[str, ...] | None:
         """Return the names, or None where one is malformed or there twice."""
@@ -434,7 +436,7 @@ class LiveSettings:
         webhook_url: where `webhook` posts to; None where it is not used.
         webhook_secret: where its signing secret is: the ARN of a Secrets Manager secret or of a Parameter Store
             parameter; None where it is not used.
-        webhook_private_addresses: whether `webhook` may post to private and link-local addresses.
+        webhook_private_addresses: whether `webhook` may post to private, loopback, link-local and shared addresses.
         sink_options: for sinks of others, by option name.
 
     Raises:

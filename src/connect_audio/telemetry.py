@@ -141,7 +141,7 @@ class Metric(Enum):
         "LiveDroppedSeconds",
         _SECONDS,
         _CONSUMER,
-        "Live audio that a sink did not get: it fell off the buffer, was refused, or was left over at the end.",
+        "Live audio that a sink did not get: too slow, refused, not used, or left over at the end.",
     )
     LIVE_LAG_SECONDS = (
         "LiveLagSeconds",
@@ -159,7 +159,7 @@ class Metric(Enum):
         "LiveSinksFailed",
         _COUNT,
         _CONSUMER,
-        "A sink of live audio that could not be made, or had to be abandoned.",
+        "A sink of live audio that could not be made, or is not used any more.",
     )
 
     def __init__(self, title: str, unit: MetricUnit, services: tuple[Service, ...], meaning: str) -> None:

@@ -18,7 +18,7 @@ from connect_audio.core.timeline import Placement, Timeline, TimelineState, to_s
 
 _LONGEST_LEAP_S: Final = 0.5
 """Between two blocks of a track: what is longer may as well be a damaged time, so it waits for the fragment's end."""
-_BEFORE_FIRST_S: Final = 60
+BEFORE_FIRST_S: Final = 60
 """Of a call's first fragment the first block need not be the earliest; no fragment is so long."""
 
 
@@ -110,4 +110,4 @@ class LivePreview:
             self._timeline = recording.timeline.preview()
             return
         self._timeline = Timeline(TimelineState(rate=rate), watched=True)
-        self._timeline.set_origin(to_samples(block.time_ns, rate) - _BEFORE_FIRST_S * rate)
+        self._timeline.set_origin(to_samples(block.time_ns, rate) - BEFORE_FIRST_S * rate)

@@ -174,9 +174,11 @@ def interleave(left: bytes, right: bytes) -> bytes:
 
 
 def channel(stereo: bytes, index: int) -> bytes:
-    """Take one channel out of stereo frames (0 left, 1 right)."""
-    samples: bytes = _segment(stereo, channels=2).split_to_mono()[index].raw_data
-    return samples
+    """Take one channel out of stereo frames (0 left, 1 right; pydub would go sample by sample)."""
+    mono = bytearray(len(stereo) // 2)
+    first = SAMPLE_BYTES * index
+    mono[0::2], mono[1::2] = stereo[first::FRAME_BYTES], stereo[first + 1 :: FRAME_BYTES]
+    return bytes(mono)
 
 
 def level_dbfs(samples: bytes) -> float:

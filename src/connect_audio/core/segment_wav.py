@@ -59,11 +59,6 @@ class SegmentWav:
     wav: bytes
     levels: Mapping[Party, float]
 
-    @property
-    def seconds(self) -> float:
-        """How long it lasts."""
-        return self.frames / self.rate
-
 
 def segment_wavs(audio: LiveAudio, shape: WavShape) -> tuple[SegmentWav, ...]:
     """Make a segment's WAVs: a function of the segment alone, so that one delivered again gives the same bytes.

@@ -144,11 +144,6 @@ class Tape:
         """Position after the last sample of either."""
         return max(side.end for side in self._sides.values())
 
-    @property
-    def confirmed_to(self) -> int:
-        """Before which position everything of both is the recording's word."""
-        return min(side.confirmed for side in self._sides.values())
-
     def write(self, placement: Placement, arrived: float) -> int | None:
         """Write a block's samples ahead of the recording's word.
 

@@ -5,9 +5,9 @@
     pipeline.write(placements, rate)                            a block, the moment it is in
     pipeline.confirm(timeline)                                  a fragment is decided
     pipeline.end(timeline)                                      the call is over
-    pipeline.rest(); pipeline.state(); pipeline.close()  before an invocation ends
+    pipeline.rest(); pipeline.close(); pipeline.state()  before an invocation ends
 
-Whatever sinks do, nothing here waits for them but `rest`, and nothing raises because of them (ADR 11).
+Whatever sinks do, nothing here waits for them but `rest` and `close`, and nothing raises because of them (ADR 11).
 """
 
 from connect_audio.live.drivers import Inline, Threads

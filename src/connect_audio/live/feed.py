@@ -30,7 +30,8 @@ class LivePolicy:
         longest_open: the longest such while.
         longest_delivery: a delivery that lasts longer is interrupted.
         most_tries: of one piece; None for as many as the buffer allows.
-        last_rest: how long the end of an invocation waits for sinks that still get on.
+        last_rest: how long the end of an invocation waits for sinks that still get on; at the end of the call half of
+            it, and the other half for telling them of the end.
         join: how long threads have to end, after that.
     """
 
@@ -281,8 +282,8 @@ class Feed:
                 ends = (min(work.start + work.length, self._positions[party]) for party in work.samples)
                 self._count_as_dropped(-sum(max(0, end - work.start) for end in ends))
             return
-        arrived = max((time for time in (self._arrived(work, tape),) if time is not None), default=now)
-        self.longest_lag = max(self.longest_lag, now - arrived)
+        arrived = self._arrived(work, tape)
+        self.longest_lag = max(self.longest_lag, 0.0 if arrived is None else now - arrived)
         self._advance(work)
 
     def refused(self, task: Task, now: float, *, retryable: bool) -> None:

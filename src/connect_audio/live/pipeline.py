@@ -1,6 +1,7 @@
 """The recorder's hand on the live audio: it writes the tape, the sinks read it.
 
-Called from the recorder's thread alone. Nothing here raises because of a sink, and nothing waits for one but `rest`.
+Called from the recorder's thread alone. Nothing here raises because of a sink, and nothing waits for one but `rest` and
+`close`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
-from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES, interleave
+from connect_audio.core.live_preview import BEFORE_FIRST_S
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, channel, interleave
 from connect_audio.core.tape import Tape
 from connect_audio.core.timeline import Placement, Timeline
 from connect_audio.live.drivers import Driver, Inline, Studio, Threads, close_sink
@@ -25,8 +27,6 @@ BAD_SINK: Final = "BAD_SINK"
 _LONGEST_SEGMENT_S: Final = 60
 _MOST_SAMPLES: Final = 2_400_000
 """Of each party on the tape at the most: five minutes at Connect's 8 kHz, less where the rate is higher."""
-_BEFORE_FIRST_S: Final = 60
-"""Of a call's first fragment the first block need not be the earliest; no fragment is so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class LivePipeline:
             begins = taken - len(tail) // FRAME_BYTES
             tape = studio.tape = Tape(timeline.rate, begins, origin)
             if tail:
-                placements = [Placement(party, begins, _channel(tail, index)) for index, party in enumerate(PARTIES)]
+                placements = [Placement(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
                 tape.confirm(placements, {}, studio.clock.monotonic())
             for feed in self._feeds:
                 feed.resume(tape, begins)
@@ -137,7 +137,7 @@ class LivePipeline:
         with studio.lock:
             now = studio.clock.monotonic()
             for placement in placements:
-                tape = studio.tape or self._new_tape(rate, placement.start - _BEFORE_FIRST_S * rate, None)
+                tape = studio.tape or self._new_tape(rate, placement.start - BEFORE_FIRST_S * rate, None)
                 self._changed(tape, tape.write(placement, now))
             self._tidy(None)
             self._driver.wake()
@@ -277,7 +277,7 @@ class LivePipeline:
                 return LiveState(sinks=sinks), b""
             start, stop = tape.origin + first, tape.origin + frames
             tail = interleave(*(tape.read(party, start, stop) for party in PARTIES))
-            return LiveState(sinks=sinks, tail_frames=first), tail
+            return LiveState(sinks=sinks), tail
 
     def _sinks(self, frames: int) -> Mapping[str, SinkState]:
         with self._studio.lock:
@@ -296,13 +296,6 @@ class LivePipeline:
         if not self._closed:
             self._closed = True
             self._driver.stop()
-
-
-def _channel(stereo: bytes, index: int) -> bytes:
-    mono = bytearray(len(stereo) // 2)
-    first = SAMPLE_BYTES * index
-    mono[0::2], mono[1::2] = stereo[first::FRAME_BYTES], stereo[first + 1 :: FRAME_BYTES]
-    return bytes(mono)
 
 
 def _segment_seconds(sink: AudioSink) -> int | None:

@@ -37,17 +37,10 @@ class LiveState:
     Args:
         sinks: by name.
         tail: S3 key of the audio that they may still need from before the cursor; None where they need none.
-        tail_frames: position of its first frame.
     """
 
     sinks: Mapping[str, SinkState] = field(default_factory=dict)
     tail: str | None = None
-    tail_frames: int = 0
-
-    @property
-    def dropped_frames(self) -> int:
-        """Audio that sinks did not get, all of them together, frames."""
-        return sum(sink.dropped_frames for sink in self.sinks.values())
 
     def with_failed(self, failed: Mapping[str, str]) -> Self:
         """The same, but for sinks that are not used any more.
@@ -79,7 +72,6 @@ class LiveState:
         return {
             "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
             "tail": self.tail,
-            "tail_frames": self.tail_frames,
         }
 
     @classmethod
@@ -88,5 +80,4 @@ class LiveState:
         return cls(
             sinks={name: SinkState(**sink) for name, sink in data["sinks"].items()},
             tail=data["tail"],
-            tail_frames=data["tail_frames"],
         )

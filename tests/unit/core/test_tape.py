@@ -138,7 +138,7 @@ def test_what_the_recording_does_not_take_is_taken_back() -> None:
     tape = Tape(8000, 0, 0)
     tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
     changed = tape.confirm([Placement(Party.CUSTOMER, 0, samples(1, 2))], {Party.CUSTOMER: 2, Party.AGENT: 0}, 0.0)
-    assert (changed, tape.end(Party.CUSTOMER), tape.confirmed_to) == (2, 2, 0)
+    assert (changed, tape.end(Party.CUSTOMER), tape.whole_to) == (2, 2, 0)
 
 
 def test_the_arrival_of_a_stretch_is_that_of_its_last_samples() -> None:

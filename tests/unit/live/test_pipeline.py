@@ -87,7 +87,7 @@ def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_c
 
 def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
     sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failed="LEFT_BEHIND")}
-    state = LiveState(sinks=sinks, tail="somewhere", tail_frames=99).without_tail(250)
+    state = LiveState(sinks=sinks, tail="somewhere").without_tail(250)
     assert {name: (each.frames, each.dropped_frames) for name, each in state.sinks.items()} == {
         "a": (250, 150),
         "b": (300, 0),

@@ -1,4 +1,4 @@
-"""A folder of this machine as a `SegmentStore`. Used by replay and demo."""
+"""A folder of this machine as a `SegmentStore`. Used by replay."""
 
 from __future__ import annotations
 

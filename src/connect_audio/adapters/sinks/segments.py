@@ -88,7 +88,7 @@ class SegmentSink:
         return self._segment_seconds
 
     def prepare(self) -> None:
-        """Read what is there already, which the first `deliver` does otherwise: for callers who want to know before.
+        """Read what is there already, so that the first `deliver` need not; also for callers who want to know before.
 
         Raises:
             SinkError: as `deliver`; nothing is written.

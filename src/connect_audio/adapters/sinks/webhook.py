@@ -109,7 +109,7 @@ class WebhookSink:
         self._secret()
 
     def deliver(self, audio: LiveAudio) -> None:
-        """Post a segment, and return once it was answered with 2xx.
+        """Post a segment, and return once it was answered with 2xx, or 409: it is there already.
 
         Raises:
             SinkError: it was not. `HTTP_…` with the status, `TIMEOUT`, `CONNECTION`, `TLS`, `DNS`, `NO_HTTP` and
