@@ -91,8 +91,8 @@ class Choice:
         """The form in words."""
         return " or ".join(self.values)
 
-    def read(self, text: str) -> Any | None:
-        """Return what the word stands for (`Given` where that is None), or None where it is none of them."""
+    def read(self, text: str) -> Given | None:
+        """Return what the word stands for, as `Given` since it may be None or false; None where it is no such word."""
         return Given(self.values[text]) if text in self.values else None
 
 

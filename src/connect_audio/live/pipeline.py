@@ -304,5 +304,6 @@ def _segment_seconds(sink: AudioSink) -> int | None:
         seconds: object = sink.segment_seconds
     except Exception:  # noqa: BLE001 - whatever a sink does, the others go on
         return None
-    sound = isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= _LONGEST_SEGMENT_S
-    return seconds if sound and isinstance(seconds, int) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        return None
+    return seconds if 0 <= seconds <= _LONGEST_SEGMENT_S else None

@@ -37,19 +37,19 @@ class LiveWanted:
     store: PartStore
 
 
-def _harmless[**P](method: Callable[Concatenate[LiveHand, P], None]) -> Callable[Concatenate[LiveHand, P], None]:
-    """Run a method unless live audio has failed before; where it fails now, note that and go on."""
+def _harmless[**P, T](method: Callable[Concatenate[LiveHand, P], T]) -> Callable[Concatenate[LiveHand, P], T | None]:
+    """Run a method unless live audio has failed before; where it fails now, note that and go on with None."""
 
     @wraps(method)
-    def harmless(self: LiveHand, /, *args: P.args, **kwargs: P.kwargs) -> None:
-        if self.failed:
-            return
-        try:
-            method(self, *args, **kwargs)
-        except Exception:
-            self.failed = True
-            self.recording.stop_watching()
-            self.logger.exception("live audio has failed: the call is recorded without it from here on")
+    def harmless(self: LiveHand, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        if not self.failed:
+            try:
+                return method(self, *args, **kwargs)
+            except Exception:
+                self.failed = True
+                self.recording.stop_watching()
+                self.logger.exception("live audio has failed: the call is recorded without it from here on")
+        return None
 
     return harmless
 
@@ -69,14 +69,14 @@ class LiveHand:
         self,
         make: Callable[[LiveState | None], LivePipeline],
         recording: CallRecording,
-        before: LiveState | None,
+        before: LiveState,
         *,
         store: PartStore,
         logger: Logger,
     ) -> None:
         self._made: LivePipeline | None = None
         self.recording = recording
-        self._before = before or LiveState()
+        self._before = before
         self._store = store
         self.logger = logger
         self._preview: LivePreview | None = None
@@ -92,7 +92,7 @@ class LiveHand:
         return self._made
 
     @_harmless
-    def _make(self, make: Callable[[LiveState | None], LivePipeline], before: LiveState | None) -> None:
+    def _make(self, make: Callable[[LiveState | None], LivePipeline], before: LiveState) -> None:
         self._made = make(before)
 
     @_harmless
@@ -171,10 +171,9 @@ class LiveHand:
         Returns:
             The state for the checkpoint, and the longest time that a sink let a piece wait since the last one, seconds.
         """
-        found: list[tuple[LiveState, float]] = []
-        self._save(frames, key, last, found)
-        if found:
-            return found[0]
+        saved = self._save(frames, key, last=last)
+        if saved is not None:
+            return saved
         known = self._before.sinks
         names = self._made.names if self._made is not None else [*known] or ["live"]
         lost = {name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}
@@ -186,7 +185,7 @@ class LiveHand:
         return {} if self._made is None else self._made.failures
 
     @_harmless
-    def _save(self, frames: int, key: str | None, last: bool, found: list[tuple[LiveState, float]]) -> None:  # noqa: FBT001
+    def _save(self, frames: int, key: str | None, *, last: bool) -> tuple[LiveState, float]:
         pipeline = self._pipeline
         if last:
             pipeline.rest()
@@ -199,7 +198,7 @@ class LiveHand:
             else:
                 self.logger.warning("live audio not kept for the next step", extra={"code": error.code})
                 state = state.without_tail(frames)
-        found.append((state, pipeline.take_longest_lag()))
+        return state, pipeline.take_longest_lag()
 
 
 def _twice[T](work: Callable[[], T]) -> T | StorageError:

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio
-from connect_audio.core.pcm import PARTIES, Party
+from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.core.timeline import Placement, Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
@@ -66,6 +66,13 @@ class Sink:
     @property
     def numbers(self) -> list[int | None]:
         return [audio.segment for audio in self.took]
+
+
+def stereo(sink: Sink) -> bytes:
+    """A sink's segments joined, the later counting."""
+    newest = {each.segment: interleave(*(each.samples[party] for party in PARTIES)) for each in sink.took}
+    assert sorted(newest, key=lambda number: number or 0) == list(range(len(newest)))
+    return b"".join(newest[number] for number in range(len(newest)))
 
 
 def refusal(*, retryable: bool = True) -> SinkError:

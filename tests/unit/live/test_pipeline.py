@@ -8,18 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party, interleave
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
 from connect_audio.core.timeline import Placement
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
-from unit.live.sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal
+from unit.live.sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal, stereo
 from unit.recorder.fakes import FakeClock
-
-
-def stereo(sink: Sink) -> bytes:
-    """Segments joined, the later counting."""
-    newest = {each.segment: interleave(*(each.samples[party] for party in PARTIES)) for each in sink.took}
-    assert sorted(newest, key=lambda number: number or 0) == list(range(len(newest)))
-    return b"".join(newest[number] for number in range(len(newest)))
 
 
 def handed_over(call: Call, *sinks: Sink) -> Call:

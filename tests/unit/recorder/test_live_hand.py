@@ -13,7 +13,7 @@ from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, Name
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Recorder, StepVerdict
 from connect_audio.recorder.live_hand import LIVE_FAILED
 from connect_audio.recorder.record import _Step
-from unit.live.sinks import LOGGER, Sink
+from unit.live.sinks import LOGGER, Sink, stereo
 from unit.recorder.fakes import World, call, same_wav, wav_of_call, world
 
 
@@ -26,19 +26,6 @@ def heard(at: World, *sinks: Sink) -> World:
 
     at.live = live
     return at
-
-
-def stereo(sink: Sink) -> bytes:
-    newest = {each.segment or 0: each for each in sink.took}
-    assert sorted(newest) == list(range(len(newest)))
-    pieces = []
-    for number in sorted(newest):
-        left, right = newest[number].samples.values()
-        frames = bytearray(2 * len(left))
-        for offset, side in ((0, left), (2, right)):
-            frames[offset::4], frames[offset + 1 :: 4] = side[0::2], side[1::2]
-        pieces.append(bytes(frames))
-    return b"".join(pieces)
 
 
 def test_a_call_over_parts_and_invocations_is_heard_as_it_is_recorded() -> None:
