@@ -60,7 +60,7 @@ def measure() -> dict[str, Row]:
     """Record each call."""
     with ExitStack() as stack:
         url, arns = stack.enter_context(_emulator())
-        environment = stack.enter_context(surroundings(url))
+        environment = stack.enter_context(ports(url))
         rows = {name: _in_fresh_process(name, arns[name], environment) for name in (*_LENGTHS, _ENGINE)}
     for name, row in rows.items():
         seconds = _LENGTHS.get(name, 3600)
@@ -207,7 +207,7 @@ def _serve(control: Connection) -> None:
 
 
 @contextmanager
-def surroundings(emulator_url: str) -> Iterator[dict[str, str]]:
+def ports(emulator_url: str) -> Iterator[dict[str, str]]:
     """S3 with the bucket; the recording process's environment."""
     import boto3  # noqa: PLC0415 - the recording process imports this module too
 

@@ -26,8 +26,8 @@ from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.ports import ContactState, LiveEnd
-from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, Surroundings
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, RecorderPorts
+from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_local.local_cloud import environment
 from connect_audio_local.s3_server import s3_server
@@ -141,7 +141,7 @@ def measure() -> tuple[list[float], list[float]]:
                 start_timestamp_ms=DEFAULT_START_MS,
                 start_fragment_number=None,
             )
-            surroundings = Surroundings(
+            ports = RecorderPorts(
                 request=request,
                 names=RecordingNames("call.wav"),
                 execution="benchmark",
@@ -155,7 +155,7 @@ def measure() -> tuple[list[float], list[float]]:
             )
             # The sender would begin again where the call ends; by then the step's time is up.
             deadline = clock.monotonic() + _SECONDS + 2
-            with closing(source), Recorder(surroundings) as recorder:
+            with closing(source), Recorder(ports) as recorder:
                 recorder.record(Checkpoint(), Budget(deadline, deadline))
     least = FRAGMENTS * BLOCKS_PER_FRAGMENT
     if len(blocks.waits_ms) < least or len(segments.waits_ms) < int(_SECONDS) - 1:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.bounds import Bound
-from benchmarks.consumer_memory import directly, payload_for, peak_mib, surroundings
+from benchmarks.consumer_memory import directly, payload_for, peak_mib, ports
 from benchmarks.long_calls import long_call
 from connect_audio_local.synthesis import synthesise_call
 
@@ -73,7 +73,7 @@ def measure() -> dict[str, Row]:
     with ExitStack() as stack:
         control = stack.enter_context(_far_ends())
         url, webhook, ca_file = control.recv()
-        variables = stack.enter_context(surroundings(url))
+        variables = stack.enter_context(ports(url))
         s3_url = variables["AWS_ENDPOINT_URL_S3"]
         variables |= {"AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_url, "SSL_CERT_FILE": ca_file}
         secret = _secret(s3_url)

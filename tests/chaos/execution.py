@@ -29,11 +29,10 @@ from connect_audio.recorder import (
     Policy,
     Publication,
     Recorder,
+    RecorderPorts,
     StepResult,
     StepVerdict,
-    Surroundings,
 )
-from connect_audio.recorder.checkpoint import most_part_bytes
 from unit.recorder.fakes import BUCKET, NAMES, REQUEST, FakeClock, through_json
 
 MARGIN_S = 45.0
@@ -212,7 +211,7 @@ class Execution:
     def _record(self, checkpoint: Checkpoint) -> dict[str, Any]:
         if self._recorder is None:
             self._recorder = Recorder(
-                Surroundings(
+                RecorderPorts(
                     request=REQUEST,
                     names=NAMES,
                     execution=self.name,
@@ -245,5 +244,5 @@ class Execution:
             return
         session = self._recorder._session
         rate = session.recording.rate or 8000
-        assert len(session.part) <= most_part_bytes(rate, self.policy) + 40_000, "the part in the making grows"
+        assert len(session.part) <= self.policy.most_part_bytes(rate) + 40_000, "the part in the making grows"
         assert len(session.recording._points) <= 200, "the points to resume from grow"

@@ -10,7 +10,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from connect_audio.recorder import Outcome, OutcomeStatus
-from connect_audio.recorder.announcement import DETAIL_TYPES, SOURCE, recording_event
+from connect_audio.recorder.recording_event import DETAIL_TYPES, SOURCE, recording_event
 from connect_audio.request import RecordingRequest
 from infrastructure.evaluation import evaluated
 

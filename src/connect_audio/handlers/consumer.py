@@ -39,13 +39,13 @@ from connect_audio.recorder import (
     Policy,
     Publication,
     Recorder,
+    RecorderPorts,
     StepResult,
     StepVerdict,
-    Surroundings,
 )
-from connect_audio.recorder.announcement import SOURCE, recording_event
 from connect_audio.recorder.continuation import Continuation
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.recording_event import SOURCE, recording_event
 from connect_audio.request import RecordingRequest
 from connect_audio.settings import ConsumerSettings
 from connect_audio.telemetry import Metric, Service, emit
@@ -123,7 +123,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     publication = Publication(
         request, names, bucket=settings.recordings_bucket, execution=execution, store=store, logger=logger
     )
-    surroundings = Surroundings(
+    ports = RecorderPorts(
         request=request,
         names=names,
         execution=execution,
@@ -157,7 +157,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         closing(connect),
         closing(source),
         live_of_call as live,
-        Recorder(replace(surroundings, live=live)) as recorder,
+        Recorder(replace(ports, live=live)) as recorder,
     ):
         try:
             outcome = _record_call(

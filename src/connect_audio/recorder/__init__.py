@@ -4,10 +4,11 @@
 strings the steps together. Every value that passes between steps is in `checkpoint`.
 """
 
-from connect_audio.recorder.checkpoint import Checkpoint, Policy, StepResult, StepVerdict
-from connect_audio.recorder.live_hand import LiveWanted
+from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdict
+from connect_audio.recorder.live_guard import LiveWanted
+from connect_audio.recorder.policy import Policy
 from connect_audio.recorder.publication import Claim, Outcome, OutcomeStatus, Publication
-from connect_audio.recorder.record import Budget, Recorder, Surroundings
+from connect_audio.recorder.record import Budget, Recorder, RecorderPorts
 
 __all__ = [
     "Budget",
@@ -19,7 +20,7 @@ __all__ = [
     "Policy",
     "Publication",
     "Recorder",
+    "RecorderPorts",
     "StepResult",
     "StepVerdict",
-    "Surroundings",
 ]

@@ -9,77 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
 from connect_audio.live import LiveState
 from connect_audio.ports import UploadedPart
-
-MIN_PART_BYTES: Final = 5 * 1024 * 1024
-"""S3's smallest part but for the last."""
-_STEP_SECONDS: Final = 120
-"""Audio a part holds at least, or the operations of a day-long call would exceed the engine's quota (ADR 1)."""
-_HOLE_BYTES: Final = 3 * 1024 * 1024
-"""How far a part may grow inside one fragment: a hole of hours must not be held in memory."""
-
-
-def part_bytes(rate: int, policy: Policy | None = None) -> int:
-    """PCM that makes a part full, bytes.
-
-    Args:
-        rate: samples a second.
-        policy: may set another size.
-    """
-    if policy is not None and policy.part_bytes is not None:
-        return policy.part_bytes
-    return max(MIN_PART_BYTES, _STEP_SECONDS * rate * FRAME_BYTES)
-
-
-def most_part_bytes(rate: int, policy: Policy | None = None) -> int:
-    """PCM at which a part is cut even inside a fragment, bytes."""
-    full = part_bytes(rate, policy)
-    return full + min(full, _HOLE_BYTES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """The recorder's durations and limits. Seconds, unless the name says otherwise.
-
-    Args:
-        drain: how long nothing of ours must have come once the call seems over.
-        idle_limit: nothing of ours for so long ends the recording whatever Connect says.
-        refusal_limit: the stream refusing to be read for so long, with no other news, ends the recording.
-        patience: without bytes for so long the step ends, so that the wait for more costs nothing.
-        longest_wait: the longest such wait; shorter where the stream keeps nothing.
-        status_interval: at most one look at the contact's status per so long.
-        first_backoff: pause before the first reconnect that follows one without progress; doubles.
-        longest_backoff: the longest such pause.
-        early_ms: how long before StartTimestamp reading begins, ms.
-        limit_s: longest recording.
-        max_stalls: hand-overs in a row that read nothing new before the recording gives up.
-        part_bytes: PCM that makes a part full, bytes; None for what S3 and the engine's quota demand. Only tests, whose
-            S3 takes smaller parts, set it.
-        streaming_gap_ms: a pause in our audio that may be the flow stopping and starting the streaming, ms.
-        streaming_grace: how old, by KVS's time, what follows such a pause must be before the lack of a recording for a
-            later streaming shows that there is none: it is started by the flow and takes a moment.
-    """
-
-    drain: float = 30
-    idle_limit: float = 600
-    refusal_limit: float = 60
-    patience: float = 30
-    longest_wait: int = 300
-    status_interval: float = 60
-    first_backoff: float = 0.5
-    longest_backoff: float = 8
-    early_ms: int = 5000
-    limit_s: int = 47 * 3600
-    max_stalls: int = 3
-    part_bytes: int | None = None
-    streaming_gap_ms: int = 500
-    streaming_grace: float = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.live import LiveState
 from connect_audio.ports import MediaSource, ObjectHead, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.siblings import Siblings
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.request import RecordingRequest
 
 WAV_CONTENT_TYPE: Final = "audio/wav"
@@ -217,7 +217,7 @@ class Publication:
             retention = None
         if retention is not None and retention < 1:
             self._logger.warning("the stream keeps nothing: what is not read within 5 minutes is gone")
-        earlier = Siblings(self._request, self._names, self._store).latest_before()
+        earlier = OtherStreamings(self._request, self._names, self._store).latest_before()
         return Claim(
             granted=True,
             retention_hours=retention,

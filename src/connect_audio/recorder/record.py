@@ -34,22 +34,20 @@ from connect_audio.ports import (
 )
 from connect_audio.recorder.checkpoint import (
     Checkpoint,
-    Policy,
     Staged,
     StepResult,
     StepVerdict,
-    most_part_bytes,
-    part_bytes,
 )
-from connect_audio.recorder.live_hand import LiveHand, LiveWanted
+from connect_audio.recorder.live_guard import GuardedLiveAudio, LiveWanted
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.other_streamings import OtherStreamings
+from connect_audio.recorder.policy import Policy
 from connect_audio.recorder.publication import WAV_CONTENT_TYPE, object_metadata
 from connect_audio.recorder.session import Ending, Session
-from connect_audio.recorder.siblings import Siblings
-from connect_audio.recorder.staging import RecordingNames
 from connect_audio.request import RecordingRequest
 
 _FIRST_WAIT_S: Final = 10
-_SIBLING_POLL_S: Final = 3.0
+_STREAMINGS_POLL_S: Final = 3.0
 _NO_RETENTION_WAIT_S: Final = 60
 """A stream that keeps nothing buffers 5 minutes: look well before they are over."""
 
@@ -91,7 +89,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class RecorderPorts:
     """What a recorder works with.
 
     Args:
@@ -126,8 +124,8 @@ class Surroundings:
 class Recorder:
     """Record one call, step by step. A context manager: leaving it closes the connection and stops the sinks."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._with = surroundings
+    def __init__(self, ports: RecorderPorts) -> None:
+        self._with = ports
         self._session: Session | None = None
         self._failed_sinks: dict[str, str] = {}
 
@@ -168,24 +166,24 @@ class Recorder:
         return result
 
     def _resume(self, checkpoint: Checkpoint) -> Session:
-        surroundings = self._with
-        staged = b"" if checkpoint.staged is None else surroundings.store.get(checkpoint.staged.key)
+        ports = self._with
+        staged = b"" if checkpoint.staged is None else ports.store.get(checkpoint.staged.key)
         session = Session(
             checkpoint,
             staged,
-            contact_id=surroundings.request.contact_id,
-            start=FromProducerTime(surroundings.request.start_timestamp_ms - surroundings.policy.early_ms),
-            policy=surroundings.policy,
-            hears=surroundings.live is not None,
+            contact_id=ports.request.contact_id,
+            start=FromProducerTime(ports.request.start_timestamp_ms - ports.policy.early_ms),
+            policy=ports.policy,
+            hears=ports.live is not None,
         )
-        if surroundings.live is not None:
-            session.live = LiveHand(
-                surroundings.live.make,
+        if ports.live is not None:
+            session.live = GuardedLiveAudio(
+                ports.live.make,
                 session.recording,
                 # A step that failed could not note which sinks did.
                 (checkpoint.live or LiveState()).with_failed(self._failed_sinks),
-                store=surroundings.live.store,
-                logger=surroundings.logger,
+                store=ports.live.store,
+                logger=ports.logger,
             )
         return session
 
@@ -196,14 +194,14 @@ class _Step:
     Its methods that read return None to go on, or the verdict that ends the step.
     """
 
-    def __init__(self, surroundings: Surroundings, session: Session, checkpoint: Checkpoint, budget: Budget) -> None:
-        self._with = surroundings
+    def __init__(self, ports: RecorderPorts, session: Session, checkpoint: Checkpoint, budget: Budget) -> None:
+        self._with = ports
         self._session = session
         self._before = checkpoint
         self._budget = budget
-        self._siblings = Siblings(surroundings.request, surroundings.names, surroundings.store)
-        self._clock = surroundings.clock
-        self._policy = surroundings.policy
+        self._other_streamings = OtherStreamings(ports.request, ports.names, ports.store)
+        self._clock = ports.clock
+        self._policy = ports.policy
         self._behind_ms: int | None = None
         self._repairs = 0
         self._progress = 0  # fragments completed in this step that no step had completed before
@@ -253,12 +251,12 @@ class _Step:
         rate = session.recording.rate
         if rate is None:
             return False
-        most = most_part_bytes(rate, self._policy)
+        most = self._policy.most_part_bytes(rate)
         for frames in session.frames:
             session.part += frames
             if len(session.part) >= most:
                 return True
-        return len(session.part) >= part_bytes(rate, self._policy)
+        return len(session.part) >= self._policy.full_part_bytes(rate)
 
     def _settle_call(self) -> None:
         """The call is over: take what only its end makes ours, and settle everything."""
@@ -627,7 +625,7 @@ class _Step:
         came_ms = min(fragment.server_timestamp_ms or start, self._clock.now_ms())
         old_enough_ms = came_ms + round(self._policy.streaming_grace * 1000)
         while True:
-            later = self._siblings.first_after(start + self._policy.early_ms)
+            later = self._other_streamings.first_after(start + self._policy.early_ms)
             if later is not None and later > ours_end:
                 # A start lies near its first fragment, not at it: the pause is the border.
                 self._until_ms = min(later, start)
@@ -641,7 +639,7 @@ class _Step:
             left_s = self._budget.deadline - self._clock.monotonic()
             if left_s <= 0:
                 return False
-            self._clock.sleep(min(_SIBLING_POLL_S, missing_s, left_s))
+            self._clock.sleep(min(_STREAMINGS_POLL_S, missing_s, left_s))
 
     def _is_behind_pause(self, start: int) -> bool:
         """Whether a later streaming of the contact might begin here, ms since the epoch, and nobody has looked yet."""

@@ -13,8 +13,9 @@ from connect_audio.core.fragments import Fragment, FragmentReader
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.recording import CallRecording
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, StartSelector
-from connect_audio.recorder.checkpoint import Checkpoint, Policy
-from connect_audio.recorder.live_hand import LiveHand
+from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.live_guard import GuardedLiveAudio
+from connect_audio.recorder.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Session:
             limit_s=policy.limit_s,
             watched=hears,
         )
-        self.live: LiveHand | None = None
+        self.live: GuardedLiveAudio | None = None
         """The call's live audio, where somebody wants it."""
         self.part = bytearray(staged)
         """PCM of the part in the making."""

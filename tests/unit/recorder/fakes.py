@@ -39,12 +39,12 @@ from connect_audio.recorder import (
     Policy,
     Publication,
     Recorder,
+    RecorderPorts,
     StepResult,
     StepVerdict,
-    Surroundings,
 )
-from connect_audio.recorder.checkpoint import MIN_PART_BYTES
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.policy import MIN_PART_BYTES
 from connect_audio.request import RecordingRequest
 from connect_audio_local.synthesis import (
     DEFAULT_CONTACT_ID,
@@ -463,8 +463,8 @@ class World:
     def names(self) -> RecordingNames:
         return RecordingNames(self.request.recording_key("audio"))
 
-    def surroundings(self) -> Surroundings:
-        return Surroundings(
+    def ports(self) -> RecorderPorts:
+        return RecorderPorts(
             request=self.request,
             names=self.names,
             execution=self.execution,
@@ -502,7 +502,7 @@ class World:
         budget = Budget(deadline, deadline - min(30.0, budget_s / 2))
         if recorder is not None:
             return StepResult.from_json(through_json(recorder.record(checkpoint, budget).to_json()))
-        with Recorder(self.surroundings()) as fresh:
+        with Recorder(self.ports()) as fresh:
             return self.step(checkpoint, fresh, budget_s)
 
     def run(
@@ -518,7 +518,7 @@ class World:
         assert claim.granted
         checkpoint = claim.checkpoint()
         results: list[StepResult] = []
-        recorder = Recorder(self.surroundings())
+        recorder = Recorder(self.ports())
         try:
             while not results or results[-1].verdict is not StepVerdict.OVER:
                 assert len(results) < most_steps, "the recording never ends"
@@ -534,7 +534,7 @@ class World:
                 if fresh_each_step or result.verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT}:
                     recorder.close()
                     assert self.source.open_now == 0
-                    recorder = Recorder(self.surroundings())
+                    recorder = Recorder(self.ports())
         finally:
             recorder.close()
         outcome = finish(self, results)

@@ -10,7 +10,6 @@ import pytest
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, FromProducerTime
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Policy, Recorder, StepResult, StepVerdict
-from connect_audio.recorder.checkpoint import most_part_bytes, part_bytes
 from connect_audio_local.synthesis import DEFAULT_START_MS, Gap
 from unit.recorder.fakes import NAMES, call, noise, same_wav, wav_of, wav_of_call, world
 
@@ -45,7 +44,7 @@ def test_a_longer_call_goes_up_in_parts_with_part_1_last() -> None:
     assert same_wav(run.wav, wav_of_call(ours))
     numbers = [result.part.number for result in run.results if result.part]
     assert numbers == [2, 3]
-    assert all(result.part.size >= part_bytes(8000) for result in run.results if result.part)
+    assert all(result.part.size >= Policy().full_part_bytes(8000) for result in run.results if result.part)
     assert run.verdicts == [StepVerdict.CONTINUE] * 3 + [StepVerdict.OVER]
     assert set(at.store.objects) == LEFT_OVER
     assert not at.store.uploads
@@ -57,7 +56,7 @@ def test_a_part_that_is_full_at_the_call_s_end_hands_nothing_over() -> None:
     at = world(ours, policy=Policy(drain=0, part_bytes=600_000))
     at.store.least_part_bytes = 600_000
     at.claim()
-    recorder = Recorder(at.surroundings())
+    recorder = Recorder(at.ports())
     deadline = at.clock.monotonic() + 100
     with recorder:
         result = recorder.record(Checkpoint(retention_hours=24), Budget(deadline, -1.0))
@@ -96,7 +95,7 @@ def test_a_part_holds_at_least_two_minutes_at_higher_rates(rate: int) -> None:
     ours = call(130, rate=rate, block_ms=20, blocks_per_fragment=50)
     run = world(ours).run()
     assert same_wav(run.wav, wav_of_call(ours))
-    assert part_bytes(rate) >= 120 * rate * 4
+    assert Policy().full_part_bytes(rate) >= 120 * rate * 4
     first = run.results[0].checkpoint.first
     assert first is not None
     assert 120 * rate * 4 <= first.size <= 122 * rate * 4
@@ -249,8 +248,8 @@ def test_a_hole_of_hours_is_cut_into_parts_of_bounded_size() -> None:
     cut = 2 * 2048 * 8
     expected = wav_of(*[side[:cut] + silence + side[cut:] for side in (ours.customer, ours.agent)])
     assert same_wav(run.wav, expected)
-    assert max(size for _, size in at.store.written) <= most_part_bytes(8000) + 32_768
-    assert all(result.part.size <= most_part_bytes(8000) + 32_768 for result in run.results if result.part)
+    assert max(size for _, size in at.store.written) <= Policy().most_part_bytes(8000) + 32_768
+    assert all(result.part.size <= Policy().most_part_bytes(8000) + 32_768 for result in run.results if result.part)
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -8,8 +8,8 @@ import pytest
 
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import ContactState
-from connect_audio.recorder.siblings import Siblings
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio_local.synthesis import DEFAULT_START_MS
 from unit.recorder.fakes import NAMES, REQUEST, World, call, fragments, same_wav, wav_of, wav_of_call, world
 
@@ -21,7 +21,7 @@ SECOND_START_MS = next(
 )
 
 
-def sibling(start_ms: int) -> RecordingNames:
+def other_streaming(start_ms: int) -> RecordingNames:
     return RecordingNames(replace(REQUEST, start_timestamp_ms=start_ms).recording_key("audio"))
 
 
@@ -32,7 +32,7 @@ def both(**options: object) -> World:
 @pytest.mark.parametrize("skew_ms", [-700, 0, 900], ids="start {} ms after its first fragment".format)
 def test_the_first_recording_ends_where_a_later_streaming_with_its_own_recording_begins(skew_ms: int) -> None:
     at = both()
-    at.store.put(sibling(SECOND_START_MS + skew_ms).claim, b"another", content_type="text/plain")
+    at.store.put(other_streaming(SECOND_START_MS + skew_ms).claim, b"another", content_type="text/plain")
     run = at.run()
     assert same_wav(run.wav, wav_of_call(FIRST))
     assert run.manifest["fragments"]["otherStreaming"] == 10
@@ -57,7 +57,7 @@ def test_a_recording_that_appears_some_seconds_after_its_audio_is_waited_for() -
     def sleep_and_start(seconds: float) -> None:
         sleep(seconds)
         if at.clock.now_ms() >= appears_ms:
-            at.store.put(sibling(SECOND_START_MS).claim, b"another", content_type="text/plain")
+            at.store.put(other_streaming(SECOND_START_MS).claim, b"another", content_type="text/plain")
 
     at.clock.sleep = sleep_and_start  # type: ignore[method-assign]
     run = at.run()
@@ -67,7 +67,7 @@ def test_a_recording_that_appears_some_seconds_after_its_audio_is_waited_for() -
 
 def test_the_second_recording_takes_nothing_of_the_first() -> None:
     at = both()
-    at.store.put(sibling(DEFAULT_START_MS).key, b"RIFF", content_type="audio/wav")
+    at.store.put(other_streaming(DEFAULT_START_MS).key, b"RIFF", content_type="audio/wav")
     at.request = replace(REQUEST, start_timestamp_ms=SECOND_START_MS)
     run = at.run()
     assert same_wav(run.wav, wav_of_call(SECOND))
@@ -76,13 +76,13 @@ def test_the_second_recording_takes_nothing_of_the_first() -> None:
 
 def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() -> None:
     at = world(FIRST)
-    siblings = Siblings(REQUEST, NAMES, at.store)
-    assert siblings.latest_before() is None
-    assert siblings.first_after(DEFAULT_START_MS + 3 * 86_400_000) is None
+    others = OtherStreamings(REQUEST, NAMES, at.store)
+    assert others.latest_before() is None
+    assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) is None
     late = DEFAULT_START_MS + 2 * 86_400_000 + 123
-    at.store.put(sibling(late).notes(1, "a"), b"{}", content_type="application/json")
-    at.store.put(sibling(DEFAULT_START_MS - 1).manifest, b"{}", content_type="application/json")
+    at.store.put(other_streaming(late).notes(1, "a"), b"{}", content_type="application/json")
+    at.store.put(other_streaming(DEFAULT_START_MS - 1).manifest, b"{}", content_type="application/json")
     at.store.put(NAMES.claim, b"me", content_type="text/plain")
-    assert siblings.first_after(DEFAULT_START_MS + 3 * 86_400_000) == late
-    assert siblings.first_after(late - 1) is None
-    assert siblings.latest_before() == DEFAULT_START_MS - 1
+    assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) == late
+    assert others.first_after(late - 1) is None
+    assert others.latest_before() == DEFAULT_START_MS - 1

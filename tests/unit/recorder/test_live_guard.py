@@ -11,7 +11,7 @@ from connect_audio.core.errors import StorageError
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Recorder, StepVerdict
-from connect_audio.recorder.live_hand import LIVE_FAILED
+from connect_audio.recorder.live_guard import LIVE_FAILED
 from connect_audio.recorder.record import _Step
 from unit.live.sinks import LOGGER, Sink, stereo
 from unit.recorder.fakes import World, call, same_wav, wav_of_call, world
@@ -113,11 +113,11 @@ def test_once_live_audio_has_failed_the_recording_keeps_nothing_for_it(monkeypat
 
     monkeypatch.setattr(LivePipeline, "confirm", broken)
     at = heard(world(call(120)), Sink())
-    with Recorder(at.surroundings()) as recorder:
+    with Recorder(at.ports()) as recorder:
         at.claim()
         checkpoint = Checkpoint(retention_hours=24)
         deadline = at.clock.monotonic() + 800
-        step = _Step(at.surroundings(), recorder._resume(checkpoint), checkpoint, Budget(deadline, deadline))
+        step = _Step(at.ports(), recorder._resume(checkpoint), checkpoint, Budget(deadline, deadline))
         step.run()
         timeline = step._session.recording.timeline
         assert timeline is not None
@@ -162,7 +162,7 @@ def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> 
     at.live = live
     at.claim()
     deadline = at.clock.monotonic() + 800
-    with Recorder(at.surroundings()) as recorder:
+    with Recorder(at.ports()) as recorder:
         at.store.failures.append(StorageError("SlowDown", "no", retryable=True))
         with pytest.raises(StorageError):
             recorder.record(Checkpoint(retention_hours=24), Budget(deadline, deadline))

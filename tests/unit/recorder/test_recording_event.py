@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from connect_audio.core.manifest import EndReason
 from connect_audio.recorder import Outcome, OutcomeStatus
-from connect_audio.recorder.announcement import DETAIL_TYPES, SCHEMA_VERSION, RecordingEvent, recording_event
+from connect_audio.recorder.recording_event import DETAIL_TYPES, SCHEMA_VERSION, RecordingEvent, recording_event
 from unit.recorder.fakes import BUCKET, NAMES, REQUEST, call, through_json, world
 
 ROOT: Final = Path(__file__).parents[3]

@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from connect_audio.ports import PartStore
-from connect_audio.recorder.staging import RecordingNames
+from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 
 _DAY_MS: Final = 86_400_000
 _START: Final = re.compile(r"_(\d{8}T\d{6})\.(\d{3})Z\.")
 
 
-class Siblings:
+class OtherStreamings:
     """Finds the starts of a contact's other streamings by the objects that their recordings have in the bucket.
 
     Args:

@@ -37,11 +37,13 @@ class LiveWanted:
     store: PartStore
 
 
-def _harmless[**P, T](method: Callable[Concatenate[LiveHand, P], T]) -> Callable[Concatenate[LiveHand, P], T | None]:
+def _harmless[**P, T](
+    method: Callable[Concatenate[GuardedLiveAudio, P], T],
+) -> Callable[Concatenate[GuardedLiveAudio, P], T | None]:
     """Run a method unless live audio has failed before; where it fails now, note that and go on with None."""
 
     @wraps(method)
-    def harmless(self: LiveHand, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def harmless(self: GuardedLiveAudio, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         if not self.failed:
             try:
                 return method(self, *args, **kwargs)
@@ -54,7 +56,7 @@ def _harmless[**P, T](method: Callable[Concatenate[LiveHand, P], T]) -> Callable
     return harmless
 
 
-class LiveHand:
+class GuardedLiveAudio:
     """Live audio of one call in one invocation.
 
     Args:
