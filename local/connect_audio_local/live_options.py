@@ -110,7 +110,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
             _read("LIVE_SEGMENT_RATE", "--segment-rate", typed.segment_rate),
         ),
         segment_seconds=_read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds),
-        # The most that a stack may have: a pause that the pace leaps over is on the tape in one go.
+        # The most that a stack may have: a pause that the pace leaps over is on the buffer in one go.
         buffer_seconds=cast("Whole", _VARIABLES["LIVE_BUFFER_SECONDS"].form).high,
         speed=typed.speed,
     )

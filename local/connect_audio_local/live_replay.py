@@ -151,7 +151,7 @@ class LiveReplay:
         is_paced = self._pacer is not None
         self._pipeline = LivePipeline(
             [NamedSink(sink.name, sink) for sink in self._sinks],
-            LivePolicy(buffer=self._options.buffer_seconds, last_rest=_LAST_REST_S)
+            LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_REST_S)
             if is_paced
             else LivePolicy(most_tries=_MOST_TRIES),
             self._clock,
@@ -171,7 +171,7 @@ class LiveReplay:
         self.begin()
         if self._pipeline is not None:
             self._pipeline.end(self._timeline)
-            self._pipeline.rest()
+            self._pipeline.flush()
             self._pipeline.close()
 
     def outcome(self, frames: int) -> LiveOutcome:
@@ -203,7 +203,7 @@ class LiveReplay:
 
     def _tend(self) -> None:
         if self._pipeline is not None:
-            self._pipeline.tend()
+            self._pipeline.interrupt_overdue()
 
     def _segments(self, contact_id: str, start_ms: int) -> _Observed | None:
         del start_ms

@@ -1,7 +1,7 @@
 """Where a block of a fragment that is not over yet will lie in the recording: what live audio is made of.
 
 A preview decides nothing. It tries the blocks on a copy of the recording's timeline, under the rule that admits the
-fragment; what becomes of the fragment at its end is the recording's to say (`core/tape.py` compares). Only where a
+fragment; what becomes of it at its end is the recording's to say (`core/live_buffer.py` compares). Only where a
 fragment names our contact, and nobody else, before its Cluster is there anything to preview.
 """
 

@@ -80,7 +80,9 @@ def _makes(
     # takes 7 s that nothing can cut short, which half of a margin of a quarter of a minute holds.
     margin_s, usual = settings.deadline_margin_seconds, LivePolicy()
     policy = LivePolicy(
-        buffer=live.buffer_seconds, last_rest=min(usual.last_rest, margin_s / 8), join=min(usual.join, margin_s / 2)
+        buffer=live.buffer_seconds,
+        flush_timeout=min(usual.flush_timeout, margin_s / 8),
+        join=min(usual.join, margin_s / 2),
     )
     key = request.recording_key(settings.recordings_prefix)
     setup = SinkSetup(

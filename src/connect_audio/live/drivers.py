@@ -14,8 +14,8 @@ from typing import Final, Protocol
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
-from connect_audio.core.tape import Tape
-from connect_audio.live.feed import Ending, Feed, LivePolicy, Task
+from connect_audio.core.live_buffer import LiveBuffer
+from connect_audio.live.feed import EndOfCall, Feed, LivePolicy, Task
 from connect_audio.ports import AudioSink, Clock
 
 LEFT_BEHIND: Final = "LEFT_BEHIND"
@@ -25,13 +25,13 @@ NO_THREAD: Final = "NO_THREAD"
 
 
 @dataclass
-class Studio:
+class PipelineState:
     """What pipeline, feeds and drivers share, and the lock that guards all of it."""
 
     policy: LivePolicy
     clock: Clock
     logger: Logger
-    tape: Tape | None = None
+    buffer: LiveBuffer | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
 
@@ -41,10 +41,10 @@ class Driver(Protocol):
     def wake(self) -> None:
         """There may be something to hand over. Called with the lock held."""
 
-    def rest(self, limit_s: float) -> None:
+    def flush(self, timeout_s: float) -> None:
         """Wait until the sinks that get on have all that there is; at most so long. Called without the lock."""
 
-    def tend(self) -> None:
+    def interrupt_overdue(self) -> None:
         """Look after deliveries that last too long. Called now and then, without the lock."""
 
     def stop(self) -> None:
@@ -54,7 +54,7 @@ class Driver(Protocol):
 def _hand_over(feed: Feed, task: Task) -> SinkError | None:
     """Hand a task to its sink; whatever a sink raises becomes a SinkError."""
     try:
-        if isinstance(task.work, Ending):
+        if isinstance(task.work, EndOfCall):
             feed.sink.end(task.work.end)
         else:
             feed.sink.deliver(task.work)
@@ -70,30 +70,30 @@ def _unforeseen(error: BaseException) -> SinkError:
     return SinkError(type(error).__name__, "the sink raised what it should not", retryable=False)
 
 
-def _note(studio: Studio, feed: Feed, task: Task, error: SinkError | None) -> None:
+def _note(shared: PipelineState, feed: Feed, task: Task, error: SinkError | None) -> None:
     """Write down what came of a task. With the lock held."""
-    now = studio.clock.monotonic()
+    now = shared.clock.monotonic()
     was_open = feed.is_open
     if error is None:
-        if studio.tape is not None:
-            feed.taken(task, studio.tape, now)
+        if shared.buffer is not None:
+            feed.taken(task, shared.buffer, now)
         if was_open:
-            studio.logger.info("live sink takes audio again", extra={"sink": feed.name})
+            shared.logger.info("live sink takes audio again", extra={"sink": feed.name})
         return
     feed.refused(task, now, retryable=error.retryable)
     about = {"sink": feed.name, "code": error.code, "retryable": error.retryable}
     if feed.is_open and not was_open:
-        studio.logger.warning("live sink fails again and again and is left alone for a while", extra=about)
+        shared.logger.warning("live sink fails again and again and is left alone for a while", extra=about)
     elif not was_open:
-        studio.logger.debug("live sink did not take audio", extra=about)
+        shared.logger.debug("live sink did not take audio", extra=about)
 
 
-def _prepare(studio: Studio, feed: Feed) -> None:
+def _prepare(shared: PipelineState, feed: Feed) -> None:
     try:
         feed.sink.prepare()
     except Exception as error:  # noqa: BLE001 - as in `_hand_over`
         code = error.code if isinstance(error, SinkError) else type(error).__name__
-        studio.logger.debug("live sink not prepared", extra={"sink": feed.name, "code": code})
+        shared.logger.debug("live sink not prepared", extra={"sink": feed.name, "code": code})
 
 
 def close_sink(logger: Logger, name: str, sink: AudioSink) -> None:
@@ -104,8 +104,8 @@ def close_sink(logger: Logger, name: str, sink: AudioSink) -> None:
         logger.warning("live sink could not be closed", extra={"sink": name, "code": type(error).__name__})
 
 
-def _close(studio: Studio, feed: Feed) -> None:
-    close_sink(studio.logger, feed.name, feed.sink)
+def _close(shared: PipelineState, feed: Feed) -> None:
+    close_sink(shared.logger, feed.name, feed.sink)
 
 
 class Inline:
@@ -114,57 +114,57 @@ class Inline:
     A sink that is left alone for a while gets nothing meanwhile, or the caller would wait for it.
     """
 
-    def __init__(self, studio: Studio, feeds: Sequence[Feed]) -> None:
-        self._studio = studio
+    def __init__(self, shared: PipelineState, feeds: Sequence[Feed]) -> None:
+        self._shared = shared
         self._feeds = feeds
 
     def wake(self) -> None:
         """Hand over all that there is."""
-        studio = self._studio
+        shared = self._shared
         for feed in self._feeds:
-            while studio.tape is not None and feed.has_work(studio.tape):
-                wait_s = feed.wait_until - studio.clock.monotonic()
+            while shared.buffer is not None and feed.has_work(shared.buffer):
+                wait_s = feed.wait_until - shared.clock.monotonic()
                 if wait_s > 0 and feed.is_open:
-                    feed.skip(studio.tape)
+                    feed.skip(shared.buffer)
                     continue
                 if wait_s > 0:
-                    studio.clock.sleep(wait_s)
-                task = feed.next(studio.tape, max(feed.wait_until, studio.clock.monotonic()))
+                    shared.clock.sleep(wait_s)
+                task = feed.next(shared.buffer, max(feed.wait_until, shared.clock.monotonic()))
                 if task is not None:
-                    _note(studio, feed, task, _hand_over(feed, task))
+                    _note(shared, feed, task, _hand_over(feed, task))
 
-    def rest(self, limit_s: float) -> None:
+    def flush(self, timeout_s: float) -> None:
         """Nothing is left to wait for."""
 
-    def tend(self) -> None:
+    def interrupt_overdue(self) -> None:
         """Nobody to look after."""
 
     def stop(self) -> None:
         """Close the sinks."""
         for feed in self._feeds:
-            _close(self._studio, feed)
+            _close(self._shared, feed)
 
 
 class _SinkThread(threading.Thread):
     """One sink's thread."""
 
-    def __init__(self, studio: Studio, feed: Feed) -> None:
+    def __init__(self, shared: PipelineState, feed: Feed) -> None:
         super().__init__(name=f"live-{feed.name}", daemon=True)
         self.feed = feed
-        self.condition = threading.Condition(studio.lock)
+        self.condition = threading.Condition(shared.lock)
         self.busy_since: float | None = None
         self.interrupted = False
         self.stopping = False
         self.interrupter: threading.Thread | None = None
-        self._studio = studio
+        self._shared = shared
 
     def run(self) -> None:
         self._busy()
-        self._guarded(lambda: _prepare(self._studio, self.feed))
+        self._guarded(lambda: _prepare(self._shared, self.feed))
         self._idle(None, None)
         while (task := self._await_task()) is not None:
             self._idle(task, self._guarded(lambda task=task: _hand_over(self.feed, task)))  # type: ignore[misc]
-        self._guarded(lambda: _close(self._studio, self.feed))
+        self._guarded(lambda: _close(self._shared, self.feed))
 
     def _guarded(self, work: Callable[[], SinkError | None]) -> SinkError | None:
         """Run what a sink does; not even what ends a process ends this thread (a sink's own loop may be cancelled)."""
@@ -175,23 +175,23 @@ class _SinkThread(threading.Thread):
 
     def _busy(self) -> None:
         with self.condition:
-            self.busy_since = self._studio.clock.monotonic()
+            self.busy_since = self._shared.clock.monotonic()
 
     def _idle(self, task: Task | None, error: SinkError | None) -> None:
         with self.condition:
             self.busy_since = None
             self.interrupted = False
             if task is not None:
-                _note(self._studio, self.feed, task, error)
+                _note(self._shared, self.feed, task, error)
             self.condition.notify_all()
 
     def _await_task(self) -> Task | None:
-        studio = self._studio
+        shared = self._shared
         with self.condition:
             while not self.stopping:
-                now = studio.clock.monotonic()
-                tape = studio.tape
-                task = None if tape is None else self.feed.next(tape, now)
+                now = shared.clock.monotonic()
+                buffer = shared.buffer
+                task = None if buffer is None else self.feed.next(buffer, now)
                 if task is not None:
                     self.busy_since = now
                     return task
@@ -213,7 +213,7 @@ class _SinkThread(threading.Thread):
             self.feed.sink.interrupt()
         except BaseException as error:  # noqa: BLE001 - as in `_guarded`
             code = type(error).__name__
-            self._studio.logger.warning("live sink not interrupted", extra={"sink": self.feed.name, "code": code})
+            self._shared.logger.warning("live sink not interrupted", extra={"sink": self.feed.name, "code": code})
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
@@ -224,54 +224,54 @@ class _SinkThread(threading.Thread):
 class Threads:
     """A thread for each sink."""
 
-    def __init__(self, studio: Studio, feeds: Sequence[Feed]) -> None:
-        self._studio = studio
+    def __init__(self, shared: PipelineState, feeds: Sequence[Feed]) -> None:
+        self._shared = shared
         self._threads: list[_SinkThread] = []
         for feed in feeds:
-            thread = _SinkThread(studio, feed)
+            thread = _SinkThread(shared, feed)
             try:
                 thread.start()
             except RuntimeError:
                 feed.fail(NO_THREAD)
-                studio.logger.error("no thread for a live sink", extra={"sink": feed.name})  # noqa: TRY400 - nothing more to tell
-                _close(studio, feed)
+                shared.logger.error("no thread for a live sink", extra={"sink": feed.name})  # noqa: TRY400 - nothing more to tell
+                _close(shared, feed)
             else:
                 self._threads.append(thread)
 
     def wake(self) -> None:
         """Wake those who have something to do."""
-        tape = self._studio.tape
-        if tape is None:
+        buffer = self._shared.buffer
+        if buffer is None:
             return
         for thread in self._threads:
-            if thread.busy_since is None and thread.feed.has_work(tape):
+            if thread.busy_since is None and thread.feed.has_work(buffer):
                 thread.condition.notify()
 
-    def rest(self, limit_s: float) -> None:
+    def flush(self, timeout_s: float) -> None:
         """Wait for the sinks that get on; not for one that is left alone for a while."""
-        studio = self._studio
-        until = studio.clock.monotonic() + limit_s
+        shared = self._shared
+        until = shared.clock.monotonic() + timeout_s
         for thread in self._threads:
             with thread.condition:
-                while studio.tape is not None and not thread.feed.finished:
-                    now = studio.clock.monotonic()
+                while shared.buffer is not None and not thread.feed.finished:
+                    now = shared.clock.monotonic()
                     if thread.feed.is_open and thread.feed.wait_until > now:
                         break
                     left_s = until - now
-                    idle = thread.busy_since is None and not thread.feed.has_work(studio.tape)
+                    idle = thread.busy_since is None and not thread.feed.has_work(shared.buffer)
                     if idle or left_s <= 0:
                         break
                     thread.condition.notify_all()
                     thread.condition.wait(left_s)
 
-    def tend(self) -> None:
+    def interrupt_overdue(self) -> None:
         """Interrupt what lasts too long."""
-        now = self._studio.clock.monotonic()
+        now = self._shared.clock.monotonic()
         for thread in self._threads:
             with thread.condition:
                 since = thread.busy_since
                 late = (
-                    since is not None and not thread.interrupted and now - since >= self._studio.policy.longest_delivery
+                    since is not None and not thread.interrupted and now - since >= self._shared.policy.longest_delivery
                 )
             if late:
                 thread.interrupt()
@@ -285,12 +285,12 @@ class Threads:
                 thread.condition.notify_all()
             if busy:
                 thread.interrupt()
-        until = self._studio.clock.monotonic() + self._studio.policy.join
+        until = self._shared.clock.monotonic() + self._shared.policy.join
         for thread in self._threads:
             for each in thread.threads:
-                each.join(max(0.0, until - self._studio.clock.monotonic()))
+                each.join(max(0.0, until - self._shared.clock.monotonic()))
             if any(each.is_alive() for each in thread.threads):
-                with self._studio.lock:
+                with self._shared.lock:
                     thread.feed.fail(LEFT_BEHIND)
-                self._studio.logger.error("live sink left behind", extra={"sink": thread.feed.name})
+                self._shared.logger.error("live sink left behind", extra={"sink": thread.feed.name})
         self._threads = []

@@ -1,4 +1,4 @@
-"""One sink and its place on the tape: what it gets next, what a failure means, what it was not given.
+"""One sink and its place on the buffer: what it gets next, what a failure means, what it was not given.
 
 No thread, no waiting: a driver (`live/drivers.py`) hands over what `next` gives and reports back. Whoever calls holds
 the pipeline's lock.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party
-from connect_audio.core.tape import Tape
 from connect_audio.live.state import SinkState
 from connect_audio.ports import AudioSink, LiveEnd
 
@@ -30,8 +30,8 @@ class LivePolicy:
         longest_open: the longest such while.
         longest_delivery: a delivery that lasts longer is interrupted.
         most_tries: of one piece; None for as many as the buffer allows.
-        last_rest: how long the end of an invocation waits for sinks that still get on; at the end of the call half of
-            it, and the other half for telling them of the end.
+        flush_timeout: how long an invocation waits at its end for sinks that make progress; at the end of the call half
+            of it, and the second half for their `end`.
         join: how long threads have to end, after that.
     """
 
@@ -43,12 +43,12 @@ class LivePolicy:
     longest_open: float = 60
     longest_delivery: float = 10
     most_tries: int | None = None
-    last_rest: float = 5
+    flush_timeout: float = 5
     join: float = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class EndOfCall:
     """The last thing that a sink is told."""
 
     end: LiveEnd
@@ -60,10 +60,10 @@ class Task:
 
     Args:
         work: audio to deliver, or the ending.
-        turn: which version of the tape it was cut from; a rewind makes the next.
+        turn: which version of the buffer it was cut from; a rewind makes the next.
     """
 
-    work: LiveAudio | Ending
+    work: LiveAudio | EndOfCall
     turn: int
 
 
@@ -117,27 +117,27 @@ class Feed:
 
     # Where it stands.
 
-    def begin(self, tape: Tape) -> None:
-        """Begin with a new tape: segments only once it has an origin, blocks with the first of each party."""
+    def begin(self, buffer: LiveBuffer) -> None:
+        """Begin with a new buffer: segments only once it has an origin, blocks with the first of each party."""
         self._turn += 1
         self._told_again = self._turn
         self._tries = 0
-        self._positions = dict.fromkeys(PARTIES, _NONE if tape.origin is None else tape.origin)
+        self._positions = dict.fromkeys(PARTIES, _NONE if buffer.origin is None else buffer.origin)
 
-    def learn_origin(self, tape: Tape) -> None:
-        """The tape has its origin now."""
-        if tape.origin is not None:
-            self._positions = {party: tape.origin if at == _NONE else at for party, at in self._positions.items()}
+    def learn_origin(self, buffer: LiveBuffer) -> None:
+        """The buffer has its origin now."""
+        if buffer.origin is not None:
+            self._positions = {party: buffer.origin if at == _NONE else at for party, at in self._positions.items()}
 
-    def resume(self, tape: Tape, earliest: int) -> None:
+    def resume(self, buffer: LiveBuffer, earliest: int) -> None:
         """Go on where the invocation before stood.
 
         Args:
-            tape: holds what that one could save of what this sink still needs.
+            buffer: holds what that one could save of what this sink still needs.
             earliest: from which position on, samples since the epoch; what is needed from before is lost.
         """
-        wanted = (tape.origin or 0) + self._before.frames
-        start = self._border(max(wanted, earliest), tape, up=True)
+        wanted = (buffer.origin or 0) + self._before.frames
+        start = self._border(max(wanted, earliest), buffer, up=True)
         self._positions = dict.fromkeys(PARTIES, start)
         self._count_as_dropped(len(PARTIES) * (start - wanted))
 
@@ -171,28 +171,28 @@ class Feed:
 
     # What it gets.
 
-    def next(self, tape: Tape, now: float) -> Task | None:
+    def next(self, buffer: LiveBuffer, now: float) -> Task | None:
         """What to hand over now; None where there is nothing, or it has to wait.
 
         Args:
-            tape: the tape.
+            buffer: the buffer.
             now: monotonic seconds.
         """
         if self.finished or now < self._wait_until:
             return None
-        work = self._work(tape)
+        work = self._work(buffer)
         return None if work is None else Task(work, self._turn)
 
-    def has_work(self, tape: Tape) -> bool:
+    def has_work(self, buffer: LiveBuffer) -> bool:
         """Whether there is something to hand over, now or after a wait."""
         if self.finished:
             return False
         if self._final is not None:
             return True
         if self._seconds:
-            return self.position != _NONE and self.position + self._seconds * tape.rate <= tape.whole_to
+            return self.position != _NONE and self.position + self._seconds * buffer.rate <= buffer.whole_to
         return any(
-            tape.run_after(party, 0) is not None if at == _NONE else tape.end(party) > at
+            buffer.run_after(party, 0) is not None if at == _NONE else buffer.end(party) > at
             for party, at in self._positions.items()
         )
 
@@ -210,24 +210,24 @@ class Feed:
         """Try at once what would have to wait: there may be no later."""
         self._wait_until = 0.0
 
-    def _work(self, tape: Tape) -> LiveAudio | Ending | None:
-        audio = self._segment(tape) if self._seconds else self._block(tape)
+    def _work(self, buffer: LiveBuffer) -> LiveAudio | EndOfCall | None:
+        audio = self._segment(buffer) if self._seconds else self._block(buffer)
         if audio is None and self._final is not None:
-            return Ending(self._final)
+            return EndOfCall(self._final)
         return audio
 
-    def _block(self, tape: Tape) -> LiveAudio | None:
+    def _block(self, buffer: LiveBuffer) -> LiveAudio | None:
         """The party's that is behind: the samples that came together, or a second of silence where none did."""
         found: tuple[int, Party, bytes] | None = None
         for party, at in self._positions.items():
-            run = tape.run_after(party, max(at, 0))
+            run = buffer.run_after(party, max(at, 0))
             start = at if at != _NONE else run.start if run else None
             if start is None or (found is not None and found[0] <= start):
                 continue
             if run is not None and run.start <= start:
                 found = start, party, run.samples
                 continue
-            stop = min(tape.end(party) if run is None else run.start, start + tape.rate)
+            stop = min(buffer.end(party) if run is None else run.start, start + buffer.rate)
             if stop > start:
                 found = start, party, bytes(SAMPLE_BYTES * (stop - start))
         if found is None:
@@ -235,43 +235,43 @@ class Feed:
         start, party, samples = found
         return LiveAudio(
             start=start,
-            rate=tape.rate,
+            rate=buffer.rate,
             samples={party: samples},
-            position=None if tape.origin is None else start - tape.origin,
+            position=None if buffer.origin is None else start - buffer.origin,
         )
 
-    def _segment(self, tape: Tape) -> LiveAudio | None:
-        origin, start = tape.origin, self.position
+    def _segment(self, buffer: LiveBuffer) -> LiveAudio | None:
+        origin, start = buffer.origin, self.position
         if origin is None or start == _NONE:
             return None
-        length = self._seconds * tape.rate
+        length = self._seconds * buffer.rate
         stop = start + length
-        whole_to = tape.whole_to
+        whole_to = buffer.whole_to
         if stop > whole_to:
             if self._final is None or start >= whole_to:
                 return None
             stop = whole_to
         return LiveAudio(
             start=start,
-            rate=tape.rate,
-            samples={party: tape.read(party, start, stop) for party in PARTIES},
+            rate=buffer.rate,
+            samples={party: buffer.read(party, start, stop) for party in PARTIES},
             position=start - origin,
             segment=(start - origin) // length,
             last=self._final is not None and stop == whole_to,
             before={
-                party: tape.read(party, start - 1, start) if start > origin else bytes(SAMPLE_BYTES)
+                party: buffer.read(party, start - 1, start) if start > origin else bytes(SAMPLE_BYTES)
                 for party in PARTIES
             },
         )
 
     # What came of it.
 
-    def taken(self, task: Task, tape: Tape, now: float) -> None:
+    def taken(self, task: Task, buffer: LiveBuffer, now: float) -> None:
         """The sink took it."""
         self._tries = self._failed_in_row = self._opened_in_row = 0
         self._wait_until = 0.0
         work = task.work
-        if isinstance(work, Ending):
+        if isinstance(work, EndOfCall):
             self._ended = True
             return
         self._delivered += 1
@@ -282,7 +282,7 @@ class Feed:
                 ends = (min(work.start + work.length, self._positions[party]) for party in work.samples)
                 self._count_as_dropped(-sum(max(0, end - work.start) for end in ends))
             return
-        arrived = self._arrived(work, tape)
+        arrived = self._arrived(work, buffer)
         self.longest_lag = max(self.longest_lag, 0.0 if arrived is None else now - arrived)
         self._advance(work)
 
@@ -314,15 +314,15 @@ class Feed:
         self._tries = 0
         if task.turn != self._turn:
             return
-        if isinstance(task.work, Ending):
+        if isinstance(task.work, EndOfCall):
             self._ended = True
             return
         self._dropped_frames += task.work.length
         self._advance(task.work)
 
-    def skip(self, tape: Tape) -> None:
+    def skip(self, buffer: LiveBuffer) -> None:
         """Give up the next piece untried: where nobody waits for a sink, one that is left alone gets nothing."""
-        work = self._work(tape)
+        work = self._work(buffer)
         if work is not None:
             self._give_up(Task(work, self._turn))
 
@@ -330,67 +330,67 @@ class Feed:
         for party in audio.samples:
             self._positions[party] = audio.start + audio.length
 
-    def _arrived(self, audio: LiveAudio, tape: Tape) -> float | None:
+    def _arrived(self, audio: LiveAudio, buffer: LiveBuffer) -> float | None:
         if audio.segment is not None:
-            return tape.arrived(audio.start + audio.length)
+            return buffer.arrived(audio.start + audio.length)
         (party,) = audio.samples
-        run = tape.run_after(party, audio.start)
+        run = buffer.run_after(party, audio.start)
         return None if run is None else run.arrived
 
-    def rewind(self, position: int, tape: Tape) -> None:
-        """The tape has changed from a position on: what was handed over of that comes again."""
+    def rewind(self, position: int, buffer: LiveBuffer) -> None:
+        """The buffer has changed from a position on: what was handed over of that comes again."""
         # Also what is under way just now may have been cut from what has changed.
         self._turn += 1
         self._told_again = self._turn
         self._tries = 0
         for party, at in self._positions.items():
             if at > position:
-                self._positions[party] = self._border(position, tape, up=False)
+                self._positions[party] = self._border(position, buffer, up=False)
 
-    def drop(self, position: int, tape: Tape) -> None:
-        """The tape keeps nothing from before a position: go on behind it."""
+    def drop(self, position: int, buffer: LiveBuffer) -> None:
+        """The buffer keeps nothing from before a position: go on behind it."""
         if self.position == _NONE or self.position >= position:
             return
         before = sum(self._positions.values())
         for party, at in self._positions.items():
             if at < position:
-                self._positions[party] = self._border(position, tape, up=True)
+                self._positions[party] = self._border(position, buffer, up=True)
         self._count_as_dropped(sum(self._positions.values()) - before)
         self._turn += 1
         self._tries = 0
 
-    def drop_rest(self, tape: Tape) -> None:
+    def drop_unread(self, buffer: LiveBuffer) -> None:
         """The call is over and there is no more time: count what is left, also where the sink has failed."""
-        if self._ended or tape.origin is None:
+        if self._ended or buffer.origin is None:
             return
-        self.learn_origin(tape)
-        left = sum(max(0, tape.end(party) - at) for party, at in self._positions.items())
+        self.learn_origin(buffer)
+        left = sum(max(0, buffer.end(party) - at) for party, at in self._positions.items())
         self._count_as_dropped(left)
-        self._positions = {party: max(at, tape.end(party)) for party, at in self._positions.items()}
+        self._positions = {party: max(at, buffer.end(party)) for party, at in self._positions.items()}
         self._turn += 1
 
     def _count_as_dropped(self, samples: int) -> None:
         self._dropped_frames += samples // len(PARTIES) if self._seconds else samples
 
-    def _border(self, position: int, tape: Tape, *, up: bool) -> int:
+    def _border(self, position: int, buffer: LiveBuffer, *, up: bool) -> int:
         """The nearest position at which it can go on: of segments, where one begins."""
-        origin = tape.origin
+        origin = buffer.origin
         if not self._seconds or origin is None:
             return position
-        length = self._seconds * tape.rate
+        length = self._seconds * buffer.rate
         return origin + (position - origin + (length - 1 if up else 0)) // length * length
 
-    def state(self, tape: Tape | None, frames: int) -> SinkState:
+    def state(self, buffer: LiveBuffer | None, frames: int) -> SinkState:
         """What the next invocation has to know.
 
         Args:
-            tape: the tape; None before the first audio.
+            buffer: the buffer; None before the first audio.
             frames: where the cursor stands, frames: beyond it nothing is certain, so that comes again.
         """
         before = self._before
         needed = before.frames
-        if tape is not None and tape.origin is not None and self.position != _NONE:
-            needed = self._border(min(self.position, tape.origin + frames), tape, up=False) - tape.origin
+        if buffer is not None and buffer.origin is not None and self.position != _NONE:
+            needed = self._border(min(self.position, buffer.origin + frames), buffer, up=False) - buffer.origin
         return SinkState(
             frames=max(0, needed),
             delivered=before.delivered + self._delivered,

@@ -1,4 +1,4 @@
-"""The recorder's hand on the live audio: it writes the tape, the sinks read it.
+"""The recorder's hand on the live audio: it writes the buffer, the sinks read it.
 
 Called from the recorder's thread alone. Nothing here raises because of a sink, and nothing waits for one but `rest` and
 `close`.
@@ -13,11 +13,11 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import BEFORE_FIRST_S
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, channel, interleave
-from connect_audio.core.tape import Tape
 from connect_audio.core.timeline import Placement, Timeline
-from connect_audio.live.drivers import Driver, Inline, Studio, Threads, close_sink
+from connect_audio.live.drivers import Driver, Inline, PipelineState, Threads, close_sink
 from connect_audio.live.feed import Feed, LivePolicy
 from connect_audio.live.state import LiveState, SinkState
 from connect_audio.ports import AudioSink, Clock, LiveEnd
@@ -26,7 +26,7 @@ BAD_SINK: Final = "BAD_SINK"
 """Why a sink is not used: its `segment_seconds` is no whole number of seconds from 0 to 60."""
 _LONGEST_SEGMENT_S: Final = 60
 _MOST_SAMPLES: Final = 2_400_000
-"""Of each party on the tape at the most: five minutes at Connect's 8 kHz, less where the rate is higher."""
+"""Of each party on the buffer at the most: five minutes at Connect's 8 kHz, less where the rate is higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class NamedSink:
 class LivePipeline:
     """Live audio of one call in one invocation.
 
-    Memory: the tape, at most `LivePolicy.buffer` seconds and what one track leads.
+    Memory: the buffer, at most `LivePolicy.buffer` seconds and what one track leads.
 
     Args:
         sinks: where it goes.
@@ -68,11 +68,11 @@ class LivePipeline:
         logger: Logger,
         *,
         state: LiveState | None = None,
-        driver: Callable[[Studio, Sequence[Feed]], Driver] = Threads,
+        driver: Callable[[PipelineState, Sequence[Feed]], Driver] = Threads,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         state = state or LiveState()
-        self._studio = Studio(policy, clock, logger)
+        self._shared = PipelineState(policy, clock, logger)
         self._drops = driver is not Inline
         self._before = state
         self._unmade: dict[str, SinkState] = {}
@@ -89,7 +89,7 @@ class LivePipeline:
         self._lead = max((feed.seconds for feed in self._feeds), default=0)
         self._end: LiveEnd | None = None
         self._closed = False
-        self._driver: Driver = driver(self._studio, self._feeds)
+        self._driver: Driver = driver(self._shared, self._feeds)
 
     @property
     def names(self) -> Sequence[str]:
@@ -99,11 +99,11 @@ class LivePipeline:
     @property
     def failures(self) -> Mapping[str, str]:
         """Sinks that are not used any more, and why."""
-        with self._studio.lock:
+        with self._shared.lock:
             made = {feed.name: feed.failed for feed in self._feeds if feed.failed is not None}
         return {**{name: state.failed for name, state in self._unmade.items() if state.failed is not None}, **made}
 
-    # The tape.
+    # The buffer.
 
     def resume(self, timeline: Timeline, tail: bytes) -> None:
         """Begin in the midst of a call.
@@ -112,18 +112,18 @@ class LivePipeline:
             timeline: where the recording stands.
             tail: stereo frames from before that the sinks may still need, up to the last one taken; may be empty.
         """
-        studio, origin = self._studio, timeline.origin
+        shared, origin = self._shared, timeline.origin
         if origin is None:
             return
-        with studio.lock:
+        with shared.lock:
             taken = origin + timeline.taken
             begins = taken - len(tail) // FRAME_BYTES
-            tape = studio.tape = Tape(timeline.rate, begins, origin)
+            buffer = shared.buffer = LiveBuffer(timeline.rate, begins, origin)
             if tail:
                 placements = [Placement(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
-                tape.confirm(placements, {}, studio.clock.monotonic())
+                buffer.confirm(placements, {}, shared.clock.monotonic())
             for feed in self._feeds:
-                feed.resume(tape, begins)
+                feed.resume(buffer, begins)
             self._driver.wake()
 
     def write(self, placements: Sequence[Placement], rate: int) -> None:
@@ -133,12 +133,12 @@ class LivePipeline:
             placements: its samples, positions since the epoch.
             rate: samples a second.
         """
-        studio = self._studio
-        with studio.lock:
-            now = studio.clock.monotonic()
+        shared = self._shared
+        with shared.lock:
+            now = shared.clock.monotonic()
             for placement in placements:
-                tape = studio.tape or self._new_tape(rate, placement.start - BEFORE_FIRST_S * rate, None)
-                self._changed(tape, tape.write(placement, now))
+                buffer = shared.buffer or self._new_buffer(rate, placement.start - BEFORE_FIRST_S * rate, None)
+                self._changed(buffer, buffer.write(placement, now))
             self._tidy(None)
             self._driver.wake()
 
@@ -148,25 +148,25 @@ class LivePipeline:
         Args:
             timeline: where its audio lies; None where the recording has no audio yet.
         """
-        studio = self._studio
+        shared = self._shared
         if timeline is None or timeline.origin is None:
-            with studio.lock:
-                studio.tape = None
+            with shared.lock:
+                shared.buffer = None
             return
         origin = timeline.origin
-        with studio.lock:
-            tape = studio.tape
-            if tape is None or (tape.origin is None and origin < tape.begins):
-                tape = self._new_tape(timeline.rate, origin, origin)
-            elif tape.origin is None:
-                tape.origin = origin
+        with shared.lock:
+            buffer = shared.buffer
+            if buffer is None or (buffer.origin is None and origin < buffer.begins):
+                buffer = self._new_buffer(timeline.rate, origin, origin)
+            elif buffer.origin is None:
+                buffer.origin = origin
                 for feed in self._feeds:
-                    feed.learn_origin(tape)
+                    feed.learn_origin(buffer)
             placements = [
                 Placement(party, origin + start, samples) for party, start, samples in timeline.take_placements()
             ]
             reached = {party: origin + timeline.reached(party) for party in PARTIES}
-            self._changed(tape, tape.confirm(placements, reached, studio.clock.monotonic()))
+            self._changed(buffer, buffer.confirm(placements, reached, shared.clock.monotonic()))
             self._tidy(timeline)
             self._driver.wake()
 
@@ -187,71 +187,71 @@ class LivePipeline:
             origin=timeline.origin if timeline is not None else None,
             rate=timeline.rate if timeline is not None and known else None,
         )
-        with self._studio.lock:
-            if self._studio.tape is None:
-                self._new_tape(1, 0, 0)  # nothing on it, but its end is to be told
+        with self._shared.lock:
+            if self._shared.buffer is None:
+                self._new_buffer(1, 0, 0)  # nothing on it, but its end is to be told
             for feed in self._feeds:
                 feed.end(end)
             self._driver.wake()
 
-    def _new_tape(self, rate: int, begins: int, origin: int | None) -> Tape:
-        tape = self._studio.tape = Tape(rate, begins, origin)
+    def _new_buffer(self, rate: int, begins: int, origin: int | None) -> LiveBuffer:
+        buffer = self._shared.buffer = LiveBuffer(rate, begins, origin)
         for feed in self._feeds:
-            feed.begin(tape)
-        return tape
+            feed.begin(buffer)
+        return buffer
 
-    def _changed(self, tape: Tape, position: int | None) -> None:
+    def _changed(self, buffer: LiveBuffer, position: int | None) -> None:
         if position is not None:
-            self._studio.logger.debug("live audio is told again", extra={"samples": tape.ends - position})
+            self._shared.logger.debug("live audio is told again", extra={"samples": buffer.ends - position})
             for feed in self._feeds:
-                feed.rewind(position, tape)
+                feed.rewind(position, buffer)
 
     def _tidy(self, timeline: Timeline | None) -> None:
         """Let sinks that are too slow lose the oldest, and forget what nobody needs."""
-        studio = self._studio
-        tape = studio.tape
-        if tape is None:
+        shared = self._shared
+        buffer = shared.buffer
+        if buffer is None:
             return
         if self._drops:
-            most = min(round(studio.policy.buffer * tape.rate), _MOST_SAMPLES)
-            slow = [feed for feed in self._feeds if tape.ends - feed.position > most]
+            most = min(round(shared.policy.buffer * buffer.rate), _MOST_SAMPLES)
+            slow = [feed for feed in self._feeds if buffer.ends - feed.position > most]
             # A pause in the call, however long, is no sink's slowness, and takes no room.
-            oldest = tape.newest(most) if slow else 0
+            oldest = buffer.newest(most) if slow else 0
             for feed in slow:
-                feed.drop(oldest, tape)
+                feed.drop(oldest, buffer)
         if timeline is not None and timeline.origin is not None:
             # The next invocation begins where the cursor stands, and a segment may straddle that.
-            keep = timeline.origin + timeline.taken - self._lead * tape.rate
+            keep = timeline.origin + timeline.taken - self._lead * buffer.rate
             needs = [feed.position for feed in self._feeds if not feed.finished]
-            tape.forget(min([keep, *needs]) - 1)
+            buffer.forget(min([keep, *needs]) - 1)
 
     # The end of a step, or of an invocation.
 
-    def tend(self) -> None:
+    def interrupt_overdue(self) -> None:
         """Look after deliveries that last too long; to be called now and then."""
-        self._driver.tend()
+        self._driver.interrupt_overdue()
 
-    def rest(self) -> None:
-        """Wait until the sinks that get on have all that there is, at most `LivePolicy.last_rest`.
+    def flush(self) -> None:
+        """Wait until the sinks that get on have all that there is, at most `LivePolicy.flush_timeout`.
 
         At the end of the call each has a last chance, also one that was left alone, and all are told of the end.
         """
-        limit_s = self._studio.policy.last_rest
+        timeout_s = self._shared.policy.flush_timeout
         if self._end is None:
-            self._driver.rest(limit_s)
+            self._driver.flush(timeout_s)
             return
         for gives_up in (False, True):
-            with self._studio.lock:
+            with self._shared.lock:
                 for feed in self._feeds:
-                    if gives_up and self._studio.tape is not None:
-                        feed.drop_rest(self._studio.tape)
+                    if gives_up and self._shared.buffer is not None:
+                        feed.drop_unread(self._shared.buffer)
                     feed.probe()
                 self._driver.wake()
-            self._driver.rest(limit_s / 2)
+            self._driver.flush(timeout_s / 2)
 
     def take_longest_lag(self) -> float:
         """Longest time from the arrival of a piece's last sample to its being taken, since the last call; seconds."""
-        with self._studio.lock:
+        with self._shared.lock:
             longest = max((feed.longest_lag for feed in self._feeds), default=0.0)
             for feed in self._feeds:
                 feed.longest_lag = 0.0
@@ -267,21 +267,21 @@ class LivePipeline:
             The state, and the stereo frames up to the cursor that sinks may still need; the state does not say yet
             where those are kept.
         """
-        with self._studio.lock:
+        with self._shared.lock:
             sinks = self._sinks(frames)
-            tape = self._studio.tape
+            buffer = self._shared.buffer
             first = min((sinks[feed.name].frames for feed in self._feeds if feed.failed is None), default=frames)
             if self._lead:
                 first = max(0, first - 1)  # for the filters of the next segment, even if it begins at the cursor
-            if tape is None or tape.origin is None or first >= frames:
+            if buffer is None or buffer.origin is None or first >= frames:
                 return LiveState(sinks=sinks), b""
-            start, stop = tape.origin + first, tape.origin + frames
-            tail = interleave(*(tape.read(party, start, stop) for party in PARTIES))
+            start, stop = buffer.origin + first, buffer.origin + frames
+            tail = interleave(*(buffer.read(party, start, stop) for party in PARTIES))
             return LiveState(sinks=sinks), tail
 
     def _sinks(self, frames: int) -> Mapping[str, SinkState]:
-        with self._studio.lock:
-            made = {feed.name: feed.state(self._studio.tape, frames) for feed in self._feeds}
+        with self._shared.lock:
+            made = {feed.name: feed.state(self._shared.buffer, frames) for feed in self._feeds}
         return {**{name: self._lacking(state) for name, state in self._unmade.items()}, **made}
 
     def _lacking(self, state: SinkState) -> SinkState:

@@ -147,9 +147,9 @@ class GuardedLiveAudio:
         self._pipeline.end(self.recording.timeline, settled=settled)
 
     @_harmless
-    def tend(self) -> None:
+    def interrupt_overdue(self) -> None:
         """Look after deliveries that last too long; to be called now and then."""
-        self._pipeline.tend()
+        self._pipeline.interrupt_overdue()
 
     def close(self) -> None:
         """Stop the sinks, also where live audio has failed; no thread of theirs runs afterwards."""
@@ -190,7 +190,7 @@ class GuardedLiveAudio:
     def _save(self, frames: int, key: str | None, *, last: bool) -> tuple[LiveState, float]:
         pipeline = self._pipeline
         if last:
-            pipeline.rest()
+            pipeline.flush()
             pipeline.close()
         state, tail = pipeline.state(frames)
         if tail and key is not None:

@@ -404,7 +404,7 @@ class _Step:
         """Take one event, or read some bytes."""
         session = self._session
         if session.live is not None:
-            session.live.tend()
+            session.live.interrupt_overdue()
         if self._clock.monotonic() >= self._budget.deadline:
             return StepVerdict.HAND_OVER
         if session.recording.full:

@@ -1,4 +1,4 @@
-"""Calls cut into segments as the tape cuts them, and a store in memory, for the tests of the sink `segments`."""
+"""Calls cut into segments as the buffer cuts them, and a store in memory, for the tests of the sink `segments`."""
 
 from __future__ import annotations
 

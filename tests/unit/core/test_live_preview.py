@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import PARTIES, interleave
 from connect_audio.core.recording import CallRecording
-from connect_audio.core.tape import Tape
 from connect_audio.core.timeline import Placement
 from connect_audio_local.fragment_writer import FragmentLayout
 from connect_audio_local.fragment_writer import Placement as TagPlacement
@@ -27,10 +27,10 @@ STRANGERS = b"\x77\x77"
 
 @dataclass
 class Listener:
-    """Reads a body as the recorder does and writes a tape."""
+    """Reads a body as the recorder does and writes a buffer."""
 
     contact_id: str
-    tape: Tape | None = None
+    buffer: LiveBuffer | None = None
     ahead: int = 0
     """Samples that were told before their fragment was over."""
     told: list[Placement] = field(default_factory=list)
@@ -59,31 +59,31 @@ class Listener:
         for placement in placements:
             self.told.append(placement)
             self.ahead += len(placement.samples) // 2
-            if self.tape is None:
-                self.tape = Tape(preview.rate, placement.start - 3600 * preview.rate)
-            changed = self.tape.write(placement, 0.0)
+            if self.buffer is None:
+                self.buffer = LiveBuffer(preview.rate, placement.start - 3600 * preview.rate)
+            changed = self.buffer.write(placement, 0.0)
             assert changed is None, "a block is told where another was"
 
     def _confirm(self, recording: CallRecording) -> None:
         timeline = recording.timeline
         if timeline is None or timeline.origin is None:
-            self.tape = None
+            self.buffer = None
             return
-        if self.tape is None:
-            self.tape = Tape(timeline.rate, timeline.origin)
-        self.tape.origin = origin = timeline.origin
+        if self.buffer is None:
+            self.buffer = LiveBuffer(timeline.rate, timeline.origin)
+        self.buffer.origin = origin = timeline.origin
         placements = [Placement(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
         reached = {party: origin + timeline.reached(party) for party in PARTIES}
-        changed = self.tape.confirm(placements, reached, 0.0)
+        changed = self.buffer.confirm(placements, reached, 0.0)
         if changed is not None:
             self.changes.append(changed)
 
     @property
     def stereo(self) -> bytes:
-        tape = self.tape
-        if tape is None or tape.origin is None:
+        buffer = self.buffer
+        if buffer is None or buffer.origin is None:
             return b""
-        return interleave(*(tape.read(party, tape.origin, tape.whole_to) for party in PARTIES))
+        return interleave(*(buffer.read(party, buffer.origin, buffer.whole_to) for party in PARTIES))
 
 
 def pieces(data: bytes, size: int) -> list[bytes]:
@@ -92,7 +92,7 @@ def pieces(data: bytes, size: int) -> list[bytes]:
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(stream=generated_streams(), size=st.integers(100, 100_000))
-def test_the_tape_is_the_recording_and_what_was_told_ahead_is_on_it(stream: GeneratedStream, size: int) -> None:
+def test_the_buffer_is_the_recording_and_what_was_told_ahead_is_on_it(stream: GeneratedStream, size: int) -> None:
     heard = Listener(OURS).hear(pieces(stream.data, size))
     assert heard.stereo == expected_recording(stream).stereo
     assert heard.changes == [], "something was told that the recording takes back"

@@ -35,7 +35,7 @@ def tone(samples: int, rate: int, hertz: int = 440) -> bytes:
 def segment(
     call: dict[Party, bytes], rate: int, number: int, seconds: int = 1, *, length: int | None = None
 ) -> LiveAudio:
-    """Segment `number` of a call, as the tape cuts it."""
+    """Segment `number` of a call, as the buffer cuts it."""
     begin = number * seconds * rate
     end = min(begin + (seconds * rate if length is None else length), len(call[CUSTOMER]) // 2)
     return LiveAudio(

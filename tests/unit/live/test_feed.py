@@ -156,7 +156,7 @@ def test_an_end_without_audio_is_told_too(driver: type[Inline | Threads]) -> Non
     sink = Sink()
     call = call_into(sink, driver=driver)
     call.pipeline.end(None)
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert [(end.frames, end.origin, end.rate) for end in sink.ends] == [(0, None, None)]
     assert sink.closed == 1

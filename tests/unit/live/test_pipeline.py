@@ -18,7 +18,7 @@ from unit.recorder.fakes import FakeClock
 def handed_over(call: Call, *sinks: Sink) -> Call:
     """The next invocation: it knows the state, as JSON, and the tail."""
     frames = call.take()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     state, tail = call.pipeline.state(frames)
     state = LiveState.from_json(json.loads(json.dumps(state.to_json())))
@@ -143,9 +143,9 @@ def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
     for _ in range(100):
         call.speak(0.75)
         call.take()
-    tape = call.pipeline._studio.tape
-    assert tape is not None
-    assert tape.ends - tape.begins <= 21 * RATE + 1
+    buffer = call.pipeline._shared.buffer
+    assert buffer is not None
+    assert buffer.ends - buffer.begins <= 21 * RATE + 1
     state, tail = call.pipeline.state(call.timeline.taken)
     # 75 s came, and the oldest 55 are gone, in whole segments.
     assert (state.sinks["a"].frames, state.sinks["a"].dropped_frames) == (55 * RATE, 55 * RATE)
@@ -191,13 +191,13 @@ def test_a_piece_that_fell_off_the_buffer_in_part_while_it_was_under_way_is_not_
     call.pipeline._drops = True
     call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
     call.speak(1.8)
-    studio = call.pipeline._studio
+    shared = call.pipeline._shared
     (feed,) = call.pipeline._feeds
-    assert studio.tape is not None
-    task = feed.next(studio.tape, 0.0)
+    assert shared.buffer is not None
+    task = feed.next(shared.buffer, 0.0)
     assert task is not None
     call.speak(0.9)
-    feed.taken(task, studio.tape, 0.0)
+    feed.taken(task, shared.buffer, 0.0)
     # Of 2.7 s the first 0.7 fell off, of the customer's with a piece that was taken all the same.
     assert list(task.work.samples) == [Party.CUSTOMER]  # type: ignore[union-attr]
     assert call.pipeline.state(0)[0].sinks["a"].dropped_frames == RATE * 7 // 10
@@ -212,7 +212,7 @@ def test_what_a_sink_that_is_not_used_lacks_is_counted_once_the_call_is_over() -
     call.speak(2.5)
     assert call.pipeline.state(call.take())[0].sinks["a"].dropped_frames == RATE
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     for _ in range(2):
         found = call.pipeline.state(call.timeline.taken)[0].sinks
         assert found["a"].dropped_frames == RATE + RATE * 19 // 2

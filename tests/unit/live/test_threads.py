@@ -64,7 +64,7 @@ def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
     assert threads() == {"live-a", "live-b"}
     call.speak(3)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert threads() == set()
     assert first.numbers == [0, 1, 2]
@@ -77,10 +77,10 @@ def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
 
 def test_a_sink_that_hangs_holds_up_neither_the_writer_nor_its_neighbour() -> None:
     hanging, well = Waiting(), Sink()
-    call = live_call(hanging, well, policy=LivePolicy(last_rest=0.2))
+    call = live_call(hanging, well, policy=LivePolicy(flush_timeout=0.2))
     for _ in range(50):
         call.speak(1)
-    call.pipeline.rest()
+    call.pipeline.flush()
     assert hanging.in_hand.is_set()
     assert well.numbers == list(range(50))
     call.pipeline.close()
@@ -97,7 +97,7 @@ def test_what_does_not_fit_the_buffer_any_more_is_dropped_oldest_first_and_count
         call.speak(1)
     sink.released.set()
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     # It held the first while thirty seconds went by; of what it had not taken the newest twenty are there.
     assert sink.numbers == [0, *range(30, 50)]
@@ -107,21 +107,21 @@ def test_what_does_not_fit_the_buffer_any_more_is_dropped_oldest_first_and_count
 
 def test_the_end_of_an_invocation_waits_for_sinks_that_get_on() -> None:
     sink = Waiting()
-    call = live_call(sink, policy=LivePolicy(last_rest=PATIENCE_S))
+    call = live_call(sink, policy=LivePolicy(flush_timeout=PATIENCE_S))
     call.speak(3)
     assert sink.in_hand.wait(PATIENCE_S)
     threading.Thread(target=sink.released.set).start()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert sink.numbers == [0, 1, 2]
 
 
 def test_what_hangs_at_the_end_of_an_invocation_comes_in_the_next() -> None:
     sink = Waiting()
-    call = live_call(sink, policy=LivePolicy(last_rest=0.05))
+    call = live_call(sink, policy=LivePolicy(flush_timeout=0.05))
     call.speak(3.5)
     assert sink.in_hand.wait(PATIENCE_S)
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     frames = call.take()
     state, tail = call.pipeline.state(frames)
@@ -134,10 +134,10 @@ def test_what_hangs_at_the_end_of_an_invocation_comes_in_the_next() -> None:
 
 def test_a_sink_whose_circuit_is_open_is_not_waited_for() -> None:
     sink = Sink(troubles=[refusal(retryable=False)] * 50)
-    call = live_call(sink, policy=LivePolicy(last_rest=3600, open=3600))
+    call = live_call(sink, policy=LivePolicy(flush_timeout=3600, open=3600))
     call.speak(9)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
     assert (state.delivered, state.dropped_frames) == (0, 9 * RATE)
@@ -151,7 +151,7 @@ def test_a_sink_that_was_left_alone_has_a_last_chance_at_the_end_and_is_told_of_
     while not call.pipeline.state(0)[0].sinks["a"].circuit_opened:
         threading.Event().wait(0.001)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert sink.numbers == [0, 1, 2]
     assert len(sink.ends) == 1
@@ -163,10 +163,10 @@ def test_a_sink_that_took_nothing_is_told_of_the_end_all_the_same() -> None:
             raise refusal()
 
     sink = Picky()
-    call = live_call(sink, policy=LivePolicy(open=3600, longest_open=3600, last_rest=1))
+    call = live_call(sink, policy=LivePolicy(open=3600, longest_open=3600, flush_timeout=1))
     call.speak(3)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert [end.frames for end in sink.ends] == [3 * RATE]
     assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].dropped_frames == 3 * RATE
@@ -185,10 +185,10 @@ def test_an_interrupt_that_waits_for_what_hangs_holds_up_nobody() -> None:
                 self.released.set()
 
     sink = Deadlocked()
-    call = live_call(sink, policy=LivePolicy(join=0.05, last_rest=0.05, longest_delivery=0))
+    call = live_call(sink, policy=LivePolicy(join=0.05, flush_timeout=0.05, longest_delivery=0))
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
-    call.pipeline.tend()
+    call.pipeline.interrupt_overdue()
     call.pipeline.close()
     assert call.pipeline.failures == {"a": LEFT_BEHIND}
     sink.released.set()
@@ -208,7 +208,7 @@ def test_not_even_what_ends_a_process_ends_a_sink_s_thread() -> None:
     call = live_call(sink)
     call.speak(2)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert (sink.numbers, sink.closed) == ([1], 1)
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
@@ -228,7 +228,7 @@ def test_a_thread_that_cannot_be_had_costs_its_own_sink_alone(monkeypatch: pytes
     call = live_call(first, second, third)
     call.speak(2)
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert (first.numbers, second.numbers, third.numbers) == ([0, 1], [], [0, 1])
     assert call.pipeline.failures == {"b": "NO_THREAD"}
@@ -249,10 +249,10 @@ def test_a_delivery_that_lasts_too_long_is_interrupted_once_and_tried_again() ->
     call = live_call(sink, policy=LivePolicy(longest_delivery=0, first_backoff=0.2))
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
-    call.pipeline.tend()
-    call.pipeline.tend()
+    call.pipeline.interrupt_overdue()
+    call.pipeline.interrupt_overdue()
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert sink.numbers == [0]
     assert sink.interruptions == 1
@@ -269,16 +269,16 @@ def test_a_delivery_is_interrupted_once_alone() -> None:
     call = live_call(sink, policy=LivePolicy(longest_delivery=0))
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
-    call.pipeline.tend()
-    call.pipeline.tend()
+    call.pipeline.interrupt_overdue()
+    call.pipeline.interrupt_overdue()
     assert sink.interruptions == 1
     sink.released.set()
     call.pipeline.close()
 
 
-def test_what_is_under_way_when_the_tape_changes_beneath_it_is_delivered_again() -> None:
+def test_what_is_under_way_when_the_buffer_changes_beneath_it_is_delivered_again() -> None:
     sink = Waiting()
-    call = live_call(sink, policy=LivePolicy(last_rest=PATIENCE_S))
+    call = live_call(sink, policy=LivePolicy(flush_timeout=PATIENCE_S))
     call.speak_ahead(1, value=7)
     call.speak(0.0)
     sink.in_hand.clear()
@@ -287,7 +287,7 @@ def test_what_is_under_way_when_the_tape_changes_beneath_it_is_delivered_again()
     call.speak(1)
     sink.released.set()
     call.end()
-    call.pipeline.rest()
+    call.pipeline.flush()
     call.pipeline.close()
     assert sink.took[-1].segment == 0
     assert set(sink.took[-1].samples[Party.AGENT]) != {0, 7}
@@ -295,7 +295,7 @@ def test_what_is_under_way_when_the_tape_changes_beneath_it_is_delivered_again()
 
 def test_a_sink_that_heeds_nothing_is_left_behind_told_and_never_used_again() -> None:
     sink = Waiting(heeds=False)
-    call = live_call(sink, policy=LivePolicy(join=0.05, last_rest=0.05))
+    call = live_call(sink, policy=LivePolicy(join=0.05, flush_timeout=0.05))
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
     call.pipeline.close()
@@ -320,7 +320,7 @@ def test_what_a_sink_raises_when_it_is_closed_or_interrupted_stays_there() -> No
             raise RuntimeError("not at all")
 
     sink = Rude()
-    call = live_call(sink, policy=LivePolicy(last_rest=0.05))
+    call = live_call(sink, policy=LivePolicy(flush_timeout=0.05))
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
     call.pipeline.close()

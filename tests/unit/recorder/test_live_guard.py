@@ -51,7 +51,7 @@ BREAKS: dict[str, tuple[type[Any], str]] = {
     "a fragment's end": (LivePipeline, "confirm"),
     "the call's end": (LivePipeline, "end"),
     "a step's end": (LivePipeline, "state"),
-    "a look at the time": (LivePipeline, "tend"),
+    "a look at the time": (LivePipeline, "interrupt_overdue"),
 }
 
 

@@ -36,7 +36,7 @@ _JSON: Final = "application/json"
 LAST_CALL_SECONDS: Final = 3.0
 """No call of the store begins later than this after a `deliver` or `end` began: with the 7 s that one may take, ten."""
 _PAGES_HELD: Final = 2
-"""What comes again reaches back by the tape's length, 300 s at most, so over one border between pages."""
+"""What comes again reaches back by the buffer's length, 300 s at most, so over one border between pages."""
 
 
 class SegmentSink:

@@ -2,7 +2,7 @@
 
 Blocks are written the moment they are in, before anybody can say what becomes of their fragment; the recording confirms
 them at the fragment's end. Nearly always it confirms what is there. Where it does not (damaged bytes that a second
-reading mends, a fragment that names two contacts), the tape takes the recording's word and tells from where on.
+reading mends, a fragment that names two contacts), the buffer takes the recording's word and tells from where on.
 
 Positions are samples since the epoch.
 """
@@ -108,7 +108,7 @@ class _Side:
         return found
 
 
-class Tape:
+class LiveBuffer:
     """Both parties' samples from some position on.
 
     Not safe for threads by itself: `connect_audio.live` holds a lock around it.
@@ -152,7 +152,7 @@ class Tape:
             arrived: when they came, seconds.
 
         Returns:
-            From which position on the tape changed what it had said before; None where it only grew.
+            From which position on the buffer changed what it had said before; None where it only grew.
         """
         party, start, samples = placement
         side = self._sides[party]
@@ -181,7 +181,7 @@ class Tape:
             arrived: when this was known, seconds.
 
         Returns:
-            From which position on the tape changed what it had said before; None where it only grew.
+            From which position on the buffer changed what it had said before; None where it only grew.
         """
         changes: list[int] = []
 
@@ -229,7 +229,7 @@ class Tape:
         runs = self._sides[party].runs
         found: Run | None = None
         if runs and position - runs[0].start < runs[-1].stop - position:
-            # A reader that is behind, so behind that the tape begins for its sake: look from there.
+            # A reader that is behind, so behind that the buffer begins for its sake: look from there.
             found = next(run for run in runs if run.stop > position)
         else:
             for run in reversed(runs):

@@ -1,4 +1,4 @@
-"""The tape against a plain model of it: a dict of samples for each party."""
+"""The buffer against a plain model of it: a dict of samples for each party."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.pcm import PARTIES, Party
-from connect_audio.core.tape import Tape
 from connect_audio.core.timeline import Placement
 
 BEGINS = 1000
@@ -19,12 +19,12 @@ def samples(*values: int) -> bytes:
     return b"".join(value.to_bytes(2, "little", signed=True) for value in values)
 
 
-class TapeAgainstModel(RuleBasedStateMachine):
+class BufferAgainstModel(RuleBasedStateMachine):
     """Blocks are told ahead, then the recording has its word, and readers see what was said last."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tape = Tape(8000, BEGINS, BEGINS)
+        self.buffer = LiveBuffer(8000, BEGINS, BEGINS)
         self.told: dict[Party, dict[int, int]] = {party: {} for party in PARTIES}
         self.ends: dict[Party, int] = dict.fromkeys(PARTIES, BEGINS)
         self.confirmed: dict[Party, int] = dict.fromkeys(PARTIES, BEGINS)
@@ -36,7 +36,7 @@ class TapeAgainstModel(RuleBasedStateMachine):
     )
     def write(self, party: Party, gap: int, values: list[int]) -> None:
         start = max(BEGINS, self.ends[party] + gap)
-        changed = self.tape.write(Placement(party, start, samples(*values)), 0.0)
+        changed = self.buffer.write(Placement(party, start, samples(*values)), 0.0)
         self._expect(changed, self._lay(party, start, values))
 
     def _lay(self, party: Party, start: int, values: list[int]) -> list[int]:
@@ -82,70 +82,70 @@ class TapeAgainstModel(RuleBasedStateMachine):
                 del told[at]
             told.update(truth)
             self.confirmed[party] = self.ends[party] = end
-        changed = self.tape.confirm(placements, reached, 0.0)
+        changed = self.buffer.confirm(placements, reached, 0.0)
         self._expect(changed, changes)
 
     @rule(behind=st.integers(0, 30))
     def forget(self, behind: int) -> None:
         # What is not confirmed may be told again, so the pipeline keeps it.
-        self.tape.forget(min(self.confirmed.values()) - behind)
+        self.buffer.forget(min(self.confirmed.values()) - behind)
 
     @invariant()
     def readers_see_what_was_said_last(self) -> None:
-        begins = max(BEGINS, self.tape.begins)
+        begins = max(BEGINS, self.buffer.begins)
         for party in PARTIES:
             end = self.ends[party]
-            assert self.tape.end(party) == end
+            assert self.buffer.end(party) == end
             told = self.told[party]
             expected = samples(*(told.get(at, 0) for at in range(begins, end))) if end > begins else b""
-            assert (self.tape.read(party, begins, end) if end > begins else b"") == expected
-        assert self.tape.whole_to == min(self.ends.values())
+            assert (self.buffer.read(party, begins, end) if end > begins else b"") == expected
+        assert self.buffer.whole_to == min(self.ends.values())
 
 
-TestTapeAgainstModel = TapeAgainstModel.TestCase
+TestBufferAgainstModel = BufferAgainstModel.TestCase
 
 
 @given(start=st.integers(0, 20), stop=st.integers(0, 20))
 def test_any_stretch_can_be_read(start: int, stop: int) -> None:
-    tape = Tape(8000, 0, 0)
-    tape.write(Placement(Party.AGENT, 3, samples(1, 2, 3)), 0.0)
-    tape.write(Placement(Party.AGENT, 6, samples(4)), 0.0)
-    tape.write(Placement(Party.AGENT, 10, samples(5, 6)), 0.0)
+    buffer = LiveBuffer(8000, 0, 0)
+    buffer.write(Placement(Party.AGENT, 3, samples(1, 2, 3)), 0.0)
+    buffer.write(Placement(Party.AGENT, 6, samples(4)), 0.0)
+    buffer.write(Placement(Party.AGENT, 10, samples(5, 6)), 0.0)
     whole = samples(0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 5, 6, *[0] * 10)
     start, stop = sorted((start, stop))
-    assert tape.read(Party.AGENT, start, stop) == whole[2 * start : 2 * stop]
+    assert buffer.read(Party.AGENT, start, stop) == whole[2 * start : 2 * stop]
 
 
 def test_a_block_sent_again_with_the_same_samples_changes_nothing() -> None:
-    tape = Tape(8000, 0, 0)
-    assert tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3)), 0.0) is None
-    assert tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4)), 1.0) is None
-    assert tape.end(Party.CUSTOMER) == 4
-    run = tape.run_after(Party.CUSTOMER, 3)
+    buffer = LiveBuffer(8000, 0, 0)
+    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3)), 0.0) is None
+    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4)), 1.0) is None
+    assert buffer.end(Party.CUSTOMER) == 4
+    run = buffer.run_after(Party.CUSTOMER, 3)
     assert run is not None
     assert (run.start, run.samples, run.arrived) == (3, samples(4), 1.0)
 
 
-def test_where_a_second_reading_differs_the_tape_tells_from_where_on_and_forgets_what_followed() -> None:
-    tape = Tape(8000, 0, 0)
-    tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
-    assert tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 9)), 0.0) == 2
-    assert tape.end(Party.CUSTOMER) == 3
-    assert tape.read(Party.CUSTOMER, 0, 3) == samples(1, 2, 9)
+def test_where_a_second_reading_differs_the_buffer_tells_from_where_on_and_forgets_what_followed() -> None:
+    buffer = LiveBuffer(8000, 0, 0)
+    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
+    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 9)), 0.0) == 2
+    assert buffer.end(Party.CUSTOMER) == 3
+    assert buffer.read(Party.CUSTOMER, 0, 3) == samples(1, 2, 9)
 
 
 def test_what_the_recording_does_not_take_is_taken_back() -> None:
-    tape = Tape(8000, 0, 0)
-    tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
-    changed = tape.confirm([Placement(Party.CUSTOMER, 0, samples(1, 2))], {Party.CUSTOMER: 2, Party.AGENT: 0}, 0.0)
-    assert (changed, tape.end(Party.CUSTOMER), tape.whole_to) == (2, 2, 0)
+    buffer = LiveBuffer(8000, 0, 0)
+    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
+    changed = buffer.confirm([Placement(Party.CUSTOMER, 0, samples(1, 2))], {Party.CUSTOMER: 2, Party.AGENT: 0}, 0.0)
+    assert (changed, buffer.end(Party.CUSTOMER), buffer.whole_to) == (2, 2, 0)
 
 
 def test_the_arrival_of_a_stretch_is_that_of_its_last_samples() -> None:
-    tape = Tape(8000, 0, 0)
-    tape.write(Placement(Party.CUSTOMER, 0, samples(1, 2)), 1.0)
-    tape.write(Placement(Party.CUSTOMER, 2, samples(3, 4)), 3.0)
-    tape.write(Placement(Party.AGENT, 0, samples(1, 2, 3, 4)), 2.0)
-    assert tape.arrived(2) == 2.0
-    assert tape.arrived(4) == 3.0
-    assert Tape(8000, 0).arrived(1) is None
+    buffer = LiveBuffer(8000, 0, 0)
+    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2)), 1.0)
+    buffer.write(Placement(Party.CUSTOMER, 2, samples(3, 4)), 3.0)
+    buffer.write(Placement(Party.AGENT, 0, samples(1, 2, 3, 4)), 2.0)
+    assert buffer.arrived(2) == 2.0
+    assert buffer.arrived(4) == 3.0
+    assert LiveBuffer(8000, 0).arrived(1) is None
