@@ -26,7 +26,7 @@ import boto3
 from benchmarks.bounds import Bound
 from benchmarks.long_calls import long_call_fragments
 from connect_audio.adapters.kvs_media import KvsMediaSource
-from connect_audio.core.fragments import END, NEED_DATA, Block, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, Fragment, FragmentReader
 from connect_audio.ports import FromProducerTime
 from connect_audio_local.emulator.capture import block_ends
 from connect_audio_local.local_cloud import environment
@@ -98,18 +98,22 @@ def _waits_ms(source: KvsMediaSource) -> list[float]:
     waits: list[float] = []
     fragments = 0
     reader = FragmentReader()
+    seen = (0, 0)  # offset of the fragment looked at last, and how many of its blocks were counted
     with closing(source), closing(source.open(FromProducerTime(0))) as stream:
         while True:
             event = reader.next_event()
-            if type(event) is Block:
-                (sent_ns,) = STAMP.unpack_from(event.data)
-                waits.append((time.monotonic_ns() - sent_ns) / 1e6)
-            elif event is NEED_DATA:
+            fragment = event if isinstance(event, Fragment) else reader.open
+            if fragment is not None:
+                for block in fragment.blocks[seen[1] if seen[0] == fragment.offset else 0 :]:
+                    (sent_ns,) = STAMP.unpack_from(block.data)
+                    waits.append((time.monotonic_ns() - sent_ns) / 1e6)
+                seen = fragment.offset, len(fragment.blocks)
+            if event is NEED_DATA:
                 reader.receive_data(stream.read())
             elif event is END:
                 break
             else:
-                fragments += type(event) is Fragment
+                fragments += isinstance(event, Fragment)
     if (fragments, len(waits)) != (FRAGMENTS, FRAGMENTS * BLOCKS_PER_FRAGMENT):
         raise RuntimeError(f"{fragments} fragments with {len(waits)} blocks came")
     return waits

@@ -22,7 +22,7 @@ from aws_lambda_powertools import Logger
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import RequestError, StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
@@ -66,7 +66,7 @@ def read(data: bytes) -> Iterator[Fragment | BytesLost]:
     """Read as a file reader does; nothing but StreamError may come up, each one behind the last."""
     reader = FragmentReader()
     errors = 0
-    blocks: list[Block] = []
+    ahead: list[Block] = []  # of the fragment under way, as it stood when more data was asked for
     for chunk in (*chunks_of(data), b""):
         reader.receive_data(chunk)
         while True:
@@ -80,15 +80,15 @@ def read(data: bytes) -> Iterator[Fragment | BytesLost]:
                 continue
             if event is NEED_DATA or event is END:
                 assert (event is END) == (chunk == b"")
+                assert event is NEED_DATA or reader.open is None
+                ahead = [] if reader.open is None else list(reader.open.blocks)
                 break
-            if isinstance(event, Block):
-                blocks.append(event)
-                continue
             if isinstance(event, Fragment):
-                held = len(event.blocks) if event.completion is Completion.TRUNCATED else len(blocks)
-                assert event.blocks == tuple(blocks[:held]), "a fragment holds other blocks than came out before it"
+                held = min(len(ahead), len(event.blocks))
+                assert list(event.blocks[:held]) == ahead[:held], "a fragment holds other blocks than it held before"
+                assert held == len(ahead) or event.truncation, "a whole fragment has lost blocks"
                 assert event.offset + event.size <= len(data)
-                blocks.clear()
+                ahead = []
             assert isinstance(event, Fragment | BytesLost)
             yield event
 
@@ -195,7 +195,7 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
     """
     reader = FragmentReader()
     recording = CallRecording(OURS, limit_s=LIMIT_S, watched=True)
-    preview = LivePreview(recording, reader)
+    preview = LivePreview(recording)
     segments, blocks = _Heard(1), _Heard(0)
     sinks = [NamedSink("segments", segments), NamedSink("blocks", blocks)]
     pipeline = LivePipeline(sinks, LivePolicy(), SystemClock(), Logger(service="fuzz", level="CRITICAL"), driver=Inline)
@@ -206,22 +206,18 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
             try:
                 event = reader.next_event()
             except StreamError as error:
-                preview.over()
                 reader.resynchronise(str(error))
                 continue
             if event is NEED_DATA or event is END:
                 break
-            if isinstance(event, Block):
-                placements = preview.block(event)
-                if placements:
-                    pipeline.write(placements, preview.rate)
-                continue
-            preview.over()
             if isinstance(event, Fragment):
                 recording.add(event)
                 frames = recording.take()
                 pipeline.confirm(recording.timeline)
                 output += b"".join(frames)
+        placements = preview.look(reader.open)
+        if placements:
+            pipeline.write(placements, preview.rate)
     recording.end()
     frames = recording.take()
     pipeline.end(recording.timeline)

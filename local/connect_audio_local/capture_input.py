@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from connect_audio.core.errors import StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
 from connect_audio_local.command_error import CommandError, describe, printable
 
 STANDARD_INPUT = "-"
 _CHUNK_BYTES = 256 * 1024
+_PIECE_BYTES = 256
+"""Pieces of a paced replay: less than the shortest block of telephony (20 ms at 8 kHz are 320 bytes)."""
 # KVS takes fragments of at most 50 MB (service quotas): in a capture, however cut, the next one begins within that.
 _SEARCH_BYTES = 64 * 1024 * 1024
 
@@ -79,14 +81,15 @@ def _chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
 
 
 def read_events(
-    chunks: Iterable[bytes], name: str, on_block: Callable[[FragmentReader, Block], None] | None = None
+    chunks: Iterable[bytes], name: str, on_growth: Callable[[OpenFragment | Fragment], None] | None = None
 ) -> Iterator[Fragment | BytesLost]:
     """Yield a capture's fragments, and the runs of bytes that are in none, in order.
 
     Args:
         chunks: the capture's bytes.
         name: what to call it in messages.
-        on_block: called with each block ahead of its fragment, and with the reader that it came out of.
+        on_growth: called with the fragment under way whenever a few more bytes of it are in, and with each fragment
+            before it is yielded.
 
     Raises:
         CommandError: there is no fragment in it.
@@ -97,7 +100,7 @@ def read_events(
     # What comes before the first fragment is one run of lost bytes, told once it is known that this is a capture.
     lost: BytesLost | None = None
     cause: str | None = None
-    for chunk in _with_end(chunks):
+    for chunk in _with_end(chunks if on_growth is None else _pieces(chunks)):
         reader.receive_data(chunk)
         received += len(chunk)
         while True:
@@ -108,12 +111,14 @@ def read_events(
                 reader.resynchronise(str(error))
                 continue
             if event is NEED_DATA or event is END:
+                if reader.open is not None and reader.open.blocks:
+                    found = True
+                    if on_growth is not None:
+                        on_growth(reader.open)
                 break
-            if isinstance(event, Block):
-                found = True
-                if on_block is not None:
-                    on_block(reader, event)
-            elif found or _is_something(event):
+            if on_growth is not None and isinstance(event, Fragment):
+                on_growth(event)
+            if found or _is_something(event):
                 found = True
                 if lost is not None:
                     yield lost
@@ -139,6 +144,13 @@ def _joined(lost: BytesLost | None, more: BytesLost) -> BytesLost:
 def _is_something(event: Fragment | BytesLost) -> bool:
     """Whether it shows that this is a capture: an EBML header alone does not."""
     return isinstance(event, Fragment) and bool(event.tracks or event.tags or event.contact_ids or event.blocks)
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut chunks so small that blocks come one by one."""
+    for chunk in chunks:
+        for at in range(0, len(chunk), _PIECE_BYTES):
+            yield chunk[at : at + _PIECE_BYTES]
 
 
 def _with_end(chunks: Iterable[bytes]) -> Iterator[bytes]:

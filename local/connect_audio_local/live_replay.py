@@ -21,7 +21,7 @@ from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.errors import SinkError, UnsupportedAudioError
-from connect_audio.core.fragments import Block, FragmentReader
+from connect_audio.core.fragments import Block, Fragment, OpenFragment
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import LiveSinkFacts
@@ -99,11 +99,12 @@ class LiveReplay:
         self._sinks: list[_Observed] = []
         self._pipeline: LivePipeline | None = None
         self._preview: LivePreview | None = None
+        self._waited = (0, 0)  # for which fragment's blocks, by its offset, and for how many of them
 
     @property
-    def on_block(self) -> Callable[[FragmentReader, Block], None] | None:
-        """What is to be called with each block; None where fragments are soon enough."""
-        return None if self._pacer is None else self._block
+    def on_growth(self) -> Callable[[OpenFragment | Fragment], None] | None:
+        """What is to be called whenever a fragment has grown; None where whole fragments are soon enough."""
+        return None if self._pacer is None else self._grown
 
     def hear(self, recording: CallRecording, contact_id: str | None) -> None:
         """From now on it is this recording.
@@ -113,19 +114,20 @@ class LiveReplay:
             contact_id: whose; None while nobody knows.
         """
         self._recording, self._contact_id = recording, contact_id
-        self._preview = None
+        self._preview = LivePreview(recording)
 
-    def _block(self, reader: FragmentReader, block: Block) -> None:
-        """Let a block come when it would have come, and tell the sinks what can be told of it."""
-        named = reader.open_contact_ids
+    def _grown(self, fragment: OpenFragment | Fragment) -> None:
+        """Let blocks come when they would have come, and tell the sinks what can be told of them."""
+        named = fragment.contact_ids
         if self._pacer is None or (self._contact_id is not None and named and self._contact_id not in named):
             return  # what others said takes no time
-        self._pacer.wait(block.time_ns, block.time_ns + _length_ns(reader, block))
-        if self._pipeline is None or self._recording is None:
+        offset, count = self._waited
+        for block in fragment.blocks[count if fragment.offset == offset else 0 :]:
+            self._pacer.wait(block.time_ns, block.time_ns + _length_ns(fragment, block))
+        self._waited = fragment.offset, len(fragment.blocks)
+        if self._pipeline is None or self._preview is None or isinstance(fragment, Fragment):
             return
-        if self._preview is None:
-            self._preview = LivePreview(self._recording, reader)
-        placements = self._preview.block(block)
+        placements = self._preview.look(fragment)
         if placements:
             self._pipeline.write(placements, self._preview.rate)
 
@@ -135,8 +137,6 @@ class LiveReplay:
         Raises:
             CommandError: one cannot be made, or its place is taken.
         """
-        if self._preview is not None:
-            self._preview.over()
         timeline = self._timeline
         if self._pipeline is not None or timeline is None:
             return
@@ -305,10 +305,10 @@ class _Observed:
             raise
 
 
-def _length_ns(reader: FragmentReader, block: Block) -> int:
+def _length_ns(fragment: OpenFragment | Fragment, block: Block) -> int:
     """How long a block lasts; 0 where it is no audio that we know."""
     try:
-        tracks = audio_tracks(tuple(reader.open_tracks), reader.open_tag("MimeType"))
+        tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
     except UnsupportedAudioError:
         return 0
     for track in tracks:

@@ -92,7 +92,7 @@ def replay(
     if contact_id is not None and not is_contact_id(contact_id):
         raise CommandError(f"--contact-id '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
     seen = _Seen()
-    events = seen.watch(read_events(chunks, name, None if live is None else live.on_block))
+    events = seen.watch(read_events(chunks, name, None if live is None else live.on_growth))
     if contact_id is None and accept_unlabelled:
         contact_id, events = _first_contact(events, name, seen)
     recording = CallRecording(

@@ -9,11 +9,11 @@ from typing import Any
 
 from connect_audio.core.ebml import EbmlParser, ElementRule, Token
 from connect_audio.core.errors import StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Fragment, FragmentReader
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.recording import CallRecording, Cursor, Note
 
-type Event = Block | Fragment | BytesLost
+type Event = Fragment | BytesLost
 
 
 def byte_by_byte(data: bytes) -> list[bytes]:
@@ -64,7 +64,7 @@ def _drain(reader: FragmentReader, events: list[Event]) -> None:
         event = reader.next_event()
         if event is NEED_DATA or event is END:
             return
-        assert isinstance(event, Block | Fragment | BytesLost)
+        assert isinstance(event, Fragment | BytesLost)
         events.append(event)
 
 
@@ -131,7 +131,7 @@ def record(events: Sequence[Event], contact_id: str, *, cursor: Cursor | None = 
     """Record one contact to the end.
 
     Args:
-        events: of a reader; Blocks are passed over.
+        events: of a reader.
         contact_id: whose audio.
         cursor: where to go on.
     """

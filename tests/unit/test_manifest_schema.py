@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
 from connect_audio.core.manifest import (
     SCHEMA_VERSION,
     EndReason,
@@ -54,7 +54,7 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
         while (event := reader.next_event()) not in {NEED_DATA, END}:
             if isinstance(event, BytesLost):
                 recording.lose(event)
-            elif not isinstance(event, Block):
+            else:
                 recording.add(event)  # what is left is a Fragment
     recording.end()
     assert all(recording.take())

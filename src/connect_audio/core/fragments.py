@@ -1,17 +1,17 @@
 """Fragments out of bytes: one KVS fragment is one Matroska document with its number, times, tags, tracks and blocks.
 
     reader.receive_data(chunk)         stores; b"" means end of body or file
-    event = reader.next_event()        Block | Fragment | BytesLost | NEED_DATA | END
+    event = reader.next_event()        Fragment | BytesLost | NEED_DATA | END
+    reader.open                        the fragment under way, with the blocks that are whole so far
 
-`next_event` raises `StreamError` and nothing else. What to do then is the caller's choice: a live reader reconnects
-after its cursor, a file reader calls `resynchronise` and goes on with the next validated document. A Block comes out
-the moment its last byte is in; a Fragment, holding the same blocks, when it is over.
+`next_event` raises `StreamError` and nothing else. The caller chooses what to do then: a live reader reconnects after
+its cursor, a file reader calls `resynchronise` and goes on with the next validated document. A Fragment comes out when
+it is over. Live audio looks at `reader.open` after each read: a block is in there as soon as its last byte is in.
 """
 
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,7 +52,17 @@ from connect_audio.core.matroska import (
     is_matroska_document,
 )
 
-__all__ = ["END", "NEED_DATA", "Block", "BytesLost", "Completion", "Fragment", "FragmentEvent", "FragmentReader"]
+__all__ = [
+    "END",
+    "NEED_DATA",
+    "Block",
+    "BytesLost",
+    "Completion",
+    "Fragment",
+    "FragmentEvent",
+    "FragmentReader",
+    "OpenFragment",
+]
 
 MAX_FRAGMENT_BYTES: Final = 16 * 1024 * 1024
 """What a fragment may hold until it is complete: KVS fragments last at most 20 s, 3.9 MB of audio at 48 kHz stereo."""
@@ -163,12 +173,24 @@ class BytesLost:
     cause: str
 
 
-type FragmentEvent = Block | Fragment | BytesLost | Signal
+type FragmentEvent = Fragment | BytesLost | Signal
 
 
-@dataclass(slots=True)
-class _Draft:
-    """A fragment in the making."""
+@dataclass(slots=True, eq=False)
+class OpenFragment:
+    """The fragment under way: what has come of it so far. Its reader alone changes it.
+
+    Each fragment has an object of its own, so identity tells one fragment from the next.
+
+    Args:
+        offset: of its first byte in the stream, bytes.
+        contact_ids: the distinct ContactId values so far, in order.
+        tags: every other SimpleTag so far as (name, value), in order.
+        timecode_scale_ns: ns a timecode tick.
+        tracks: the TrackEntries.
+        blocks: the whole blocks so far, in stream order.
+        delivered: whether its continuation token has come; what follows belongs to no fragment.
+    """
 
     offset: int
     number: str | None = None
@@ -185,9 +207,14 @@ class _Draft:
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
     zero_ns: int = 0  # what Cluster timecodes count from, since the epoch
-    delivered: bool = False  # at its continuation token; what follows belongs to no fragment
+    delivered: bool = False
+
+    def tag(self, name: str) -> str | None:
+        """The first value of a tag so far, or None."""
+        return next((value for tag_name, value in self.tags if tag_name == name), None)
 
     def finish(self, completion: Completion, truncation: str | None, end: int) -> Fragment:
+        """Make the fragment of what has come; `end` is the offset after its last byte."""
         return Fragment(
             number=self.number,
             server_timestamp_ms=self.server_timestamp_ms,
@@ -215,10 +242,7 @@ class FragmentReader:
 
     def __init__(self) -> None:
         self._parser = EbmlParser(SCHEMA, document_at=_document_at)
-        self._draft: _Draft | None = None
-        self._ready: deque[Block] = deque()  # decoded in one go, given out one by one
-        self._deferred: StreamError | None = None  # raised once they are given out
-        self._deferred_bytes = 0  # of the block at fault
+        self._draft: OpenFragment | None = None
         self._suspect_bytes = 0  # of the element that is being decoded
         self._resync_cause: str | None = None
         self._resync_offset = 0
@@ -234,24 +258,9 @@ class FragmentReader:
         return self._parser.buffered > 0 or (self._draft is not None and not self._draft.delivered)
 
     @property
-    def open_contact_ids(self) -> Sequence[str]:
-        """The ContactId values that the unfinished fragment has shown so far: for whom a Block just returned is."""
-        return () if self._draft is None else self._draft.contact_ids
-
-    @property
-    def open_tracks(self) -> Sequence[TrackEntry]:
-        """The TrackEntries of the unfinished fragment."""
-        return () if self._draft is None else self._draft.tracks
-
-    def open_tag(self, name: str) -> str | None:
-        """The first value of a tag that the unfinished fragment has shown so far, or None."""
-        tags = () if self._draft is None else self._draft.tags
-        return next((value for tag_name, value in tags if tag_name == name), None)
-
-    @property
-    def open_timecode_scale_ns(self) -> int:
-        """Nanoseconds a timecode tick of the unfinished fragment."""
-        return 1_000_000 if self._draft is None else self._draft.timecode_scale_ns
+    def open(self) -> OpenFragment | None:
+        """The fragment under way; None where none has begun or the last one has been given out."""
+        return None if self._draft is None or self._draft.delivered else self._draft
 
     def next_event(self) -> FragmentEvent:
         """Return the next event, `NEED_DATA`, or `END` once the input is used up.
@@ -259,12 +268,6 @@ class FragmentReader:
         Raises:
             StreamError: the bytes are not what GetMedia serves; see `resynchronise`.
         """
-        if self._ready:
-            return self._ready.popleft()
-        if self._deferred is not None:
-            error, self._deferred = self._deferred, None
-            self._suspect_bytes = self._deferred_bytes
-            raise error
         if self._resync_cause is not None:
             return self._search()
         self._suspect_bytes = 0
@@ -328,15 +331,15 @@ class FragmentReader:
         if token.element_id == CLUSTER:
             draft.cluster_timecode = None
 
-    def _require_draft(self, offset: int) -> _Draft:
+    def _require_draft(self, offset: int) -> OpenFragment:
         if self._draft is None:
             raise MatroskaError("a Segment without an EBML header before it", offset=offset)
         return self._draft
 
-    def _take_element(self, element: Element) -> Block | Fragment | None:
+    def _take_element(self, element: Element) -> Fragment | None:
         element_id, offset, payload, raw = element
         if element_id == EBML_HEADER:
-            previous, self._draft = self._draft, _Draft(offset)
+            previous, self._draft = self._draft, OpenFragment(offset)
             if previous is not None and not previous.delivered:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
@@ -344,8 +347,8 @@ class FragmentReader:
         if element_id == TAGS:
             return self._take_tags(draft, element)
         if element_id in {SIMPLE_BLOCK, BLOCK}:
-            return self._take_blocks(draft, element)
-        if element_id == TIMECODE:
+            self._take_blocks(draft, element)
+        elif element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
             # Connect's count from the epoch; a producer may also have them count from the fragment's own beginning.
             producer_ns = (draft.producer_timestamp_ms or 0) * 1_000_000
@@ -360,23 +363,23 @@ class FragmentReader:
             draft.timecode_scale_ns = decode_timecode_scale(raw, offset=offset)
         return None
 
-    def _take_blocks(self, draft: _Draft, element: Element) -> Block:
+    def _take_blocks(self, draft: OpenFragment, element: Element) -> None:
         """Decode a block, and those behind it that are like it and already here."""
         _, offset, header_size, raw = element
         size = len(raw)
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         buffer, starts = self._parser.take_repeats()
         if starts:
+            before = len(draft.blocks)
             try:
                 self._decode_blocks(draft, buffer, starts, size, header_size, offset + size)
-            except StreamError as error:
-                self._deferred, self._deferred_bytes = error, size
+            except StreamError:
                 # As if the blocks had come one by one: those behind the bad one have not been looked at.
-                self._parser.give_back(len(starts) - len(self._ready))
-        return self._ready.popleft()
+                self._parser.give_back(len(starts) - (len(draft.blocks) - before) - 1)
+                raise
 
     def _decode_blocks(
-        self, draft: _Draft, buffer: bytes, starts: range, size: int, header_size: int, offset: int
+        self, draft: OpenFragment, buffer: bytes, starts: range, size: int, header_size: int, offset: int
     ) -> None:
         """Decode blocks of one size; `offset` is the first one's in the stream."""
         cluster_timecode = draft.cluster_timecode
@@ -384,7 +387,7 @@ class FragmentReader:
             raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
         if draft.delivered:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
-        scale, not_audio, blocks, ready = draft.timecode_scale_ns, draft.not_audio, draft.blocks, self._ready
+        scale, not_audio, blocks = draft.timecode_scale_ns, draft.not_audio, draft.blocks
         cluster_ns = draft.zero_ns + cluster_timecode * scale
         for track_number, timecode, data, frame_count in decode_blocks(
             buffer, starts, size=size, header_size=header_size, offset=offset
@@ -394,12 +397,10 @@ class FragmentReader:
             if draft.held_bytes > MAX_FRAGMENT_BYTES:
                 raise _too_much(draft, offset)
             time_ns = cluster_ns + timecode * scale
-            block = new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data)))
-            blocks.append(block)
-            ready.append(block)
+            blocks.append(new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data))))
             offset += size
 
-    def _take_tags(self, draft: _Draft, element: Element) -> Fragment | None:
+    def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
         tags = decode_tags(element.raw, offset=element.offset)
         draft.held_bytes += TAG_OVERHEAD_BYTES * len(tags) + 2 * len(element.raw)
         if draft.held_bytes > MAX_FRAGMENT_BYTES:
@@ -433,7 +434,7 @@ class FragmentReader:
             if draft.delivered:
                 # What KVS reports behind the continuation token must be heard too: it comes as a fragment of its own.
                 contact_ids = draft.contact_ids.copy()
-                draft = self._draft = _Draft(element.offset, number=draft.number, contact_ids=contact_ids)
+                draft = self._draft = OpenFragment(element.offset, number=draft.number, contact_ids=contact_ids)
             draft.errors.append(InBandError.from_tags(error_values))
         if continued and not draft.delivered:
             draft.delivered = True
@@ -492,7 +493,7 @@ def _goes_on(data: bytes, at: int) -> bool:
     return element_id in SCHEMA and SEGMENT in SCHEMA[element_id].parents
 
 
-def _too_much(draft: _Draft, offset: int) -> FragmentError:
+def _too_much(draft: OpenFragment, offset: int) -> FragmentError:
     return FragmentError(f"fragment {draft.number} would hold more than {MAX_FRAGMENT_BYTES} bytes", offset=offset)
 
 

@@ -7,13 +7,14 @@ fragment names our contact, and nobody else, before its Cluster is there anythin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from connect_audio.core.errors import UnsupportedAudioError
-from connect_audio.core.fragments import Block, FragmentReader, holds_document
+from connect_audio.core.fragments import Block, OpenFragment, holds_document
 from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
 from connect_audio.core.recording import CallRecording
+from connect_audio.core.runs import runs_of
 from connect_audio.core.timeline import Placement, Timeline, TimelineState, to_samples
 
 _LONGEST_LEAP_S: Final = 0.5
@@ -23,17 +24,16 @@ BEFORE_FIRST_S: Final = 60
 
 
 class LivePreview:
-    """Preview one fragment after the other.
+    """Preview one open fragment after the other.
 
     Args:
         recording: the call so far.
-        reader: what the blocks come out of.
     """
 
-    def __init__(self, recording: CallRecording, reader: FragmentReader) -> None:
+    def __init__(self, recording: CallRecording) -> None:
         self._recording = recording
-        self._reader = reader
-        self._judged = False
+        self._fragment: OpenFragment | None = None  # looked at last
+        self._seen = 0  # blocks of it that were looked at
         self._tracks: Mapping[int, AudioTrack] = {}
         self._timeline: Timeline | None = None
         self._rate = 0
@@ -43,62 +43,74 @@ class LivePreview:
         """Samples a second of what was previewed last."""
         return self._rate
 
-    def block(self, block: Block, *, allowed: bool = True) -> Sequence[Placement]:
-        """Tell where the block that the reader has just given out will lie.
+    def look(
+        self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool] = lambda _: True
+    ) -> Sequence[Placement]:
+        """Tell where the blocks will lie that have come since the last look. To be called after each read.
 
         Args:
-            block: the block.
-            allowed: whether the caller knows nothing against the fragment; asked at its first block.
+            fragment: the reader's open fragment; None for none.
+            allowed: tells whether the caller knows nothing against a fragment whose first block begins at a time, ms
+                since the epoch; asked once a fragment.
 
         Returns:
-            Its samples with positions since the epoch, in samples; nothing where its fragment's end has to be waited
-            for, or where that time has its audio already.
+            Samples with positions since the epoch, in samples; nothing where the fragment's end has to be waited for,
+            or where that time has its audio already.
         """
-        if not self._judged:
-            self._judged = True
-            if allowed:
-                self._judge(block)
-        timeline = self._timeline
-        if timeline is None:
+        if fragment is None:
             return ()
-        if len(self._reader.open_contact_ids) != 1 or holds_document(block.data):
-            # It is no longer ours alone, or a damaged size reaches into the next document, which may be anybody's.
+        if fragment is not self._fragment:
+            self._fragment, self._seen, self._timeline = fragment, 0, None
+        blocks = fragment.blocks[self._seen :]
+        if not blocks:
+            return ()
+        if not self._seen and allowed(blocks[0].time_ns // 1_000_000):
+            self._judge(fragment, blocks[0])
+        self._seen += len(blocks)
+        if self._timeline is None:
+            return ()
+        if len(fragment.contact_ids) != 1:
+            # It is no longer our contact's alone.
             self._timeline = None
             return ()
-        track = self._tracks.get(block.track_number)
-        if track is None:
-            return ()
-        before = timeline.reached(track.party)
-        samples, dangling = to_mono(block.data, track.pcm)
-        timeline.place(
-            track.party,
-            to_samples(block.time_ns, timeline.rate),
-            samples,
-            tick_ns=self._reader.open_timecode_scale_ns,
-            dangling=dangling,
-        )
-        placed = timeline.take_placements()
+        return self._place(fragment, self._timeline, blocks)
+
+    def _place(self, fragment: OpenFragment, timeline: Timeline, blocks: Sequence[Block]) -> Sequence[Placement]:
+        """Try the blocks, run by run; stop for good at the first one that had better wait for the fragment's end."""
+        swallowing = next((index for index, block in enumerate(blocks) if holds_document(block.data)), None)
+        if swallowing is not None:
+            # A damaged size reaches into the next document, which may be anybody's.
+            self._timeline = None
+        found: list[Placement] = []
         origin = timeline.origin or 0
-        if placed and before and placed[0].start - before > _LONGEST_LEAP_S * timeline.rate:
-            self._timeline = None
-            return ()
-        return [Placement(party, origin + start, pcm) for party, start, pcm in placed]
+        runs, _ = runs_of(blocks[:swallowing], self._tracks)
+        for run in runs:
+            before = timeline.reached(run.track.party)
+            samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
+            timeline.place(
+                run.track.party,
+                run.start,
+                samples,
+                tick_ns=fragment.timecode_scale_ns,
+                block_length=run.block_length,
+                dangling=dangling,
+            )
+            placed = timeline.take_placements()
+            if placed and before and placed[0].start - before > _LONGEST_LEAP_S * timeline.rate:
+                self._timeline = None
+                break
+            found += [Placement(party, origin + start, pcm) for party, start, pcm in placed]
+        return found
 
-    def over(self) -> None:
-        """The fragment is over, or its connection is: the next block begins another."""
-        self._judged = False
-        self._timeline = None
-
-    def _judge(self, block: Block) -> None:
-        reader, recording = self._reader, self._recording
-        if not recording.admits_at_once(reader.open_contact_ids, block.time_ns // 1_000_000):
+    def _judge(self, fragment: OpenFragment, block: Block) -> None:
+        recording = self._recording
+        if not recording.admits_at_once(fragment.contact_ids, block.time_ns // 1_000_000):
             return
-        entries = tuple(reader.open_tracks)
-        mime_type = reader.open_tag("MimeType")
-        if mime_type is None and not all(entry.codec_id.startswith("A_PCM/INT") for entry in entries):
+        mime_type = fragment.tag("MimeType")
+        if mime_type is None and not all(entry.codec_id.startswith("A_PCM/INT") for entry in fragment.tracks):
             return  # it may come behind the Cluster, and say something else than we would assume
         try:
-            tracks = audio_tracks(entries, mime_type)
+            tracks = audio_tracks(fragment.tracks, mime_type)
         except UnsupportedAudioError:
             return
         rate = recording.rate or (tracks[0].pcm.rate if tracks else 0)

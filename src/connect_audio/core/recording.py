@@ -28,10 +28,11 @@ from connect_audio.core.admission import (
     start_ms,
 )
 from connect_audio.core.errors import UnsupportedAudioError
-from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, fragment_counter
+from connect_audio.core.fragments import BytesLost, Completion, Fragment, fragment_counter
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks, to_mono
-from connect_audio.core.timeline import MAX_FRAMES, Gap, Snapshot, Timeline, TimelineState, TrackState, to_samples
+from connect_audio.core.pcm import audio_tracks, to_mono
+from connect_audio.core.runs import Run, runs_of
+from connect_audio.core.timeline import MAX_FRAMES, Gap, Snapshot, Timeline, TimelineState, TrackState
 
 MAX_ERROR_NOTES: Final = 1000
 """In-band errors that are noted one by one; the rest is counted."""
@@ -442,11 +443,11 @@ class CallRecording:
         if any(track.pcm.rate != rate for track in tracks):
             counts["unsupported"] += 1
             return []
-        runs, ignored = _runs(fragment.blocks, by_number)
+        runs, ignored = runs_of(fragment.blocks, by_number)
         counts["ignored_blocks"] += ignored
         return self._place(fragment, runs, rate) if runs else []
 
-    def _place(self, fragment: Fragment, runs: Sequence[_Run], rate: int) -> list[Note]:
+    def _place(self, fragment: Fragment, runs: Sequence[Run], rate: int) -> list[Note]:
         timeline = self._timeline
         if timeline is None:
             timeline = self._timeline = self._make_timeline(TimelineState(rate=rate), self._frames_before)
@@ -482,47 +483,6 @@ class CallRecording:
             GapNote(gap=gap, after=before, before=fragment.number, missing_fragments=missing)
             for gap in timeline.take_gaps()
         ]
-
-
-@dataclass(slots=True)
-class _Run:
-    """Blocks of one track, equally long and following each other to the sample: placed in one go."""
-
-    track: AudioTrack
-    start: int
-    payloads: list[bytes]
-    block_bytes: int
-    block_length: int
-    next_start: int
-
-
-def _runs(blocks: tuple[Block, ...], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Run], int]:
-    """Join blocks into runs.
-
-    Returns:
-        The runs, and how many blocks are on none of the tracks.
-    """
-    closed: list[_Run] = []
-    open_runs: dict[int, _Run] = {}
-    ignored = 0
-    for number, time_ns, data, _, _ in blocks:
-        track = by_number.get(number)
-        if track is None:
-            ignored += 1
-            continue
-        start = to_samples(time_ns, track.pcm.rate)
-        run = open_runs.get(number)
-        if run is not None:
-            if start == run.next_start and len(data) == run.block_bytes:
-                run.payloads.append(data)
-                run.next_start += run.block_length
-                continue
-            closed.append(run)
-        length, dangling = divmod(len(data), SAMPLE_BYTES * track.pcm.channels)
-        # A block with half a sample at its end closes its run: nothing can follow it to the sample.
-        next_start = -1 if dangling else start + length
-        open_runs[number] = _Run(track, start, [data], len(data), length, next_start)
-    return [*closed, *open_runs.values()], ignored
 
 
 def missing_between(before: str | None, after: str | None) -> int | None:

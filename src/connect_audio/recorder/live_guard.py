@@ -14,7 +14,7 @@ from typing import Concatenate, Final
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import StorageError
-from connect_audio.core.fragments import Block, FragmentReader
+from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import LivePipeline, LiveState, SinkState
@@ -81,7 +81,7 @@ class GuardedLiveAudio:
         self._before = before
         self._store = store
         self.logger = logger
-        self._preview: LivePreview | None = None
+        self._preview = LivePreview(recording)
         self.failed = False
         """Whether live audio itself has failed."""
         self._make(make, before)
@@ -110,27 +110,17 @@ class GuardedLiveAudio:
             tail = b""
         self._pipeline.resume(timeline, tail)
 
-    def read_with(self, reader: FragmentReader) -> None:
-        """A connection begins: from now on blocks come out of this reader."""
-        self._preview = LivePreview(self.recording, reader)
-
     @_harmless
-    def block(self, block: Block, *, allowed: bool) -> None:
-        """The reader has given out a block.
+    def look(self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool]) -> None:
+        """Pass on what has come of the fragment under way since the last look. To be called after each read.
 
         Args:
-            block: the block.
-            allowed: whether nothing but its fragment's end can speak against it.
+            fragment: the reader's open fragment; None for none.
+            allowed: see `LivePreview.look`.
         """
-        if self._preview is not None:
-            placements = self._preview.block(block, allowed=allowed)
-            if placements:
-                self._pipeline.write(placements, self._preview.rate)
-
-    def fragment_over(self) -> None:
-        """The next block begins another fragment."""
-        if self._preview is not None:
-            self._preview.over()
+        placements = self._preview.look(fragment, allowed=allowed)
+        if placements:
+            self._pipeline.write(placements, self._preview.rate)
 
     @_harmless
     def confirm(self) -> None:

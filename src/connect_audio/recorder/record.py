@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.admission import Decision, Verdict, end_ms, start_ms
 from connect_audio.core.errors import MediaSourceError, StreamError
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Completion, Fragment, FragmentEvent
+from connect_audio.core.fragments import NEED_DATA, Block, BytesLost, Completion, Fragment
 from connect_audio.core.in_band import Remedy
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.live import LiveState
@@ -413,33 +413,22 @@ class _Step:
         if stream is None:
             return self._open()
         try:
-            event = self._next_event()
+            event = session.reader.next_event()
         except StreamError as error:
             return self._malformed(error)
         if event is NEED_DATA:
+            if session.live is not None:
+                session.live.look(session.reader.open, allowed=self._may_preview)
             return self._read(stream)
         if isinstance(event, Fragment):
             return self._take_fragment(event)
         if isinstance(event, BytesLost):
             self._lose(event)
             return None
-        if event is END:
-            return self._quiet("end of body")
-        return None
+        return self._quiet("end of body")
 
-    def _next_event(self) -> FragmentEvent:
-        """The next event but for Blocks: the Fragment that follows them holds them, live audio does not wait for it."""
-        session = self._session
-        event = session.reader.next_event()
-        while type(event) is Block:
-            if session.live is not None:
-                session.live.block(event, allowed=self._may_preview(event))
-            event = session.reader.next_event()
-        return event
-
-    def _may_preview(self, block: Block) -> bool:
-        """Whether nothing but the fragment's own end can speak against it."""
-        start = block.time_ns // 1_000_000
+    def _may_preview(self, start: int) -> bool:
+        """Whether nothing but its own end can speak against a fragment that begins at a time, ms since the epoch."""
         return self._session.provisional is None and not self._is_behind_pause(start)
 
     def _open(self) -> StepVerdict | None:
@@ -475,7 +464,7 @@ class _Step:
         session = self._session
         session.reader.receive_data(b"")
         try:
-            event = self._next_event()
+            event = session.reader.next_event()
         except StreamError as malformed:
             return self._malformed(malformed)
         if isinstance(event, BytesLost):
@@ -524,8 +513,6 @@ class _Step:
 
     def _take_fragment(self, fragment: Fragment) -> StepVerdict | None:
         session = self._session
-        if session.live is not None:
-            session.live.fragment_over()
         if fragment.completion is Completion.TRUNCATED:
             if not session.salvaging:
                 self._hold(fragment)

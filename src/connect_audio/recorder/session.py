@@ -132,8 +132,6 @@ class Session:
         stream, self._stream = self._stream, None
         self.reader = FragmentReader()
         self.salvaging = False
-        if self.live is not None:
-            self.live.read_with(self.reader)
         if stream is not None:
             stream.close()
 

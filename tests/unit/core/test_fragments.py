@@ -263,27 +263,55 @@ def test_an_empty_body_ends_at_once() -> None:
 # --- live ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_block_comes_out_with_its_last_byte() -> None:
+def test_a_block_is_in_the_open_fragment_with_its_last_byte() -> None:
     data = written()
     end = data.index(CONTENTS.blocks[0].pcm) + 1024
     reader = FragmentReader()
     reader.receive_data(data[: end - 1])
     assert reader.next_event() is NEED_DATA
+    assert reader.open is not None
+    assert reader.open.blocks == []
     reader.receive_data(data[end - 1 : end])
-
-    assert reader.next_event() == Block(1, CONTENTS.blocks[0].time_ns, CONTENTS.blocks[0].pcm, 1, 1024)
     assert reader.next_event() is NEED_DATA
+
+    assert reader.open.blocks == [Block(1, CONTENTS.blocks[0].time_ns, CONTENTS.blocks[0].pcm, 1, 1024)]
+
+
+def test_no_fragment_is_open_before_the_first_and_after_a_whole_one() -> None:
+    reader = FragmentReader()
+    assert reader.open is None
+    reader.receive_data(written())
+    assert isinstance(reader.next_event(), Fragment)
+
+    assert reader.open is None
+
+
+def test_each_fragment_is_open_as_an_object_of_its_own() -> None:
+    data = written()
+    reader = FragmentReader()
+    reader.receive_data(data[:3000])
+    assert reader.next_event() is NEED_DATA
+    first = reader.open
+    reader.receive_data(data[3000:] + data[:3000])
+    assert isinstance(reader.next_event(), Fragment)
+    assert reader.next_event() is NEED_DATA
+
+    assert first is not None
+    assert reader.open is not None
+    assert reader.open is not first
+    assert (first.offset, reader.open.offset) == (0, len(data))
 
 
 def test_for_whom_a_block_is_can_be_told_while_its_fragment_is_open() -> None:
     data = written()
     reader = FragmentReader()
-    assert (list(reader.open_contact_ids), list(reader.open_tracks)) == ([], [])
     reader.receive_data(data[:3000])
-    assert isinstance(reader.next_event(), Block)
+    assert reader.next_event() is NEED_DATA
 
-    assert list(reader.open_contact_ids) == [CONTACT]
-    assert [track.name for track in reader.open_tracks] == ["AUDIO_TO_CUSTOMER", "AUDIO_FROM_CUSTOMER"]
+    assert reader.open is not None
+    assert reader.open.contact_ids == [CONTACT]
+    assert reader.open.tag("MimeType") == "audio/L16;rate=8000;channels=1;"
+    assert [track.name for track in reader.open.tracks] == ["AUDIO_TO_CUSTOMER", "AUDIO_FROM_CUSTOMER"]
 
 
 # --- errors inside the stream ----------------------------------------------------------------------------------------
@@ -343,14 +371,15 @@ def test_a_block_or_segment_out_of_place_is_refused(data: bytes, message: str) -
     assert str(error.value).startswith(f"{message} (at byte ")
 
 
-def test_the_blocks_before_a_bad_one_come_out_before_its_error() -> None:
+def test_the_blocks_before_a_bad_one_are_in_the_open_fragment_at_its_error() -> None:
     good, bad = element(SIMPLE_BLOCK, b"\x81\0\0\0ab"), element(SIMPLE_BLOCK, b"\0\0\0\0ab")
     reader = FragmentReader()
     reader.receive_data(BLOCKS + good + good + bad + good)
 
-    assert [type(reader.next_event()) for _ in range(2)] == [Block, Block]
     with pytest.raises(MatroskaError, match=rf"\(at byte {len(BLOCKS) + 30}\)$"):
         reader.next_event()
+    assert reader.open is not None
+    assert [block.data for block in reader.open.blocks] == [b"ab"] * 2
 
 
 # --- fragment numbers ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from connect_audio.core.ebml import NEED_DATA, EbmlParser
 from connect_audio.core.errors import EbmlError, FragmentError, StreamError
-from connect_audio.core.fragments import Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.fragments import BytesLost, Fragment, FragmentReader
 from connect_audio.core.matroska import MAX_BLOCK_BYTES, SCHEMA
 from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
 from core_support.elements import (
@@ -150,7 +150,7 @@ def shifted(fragment: Fragment, by: int) -> Fragment:
 def assert_every_byte_is_accounted_for(events: Iterable[Event], size: int) -> None:
     """Fragments and losses lie side by side from the first byte to the last."""
     at = 0
-    for event in sorted((event for event in events if not isinstance(event, Block)), key=lambda event: event.offset):
+    for event in sorted(events, key=lambda event: event.offset):
         assert event.offset == at
         at += event.size if isinstance(event, Fragment) else event.count
     assert at == size

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
+from connect_audio.core.fragments import END, NEED_DATA, Fragment, FragmentReader
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import PARTIES, interleave
@@ -39,18 +39,14 @@ class Listener:
     def hear(self, chunks: list[bytes]) -> Listener:
         reader = FragmentReader()
         recording = CallRecording(self.contact_id, watched=True)
-        preview = LivePreview(recording, reader)
+        preview = LivePreview(recording)
         for chunk in (*chunks, b""):
             reader.receive_data(chunk)
             while (event := reader.next_event()) is not NEED_DATA and event is not END:
-                if isinstance(event, Block):
-                    self._write(preview.block(event), preview)
-                elif isinstance(event, Fragment):
-                    preview.over()
+                if isinstance(event, Fragment):
                     recording.add(event)
                     self._confirm(recording)
-                elif isinstance(event, BytesLost):
-                    preview.over()
+            self._write(preview.look(reader.open), preview)
         recording.end()
         self._confirm(recording)
         return self
@@ -107,7 +103,7 @@ def call(**options: Any) -> list[bytes]:
 
 
 def test_a_fragment_that_names_its_contact_first_is_told_block_by_block_and_the_recording_agrees() -> None:
-    heard = Listener(DEFAULT_CONTACT_ID).hear(call())
+    heard = Listener(DEFAULT_CONTACT_ID).hear(pieces(b"".join(call()), 256))
     assert heard.ahead == 2 * 6 * 8000
     assert heard.changes == []
     assert heard.stereo == record_of(call())

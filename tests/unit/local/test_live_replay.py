@@ -196,15 +196,15 @@ def test_blocks_do_not_wait_for_the_end_of_a_fragment_that_names_the_contact(
     tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch, unlabelled: frozenset[int], later: int
 ) -> None:
     ahead = 0
-    block = LivePreview.block
+    look = LivePreview.look
 
     def counted(self: LivePreview, *arguments: object) -> object:
         nonlocal ahead
-        placements = block(self, *arguments)  # type: ignore[arg-type]
+        placements = look(self, *arguments)  # type: ignore[arg-type]
         ahead += len(placements)
         return placements
 
-    monkeypatch.setattr(LivePreview, "block", counted)
+    monkeypatch.setattr(LivePreview, "look", counted)
     done = replayed(tmp_path, clock, replace(CALL, unlabelled=unlabelled), speed=1)
 
     blocks_of_a_party = -(-done.manifest["recording"]["frames"] // 512)

@@ -46,7 +46,7 @@ def test_a_call_without_sinks_has_no_live_section() -> None:
 
 
 BREAKS: dict[str, tuple[type[Any], str]] = {
-    "a block": (LivePreview, "block"),
+    "a block": (LivePreview, "look"),
     "a block that is told": (LivePipeline, "write"),
     "a fragment's end": (LivePipeline, "confirm"),
     "the call's end": (LivePipeline, "end"),
@@ -62,7 +62,7 @@ def test_a_bug_in_live_audio_costs_the_sinks_alone_and_is_told(where: str, monke
 
     monkeypatch.setattr(*BREAKS[where], broken)
     sink, ours = Sink(), call(20)
-    at = heard(world(ours), sink)
+    at = heard(world(ours, chunk=4000), sink)
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
