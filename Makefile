@@ -67,7 +67,7 @@ chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N
 	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
 
 long-call: $(STAMP) ## A call of HOURS=24 at high speed through handler and durable engine, and its figures
-	@$(BIN)/python -m connect_audio_local.processes.long_call --hours $(or $(HOURS),24)
+	@$(BIN)/python -m connect_audio_local.long_call --hours $(or $(HOURS),24)
 
 fuzz: $(STAMP) ## Parser, recording, replay and events under Atheris: SECONDS=60, SEED=1, CAPTURES=DIR to start from too
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/fuzz.txt \
@@ -78,7 +78,7 @@ demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, wit
 	@$(BIN)/connect-audio demo
 
 flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a file (OUTPUTS=), and QUEUE=ARN
-	@$(BIN)/python -m connect_audio_local.fill_flow $(if $(OUTPUTS),--outputs $(OUTPUTS),--stack $(or $(STACK),connect-audio)) $(if $(QUEUE),--queue $(QUEUE))
+	@$(BIN)/python scripts/fill_flow.py $(if $(OUTPUTS),--outputs $(OUTPUTS),--stack $(or $(STACK),connect-audio)) $(if $(QUEUE),--queue $(QUEUE))
 
 flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after a change of it
 	@$(BIN)/python scripts/flow_into_template.py

@@ -28,8 +28,8 @@ from benchmarks.long_calls import long_call_fragments
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.fragments import END, NEED_DATA, Fragment, FragmentReader
 from connect_audio.ports import FromProducerTime
-from connect_audio_local.emulator.capture import block_ends
-from connect_audio_local.local_cloud import environment
+from connect_audio_local.cloud import environment
+from connect_audio_local.kvs.capture import block_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.bounds import Bound
 from benchmarks.long_calls import long_call
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS, synthesise_call
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_INSTANCE_ID,
+    DEFAULT_START_MS,
+    synthesize_call,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -194,12 +199,12 @@ def _emulator() -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _serve(control: Connection) -> None:
-    from connect_audio_local.emulator import UNLIMITED, AsRead, EmulatedStream, KvsEmulator, stored  # noqa: PLC0415
+    from connect_audio_local.kvs import UNLIMITED, AsRead, EmulatedStream, KvsEmulator, stored  # noqa: PLC0415
 
     with KvsEmulator(limits=UNLIMITED) as emulator:
         arns: dict[str, str] = {}
         for index, name in enumerate((*_LENGTHS, _ENGINE)):
-            fragments = stored(synthesise_call(long_call(_LENGTHS.get(name, 3600))))
+            fragments = stored(synthesize_call(long_call(_LENGTHS.get(name, 3600))))
             stream = EmulatedStream(f"call-{index}", fragments, pace=AsRead(), retention_hours=1)
             arns[name] = emulator.add_stream(stream).arn
         control.send((emulator.url, arns))
@@ -211,8 +216,8 @@ def ports(emulator_url: str) -> Iterator[dict[str, str]]:
     """S3 with the bucket; the recording process's environment."""
     import boto3  # noqa: PLC0415 - the recording process imports this module too
 
-    from connect_audio_local.local_cloud import environment  # noqa: PLC0415
-    from connect_audio_local.s3_server import s3_server  # noqa: PLC0415
+    from connect_audio_local.cloud import environment  # noqa: PLC0415
+    from connect_audio_local.s3.server import s3_server  # noqa: PLC0415
 
     # moto spools objects beyond this to disk, or four hours would lie in its memory.
     with environment({"MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": "65536"}), s3_server() as url:

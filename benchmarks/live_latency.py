@@ -29,9 +29,9 @@ from connect_audio.ports import ContactState, LiveEnd
 from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, RecorderPorts
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
-from connect_audio_local.local_cloud import environment
-from connect_audio_local.s3_server import s3_server
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS
+from connect_audio_local.cloud import environment
+from connect_audio_local.s3.server import s3_server
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS
 
 MOST_MEDIAN_MS = 20.0
 MOST_P99_MS = 100.0

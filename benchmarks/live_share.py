@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.bounds import Bound
 from benchmarks.consumer_memory import directly, payload_for, peak_mib, ports
 from benchmarks.long_calls import long_call
-from connect_audio_local.synthesis import synthesise_call
+from connect_audio_local.synthesis.calls import synthesize_call
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -217,14 +217,14 @@ def _far_ends() -> Iterator[Connection]:
 
 
 def _serve(control: Connection) -> None:
-    from connect_audio_local.emulator import UNLIMITED, EmulatedStream, KvsEmulator, Live, stored  # noqa: PLC0415
-    from connect_audio_local.emulator.model import Delivery  # noqa: PLC0415
-    from connect_audio_local.webhook_receiver import webhook_receiver  # noqa: PLC0415
+    from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, Live, stored  # noqa: PLC0415
+    from connect_audio_local.kvs.model import Delivery  # noqa: PLC0415
+    from connect_audio_local.webhook.server import webhook_receiver  # noqa: PLC0415
 
     with KvsEmulator(limits=UNLIMITED) as emulator, webhook_receiver(_SECRET.encode()) as receiver:
         control.send((emulator.url, receiver.url, str(receiver.ca_file)))
         while (name := control.recv()) is not None:
-            fragments = stored(synthesise_call(long_call(_SECONDS)))
+            fragments = stored(synthesize_call(long_call(_SECONDS)))
             stream = EmulatedStream(name, fragments, pace=Live(1.0), delivery=Delivery.BLOCK, retention_hours=1)
             control.send(emulator.add_stream(stream).arn)
 

@@ -6,7 +6,7 @@ import random
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from connect_audio_local.synthesis import SyntheticCall, SyntheticFragment, synthesise_call
+from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,4 +28,4 @@ def long_call(seconds: float) -> SyntheticCall:
 
 def long_call_fragments(seconds: float) -> Iterator[SyntheticFragment]:
     """Its fragments, one by one."""
-    return synthesise_call(long_call(seconds))
+    return synthesize_call(long_call(seconds))

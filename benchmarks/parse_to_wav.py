@@ -23,7 +23,7 @@ from connect_audio.core.fragments import END, NEED_DATA, Block, Completion, Frag
 from connect_audio.core.matroska import TrackEntry
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.wav import HEADER_BYTES, wav_header
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -21,11 +21,11 @@ _ROOT: Final = Path(__file__).parent.parent
 _WORK: Final = _ROOT / "build" / "fuzz"
 _CORPUS: Final = _WORK / "corpus"
 _MAX_INPUT_BYTES: Final = 128 * 1024
-_PACKAGES: Final = ("connect_audio.core", "connect_audio.adapters.connect_event", "connect_audio_local.replay")
+_PACKAGES: Final = ("connect_audio.core", "connect_audio.adapters.connect_event", "connect_audio_cli.replay.replay")
 _REPORTED: Final = (
     *sorted((_ROOT / "src" / "connect_audio" / "core").glob("*.py")),
     _ROOT / "src" / "connect_audio" / "adapters" / "connect_event.py",
-    *(_ROOT / "local" / "connect_audio_local" / name for name in ("replay.py", "capture_input.py")),
+    *(_ROOT / "cli" / "connect_audio_cli" / name for name in ("replay/replay.py", "captures.py")),
 )
 
 
@@ -130,7 +130,7 @@ def _print_coverage() -> None:
     from fuzz.targets import check_anything  # noqa: PLC0415 - the engine must import it under instrumentation
 
     inputs = sorted(_CORPUS.iterdir())
-    with LineCoverage((_ROOT / "src", _ROOT / "local")) as coverage:
+    with LineCoverage((_ROOT / "src", _ROOT / "cli", _ROOT / "local")) as coverage:
         for path in inputs:
             try:
                 check_anything(path.read_bytes())

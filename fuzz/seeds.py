@@ -13,7 +13,15 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_START_MS,
+    Gap,
+    ShortBlock,
+    SyntheticCall,
+    synthesize_stream,
+)
+from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
     LEGACY_TRACK_NAME,
     AudioTags,
@@ -27,14 +35,6 @@ from connect_audio_local.fragment_writer import (
     Spelling,
     Track,
     write_fragment,
-)
-from connect_audio_local.synthesis import (
-    DEFAULT_CONTACT_ID,
-    DEFAULT_START_MS,
-    Gap,
-    ShortBlock,
-    SyntheticCall,
-    synthesise_stream,
 )
 
 OURS: Final = DEFAULT_CONTACT_ID
@@ -127,7 +127,7 @@ def _stream(ours: SyntheticCall) -> bytes:
         ),
         replace(_foreign(ours), customer=foreign, agent=agent, contact_id=_AFTER),
     )
-    return b"".join(fragment.data for fragment in synthesise_stream(calls))
+    return b"".join(fragment.data for fragment in synthesize_stream(calls))
 
 
 def _foreign(ours: SyntheticCall) -> SyntheticCall:

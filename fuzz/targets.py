@@ -31,8 +31,8 @@ from connect_audio.core.recording import CallRecording, Cursor
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
 from connect_audio.ports import LiveEnd
 from connect_audio.request import RecordingRequest
-from connect_audio_local.command_error import CommandError
-from connect_audio_local.replay import replay
+from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.replay.replay import replay
 from fuzz.seeds import FOREIGN, OURS
 from fuzz.steps import StepCount
 

@@ -1,1 +1,1 @@
-"""What only runs on a developer's machine: the KVS emulator, call synthesis, the demo and `connect-audio`."""
+"""Stand-ins for AWS on one machine. In each room `server` is the wire, `model` the state, `faults` misbehaviour."""

@@ -10,7 +10,16 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_START_MS,
+    Gap,
+    ShortBlock,
+    SyntheticCall,
+    fragment_number,
+    synthesize_stream,
+)
+from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
     FROM_CUSTOMER,
     TO_CUSTOMER,
@@ -18,15 +27,6 @@ from connect_audio_local.fragment_writer import (
     FragmentLayout,
     Placement,
     write_fragment,
-)
-from connect_audio_local.synthesis import (
-    DEFAULT_CONTACT_ID,
-    DEFAULT_START_MS,
-    Gap,
-    ShortBlock,
-    SyntheticCall,
-    fragment_number,
-    synthesise_stream,
 )
 
 OURS = DEFAULT_CONTACT_ID
@@ -173,7 +173,7 @@ def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
                 layout=layout,
             )
         )
-    pieces = [(each.contents, each.duration_ms) for each in synthesise_stream(calls)]
+    pieces = [(each.contents, each.duration_ms) for each in synthesize_stream(calls)]
     owners = _owners(pieces, calls)
     # Nobody can tell whose a rewound fragment is that names nobody, at the end of a call.
     rewinds = 0 if ours.last_unlabelled else chance.choice((0, 0, 0, 1, 2))

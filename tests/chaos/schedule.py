@@ -22,7 +22,7 @@ from chaos.live import Heard, LiveProbe
 from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, StoreFault
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import Outcome, OutcomeStatus, Policy, StepVerdict
-from connect_audio_local.synthesis import DEFAULT_START_MS
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from unit.recorder.fakes import EXECUTION, NAMES, FakeClock, MemoryStore
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from chaos.calls import LogEntry
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.ports import AfterFragment, ContactState, ObjectHead, StartSelector, UploadedPart, WriteOutcome
-from connect_audio_local.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
+from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from unit.recorder.fakes import FakeClock, MemoryStore
 
 READ_TIMEOUT_S = 10.0

@@ -8,8 +8,8 @@ from typing import Final
 from connect_audio.core.fragments import Block, Completion, Fragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.matroska import TrackEntry
-from connect_audio_local.fragment_writer import FROM_CUSTOMER, TO_CUSTOMER
-from connect_audio_local.synthesis import fragment_number
+from connect_audio_local.synthesis.calls import fragment_number
+from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, TO_CUSTOMER
 
 START_MS: Final = 1_782_912_654_536
 CUSTOMER_TRACK: Final = TrackEntry(number=1, track_type=2, name=FROM_CUSTOMER, codec_id="A_AAC")

@@ -14,7 +14,8 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
+from connect_audio_local.synthesis.fragment_writer import (
     FROM_CUSTOMER,
     LEGACY_TRACK_NAME,
     TO_CUSTOMER,
@@ -31,7 +32,6 @@ from connect_audio_local.fragment_writer import (
     Track,
     write_fragment,
 )
-from connect_audio_local.synthesis import DEFAULT_START_MS, fragment_number
 
 OURS: Final = "00000000-0000-4000-8000-000000000001"
 BEFORE: Final = "11111111-1111-4111-8111-111111111111"

@@ -14,14 +14,15 @@ from functools import cache
 from typing import Any, Final
 
 from connect_audio.request import RecordingRequest
-from connect_audio_local.emulator import EmulatedStream, Live, Pace, StoredFragment, stored
-from connect_audio_local.emulator.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, Reset
-from connect_audio_local.emulator.model import ALL_AT_ONCE, Delivery
-from connect_audio_local.processes import InvocationRecord, Kill, Moment, ProcessCloud
-from connect_audio_local.processes.cloud import BUCKET, request_for
-from connect_audio_local.processes.durable_engine import EngineExecution
-from connect_audio_local.s3_front import NO_S3_FAULTS, S3FaultPlan, S3Front, S3Operation, random_s3_faults
-from connect_audio_local.synthesis import Gap, SyntheticCall, synthesise_stream
+from connect_audio_local.kvs import EmulatedStream, Live, Pace, StoredFragment, stored
+from connect_audio_local.kvs.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, Reset
+from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery
+from connect_audio_local.lambda_.durable_engine import EngineExecution
+from connect_audio_local.lambda_.function_host import InvocationRecord
+from connect_audio_local.lambda_.kill_points import Kill, Moment
+from connect_audio_local.process_cloud import BUCKET, ProcessCloud, request_for
+from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3Front, S3Operation, random_s3_faults
+from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from functional.recorder_support import interleaved, stereo_wav
 
 INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
@@ -138,7 +139,7 @@ def scene(name: str) -> Scene:
     customer, agent = _noise(1, seconds), _noise(2, seconds)
     call = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
     if name in {"short", "long"}:
-        fragments = tuple(stored(synthesise_stream([call])))
+        fragments = tuple(stored(synthesize_stream([call])))
         return Scene(fragments, fragments[0].producer_ms, stereo_wav(interleaved(customer, agent)))
     # At the 1.024 s of a fragment, so that the pause falls between two of them.
     gap = Gap(at_ms=(150 if name == "busy" else 15) * 1024, length_ms=7000)
@@ -155,7 +156,7 @@ def scene(name: str) -> Scene:
         gaps=(gap,),
         unlabelled=frozenset({20, 160} if name == "busy" else {20, 30}),
     )
-    fragments = tuple(stored(synthesise_stream([before, ours, after])))
+    fragments = tuple(stored(synthesize_stream([before, ours, after])))
     start_ms = next(each.producer_ms for each in fragments if each.contact_id == CONTACT)
     cut, silence = gap.at_ms * _RATE // 1000 * 2, b"\0" * (gap.length_ms * _RATE // 1000 * 2)
     sides = (side[:cut] + silence + side[cut:] for side in (customer, agent))

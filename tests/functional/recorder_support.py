@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from connect_audio_local.local_cloud import LocalCloud
+from connect_audio_local.cloud import LocalCloud
 
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
 _TIMECODE, _SIMPLE_BLOCK, _TRACK_NUMBER, _NAME = 0xE7, 0xA3, 0xD7, 0x536E

@@ -18,12 +18,12 @@ from typing import Any, Final
 import pytest
 
 from connect_audio import telemetry
-from connect_audio_local.emulator.capture import stored
-from connect_audio_local.emulator.model import EmulatedStream, Live
-from connect_audio_local.fragment_writer import write_fragment
-from connect_audio_local.lambda_front import Refusal
-from connect_audio_local.local_cloud import LocalCloud
-from connect_audio_local.synthesis import SyntheticCall, synthesise_stream
+from connect_audio_local.cloud import LocalCloud
+from connect_audio_local.kvs.capture import stored
+from connect_audio_local.kvs.model import EmulatedStream, Live
+from connect_audio_local.lambda_.server import Refusal
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_stream
+from connect_audio_local.synthesis.fragment_writer import write_fragment
 from functional.emitted import Value, emitted
 from functional.test_whole_path import a_call, cloud_of, event_for, serve
 from functional.wire_server import Exchange, WireServer
@@ -186,7 +186,7 @@ def the_beginning_is_missing(stage: Stage) -> None:
 def reading_is_behind(stage: Stage) -> None:
     fragments = [
         replace(each, data=write_fragment(replace(each.contents, millis_behind_now=60_001)))
-        for each in synthesise_stream([a_call(5, start_ms=now_ms())])
+        for each in synthesize_stream([a_call(5, start_ms=now_ms())])
     ]
     with stage.cloud() as cloud:
         stream = cloud.emulator.add_stream(EmulatedStream("behind", stored(fragments)))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connect_audio_local.lambda_front import LambdaFront
+from connect_audio_local.lambda_.server import LambdaFront
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def test_the_layer_s_leftovers_are_known_and_never_imported(artifact: Artifact) 
     assert {path.name for path in artifact.layer.iterdir()} >= LEFTOVERS
     for handler in ("trigger", "consumer"):
         code = f"import sys, connect_audio.handlers.{handler}; print(*{{m.partition('.')[0] for m in sys.modules}})"
-        assert not {"tests", "connect_audio_local"} & set(artifact.python(code).split())
+        assert not {"tests", "connect_audio_cli", "connect_audio_local"} & set(artifact.python(code).split())
 
 
 def test_layer_and_function_stay_far_below_lambda_s_250_mb(artifact: Artifact) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from connect_audio_local.emulator import Live
-from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
-from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Trouble
+from connect_audio_local.kvs import Live
+from connect_audio_local.lambda_.kill_points import Kill, Moment
+from connect_audio_local.process_cloud import ProcessCloud, process_cloud
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Trouble
 from functional.engine_chaos import (
     EVERY_SECOND,
     LIVE_MARGIN_S,

@@ -1,4 +1,4 @@
-"""`connect-audio emulate` and `synthesise` as a user runs them."""
+"""`connect-audio emulate` and `synthesize` as a user runs them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 import pytest
 
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.command import COMMAND, PATIENCE_S, recording, run
 
 SPEECH = two_party_conversation(5)
@@ -26,7 +26,7 @@ SPEECH = two_party_conversation(5)
 def capture(tmp_path: Path) -> Path:
     path = tmp_path / "a call.mkv"
     call = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
-    path.write_bytes(b"".join(fragment.data for fragment in synthesise_call(call)))
+    path.write_bytes(b"".join(fragment.data for fragment in synthesize_call(call)))
     return path
 
 
@@ -156,7 +156,7 @@ def test_a_directory_and_standard_input_are_not_served(tmp_path: Path) -> None:
     assert run("emulate", "-").complaint.startswith("emulate reads a capture again and again")
 
 
-# --- synthesise ------------------------------------------------------------------------------------------------------
+# --- synthesize ------------------------------------------------------------------------------------------------------
 
 
 def write_wav(path: Path, pcm: bytes) -> Path:
@@ -174,7 +174,7 @@ def test_two_wavs_come_back_from_the_capture_made_of_them(tmp_path: Path) -> Non
         write_wav(tmp_path / "agent.wav", SPEECH.agent),
     )
 
-    made = run("synthesise", tmp_path / "call.mkv", "--customer", customer, "--agent", agent, "--contact-id", "my-call")
+    made = run("synthesize", tmp_path / "call.mkv", "--customer", customer, "--agent", agent, "--contact-id", "my-call")
     assert (made.code, made.err) == (0, "")
     assert run("replay", tmp_path / "call.mkv", "--output", tmp_path).code == 0
 
@@ -183,7 +183,7 @@ def test_two_wavs_come_back_from_the_capture_made_of_them(tmp_path: Path) -> Non
 
 
 def test_generated_speech_has_the_length_that_was_asked_for(tmp_path: Path) -> None:
-    assert run("synthesise", tmp_path / "call.mkv", "--seconds", "3.5", "--seed", "1").code == 0
+    assert run("synthesize", tmp_path / "call.mkv", "--seconds", "3.5", "--seed", "1").code == 0
     assert run("replay", tmp_path / "call.mkv", "--output", tmp_path).code == 0
 
     assert recording(tmp_path, DEFAULT_CONTACT_ID).manifest["recording"]["durationSeconds"] == 3.5
@@ -198,10 +198,10 @@ def test_generated_speech_has_the_length_that_was_asked_for(tmp_path: Path) -> N
         (("--seconds", "nan"), "Invalid value for '--seconds': "),
     ],
 )
-def test_what_cannot_be_synthesised_is_said_and_nothing_is_written(
+def test_what_cannot_be_synthesized_is_said_and_nothing_is_written(
     tmp_path: Path, arguments: tuple[str, ...], complaint: str
 ) -> None:
-    finished = run("synthesise", "call.mkv", *arguments, cwd=tmp_path)
+    finished = run("synthesize", "call.mkv", *arguments, cwd=tmp_path)
 
     assert finished.code == 2
     assert finished.complaint.startswith(complaint)
@@ -211,7 +211,7 @@ def test_what_cannot_be_synthesised_is_said_and_nothing_is_written(
 def test_a_wav_that_is_no_wav_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(b"no wav")
 
-    finished = run("synthesise", tmp_path / "c.mkv", "--customer", tmp_path / "x.wav", "--agent", tmp_path / "x.wav")
+    finished = run("synthesize", tmp_path / "c.mkv", "--customer", tmp_path / "x.wav", "--agent", tmp_path / "x.wav")
 
     assert finished.code == 2
     assert finished.complaint.startswith(f"{tmp_path / 'x.wav'}: is no PCM WAV file")

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from ebmlite import loadSchema
 
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.command import COMMAND, PATIENCE_S, run
 
 SHARED = Path(__file__).parents[3] / "shared" / "captures"
 needs_captures = pytest.mark.skipif(not SHARED.exists(), reason="the shared captures are not here")
 
 SPEECH = two_party_conversation(5)
-FRAGMENTS = [fragment.data for fragment in synthesise_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent))]
+FRAGMENTS = [fragment.data for fragment in synthesize_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent))]
 CAPTURE = b"".join(FRAGMENTS)
 HEADINGS = ("#", "fragment", "producer", "server", "contact", "blocks", "bytes", "end", "gap", "ms", "notes")
 
@@ -197,7 +197,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
 
 def test_help_names_every_command_and_imports_none_of_the_work() -> None:
     program = (
-        "import sys; from connect_audio_local.cli import main; code = main(['--help']);"
+        "import sys; from connect_audio_cli.main import main; code = main(['--help']);"
         "heavy = {'boto3', 'ebmlite', 'pydub', 'connect_audio.core.fragments', 'moto'} & set(sys.modules);"
         "sys.exit(f'help imported {heavy}' if heavy else code)"
     )
@@ -206,7 +206,7 @@ def test_help_names_every_command_and_imports_none_of_the_work() -> None:
     )
 
     assert (process.returncode, process.stderr) == (0, "")
-    for command in ("demo", "replay", "inspect", "emulate", "synthesise"):
+    for command in ("demo", "replay", "inspect", "emulate", "synthesize"):
         assert re.search(rf"│ {command} ", process.stdout)
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import (
+from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     Gap,
     SyntheticCall,
-    synthesise_call,
-    synthesise_stream,
+    synthesize_call,
+    synthesize_stream,
 )
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.command import COMMAND, PATIENCE_S, recording, run
 
 SHARED = Path(__file__).parents[3] / "shared" / "captures"
@@ -36,7 +36,7 @@ OTHER_CALL = SyntheticCall(customer=OTHER_SPEECH.customer, agent=OTHER_SPEECH.ag
 
 
 def capture_of(*calls: SyntheticCall) -> bytes:
-    return b"".join(fragment.data for fragment in synthesise_stream(calls))
+    return b"".join(fragment.data for fragment in synthesize_stream(calls))
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_a_capture_that_is_cut_off_keeps_its_whole_blocks_and_exits_with_3(captu
 
 @pytest.mark.parametrize("at", [0, 1, 2], ids=["before the first", "between", "before the last"])
 def test_garbage_between_fragments_costs_no_audio_but_is_reported(output: Path, at: int) -> None:
-    fragments = [fragment.data for fragment in synthesise_call(CALL)]
+    fragments = [fragment.data for fragment in synthesize_call(CALL)]
     garbage = b"\xff garbage \x1a\x45\xdf\xa3 that looks like a header"
     fragments.insert([0, 2, 4][at], garbage)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
-from connect_audio_local.webhook_receiver import (
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
+from connect_audio_local.webhook.server import (
     WebhookReceiver,
     answer,
     hang_before_reading,
@@ -424,7 +424,7 @@ def replaying(*arguments: str | Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def test_segments_of_a_paced_replay_go_out_before_their_fragment_is_over(output: Path, secret: bytes) -> None:
     # The third fragment spans 2.048 to 3.072 s. All but its last block of each party is there, so 3 s are.
-    first, second, third = (fragment.data for fragment in list(synthesise_call(CALL))[:3])
+    first, second, third = (fragment.data for fragment in list(synthesize_call(CALL))[:3])
     with (
         webhook_receiver(secret) as receiver,
         replaying("-", "--output", output, *to(receiver), "--speed", "20") as process,

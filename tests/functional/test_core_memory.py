@@ -29,7 +29,8 @@ from connect_audio.core.fragments import MAX_FRAGMENT_BYTES, NEED_DATA, Fragment
 from connect_audio.core.matroska import MAX_BLOCK_BYTES, decode_tracks
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import MAX_SKEW_S
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
+from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_TRACKS,
     TO_CUSTOMER,
     Block,
@@ -37,7 +38,6 @@ from connect_audio_local.fragment_writer import (
     Track,
     write_fragment,
 )
-from connect_audio_local.synthesis import DEFAULT_START_MS, fragment_number
 from core_support.elements import (
     DOCUMENT,
     ENDLESS,

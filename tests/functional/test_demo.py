@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from connect_audio_local.speech import two_party_conversation
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.command import COMMAND, PATIENCE_S, Finished, run
 
 # A process of its own, as the command has: the handlers' logger keeps the standard output that it first met.
@@ -21,7 +21,7 @@ _LIVE_AT_SPEED_4: Final = """
 import sys
 from pathlib import Path
 from rich.console import Console
-from connect_audio_local.demo_live import run_live_demo
+from connect_audio_cli.demo.live import run_live_demo
 output, seconds, width, terminal = sys.argv[1:]
 console = Console(width=int(width), force_terminal=terminal == "terminal")
 sys.exit(run_live_demo(output=Path(output), seconds=int(seconds), console=console, speed=4))

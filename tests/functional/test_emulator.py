@@ -21,7 +21,7 @@ from mypy_boto3_connect import ConnectClient
 from mypy_boto3_kinesis_video_media import KinesisVideoMediaClient
 from mypy_boto3_kinesisvideo import KinesisVideoClient
 
-from connect_audio_local.emulator import (
+from connect_audio_local.kvs import (
     UNLIMITED,
     AsRead,
     CaptureError,
@@ -34,21 +34,21 @@ from connect_audio_local.emulator import (
     Pace,
     stored,
 )
-from connect_audio_local.emulator.capture import block_ends
-from connect_audio_local.speech import Party, endless_speech, two_party_conversation
-from connect_audio_local.synthesis import (
+from connect_audio_local.kvs.capture import block_ends
+from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_INSTANCE_ID,
     DEFAULT_START_MS,
     SyntheticCall,
     SyntheticFragment,
-    synthesise_call,
+    synthesize_call,
 )
+from connect_audio_local.synthesis.speech import Party, endless_speech, two_party_conversation
 
 CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "connect-call-61s.mkv"
 SPEECH = two_party_conversation(5)
 CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
-FRAGMENTS = list(synthesise_call(CALL))
+FRAGMENTS = list(synthesize_call(CALL))
 START = datetime.fromtimestamp(DEFAULT_START_MS / 1000, UTC)
 
 
@@ -214,7 +214,7 @@ def test_a_call_longer_than_memory_is_read_at_the_readers_pace(emulator: KvsEmul
 
 
 def serve_call(emulator: KvsEmulator, call: SyntheticCall, pace: Pace) -> EmulatedStream:
-    return emulator.add_stream(EmulatedStream("calls", stored(synthesise_call(call)), pace=pace, retention_hours=0))
+    return emulator.add_stream(EmulatedStream("calls", stored(synthesize_call(call)), pace=pace, retention_hours=0))
 
 
 # --- GetMedia: when bytes come ---------------------------------------------------------------------------------------

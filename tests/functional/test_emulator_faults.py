@@ -16,10 +16,10 @@ from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.fragments import Fragment
 from connect_audio.ports import AfterFragment, FromProducerTime
-from connect_audio_local.emulator import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, ManualClock, stored
-from connect_audio_local.emulator.capture import block_ends
-from connect_audio_local.emulator.fault_run import STRANGER_ID, in_band_document
-from connect_audio_local.emulator.faults import (
+from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, ManualClock, stored
+from connect_audio_local.kvs.capture import block_ends
+from connect_audio_local.kvs.fault_run import STRANGER_ID, in_band_document
+from connect_audio_local.kvs.faults import (
     IN_BAND_CODES,
     LAST,
     STATUS_OF,
@@ -44,19 +44,19 @@ from connect_audio_local.emulator.faults import (
     Trickle,
     Twice,
 )
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import (
+from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_INSTANCE_ID,
     DEFAULT_START_MS,
     SyntheticCall,
-    synthesise_call,
+    synthesize_call,
 )
+from connect_audio_local.synthesis.speech import two_party_conversation
 from core_support.reading import events_of
 from functional.test_emulator import Clients, clients_of, error_of, joined
 
 SPEECH = two_party_conversation(5)
-FRAGMENTS = list(synthesise_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)))
+FRAGMENTS = list(synthesize_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)))
 WHOLE = joined(FRAGMENTS)
 SIZE = len(FRAGMENTS[0].data)
 START = FromProducerTime(DEFAULT_START_MS)

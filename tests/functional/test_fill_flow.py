@@ -11,8 +11,7 @@ from typing import Any, Final
 
 import boto3
 import pytest
-
-from connect_audio_local.fill_flow import main
+from scripts.fill_flow import main
 
 ROOT: Final = Path(__file__).parents[2]
 FLOW: Final = ROOT / "connect" / "recording-flow.json"
@@ -139,10 +138,14 @@ def test_the_make_target_writes_the_flow(tmp_path: Path) -> None:
         [*make, f"OUTPUTS={outputs}", f"QUEUE={QUEUE}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     arguments = shown.stdout.strip().split()
-    assert arguments[:3] == [".venv/bin/python", "-m", "connect_audio_local.fill_flow"]
+    assert arguments[:2] == [".venv/bin/python", "scripts/fill_flow.py"]
 
     done = subprocess.run(
-        [sys.executable, *arguments[1:], "--flow", FLOW], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, ROOT / arguments[1], *arguments[2:], "--flow", FLOW],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
 
     assert done.stdout.startswith(f"build/recording-flow.json: calls {TRIGGER}, queue {QUEUE}\n")

@@ -21,10 +21,10 @@ from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.live import makers
 from connect_audio.ports import AudioSink, LiveEnd, SinkSetup
-from connect_audio_local.emulator.model import Delivery, Live
-from connect_audio_local.local_cloud import LocalCloud
-from connect_audio_local.synthesis import synthesise_stream
-from connect_audio_local.webhook_receiver import (
+from connect_audio_local.cloud import LocalCloud
+from connect_audio_local.kvs.model import Delivery, Live
+from connect_audio_local.synthesis.calls import synthesize_stream
+from connect_audio_local.webhook.server import (
     WebhookReceiver,
     answer,
     hang_after_reading,
@@ -386,7 +386,7 @@ def test_blocks_come_within_the_fragment_that_brings_them_and_never_another_cont
     before, after = a_call(6, contact=2, seed=7), a_call(6, contact=3, seed=8, pause_ms=800)
     with hearing(moto_server, "timed") as cloud:
         stream = serve(cloud, before, ours, after, pace=Live(SPEED), delivery=Delivery.BLOCK)
-        fragments = synthesise_stream([before, ours, after])
+        fragments = synthesize_stream([before, ours, after])
         first = next(each for each in fragments if each.contact_id == ours.contact_id)
         found = record(cloud, event_for(stream.arn, start_ms=first.producer_ms))
     assert found.wav is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from connect_audio_local.emulator.model import Delivery, Live
+from connect_audio_local.kvs.model import Delivery, Live
 from functional.recorder_support import same_wav
 from functional.test_live_audio import SPEED
 from functional.test_whole_path import a_call, cloud_of, event_for, expected_wav, record, serve

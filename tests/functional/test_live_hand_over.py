@@ -18,9 +18,9 @@ from typing import Any, Final
 import boto3
 import pytest
 
-from connect_audio_local.emulator import Live
-from connect_audio_local.processes import ProcessCloud, process_cloud
-from connect_audio_local.webhook_receiver import (
+from connect_audio_local.kvs import Live
+from connect_audio_local.process_cloud import ProcessCloud, process_cloud
+from connect_audio_local.webhook.server import (
     Delivery,
     Exchange,
     WebhookReceiver,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from connect_audio_local.durable_quotas import AWS_QUOTAS
-from connect_audio_local.processes import process_cloud
-from connect_audio_local.processes.long_call import LongCall, record_long_call
+from connect_audio_local.lambda_.quotas import AWS_QUOTAS
+from connect_audio_local.long_call import LongCall, record_long_call
+from connect_audio_local.process_cloud import process_cloud
 
 # One worker makes both calls, since their figures are compared.
 pytestmark = pytest.mark.xdist_group("long call")

@@ -13,9 +13,10 @@ from aws_durable_execution_sdk_python.config import StepConfig
 from aws_durable_execution_sdk_python.serdes import JsonSerDes
 
 from connect_audio.handlers import consumer
-from connect_audio_local.emulator import EmulatedStream, FaultPlan, random_faults, stored
-from connect_audio_local.emulator.fault_run import STRANGER_PCM
-from connect_audio_local.emulator.faults import (
+from connect_audio_local.cloud import LocalCloud, local_cloud
+from connect_audio_local.kvs import EmulatedStream, FaultPlan, random_faults, stored
+from connect_audio_local.kvs.fault_run import STRANGER_PCM
+from connect_audio_local.kvs.faults import (
     LAST,
     AtFragment,
     Cut,
@@ -29,9 +30,8 @@ from connect_audio_local.emulator.faults import (
     Strangers,
     Twice,
 )
-from connect_audio_local.local_cloud import LocalCloud, local_cloud
-from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Front, S3Trouble, random_s3_faults
-from connect_audio_local.synthesis import synthesise_call
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Front, S3Trouble, random_s3_faults
+from connect_audio_local.synthesis.calls import synthesize_call
 from functional.recorder_support import recorded, same_wav
 from functional.test_whole_path import QUICK, a_call, event_for, expected_wav, is_whole
 
@@ -68,7 +68,7 @@ def is_recorded_whole(moto_server: str, faults: FaultPlan, s3_faults: S3FaultPla
     assert s3_faults.recoverable
     call = a_call(20)
     with misbehaving(moto_server, s3_faults) as (cloud, front):
-        fragments = stored(synthesise_call(call))
+        fragments = stored(synthesize_call(call))
         stream = cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", fragments, faults=faults))
         found = recorded(cloud, cloud.trigger(event_for(stream.arn))["executionName"])
         assert found.wav is not None

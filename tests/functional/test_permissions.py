@@ -17,10 +17,11 @@ from typing import Any, Final
 import boto3
 import pytest
 
-from connect_audio_local.lambda_front import LambdaFront
-from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
-from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Operation, S3Trouble
-from connect_audio_local.webhook_receiver import WebhookReceiver, webhook_receiver
+from connect_audio_local.lambda_.kill_points import Kill, Moment
+from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.process_cloud import ProcessCloud, process_cloud
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Operation, S3Trouble
+from connect_audio_local.webhook.server import WebhookReceiver, webhook_receiver
 from functional.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene
 from functional.heard_segments import judged
 from functional.recorder_support import same_wav

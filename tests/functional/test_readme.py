@@ -51,7 +51,7 @@ def test_the_readme_names_the_two_commands_and_every_subcommand() -> None:
     assert "\nmake demo\n" in README
     assert "\nmake test\n" in README
     named = set(re.findall(r"connect-audio ([a-z]+)", README))
-    assert named == {"demo", "replay", "inspect", "emulate", "synthesise", "redrive"}
+    assert named == {"demo", "replay", "inspect", "emulate", "synthesize", "redrive"}
 
 
 def test_every_option_that_the_documents_name_exists() -> None:
@@ -62,7 +62,7 @@ def test_every_option_that_the_documents_name_exists() -> None:
                 assert set(options) <= set(re.findall(r"--[a-z-]+", _run(command, "--help"))), document.name
 
 
-def test_what_synthesise_and_replay_print_is_what_the_readme_shows(tmp_path: Path) -> None:
+def test_what_synthesize_and_replay_print_is_what_the_readme_shows(tmp_path: Path) -> None:
     shown = README.split("$ .venv/bin/connect-audio ")[1:]
     assert len(shown) == 3
     for each in shown:

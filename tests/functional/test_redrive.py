@@ -13,13 +13,12 @@ import boto3
 import pytest
 
 from connect_audio.request import RecordingRequest
-from connect_audio_local import cli
-from connect_audio_local.emulator import EmulatedStream
-from connect_audio_local.lambda_front import LambdaFront
-from connect_audio_local.processes import ProcessCloud, process_cloud
-from connect_audio_local.processes.cloud import request_for
-from connect_audio_local.processes.durable_engine import EngineExecution
-from connect_audio_local.s3_front import ANY, S3Fault, S3FaultPlan, S3Front, S3Trouble
+from connect_audio_cli import main as cli
+from connect_audio_local.kvs import EmulatedStream
+from connect_audio_local.lambda_.durable_engine import EngineExecution
+from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.process_cloud import ProcessCloud, process_cloud, request_for
+from connect_audio_local.s3.faults import ANY, S3Fault, S3FaultPlan, S3Front, S3Trouble
 from functional.engine_chaos import INSTANCE, _of, scene
 from functional.recorder_support import same_wav
 from functional.wire_server import Handler, WireServer

@@ -21,8 +21,8 @@ from connect_audio.ports import UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdict
 from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.request import LIVE, RecordingRequest
-from connect_audio_local import cli
-from connect_audio_local.redrive import Fate, Redrive, Redriven
+from connect_audio_cli import main as cli
+from connect_audio_cli.redrive.redrive import Fate, Redrive, Redriven
 from functional.wire_server import Exchange, Handler, WireServer
 from unit.recorder.fakes import FakeClock
 

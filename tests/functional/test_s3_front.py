@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.ports import WriteOutcome
-from connect_audio_local.s3_front import (
+from connect_audio_local.s3.faults import (
     ANY,
     NO_S3_FAULTS,
     S3Fault,

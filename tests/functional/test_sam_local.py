@@ -27,13 +27,13 @@ from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
 from connect_audio.request import RecordingRequest
-from connect_audio_local.emulator import EmulatedStream, KvsEmulator, stored
-from connect_audio_local.lambda_front import LambdaFront
-from connect_audio_local.processes.durable_engine import DurableEngine
-from connect_audio_local.replay import replay
-from connect_audio_local.s3_server import s3_server
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_cli.replay.replay import replay
+from connect_audio_local.kvs import EmulatedStream, KvsEmulator, stored
+from connect_audio_local.lambda_.durable_engine import DurableEngine
+from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.s3.server import s3_server
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.heard_segments import judged
 from functional.recorder_support import same_wav
 
@@ -239,7 +239,7 @@ class Call:
             contact_id=contact_id,
             instance_id=INSTANCE_ARN.rsplit("/", 1)[1],
         )
-        fragments = list(synthesise_call(call))
+        fragments = list(synthesize_call(call))
         name = f"connect-sam-local-{number}"
         stream = sam_local.emulator.add_stream(EmulatedStream(name, list(stored(iter(fragments)))))
         request = RecordingRequest(

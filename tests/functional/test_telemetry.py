@@ -19,12 +19,13 @@ from jsonschema import Draft202012Validator
 from connect_audio import telemetry
 from connect_audio.handlers import trigger
 from connect_audio.telemetry import DEFAULT_NAMESPACE, Metric, Service, emit
-from connect_audio_local.emulator.model import EmulatedStream, Live
-from connect_audio_local.lambda_front import LambdaFront, Refusal
-from connect_audio_local.local_cloud import REGION, LocalCloud, LocalContext
-from connect_audio_local.processes import Kill, Moment, ProcessCloud, process_cloud
-from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Trouble
-from connect_audio_local.synthesis import DEFAULT_START_MS
+from connect_audio_local.cloud import REGION, LocalCloud, LocalContext
+from connect_audio_local.kvs.model import EmulatedStream, Live
+from connect_audio_local.lambda_.kill_points import Kill, Moment
+from connect_audio_local.lambda_.server import LambdaFront, Refusal
+from connect_audio_local.process_cloud import ProcessCloud, process_cloud
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Trouble
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from functional.emitted import by_metric, emitted, json_lines
 from functional.engine_chaos import Schedule, run
 from functional.recorder_support import recorded
@@ -416,7 +417,7 @@ def test_a_library_s_lines_about_a_failure_say_so_too(processes: ProcessCloud) -
 TRIGGER: Final = """
 import json, sys
 from connect_audio.handlers import trigger
-from connect_audio_local.local_cloud import LocalContext
+from connect_audio_local.cloud import LocalContext
 for event in json.load(sys.stdin):
     trigger.handler(event, LocalContext())
 """

@@ -19,7 +19,7 @@ from connect_audio.adapters import consumer_start
 from connect_audio.core.errors import SettingsError
 from connect_audio.handlers import trigger
 from connect_audio.settings import LiveSettings, TriggerSettings, variables
-from connect_audio_local.lambda_front import LambdaFront, Refusal
+from connect_audio_local.lambda_.server import LambdaFront, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,12 +20,12 @@ import pytest
 
 from connect_audio.handlers import consumer, trigger
 from connect_audio.request import RecordingRequest
-from connect_audio_local.emulator.capture import stored
-from connect_audio_local.emulator.model import EmulatedStream, Live
-from connect_audio_local.local_cloud import LocalCloud, connect_event, local_cloud
-from connect_audio_local.replay import replay
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import DEFAULT_START_MS, SyntheticCall, synthesise_stream
+from connect_audio_cli.replay.replay import replay
+from connect_audio_local.cloud import LocalCloud, connect_event, local_cloud
+from connect_audio_local.kvs.capture import stored
+from connect_audio_local.kvs.model import EmulatedStream, Live
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, SyntheticCall, synthesize_stream
+from connect_audio_local.synthesis.speech import two_party_conversation
 from functional.recorder_support import Recorded, decode, interleaved, recorded, same_wav, stereo_wav
 
 CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "connect-call-61s.mkv"
@@ -73,7 +73,7 @@ def expected_wav(call: SyntheticCall) -> bytes:
 
 
 def serve(cloud: LocalCloud, *calls: SyntheticCall, **options: Any) -> EmulatedStream:
-    return cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", stored(synthesise_stream(calls)), **options))
+    return cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", stored(synthesize_stream(calls)), **options))
 
 
 def event_for(stream_arn: str, *, contact: int = 1, start_ms: int = DEFAULT_START_MS) -> dict[str, Any]:

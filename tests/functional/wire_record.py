@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import botocore.session
 
-from connect_audio_local.processes.loopback_server import loopback_server, url_of
+from connect_audio_local.loopback_server import loopback_server, url_of
 
 _HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length", "host"})
 _SIGNED_FOR: Final = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.fill_flow import NO_QUEUE, fill
 
-from connect_audio_local.fill_flow import NO_QUEUE, fill
 from infrastructure.evaluation import evaluated
 
 type Json = dict[str, Any]

@@ -24,9 +24,9 @@ from connect_audio.core.manifest import (
     build_manifest,
 )
 from connect_audio.core.recording import CallRecording
-from connect_audio_local.fragment_writer import InBandError, write_fragment
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesise_call
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import InBandError, write_fragment
+from connect_audio_local.synthesis.speech import two_party_conversation
 from unit.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[2]
@@ -43,7 +43,7 @@ SHARED: Final = {
 
 def call(seconds: int = 8) -> list[SyntheticFragment]:
     speech = two_party_conversation(seconds)
-    return list(synthesise_call(SyntheticCall(customer=speech.customer, agent=speech.agent)))
+    return list(synthesize_call(SyntheticCall(customer=speech.customer, agent=speech.agent)))
 
 
 def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any]:

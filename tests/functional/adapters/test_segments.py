@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
 from connect_audio.core.errors import SinkError
-from connect_audio_local.s3_front import S3Fault, S3FaultPlan, S3Front, S3Trouble
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Front, S3Trouble
 from unit.adapters.segment_calls import MemoryStore, deliver_all, heard, noisy_call, sink_of
 
 if TYPE_CHECKING:

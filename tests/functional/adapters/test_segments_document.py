@@ -15,7 +15,7 @@ import pytest
 
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket, segments_prefix
 from connect_audio.core.pcm import interleave
-from connect_audio_local.speech import two_party_conversation
+from connect_audio_local.synthesis.speech import two_party_conversation
 from unit.adapters.segment_calls import (
     AGENT,
     CUSTOMER,

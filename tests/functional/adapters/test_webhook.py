@@ -29,8 +29,8 @@ from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape, segment_wavs
 from connect_audio.ports import LiveEnd
-from connect_audio_local import webhook_receiver as misbehaviour
-from connect_audio_local.webhook_receiver import Behaviour, Delivery, WebhookReceiver, webhook_receiver
+from connect_audio_local.webhook import server as misbehaviour
+from connect_audio_local.webhook.server import Behaviour, Delivery, WebhookReceiver, webhook_receiver
 
 SECRET: Final = b"a secret of both ends, long enough"
 NEXT_SECRET: Final = b"the one that comes after it, longer"

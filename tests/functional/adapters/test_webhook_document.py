@@ -16,7 +16,7 @@ import pytest
 
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.ports import LiveEnd
-from connect_audio_local.webhook_receiver import main
+from connect_audio_local.webhook.server import main
 from functional.adapters.test_webhook import CONTACT, NEXT_SECRET, ORIGIN, RATE, SECRET, connected, segment, sink_to
 
 ROOT: Final = Path(__file__).parents[3]
@@ -74,7 +74,7 @@ def test_the_table_of_codes_is_what_the_sources_raise() -> None:
 
 def test_the_command_tells_of_each_delivery_and_keeps_the_wavs(tmp_path: Path) -> None:
     environment = {**os.environ, "WEBHOOK_SIGNING_SECRET": SECRET.decode()}
-    command = ["-m", "connect_audio_local.webhook_receiver", "--port", "0", "--output", str(tmp_path / "wavs")]
+    command = ["-m", "connect_audio_local.webhook.server", "--port", "0", "--output", str(tmp_path / "wavs")]
     with subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

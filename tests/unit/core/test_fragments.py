@@ -22,9 +22,9 @@ from connect_audio.core.fragments import (
 )
 from connect_audio.core.in_band import InBandError, Remedy
 from connect_audio.core.matroska import TrackEntry
-from connect_audio_local import fragment_writer as writer
-from connect_audio_local.fragment_writer import FragmentContents, FragmentLayout, Lacing, Placement, Spelling
-from connect_audio_local.synthesis import DEFAULT_START_MS, fragment_number
+from connect_audio_local.synthesis import fragment_writer as writer
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
+from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, Lacing, Placement, Spelling
 from core_support.elements import (
     BLOCK,
     BLOCK_GROUP,

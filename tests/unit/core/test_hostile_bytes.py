@@ -15,7 +15,7 @@ from connect_audio.core.ebml import NEED_DATA, EbmlParser
 from connect_audio.core.errors import EbmlError, FragmentError, StreamError
 from connect_audio.core.fragments import BytesLost, Fragment, FragmentReader
 from connect_audio.core.matroska import MAX_BLOCK_BYTES, SCHEMA
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
 from core_support.elements import (
     BLOCK,
     CLUSTER,
@@ -157,7 +157,7 @@ def assert_every_byte_is_accounted_for(events: Iterable[Event], size: int) -> No
 
 
 def test_the_manifest_counts_what_garbage_took() -> None:
-    call = synthesise_call(SyntheticCall(customer=bytes(96_000), agent=bytes(96_000)))
+    call = synthesize_call(SyntheticCall(customer=bytes(96_000), agent=bytes(96_000)))
     first, second, third = (fragment.data for fragment in islice(call, 3))
     at = second.index(b"\xa3", 5000)
     damaged = second[:at] + bytes(40) + second[at + 40 :]

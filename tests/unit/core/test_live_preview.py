@@ -15,9 +15,9 @@ from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import PARTIES, interleave
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import Placement
-from connect_audio_local.fragment_writer import FragmentLayout
-from connect_audio_local.fragment_writer import Placement as TagPlacement
-from connect_audio_local.synthesis import DEFAULT_CONTACT_ID, SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import FragmentLayout
+from connect_audio_local.synthesis.fragment_writer import Placement as TagPlacement
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, GeneratedStream, generated_streams
 from core_support.reading import events_of, record
@@ -99,7 +99,7 @@ def test_the_buffer_is_the_recording_and_what_was_told_ahead_is_on_it(stream: Ge
 def call(**options: Any) -> list[bytes]:
     speech = bytes(value % 100 + 1 for value in range(6 * 16_000))
     made = SyntheticCall(customer=speech, agent=speech[::-1], **options)
-    return [each.data for each in synthesise_call(made)]
+    return [each.data for each in synthesize_call(made)]
 
 
 def test_a_fragment_that_names_its_contact_first_is_told_block_by_block_and_the_recording_agrees() -> None:

@@ -25,7 +25,8 @@ from connect_audio.core.matroska import (
     decode_tracks,
     is_matroska_document,
 )
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from connect_audio_local.synthesis.fragment_writer import (
     Block,
     FragmentContents,
     FragmentLayout,
@@ -33,7 +34,6 @@ from connect_audio_local.fragment_writer import (
     Track,
     write_fragment,
 )
-from connect_audio_local.synthesis import DEFAULT_START_MS
 from core_support.elements import (
     AUDIO,
     BIT_DEPTH,

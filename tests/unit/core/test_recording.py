@@ -25,7 +25,7 @@ from connect_audio.core.recording import (
     missing_between,
 )
 from connect_audio.core.timeline import Gap
-from connect_audio_local.synthesis import fragment_number
+from connect_audio_local.synthesis.calls import fragment_number
 from core_support.fragments_by_hand import AGENT_TRACK, CUSTOMER_TRACK, START_MS, block, both_tracks, fragment
 from core_support.reading import Recorded, record
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from connect_audio.core.fragments import END, Fragment, FragmentReader
-from connect_audio_local.fragment_writer import Block, write_fragment
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import Block, write_fragment
 
 
 def read(data: bytes) -> list[Fragment]:
@@ -25,7 +25,7 @@ def read(data: bytes) -> list[Fragment]:
 @pytest.mark.parametrize("start_ms", [1_782_912_654_536, 45_000])
 def test_they_are_placed_at_the_producer_timestamp(start_ms: int) -> None:
     call = SyntheticCall(customer=bytes(range(256)) * 200, agent=None, start_ms=start_ms)
-    absolute = list(synthesise_call(call))
+    absolute = list(synthesize_call(call))
     relative = b"".join(
         write_fragment(
             replace(

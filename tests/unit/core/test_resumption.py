@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.recording import CallRecording, Cursor, Note
-from connect_audio_local.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
-from connect_audio_local.synthesis import DEFAULT_START_MS
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
 from core_support.generated_streams import AFTER, OURS, GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, fragments_of, record
 

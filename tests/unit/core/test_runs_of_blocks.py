@@ -6,13 +6,13 @@ import pytest
 
 from connect_audio.core.errors import StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 
 
 def _broken_in_the_midst_of_a_run() -> bytes:
     """Two fragments; in the first, the sixth block's track number is no variable-size integer."""
     call = SyntheticCall(customer=bytes(32_768), agent=bytes(32_768))
-    fragments = [fragment.data for fragment in synthesise_call(call)]
+    fragments = [fragment.data for fragment in synthesize_call(call)]
     first = bytearray(fragments[0])
     block = b"\xa3\x01\x00\x00\x00\x00\x00\x04\x04"
     at = first.index(block) + 5 * (len(block) + 4 + 1024)

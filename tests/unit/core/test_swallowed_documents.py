@@ -7,8 +7,8 @@ from itertools import islice
 import pytest
 
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
-from connect_audio_local.fragment_writer import FragmentLayout
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import FragmentLayout
 from core_support.reading import events_in_file_mode, fragments_of, record
 
 OURS = "00000000-0000-4000-8000-000000000001"
@@ -22,7 +22,7 @@ def joined(layout: FragmentLayout, cut_at: int, *, block_ms: int = 500) -> bytes
     ours, others = (
         next(
             islice(
-                synthesise_call(
+                synthesize_call(
                     SyntheticCall(
                         customer=pcm,
                         agent=None,

@@ -10,7 +10,7 @@ import pytest
 
 from connect_audio.core.ebml import END, EbmlParser, Element
 from connect_audio.core.matroska import SCHEMA, TAGS, _tags_with_ebmlite, decode_tags
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
     FragmentContents,
     FragmentLayout,

@@ -15,7 +15,7 @@ from aws_durable_execution_sdk_python.retries import RetryDecision
 from aws_durable_execution_sdk_python.serdes import JsonSerDes
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
-from connect_audio_local.durable_quotas import AWS_QUOTAS, DurableQuotaError, DurableQuotas, DurableUsage
+from connect_audio_local.lambda_.quotas import AWS_QUOTAS, DurableQuotaError, DurableQuotas, DurableUsage
 
 
 def usage_of(handler: Any, *, timeout_s: int = 300) -> DurableUsage:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio_local.emulator import CaptureError, StoredFragment, read_capture
-from connect_audio_local.emulator.capture import block_ends
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.kvs import CaptureError, StoredFragment, read_capture
+from connect_audio_local.kvs.capture import block_ends
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import (
     Block,
     FragmentContents,
     FragmentLayout,
@@ -18,8 +19,7 @@ from connect_audio_local.fragment_writer import (
     Spelling,
     write_fragment,
 )
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.speech import two_party_conversation
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "captures"
 START_MS = 1_782_912_654_536
@@ -88,7 +88,7 @@ def test_every_byte_of_a_real_capture_belongs_to_a_fragment(name: str, count: in
 
 def test_the_file_is_cut_where_the_fragments_were_joined(tmp_path: Path) -> None:
     speech = two_party_conversation(5)
-    fragments = list(synthesise_call(SyntheticCall(customer=speech.customer, agent=speech.agent)))
+    fragments = list(synthesize_call(SyntheticCall(customer=speech.customer, agent=speech.agent)))
     path = tmp_path / "call.mkv"
     path.write_bytes(b"".join(fragment.data for fragment in fragments))
 

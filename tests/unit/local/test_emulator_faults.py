@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from connect_audio_local.emulator import NO_FAULTS, FaultPlan, FaultRun, random_faults, stored
-from connect_audio_local.emulator.faults import (
+from connect_audio_local.kvs import NO_FAULTS, FaultPlan, FaultRun, random_faults, stored
+from connect_audio_local.kvs.faults import (
     IN_BAND_CODES,
     LAST,
     STATUS_OF,
@@ -29,8 +29,8 @@ from connect_audio_local.emulator.faults import (
     Trickle,
     Twice,
 )
-from connect_audio_local.speech import two_party_conversation
-from connect_audio_local.synthesis import SyntheticCall, synthesise_call
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.speech import two_party_conversation
 
 EVERY_ACTION = {
     Refuse, Drop, MoveEndpoint, End, EndAfter, Cut, Reset, Stall, Trickle, Garbage, InBand, Twice,
@@ -139,7 +139,7 @@ def test_a_run_owes_what_its_faults_so_far_leave() -> None:
 
 def test_a_stream_without_faults_is_stored_as_it_is() -> None:
     speech = two_party_conversation(5)
-    fragments = list(stored(synthesise_call(SyntheticCall(customer=speech.customer, agent=speech.agent))))
+    fragments = list(stored(synthesize_call(SyntheticCall(customer=speech.customer, agent=speech.agent))))
     assert list(FaultRun(NO_FAULTS).stored(fragments)) == fragments
 
 

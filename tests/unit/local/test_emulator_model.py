@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connect_audio_local.emulator import (
+from connect_audio_local.kvs import (
     UNLIMITED,
     AsRead,
     Delivery,
@@ -18,7 +18,7 @@ from connect_audio_local.emulator import (
     ServiceError,
     StoredFragment,
 )
-from connect_audio_local.emulator.model import ALL_AT_ONCE, Account, CallMeter, FragmentReader, NoMore, NotBefore
+from connect_audio_local.kvs.model import ALL_AT_ONCE, Account, CallMeter, FragmentReader, NoMore, NotBefore
 
 START_MS = 1_782_912_654_536
 

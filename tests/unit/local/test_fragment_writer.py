@@ -12,7 +12,7 @@ from ebmlite.core import MasterElement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connect_audio_local.fragment_writer import (
+from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
     FROM_CUSTOMER,
     LEGACY_TRACK_NAME,

@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 
-from connect_audio_local.speech import Party, endless_speech, pitch_hz, two_party_conversation
+from connect_audio_local.synthesis.speech import Party, endless_speech, pitch_hz, two_party_conversation
 
 
 def samples(pcm: bytes) -> tuple[int, ...]:

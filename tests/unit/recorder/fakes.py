@@ -46,12 +46,12 @@ from connect_audio.recorder import (
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.policy import MIN_PART_BYTES
 from connect_audio.request import RecordingRequest
-from connect_audio_local.synthesis import (
+from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_START_MS,
     SyntheticCall,
     SyntheticFragment,
-    synthesise_stream,
+    synthesize_stream,
 )
 
 EXECUTION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/first/1"
@@ -376,7 +376,7 @@ def call(
 
 
 def fragments(*calls: SyntheticCall) -> list[SyntheticFragment]:
-    return list(synthesise_stream(calls))
+    return list(synthesize_stream(calls))
 
 
 def wav_of(customer: bytes, agent: bytes, *, rate: int = 8000) -> bytes:

@@ -12,8 +12,8 @@ from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
 from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
-from connect_audio_local.fragment_writer import FragmentLayout
-from connect_audio_local.synthesis import Gap
+from connect_audio_local.synthesis.calls import Gap
+from connect_audio_local.synthesis.fragment_writer import FragmentLayout
 from unit.recorder.fakes import NAMES, Body, Stored, call, same_wav, wav_of, wav_of_call, world
 
 OTHER = "00000000-0000-4000-8000-000000000002"

@@ -10,7 +10,7 @@ import pytest
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, FromProducerTime
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Policy, Recorder, StepResult, StepVerdict
-from connect_audio_local.synthesis import DEFAULT_START_MS, Gap
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
 from unit.recorder.fakes import NAMES, call, noise, same_wav, wav_of, wav_of_call, world
 
 LEFT_OVER = {NAMES.key, NAMES.manifest}

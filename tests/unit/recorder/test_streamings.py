@@ -10,7 +10,7 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.ports import ContactState
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
-from connect_audio_local.synthesis import DEFAULT_START_MS
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from unit.recorder.fakes import NAMES, REQUEST, World, call, fragments, same_wav, wav_of, wav_of_call, world
 
 PAUSE_MS = 3000

@@ -11,7 +11,7 @@ from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, StartSelector
 from connect_audio.recorder import Checkpoint, OutcomeStatus
-from connect_audio_local.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
+from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from unit.recorder.fakes import Body, Stored, World, call, same_wav, wav_of_call, world
 
 SECONDS = 20

@@ -1,0 +1,61 @@
+"""`connect-audio redrive`: start what is in the dead-letter queue again. The one command that works on AWS."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from contextlib import ExitStack, closing
+from typing import Final
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.formatting import count
+from connect_audio_cli.redrive.redrive import Fate, Redrive
+
+_FUNCTION: Final = re.compile(
+    r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):[0-9]{12}:function:)?[A-Za-z0-9-_]{1,64}:[A-Za-z0-9-_]{1,128}",
+    re.ASCII,
+)
+
+
+def run(queue_url: str, function: str, *, dry_run: bool) -> None:
+    """Redrive a queue and tell what became of each message.
+
+    Args:
+        queue_url: the dead-letter queue's URL.
+        function: the consumer, qualified.
+        dry_run: only look.
+
+    Raises:
+        CommandError: AWS refused or cannot be reached, or a message was left in the queue.
+    """
+    known = _FUNCTION.fullmatch(function)
+    if known is None:
+        raise CommandError(
+            f"--function {printable(function)} has no alias: give the consumer's ARN, or name, with :live behind it"
+        )
+    fates: Counter[Fate] = Counter()
+    try:
+        with ExitStack() as stack:
+            sqs = stack.enter_context(closing(boto3.client("sqs", region_name=known["region"])))
+            lambda_ = stack.enter_context(closing(boto3.client("lambda", region_name=known["region"])))
+            redrive = Redrive(queue_url, function, sqs=sqs, lambda_=lambda_, clock=SystemClock(), dry_run=dry_run)
+            redriven = stack.enter_context(closing(redrive.run()))
+            for each in redriven:
+                fates[each.fate] += 1
+                sys.stdout.write(f"{each.fate:8}  {each.name}  {printable(each.detail)}\n")
+                sys.stdout.flush()
+    except ClientError as error:
+        failed = error.response.get("Error", {})
+        code, message = failed.get("Code", "an error"), failed.get("Message", "")
+        raise CommandError(f"AWS refuses {error.operation_name}: {code}: {printable(message)}") from error
+    except BotoCoreError as error:
+        raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
+    if not fates:
+        sys.stdout.write("the queue is empty\n")
+    elif fates[Fate.LEFT] and not dry_run:
+        raise CommandError(f"{count(fates[Fate.LEFT], 'message')} left in the queue", ExitCode.NOT_WHOLE)

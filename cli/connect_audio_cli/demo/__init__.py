@@ -1,0 +1,1 @@
+"""A whole call through the real handlers, on one machine."""

@@ -1,0 +1,88 @@
+"""`connect-audio demo`: a whole two-party call through the real handlers, on this machine, with no AWS account.
+
+Connect event -> trigger -> named asynchronous start -> consumer on the durable engine -> GetMedia over HTTP -> S3, and
+then a look at what came out: is every sample that was sent in the WAV, and nobody else's?
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from connect_audio_cli.demo.demo_run import SETTINGS, STREAM, begin, demo_calls, fetch, first_of_ours, report, result_of
+from connect_audio_local.cloud import LocalCloud, local_cloud
+from connect_audio_local.kvs.capture import StoredFragment, stored
+from connect_audio_local.kvs.model import Delivery, EmulatedStream, Live
+from connect_audio_local.synthesis.calls import synthesize_stream
+from connect_audio_local.synthesis.speech import Conversation, two_party_conversation
+
+_SPEED: Final = 12.0
+"""Media seconds a second: a minute's call in five seconds, and still live: bytes come as they are spoken."""
+_NEIGHBOUR_S: Final = 8
+_PAUSE_MS: Final = 3000
+
+
+def run_demo(*, output: Path, seconds: int, console: Console) -> int:
+    """Run one call and show what came out.
+
+    Args:
+        output: folder for the WAV, the manifest and the functions' log; made if missing.
+        seconds: length of the call.
+        console: where to show it.
+
+    Returns:
+        0 where the recording is whole and equals what was sent, sample for sample; else 1.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    # The handlers log to standard output, as Lambda wants it; here that goes to a file.
+    console = Console(file=console.file, force_terminal=console.is_terminal, width=console.width)
+    conversation = two_party_conversation(seconds)
+    log = output / "functions.log"
+    started = time.monotonic()
+    console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
+    with log.open("w", encoding="utf-8") as log_file, redirect_stdout(log_file), local_cloud(SETTINGS) as cloud:
+        console.print(f"[green]✓[/] they are up ({time.monotonic() - started:.1f} s)")
+        result = _call(cloud, conversation, seconds, console)
+        fetched = fetch(cloud, result, output)
+    return 0 if report(conversation, fetched, log, console) else 1
+
+
+def _call(cloud: LocalCloud, conversation: Conversation, seconds: int, console: Console) -> dict[str, Any]:
+    """Stream the call, with somebody else's before and after it, and wait for the recording."""
+    calls = demo_calls(conversation, neighbour_s=_NEIGHBOUR_S, pause_ms=_PAUSE_MS)
+    first = first_of_ours(calls)
+    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
+        task = progress.add_task("the call is streamed and recorded", total=seconds)
+
+        def show(fragment: StoredFragment) -> None:
+            progress.update(task, completed=max(0, min(seconds, (fragment.end_ms - first.producer_ms) / 1000)))
+
+        stream = cloud.emulator.add_stream(
+            EmulatedStream(
+                STREAM,
+                _shown(stored(synthesize_stream(calls)), show),
+                pace=Live(_SPEED),
+                delivery=Delivery.BLOCK,
+            )
+        )
+        answer = begin(cloud, stream, first, progress.console)
+        execution = cloud.wait(answer["executionName"], timeout_s=seconds + 120)
+        progress.update(task, completed=seconds)
+    return result_of(execution, console)
+
+
+def _shown(fragments: Iterator[StoredFragment], show: Callable[[StoredFragment], None]) -> Iterator[StoredFragment]:
+    """Pass fragments on, telling of each."""
+    lock = threading.Lock()
+    for fragment in fragments:
+        with lock:
+            show(fragment)
+        yield fragment

@@ -1,0 +1,256 @@
+"""`connect-audio demo --live`: a call at the pace of a call, and its segments as they appear in S3.
+
+The consumer has the sink `segments`; this looks into the bucket as any reader would, and shows a segment once it can be
+read there: how loud either party is in it, and how long ago its last sample was sent.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import statistics
+import threading
+import time
+import wave
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import closing, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, override
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from connect_audio.adapters.sinks.segment_bucket import segments_prefix
+from connect_audio.core.pcm import FRAME_BYTES, channel, level_dbfs
+from connect_audio_cli.demo.demo_run import SETTINGS, STREAM, begin, demo_calls, fetch, first_of_ours, report, result_of
+from connect_audio_local.cloud import Execution, LocalCloud, local_cloud
+from connect_audio_local.kvs.capture import StoredFragment, block_ends, stored
+from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery, EmulatedStream, Live
+from connect_audio_local.synthesis.calls import SyntheticFragment, synthesize_stream
+from connect_audio_local.synthesis.speech import Conversation, two_party_conversation
+
+_NEIGHBOUR_S: Final = 3
+_PAUSE_MS: Final = 1000
+_LOOK_S: Final = 0.005
+"""Between two looks into the bucket for a segment that is due; the least that a lag can be told apart by."""
+_METER_CELLS: Final = 12
+_METER_FLOOR_DBFS: Final = -60.0
+
+
+def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float = 1.0) -> int:
+    """Run one call at its own pace, and show each segment as it appears in S3.
+
+    Args:
+        output: folder for the WAV, the manifest and the functions' log; made if missing.
+        seconds: length of the call.
+        console: where to show it.
+        speed: media seconds a second.
+
+    Returns:
+        0 where the recording is whole and equals what was sent, and the segments joined equal the recording, all of it
+        sample for sample; else 1.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    console = Console(file=console.file, force_terminal=console.is_terminal, width=console.width)
+    conversation = two_party_conversation(seconds)
+    log = output / "functions.log"
+    console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
+    settings = {**SETTINGS, "LIVE_SINKS": "segments"}
+    with log.open("w", encoding="utf-8") as log_file, redirect_stdout(log_file), local_cloud(settings) as cloud:
+        console.print(f"[green]✓[/] they are up; the call takes {seconds / speed:.0f} s")
+        with closing(cloud.s3()) as s3:
+            result, lags = _call(cloud, s3, conversation, seconds, speed, console)
+            fetched = fetch(cloud, result, output)
+            joined = _joined(s3, cloud.bucket, _prefix(cloud, result["recording"]))
+    is_whole = report(conversation, fetched, log, console)
+    _, frames = fetched.frames()
+    is_same = joined == frames
+    verdict = "[green]equal to the recording, every sample[/]" if is_same else "[red]not the recording[/]"
+    console.print(f"segments  joined: {verdict}")
+    if lags:
+        median, worst = statistics.median(lags) * 1000, max(lags) * 1000
+        figures = f"median {median:.0f} ms, worst {worst:.0f} ms, of {len(lags)} segments"
+        console.print(f"lag       from the last sample sent to the segment read: {figures}")
+    return 0 if is_whole and is_same else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A segment as it lies in the bucket.
+
+    Args:
+        number: which.
+        rate: samples a second.
+        frames: stereo frames.
+    """
+
+    number: int
+    rate: int
+    frames: bytes
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.frames) / FRAME_BYTES / self.rate
+
+
+class _TimedStream(EmulatedStream):
+    """A stream that remembers when it sends what."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._sent: list[tuple[int, float]] = []
+        self._sent_lock = threading.Lock()
+
+    @override
+    def pieces(self, fragment: StoredFragment) -> list[tuple[bytes, float]]:
+        """Cut a fragment, and note when its blocks are due."""
+        pieces = super().pieces(fragment)
+        due = [
+            (fragment.producer_ms + end_ms, due_s)
+            for (_, end_ms), (_, due_s) in zip(block_ends(fragment.load()), pieces, strict=False)
+        ]
+        with self._sent_lock:
+            # A fragment that is read again goes out at once; what counts is when it was first to be had.
+            newest_ms = self._sent[-1][0] if self._sent else -1
+            self._sent += sorted(entry for entry in due if entry[0] > newest_ms)
+        return pieces
+
+    def hurry(self) -> None:
+        """Send all that is left at once."""
+        with self._lock:
+            self._pace = ALL_AT_ONCE
+
+    def sent_s(self, media_ms: float) -> float | None:
+        """When the block that reaches up to a time is sent, or will be, monotonic seconds; None while unknown."""
+        with self._sent_lock:
+            at = bisect_left(self._sent, media_ms, key=lambda entry: entry[0])
+            return self._sent[at][1] if at < len(self._sent) else None
+
+
+def _call(
+    cloud: LocalCloud, s3: Any, conversation: Conversation, seconds: int, speed: float, console: Console
+) -> tuple[dict[str, Any], list[float]]:
+    """Stream the call and show its segments.
+
+    Returns:
+        The consumer's result, and the lag of each segment of full length, seconds.
+    """
+    calls = demo_calls(conversation, neighbour_s=_NEIGHBOUR_S, pause_ms=_PAUSE_MS)
+    first = first_of_ours(calls)
+    stream = _TimedStream(STREAM, stored(synthesize_stream(calls)), pace=Live(speed), delivery=Delivery.BLOCK)
+    cloud.emulator.add_stream(stream)
+    try:
+        return _heard(cloud, s3, stream, first, seconds, speed, console)
+    finally:
+        # Where the user has seen enough: the services end with the call, and it need not go on at its pace.
+        stream.hurry()
+
+
+def _heard(
+    cloud: LocalCloud,
+    s3: Any,
+    stream: _TimedStream,
+    first: SyntheticFragment,
+    seconds: int,
+    speed: float,
+    console: Console,
+) -> tuple[dict[str, Any], list[float]]:
+    answer = begin(cloud, stream, first, console)
+    execution = cloud.executions[answer["executionName"]]
+    prefix = _prefix(cloud, answer["recordingUri"])
+    lags: list[float] = []
+    console.print(
+        f"\n[bold]{'segment':>8} {'at':>7}   {'customer, dBFS':<21}   {'agent, dBFS':<21} {'lag':>8}[/]",
+        highlight=False,
+    )
+    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("heard", total=seconds)
+        for segment, lag_s in _arriving(
+            execution, stream, s3, cloud.bucket, prefix, first.producer_ms, seconds / speed
+        ):
+            if lag_s is not None:
+                lags.append(lag_s)
+            progress.console.print(_line(segment, lag_s), highlight=False)
+            progress.update(task, completed=min(seconds, segment.number + segment.seconds))
+    console.print()
+    return result_of(execution, console), lags
+
+
+def _arriving(
+    execution: Execution, stream: _TimedStream, s3: Any, bucket: str, prefix: str, start_ms: int, length_s: float
+) -> Iterator[tuple[_Segment, float | None]]:
+    """Give out the segments as they can be read, until the execution has ended and there are no more.
+
+    Yields:
+        A segment and its lag, seconds; None of one that is shorter, which comes only with the call's end.
+
+    Raises:
+        TimeoutError: the call does not end.
+    """
+    number = 0
+    until = time.monotonic() + length_s + 120
+    while True:
+        is_over = execution.done.is_set()  # before the look, so that nothing comes between
+        sent_s = stream.sent_s(start_ms + (number + 1) * 1000)
+        is_due = sent_s is not None and time.monotonic() >= sent_s
+        segment = _read(s3, bucket, prefix, number) if is_due or is_over else None
+        if segment is not None:
+            is_full = len(segment.frames) == FRAME_BYTES * segment.rate
+            yield segment, time.monotonic() - sent_s if is_full and sent_s is not None else None
+            number += 1
+        elif is_over:
+            return
+        elif time.monotonic() > until:
+            raise TimeoutError(f"execution {execution.name} does not end")
+        else:
+            execution.done.wait(_LOOK_S)
+
+
+def _read(s3: Any, bucket: str, prefix: str, number: int) -> _Segment | None:
+    try:
+        body = s3.get_object(Bucket=bucket, Key=f"{prefix}{number:06d}.wav")["Body"].read()
+    except s3.exceptions.NoSuchKey:
+        return None
+    with wave.open(io.BytesIO(body)) as wav:
+        return _Segment(number, wav.getframerate(), wav.readframes(wav.getnframes()))
+
+
+def _joined(s3: Any, bucket: str, prefix: str) -> bytes:
+    """All segments that the index lists, in order."""
+
+    def read(name: str) -> bytes:
+        body: bytes = s3.get_object(Bucket=bucket, Key=prefix + name)["Body"].read()
+        return body
+
+    pieces = []
+    for page in json.loads(read("index.json"))["pages"]:
+        for segment in json.loads(read(page["name"]))["segments"]:
+            with wave.open(io.BytesIO(read(segment["files"][0]))) as wav:
+                pieces.append(wav.readframes(wav.getnframes()))
+    return b"".join(pieces)
+
+
+def _prefix(cloud: LocalCloud, recording: str) -> str:
+    return segments_prefix(recording.removeprefix(f"s3://{cloud.bucket}/"))
+
+
+def _line(segment: _Segment, lag_s: float | None) -> Text:
+    lag = "at end" if lag_s is None else f"{lag_s * 1000:.0f} ms"
+    levels = [level_dbfs(channel(segment.frames, index)) for index in range(2)]
+    return Text.assemble(
+        f"{segment.number:>8} {segment.number:>5} s   ", *_meter(levels[0]), "   ", *_meter(levels[1]), f" {lag:>8}"
+    )
+
+
+def _meter(dbfs: float) -> tuple[tuple[str, str], str]:
+    """A bar and its number, 21 characters together."""
+    filled = round(_METER_CELLS * max(0.0, 1 - dbfs / _METER_FLOOR_DBFS)) if math.isfinite(dbfs) else 0
+    bar = "█" * filled + "░" * (_METER_CELLS - filled)
+    heard = f"{dbfs:.1f}" if math.isfinite(dbfs) else "silence"
+    return (bar, "green"), f" {heard:>8}"

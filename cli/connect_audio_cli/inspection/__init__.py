@@ -1,0 +1,1 @@
+"""The contents of a capture as rows: fragments or elements."""

@@ -1,0 +1,1 @@
+"""How the command speaks: its texts, its files, its errors and exit codes."""

@@ -1,0 +1,113 @@
+"""A file that gets its name only once it is whole, so that no reader ever meets half of one.
+
+`replay` and `synthesize` write through it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from connect_audio_cli.output.command_error import CommandError, describe, printable
+
+
+class UnfinishedFile:
+    """Written under a passing name in the same directory, which is made where missing; a context manager.
+
+    Left without `publish`, for whatever reason, nothing remains.
+
+    Args:
+        target: its name once it is whole; a file of that name is replaced then.
+
+    Raises:
+        CommandError: the directory cannot be made or written to, or `target` is a directory. So do all methods, when
+            the disk is full for example.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self._path = target.parent / f".connect-audio-{secrets.token_hex(8)}.partial"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                raise IsADirectoryError(None, "is a directory")
+            # Not mkstemp, whose files only their owner could read.
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            # Without a buffer: what a full disk refuses is refused here, and not once more when the object goes.
+            self._file = os.fdopen(descriptor, "wb", buffering=0)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def skip(self, length: int) -> None:
+        """Append zeros that take no room on the disk, where its file system knows holes.
+
+        Args:
+            length: how many, bytes.
+        """
+        try:
+            end = self._file.tell() + length
+            self._file.truncate(end)
+            self._file.seek(end)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def write_start(self, data: bytes) -> None:
+        """Write over the first bytes."""
+        try:
+            self._file.seek(0)
+        except OSError as error:
+            raise self._failure(error) from error
+        self.write(data)
+
+    def seal(self) -> None:
+        """Bring every byte to the disk; nothing can be written any more."""
+        try:
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def publish(self) -> None:
+        """Give the sealed file its name."""
+        try:
+            self._path.replace(self.target)
+            self._sync_directory()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def discard(self) -> None:
+        """Remove what has no name yet."""
+        with suppress(OSError):
+            self._file.close()
+        self._path.unlink(missing_ok=True)
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.target.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _failure(self, error: OSError) -> CommandError:
+        return CommandError(f"{printable(str(self.target))}: cannot be written: {describe(error)}")

@@ -1,0 +1,1 @@
+"""Failed recordings from the dead-letter queue, started again."""

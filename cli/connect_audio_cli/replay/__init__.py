@@ -1,0 +1,1 @@
+"""A capture becomes a WAV, a manifest and live segments."""

@@ -1,0 +1,180 @@
+"""Where `replay` sends live audio, out of what was typed: under the very rules of the stack's settings."""
+
+from __future__ import annotations
+
+import math
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from connect_audio.adapters.sinks.webhook_address import endpoint_of
+from connect_audio.adapters.sinks.webhook_secret import SHORTEST_SECRET
+from connect_audio.core.errors import SettingsError, SinkError
+from connect_audio.core.segment_wav import WavShape
+from connect_audio.settings import LiveSettings, Whole, variables
+from connect_audio_cli.output.command_error import CommandError, describe, printable
+
+SECRET_VARIABLE: Final = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
+_VARIABLES: Final = {variable.name: variable for variable in variables(LiveSettings)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """What was typed; None where it was not.
+
+    Args:
+        segments: folder for segments.
+        webhook: where to post to.
+        webhook_ca: certificates to trust.
+        allow_private_addresses: whether the webhook may be on a private address.
+        segment_seconds: length of a segment.
+        segment_rate: `source` or `16000`.
+        segment_layout: `stereo` or `tracks`.
+        speed: media seconds a second.
+    """
+
+    segments: Path | None = None
+    webhook: str | None = None
+    webhook_ca: Path | None = None
+    allow_private_addresses: bool = False
+    segment_seconds: str | None = None
+    segment_rate: str | None = None
+    segment_layout: str | None = None
+    speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookOptions:
+    """A receiver.
+
+    Args:
+        url: where to post to.
+        secret: what to sign with.
+        ca_file: certificates to trust besides the system's.
+        allow_private: whether private, loopback and link-local addresses will do.
+    """
+
+    url: str = field(repr=False)
+    secret: bytes = field(repr=False)
+    ca_file: Path | None = None
+    allow_private: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """Live audio of a replay.
+
+    Args:
+        segments: folder for segments; None for none.
+        webhook: the receiver; None for none.
+        shape: of the WAVs.
+        segment_seconds: length of a segment.
+        buffer_seconds: how far a sink may fall behind where there is a pace.
+        speed: media seconds a second; None for as fast as can be.
+    """
+
+    segments: Path | None
+    webhook: WebhookOptions | None
+    shape: WavShape
+    segment_seconds: int
+    buffer_seconds: int
+    speed: float | None
+
+
+def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> LiveOptions | None:
+    """Check what was typed, before anything is read or written.
+
+    Args:
+        typed: the options.
+        environment: holds the signing secret; the process's own by default.
+
+    Returns:
+        What is wanted; None where no live audio is, nor a pace.
+
+    Raises:
+        CommandError: something is missing or not of its form.
+    """
+    _check_that_something_takes(typed)
+    if typed.speed is not None and not math.isfinite(typed.speed):
+        raise CommandError(f"--speed is {typed.speed}; it must be a number of at least 0.01")
+    if typed.segments is None and typed.webhook is None and typed.speed is None:
+        return None
+    return LiveOptions(
+        segments=typed.segments,
+        webhook=None if typed.webhook is None else _webhook(typed.webhook, typed, environment),
+        shape=WavShape(
+            _read("LIVE_SEGMENT_LAYOUT", "--segment-layout", typed.segment_layout),
+            _read("LIVE_SEGMENT_RATE", "--segment-rate", typed.segment_rate),
+        ),
+        segment_seconds=_read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds),
+        # The most that a stack may have: a pause that the pace leaps over is on the buffer in one go.
+        buffer_seconds=cast("Whole", _VARIABLES["LIVE_BUFFER_SECONDS"].form).high,
+        speed=typed.speed,
+    )
+
+
+def _check_that_something_takes(typed: Typed) -> None:
+    """Let no option stand without the one that it is for: nobody would notice that it does nothing."""
+    if typed.webhook is None:
+        for flag, given in (
+            ("--webhook-ca", typed.webhook_ca is not None),
+            ("--allow-private-addresses", typed.allow_private_addresses),
+        ):
+            if given:
+                raise CommandError(f"{flag} is for a webhook; add --webhook URL")
+        if typed.segments is None:
+            for flag, text in (
+                ("--segment-seconds", typed.segment_seconds),
+                ("--segment-rate", typed.segment_rate),
+                ("--segment-layout", typed.segment_layout),
+            ):
+                if text is not None:
+                    raise CommandError(f"{flag} is for segments; add --segments DIR or --webhook URL")
+
+
+def _webhook(url: str, typed: Typed, environment: Mapping[str, str] | None) -> WebhookOptions:
+    url = _read("WEBHOOK_URL", "--webhook", url)
+    try:
+        endpoint_of(url)
+    except SinkError as error:
+        raise CommandError(_said(error).replace("WEBHOOK_URL", "--webhook")) from error
+    secret = (os.environ if environment is None else environment).get(SECRET_VARIABLE, "")
+    if not secret:
+        raise CommandError(f"--webhook signs with the text in the variable {SECRET_VARIABLE}, which is not set")
+    if len(secret) < SHORTEST_SECRET:
+        raise CommandError(f"the secret in {SECRET_VARIABLE} is shorter than {SHORTEST_SECRET} characters")
+    if typed.webhook_ca is not None:
+        _check_certificates(typed.webhook_ca)
+    return WebhookOptions(
+        url=url, secret=secret.encode(), ca_file=typed.webhook_ca, allow_private=typed.allow_private_addresses
+    )
+
+
+def _said(error: SinkError) -> str:
+    """Its message without the code, which is for logs."""
+    return str(error).removeprefix(f"{error.code}: ")
+
+
+def _check_certificates(path: Path) -> None:
+    name = printable(str(path))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise CommandError(f"{name}: holds no certificates in PEM") from error
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {describe(error)}") from error
+
+
+def _read(name: str, flag: str, text: str | None) -> Any:
+    """Read an option as the variable of the stack's settings would be read."""
+    variable = replace(_VARIABLES[name], name=flag)
+    if text == "":
+        # To a variable that would be as good as unset.
+        raise CommandError(f"{flag} is empty; it must be {variable.form.bounds}. {variable.fix}")
+    try:
+        return variable.read({flag: text or ""})
+    except SettingsError as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,317 @@
+"""Live audio of a replay: the stack's own pipeline and sinks between a capture and a folder or a webhook.
+
+Without a pace nothing is live: the replay waits for its sinks, and what one still refuses after some tries is given up.
+With one, blocks come when they would have come in the call, and sinks are treated as they are then. Sinks are made with
+the first audio, whose contact names them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aws_lambda_powertools import Logger
+
+from connect_audio.adapters.sinks.segment_folder import SegmentFolder
+from connect_audio.adapters.sinks.segments import SegmentSink
+from connect_audio.adapters.sinks.webhook import WebhookSink
+from connect_audio.adapters.sinks.webhook_address import endpoint_of
+from connect_audio.adapters.sinks.webhook_secret import KnownSecret
+from connect_audio.core.errors import SinkError, UnsupportedAudioError
+from connect_audio.core.fragments import Block, Fragment, OpenFragment
+from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_preview import LivePreview
+from connect_audio.core.manifest import LiveSinkFacts
+from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
+from connect_audio.core.recording import CallRecording
+from connect_audio.core.timeline import Timeline
+from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
+from connect_audio.ports import AudioSink, Clock, LiveEnd
+from connect_audio.recorder.publication import live_facts
+from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.replay.live_options import LiveOptions
+from connect_audio_cli.replay.pacing import Pacer
+
+_MOST_TRIES: Final = 4
+"""Of a piece where the replay waits: some seconds, and then it goes on without."""
+_LAST_REST_S: Final = 10
+"""No deadline presses here, but a receiver that does not answer must not hold the end up for long."""
+
+_INTERRUPTED: Final = "INTERRUPTED"
+"""What a sink says of a delivery that this side has ended: no reason of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOutcome:
+    """What became of one sink.
+
+    Args:
+        facts: as in the manifest.
+        where: the folder, or the receiver's host.
+        ended: whether it knows that the call is over.
+        code: why it last refused anything; None where it never did.
+    """
+
+    facts: LiveSinkFacts
+    where: str
+    ended: bool
+    code: str | None
+
+    @property
+    def lacks(self) -> bool:
+        """Whether anything did not reach it."""
+        return bool(self.facts.dropped_frames or self.facts.failed or not self.ended)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOutcome:
+    """What became of live audio.
+
+    Args:
+        sinks: each one.
+        longest_lag_s: longest time from the arrival of a segment's last sample to a sink's having it, seconds; None
+            where nothing was paced, so that there is no such time.
+    """
+
+    sinks: Sequence[SinkOutcome]
+    longest_lag_s: float | None
+
+
+class LiveReplay:
+    """Live audio of one replay, in the order `hear`, then `block`s and `begin` and `confirm` for each fragment, `end`.
+
+    Args:
+        options: where to and how fast.
+        clock: for the sinks.
+        pace_clock: for the pace.
+    """
+
+    def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock) -> None:
+        self._options = options
+        self._clock = clock
+        self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._tend)
+        self._recording: CallRecording | None = None
+        self._contact_id: str | None = None
+        self._sinks: list[_Observed] = []
+        self._pipeline: LivePipeline | None = None
+        self._preview: LivePreview | None = None
+        self._waited = (0, 0)  # for which fragment's blocks, by its offset, and for how many of them
+
+    @property
+    def on_growth(self) -> Callable[[OpenFragment | Fragment], None] | None:
+        """What is to be called whenever a fragment has grown; None where whole fragments are soon enough."""
+        return None if self._pacer is None else self._grown
+
+    def hear(self, recording: CallRecording, contact_id: str | None) -> None:
+        """From now on it is this recording.
+
+        Args:
+            recording: the call so far; a watched one.
+            contact_id: whose; None while nobody knows.
+        """
+        self._recording, self._contact_id = recording, contact_id
+        self._preview = LivePreview(recording)
+
+    def _grown(self, fragment: OpenFragment | Fragment) -> None:
+        """Let blocks come when they would have come, and tell the sinks what can be told of them."""
+        named = fragment.contact_ids
+        if self._pacer is None or (self._contact_id is not None and named and self._contact_id not in named):
+            return  # what others said takes no time
+        offset, count = self._waited
+        for block in fragment.blocks[count if fragment.offset == offset else 0 :]:
+            self._pacer.wait(block.time_ns, block.time_ns + _length_ns(fragment, block))
+        self._waited = fragment.offset, len(fragment.blocks)
+        if self._pipeline is None or self._preview is None or isinstance(fragment, Fragment):
+            return
+        placements = self._preview.look(fragment)
+        if placements:
+            self._pipeline.write(placements, self._preview.rate)
+
+    def begin(self) -> None:
+        """Make the sinks, once there is audio; writes nothing yet.
+
+        Raises:
+            CommandError: one cannot be made, or its place is taken.
+        """
+        timeline = self._timeline
+        if self._pipeline is not None or timeline is None:
+            return
+        start_ms = (timeline.origin or 0) * 1000 // timeline.rate
+        with ExitStack() as made:
+            for make in (self._segments, self._webhook):
+                sink = make(self._contact_id or "", start_ms)
+                if sink is not None:
+                    made.callback(sink.close)
+                    self._sinks.append(sink)
+            made.pop_all()
+        is_paced = self._pacer is not None
+        self._pipeline = LivePipeline(
+            [NamedSink(sink.name, sink) for sink in self._sinks],
+            LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_REST_S)
+            if is_paced
+            else LivePolicy(most_tries=_MOST_TRIES),
+            self._clock,
+            # A command says what came of it in the end, in one line.
+            Logger(service="connect-audio-replay", logger_handler=logging.NullHandler()),
+            driver=Threads if is_paced else Inline,
+        )
+
+    def confirm(self) -> None:
+        """The recording has decided on fragments."""
+        if self._pipeline is not None:
+            self._pipeline.confirm(self._timeline)
+            self._tend()
+
+    def end(self) -> None:
+        """The call is over: let the sinks have the rest, for some seconds, and close them."""
+        self.begin()
+        if self._pipeline is not None:
+            self._pipeline.end(self._timeline)
+            self._pipeline.flush()
+            self._pipeline.close()
+
+    def outcome(self, frames: int) -> LiveOutcome:
+        """What became of it.
+
+        Args:
+            frames: length of the recording.
+        """
+        if self._pipeline is None:
+            return LiveOutcome(sinks=(), longest_lag_s=None)
+        state, _ = self._pipeline.state(frames)
+        facts = {each.name: each for each in live_facts(state)}
+        return LiveOutcome(
+            sinks=tuple(
+                SinkOutcome(facts=facts[sink.name], where=sink.where, ended=sink.ended, code=sink.code)
+                for sink in self._sinks
+            ),
+            longest_lag_s=None if self._pacer is None else self._pipeline.take_longest_lag(),
+        )
+
+    def close(self) -> None:
+        """Stop the sinks, whatever they are at; no thread runs afterwards."""
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+    @property
+    def _timeline(self) -> Timeline | None:
+        return None if self._recording is None else self._recording.timeline
+
+    def _tend(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.interrupt_overdue()
+
+    def _segments(self, contact_id: str, start_ms: int) -> _Observed | None:
+        del start_ms
+        folder = self._options.segments
+        if folder is None:
+            return None
+        name = printable(str(folder))
+        # Whether it can be written to is better known before the first second than after it.
+        UnfinishedFile(folder / "index.json").discard()
+        sink = SegmentSink(
+            SegmentFolder(folder),
+            contact_id=contact_id,
+            recording=f"{contact_id}.wav",
+            shape=self._options.shape,
+            segment_seconds=self._options.segment_seconds,
+            clock=self._clock,
+        )
+        try:
+            sink.prepare()
+        except SinkError as error:
+            raise CommandError(f"{name}: cannot take the segments: {error}; choose another folder") from error
+        return _Observed("segments", sink, name)
+
+    def _webhook(self, contact_id: str, start_ms: int) -> _Observed | None:
+        webhook = self._options.webhook
+        if webhook is None:
+            return None
+        sink = WebhookSink(
+            url=webhook.url,
+            secret=KnownSecret(webhook.secret),
+            shape=self._options.shape,
+            segment_seconds=self._options.segment_seconds,
+            contact_id=contact_id,
+            recording=f"{contact_id}.wav",
+            # A capture does not tell when its streaming began; its first sample tells streamings apart as well.
+            streaming_start_ms=start_ms,
+            allow_private=webhook.allow_private,
+            ca_file=webhook.ca_file,
+            clock=self._clock,
+        )
+        # The rest of a URL may hold a token.
+        return _Observed("webhook", sink, endpoint_of(webhook.url).authority)
+
+
+class _Observed:
+    """A sink, and what it says when it refuses: the pipeline only counts.
+
+    Args:
+        name: the sink's.
+        sink: the sink.
+        where: the folder, or the receiver's host.
+    """
+
+    def __init__(self, name: str, sink: AudioSink, where: str) -> None:
+        self.name = name
+        self.where = where
+        self.ended = False
+        self.code: str | None = None
+        self._sink = sink
+
+    @property
+    def segment_seconds(self) -> int:
+        """As the sink has it."""
+        return self._sink.segment_seconds
+
+    def prepare(self) -> None:
+        """Hand it over."""
+        self._sink.prepare()
+
+    def deliver(self, audio: LiveAudio) -> None:
+        """Hand it over."""
+        with self._noted():
+            self._sink.deliver(audio)
+
+    def end(self, end: LiveEnd) -> None:
+        """Hand it over."""
+        with self._noted():
+            self._sink.end(end)
+        self.ended = True
+
+    def interrupt(self) -> None:
+        """Hand it over."""
+        self._sink.interrupt()
+
+    def close(self) -> None:
+        """Hand it over."""
+        self._sink.close()
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        try:
+            yield
+        except SinkError as error:
+            if error.code != _INTERRUPTED:
+                self.code = error.code
+            raise
+        except Exception as error:
+            self.code = type(error).__name__
+            raise
+
+
+def _length_ns(fragment: OpenFragment | Fragment, block: Block) -> int:
+    """How long a block lasts; 0 where it is no audio that we know."""
+    try:
+        tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+    except UnsupportedAudioError:
+        return 0
+    for track in tracks:
+        if track.number == block.track_number:
+            return block.size * 1_000_000_000 // (SAMPLE_BYTES * track.pcm.channels * track.pcm.rate)
+    return 0

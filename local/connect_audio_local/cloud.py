@@ -1,0 +1,306 @@
+"""Everything the two handlers talk to, on this machine: S3, the KVS emulator, a Lambda front and the durable engine.
+
+The demo and the functional tests run the real handlers inside it: Connect event -> trigger -> named asynchronous start
+-> consumer as a durable execution -> GetMedia over HTTP -> S3.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import boto3
+from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
+
+from connect_audio.adapters.s3_recording import S3_CONFIG
+from connect_audio_local.kvs.model import UNLIMITED, Limits
+from connect_audio_local.kvs.server import KvsEmulator
+from connect_audio_local.lambda_.quotas import DurableUsage
+from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.s3.server import s3_server
+
+REGION: Final = "eu-west-2"
+ACCOUNT: Final = "123456789012"
+BUCKET: Final = "recordings"
+_RUN_LIMIT_S: Final = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class LocalContext:
+    """What a handler reads of Lambda's context."""
+
+    function_name: str = "trigger"
+    function_version: str = "1"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:trigger"
+    aws_request_id: str = "00000000-0000-4000-8000-00000000000f"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """The whole of the trigger's 8 seconds."""
+        return 8000
+
+
+@dataclass(slots=True)
+class Execution:
+    """One durable execution on the local engine.
+
+    Args:
+        name: its name.
+        done: set once it has ended.
+        status: the engine's final status, for example `SUCCEEDED`.
+        result: what the handler returned; None where it failed.
+        error: the engine's error message; None where it succeeded.
+        steps: names of the steps and waits, in order.
+        usage: what it used of Lambda's quotas; one that went beyond them is `FAILED`, as the service would have it.
+    """
+
+    name: str
+    done: threading.Event
+    status: str = "RUNNING"
+    result: Any = None
+    error: str | None = None
+    steps: tuple[str, ...] = ()
+    usage: DurableUsage | None = None
+
+
+class LimitedContext:
+    """Lambda's context of one invocation whose time really runs out; the local engine's own always has 15 minutes.
+
+    Args:
+        context: the engine's, which knows everything else.
+        seconds: the function's timeout.
+    """
+
+    def __init__(self, context: Any, seconds: float) -> None:
+        self._context = context
+        self._deadline = time.monotonic() + seconds
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left."""
+        return max(0, round((self._deadline - time.monotonic()) * 1000))
+
+
+class LocalCloud:
+    """The local services and the functions wired to them. Make it with `local_cloud`.
+
+    Args:
+        emulator: Kinesis Video Streams and Connect.
+        front: Lambda.
+        s3_url: S3.
+        bucket: where recordings go.
+        invocation_s: the consumer's timeout, seconds.
+    """
+
+    def __init__(self, emulator: KvsEmulator, s3_url: str, bucket: str, invocation_s: float = 900) -> None:
+        self.emulator = emulator
+        self.s3_url = s3_url
+        self.bucket = bucket
+        self.invocation_s = invocation_s
+        self.executions: dict[str, Execution] = {}
+        self._threads: list[threading.Thread] = []
+        self.front = LambdaFront(self._start)
+
+    def s3(self) -> Any:
+        """A client of the local S3; the caller closes it."""
+        return boto3.client("s3", endpoint_url=self.s3_url, region_name=REGION, config=S3_CONFIG)
+
+    def trigger(self, event: object) -> dict[str, str]:
+        """Invoke the trigger as a Connect flow would."""
+        from connect_audio.handlers import trigger  # noqa: PLC0415 - reads the environment this cloud has set
+
+        answer: dict[str, str] = trigger.handler(event, LocalContext())
+        return answer
+
+    def consume(self, name: str, payload: object) -> Execution:
+        """Run the consumer in this thread and return its execution."""
+        execution = self.executions.setdefault(name, Execution(name, threading.Event()))
+        self._run(execution, payload)
+        return execution
+
+    def wait(self, name: str, timeout_s: float | None = None) -> Execution:
+        """Wait until an execution has ended.
+
+        Raises:
+            TimeoutError: it goes on for longer than that.
+        """
+        execution = self.executions[name]
+        if not execution.done.wait(timeout_s):
+            raise TimeoutError(f"execution {name} still runs after {timeout_s} s")
+        return execution
+
+    def _start(self, name: str, payload: object) -> None:
+        execution = self.executions.setdefault(name, Execution(name, threading.Event()))
+        thread = threading.Thread(target=self._run, args=(execution, payload), name=f"execution-{name}")
+        self._threads.append(thread)
+        thread.start()
+
+    def _run(self, execution: Execution, payload: object) -> None:
+        from connect_audio.handlers import consumer  # noqa: PLC0415 - reads the environment this cloud has set
+
+        def handler(event: Any, context: Any) -> Any:
+            return consumer.handler(event, LimitedContext(context, self.invocation_s))
+
+        try:
+            with _engine(handler) as runner:
+                arn = runner.run_async(
+                    input=json.dumps(payload),
+                    execution_name=execution.name,
+                    function_name="consumer",
+                    execution_timeout=_RUN_LIMIT_S,
+                )
+                result = runner.wait_for_result(arn, _RUN_LIMIT_S)
+                history = runner.get_execution_history(arn, include_execution_data=True)
+            execution.status = result.status.value
+            execution.result = None if result.result is None else json.loads(result.result)
+            execution.error = None if result.error is None else result.error.message
+            execution.steps = tuple(operation.name or "" for operation in result.operations)
+            execution.usage = DurableUsage.of(history.events)
+            execution.usage.check()
+        except Exception as error:  # noqa: BLE001 - the thread's only witness is the execution
+            execution.status, execution.error = "FAILED", repr(error)
+        finally:
+            execution.done.set()
+
+    def close(self) -> None:
+        """End the front and wait for running executions."""
+        self.front.close()
+        for thread in self._threads:
+            thread.join()
+
+
+@contextmanager
+def _engine(handler: Callable[..., Any]) -> Iterator[DurableFunctionTestRunner]:
+    """A durable engine of its own for one execution."""
+    runner = DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=REGION)
+    try:
+        with runner:
+            yield runner
+    finally:
+        # It stops its event loop and leaves the loop's sockets open, two for each execution.
+        runner._scheduler._loop.close()  # noqa: SLF001 - there is no public way
+
+
+@contextmanager
+def local_cloud(
+    settings: Mapping[str, str] | None = None,
+    *,
+    s3_url: str | None = None,
+    bucket: str = BUCKET,
+    limits: Limits = UNLIMITED,
+    invocation_s: float = 900,
+) -> Iterator[LocalCloud]:
+    """Start everything, set the process's environment as the template would, and put it back afterwards.
+
+    Args:
+        settings: further variables of the functions.
+        s3_url: an S3 API that runs already; one of its own if None.
+        bucket: made if it is missing.
+        limits: the KVS emulator's.
+        invocation_s: the consumer's timeout, seconds.
+    """
+    with ExitStack() as stack:
+        url = s3_url or stack.enter_context(s3_server())
+        emulator = stack.enter_context(KvsEmulator(limits=limits))
+        stack.enter_context(
+            environment(
+                {
+                    "AWS_ACCESS_KEY_ID": "local",
+                    "AWS_SECRET_ACCESS_KEY": "local",
+                    "AWS_DEFAULT_REGION": REGION,
+                    "AWS_EC2_METADATA_DISABLED": "true",
+                    "AWS_ENDPOINT_URL_S3": url,
+                    # moto serves it, too; events go out where EVENT_BUS_NAME is set.
+                    "AWS_ENDPOINT_URL_EVENTBRIDGE": url,
+                    "POWERTOOLS_SERVICE_NAME": "connect-audio",
+                    "POWERTOOLS_METRICS_NAMESPACE": "ConnectAudio",
+                    "POWERTOOLS_TRACE_DISABLED": "true",
+                    "RECORDINGS_BUCKET": bucket,
+                    "CONSUMER_FUNCTION": "consumer:live",
+                    **emulator.environment(),
+                    **(settings or {}),
+                }
+            )
+        )
+        cloud = LocalCloud(emulator, url, bucket, invocation_s)
+        stack.callback(cloud.close)
+        stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
+        _forget_settings()
+        stack.callback(_forget_settings)
+        with closing(cloud.s3()) as s3:
+            if bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
+                s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        yield cloud
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables of this process for the length of a `with` block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _forget_settings() -> None:
+    """Handlers read their environment once a process; here several may follow each other."""
+    from connect_audio.handlers import trigger  # noqa: PLC0415
+
+    caches: list[Callable[..., Any]] = [trigger._settings, trigger._consumer, trigger._live]  # noqa: SLF001
+    for cached in caches:
+        cached.cache_clear()  # type: ignore[attr-defined]
+
+
+def connect_event(
+    *, contact_id: str, instance_id: str, stream_arn: str, start_ms: int, start_fragment: str
+) -> dict[str, Any]:
+    """The event of Connect's flow block "Invoke AWS Lambda function", for a voice contact that is being streamed.
+
+    Args:
+        contact_id: the contact.
+        instance_id: the Connect instance.
+        stream_arn: the Kinesis Video stream.
+        start_ms: StartTimestamp, ms since the epoch.
+        start_fragment: StartFragmentNumber.
+    """
+    return {
+        "Name": "ContactFlowEvent",
+        "Details": {
+            "ContactData": {
+                "Attributes": {},
+                "Channel": "VOICE",
+                "ContactId": contact_id,
+                "CustomerEndpoint": None,
+                "InitialContactId": contact_id,
+                "InitiationMethod": "INBOUND",
+                "InstanceARN": f"arn:aws:connect:{REGION}:{ACCOUNT}:instance/{instance_id}",
+                "MediaStreams": {
+                    "Customer": {
+                        "Audio": {
+                            "StreamARN": stream_arn,
+                            "StartTimestamp": str(start_ms),
+                            "StartFragmentNumber": start_fragment,
+                        }
+                    }
+                },
+                "PreviousContactId": contact_id,
+                "Queue": None,
+                "SystemEndpoint": None,
+            },
+            "Parameters": {},
+        },
+    }

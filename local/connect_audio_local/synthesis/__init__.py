@@ -1,0 +1,1 @@
+"""Speech, calls and the fragments of calls, written as Amazon Connect writes them."""

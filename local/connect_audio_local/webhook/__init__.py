@@ -1,0 +1,1 @@
+"""A receiver of signed segments, to try a webhook and to test one."""

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.command_error import CommandError
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_the_name_appears_when_the_file_is_published_and_not_before(tmp_path: Path) -> None:
+    target = tmp_path / "made" / "call.wav"
+
+    with UnfinishedFile(target) as file:
+        file.write(b"....body")
+        file.write_start(b"head")
+        assert not target.exists()
+        file.seal()
+        assert not target.exists()
+        file.publish()
+
+    assert target.read_bytes() == b"headbody"
+    assert names(target.parent) == ["call.wav"]
+
+
+def test_an_earlier_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "call.wav"
+    target.write_bytes(b"earlier")
+
+    with UnfinishedFile(target) as file:
+        file.write(b"later")
+        assert target.read_bytes() == b"earlier"
+        file.seal()
+        file.publish()
+
+    assert target.read_bytes() == b"later"
+
+
+def test_nothing_remains_of_a_file_that_is_given_up(tmp_path: Path) -> None:
+    class Trouble(BaseException):
+        pass
+
+    with pytest.raises(Trouble), UnfinishedFile(tmp_path / "call.wav") as file:  # noqa: PT012 - the exit is tested
+        file.write(b"half")
+        raise Trouble
+
+    assert names(tmp_path) == []
+
+
+def test_others_may_read_the_file_as_far_as_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with UnfinishedFile(tmp_path / "call.wav") as file:
+            file.seal()
+            file.publish()
+    finally:
+        os.umask(before)
+
+    assert (tmp_path / "call.wav").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_failed_write_names_the_file_that_was_to_be(tmp_path: Path) -> None:
+    file = UnfinishedFile(tmp_path / "call.wav")
+    os.close(file._file.fileno())
+    try:
+        with pytest.raises(CommandError, match=r"call\.wav: cannot be written: Bad file descriptor"):
+            file.write(b"x")
+    finally:
+        file.discard()
+
+    assert names(tmp_path) == []
+
+
+def test_what_is_skipped_reads_as_zeros_and_takes_no_room(tmp_path: Path) -> None:
+    target = tmp_path / "call.wav"
+
+    with UnfinishedFile(target) as file:
+        file.write(b"head")
+        file.skip(10_000_000)
+        file.write(b"body")
+        file.skip(5)
+        file.write_start(b"HEAD")
+        file.seal()
+        file.publish()
+
+    assert target.read_bytes() == b"HEAD" + bytes(10_000_000) + b"body" + bytes(5)
+    if not holes_are_known(tmp_path):
+        pytest.skip("the file system knows no holes")
+    assert target.stat().st_blocks * 512 < 1_000_000
+
+
+def holes_are_known(directory: Path) -> bool:
+    probe = directory / "probe"
+    with probe.open("wb") as file:
+        file.truncate(10_000_000)
+    return probe.stat().st_blocks * 512 < 1_000_000

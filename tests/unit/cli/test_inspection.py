@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from connect_audio.core.fragments import BytesLost
+from connect_audio_cli.inspection.inspection import FragmentRow, Inspection, Summary, fragment_json, summary_json
+from connect_audio_cli.output.formatting import count, duration
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_INSTANCE_ID,
+    DEFAULT_START_MS,
+    Gap,
+    SyntheticCall,
+    synthesize_call,
+    synthesize_stream,
+)
+from connect_audio_local.synthesis.fragment_writer import Codec, FragmentLayout, InBandError, MimeType, write_fragment
+
+CALL = SyntheticCall(customer=bytes(64_000), agent=bytes(64_000))
+
+
+def look(chunks: Iterable[bytes]) -> tuple[list[FragmentRow], list[BytesLost], Summary]:
+    inspection = Inspection(chunks, "capture")
+    found = list(inspection.rows())
+    rows = [row for row in found if isinstance(row, FragmentRow)]
+    return rows, [row for row in found if isinstance(row, BytesLost)], inspection.summary
+
+
+def look_at(*calls: SyntheticCall) -> tuple[list[FragmentRow], Summary]:
+    rows, _, summary = look(fragment.data for fragment in synthesize_stream(calls))
+    return rows, summary
+
+
+def test_each_fragment_is_told_as_it_was_written() -> None:
+    written = list(synthesize_call(CALL))
+    rows, _ = look_at(CALL)
+
+    assert [row.fragment.number for row in rows] == [fragment.number for fragment in written]
+    assert [row.fragment.size for row in rows] == [len(fragment.data) for fragment in written]
+    assert [row.start_ms for row in rows] == [fragment.producer_ms for fragment in written]
+    assert [row.end_ms for row in rows] == [fragment.producer_ms + fragment.duration_ms for fragment in written]
+    assert [dict(row.blocks) for row in rows] == [{1: 16, 2: 16}] * 3 + [{1: 15, 2: 15}]
+    assert [row.gap_ms for row in rows] == [None, 0, 0, 0]
+
+
+def test_a_pause_is_a_gap_in_which_no_fragment_is_missing() -> None:
+    rows, summary = look_at(replace(CALL, gaps=(Gap(at_ms=2048, length_ms=700),)))
+
+    assert [row.gap_ms for row in rows] == [None, 0, 700, 0]
+    assert [row.missing_fragments for row in rows] == [None, 0, 0, 0]
+    assert (summary.gaps, summary.gap_ms, summary.missing_fragments) == (1, 700, 0)
+
+
+def test_a_lost_fragment_is_a_gap_that_its_number_tells_of() -> None:
+    data = [fragment.data for fragment in synthesize_call(CALL)]
+    rows, _, summary = look([data[0], data[2], data[3]])
+
+    assert [row.gap_ms for row in rows] == [None, 1024, 0]
+    assert [row.missing_fragments for row in rows] == [None, 1, 0]
+    assert (summary.gaps, summary.missing_fragments) == (1, 1)
+
+
+def test_a_repeated_fragment_is_an_overlap() -> None:
+    data = [fragment.data for fragment in synthesize_call(CALL)]
+    _, _, summary = look([data[0], data[1], data[1], data[2]])
+
+    assert (summary.gaps, summary.overlaps) == (0, 1)
+
+
+def test_contacts_are_told_in_their_order_and_so_is_who_names_none() -> None:
+    other = replace(CALL, contact_id="other", unlabelled=frozenset({2}))
+    _, summary = look_at(CALL, other)
+
+    assert list(summary.contacts) == [DEFAULT_CONTACT_ID, "other", None]
+    assert [contact.fragments for contact in summary.contacts.values()] == [4, 3, 1]
+    first = summary.contacts[DEFAULT_CONTACT_ID]
+    assert (first.start_ms, first.end_ms) == (DEFAULT_START_MS, DEFAULT_START_MS + 4000)
+    assert first.instance_id == DEFAULT_INSTANCE_ID
+
+
+@pytest.mark.parametrize(
+    ("layout", "audio"),
+    [
+        (FragmentLayout(), "16-bit little-endian PCM, 8000 Hz, mono: the customer"),
+        (
+            FragmentLayout(codec=Codec.PCM, mime_type=MimeType.MISSING),
+            "16-bit little-endian PCM, 8000 Hz, mono: the customer",
+        ),
+    ],
+)
+def test_a_track_is_told_as_declared_and_as_it_is(layout: FragmentLayout, audio: str) -> None:
+    _, summary = look_at(replace(CALL, layout=layout))
+
+    customer = next(track for track in summary.tracks.values() if track.name == "AUDIO_FROM_CUSTOMER")
+    assert customer.codec_id == ("A_AAC" if layout.codec is Codec.AAC_LIE else "A_PCM/INT/LIT")
+    assert customer.audio == audio
+    assert (customer.fragments, customer.blocks, customer.size) == (4, 63, 64_000)
+
+
+def test_errors_inside_the_stream_are_counted_by_their_meaning() -> None:
+    contents = next(synthesize_call(CALL)).contents
+    failing = write_fragment(replace(contents, error=InBandError(4500, "x")))
+    _, _, summary = look([failing, failing])
+
+    assert sum(summary.errors.values()) == 2
+
+
+def test_garbage_and_a_cut_make_a_capture_broken() -> None:
+    data = [fragment.data for fragment in synthesize_call(CALL)]
+
+    assert look(data)[2].whole
+    _, lost, summary = look([data[0], b"\xffgarbage", *data[1:]])
+    assert not summary.whole
+    assert [(run.offset, run.count) for run in lost] == [(len(data[0]), 8)]
+    assert summary.size == sum(map(len, data)) + 8
+    rows, _, summary = look([data[0], data[1][:20_000]])
+    assert not summary.whole
+    assert summary.truncations == [(2, rows[1].fragment.truncation)]
+
+
+def test_json_holds_plain_values_and_the_same_counts() -> None:
+    rows, summary = look_at(CALL)
+    entry: dict[str, Any] = fragment_json(rows[0])
+
+    assert entry["contactIds"] == [DEFAULT_CONTACT_ID]
+    assert [(track["name"], track["blocks"]) for track in entry["tracks"]] == [
+        ("AUDIO_TO_CUSTOMER", 16),
+        ("AUDIO_FROM_CUSTOMER", 16),
+    ]
+    assert entry["completion"] == "TOKEN"
+    assert summary_json(summary)["fragments"] == 4
+    assert summary_json(summary)["whole"] is True
+
+
+def test_durations_and_counts_are_words() -> None:
+    assert duration(9.44) == "9.440 s"
+    assert duration(61.44) == "1 min 01.440 s"
+    assert duration(7203) == "2 h 00 min 03.000 s"
+    assert duration(59.9996) == "1 min 00.000 s"
+    assert (count(1, "gap"), count(0, "gap"), count(2, "gap")) == ("1 gap", "0 gaps", "2 gaps")
