@@ -6,10 +6,10 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from typing import Any, override
 
-from connect_audio_local.stoppable_server import ClosingServer
+from connect_audio_local.stoppable_server import StoppableServer
 
 
-def loopback_server(serve: Callable[[BaseHTTPRequestHandler], None], name: str) -> ClosingServer:
+def loopback_server(serve: Callable[[BaseHTTPRequestHandler], None], name: str) -> StoppableServer:
     """Start a server on a free loopback port.
 
     Args:
@@ -30,11 +30,11 @@ def loopback_server(serve: Callable[[BaseHTTPRequestHandler], None], name: str) 
         def log_message(self, *_args: object) -> None:
             """Stay silent."""
 
-    server = ClosingServer(("127.0.0.1", 0), Handler, name)
+    server = StoppableServer(("127.0.0.1", 0), Handler, name)
     server.start()
     return server
 
 
-def url_of(server: ClosingServer) -> str:
+def url_of(server: StoppableServer) -> str:
     """Where it listens."""
     return f"http://127.0.0.1:{server.server_address[1]}"

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, override
 
 
-class ClosingServer(ThreadingHTTPServer):
+class StoppableServer(ThreadingHTTPServer):
     """Serves in threads from its construction to `close`, which joins every one of them.
 
     Args:

@@ -21,7 +21,7 @@ from connect_audio_local.lambda_.durable_engine import EngineExecution
 from connect_audio_local.lambda_.function_host import InvocationRecord
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import BUCKET, ProcessCloud, request_for
-from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3Front, S3Operation, random_s3_faults
+from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3FaultProxy, S3Operation, random_s3_faults
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from functional.recorder_support import interleaved, stereo_wav
 
@@ -260,7 +260,7 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
     first = len(cloud.host.invocations)
     cloud.host.lifetimes.extend(schedule.lifetimes)
     cloud.gate.arm(*schedule.kills)
-    with S3Front(cloud.s3_url, schedule.s3_faults) as front:
+    with S3FaultProxy(cloud.s3_url, schedule.s3_faults) as front:
         cloud.s3_proxy.upstream = front.url
         arns = [cloud.engine.start(f"{number}-{each}", payload) for each in range(schedule.rivals)]
         executions = [cloud.engine.wait(arn) for arn in arns]

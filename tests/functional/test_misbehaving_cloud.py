@@ -30,7 +30,7 @@ from connect_audio_local.kvs.faults import (
     Strangers,
     Twice,
 )
-from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Front, S3Trouble, random_s3_faults
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble, random_s3_faults
 from connect_audio_local.synthesis.calls import synthesize_call
 from functional.recorder_support import recorded, same_wav
 from functional.test_whole_path import QUICK, a_call, event_for, expected_wav, is_whole
@@ -52,11 +52,11 @@ PATIENT = {**QUICK, "DRAIN_SECONDS": "2"}
 
 
 @contextmanager
-def misbehaving(moto_server: str, plan: S3FaultPlan) -> Iterator[tuple[LocalCloud, S3Front]]:
+def misbehaving(moto_server: str, plan: S3FaultPlan) -> Iterator[tuple[LocalCloud, S3FaultProxy]]:
     bucket = f"recordings-{uuid.uuid4().hex[:12]}"
     with (
         local_cloud(PATIENT, s3_url=moto_server, bucket=bucket) as cloud,
-        S3Front(moto_server, plan) as front,
+        S3FaultProxy(moto_server, plan) as front,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("AWS_ENDPOINT_URL_S3", front.url)

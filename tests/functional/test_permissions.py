@@ -40,7 +40,7 @@ SECRET_ARN: Final = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:webhoo
 PARAMETER_ARN: Final = "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/webhook"
 
 # Service Authorization Reference: "Actions, resources, and condition keys for" AWS Lambda, Amazon Kinesis Video
-# Streams, Amazon Connect, Amazon EventBridge, AWS Secrets Manager, AWS Systems Manager. Those of S3 are in s3_front.
+# Streams, Amazon Connect, Amazon EventBridge, AWS Secrets Manager, AWS Systems Manager. S3 has its own in s3/faults.py.
 ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("connect", "DescribeContact"): "connect:DescribeContact",
     ("events", "PutEvents"): "events:PutEvents",

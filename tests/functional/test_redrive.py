@@ -18,7 +18,7 @@ from connect_audio_local.kvs import EmulatedStream
 from connect_audio_local.lambda_.durable_engine import EngineExecution
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud, request_for
-from connect_audio_local.s3.faults import ANY, S3Fault, S3FaultPlan, S3Front, S3Trouble
+from connect_audio_local.s3.faults import ANY, S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble
 from functional.engine_chaos import INSTANCE, _of, scene
 from functional.recorder_support import same_wav
 from functional.wire_server import Handler, WireServer
@@ -47,7 +47,7 @@ class Scene:
 
     def fail(self, name: str, faults: S3FaultPlan, payload: Any = None) -> EngineExecution:
         """Run an execution while S3 refuses, and put it into the queue as Lambda does."""
-        with S3Front(self.cloud.s3_url, faults) as front:
+        with S3FaultProxy(self.cloud.s3_url, faults) as front:
             self.cloud.s3_proxy.upstream = front.url
             self.start(name, payload or self.request.to_payload())
             ended = self.cloud.engine.wait(self.started[name])
@@ -158,7 +158,7 @@ def test_what_was_salvaged_without_its_manifest_is_published_as_it_is(stage: Sce
 def test_what_fails_again_goes_on_from_there(stage: Scene) -> None:
     name = stage.request.execution_name
     stage.fail(name, refused("UploadPart", 2))
-    with S3Front(stage.cloud.s3_url, refused("CompleteMultipartUpload")) as front:
+    with S3FaultProxy(stage.cloud.s3_url, refused("CompleteMultipartUpload")) as front:
         stage.cloud.s3_proxy.upstream = front.url
         assert stage.redrive() == 0
         again = stage.cloud.engine.wait(stage.started[f"{name}-r1"])
@@ -200,7 +200,7 @@ def test_a_redriven_execution_that_lambda_has_forgotten_goes_on_where_its_messag
 ) -> None:
     name = stage.request.execution_name
     stage.fail(name, refused("CompleteMultipartUpload"))
-    with S3Front(stage.cloud.s3_url, refused("CompleteMultipartUpload")) as s3:
+    with S3FaultProxy(stage.cloud.s3_url, refused("CompleteMultipartUpload")) as s3:
         stage.cloud.s3_proxy.upstream = s3.url
         assert stage.redrive() == 0
         assert stage.cloud.engine.wait(stage.started[f"{name}-r1"]).status == "FAILED"

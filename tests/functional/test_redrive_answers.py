@@ -22,7 +22,7 @@ from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdic
 from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_cli import main as cli
-from connect_audio_cli.redrive.redrive import Fate, Redrive, Redriven
+from connect_audio_cli.redrive.redrive import Outcome, Redrive, Redriven
 from functional.wire_server import Exchange, Handler, WireServer
 from unit.recorder.fakes import FakeClock
 
@@ -442,7 +442,7 @@ def test_a_run_that_is_given_up_hides_nothing(stage: Scene) -> None:
     stage.message(REQUEST.to_payload(), OTHER.to_payload())
     with stage.stopped(ScriptedLambda()) as redrive:
         redriven = redrive.run()
-        assert next(redriven).fate is Fate.STARTED
+        assert next(redriven).outcome is Outcome.STARTED
         assert stage.numbers() == (0, 1)
         redriven.close()
     assert stage.numbers() == (1, 0)
@@ -488,8 +488,8 @@ def test_the_new_input_has_no_byte_too_many(stage: Scene) -> None:
     assert body == json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
 
 
-@pytest.mark.parametrize(("spare", "fate"), [(0, "started "), (-1, "left ")])
-def test_an_input_that_lambda_would_not_take_is_left_with_its_size(stage: Scene, spare: int, fate: str) -> None:
+@pytest.mark.parametrize(("spare", "outcome"), [(0, "started "), (-1, "left ")])
+def test_an_input_that_lambda_would_not_take_is_left_with_its_size(stage: Scene, spare: int, outcome: str) -> None:
     # Made once: the length of an ARN depends on how many there have been.
     stood = carried(part(1))
 
@@ -502,7 +502,7 @@ def test_an_input_that_lambda_would_not_take_is_left_with_its_size(stage: Scene,
     )
     stage.message(REQUEST.to_payload())
     _, told = stage.redrive()
-    assert told.startswith(fate)
+    assert told.startswith(outcome)
     if spare:
         assert "where it stood takes an input of 1048577 bytes, and Lambda takes 1048576 at most" in told
         assert lambda_.invoked == {}
@@ -526,13 +526,13 @@ def test_an_execution_cut_off_just_now_is_left_until_its_last_invocation_must_ha
     with stage.stopped(script) as redrive:
         redriven = list(redrive.run())
     if said is None:
-        assert [each.fate for each in redriven] == [Fate.STARTED]
+        assert [each.outcome for each in redriven] == [Outcome.STARTED]
     else:
-        assert redriven == [Redriven(Fate.LEFT, NAME, said.replace("STATUS", status))]
+        assert redriven == [Redriven(Outcome.LEFT, NAME, said.replace("STATUS", status))]
         assert script.invoked == {}
 
 
 def test_an_execution_that_failed_just_now_is_started_again_at_once(stage: Scene) -> None:
     stage.message(REQUEST.to_payload())
     with stage.stopped(ScriptedLambda(Execution(NAME, "FAILED", ended_s=NOW_MS / 1000))) as redrive:
-        assert [each.fate for each in redrive.run()] == [Fate.STARTED]
+        assert [each.outcome for each in redrive.run()] == [Outcome.STARTED]

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count
-from connect_audio_cli.redrive.redrive import Fate, Redrive
+from connect_audio_cli.redrive.redrive import Outcome, Redrive
 
 _FUNCTION: Final = re.compile(
     r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):[0-9]{12}:function:)?[A-Za-z0-9-_]{1,64}:[A-Za-z0-9-_]{1,128}",
@@ -38,7 +38,7 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
         raise CommandError(
             f"--function {printable(function)} has no alias: give the consumer's ARN, or name, with :live behind it"
         )
-    fates: Counter[Fate] = Counter()
+    outcomes: Counter[Outcome] = Counter()
     try:
         with ExitStack() as stack:
             sqs = stack.enter_context(closing(boto3.client("sqs", region_name=known["region"])))
@@ -46,8 +46,8 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
             redrive = Redrive(queue_url, function, sqs=sqs, lambda_=lambda_, clock=SystemClock(), dry_run=dry_run)
             redriven = stack.enter_context(closing(redrive.run()))
             for each in redriven:
-                fates[each.fate] += 1
-                sys.stdout.write(f"{each.fate:8}  {each.name}  {printable(each.detail)}\n")
+                outcomes[each.outcome] += 1
+                sys.stdout.write(f"{each.outcome:8}  {each.name}  {printable(each.detail)}\n")
                 sys.stdout.flush()
     except ClientError as error:
         failed = error.response.get("Error", {})
@@ -55,7 +55,7 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
         raise CommandError(f"AWS refuses {error.operation_name}: {code}: {printable(message)}") from error
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
-    if not fates:
+    if not outcomes:
         sys.stdout.write("the queue is empty\n")
-    elif fates[Fate.LEFT] and not dry_run:
-        raise CommandError(f"{count(fates[Fate.LEFT], 'message')} left in the queue", ExitCode.NOT_WHOLE)
+    elif outcomes[Outcome.LEFT] and not dry_run:
+        raise CommandError(f"{count(outcomes[Outcome.LEFT], 'message')} left in the queue", ExitCode.NOT_WHOLE)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from connect_audio.request import is_contact_id
-from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.formatting import count, duration
 from connect_audio_local.synthesis.calls import (
@@ -65,7 +65,7 @@ def run(
         expected = seconds / (call.blocks_per_fragment * call.block_ms / 1000)
     fragments = 0
     length_ms = 0
-    with UnfinishedFile(output) as file:
+    with AtomicFile(output) as file:
         for fragment in _with_progress(synthesize_call(call), expected):
             file.write(fragment.data)
             fragments += 1

@@ -15,7 +15,7 @@ from typing import Self
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 
-class UnfinishedFile:
+class AtomicFile:
     """Written under a passing name in the same directory, which is made where missing; a context manager.
 
     Left without `publish`, for whatever reason, nothing remains.

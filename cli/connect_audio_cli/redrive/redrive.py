@@ -85,7 +85,7 @@ _UNREADABLE: Final = (
 _ASK_OF_THE_FUNCTION: Final = frozenset({"Invoke", "ListDurableExecutionsByFunction"})
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """What became of a message."""
 
     STARTED = "started"
@@ -102,12 +102,12 @@ class Redriven:
     """One message.
 
     Args:
-        fate: what became of it.
+        outcome: what became of it.
         name: execution name that the message is about, or its message id where it names none.
         detail: for people.
     """
 
-    fate: Fate
+    outcome: Outcome
     name: str
     detail: str
 
@@ -187,7 +187,7 @@ class Redrive:
         while messages := self._receive(held):
             for message in messages:
                 found = self._one(message)
-                if found.fate is not Fate.LEFT and not self._dry_run:
+                if found.outcome is not Outcome.LEFT and not self._dry_run:
                     self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
                     held.handles.pop(message["MessageId"], None)
                 yield found
@@ -225,12 +225,12 @@ class Redrive:
             carried = Continuation.from_payload(payload)
         except (ValueError, RecursionError, RequestError) as error:
             said = str(error) if isinstance(error, RequestError) else "it is no JSON"
-            return Redriven(Fate.LEFT, message["MessageId"], f"no input of the consumer: {said}")
+            return Redriven(Outcome.LEFT, message["MessageId"], f"no input of the consumer: {said}")
         name = request.execution_name
         try:
             return self._start_again(request, carried, payload.get(LIVE))
         except _InDoubtError as error:
-            return Redriven(Fate.LEFT, name, str(error))
+            return Redriven(Outcome.LEFT, name, str(error))
         except ClientError as error:
             failed = error.response.get("Error", {})
             code = failed.get("Code", "an error")
@@ -239,10 +239,10 @@ class Redrive:
             ):
                 raise
             reason = failed.get("Message", "")
-            return Redriven(Fate.LEFT, name, f"Lambda refuses {error.operation_name}: {code}: {reason}")
+            return Redriven(Outcome.LEFT, name, f"Lambda refuses {error.operation_name}: {code}: {reason}")
         except _UNREADABLE as error:
             # Written by another version, or not what AWS documents; the error's own text may quote it.
-            return Redriven(Fate.LEFT, name, f"what Lambda keeps of it cannot be read ({type(error).__name__})")
+            return Redriven(Outcome.LEFT, name, f"what Lambda keeps of it cannot be read ({type(error).__name__})")
 
     def _start_again(self, request: RecordingRequest, carried: Continuation | None, live: object) -> Redriven:
         name = request.execution_name
@@ -250,9 +250,9 @@ class Redrive:
         newest = attempts[-1] if attempts else None
         for attempt in attempts:
             if attempt.status in _GOES_ON:
-                return Redriven(Fate.RUNNING, name, f"execution {attempt.name} is at it")
+                return Redriven(Outcome.RUNNING, name, f"execution {attempt.name} is at it")
         if newest is not None and newest.status == "SUCCEEDED":
-            return Redriven(Fate.FINISHED, name, f"execution {newest.name} has finished it: {self._outcome(newest)}")
+            return Redriven(Outcome.FINISHED, name, f"execution {newest.name} has finished it: {self._outcome(newest)}")
         for attempt in attempts:
             self._wait_for_its_invocation(attempt)
         continuation = carried if newest is None else self._history(newest)
@@ -272,7 +272,7 @@ class Redrive:
                 f"where it stood takes an input of {len(body)} bytes, and Lambda takes {_MOST_PAYLOAD} at most"
             )
         if self._dry_run:
-            return Redriven(Fate.LEFT, name, f"would start {new_name} {how}")
+            return Redriven(Outcome.LEFT, name, f"would start {new_name} {how}")
         try:
             answer = self._lambda.invoke(
                 FunctionName=self._function, InvocationType="Event", DurableExecutionName=new_name, Payload=body
@@ -284,7 +284,7 @@ class Redrive:
                 f"{new_name} was started already, with another input; perhaps by somebody who redrives just now"
             ) from error
         answer["Payload"].read()
-        return Redriven(Fate.STARTED, name, f"{new_name} goes on {how}")
+        return Redriven(Outcome.STARTED, name, f"{new_name} goes on {how}")
 
     def _attempts(self, name: str) -> Iterator[_Attempt]:
         """The executions of a recording that Lambda knows, in order: the first, then the redriven ones.

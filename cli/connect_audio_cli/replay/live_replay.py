@@ -31,7 +31,7 @@ from connect_audio.core.timeline import Timeline
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
 from connect_audio.ports import AudioSink, Clock, LiveEnd
 from connect_audio.recorder.publication import live_facts
-from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.replay.live_options import LiveOptions
 from connect_audio_cli.replay.pacing import Pacer
@@ -212,7 +212,7 @@ class LiveReplay:
             return None
         name = printable(str(folder))
         # Whether it can be written to is better known before the first second than after it.
-        UnfinishedFile(folder / "index.json").discard()
+        AtomicFile(folder / "index.json").discard()
         sink = SegmentSink(
             SegmentFolder(folder),
             contact_id=contact_id,

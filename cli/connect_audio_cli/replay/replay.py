@@ -22,7 +22,7 @@ from connect_audio.core.recording import CallRecording
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.request import is_contact_id
 from connect_audio_cli.captures import read_events
-from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def replay(
             live=[sink.facts for sink in heard.sinks] if heard is not None and heard.sinks else None,
         )
         manifest = build_manifest(cursor, facts, notes)
-        with UnfinishedFile(manifest_path) as manifest_file:
+        with AtomicFile(manifest_path) as manifest_file:
             manifest_file.write(json.dumps(manifest, indent=2).encode() + b"\n")
             manifest_file.seal()
             wav.seal()
@@ -210,7 +210,7 @@ class _WavFile:
     """A WAV whose header gets its lengths at the end, and the channels' levels on the way."""
 
     def __init__(self, target: Path, rate: int) -> None:
-        self.file = UnfinishedFile(target)
+        self.file = AtomicFile(target)
         self._rate = rate
         self._data_bytes = 0
         self._energy = [0.0, 0.0]

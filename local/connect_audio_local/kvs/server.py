@@ -50,7 +50,7 @@ from connect_audio_local.kvs.model import (
     ServiceError,
     invalid_argument,
 )
-from connect_audio_local.stoppable_server import ClosingServer, reset_connection
+from connect_audio_local.stoppable_server import StoppableServer, reset_connection
 
 # The GetMedia payload's type as clients of the real service have seen it; the service model leaves it open.
 _MEDIA_TYPE = "video/webm"
@@ -479,7 +479,7 @@ class _Connections:
 # --- HTTP ------------------------------------------------------------------------------------------------------------
 
 
-class _Server(ClosingServer):
+class _Server(StoppableServer):
     def __init__(self, address: tuple[str, int], api: _Api) -> None:
         super().__init__(address, _Handler, "kvs-emulator")
         self.api = api

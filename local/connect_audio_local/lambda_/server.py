@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connect_audio_local.stoppable_server import ClosingServer
+from connect_audio_local.stoppable_server import StoppableServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,7 @@ class LambdaFront:
             def log_message(self, *_args: object) -> None:
                 """Stay silent: a demo's output is its own."""
 
-        self._server = ClosingServer((host, port), Handler, "lambda-front")
+        self._server = StoppableServer((host, port), Handler, "lambda-front")
         self._server.start()
 
     @property

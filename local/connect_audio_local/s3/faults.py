@@ -1,7 +1,8 @@
-"""A front end of a local S3 (moto): it misbehaves as scripted, enforces what moto does not, and notes what was asked.
+"""A proxy in front of a local S3 (moto): it misbehaves as scripted, enforces what moto does not and notes each request.
 
-`S3Front(s3_url, plan)` stands between the functions and `s3_server`. Bodies stream through it and are not kept. Tests
-use it for lost answers and throttles, for "no upload is left open", and to compare calls with the role's permissions.
+`S3FaultProxy(s3_url, plan)` stands between the functions and `s3_server`. Bodies stream through it and are not kept.
+Tests use it for lost answers and throttles, for "no upload is left open", and to compare calls with the role's
+permissions.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Final, Self, override
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from connect_audio_local.brief_repr import brief_repr
-from connect_audio_local.stoppable_server import ClosingServer, reset_connection
+from connect_audio_local.stoppable_server import StoppableServer, reset_connection
 
 ANY: Final = "*"
 """As the operation of an `S3Fault`: whichever comes, counted together."""
@@ -237,7 +238,7 @@ class _State:
     gone: set[str] = field(default_factory=set)
 
 
-class S3Front:
+class S3FaultProxy:
     """Serves S3 on a port until closed; a context manager.
 
     What moto does not, it enforces: an upload that was completed or aborted is gone for every operation (404
@@ -265,7 +266,7 @@ class S3Front:
             def serve(self) -> None:
                 front._serve(self)
 
-        self._server = ClosingServer((host, port), Handler, "s3-front")
+        self._server = StoppableServer((host, port), Handler, "s3-front")
         self._server.start()
 
     def __enter__(self) -> Self:

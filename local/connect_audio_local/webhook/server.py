@@ -29,7 +29,7 @@ from connect_audio.adapters.sinks.webhook_signature import (
     SignatureError,
     verify,
 )
-from connect_audio_local.stoppable_server import ClosingServer, reset_connection
+from connect_audio_local.stoppable_server import StoppableServer, reset_connection
 
 _LARGEST_BODY: Final = 16 * 1024 * 1024
 
@@ -368,7 +368,7 @@ def webhook_receiver(
             server.close()
 
 
-class _TlsServer(ClosingServer):
+class _TlsServer(StoppableServer):
     """Below it every connection is an `ssl.SSLSocket`."""
 
     @override

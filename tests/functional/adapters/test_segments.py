@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
 from connect_audio.core.errors import SinkError
-from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Front, S3Trouble
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble
 from unit.adapters.segment_calls import MemoryStore, deliver_all, heard, noisy_call, sink_of
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ def client_of() -> Iterator[Callable[..., S3Client]]:
 
 
 @pytest.fixture
-def front_of(moto_server: str) -> Iterator[Callable[..., S3Front]]:
+def front_of(moto_server: str) -> Iterator[Callable[..., S3FaultProxy]]:
     """Make fronts of the S3 API that misbehave."""
-    fronts: list[S3Front] = []
+    fronts: list[S3FaultProxy] = []
 
-    def make(*faults: S3Fault) -> S3Front:
-        fronts.append(S3Front(moto_server, S3FaultPlan(faults)))
+    def make(*faults: S3Fault) -> S3FaultProxy:
+        fronts.append(S3FaultProxy(moto_server, S3FaultPlan(faults)))
         return fronts[-1]
 
     yield make
@@ -56,7 +56,7 @@ def front_of(moto_server: str) -> Iterator[Callable[..., S3Front]]:
 
 
 type ClientOf = Callable[..., S3Client]
-type FrontOf = Callable[..., S3Front]
+type FrontOf = Callable[..., S3FaultProxy]
 
 
 def stored(client: S3Client, bucket: str) -> MemoryStore:

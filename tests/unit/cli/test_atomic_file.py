@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connect_audio_cli.output.atomic_file import UnfinishedFile
+from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError
 
 
@@ -16,7 +16,7 @@ def names(directory: Path) -> list[str]:
 def test_the_name_appears_when_the_file_is_published_and_not_before(tmp_path: Path) -> None:
     target = tmp_path / "made" / "call.wav"
 
-    with UnfinishedFile(target) as file:
+    with AtomicFile(target) as file:
         file.write(b"....body")
         file.write_start(b"head")
         assert not target.exists()
@@ -32,7 +32,7 @@ def test_an_earlier_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> Non
     target = tmp_path / "call.wav"
     target.write_bytes(b"earlier")
 
-    with UnfinishedFile(target) as file:
+    with AtomicFile(target) as file:
         file.write(b"later")
         assert target.read_bytes() == b"earlier"
         file.seal()
@@ -45,7 +45,7 @@ def test_nothing_remains_of_a_file_that_is_given_up(tmp_path: Path) -> None:
     class Trouble(BaseException):
         pass
 
-    with pytest.raises(Trouble), UnfinishedFile(tmp_path / "call.wav") as file:  # noqa: PT012 - the exit is tested
+    with pytest.raises(Trouble), AtomicFile(tmp_path / "call.wav") as file:  # noqa: PT012 - the exit is tested
         file.write(b"half")
         raise Trouble
 
@@ -55,7 +55,7 @@ def test_nothing_remains_of_a_file_that_is_given_up(tmp_path: Path) -> None:
 def test_others_may_read_the_file_as_far_as_the_umask_lets_them(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
-        with UnfinishedFile(tmp_path / "call.wav") as file:
+        with AtomicFile(tmp_path / "call.wav") as file:
             file.seal()
             file.publish()
     finally:
@@ -65,7 +65,7 @@ def test_others_may_read_the_file_as_far_as_the_umask_lets_them(tmp_path: Path) 
 
 
 def test_a_failed_write_names_the_file_that_was_to_be(tmp_path: Path) -> None:
-    file = UnfinishedFile(tmp_path / "call.wav")
+    file = AtomicFile(tmp_path / "call.wav")
     os.close(file._file.fileno())
     try:
         with pytest.raises(CommandError, match=r"call\.wav: cannot be written: Bad file descriptor"):
@@ -79,7 +79,7 @@ def test_a_failed_write_names_the_file_that_was_to_be(tmp_path: Path) -> None:
 def test_what_is_skipped_reads_as_zeros_and_takes_no_room(tmp_path: Path) -> None:
     target = tmp_path / "call.wav"
 
-    with UnfinishedFile(target) as file:
+    with AtomicFile(target) as file:
         file.write(b"head")
         file.skip(10_000_000)
         file.write(b"body")

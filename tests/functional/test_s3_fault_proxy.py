@@ -23,7 +23,7 @@ from connect_audio_local.s3.faults import (
     NO_S3_FAULTS,
     S3Fault,
     S3FaultPlan,
-    S3Front,
+    S3FaultProxy,
     S3Trouble,
     random_s3_faults,
 )
@@ -39,13 +39,13 @@ ONE_TRY = Config(retries={"total_max_attempts": 1}, read_timeout=10)
 
 
 @pytest.fixture
-def front_of(moto_server: str, bucket: str) -> Iterator[Callable[..., tuple[S3Front, S3Client]]]:
+def front_of(moto_server: str, bucket: str) -> Iterator[Callable[..., tuple[S3FaultProxy, S3Client]]]:
     """Make a front with faults, and a client of it that tries everything once."""
     del bucket
     closers: list[Callable[[], None]] = []
 
-    def make(*faults: S3Fault, config: Config = ONE_TRY) -> tuple[S3Front, S3Client]:
-        front = S3Front(moto_server, S3FaultPlan(faults))
+    def make(*faults: S3Fault, config: Config = ONE_TRY) -> tuple[S3FaultProxy, S3Client]:
+        front = S3FaultProxy(moto_server, S3FaultPlan(faults))
         client: S3Client = boto3.client("s3", endpoint_url=front.url, config=config)
         closers.extend((front.close, client.close))
         return front, client
@@ -55,7 +55,7 @@ def front_of(moto_server: str, bucket: str) -> Iterator[Callable[..., tuple[S3Fr
         close()
 
 
-type FrontOf = Callable[..., tuple[S3Front, S3Client]]
+type FrontOf = Callable[..., tuple[S3FaultProxy, S3Client]]
 
 
 @contextmanager
@@ -172,7 +172,7 @@ def test_a_body_in_aws_chunks_with_a_trailer_goes_through(front_of: FrontOf, buc
         assert body.read() == b"audio" * 1000
 
 
-def request_with_expectation(front: S3Front, bucket: str) -> socket.socket:
+def request_with_expectation(front: S3FaultProxy, bucket: str) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", int(front.url.rsplit(":", 1)[1])), 10)
     connection.sendall(
         f"PUT /{bucket}/call.wav HTTP/1.1\r\nHost: {front.url[7:]}\r\nContent-Length: 5\r\n"
@@ -380,7 +380,7 @@ def test_conditional_writes_reach_the_server_one_at_a_time(wire_server: Callable
             connection.request("PUT", "/bucket/call.claim", b"{}", {"If-None-Match": "*"})
             assert connection.getresponse().status == 200
 
-    with S3Front(wire_server(upstream).url) as front:
+    with S3FaultProxy(wire_server(upstream).url) as front:
         threads = [threading.Thread(target=write) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -429,7 +429,7 @@ def test_a_fault_that_can_never_happen_is_refused(operation: str, nth: int, mess
 
 def test_closing_ends_held_connections_and_leaves_no_thread(moto_server: str) -> None:
     before = set(threading.enumerate())
-    front = S3Front(moto_server)
+    front = S3FaultProxy(moto_server)
     with closing(boto3.client("s3", endpoint_url=front.url, config=ONE_TRY)) as client:
         client.list_buckets()
         front.close()
