@@ -213,7 +213,8 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
             if isinstance(event, Fragment):
                 recording.add(event)
                 frames = recording.take()
-                pipeline.confirm(recording.timeline)
+                if recording.timeline is not None:
+                    pipeline.confirm(recording.timeline)
                 output += b"".join(frames)
         placements = preview.look(reader.open)
         if placements:

@@ -162,7 +162,7 @@ class LiveReplay:
 
     def confirm(self) -> None:
         """The recording has decided on fragments."""
-        if self._pipeline is not None:
+        if self._pipeline is not None and self._timeline is not None:
             self._pipeline.confirm(self._timeline)
             self._tend()
 

@@ -8,8 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from connect_audio.core.pcm import SAMPLE_BYTES, Party
+
+
+class LiveSamples(NamedTuple):
+    """Consecutive samples of one party on their way to the sinks.
+
+    Args:
+        party: the speaker.
+        start: position of the first sample, samples since the epoch.
+        samples: mono 16-bit little-endian samples.
+    """
+
+    party: Party
+    start: int
+    samples: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

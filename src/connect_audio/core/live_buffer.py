@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party
-from connect_audio.core.timeline import Placement
 
 
 class Run(NamedTuple):
@@ -144,17 +144,17 @@ class LiveBuffer:
         """Position after the last sample of either."""
         return max(side.end for side in self._sides.values())
 
-    def write(self, placement: Placement, arrived: float) -> int | None:
+    def write(self, written: LiveSamples, arrived: float) -> int | None:
         """Write a block's samples ahead of the recording's word.
 
         Args:
-            placement: the samples; what lies before the confirmed end is no news.
+            written: the samples; what lies before the confirmed end is no news.
             arrived: when they came, seconds.
 
         Returns:
             From which position on the buffer changed what it had said before; None where it only grew.
         """
-        party, start, samples = placement
+        party, start, samples = written
         side = self._sides[party]
         if start < side.confirmed:
             samples = samples[SAMPLE_BYTES * (side.confirmed - start) :]
@@ -172,11 +172,11 @@ class LiveBuffer:
             side.append(start, samples, arrived)
         return changed
 
-    def confirm(self, placements: Iterable[Placement], reached: Mapping[Party, int], arrived: float) -> int | None:
+    def confirm(self, confirmed: Iterable[LiveSamples], reached: Mapping[Party, int], arrived: float) -> int | None:
         """Take the recording's word.
 
         Args:
-            placements: what it has placed since the last time, each party's in order.
+            confirmed: what it has placed since the last time, each party's in order.
             reached: before which position nothing more will come, by party; beyond it nothing counts.
             arrived: when this was known, seconds.
 
@@ -190,7 +190,7 @@ class LiveBuffer:
                 changes.append(position)
                 side.cut(position)
 
-        for party, start, samples in placements:
+        for party, start, samples in confirmed:
             side = self._sides[party]
             if start < side.confirmed:
                 samples = samples[SAMPLE_BYTES * (side.confirmed - start) :]  # noqa: PLW2901 - the rest of it

@@ -12,10 +12,11 @@ from typing import Final
 
 from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import Block, OpenFragment, holds_document
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.runs import runs_of
-from connect_audio.core.timeline import Placement, Timeline, TimelineState, to_samples
+from connect_audio.core.timeline import Timeline, TimelineState, to_samples
 
 _LONGEST_LEAP_S: Final = 0.5
 """Between two blocks of a track: what is longer may as well be a damaged time, so it waits for the fragment's end."""
@@ -45,7 +46,7 @@ class LivePreview:
 
     def look(
         self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool] = lambda _: True
-    ) -> Sequence[Placement]:
+    ) -> Sequence[LiveSamples]:
         """Tell where the blocks will lie that have come since the last look. To be called after each read.
 
         Args:
@@ -75,13 +76,13 @@ class LivePreview:
             return ()
         return self._place(fragment, self._timeline, blocks)
 
-    def _place(self, fragment: OpenFragment, timeline: Timeline, blocks: Sequence[Block]) -> Sequence[Placement]:
+    def _place(self, fragment: OpenFragment, timeline: Timeline, blocks: Sequence[Block]) -> Sequence[LiveSamples]:
         """Try the blocks, run by run; stop for good at the first one that had better wait for the fragment's end."""
         swallowing = next((index for index, block in enumerate(blocks) if holds_document(block.data)), None)
         if swallowing is not None:
             # A damaged size reaches into the next document, which may be anybody's.
             self._timeline = None
-        found: list[Placement] = []
+        found: list[LiveSamples] = []
         origin = timeline.origin or 0
         runs, _ = runs_of(blocks[:swallowing], self._tracks)
         for run in runs:
@@ -99,7 +100,7 @@ class LivePreview:
             if placed and before and placed[0].start - before > _LONGEST_LEAP_S * timeline.rate:
                 self._timeline = None
                 break
-            found += [Placement(party, origin + start, pcm) for party, start, pcm in placed]
+            found += [LiveSamples(party, origin + start, pcm) for party, start, pcm in placed]
         return found
 
     def _judge(self, fragment: OpenFragment, block: Block) -> None:

@@ -13,10 +13,11 @@ from typing import Final
 
 from aws_lambda_powertools import Logger
 
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import BEFORE_FIRST_S
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, channel, interleave
-from connect_audio.core.timeline import Placement, Timeline
+from connect_audio.core.timeline import Timeline
 from connect_audio.live.drivers import Driver, Inline, PipelineState, Threads, close_sink
 from connect_audio.live.feed import Feed, LivePolicy
 from connect_audio.live.state import LiveState, SinkState
@@ -120,13 +121,13 @@ class LivePipeline:
             begins = taken - len(tail) // FRAME_BYTES
             buffer = shared.buffer = LiveBuffer(timeline.rate, begins, origin)
             if tail:
-                placements = [Placement(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
+                placements = [LiveSamples(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
                 buffer.confirm(placements, {}, shared.clock.monotonic())
             for feed in self._feeds:
                 feed.resume(buffer, begins)
             self._driver.wake()
 
-    def write(self, placements: Sequence[Placement], rate: int) -> None:
+    def write(self, placements: Sequence[LiveSamples], rate: int) -> None:
         """A block is in, ahead of the recording's word.
 
         Args:
@@ -142,18 +143,21 @@ class LivePipeline:
             self._tidy(None)
             self._driver.wake()
 
-    def confirm(self, timeline: Timeline | None) -> None:
+    def discard(self) -> None:
+        """Discard what was written ahead: a fragment has been decided, and the recording has no audio yet."""
+        with self._shared.lock:
+            self._shared.buffer = None
+
+    def confirm(self, timeline: Timeline) -> None:
         """A fragment has been decided.
 
         Args:
-            timeline: where its audio lies; None where the recording has no audio yet.
+            timeline: holds its audio.
         """
-        shared = self._shared
-        if timeline is None or timeline.origin is None:
-            with shared.lock:
-                shared.buffer = None
+        shared, origin = self._shared, timeline.origin
+        if origin is None:
+            self.discard()
             return
-        origin = timeline.origin
         with shared.lock:
             buffer = shared.buffer
             if buffer is None or (buffer.origin is None and origin < buffer.begins):
@@ -163,7 +167,7 @@ class LivePipeline:
                 for feed in self._feeds:
                     feed.learn_origin(buffer)
             placements = [
-                Placement(party, origin + start, samples) for party, start, samples in timeline.take_placements()
+                LiveSamples(party, origin + start, samples) for party, start, samples in timeline.take_placements()
             ]
             reached = {party: origin + timeline.reached(party) for party in PARTIES}
             self._changed(buffer, buffer.confirm(placements, reached, shared.clock.monotonic()))
@@ -179,7 +183,10 @@ class LivePipeline:
         """
         if self._end is not None:
             return
-        self.confirm(timeline)
+        if timeline is None:
+            self.discard()
+        else:
+            self.confirm(timeline)
         known = timeline is not None and timeline.origin is not None
         end = self._end = LiveEnd(
             # What an earlier invocation had taken is recorded, also where it could not be read again.

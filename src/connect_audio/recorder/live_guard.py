@@ -125,7 +125,11 @@ class GuardedLiveAudio:
     @_harmless
     def confirm(self) -> None:
         """The recording has decided on fragments."""
-        self._pipeline.confirm(self.recording.timeline)
+        timeline = self.recording.timeline
+        if timeline is None:
+            self._pipeline.discard()
+        else:
+            self._pipeline.confirm(timeline)
 
     @_harmless
     def end(self, *, settled: bool) -> None:

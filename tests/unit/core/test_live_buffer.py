@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.pcm import PARTIES, Party
-from connect_audio.core.timeline import Placement
 
 BEGINS = 1000
 
@@ -36,7 +36,7 @@ class BufferAgainstModel(RuleBasedStateMachine):
     )
     def write(self, party: Party, gap: int, values: list[int]) -> None:
         start = max(BEGINS, self.ends[party] + gap)
-        changed = self.buffer.write(Placement(party, start, samples(*values)), 0.0)
+        changed = self.buffer.write(LiveSamples(party, start, samples(*values)), 0.0)
         self._expect(changed, self._lay(party, start, values))
 
     def _lay(self, party: Party, start: int, values: list[int]) -> list[int]:
@@ -72,7 +72,7 @@ class BufferAgainstModel(RuleBasedStateMachine):
             end = start + length + silence if length else self.confirmed[party] + silence
             truth: Mapping[int, int] = dict(enumerate(values, start)) if length else {}
             if length:
-                placements.append(Placement(party, start, samples(*values)))
+                placements.append(LiveSamples(party, start, samples(*values)))
             reached[party] = end
             for at in range(self.confirmed[party], self.ends[party]):
                 if at >= end or told.get(at, 0) != truth.get(at, 0):
@@ -108,9 +108,9 @@ TestBufferAgainstModel = BufferAgainstModel.TestCase
 @given(start=st.integers(0, 20), stop=st.integers(0, 20))
 def test_any_stretch_can_be_read(start: int, stop: int) -> None:
     buffer = LiveBuffer(8000, 0, 0)
-    buffer.write(Placement(Party.AGENT, 3, samples(1, 2, 3)), 0.0)
-    buffer.write(Placement(Party.AGENT, 6, samples(4)), 0.0)
-    buffer.write(Placement(Party.AGENT, 10, samples(5, 6)), 0.0)
+    buffer.write(LiveSamples(Party.AGENT, 3, samples(1, 2, 3)), 0.0)
+    buffer.write(LiveSamples(Party.AGENT, 6, samples(4)), 0.0)
+    buffer.write(LiveSamples(Party.AGENT, 10, samples(5, 6)), 0.0)
     whole = samples(0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 5, 6, *[0] * 10)
     start, stop = sorted((start, stop))
     assert buffer.read(Party.AGENT, start, stop) == whole[2 * start : 2 * stop]
@@ -118,8 +118,8 @@ def test_any_stretch_can_be_read(start: int, stop: int) -> None:
 
 def test_a_block_sent_again_with_the_same_samples_changes_nothing() -> None:
     buffer = LiveBuffer(8000, 0, 0)
-    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3)), 0.0) is None
-    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4)), 1.0) is None
+    assert buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2, 3)), 0.0) is None
+    assert buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2, 3, 4)), 1.0) is None
     assert buffer.end(Party.CUSTOMER) == 4
     run = buffer.run_after(Party.CUSTOMER, 3)
     assert run is not None
@@ -128,24 +128,24 @@ def test_a_block_sent_again_with_the_same_samples_changes_nothing() -> None:
 
 def test_where_a_second_reading_differs_the_buffer_tells_from_where_on_and_forgets_what_followed() -> None:
     buffer = LiveBuffer(8000, 0, 0)
-    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
-    assert buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 9)), 0.0) == 2
+    buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
+    assert buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2, 9)), 0.0) == 2
     assert buffer.end(Party.CUSTOMER) == 3
     assert buffer.read(Party.CUSTOMER, 0, 3) == samples(1, 2, 9)
 
 
 def test_what_the_recording_does_not_take_is_taken_back() -> None:
     buffer = LiveBuffer(8000, 0, 0)
-    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
-    changed = buffer.confirm([Placement(Party.CUSTOMER, 0, samples(1, 2))], {Party.CUSTOMER: 2, Party.AGENT: 0}, 0.0)
+    buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2, 3, 4, 5)), 0.0)
+    changed = buffer.confirm([LiveSamples(Party.CUSTOMER, 0, samples(1, 2))], {Party.CUSTOMER: 2, Party.AGENT: 0}, 0.0)
     assert (changed, buffer.end(Party.CUSTOMER), buffer.whole_to) == (2, 2, 0)
 
 
 def test_the_arrival_of_a_stretch_is_that_of_its_last_samples() -> None:
     buffer = LiveBuffer(8000, 0, 0)
-    buffer.write(Placement(Party.CUSTOMER, 0, samples(1, 2)), 1.0)
-    buffer.write(Placement(Party.CUSTOMER, 2, samples(3, 4)), 3.0)
-    buffer.write(Placement(Party.AGENT, 0, samples(1, 2, 3, 4)), 2.0)
+    buffer.write(LiveSamples(Party.CUSTOMER, 0, samples(1, 2)), 1.0)
+    buffer.write(LiveSamples(Party.CUSTOMER, 2, samples(3, 4)), 3.0)
+    buffer.write(LiveSamples(Party.AGENT, 0, samples(1, 2, 3, 4)), 2.0)
     assert buffer.arrived(2) == 2.0
     assert buffer.arrived(4) == 3.0
     assert LiveBuffer(8000, 0).arrived(1) is None

@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connect_audio.core.fragments import END, NEED_DATA, Fragment, FragmentReader
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import PARTIES, interleave
 from connect_audio.core.recording import CallRecording
-from connect_audio.core.timeline import Placement
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout
 from connect_audio_local.synthesis.fragment_writer import Placement as TagPlacement
@@ -33,7 +33,7 @@ class Listener:
     buffer: LiveBuffer | None = None
     ahead: int = 0
     """Samples that were told before their fragment was over."""
-    told: list[Placement] = field(default_factory=list)
+    told: list[LiveSamples] = field(default_factory=list)
     changes: list[int] = field(default_factory=list)
 
     def hear(self, chunks: list[bytes]) -> Listener:
@@ -68,7 +68,7 @@ class Listener:
         if self.buffer is None:
             self.buffer = LiveBuffer(timeline.rate, timeline.origin)
         self.buffer.origin = origin = timeline.origin
-        placements = [Placement(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
+        placements = [LiveSamples(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
         reached = {party: origin + timeline.reached(party) for party in PARTIES}
         changed = self.buffer.confirm(placements, reached, 0.0)
         if changed is not None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveAudio, LiveSamples
 from connect_audio.core.pcm import PARTIES, Party, interleave
-from connect_audio.core.timeline import Placement, Timeline, TimelineState
+from connect_audio.core.timeline import Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
 from connect_audio.ports import AudioSink, LiveEnd
@@ -103,7 +103,7 @@ class Call:
             pcm = b"".join(
                 (value or 1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(round(seconds * RATE))
             )
-            self.pipeline.write([Placement(party, ORIGIN + start, pcm)], RATE)
+            self.pipeline.write([LiveSamples(party, ORIGIN + start, pcm)], RATE)
 
     def take(self) -> int:
         """The recorder takes what is settled; where the cursor stands then."""

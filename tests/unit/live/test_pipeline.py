@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
-from connect_audio.core.timeline import Placement
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
 from unit.live.sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal, stereo
 from unit.recorder.fakes import FakeClock
@@ -119,9 +119,9 @@ def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers(
 def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
     sink = Sink(segment_seconds=0)
     call = call_into(sink)
-    call.pipeline.write([Placement(Party.CUSTOMER, 5000, b"\7\0" * 100)], RATE)
+    call.pipeline.write([LiveSamples(Party.CUSTOMER, 5000, b"\7\0" * 100)], RATE)
     assert [each.position for each in sink.took] == [None]
-    call.pipeline.confirm(None)
+    call.pipeline.discard()
     call.speak(0.5)
     assert {each.position for each in sink.took[1:]} == {0}
 
@@ -129,7 +129,7 @@ def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
 def test_a_first_fragment_that_proves_to_begin_earlier_than_was_told_ahead_is_told_from_its_beginning() -> None:
     sink = Sink()
     call = call_into(sink)
-    call.pipeline.write([Placement(Party.CUSTOMER, ORIGIN + 100 * RATE, b"\7\0" * 100)], RATE)
+    call.pipeline.write([LiveSamples(Party.CUSTOMER, ORIGIN + 100 * RATE, b"\7\0" * 100)], RATE)
     call.speak(2)
     assert [(each.segment, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
 
