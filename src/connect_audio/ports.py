@@ -141,6 +141,10 @@ class WriteOutcome(StrEnum):
     EXISTS = "EXISTS"
 
 
+type ObjectBody = bytes | bytearray
+"""The bytes of an object or of a part. A store sends a bytearray as it is, without a copy, and keeps no reference."""
+
+
 class PartStore(Protocol):
     """One bucket. Keys are whole; every method raises `StorageError` where S3 refuses or cannot be reached.
 
@@ -148,16 +152,27 @@ class PartStore(Protocol):
     the bucket's lifecycle rule is the last net.
     """
 
-    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write an object, replacing any."""
 
     def put_new(
-        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> WriteOutcome:
         """Write an object only where the key is free (`IfNoneMatch: *`; 412 is EXISTS, a 409 is tried again)."""
 
-    def get(self, key: str) -> bytes:
-        """Read a whole object. A missing one is a StorageError with code `NoSuchKey`, not retryable."""
+    def get(self, key: str, *, headroom: int = 0) -> bytearray:
+        """Read a whole object.
+
+        Args:
+            key: the object's key.
+            headroom: zero bytes in front of the object, in which the caller writes a header without a copy.
+
+        Returns:
+            `headroom` zero bytes, then the object. The caller owns it.
+
+        Raises:
+            StorageError: as every method; the code of a missing object is `NoSuchKey`, not retryable.
+        """
 
     def head(self, key: str) -> ObjectHead | None:
         """Tell size and metadata, or None where there is no such object."""
@@ -174,7 +189,7 @@ class PartStore(Protocol):
     def find_uploads(self, key: str) -> Sequence[str]:
         """Ids of the open multipart uploads to exactly `key`."""
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
         """Upload (or replace) one part."""
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:

@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 
 from chaos.calls import LogEntry
 from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.ports import AfterFragment, ContactState, ObjectHead, StartSelector, UploadedPart, WriteOutcome
+from connect_audio.ports import (
+    AfterFragment,
+    ContactState,
+    ObjectBody,
+    ObjectHead,
+    StartSelector,
+    UploadedPart,
+    WriteOutcome,
+)
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from unit.recorder.fakes import FakeClock, MemoryStore
 
@@ -219,18 +227,18 @@ class ChaosStore:
             return WriteOutcome.EXISTS  # type: ignore[return-value]  # of conditional writes alone
         return result
 
-    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         self._call("put", lambda: self.bucket.put(key, body, content_type=content_type, metadata=metadata))
 
     def put_new(
-        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> WriteOutcome:
         return self._call(
             "put_new", lambda: self.bucket.put_new(key, body, content_type=content_type, metadata=metadata)
         )
 
-    def get(self, key: str) -> bytes:
-        return self._call("get", lambda: self.bucket.get(key))
+    def get(self, key: str, *, headroom: int = 0) -> bytearray:
+        return self._call("get", lambda: self.bucket.get(key, headroom=headroom))
 
     def head(self, key: str) -> ObjectHead | None:
         return self._call("head", lambda: self.bucket.head(key))
@@ -249,7 +257,7 @@ class ChaosStore:
     def find_uploads(self, key: str) -> Sequence[str]:
         return self._call("find_uploads", lambda: self.bucket.find_uploads(key))
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
         return self._call("upload_part", lambda: self.bucket.upload_part(key, upload_id, number, body))
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:

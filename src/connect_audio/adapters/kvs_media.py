@@ -186,19 +186,13 @@ class KvsMediaStream:
             # urllib3 would answer b"" from now on, as if the body had ended.
             raise self._failure
         try:
-            with _translated(self._position()):
-                data = self._raw.read1(READ_BYTES)
-            # botocore tells urllib3 not to compare a body with its Content-Length, and does so itself only in read().
-            if not data and self._raw.length_remaining:
-                raise MediaSourceError(
-                    CONNECTION_ERROR,
-                    f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length",
-                    retryable=True,
-                )
-        except MediaSourceError as exc:
-            self._failure = exc
-            self._connection.close()
-            raise
+            data = self._raw.read1(READ_BYTES)
+        except AWS_EXCEPTIONS as exc:
+            raise self._failed(_media_error(self._position(), exc)) from exc
+        # botocore tells urllib3 not to compare a body with its Content-Length, and does so itself only in read().
+        if not data and self._raw.length_remaining:
+            message = f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length"
+            raise self._failed(MediaSourceError(CONNECTION_ERROR, message, retryable=True))
         self._received += len(data)
         return data
 
@@ -206,6 +200,11 @@ class KvsMediaStream:
         """Close the connection, at once and whatever is still to come. May be called twice."""
         self._closed = True
         self._connection.close()
+
+    def _failed(self, failure: MediaSourceError) -> MediaSourceError:
+        self._failure = failure
+        self._connection.close()
+        return failure
 
     def _position(self) -> str:
         return f"GetMedia body of stream {self._stream_name} after {self._received} bytes"
@@ -224,5 +223,9 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except AWS_EXCEPTIONS as exc:
-        failure = failure_of(exc)
-        raise MediaSourceError(failure.code, f"{what}: {failure.message}", retryable=failure.retryable) from exc
+        raise _media_error(what, exc) from exc
+
+
+def _media_error(what: str, exc: Exception) -> MediaSourceError:
+    failure = failure_of(exc)
+    return MediaSourceError(failure.code, f"{what}: {failure.message}", retryable=failure.retryable)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import zlib
-from typing import Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from connect_audio.ports import ObjectBody
 
 
 class Checksum(TypedDict):
@@ -14,7 +17,7 @@ class Checksum(TypedDict):
     ChecksumCRC32: str
 
 
-def crc32_checksum(body: bytes) -> Checksum:
+def crc32_checksum(body: ObjectBody) -> Checksum:
     """The parameters for a body: given rather than left to the SDK, which would send the body in chunks of its own."""
     crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
     return Checksum(ChecksumAlgorithm="CRC32", ChecksumCRC32=crc32)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager
 from itertools import batched
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict, cast
 
 from botocore.config import Config
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, ObjectIdentifierTypeDef
 
-    from connect_audio.ports import Clock
+    from connect_audio.ports import Clock, ObjectBody
 
 # S3's throttles and passing 5xx are retried here, quickly; what outlasts that is for the durable step's retries. A call
 # takes at worst 3 x (3 + 10) s and some 2 s of backoff, which the margin before an invocation's deadline has to hold.
@@ -40,6 +40,8 @@ S3_CONFIG: Final = Config(
 DELETE_BATCH: Final = 1000
 # Lifecycle rules filter by prefix or by tag, and temporary objects lie beside the recordings.
 TEMPORARY_TAG: Final = "connect-audio=temporary"
+# Bytes of one read of an object: two copies of a staged part of 5 MiB would set the consumer's peak memory.
+_GET_BYTES: Final = 262_144
 # Waits before a conditional write that met a concurrent one is tried again, in seconds.
 _CONFLICT_PAUSES_S: Final = (0.2, 0.5, 1.0)
 # 409: two conditional writes of one key at the same time, or one beside a delete. Which of them won is not yet known.
@@ -81,7 +83,7 @@ class S3PartStore:
         self._kms_key_arn = kms_key_arn
         self._clock = clock or SystemClock()
 
-    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         """Write an object, replacing any.
 
         Raises:
@@ -89,10 +91,10 @@ class S3PartStore:
         """
         parameters = self._write_parameters(key, content_type, metadata)
         with self._translated("PutObject", key):
-            self._client.put_object(Body=body, **crc32_checksum(body), **parameters)
+            self._client.put_object(Body=_blob(body), **crc32_checksum(body), **parameters)
 
     def put_new(
-        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> WriteOutcome:
         """Write an object only where the key is free.
 
@@ -105,20 +107,28 @@ class S3PartStore:
         return self._write_once(
             "PutObject",
             key,
-            lambda: self._client.put_object(Body=body, IfNoneMatch="*", **crc32_checksum(body), **parameters),
+            lambda: self._client.put_object(Body=_blob(body), IfNoneMatch="*", **crc32_checksum(body), **parameters),
         )
 
-    def get(self, key: str) -> bytes:
-        """Read a whole object, compared with the checksum that S3 keeps.
+    def get(self, key: str, *, headroom: int = 0) -> bytearray:
+        """Read a whole object and compare it with the checksum that S3 keeps.
+
+        Args:
+            key: the object's key.
+            headroom: zero bytes in front of the object, in which the caller writes a header without a copy.
 
         Raises:
-            StorageError: a missing one has code `NoSuchKey`, not retryable.
+            StorageError: the code of a missing object is `NoSuchKey`, not retryable.
         """
+        whole = bytearray(headroom)
         with self._translated("GetObject", key):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
             # Not `with answer["Body"]`: that enters the urllib3 response, which compares neither length nor checksum.
             with closing(answer["Body"]) as body:
-                return body.read()
+                # The last read, which returns nothing, makes botocore compare length and checksum.
+                while piece := body.read(_GET_BYTES):
+                    whole += piece
+        return whole
 
     def head(self, key: str) -> ObjectHead | None:
         """Tell size and metadata, or None where there is no such object.
@@ -197,7 +207,7 @@ class S3PartStore:
                 upload["UploadId"] for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key
             )
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
         """Upload (or replace) one part.
 
         Raises:
@@ -209,7 +219,7 @@ class S3PartStore:
                 Key=key,
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=body,
+                Body=_blob(body),
                 **crc32_checksum(body),
             )
         return UploadedPart(
@@ -285,6 +295,11 @@ class S3PartStore:
             raise StorageError(
                 failure.code, f"{operation} of {key} in {self._bucket}: {failure.message}", retryable=failure.retryable
             ) from exc
+
+
+def _blob(body: ObjectBody) -> bytes:
+    """The body as the stubs want it: they do not know that botocore takes a bytearray and sends it without a copy."""
+    return cast("bytes", body)
 
 
 def _is_temporary(key: str) -> bool:

@@ -108,7 +108,7 @@ class GuardedLiveAudio:
         if isinstance(tail, StorageError):
             self.logger.warning("live audio not read back", extra={"code": tail.code})
             tail = b""
-        self._pipeline.resume(timeline, tail)
+        self._pipeline.resume(timeline, bytes(tail))
 
     @_harmless
     def look(self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool]) -> None:

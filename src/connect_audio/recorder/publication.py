@@ -21,7 +21,7 @@ from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.live import LiveState
-from connect_audio.ports import MediaSource, ObjectHead, PartStore, UploadedPart, WriteOutcome
+from connect_audio.ports import MediaSource, ObjectBody, ObjectHead, PartStore, UploadedPart, WriteOutcome
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
@@ -389,7 +389,7 @@ class Publication:
         upload_id = checkpoint.upload_id or store.open_upload(
             key, content_type=WAV_CONTENT_TYPE, metadata=object_metadata(self._request, self._execution)
         )
-        first = b""
+        first: ObjectBody = b""
         try:
             first = b"" if checkpoint.first is None else store.get(checkpoint.first.key)
             joined = list(parts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from connect_audio.core.fragments import Fragment, FragmentReader
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.recording import CallRecording
-from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, StartSelector
+from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, MediaStream, ObjectBody, StartSelector
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.live_guard import GuardedLiveAudio
 from connect_audio.recorder.policy import Policy
@@ -46,7 +46,7 @@ class Session:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        staged: bytes,
+        staged: ObjectBody,
         *,
         contact_id: str,
         start: FromProducerTime,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from functional.wire_server import Exchange, Handler, WireServer
 
 KEY = "calls/2026/01/02/contact-1_20260102T030405.678Z.wav"
+OTHER_KEY = "calls/other.wav"
 WAV = "audio/wav"
 PART = 5 * 1024 * 1024
 
@@ -41,6 +42,25 @@ def test_an_object_comes_back_as_it_was_written_and_put_replaces_it(store: S3Par
     store.put(KEY, b"second", content_type=WAV, metadata={"Execution": "contact-1_1700000000000"})
     assert store.get(KEY) == b"second"
     assert store.head(KEY) == ObjectHead(size=6, metadata={"execution": "contact-1_1700000000000"})
+
+
+def test_an_object_is_read_behind_the_room_that_its_reader_asks_for(store: S3PartStore) -> None:
+    pcm = bytes(range(256)) * 4096  # more than one read of the body
+    store.put(KEY, pcm, content_type="audio/wav")
+    wav = store.get(KEY, headroom=44)
+    assert wav[:44] == bytes(44)
+    assert wav[44:] == pcm
+
+
+def test_a_body_in_a_bytearray_is_sent_as_it_is_and_belongs_to_the_caller_again(store: S3PartStore) -> None:
+    body = bytearray(b"first")
+    store.put(KEY, body, content_type="audio/wav")
+    upload_id = store.open_upload(OTHER_KEY, content_type="audio/wav", metadata={})
+    part = store.upload_part(OTHER_KEY, upload_id, 1, body)
+    body.clear()  # raises BufferError while anything still holds the bytes
+    store.complete_upload(OTHER_KEY, upload_id, [part])
+    assert store.get(KEY) == b"first"
+    assert store.get(OTHER_KEY) == b"first"
 
 
 def test_put_new_writes_once_and_then_says_that_it_exists(store: S3PartStore) -> None:
@@ -241,6 +261,17 @@ def test_an_upload_that_is_gone_takes_no_part_and_no_completion(scripted: Script
 def test_an_object_cut_off_on_its_way_is_an_error_and_no_short_object(scripted: Scripted) -> None:
     def cut(exchange: Exchange) -> None:
         exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+        exchange.cut()
+
+    store, _ = scripted(cut)
+    with pytest.raises(StorageError) as caught:
+        store.get(KEY)
+    assert (caught.value.code, caught.value.retryable) == ("ConnectionError", True)
+
+
+def test_an_object_cut_off_after_some_reads_is_an_error_and_no_short_object(scripted: Scripted) -> None:
+    def cut(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + bytes(600_000))
         exchange.cut()
 
     store, _ = scripted(cut)

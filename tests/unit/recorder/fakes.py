@@ -25,6 +25,7 @@ from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     AfterFragment,
     ContactState,
+    ObjectBody,
     ObjectHead,
     StartSelector,
     UploadedPart,
@@ -107,28 +108,28 @@ class MemoryStore:
         if failure is not None:
             raise failure
 
-    def put(self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
         assert content_type
         self._enter("put")
         self.written.append((key, len(body)))
-        self.objects[key] = (body, dict(metadata or {}))
+        self.objects[key] = (bytes(body), dict(metadata or {}))
 
     def put_new(
-        self, key: str, body: bytes, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
     ) -> WriteOutcome:
         assert content_type
         self._enter("put_new")
         if key in self.objects:
             return WriteOutcome.EXISTS
         self.written.append((key, len(body)))
-        self.objects[key] = (body, dict(metadata or {}))
+        self.objects[key] = (bytes(body), dict(metadata or {}))
         return WriteOutcome.WRITTEN
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, *, headroom: int = 0) -> bytearray:
         self._enter("get")
         if key not in self.objects:
             raise StorageError("NoSuchKey", key, retryable=False)
-        return self.objects[key][0]
+        return bytearray(headroom) + self.objects[key][0]
 
     def head(self, key: str) -> ObjectHead | None:
         self._enter("head")
@@ -159,11 +160,11 @@ class MemoryStore:
         self._enter("find_uploads")
         return [upload for upload, (target, _, _) in self.uploads.items() if target == key]
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: bytes) -> UploadedPart:
+    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
         self._enter("upload_part")
         _, _, parts = self._upload(key, upload_id)
         assert 1 <= number <= 10_000
-        parts[number] = body
+        parts[number] = bytes(body)
         return UploadedPart(number=number, etag=_etag(body), size=len(body), checksum_crc32=_crc(body))
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
@@ -195,11 +196,11 @@ class MemoryStore:
         return upload
 
 
-def _etag(body: bytes) -> str:
+def _etag(body: ObjectBody) -> str:
     return f'"{zlib.adler32(body):08x}-{len(body)}"'
 
 
-def _crc(body: bytes) -> str:
+def _crc(body: ObjectBody) -> str:
     return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
 
 
