@@ -2,7 +2,7 @@
 
 `python scripts/language.py PATH...` prints each offender of the given files or folders, one a line, and exits with 1
 if there is any. Without a path it reads every checked file. `--counts` prints the number of offenders a file.
-The rules are those of CONTRIBUTING.md, "How we write". `tests/unit/test_language.py` runs the same checks.
+CONTRIBUTING.md, "How we write", explains the rules. `tests/unit/test_language.py` runs the same checks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ OPENINGS: Final = frozenset(
 """First words that no sentence has: they hide its subject."""
 TEXT_WORDS: Final = (
     r"tapes?|studios?|siblings?|surroundings|tend(?:s|ed|ing)?|mend(?:s|ed|ing)?|strangers?|forg[eo]t\w*|hear[sd]?"
-    r"|tells?|told|ours|theirs|those|somebody|nobody|whoever|the others|again and again|all the same"
+    r"|tells?|told|ours|theirs|those|somebody|nobody|whoever|the\sothers|again\sand\sagain|all\sthe\ssame"
 )
 """Words that no text has, as a pattern: coined words, and pronouns that make a reader ask which one is meant."""
 NAME_WORDS: Final = re.compile(
@@ -36,13 +36,14 @@ NAME_WORDS: Final = re.compile(
 """Words that no identifier of the code has. The glossary in docs/architecture.md says which words stand instead."""
 CODE: Final = ("src", "cli", "local", "scripts")
 DOCUMENTS: Final = ("README.md", "CONTRIBUTING.md", "docs/*.md")
-_LOG_CALLS: Final = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 _SECTIONS: Final = re.compile(r"(?:Args|Attributes|Example|Examples|Note|Raises|Returns|Yields):$")
 _ENTRY: Final = re.compile(r"[*\w.`]+(?:, [*\w.`]+)*(?: \([^)]*\))?: ")
-_BANNED: Final = re.compile(rf"(?<![\w'./-])(?:{TEXT_WORDS})(?![\w/]|[.-]\w)", re.IGNORECASE)
+_BANNED: Final = re.compile(rf"(?<![\w'./`-])(?:{TEXT_WORDS})(?![\w/]|[.-]\w)", re.IGNORECASE)
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[)\"'*_]*\s+(?=[\"'(*_`\[]*[A-Z0-9`])")
 _ABBREVIATION: Final = re.compile(r"\b(?:e\.g|i\.e|cf|vs|etc|approx)\.", re.IGNORECASE)
-_FENCED: Final = re.compile(r"^( *)```.*?^ *```|<!--.*?-->", re.DOTALL | re.MULTILINE)
+_FENCED: Final = re.compile(
+    r"^( *)```.*?^ *```|<!-- language: off -->.*?<!-- language: on -->|<!--.*?-->", re.DOTALL | re.MULTILINE
+)
 _DIRECTIVE: Final = re.compile(r"#\s*(?:noqa\b(?::\s*[A-Z]+\d+(?:,\s*[A-Z]+\d+)*)?|type: ignore(?:\[[\w, -]+\])?)")
 
 
@@ -164,34 +165,26 @@ def _sentences(text: str) -> list[str]:
 
 def _python_texts(source: str) -> Iterator[_Text]:
     tree = ast.parse(source)
+    read = set()  # ids of the constants whose text is done: a parent is walked before its children
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            read.add(id(node.value))
             yield from _docstring_texts(node.value.value, node.lineno)
-        if isinstance(node, ast.Call):
-            yield from _call_texts(node)
+        elif isinstance(node, ast.JoinedStr):
+            read.update(id(each) for each in node.values)
+            parts = [str(each.value) if isinstance(each, ast.Constant) else "X" for each in node.values]
+            yield from _literal_text("".join(parts), node.lineno)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in read:
+            yield from _literal_text(node.value, node.lineno)
     yield from _comments(source)
 
 
-def _call_texts(node: ast.Call) -> Iterator[_Text]:
-    """The message of a log call or of an error, and the help of an option."""
-    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name in _LOG_CALLS or re.search(r"(?:Error|Failure|Exception)$", name):
-        for argument in node.args:
-            if text := _literal(argument):
-                yield _Text(argument.lineno, text, message=True)
-    for keyword in node.keywords:
-        if keyword.arg in {"help", "short_help", "epilog"} and (text := _literal(keyword.value)):
-            yield _Text(keyword.value.lineno, text)
-
-
-def _literal(node: ast.expr) -> str:
-    """A text with each inserted value as one word; empty for anything else."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        return " ".join(node.value.split())
-    if isinstance(node, ast.JoinedStr):
-        parts = [str(each.value) if isinstance(each, ast.Constant) else "X" for each in node.values]
-        return " ".join("".join(parts).split())
-    return ""
+def _literal_text(value: str, line: int) -> Iterator[_Text]:
+    """A text that the program shows: a sentence if it looks like one, else a message if it has words enough."""
+    words = " ".join(value.split())
+    if len(re.findall(r"(?<!\S)[a-zA-Z]+[,.:;]?(?!\S)", words)) >= 3:
+        sentence = bool(re.match(r"[A-Z]", words)) and words.endswith((".", "?", "!"))
+        yield _Text(line, _plain(words), message=not sentence)
 
 
 def _docstring_texts(docstring: str, line: int) -> Iterator[_Text]:
@@ -249,7 +242,7 @@ def _comments(source: str) -> Iterator[_Text]:
 def _markdown_texts(source: str) -> Iterator[_Text]:
     """The paragraphs, list items and cells of a document, and its headings as messages; not what is fenced."""
     fenced = re.sub(
-        r"^( *)```.*?^ *```|<!--.*?-->",
+        r"^( *)```.*?^ *```|<!-- language: off -->.*?<!-- language: on -->|<!--.*?-->",
         lambda match: "\n" * match[0].count("\n"),
         source,
         flags=re.DOTALL | re.MULTILINE,
