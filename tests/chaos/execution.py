@@ -33,7 +33,9 @@ from connect_audio.recorder import (
     StepResult,
     StepVerdict,
 )
-from unit.recorder.fakes import BUCKET, NAMES, REQUEST, FakeClock, through_json
+from support.clock import FakeClock
+from support.json_text import through_json
+from support.world import BUCKET, NAMES, REQUEST
 
 MARGIN_S = 45.0
 _MIN_STEP_S = 30.0

@@ -19,7 +19,7 @@ from connect_audio.core.recording import CallRecording, Cursor, Note
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, record
-from unit.recorder.fakes import through_json
+from support.json_text import through_json
 
 
 class CursorAndLog(RuleBasedStateMachine):

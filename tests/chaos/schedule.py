@@ -23,7 +23,9 @@ from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, K
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import Outcome, OutcomeStatus, Policy, StepVerdict
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
-from unit.recorder.fakes import EXECUTION, NAMES, FakeClock, MemoryStore
+from support.clock import FakeClock
+from support.store import MemoryStore
+from support.world import EXECUTION, NAMES
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
 FOREIGN = b"somebody else's recording"

@@ -22,7 +22,8 @@ from connect_audio.ports import (
     WriteOutcome,
 )
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
-from unit.recorder.fakes import FakeClock, MemoryStore
+from support.clock import FakeClock
+from support.store import MemoryStore
 
 READ_TIMEOUT_S = 10.0
 BUFFER_S = 300.0

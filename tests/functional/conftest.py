@@ -11,14 +11,14 @@ import boto3
 import pytest
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
-from functional.wire_server import WireServer
+from support.wire_server import WireServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_s3 import S3Client
 
-    from functional.wire_server import Handler
+    from support.wire_server import Handler
 
 REGION: Final = "eu-west-2"
 # Prints its port once it listens and ends with its standard input, so that it cannot outlive the tests.

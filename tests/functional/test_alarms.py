@@ -24,11 +24,11 @@ from connect_audio_local.kvs.model import EmulatedStream, Live
 from connect_audio_local.lambda_.server import Refusal
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.fragment_writer import write_fragment
-from functional.emitted import Value, emitted
-from functional.test_whole_path import a_call, cloud_of, event_for, serve
-from functional.wire_server import Exchange, WireServer
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
+from support.emitted import Value, emitted
+from support.whole_path import a_call, cloud_of, event_for, serve
+from support.wire_server import Exchange, WireServer
 
 ROOT: Final = Path(__file__).parents[2]
 PARAMETERS: Final = {"StreamNamePrefix": "calls-", "AlarmsEnabled": "true"}

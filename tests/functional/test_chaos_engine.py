@@ -18,18 +18,9 @@ from connect_audio_local.kvs import Live
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Trouble
-from functional.engine_chaos import (
-    EVERY_SECOND,
-    LIVE_MARGIN_S,
-    Run,
-    Schedule,
-    lasting,
-    random_schedule,
-    run,
-    scene,
-)
-from functional.heard_segments import judged
-from functional.recorder_support import same_wav
+from support.engine_chaos import EVERY_SECOND, LIVE_MARGIN_S, Run, Schedule, lasting, random_schedule, run, scene
+from support.heard_segments import judged
+from support.wav import same_wav
 
 SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "18"))
 FIRST_SEED = int(os.environ.get("CHAOS_ENGINE_SEED", "1"))

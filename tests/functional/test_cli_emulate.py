@@ -17,7 +17,7 @@ import pytest
 
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.command import COMMAND, PATIENCE_S, recording, run
+from support.command import COMMAND, PATIENCE_S, recording, run
 
 SPEECH = two_party_conversation(5)
 

@@ -15,7 +15,7 @@ from ebmlite import loadSchema
 
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.command import COMMAND, PATIENCE_S, run
+from support.command import COMMAND, PATIENCE_S, run
 
 SHARED = Path(__file__).parents[3] / "shared" / "captures"
 needs_captures = pytest.mark.skipif(not SHARED.exists(), reason="the shared captures are not here")

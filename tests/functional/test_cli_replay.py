@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -19,24 +17,23 @@ from connect_audio_local.synthesis.calls import (
     Gap,
     SyntheticCall,
     synthesize_call,
-    synthesize_stream,
 )
 from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.command import COMMAND, PATIENCE_S, recording, run
-
-SHARED = Path(__file__).parents[3] / "shared" / "captures"
-REAL_CALL = SHARED / "connect-call-61s.mkv"
-needs_captures = pytest.mark.skipif(not REAL_CALL.exists(), reason="the shared captures are not here")
-
-SPEECH = two_party_conversation(5)
-CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
-OTHER_SPEECH = two_party_conversation(5, seed=1)
-OTHER_ID = "00000000-0000-4000-8000-000000000002"
-OTHER_CALL = SyntheticCall(customer=OTHER_SPEECH.customer, agent=OTHER_SPEECH.agent, contact_id=OTHER_ID)
-
-
-def capture_of(*calls: SyntheticCall) -> bytes:
-    return b"".join(fragment.data for fragment in synthesize_stream(calls))
+from support.calls import capture_of
+from support.command import COMMAND, PATIENCE_S, recording, run
+from support.replayed_calls import (
+    CALL,
+    MORTAL,
+    OTHER_CALL,
+    OTHER_ID,
+    OTHER_SPEECH,
+    REAL_CALL,
+    SHARED,
+    SPEECH,
+    names,
+    needs_a_mortal,
+    needs_captures,
+)
 
 
 @pytest.fixture
@@ -49,10 +46,6 @@ def capture(tmp_path: Path) -> Path:
 @pytest.fixture
 def output(tmp_path: Path) -> Path:
     return tmp_path / "out"
-
-
-def names(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir()) if directory.exists() else []
 
 
 # --- whole -----------------------------------------------------------------------------------------------------------
@@ -234,10 +227,6 @@ def test_a_directory_is_no_capture(output: Path, tmp_path: Path) -> None:
     assert finished.complaint == f"{tmp_path}: cannot be read: Is a directory"
 
 
-needs_a_mortal = pytest.mark.skipif(
-    os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may do everything, and setpriv is not here"
-)
-MORTAL = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 """Makes root heed the permissions of files."""
 
 

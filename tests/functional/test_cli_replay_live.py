@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,19 +18,20 @@ from connect_audio_local.webhook.server import (
     hang_before_reading,
     webhook_receiver,
 )
-from functional.command import COMMAND, PATIENCE_S, run
-from functional.test_cli_replay import (
+from support.calls import capture_of
+from support.command import COMMAND, PATIENCE_S, run
+from support.replayed_calls import (
     CALL,
     MORTAL,
     OTHER_CALL,
     OTHER_ID,
     REAL_CALL,
     SPEECH,
-    capture_of,
     names,
     needs_a_mortal,
     needs_captures,
 )
+from support.wav import joined_wavs, pcm
 
 SECRET = "a secret of a good length, for tests"
 REAL_ID = "00000000-0000-4000-8000-000000000001"
@@ -61,16 +60,6 @@ def folder(tmp_path: Path) -> Path:
 def secret(monkeypatch: pytest.MonkeyPatch) -> bytes:
     monkeypatch.setenv("WEBHOOK_SIGNING_SECRET", SECRET)
     return SECRET.encode()
-
-
-def pcm(wav: bytes) -> bytes:
-    with wave.open(io.BytesIO(wav)) as opened:
-        frames: bytes = opened.readframes(opened.getnframes())
-    return frames
-
-
-def joined(folder: Path, pattern: str = "??????.wav") -> bytes:
-    return b"".join(pcm(path.read_bytes()) for path in sorted(folder.glob(pattern)))
 
 
 def posted(receiver: WebhookReceiver) -> bytes:
@@ -106,7 +95,7 @@ def test_the_segments_joined_are_the_recording_which_is_what_it_is_without_them(
     assert plain.pop("live") is None
     assert manifest == plain
     assert names(folder) == [*(f"{number:06d}.wav" for number in range(5)), "index-00000.json", "index.json"]
-    assert joined(folder) == (output / WAV).read_bytes()[44:]
+    assert joined_wavs(folder) == (output / WAV).read_bytes()[44:]
     index = json.loads((folder / "index.json").read_bytes())
     assert (index["state"], index["durationSeconds"], index["missing"]) == ("ended", 5.0, [])
     assert (index["contactId"], index["recording"]) == (DEFAULT_CONTACT_ID, WAV)
@@ -119,7 +108,7 @@ def test_the_segments_of_a_real_call_are_its_recording(output: Path, folder: Pat
 
     assert (finished.code, finished.err) == (0, "")
     assert len(list(folder.glob("*.wav"))) == 62
-    assert joined(folder) == (output / f"{REAL_ID}.wav").read_bytes()[44:]
+    assert joined_wavs(folder) == (output / f"{REAL_ID}.wav").read_bytes()[44:]
 
 
 def test_segments_can_be_longer_of_each_party_and_at_16_khz(capture: Path, output: Path, folder: Path) -> None:
@@ -134,7 +123,7 @@ def test_segments_can_be_longer_of_each_party_and_at_16_khz(capture: Path, outpu
     # Of each two samples at 16 kHz the second is the original's.
     for party, first in (("customer", 44), ("agent", 46)):
         kept, said = bytearray(5 * 16_000), bytearray(5 * 16_000)
-        doubled, wav = joined(folder, f"*.{party}.wav"), (output / WAV).read_bytes()
+        doubled, wav = joined_wavs(folder, f"*.{party}.wav"), (output / WAV).read_bytes()
         kept[0::2], kept[1::2] = doubled[2::4], doubled[3::4]
         said[0::2], said[1::2] = wav[first::4], wav[first + 1 :: 4]
         assert kept == said
@@ -154,7 +143,7 @@ def test_only_the_contact_s_own_audio_is_in_the_segments(output: Path, folder: P
     finished = run("replay", "-", *options, stdin=capture_of(CALL, OTHER_CALL))
 
     assert (finished.code, finished.err) == (0, "")
-    assert joined(folder) == (output / f"{OTHER_ID}.wav").read_bytes()[44:]
+    assert joined_wavs(folder) == (output / f"{OTHER_ID}.wav").read_bytes()[44:]
 
 
 def test_a_folder_with_another_call_s_segments_stays_as_it_is(capture: Path, output: Path, folder: Path) -> None:
@@ -216,7 +205,7 @@ def test_a_recording_that_is_not_whole_is_said_so_although_its_segments_are(
     assert finished.complaint == (
         f'{output / WAV} is written but not whole: TRUNCATED_FRAGMENTS, LOST_BYTES (see "reasons" in {MANIFEST})'
     )
-    assert joined(folder) == (output / WAV).read_bytes()[44:]
+    assert joined_wavs(folder) == (output / WAV).read_bytes()[44:]
 
 
 # --- webhook ---------------------------------------------------------------------------------------------------------
@@ -251,7 +240,7 @@ def test_a_dead_webhook_is_given_up_and_neither_the_recording_nor_the_folder_lac
         "webhook did not get 5.000 s of 5.000 s: HTTP_503"
     )
     assert "dropped 5.000 s, 5 failed tries" in finished.out
-    assert joined(folder) == (output / WAV).read_bytes()[44:]
+    assert joined_wavs(folder) == (output / WAV).read_bytes()[44:]
     manifest = json.loads((output / MANIFEST).read_bytes())
     assert manifest["status"] == "complete"
     assert [(warning["code"], warning["detail"]) for warning in manifest["warnings"]] == [

@@ -14,7 +14,7 @@ from typing import Final
 import pytest
 
 from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.command import COMMAND, PATIENCE_S, Finished, run
+from support.command import COMMAND, PATIENCE_S, Finished, run
 
 # A process of its own, as the command has: the handlers' logger keeps the standard output that it first met.
 _LIVE_AT_SPEED_4: Final = """

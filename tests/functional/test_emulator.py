@@ -7,19 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
-from mypy_boto3_connect import ConnectClient
-from mypy_boto3_kinesis_video_media import KinesisVideoMediaClient
-from mypy_boto3_kinesisvideo import KinesisVideoClient
 
 from connect_audio_local.kvs import (
     UNLIMITED,
@@ -40,37 +35,17 @@ from connect_audio_local.synthesis.calls import (
     DEFAULT_INSTANCE_ID,
     DEFAULT_START_MS,
     SyntheticCall,
-    SyntheticFragment,
     synthesize_call,
 )
 from connect_audio_local.synthesis.speech import Party, endless_speech, two_party_conversation
+from support.calls import joined
+from support.kvs_clients import SESSION, Clients, clients_of, error_of
 
 CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "connect-call-61s.mkv"
 SPEECH = two_party_conversation(5)
 CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
 FRAGMENTS = list(synthesize_call(CALL))
 START = datetime.fromtimestamp(DEFAULT_START_MS / 1000, UTC)
-
-
-# One session for all clients: it loads the service models once.
-SESSION = boto3.Session("test", "test", region_name="eu-west-2")
-
-
-@dataclass(frozen=True)
-class Clients:
-    """What a consumer has: three clients that found the emulator by the environment alone."""
-
-    control: KinesisVideoClient
-    media: KinesisVideoMediaClient
-    connect: ConnectClient
-
-    def open(self, kind: str = "EARLIEST", name: str = "calls", **fields: Any) -> StreamingBody:
-        selector: Any = {"StartSelectorType": kind} | fields
-        return self.media.get_media(StreamName=name, StartSelector=selector)["Payload"]
-
-    def read(self, kind: str = "EARLIEST", **fields: Any) -> bytes:
-        with closing(self.open(kind, **fields)) as body:
-            return body.read()
 
 
 @pytest.fixture
@@ -90,37 +65,8 @@ def clients(emulator: KvsEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield made
 
 
-class clients_of:  # noqa: N801 - reads as a function at its call
-    def __init__(self, emulator: KvsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-
-    def __enter__(self) -> Clients:
-        config = Config(retries={"total_max_attempts": 1}, read_timeout=10)
-        self._clients = Clients(
-            SESSION.client("kinesisvideo", config=config),
-            SESSION.client("kinesis-video-media", config=config),
-            SESSION.client("connect", config=config),
-        )
-        return self._clients
-
-    def __exit__(self, *error: object) -> None:
-        self._clients.control.close()
-        self._clients.media.close()
-        self._clients.connect.close()
-
-
 def serve(emulator: KvsEmulator, **options: Any) -> EmulatedStream:
     return emulator.add_stream(EmulatedStream("calls", stored(FRAGMENTS), **options))
-
-
-def joined(fragments: list[SyntheticFragment]) -> bytes:
-    return b"".join(fragment.data for fragment in fragments)
-
-
-def error_of(error: pytest.ExceptionInfo[ClientError]) -> tuple[str, int]:
-    response = error.value.response
-    return response["Error"]["Code"], response["ResponseMetadata"]["HTTPStatusCode"]
 
 
 # --- the control plane -----------------------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ from connect_audio_local.synthesis.calls import (
 )
 from connect_audio_local.synthesis.speech import two_party_conversation
 from core_support.reading import events_of
-from functional.test_emulator import Clients, clients_of, error_of, joined
+from support.calls import joined
+from support.kvs_clients import Clients, clients_of, error_of
 
 SPEECH = two_party_conversation(5)
 FRAGMENTS = list(synthesize_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)))

@@ -31,8 +31,8 @@ from connect_audio_local.webhook.server import (
     reset_before_reading,
     webhook_receiver,
 )
-from functional.recorder_support import Recorded, same_wav
-from functional.test_whole_path import a_call, cloud_of, event_for, expected_wav, record, serve
+from support.wav import pcm, same_wav, wav_of_call
+from support.whole_path import Recorded, a_call, cloud_of, event_for, record, serve
 
 SECRET = b"a secret of a good length, for tests"
 # Lambda's durable engine is replaced by one in this process, so a call of half a minute must not take that long.
@@ -61,7 +61,7 @@ def call_at_pace(cloud: LocalCloud, seconds: int, *, speed: float = SPEED, **opt
     """A call whose bytes come as they are spoken, `speed` times as fast: what should be recorded, and what was."""
     call = a_call(seconds)
     stream = serve(cloud, call, pace=Live(speed), delivery=Delivery.BLOCK, **options)
-    return expected_wav(call), record(cloud, event_for(stream.arn))
+    return wav_of_call(call), record(cloud, event_for(stream.arn))
 
 
 def objects(cloud: LocalCloud, found: Recorded) -> dict[str, bytes]:
@@ -74,12 +74,6 @@ def objects(cloud: LocalCloud, found: Recorded) -> dict[str, bytes]:
             for item in page.get("Contents", [])
         ]
         return {key.removeprefix(prefix): s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read() for key in keys}
-
-
-def pcm(wav: bytes) -> bytes:
-    with wave.open(io.BytesIO(wav)) as opened:
-        frames: bytes = opened.readframes(opened.getnframes())
-    return frames
 
 
 def live_of(found: Recorded, name: str) -> dict[str, Any]:

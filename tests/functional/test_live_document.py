@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from connect_audio_local.kvs.model import Delivery, Live
-from functional.recorder_support import same_wav
-from functional.test_live_audio import SPEED
-from functional.test_whole_path import a_call, cloud_of, event_for, expected_wav, record, serve
+from support.wav import same_wav, wav_of_call
+from support.whole_path import a_call, cloud_of, event_for, record, serve
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
@@ -50,10 +49,10 @@ def test_the_documented_sink_is_found_by_its_entry_point_and_measures_the_call(
     options = json.dumps({"speech_meter_file": str(lines)})
     call = a_call(20)
     with cloud_of(moto_server, LIVE_SINKS="speech-meter", LIVE_SINK_OPTIONS=options) as cloud:
-        stream = serve(cloud, call, pace=Live(SPEED), delivery=Delivery.BLOCK)
+        stream = serve(cloud, call, pace=Live(10.0), delivery=Delivery.BLOCK)
         found = record(cloud, event_for(stream.arn))
     assert found.wav is not None
-    assert same_wav(found.wav, expected_wav(call))
+    assert same_wav(found.wav, wav_of_call(call))
     (told,) = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
     assert told.pop("contact") == call.contact_id
     # The conversation's parties take turns, each for less than half of it.

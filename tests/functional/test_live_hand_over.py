@@ -5,9 +5,7 @@ What a hung webhook did not get the next invocation gives it; a sink that never 
 
 from __future__ import annotations
 
-import io
 import json
-import wave
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,10 +27,10 @@ from connect_audio_local.webhook.server import (
     hang_after_reading,
     webhook_receiver,
 )
-from functional.engine_chaos import Run, Schedule, run, scene
-from functional.heard_segments import judged
-from functional.recorder_support import same_wav
-from functional.stuck_sink import TAKES, install
+from support.engine_chaos import Run, Schedule, run, scene
+from support.heard_segments import judged
+from support.stuck_sink import TAKES, install
+from support.wav import pcm, same_wav
 
 # One worker for all, since the processes are started once for all.
 pytestmark = pytest.mark.xdist_group("live hand-over")
@@ -103,12 +101,6 @@ def heard_by(receiver: WebhookReceiver) -> tuple[dict[int, Delivery], list[Any]]
         else:
             ends.append(json.loads(each.body))
     return wavs, ends
-
-
-def pcm(wav: bytes) -> bytes:
-    with wave.open(io.BytesIO(wav)) as opened:
-        frames: bytes = opened.readframes(opened.getnframes())
-    return frames
 
 
 @pytest.mark.parametrize("hang", [hang_after_reading, drip_head])

@@ -32,8 +32,8 @@ from connect_audio_local.kvs.faults import (
 )
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble, random_s3_faults
 from connect_audio_local.synthesis.calls import synthesize_call
-from functional.recorder_support import recorded, same_wav
-from functional.test_whole_path import QUICK, a_call, event_for, expected_wav, is_whole
+from support.wav import same_wav, wav_of_call
+from support.whole_path import QUICK, a_call, event_for, is_whole, recorded
 
 # What `template.yaml` lets the consumer do; the infrastructure tests hold it against the template.
 CONSUMER_ACTIONS = {
@@ -73,7 +73,7 @@ def is_recorded_whole(moto_server: str, faults: FaultPlan, s3_faults: S3FaultPla
         found = recorded(cloud, cloud.trigger(event_for(stream.arn))["executionName"])
         assert found.wav is not None
         assert is_whole(found)
-        assert same_wav(found.wav, expected_wav(call))
+        assert same_wav(found.wav, wav_of_call(call))
         assert STRANGER_PCM * 4 not in found.wav
         assert front.open_uploads == {}
         assert cloud.emulator.max_open_connections("a-pooled-stream") == 1

@@ -22,13 +22,14 @@ from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Operation, S3Trouble
 from connect_audio_local.webhook.server import WebhookReceiver, webhook_receiver
-from functional.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene
-from functional.heard_segments import judged
-from functional.recorder_support import same_wav
-from functional.test_telemetry import Listener, trigger_output
-from functional.wire_record import WireRecord
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
+from support.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene
+from support.event_listener import Listener
+from support.heard_segments import judged
+from support.trigger_process import trigger_output
+from support.wav import same_wav
+from support.wire_record import WireRecord
 
 # One worker for all, since the scenarios are run once for all.
 pytestmark = pytest.mark.xdist_group("permissions")

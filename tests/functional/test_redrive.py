@@ -19,9 +19,9 @@ from connect_audio_local.lambda_.durable_engine import EngineExecution
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud, request_for
 from connect_audio_local.s3.faults import ANY, S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble
-from functional.engine_chaos import INSTANCE, _of, scene
-from functional.recorder_support import same_wav
-from functional.wire_server import Handler, WireServer
+from support.engine_chaos import INSTANCE, _of, scene
+from support.wav import same_wav
+from support.wire_server import Handler, WireServer
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

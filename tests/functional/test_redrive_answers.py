@@ -23,8 +23,8 @@ from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_cli import main as cli
 from connect_audio_cli.redrive.redrive import Outcome, Redrive, Redriven
-from functional.wire_server import Exchange, Handler, WireServer
-from unit.recorder.fakes import FakeClock
+from support.clock import FakeClock
+from support.wire_server import Exchange, Handler, WireServer
 
 FUNCTION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live"
 QUEUE_URL = "https://sqs.eu-west-2.amazonaws.com/123456789012/failed"

@@ -31,7 +31,7 @@ from connect_audio_local.s3.faults import (
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from functional.wire_server import Exchange, Handler, WireServer
+    from support.wire_server import Exchange, Handler, WireServer
 
 MIB = 1 << 20
 PART = bytes(range(256)) * (5 * MIB // 256)

@@ -34,8 +34,8 @@ from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.s3.server import s3_server
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.heard_segments import judged
-from functional.recorder_support import same_wav
+from support.heard_segments import judged
+from support.wav import same_wav
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import boto3
 import pytest
-from jsonschema import Draft202012Validator
 
 from connect_audio import telemetry
 from connect_audio.handlers import trigger
 from connect_audio.telemetry import DEFAULT_NAMESPACE, Metric, Service, emit
-from connect_audio_local.cloud import REGION, LocalCloud, LocalContext
+from connect_audio_local.cloud import LocalCloud, LocalContext
 from connect_audio_local.kvs.model import EmulatedStream, Live
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront, Refusal
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Trouble
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
-from functional.emitted import by_metric, emitted, json_lines
-from functional.engine_chaos import Schedule, run
-from functional.recorder_support import recorded
-from functional.test_whole_path import a_call, cloud_of, contact_id, event_for, is_whole, record, serve
-from functional.wire_server import Exchange, WireServer
+from support.emitted import by_metric, emitted, json_lines
+from support.engine_chaos import Schedule, run
+from support.event_listener import Listener
+from support.trigger_process import trigger_output
+from support.whole_path import a_call, cloud_of, contact_id, event_for, is_whole, record, recorded, serve
+from support.wire_server import Exchange, WireServer
 
 ROOT: Final = Path(__file__).parents[2]
-SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "recording-event.schema.json").read_text("utf-8"))
 NAME: Final = f"{contact_id(1)}_{DEFAULT_START_MS}"
 _ENDS: Final = ("RecordingsCompleted", "RecordingsPartial", "RecordingsEmpty", "RecordingsFailed", "RecordingsRefused")
 
@@ -176,36 +171,6 @@ def test_a_process_s_first_line_counts_the_cold_start(
 
 
 # --- events ----------------------------------------------------------------------------------------------------------
-
-
-class Listener:
-    """A bus of its own on the EventBridge server, with a rule that sends everything of ours to a queue."""
-
-    def __init__(self, url: str) -> None:
-        self.bus = f"bus-{uuid.uuid4().hex[:8]}"
-        self._sqs = boto3.client("sqs", endpoint_url=url, region_name=REGION)
-        self._queue = self._sqs.create_queue(QueueName=self.bus)["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
-        with closing(boto3.client("events", endpoint_url=url, region_name=REGION)) as events:
-            events.create_event_bus(Name=self.bus)
-            events.put_rule(Name="all", EventBusName=self.bus, EventPattern='{"source": ["connect-audio"]}')
-            events.put_targets(
-                Rule="all", EventBusName=self.bus, Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}]
-            )
-
-    def events(self) -> list[dict[str, Any]]:
-        """What has arrived since the last look; each detail is what the schema says."""
-        found = []
-        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                found.append(json.loads(message["Body"]))
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        for event in found:
-            Draft202012Validator(SCHEMA).validate(event["detail"])
-        return found
-
-    def close(self) -> None:
-        self._sqs.close()
 
 
 @pytest.fixture
@@ -412,37 +377,6 @@ def test_a_library_s_lines_about_a_failure_say_so_too(processes: ProcessCloud) -
     # The durable SDK's, of the step that failed for good.
     assert [line["level"] for line in lines if "failed step" in line["message"]] == ["ERROR"]
     assert {line["contact_id"] for line in lines} == {found.request.contact_id}
-
-
-TRIGGER: Final = """
-import json, sys
-from connect_audio.handlers import trigger
-from connect_audio_local.cloud import LocalContext
-for event in json.load(sys.stdin):
-    trigger.handler(event, LocalContext())
-"""
-
-
-def trigger_output(lambda_url: str, events: list[Any]) -> str:
-    """What the trigger writes in a process of its own, at its most talkative."""
-    environment = {
-        **os.environ,
-        "AWS_ENDPOINT_URL_LAMBDA": lambda_url,
-        "CONSUMER_FUNCTION": "consumer:live",
-        "POWERTOOLS_LOG_LEVEL": "DEBUG",
-        "POWERTOOLS_SERVICE_NAME": "trigger",
-        "RECORDINGS_BUCKET": "calls.example",
-    }
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", TRIGGER],
-        env=environment,
-        input=json.dumps(events),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=True,
-        text=True,
-    )
-    return done.stdout
 
 
 def test_every_line_of_the_trigger_says_which_call_and_which_request_it_is_about() -> None:

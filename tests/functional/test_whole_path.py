@@ -9,9 +9,7 @@ import json
 import logging
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,86 +19,31 @@ import pytest
 from connect_audio.handlers import consumer, trigger
 from connect_audio.request import RecordingRequest
 from connect_audio_cli.replay.replay import replay
-from connect_audio_local.cloud import LocalCloud, connect_event, local_cloud
-from connect_audio_local.kvs.capture import stored
+from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.model import EmulatedStream, Live
-from connect_audio_local.synthesis.calls import DEFAULT_START_MS, SyntheticCall, synthesize_stream
-from connect_audio_local.synthesis.speech import two_party_conversation
-from functional.recorder_support import Recorded, decode, interleaved, recorded, same_wav, stereo_wav
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from support.wav import same_wav, wav_of_call
+from support.whole_path import (
+    Recorded,
+    a_call,
+    cloud_of,
+    contact_id,
+    decode,
+    event_for,
+    is_whole,
+    record,
+    recorded,
+    serve,
+)
 
 CAPTURE = Path(__file__).parents[3] / "shared" / "captures" / "connect-call-61s.mkv"
 EVENTS = Path(__file__).parents[2] / "events"
-INSTANCE = "00000000-0000-4000-8000-0000000000aa"
-QUICK = {
-    "DRAIN_SECONDS": "1",
-    "IDLE_LIMIT_SECONDS": "10",
-    "STATUS_INTERVAL_SECONDS": "0",
-    "READ_TIMEOUT_SECONDS": "1",
-    "DEADLINE_MARGIN_SECONDS": "5",
-}
 
 
 @pytest.fixture
 def cloud(moto_server: str) -> Iterator[LocalCloud]:
     with cloud_of(moto_server) as running:
         yield running
-
-
-@contextmanager
-def cloud_of(moto_server: str, *, invocation_s: float = 900, **settings: str) -> Iterator[LocalCloud]:
-    bucket = f"recordings-{uuid.uuid4().hex[:12]}"
-    with local_cloud({**QUICK, **settings}, s3_url=moto_server, bucket=bucket, invocation_s=invocation_s) as running:
-        yield running
-
-
-def a_call(seconds: int, *, contact: int = 1, seed: int = 0, **options: Any) -> SyntheticCall:
-    speech = two_party_conversation(seconds, seed=seed)
-    return SyntheticCall(
-        customer=speech.customer, agent=speech.agent, contact_id=contact_id(contact), instance_id=INSTANCE, **options
-    )
-
-
-def contact_id(number: int) -> str:
-    return f"00000000-0000-4000-8000-{number:012d}"
-
-
-def expected_wav(call: SyntheticCall) -> bytes:
-    """The sides as they were given; the last block is as long as its audio."""
-    assert isinstance(call.customer, bytes)
-    assert isinstance(call.agent, bytes)
-    length = max(len(call.customer), len(call.agent))
-    return stereo_wav(interleaved(call.customer.ljust(length, b"\0"), call.agent.ljust(length, b"\0")))
-
-
-def serve(cloud: LocalCloud, *calls: SyntheticCall, **options: Any) -> EmulatedStream:
-    return cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", stored(synthesize_stream(calls)), **options))
-
-
-def event_for(stream_arn: str, *, contact: int = 1, start_ms: int = DEFAULT_START_MS) -> dict[str, Any]:
-    return connect_event(
-        contact_id=contact_id(contact),
-        instance_id=INSTANCE,
-        stream_arn=stream_arn,
-        start_ms=start_ms,
-        start_fragment="1",
-    )
-
-
-def record(cloud: LocalCloud, event: dict[str, Any]) -> Recorded:
-    answer = cloud.trigger(event)
-    assert answer["status"] == "STARTED", answer
-    found = recorded(cloud, answer["executionName"])
-    if found.wav is not None:
-        assert found.result["recording"] == answer["recordingUri"]
-    return found
-
-
-def is_whole(found: Recorded) -> bool:
-    """Complete, and nothing left but WAV and manifest."""
-    assert found.manifest is not None
-    assert found.manifest["status"] == found.result["status"] == "complete", found.manifest["reasons"]
-    assert [key.rsplit(".", 1)[1] for key in found.objects] == ["json", "wav"]
-    return True
 
 
 # --- whole calls -----------------------------------------------------------------------------------------------------
@@ -131,7 +74,7 @@ def test_a_two_sided_call_is_recorded_sample_exact_with_the_customer_left_and_th
     found = record(cloud, event_for(serve(cloud, call).arn))
     assert found.wav is not None
     assert is_whole(found)
-    assert same_wav(found.wav, expected_wav(call))
+    assert same_wav(found.wav, wav_of_call(call))
     assert isinstance(call.customer, bytes)
     assert found.wav[44::4][:1000] == call.customer[0::2][:1000]
 
@@ -143,7 +86,7 @@ def test_the_contacts_before_and_after_in_the_same_stream_are_nowhere_in_the_rec
     found = record(cloud, event_for(stream.arn, start_ms=start_ms))
     assert found.wav is not None
     assert is_whole(found)
-    assert same_wav(found.wav, expected_wav(ours))
+    assert same_wav(found.wav, wav_of_call(ours))
     assert found.manifest is not None
     assert found.manifest["fragments"]["otherContact"] > 5
 
@@ -157,7 +100,7 @@ def test_a_live_call_longer_than_an_invocation_is_recorded_whole_as_if_in_one_go
         steps = cloud.executions[answer["executionName"]].steps
     assert found.wav is not None
     assert is_whole(found)
-    assert same_wav(found.wav, expected_wav(call))
+    assert same_wav(found.wav, wav_of_call(call))
     assert found.manifest is not None
     assert found.manifest["handOvers"] >= 2
     assert [step for step in steps if step.startswith("pause-")]
@@ -173,7 +116,7 @@ def test_a_call_of_several_parts_is_recorded_whole_on_a_stream_that_keeps_nothin
         found = record(cloud, event_for(stream.arn, start_ms=start_ms))
     assert found.wav is not None
     assert is_whole(found)
-    assert same_wav(found.wav, expected_wav(call))
+    assert same_wav(found.wav, wav_of_call(call))
     assert found.manifest is not None
     assert found.manifest["handOvers"] >= 2
     assert [warning["code"] for warning in found.manifest["warnings"]] == ["NO_RETENTION"]

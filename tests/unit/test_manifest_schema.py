@@ -27,7 +27,7 @@ from connect_audio.core.recording import CallRecording
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import InBandError, write_fragment
 from connect_audio_local.synthesis.speech import two_party_conversation
-from unit.schema_paths import paths_of_schema, paths_of_value
+from support.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[2]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))

@@ -14,12 +14,12 @@ from botocore.response import StreamingBody
 from connect_audio.adapters.kvs_media import ENDPOINT_LIFE_S, KvsMediaSource, KvsMediaStream
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.ports import AfterFragment, FromProducerTime
-from functional.wire_server import PATIENCE_S
+from support.wire_server import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from functional.wire_server import Exchange, Handler, WireServer
+    from support.wire_server import Exchange, Handler, WireServer
 
 STREAM_ARN = "arn:aws:kinesisvideo:eu-west-2:123456789012:stream/calls-connect-demo-contact-1/1700000000000"
 START = FromProducerTime(1_700_000_000_123)

@@ -18,7 +18,7 @@ from connect_audio.core.errors import AnnouncementError
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
-    from functional.wire_server import Exchange, Handler, WireServer
+    from support.wire_server import Exchange, Handler, WireServer
 
 REGION: Final = "eu-west-2"
 # Once, so that what a refusal means is not hidden by the SDK's own tries.

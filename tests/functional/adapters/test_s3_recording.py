@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from functional.wire_server import Exchange, Handler, WireServer
+    from support.wire_server import Exchange, Handler, WireServer
 
 KEY = "calls/2026/01/02/contact-1_20260102T030405.678Z.wav"
 OTHER_KEY = "calls/other.wav"

@@ -11,14 +11,14 @@ from botocore.config import Config
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
 from connect_audio.core.errors import SinkError
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble
-from unit.adapters.segment_calls import MemoryStore, deliver_all, heard, noisy_call, sink_of
+from support.segment_calls import MemorySegmentStore, deliver_all, heard, noisy_call, sink_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mypy_boto3_s3 import S3Client
 
-    from functional.wire_server import Exchange, Handler, WireServer
+    from support.wire_server import Exchange, Handler, WireServer
 
 type Layout = Literal["stereo", "tracks"]
 
@@ -59,10 +59,10 @@ type ClientOf = Callable[..., S3Client]
 type FrontOf = Callable[..., S3FaultProxy]
 
 
-def stored(client: S3Client, bucket: str) -> MemoryStore:
+def stored(client: S3Client, bucket: str) -> MemorySegmentStore:
     """Everything below the prefix."""
     keys = [item["Key"] for item in client.list_objects_v2(Bucket=bucket, Prefix=PREFIX).get("Contents", [])]
-    return MemoryStore(
+    return MemorySegmentStore(
         {key.removeprefix(PREFIX): client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
     )
 

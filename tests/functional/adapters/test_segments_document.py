@@ -16,16 +16,7 @@ import pytest
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket, segments_prefix
 from connect_audio.core.pcm import interleave
 from connect_audio_local.synthesis.speech import two_party_conversation
-from unit.adapters.segment_calls import (
-    AGENT,
-    CUSTOMER,
-    RECORDING,
-    Call,
-    MemoryStore,
-    deliver_all,
-    noisy_call,
-    sink_of,
-)
+from support.segment_calls import AGENT, CUSTOMER, RECORDING, Call, MemorySegmentStore, deliver_all, noisy_call, sink_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +38,7 @@ def block(language: str, containing: str) -> str:
 
 def test_the_samples_of_head_and_page_are_real() -> None:
     speech = two_party_conversation(6)
-    call, store = Call({CUSTOMER: speech.customer[:72_000], AGENT: speech.agent[:72_000]}), MemoryStore()
+    call, store = Call({CUSTOMER: speech.customer[:72_000], AGENT: speech.agent[:72_000]}), MemorySegmentStore()
     sink = sink_of(store)
     deliver_all(sink, [call.segment(number) for number in (0, 1, 3, 4)])
     sink.end(call.end)
@@ -106,7 +97,7 @@ def test_the_code_follows_a_live_call_and_joins_its_segments(
 
 def test_the_figures_of_what_a_page_weighs_are_right() -> None:
     # At one sample a second, so the entries lack the three zeros of `frames`.
-    store, call = MemoryStore(), noisy_call(600, rate=1)
+    store, call = MemorySegmentStore(), noisy_call(600, rate=1)
     sizes = []
     sink = sink_of(store)
     for segment in call.segments():

@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,22 +23,25 @@ import pytest
 from connect_audio.adapters.sinks import webhook_address, webhook_connection
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import Resolver
-from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape, segment_wavs
 from connect_audio.ports import LiveEnd
 from connect_audio_local.webhook import server as misbehaviour
 from connect_audio_local.webhook.server import Behaviour, Delivery, WebhookReceiver, webhook_receiver
+from support.webhook_sink import (
+    CONTACT,
+    NEXT_SECRET,
+    ORIGIN,
+    RATE,
+    RECORDING,
+    SECRET,
+    STREAMING_START_MS,
+    connected,
+    segment,
+    sink_to,
+)
 
-SECRET: Final = b"a secret of both ends, long enough"
-NEXT_SECRET: Final = b"the one that comes after it, longer"
-CONTACT: Final = "9b4d5c9e-0000-4000-8000-00000000c0de"
-RECORDING: Final = f"s3://calls/recordings/2026/01/02/{CONTACT}_20260102T030405.678Z.wav"
-STREAMING_START_MS: Final = 1_767_323_045_678
-RATE: Final = 8000
-ORIGIN: Final = (STREAMING_START_MS + 322) * RATE // 1000
 REFUSED: Final = (
     "hooks.example.test resolves to 127.0.0.2, a loopback address; "
     "WEBHOOK_PRIVATE_ADDRESSES=allowed permits private addresses"
@@ -64,50 +67,6 @@ class Secrets:
 
     def close(self) -> None:
         self.closed = True
-
-
-def segment(number: int, *, frames: int = RATE, last: bool = False, seed: int = 1) -> LiveAudio:
-    customer = bytes((seed + number + at) % 251 for at in range(2 * frames))
-    agent = bytes((seed + 3 * number + 5 * at) % 253 for at in range(2 * frames))
-    position = number * RATE
-    return LiveAudio(
-        start=ORIGIN + position,
-        rate=RATE,
-        samples={Party.CUSTOMER: customer, Party.AGENT: agent},
-        position=position,
-        segment=number,
-        last=last,
-        before={Party.CUSTOMER: b"\x01\x00", Party.AGENT: b"\x02\x00"},
-    )
-
-
-def sink_to(url: str, ca_file: Path | None, **changed: Any) -> WebhookSink:
-    arguments: dict[str, Any] = {
-        "secret": KnownSecret(SECRET),
-        "shape": WavShape(),
-        "segment_seconds": 1,
-        "contact_id": CONTACT,
-        "recording": RECORDING,
-        "streaming_start_ms": STREAMING_START_MS,
-        "allow_private": True,
-        "ca_file": ca_file,
-        **changed,
-    }
-    return WebhookSink(url=url, **arguments)
-
-
-@contextmanager
-def connected(
-    behaviours: Sequence[Behaviour] = (), *, secrets: Sequence[bytes] = (SECRET,), **changed: Any
-) -> Iterator[tuple[WebhookSink, WebhookReceiver]]:
-    """A sink and the receiver that it posts to; neither leaves a thread behind."""
-    before = set(threading.enumerate())
-    with (
-        webhook_receiver(secrets, behaviours) as receiver,
-        closing(sink_to(receiver.url, receiver.ca_file, **changed)) as sink,
-    ):
-        yield sink, receiver
-    assert set(threading.enumerate()) <= before
 
 
 def failure(deliver: Callable[[], None]) -> tuple[str, str, bool]:

@@ -17,7 +17,7 @@ import pytest
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.ports import LiveEnd
 from connect_audio_local.webhook.server import main
-from functional.adapters.test_webhook import CONTACT, NEXT_SECRET, ORIGIN, RATE, SECRET, connected, segment, sink_to
+from support.webhook_sink import CONTACT, NEXT_SECRET, ORIGIN, RATE, SECRET, connected, segment, sink_to
 
 ROOT: Final = Path(__file__).parents[3]
 DOCUMENT: Final = (ROOT / "docs" / "webhook.md").read_text("utf-8")

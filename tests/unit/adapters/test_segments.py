@@ -19,14 +19,14 @@ from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import PARTIES
 from connect_audio.ports import AudioSink, LiveEnd
-from unit.adapters.segment_calls import (
+from support.segment_calls import (
     AGENT,
     CONTACT,
     CUSTOMER,
     RECORDING,
     START_MS,
     Call,
-    MemoryStore,
+    MemorySegmentStore,
     SetClock,
     deliver_all,
     heard,
@@ -39,15 +39,15 @@ from unit.adapters.segment_calls import (
 type Layout = Literal["stereo", "tracks"]
 
 
-def numbers(store: MemoryStore) -> list[int]:
+def numbers(store: MemorySegmentStore) -> list[int]:
     return [entry["number"] for entry in listed(store)]
 
 
-def missing(store: MemoryStore) -> list[tuple[int, int]]:
+def missing(store: MemorySegmentStore) -> list[tuple[int, int]]:
     return [(each["first"], each["last"]) for each in store.json("index.json")["missing"]]
 
 
-def state(store: MemoryStore) -> tuple[str, int, int, list[tuple[int, int]]]:
+def state(store: MemorySegmentStore) -> tuple[str, int, int, list[tuple[int, int]]]:
     """State, listed segments, missing segments, missing ranges."""
     head = store.json("index.json")
     return head["state"], head["segments"], head["missingSegments"], missing(store)
@@ -59,7 +59,7 @@ def state(store: MemoryStore) -> tuple[str, int, int, list[tuple[int, int]]]:
 @pytest.mark.parametrize("layout", ["stereo", "tracks"])
 @pytest.mark.parametrize("seconds", [1, 2])
 def test_the_segments_of_a_call_are_the_call(layout: Layout, seconds: int) -> None:
-    call, store = noisy_call(5.3), MemoryStore()
+    call, store = noisy_call(5.3), MemorySegmentStore()
     sink = sink_of(store, layout=layout, seconds=seconds)
     deliver_all(sink, call.segments(seconds))
     sink.end(call.end)
@@ -68,16 +68,16 @@ def test_the_segments_of_a_call_are_the_call(layout: Layout, seconds: int) -> No
 
 
 def test_names_come_from_the_number_and_the_party() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink_of(store).deliver(short_segments(13).segment(12))
     assert sorted(store.files) == ["000012.wav", "index-00000.json", "index.json"]
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink_of(store, layout="tracks").deliver(short_segments(13).segment(12))
     assert sorted(store.files) == ["000012.agent.wav", "000012.customer.wav", "index-00000.json", "index.json"]
 
 
 def test_a_page_tells_where_when_how_long_and_how_loud() -> None:
-    store, loud = MemoryStore(), array("h", [16_384, -16_384] * 10_000).tobytes()
+    store, loud = MemorySegmentStore(), array("h", [16_384, -16_384] * 10_000).tobytes()
     sink = sink_of(store, layout="tracks", rate=16_000)
     deliver_all(sink, Call({CUSTOMER: loud, AGENT: bytes(40_000)}).segments()[1:])
     assert store.json("index-00000.json") == {
@@ -112,7 +112,7 @@ def test_a_page_tells_where_when_how_long_and_how_loud() -> None:
 
 
 def test_the_head_tells_of_the_whole_while_it_lasts_and_at_its_end() -> None:
-    call, store = noisy_call(3.5), MemoryStore()
+    call, store = noisy_call(3.5), MemorySegmentStore()
     sink = sink_of(store)
     deliver_all(sink, call.segments())
     live = {
@@ -143,7 +143,7 @@ def test_the_head_tells_of_the_whole_while_it_lasts_and_at_its_end() -> None:
 
 
 def test_files_come_first_then_the_page_then_the_head_where_it_changed() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink = sink_of(store, layout="tracks")
     call = short_segments(3)
     deliver_all(sink, call.segments())
@@ -166,7 +166,7 @@ def test_files_come_first_then_the_page_then_the_head_where_it_changed() -> None
 
 
 def test_a_new_page_begins_every_600_segments_and_only_the_newest_is_written() -> None:
-    store, call = MemoryStore(), short_segments(2 * PAGE_SEGMENTS + 1)
+    store, call = MemorySegmentStore(), short_segments(2 * PAGE_SEGMENTS + 1)
     sink = sink_of(store)
     deliver_all(sink, call.segments())
     sink.end(call.end)
@@ -183,7 +183,7 @@ def test_a_new_page_begins_every_600_segments_and_only_the_newest_is_written() -
 
 
 def test_a_call_without_audio_ends_with_a_head_alone() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink_of(store).end(LiveEnd(frames=0, origin=None, rate=None))
     assert sorted(store.files) == ["index.json"]
     head = store.json("index.json")
@@ -198,11 +198,11 @@ def test_a_call_without_audio_ends_with_a_head_alone() -> None:
 
 def test_blocks_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^the sink segments takes segments, no blocks$"):
-        sink_of(MemoryStore()).deliver(LiveAudio(start=0, rate=8_000, samples={CUSTOMER: b"\0\0"}, position=0))
+        sink_of(MemorySegmentStore()).deliver(LiveAudio(start=0, rate=8_000, samples={CUSTOMER: b"\0\0"}, position=0))
 
 
 def test_it_is_an_audio_sink_that_closes_its_store() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink: AudioSink = sink_of(store, seconds=5)
     assert sink.segment_seconds == 5
     sink.close()
@@ -213,7 +213,7 @@ def test_it_is_an_audio_sink_that_closes_its_store() -> None:
 
 
 def test_what_was_passed_over_is_missing_until_it_comes() -> None:
-    store, call = MemoryStore(), short_segments(8)
+    store, call = MemorySegmentStore(), short_segments(8)
     sink = sink_of(store)
     deliver_all(sink, [call.segment(number) for number in (1, 5)])
     assert state(store) == ("live", 2, 4, [(0, 0), (2, 4)])
@@ -227,14 +227,14 @@ def test_what_was_passed_over_is_missing_until_it_comes() -> None:
 
 
 def test_of_a_call_of_which_nothing_came_all_is_missing() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink_of(store, seconds=2).end(noisy_call(4.1).end)
     assert state(store) == ("ended", 0, 3, [(0, 2)])
 
 
 @pytest.mark.parametrize("count", [602, 601, 600, 599, 1, 0])
 def test_what_the_recording_has_not_in_the_end_is_not_in_the_index(count: int) -> None:
-    store, call, skipped = MemoryStore(), short_segments(603), {0, 600, 601}
+    store, call, skipped = MemorySegmentStore(), short_segments(603), {0, 600, 601}
     deliver_all(sink_of(store), [segment for segment in call.segments() if segment.segment not in skipped])
     assert missing(store) == [(0, 0), (600, 601)]
     sink_of(store).end(LiveEnd(frames=count, origin=START_MS // 1000, rate=1))
@@ -246,7 +246,7 @@ def test_what_the_recording_has_not_in_the_end_is_not_in_the_index(count: int) -
 
 
 def test_where_there_is_no_recording_what_was_heard_of_it_stays_in_the_index() -> None:
-    store, call = MemoryStore(), short_segments(3)
+    store, call = MemorySegmentStore(), short_segments(3)
     sink = sink_of(store)
     deliver_all(sink, call.segments())
     sink.end(LiveEnd(frames=0, origin=None, rate=None))
@@ -255,7 +255,7 @@ def test_where_there_is_no_recording_what_was_heard_of_it_stays_in_the_index() -
 
 
 def test_a_segment_that_comes_again_is_written_with_the_same_bytes_and_listed_once() -> None:
-    store, call = MemoryStore(), noisy_call(3)
+    store, call = MemorySegmentStore(), noisy_call(3)
     sink = sink_of(store, rate=16_000)
     deliver_all(sink, call.segments())
     before = dict(store.files)
@@ -264,7 +264,7 @@ def test_a_segment_that_comes_again_is_written_with_the_same_bytes_and_listed_on
 
 
 def test_of_a_segment_that_comes_corrected_the_newest_counts() -> None:
-    store, first, corrected = MemoryStore(), noisy_call(3, seed=1), noisy_call(3, seed=2)
+    store, first, corrected = MemorySegmentStore(), noisy_call(3, seed=1), noisy_call(3, seed=2)
     sink = sink_of(store)
     deliver_all(sink, [*first.segments(), corrected.segment(1)])
     expected = {
@@ -275,7 +275,7 @@ def test_of_a_segment_that_comes_corrected_the_newest_counts() -> None:
 
 
 def test_a_segment_of_an_earlier_page_finds_its_page() -> None:
-    store, call = MemoryStore(), short_segments(1700)
+    store, call = MemorySegmentStore(), short_segments(1700)
     sink = sink_of(store)
     segments = call.segments()
     deliver_all(sink, [*segments[:100], *segments[101:]])
@@ -297,7 +297,7 @@ def test_a_segment_of_an_earlier_page_finds_its_page() -> None:
 def test_whatever_comes_in_whatever_order_is_listed_and_all_else_is_missing(
     order: list[int], hand_overs: list[int], *, ended: bool
 ) -> None:
-    store, call = MemoryStore(), short_segments(2001)
+    store, call = MemorySegmentStore(), short_segments(2001)
     sink = sink_of(store)
     for at, number in enumerate(order):
         if at in hand_overs:
@@ -315,7 +315,7 @@ def test_whatever_comes_in_whatever_order_is_listed_and_all_else_is_missing(
 
 
 def test_the_head_lists_so_many_ranges_and_counts_on() -> None:
-    store, count = MemoryStore(), 2 * MAX_RANGES + 21
+    store, count = MemorySegmentStore(), 2 * MAX_RANGES + 21
     call = short_segments(count)
     sink = sink_of(store)
     deliver_all(sink, call.segments()[1::2])
@@ -339,7 +339,7 @@ def test_the_head_lists_so_many_ranges_and_counts_on() -> None:
     ],
 )
 def test_wherever_the_store_fails_another_try_makes_all_good(failing: str) -> None:
-    store, call = MemoryStore(failing={failing}), noisy_call(2)
+    store, call = MemorySegmentStore(failing={failing}), noisy_call(2)
     sink = sink_of(store, layout="tracks")
     with pytest.raises(SinkError, match=f"^SlowDown: {failing}$"):
         sink.deliver(call.segment(0))
@@ -353,7 +353,7 @@ def test_wherever_the_store_fails_another_try_makes_all_good(failing: str) -> No
 
 @pytest.mark.parametrize("failing", ["put index-00000.json", "put index.json"])
 def test_what_was_written_and_then_given_up_is_listed_with_the_next(failing: str) -> None:
-    store, call = MemoryStore(failing={failing}), noisy_call(2)
+    store, call = MemorySegmentStore(failing={failing}), noisy_call(2)
     sink = sink_of(store)
     with pytest.raises(SinkError, match=f"^SlowDown: {failing}$"):
         sink.deliver(call.segment(0))
@@ -370,7 +370,7 @@ def test_the_last_entry_of_a_page_that_could_not_be_written_comes_with_whatever_
         "three pages": 4 * PAGE_SEGMENTS,
         "the end": PAGE_SEGMENTS,
     }
-    store, call = MemoryStore(), short_segments(count[after])
+    store, call = MemorySegmentStore(), short_segments(count[after])
     sink, segments = sink_of(store), call.segments()
     deliver_all(sink, segments[: PAGE_SEGMENTS - 1])
     store.failing = {"put index-00000.json"}
@@ -384,7 +384,7 @@ def test_the_last_entry_of_a_page_that_could_not_be_written_comes_with_whatever_
 
 
 def test_of_two_pages_that_wait_to_be_written_the_second_still_waits_once_the_first_is() -> None:
-    store, call = MemoryStore(), short_segments(PAGE_SEGMENTS + 1)
+    store, call = MemorySegmentStore(), short_segments(PAGE_SEGMENTS + 1)
     sink, segments = sink_of(store), call.segments()
     deliver_all(sink, segments[: PAGE_SEGMENTS - 1])
     store.failing = {"put index-00000.json"}
@@ -400,7 +400,7 @@ def test_of_two_pages_that_wait_to_be_written_the_second_still_waits_once_the_fi
 
 
 def test_what_was_not_written_and_then_given_up_is_missing() -> None:
-    store, call = MemoryStore(failing={"put 000001.agent.wav"}), short_segments(3)
+    store, call = MemorySegmentStore(failing={"put 000001.agent.wav"}), short_segments(3)
     sink = sink_of(store, layout="tracks")
     sink.deliver(call.segment(0))
     with pytest.raises(SinkError, match=r"^SlowDown: put 000001\.agent\.wav$"):
@@ -411,7 +411,7 @@ def test_what_was_not_written_and_then_given_up_is_missing() -> None:
 
 
 def test_an_end_that_could_not_be_told_is_told_by_another_try() -> None:
-    store, call = MemoryStore(), short_segments(2)
+    store, call = MemorySegmentStore(), short_segments(2)
     sink = sink_of(store)
     sink.deliver(call.segment(0))
     store.failing = {"put index.json"}
@@ -423,14 +423,14 @@ def test_an_end_that_could_not_be_told_is_told_by_another_try() -> None:
 
 
 @dataclass(slots=True)
-class TurningStore(MemoryStore):
+class TurningStore(MemorySegmentStore):
     """Does something once a certain file is written."""
 
     name: str = ""
     turn: Callable[[], None] = lambda: None
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
-        MemoryStore.put(self, name, body, content_type)
+        MemorySegmentStore.put(self, name, body, content_type)
         if name == self.name:
             self.turn()
 
@@ -462,7 +462,7 @@ def test_an_interruption_ends_the_try_before_its_next_call_and_not_the_next_try(
 
 
 def test_an_interruption_a_moment_too_early_counts_for_the_next_try() -> None:
-    store, call = MemoryStore(), short_segments(2)
+    store, call = MemorySegmentStore(), short_segments(2)
     sink = sink_of(store)
     sink.interrupt()
     with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index\.json$"):
@@ -477,7 +477,7 @@ def test_an_interruption_a_moment_too_early_counts_for_the_next_try() -> None:
 
 
 @dataclass(slots=True)
-class FailingStore(MemoryStore):
+class FailingStore(MemorySegmentStore):
     """Fails at certain calls, before or after the file is written, and holds every index to what is there."""
 
     calls: int = 0
@@ -486,7 +486,7 @@ class FailingStore(MemoryStore):
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         self._fail(self.fail_before)
-        MemoryStore.put(self, name, body, content_type)
+        MemorySegmentStore.put(self, name, body, content_type)
         if name.startswith("index-"):
             assert {file for entry in self.json(name)["segments"] for file in entry["files"]} <= self.files.keys()
         if name == "index.json":
@@ -495,7 +495,7 @@ class FailingStore(MemoryStore):
 
     def get(self, name: str) -> bytes | None:
         self._fail(self.fail_before)
-        return MemoryStore.get(self, name)
+        return MemorySegmentStore.get(self, name)
 
     def _fail(self, when: frozenset[int]) -> None:
         self.calls += 1
@@ -539,7 +539,7 @@ def test_whatever_fails_the_index_lists_what_is_there_and_all_that_was_taken(
 
 
 def test_a_sink_of_a_later_invocation_goes_on_with_what_is_there_and_reads_it_once() -> None:
-    store, call = MemoryStore(), noisy_call(6)
+    store, call = MemorySegmentStore(), noisy_call(6)
     deliver_all(sink_of(store), call.segments()[:4])
     store.asked.clear()
     later = sink_of(store)
@@ -555,7 +555,7 @@ def test_a_sink_of_a_later_invocation_goes_on_with_what_is_there_and_reads_it_on
 
 
 def test_a_page_read_and_written_again_is_the_same() -> None:
-    store, call = MemoryStore(), noisy_call(3)
+    store, call = MemorySegmentStore(), noisy_call(3)
     deliver_all(sink_of(store), call.segments())
     before = store.files["index-00000.json"]
     sink_of(store).deliver(call.segment(2))
@@ -563,7 +563,7 @@ def test_a_page_read_and_written_again_is_the_same() -> None:
 
 
 def test_a_page_begun_just_before_a_crash_is_found_though_no_head_tells_of_it() -> None:
-    store, call = MemoryStore(), short_segments(PAGE_SEGMENTS + 4)
+    store, call = MemorySegmentStore(), short_segments(PAGE_SEGMENTS + 4)
     deliver_all(sink_of(store), call.segments()[:PAGE_SEGMENTS])
     head = store.files["index.json"]
     deliver_all(sink_of(store), call.segments()[PAGE_SEGMENTS : PAGE_SEGMENTS + 1])
@@ -575,7 +575,7 @@ def test_a_page_begun_just_before_a_crash_is_found_though_no_head_tells_of_it() 
 
 @pytest.mark.parametrize("in_the_same", [True, False])
 def test_an_ended_index_is_live_again_where_more_comes(*, in_the_same: bool) -> None:
-    store, call = MemoryStore(), short_segments(3)
+    store, call = MemorySegmentStore(), short_segments(3)
     first = sink_of(store)
     first.deliver(call.segment(0))
     first.end(call.end)
@@ -590,7 +590,7 @@ def test_an_ended_index_is_live_again_where_more_comes(*, in_the_same: bool) -> 
 
 
 def test_the_end_of_a_call_may_come_in_an_invocation_without_audio() -> None:
-    store, call = MemoryStore(), short_segments(3)
+    store, call = MemorySegmentStore(), short_segments(3)
     deliver_all(sink_of(store), call.segments())
     sink_of(store).end(call.end)
     assert state(store) == ("ended", 3, 0, [])
@@ -613,7 +613,7 @@ def test_the_end_of_a_call_may_come_in_an_invocation_without_audio() -> None:
     ],
 )
 def test_a_damaged_head_is_made_again_from_the_pages(damage: bytes | str) -> None:
-    store, call = MemoryStore(), short_segments(1300)
+    store, call = MemorySegmentStore(), short_segments(1300)
     deliver_all(sink_of(store), call.segments()[:1250])
     head = store.json("index.json")
     if isinstance(damage, bytes):
@@ -636,7 +636,7 @@ def test_a_damaged_head_is_made_again_from_the_pages(damage: bytes | str) -> Non
 
 @pytest.mark.parametrize("damage", [b"", b"{}", "page", "foreign number", "no number", "no list"])
 def test_a_damaged_page_is_begun_anew_and_what_it_listed_is_missing(damage: bytes | str) -> None:
-    store, call = MemoryStore(), short_segments(1210)
+    store, call = MemorySegmentStore(), short_segments(1210)
     deliver_all(sink_of(store), call.segments()[:1205])
     page = store.json("index-00002.json")
     if isinstance(damage, bytes):
@@ -657,7 +657,7 @@ def test_a_damaged_page_is_begun_anew_and_what_it_listed_is_missing(damage: byte
 
 
 def test_what_a_damaged_page_listed_is_missing_also_where_nothing_more_comes() -> None:
-    store, call = MemoryStore(), short_segments(1205)
+    store, call = MemorySegmentStore(), short_segments(1205)
     deliver_all(sink_of(store), call.segments())
     store.files["index-00002.json"] = b"spoilt"
     sink_of(store).end(call.end)
@@ -665,7 +665,7 @@ def test_what_a_damaged_page_listed_is_missing_also_where_nothing_more_comes() -
 
 
 def test_an_older_page_found_damaged_is_begun_anew_too() -> None:
-    store, call = MemoryStore(), short_segments(605)
+    store, call = MemorySegmentStore(), short_segments(605)
     deliver_all(sink_of(store), call.segments())
     store.files["index-00000.json"] = b"spoilt"
     later = sink_of(store)
@@ -674,7 +674,7 @@ def test_an_older_page_found_damaged_is_begun_anew_too() -> None:
 
 
 def test_a_page_that_somebody_deleted_is_begun_anew_too() -> None:
-    store, call = MemoryStore(), short_segments(605)
+    store, call = MemorySegmentStore(), short_segments(605)
     deliver_all(sink_of(store), call.segments())
     del store.files["index-00000.json"]
     later = sink_of(store)
@@ -684,7 +684,7 @@ def test_a_page_that_somebody_deleted_is_begun_anew_too() -> None:
 
 @pytest.mark.parametrize("in_the_same", [True, False])
 def test_audio_may_come_after_an_end_without_any(*, in_the_same: bool) -> None:
-    store, call = MemoryStore(), noisy_call(1)
+    store, call = MemorySegmentStore(), noisy_call(1)
     first = sink_of(store)
     first.end(LiveEnd(frames=0, origin=None, rate=None))
     (first if in_the_same else sink_of(store)).deliver(call.segment(0))
@@ -705,7 +705,7 @@ def test_audio_may_come_after_an_end_without_any(*, in_the_same: bool) -> None:
 def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_it(
     there: dict[str, Any], mine: dict[str, Any], difference: str
 ) -> None:
-    store, call = MemoryStore(), noisy_call(4)
+    store, call = MemorySegmentStore(), noisy_call(4)
     sink_of(store, **there).deliver(call.segment(0, there.get("seconds", 1)))
     before = dict(store.files)
     sink = sink_of(store, **mine)
@@ -719,7 +719,7 @@ def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_
 
 
 def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
-    store, call = MemoryStore(), noisy_call(2)
+    store, call = MemorySegmentStore(), noisy_call(2)
     sink_of(store, contact_id="another").deliver(call.segment(0))
     before = dict(store.files)
     message = (
@@ -729,7 +729,7 @@ def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
         sink_of(store).prepare()
     assert store.files == before
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink = sink_of(store)
     sink.prepare()
     assert store.files == {}
@@ -739,7 +739,7 @@ def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
 
 
 def test_an_index_of_another_rate_is_left_alone_also_where_the_rate_was_not_known_at_first() -> None:
-    store, call = MemoryStore(), noisy_call(2)
+    store, call = MemorySegmentStore(), noisy_call(2)
     sink_of(store, rate=16_000).deliver(call.segment(0))
     before = dict(store.files)
     sink = sink_of(store)
@@ -751,7 +751,7 @@ def test_an_index_of_another_rate_is_left_alone_also_where_the_rate_was_not_know
 
 
 def test_a_page_of_other_segments_is_left_alone_too() -> None:
-    store, call = MemoryStore(), short_segments(2)
+    store, call = MemorySegmentStore(), short_segments(2)
     sink_of(store, contact_id="another").deliver(call.segment(0))
     del store.files["index.json"]
     before = dict(store.files)
@@ -765,7 +765,7 @@ def test_a_page_of_other_segments_is_left_alone_too() -> None:
 
 
 def test_an_index_of_a_later_version_is_left_alone_and_one_with_more_fields_is_not() -> None:
-    store, call = MemoryStore(), short_segments(3)
+    store, call = MemorySegmentStore(), short_segments(3)
     deliver_all(sink_of(store), call.segments()[:1])
     head = store.json("index.json")
     store.files["index.json"] = json.dumps({**head, "schemaVersion": "1.7", "more": 1}).encode()
@@ -778,7 +778,7 @@ def test_an_index_of_a_later_version_is_left_alone_and_one_with_more_fields_is_n
 
 
 def test_times_are_rounded_to_the_millisecond_as_in_the_manifest() -> None:
-    store, rate = MemoryStore(), 11_025
+    store, rate = MemorySegmentStore(), 11_025
     call = noisy_call(2, rate)
     deliver_all(sink_of(store, rate=16_000), call.segments())
     origin = START_MS * rate // 1000

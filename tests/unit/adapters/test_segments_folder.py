@@ -13,11 +13,11 @@ import pytest
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segment_store import SegmentStore
 from connect_audio.core.errors import SinkError
-from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, sink_of
+from support.segment_calls import MemorySegmentStore, deliver_all, noisy_call, sink_of
 
 
 def test_a_call_lies_in_a_folder_as_it_would_in_a_bucket(tmp_path: Path) -> None:
-    call, expected = noisy_call(3.5), MemoryStore()
+    call, expected = noisy_call(3.5), MemorySegmentStore()
     folder: SegmentStore = SegmentFolder(tmp_path / "calls" / "one")
     for store in (expected, folder):
         sink = sink_of(store, layout="tracks")

@@ -26,8 +26,8 @@ from connect_audio.adapters.sinks.segment_index import (
     State,
 )
 from connect_audio.ports import LiveEnd
-from unit.adapters.segment_calls import MemoryStore, deliver_all, noisy_call, short_segments, sink_of
-from unit.schema_paths import paths_of_schema, paths_of_value
+from support.schema_paths import paths_of_schema, paths_of_value
+from support.segment_calls import MemorySegmentStore, deliver_all, noisy_call, short_segments, sink_of
 
 ROOT: Final = Path(__file__).parents[3]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "segments-index.schema.json").read_text("utf-8"))
@@ -41,7 +41,7 @@ def errors(document: Any, kind: Literal["head", "page"]) -> list[str]:
     return whole + [error.message for error in alone.iter_errors(document)]
 
 
-def check(store: MemoryStore) -> None:
+def check(store: MemorySegmentStore) -> None:
     for name in store.files:
         if name.endswith(".json"):
             assert errors(store.json(name), "head" if name == "index.json" else "page") == []
@@ -51,7 +51,7 @@ def check(store: MemoryStore) -> None:
 def test_the_index_of_a_call_with_something_missing_is_valid_while_it_lasts_and_at_its_end(
     layout: Literal["stereo", "tracks"],
 ) -> None:
-    store, call = MemoryStore(), noisy_call(4.2)
+    store, call = MemorySegmentStore(), noisy_call(4.2)
     sink = sink_of(store, layout=layout)
     deliver_all(sink, [call.segment(number) for number in (0, 2, 4)])
     assert store.json("index.json")["missing"]
@@ -61,14 +61,14 @@ def test_the_index_of_a_call_with_something_missing_is_valid_while_it_lasts_and_
 
 
 def test_the_index_of_several_pages_is_valid() -> None:
-    store, call = MemoryStore(), short_segments(2 * PAGE_SEGMENTS)
+    store, call = MemorySegmentStore(), short_segments(2 * PAGE_SEGMENTS)
     deliver_all(sink_of(store), call.segments())
     assert len(store.json("index-00000.json")["segments"]) == PAGE_SEGMENTS
     check(store)
 
 
 def test_the_index_of_a_call_without_audio_is_valid() -> None:
-    store = MemoryStore()
+    store = MemorySegmentStore()
     sink_of(store).end(LiveEnd(frames=0, origin=None, rate=None))
     check(store)
 
@@ -76,7 +76,7 @@ def test_the_index_of_a_call_without_audio_is_valid() -> None:
 def test_the_schema_refuses_what_is_no_index() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     assert re.match(SCHEMA["$defs"]["head"]["properties"]["schemaVersion"]["pattern"], SCHEMA_VERSION)
-    store = MemoryStore()
+    store = MemorySegmentStore()
     deliver_all(sink_of(store), short_segments(1).segments())
     for name, kind in (("index.json", "head"), ("index-00000.json", "page")):
         document = store.json(name)
@@ -91,7 +91,7 @@ def test_the_schema_refuses_what_is_no_index() -> None:
 
 
 def test_every_field_that_is_written_is_in_the_schema_and_the_other_way_round() -> None:
-    store, call = MemoryStore(), short_segments(3)
+    store, call = MemorySegmentStore(), short_segments(3)
     deliver_all(sink_of(store), call.segments()[::2])
     assert set(paths_of_value(store.json("index.json"))) == set(paths_of_schema(SCHEMA["$defs"]["head"], SCHEMA))
     assert set(paths_of_value(store.json("index-00000.json"))) == set(paths_of_schema(SCHEMA["$defs"]["page"], SCHEMA))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,8 @@ from connect_audio_cli.replay.live_replay import LiveReplay
 from connect_audio_cli.replay.replay import Replay, replay
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.speech import two_party_conversation
+from support.clock import FakeClock
+from support.wav import joined_wavs, pcm
 
 SPEECH = two_party_conversation(4)
 CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
@@ -27,23 +28,9 @@ OTHER_ID = "00000000-0000-4000-8000-000000000002"
 OTHER_CALL = replace(CALL, contact_id=OTHER_ID, pause_ms=3000)
 
 
-class HandClock:
-    def __init__(self) -> None:
-        self.slept = 0.0
-
-    def now_ms(self) -> int:
-        return 1_782_900_000_000 + round(self.slept * 1000)
-
-    def monotonic(self) -> float:
-        return self.slept
-
-    def sleep(self, seconds: float) -> None:
-        self.slept += seconds
-
-
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +40,7 @@ def no_thread_of_a_sink_is_left() -> Iterator[None]:
     assert not left, f"threads of sinks outlive the replay: {left}"
 
 
-def live(clock: HandClock, folder: Path, *, speed: float | None = None) -> LiveReplay:
+def live(clock: FakeClock, folder: Path, *, speed: float | None = None) -> LiveReplay:
     options = live_options(Typed(segments=folder, speed=speed), {})
     assert options is not None
     # Sinks have deadlines, which must not pass while a test's pace leaps over seconds.
@@ -62,7 +49,7 @@ def live(clock: HandClock, folder: Path, *, speed: float | None = None) -> LiveR
 
 def replayed(
     tmp_path: Path,
-    clock: HandClock,
+    clock: FakeClock,
     *calls: SyntheticCall,
     contact_id: str | None = None,
     accept_unlabelled: bool = False,
@@ -78,39 +65,29 @@ def replayed(
     )
 
 
-def pcm(path: Path) -> bytes:
-    with wave.open(str(path)) as opened:
-        frames: bytes = opened.readframes(opened.getnframes())
-    return frames
-
-
-def joined(tmp_path: Path) -> bytes:
-    return b"".join(pcm(path) for path in sorted((tmp_path / "live").glob("*.wav")))
-
-
 @pytest.mark.parametrize("speed", [1, 4])
 def test_a_paced_replay_takes_as_long_as_the_call_divided_by_the_speed(
-    tmp_path: Path, clock: HandClock, speed: float
+    tmp_path: Path, clock: FakeClock, speed: float
 ) -> None:
     done = replayed(tmp_path, clock, CALL, speed=speed)
 
     # The last fragment is padded up to a whole block.
-    assert clock.slept == pytest.approx(4 / speed, abs=0.064)
-    assert joined(tmp_path) == pcm(done.wav)
+    assert sum(clock.slept) == pytest.approx(4 / speed, abs=0.064)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
     assert done.live is not None
     assert not done.live.sinks[0].lacks
 
 
-def test_without_a_pace_nothing_waits(tmp_path: Path, clock: HandClock) -> None:
+def test_without_a_pace_nothing_waits(tmp_path: Path, clock: FakeClock) -> None:
     done = replayed(tmp_path, clock, CALL)
 
-    assert clock.slept == 0
-    assert joined(tmp_path) == pcm(done.wav)
+    assert sum(clock.slept) == 0
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
     assert done.live is not None
     assert done.live.longest_lag_s is None
 
 
-def test_without_a_pace_segments_are_written_while_the_capture_is_read(tmp_path: Path, clock: HandClock) -> None:
+def test_without_a_pace_segments_are_written_while_the_capture_is_read(tmp_path: Path, clock: FakeClock) -> None:
     there: list[int] = []
 
     def watched() -> Iterator[bytes]:
@@ -126,7 +103,7 @@ def test_without_a_pace_segments_are_written_while_the_capture_is_read(tmp_path:
 @pytest.mark.parametrize("speed", [None, 1000])
 @pytest.mark.parametrize("seed", range(12))
 def test_of_a_damaged_capture_the_index_lists_the_recording_which_is_what_it_is_without(
-    tmp_path: Path, clock: HandClock, seed: int, speed: float | None
+    tmp_path: Path, clock: FakeClock, seed: int, speed: float | None
 ) -> None:
     damage = random.Random(seed)
     data = bytearray(b"".join(fragment.data for fragment in synthesize_stream([CALL, OTHER_CALL])))
@@ -146,7 +123,7 @@ def test_of_a_damaged_capture_the_index_lists_the_recording_which_is_what_it_is_
 
     assert done.wav.read_bytes() == plain.wav.read_bytes()
     assert {**done.manifest, "live": None} == plain.manifest
-    assert listed(tmp_path / "live") == pcm(done.wav)
+    assert listed(tmp_path / "live") == pcm(done.wav.read_bytes())
 
 
 def listed(folder: Path) -> bytes:
@@ -155,34 +132,34 @@ def listed(folder: Path) -> bytes:
         json.loads((folder / page["name"]).read_bytes())
         for page in json.loads((folder / "index.json").read_bytes())["pages"]
     ]
-    return b"".join(pcm(folder / segment["files"][0]) for page in pages for segment in page["segments"])
+    return b"".join(pcm((folder / segment["files"][0]).read_bytes()) for page in pages for segment in page["segments"])
 
 
-def test_what_others_say_takes_no_time(tmp_path: Path, clock: HandClock) -> None:
+def test_what_others_say_takes_no_time(tmp_path: Path, clock: FakeClock) -> None:
     done = replayed(tmp_path, clock, CALL, OTHER_CALL, replace(CALL, pause_ms=3000), contact_id=OTHER_ID, speed=1)
 
-    assert clock.slept == pytest.approx(4, abs=0.064)
-    assert joined(tmp_path) == pcm(done.wav)
+    assert sum(clock.slept) == pytest.approx(4, abs=0.064)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
 
 
-def test_a_pause_within_the_call_is_waited_for_and_silence_in_the_segments(tmp_path: Path, clock: HandClock) -> None:
+def test_a_pause_within_the_call_is_waited_for_and_silence_in_the_segments(tmp_path: Path, clock: FakeClock) -> None:
     done = replayed(tmp_path, clock, replace(CALL, gaps=(Gap(at_ms=2048, length_ms=5000),)), speed=1)
 
-    assert clock.slept == pytest.approx(9, abs=0.064)
-    assert joined(tmp_path) == pcm(done.wav)
+    assert sum(clock.slept) == pytest.approx(9, abs=0.064)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
 
 
 @pytest.mark.parametrize("speed", [None, 1])
 @pytest.mark.parametrize("contact_id", [None, CALL.contact_id])
 def test_unlabelled_audio_that_is_accepted_is_in_the_segments(
-    tmp_path: Path, clock: HandClock, speed: float | None, contact_id: str | None
+    tmp_path: Path, clock: FakeClock, speed: float | None, contact_id: str | None
 ) -> None:
     call = replace(CALL, unlabelled=frozenset({0, 1}))
 
     done = replayed(tmp_path, clock, call, contact_id=contact_id, accept_unlabelled=True, speed=speed)
 
-    assert joined(tmp_path) == pcm(done.wav)
-    assert clock.slept == pytest.approx(4 if speed else 0, abs=0.064)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
+    assert sum(clock.slept) == pytest.approx(4 if speed else 0, abs=0.064)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +170,7 @@ def test_unlabelled_audio_that_is_accepted_is_in_the_segments(
     ],
 )
 def test_blocks_do_not_wait_for_the_end_of_a_fragment_that_names_the_contact(
-    tmp_path: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch, unlabelled: frozenset[int], later: int
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, unlabelled: frozenset[int], later: int
 ) -> None:
     ahead = 0
     look = LivePreview.look
@@ -209,10 +186,10 @@ def test_blocks_do_not_wait_for_the_end_of_a_fragment_that_names_the_contact(
 
     blocks_of_a_party = -(-done.manifest["recording"]["frames"] // 512)
     assert ahead == 2 * (blocks_of_a_party - 16 * later)
-    assert joined(tmp_path) == pcm(done.wav)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
 
 
-def test_sinks_end_with_an_input_that_breaks_off(tmp_path: Path, clock: HandClock) -> None:
+def test_sinks_end_with_an_input_that_breaks_off(tmp_path: Path, clock: FakeClock) -> None:
     def broken() -> Iterator[bytes]:
         fragments = iter(synthesize_stream([CALL]))
         yield next(fragments).data
@@ -225,7 +202,7 @@ def test_sinks_end_with_an_input_that_breaks_off(tmp_path: Path, clock: HandCloc
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_sinks_end_with_a_replay_that_fails(tmp_path: Path, clock: HandClock) -> None:
+def test_sinks_end_with_a_replay_that_fails(tmp_path: Path, clock: FakeClock) -> None:
     (tmp_path / "out" / f"{CALL.contact_id}.json").mkdir(parents=True)
 
     with pytest.raises(CommandError) as caught:
@@ -234,8 +211,8 @@ def test_sinks_end_with_a_replay_that_fails(tmp_path: Path, clock: HandClock) ->
     assert str(caught.value) == f"{tmp_path}/out/{CALL.contact_id}.json: cannot be written: is a directory"
 
 
-def test_a_pause_of_minutes_is_not_waited_for_and_yet_in_the_segments(tmp_path: Path, clock: HandClock) -> None:
+def test_a_pause_of_minutes_is_not_waited_for_and_yet_in_the_segments(tmp_path: Path, clock: FakeClock) -> None:
     done = replayed(tmp_path, clock, replace(CALL, gaps=(Gap(at_ms=1024, length_ms=90_000),)), speed=1)
 
-    assert clock.slept == pytest.approx(4, abs=0.064)
-    assert joined(tmp_path) == pcm(done.wav)
+    assert sum(clock.slept) == pytest.approx(4, abs=0.064)
+    assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())

@@ -5,32 +5,15 @@ from __future__ import annotations
 import pytest
 
 from connect_audio_cli.replay.pacing import Pacer
+from support.clock import FakeClock
 
 SECOND = 1_000_000_000
 NOON = 1_782_900_000 * SECOND
 
 
-class HandClock:
-    """Moves by sleeping alone, or by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.slept: list[float] = []
-
-    def now_ms(self) -> int:
-        return round(self.now * 1000)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
 @pytest.mark.parametrize("speed", [0.5, 1, 8])
 def test_blocks_take_together_as_long_as_their_audio_divided_by_the_speed(speed: float) -> None:
-    clock = HandClock()
+    clock = FakeClock()
     pacer = Pacer(clock, speed, lambda: None)
 
     for number in range(100):
@@ -41,8 +24,8 @@ def test_blocks_take_together_as_long_as_their_audio_divided_by_the_speed(speed:
 
 
 def test_a_pause_of_the_call_is_waited_for_in_pieces_between_which_others_are_looked_after() -> None:
-    clock, looked_after = HandClock(), list[float]()
-    pacer = Pacer(clock, 1, lambda: looked_after.append(clock.now))
+    clock, looked_after = FakeClock(), list[float]()
+    pacer = Pacer(clock, 1, lambda: looked_after.append(clock.monotonic()))
 
     pacer.wait(NOON, NOON)
     pacer.wait(NOON + 30 * SECOND, NOON + 31 * SECOND)
@@ -53,20 +36,20 @@ def test_a_pause_of_the_call_is_waited_for_in_pieces_between_which_others_are_lo
 
 
 def test_what_comes_late_does_not_wait_and_the_pace_stays_the_call_s() -> None:
-    clock = HandClock()
+    clock = FakeClock()
     pacer = Pacer(clock, 1, lambda: None)
     pacer.wait(NOON, NOON + SECOND)
 
-    clock.now += 5  # the input stood still
+    clock.pass_by(5)  # the input stood still
     for number in range(1, 8):
         pacer.wait(NOON + number * SECOND, NOON + (number + 1) * SECOND)
 
-    assert clock.now == pytest.approx(1000 + 8), "five seconds late, and caught up with"
+    assert clock.monotonic() == pytest.approx(8), "five seconds late, and caught up with"
 
 
 @pytest.mark.parametrize("leap", [61 * SECOND, -90 * SECOND, 2**62])
 def test_a_leap_of_the_times_is_not_waited_for(leap: int) -> None:
-    clock = HandClock()
+    clock = FakeClock()
     pacer = Pacer(clock, 1, lambda: None)
     pacer.wait(NOON, NOON + SECOND)
 

@@ -10,8 +10,8 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
 from connect_audio.telemetry import Metric
-from functional.emitted import by_metric, emitted
-from unit.recorder.fakes import REQUEST
+from support.emitted import by_metric, emitted
+from support.world import REQUEST
 
 START = REQUEST.start_timestamp_ms
 

@@ -6,8 +6,8 @@ import pytest
 
 from connect_audio.core.pcm import Party
 from connect_audio.live import Inline, LivePolicy, Threads
-from unit.live.sinks import ORIGIN, RATE, Sink, call_into, refusal
-from unit.recorder.fakes import FakeClock
+from support.clock import FakeClock
+from support.live_sinks import ORIGIN, RATE, Sink, call_into, refusal
 
 
 def test_segments_come_numbered_from_the_timeline_and_the_last_is_short() -> None:

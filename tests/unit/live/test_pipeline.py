@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
-from unit.live.sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal, stereo
-from unit.recorder.fakes import FakeClock
+from support.clock import FakeClock
+from support.live_sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal, stereo
 
 
 def handed_over(call: Call, *sinks: Sink) -> Call:

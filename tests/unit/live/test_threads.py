@@ -16,8 +16,8 @@ from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.live import LivePolicy, Threads
 from connect_audio.live.drivers import LEFT_BEHIND
 from connect_audio.ports import LiveEnd
-from unit.live.sinks import RATE, Call, Sink, call_into, refusal
-from unit.recorder.fakes import FakeClock
+from support.clock import FakeClock
+from support.live_sinks import RATE, Call, Sink, call_into, refusal
 
 PATIENCE_S = 10.0
 

@@ -14,7 +14,9 @@ from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, S
 from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
 from connect_audio_local.synthesis.calls import Gap
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout
-from unit.recorder.fakes import NAMES, Body, Stored, call, same_wav, wav_of, wav_of_call, world
+from support.calls import call
+from support.wav import same_wav, wav_of, wav_of_call
+from support.world import NAMES, Body, Stored, world
 
 OTHER = "00000000-0000-4000-8000-000000000002"
 THROTTLED = MediaSourceError("ClientLimitExceededException", "too many", retryable=True)

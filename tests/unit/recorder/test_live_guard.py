@@ -13,8 +13,10 @@ from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, Name
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Recorder, StepVerdict
 from connect_audio.recorder.live_guard import LIVE_FAILED
 from connect_audio.recorder.record import _Step
-from unit.live.sinks import LOGGER, Sink, stereo
-from unit.recorder.fakes import World, call, same_wav, wav_of_call, world
+from support.calls import call
+from support.live_sinks import LOGGER, Sink, stereo
+from support.wav import same_wav, wav_of_call
+from support.world import World, world
 
 
 def heard(at: World, *sinks: Sink) -> World:

@@ -14,7 +14,9 @@ from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, Policy, StepResult, StepVerdict
 from connect_audio_local.synthesis.calls import Gap
-from unit.recorder.fakes import EXECUTION, NAMES, World, call, finish, same_wav, wav_of_call, world
+from support.calls import call
+from support.wav import same_wav, wav_of_call
+from support.world import EXECUTION, NAMES, World, finish, world
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
 

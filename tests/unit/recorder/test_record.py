@@ -11,7 +11,9 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, FromProducerTime
 from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Policy, Recorder, StepResult, StepVerdict
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
-from unit.recorder.fakes import NAMES, call, noise, same_wav, wav_of, wav_of_call, world
+from support.calls import call, noise
+from support.wav import same_wav, wav_of, wav_of_call
+from support.world import NAMES, world
 
 LEFT_OVER = {NAMES.key, NAMES.manifest}
 

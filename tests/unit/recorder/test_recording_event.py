@@ -12,7 +12,9 @@ from jsonschema import Draft202012Validator, ValidationError
 from connect_audio.core.manifest import EndReason
 from connect_audio.recorder import Outcome, OutcomeStatus
 from connect_audio.recorder.recording_event import DETAIL_TYPES, SCHEMA_VERSION, RecordingEvent, recording_event
-from unit.recorder.fakes import BUCKET, NAMES, REQUEST, call, through_json, world
+from support.calls import call
+from support.json_text import through_json
+from support.world import BUCKET, NAMES, REQUEST, world
 
 ROOT: Final = Path(__file__).parents[3]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "recording-event.schema.json").read_text("utf-8"))

@@ -11,7 +11,9 @@ from connect_audio.ports import ContactState
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
-from unit.recorder.fakes import NAMES, REQUEST, World, call, fragments, same_wav, wav_of, wav_of_call, world
+from support.calls import call, fragments
+from support.wav import same_wav, wav_of, wav_of_call
+from support.world import NAMES, REQUEST, World, world
 
 PAUSE_MS = 3000
 FIRST = call(20, seed=1)

@@ -12,7 +12,9 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, StartSelector
 from connect_audio.recorder import Checkpoint, OutcomeStatus
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
-from unit.recorder.fakes import Body, Stored, World, call, same_wav, wav_of_call, world
+from support.calls import call
+from support.wav import same_wav, wav_of_call
+from support.world import Body, Stored, World, world
 
 SECONDS = 20
 

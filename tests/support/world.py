@@ -6,30 +6,21 @@ steps goes through JSON text, as in the execution's history.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import random
-import wave
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from connect_audio.core.errors import MediaSourceError, StorageError
+from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     AfterFragment,
     ContactState,
-    ObjectBody,
-    ObjectHead,
     StartSelector,
-    UploadedPart,
-    WriteOutcome,
 )
 from connect_audio.recorder import (
     Budget,
@@ -45,15 +36,17 @@ from connect_audio.recorder import (
     StepVerdict,
 )
 from connect_audio.recorder.object_names import RecordingNames
-from connect_audio.recorder.policy import MIN_PART_BYTES
 from connect_audio.request import RecordingRequest
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_START_MS,
     SyntheticCall,
     SyntheticFragment,
-    synthesize_stream,
 )
+from support.calls import fragments
+from support.clock import FakeClock
+from support.json_text import through_json
+from support.store import MemoryStore
 
 EXECUTION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/first/1"
 BUCKET = "calls"
@@ -65,143 +58,6 @@ REQUEST = RecordingRequest(
     start_fragment_number=None,
 )
 NAMES = RecordingNames(REQUEST.recording_key("audio"))
-
-
-class FakeClock:
-    """Time that passes only where somebody waits."""
-
-    def __init__(self, now_ms: int = DEFAULT_START_MS) -> None:
-        self._start_ms = now_ms
-        self._elapsed = 0.0
-        self.slept: list[float] = []
-
-    def now_ms(self) -> int:
-        return self._start_ms + round(self._elapsed * 1000)
-
-    def monotonic(self) -> float:
-        return self._elapsed
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self._elapsed += seconds
-
-    def pass_by(self, seconds: float) -> None:
-        """Let time pass without anybody sleeping."""
-        self._elapsed += seconds
-
-
-class MemoryStore:
-    """A bucket that enforces what S3 enforces."""
-
-    def __init__(self, least_part_bytes: int = MIN_PART_BYTES) -> None:
-        self.least_part_bytes = least_part_bytes
-        self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
-        self.uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = {}
-        self.written: list[tuple[str, int]] = []
-        self.failures: deque[StorageError | None] = deque()
-        self.before_call: Callable[[str], None] = lambda _name: None
-        self._ids = 0
-
-    def _enter(self, name: str) -> None:
-        self.before_call(name)
-        failure = self.failures.popleft() if self.failures else None
-        if failure is not None:
-            raise failure
-
-    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
-        assert content_type
-        self._enter("put")
-        self.written.append((key, len(body)))
-        self.objects[key] = (bytes(body), dict(metadata or {}))
-
-    def put_new(
-        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
-    ) -> WriteOutcome:
-        assert content_type
-        self._enter("put_new")
-        if key in self.objects:
-            return WriteOutcome.EXISTS
-        self.written.append((key, len(body)))
-        self.objects[key] = (bytes(body), dict(metadata or {}))
-        return WriteOutcome.WRITTEN
-
-    def get(self, key: str, *, headroom: int = 0) -> bytearray:
-        self._enter("get")
-        if key not in self.objects:
-            raise StorageError("NoSuchKey", key, retryable=False)
-        return bytearray(headroom) + self.objects[key][0]
-
-    def head(self, key: str) -> ObjectHead | None:
-        self._enter("head")
-        found = self.objects.get(key)
-        return None if found is None else ObjectHead(size=len(found[0]), metadata=found[1])
-
-    def delete(self, keys: Iterable[str]) -> None:
-        self._enter("delete")
-        for key in keys:
-            self.objects.pop(key, None)
-
-    def list_keys(self, prefix: str) -> Sequence[str]:
-        self._enter("list_keys")
-        return sorted(key for key in self.objects if key.startswith(prefix))
-
-    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
-        assert content_type
-        self._enter("open_upload")
-        existing = [upload for upload, (target, _, _) in self.uploads.items() if target == key]
-        if existing:
-            return existing[0]
-        self._ids += 1
-        upload_id = f"upload-{self._ids}"
-        self.uploads[upload_id] = (key, dict(metadata), {})
-        return upload_id
-
-    def find_uploads(self, key: str) -> Sequence[str]:
-        self._enter("find_uploads")
-        return [upload for upload, (target, _, _) in self.uploads.items() if target == key]
-
-    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
-        self._enter("upload_part")
-        _, _, parts = self._upload(key, upload_id)
-        assert 1 <= number <= 10_000
-        parts[number] = bytes(body)
-        return UploadedPart(number=number, etag=_etag(body), size=len(body), checksum_crc32=_crc(body))
-
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
-        self._enter("complete_upload")
-        _, metadata, stored = self._upload(key, upload_id)
-        numbers = [part.number for part in parts]
-        assert numbers == sorted(set(numbers)), "S3 wants the parts in ascending order"
-        for part in parts:
-            if part.number not in stored or _etag(stored[part.number]) != part.etag:
-                raise StorageError("InvalidPart", str(part.number), retryable=False)
-        for part in parts[:-1]:
-            if len(stored[part.number]) < self.least_part_bytes:
-                raise StorageError("EntityTooSmall", str(part.number), retryable=False)
-        if key in self.objects:
-            return WriteOutcome.EXISTS
-        self.objects[key] = (b"".join(stored[number] for number in numbers), metadata)
-        del self.uploads[upload_id]
-        return WriteOutcome.WRITTEN
-
-    def abort_upload(self, key: str, upload_id: str) -> None:
-        self._enter("abort_upload")
-        assert self.uploads.get(upload_id, (key,))[0] == key
-        self.uploads.pop(upload_id, None)
-
-    def _upload(self, key: str, upload_id: str) -> tuple[str, dict[str, str], dict[int, bytes]]:
-        upload = self.uploads.get(upload_id)
-        if upload is None or upload[0] != key:
-            raise StorageError("NoSuchUpload", upload_id, retryable=False)
-        return upload
-
-
-def _etag(body: ObjectBody) -> str:
-    return f'"{zlib.adler32(body):08x}-{len(body)}"'
-
-
-def _crc(body: ObjectBody) -> str:
-    return base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
 
 
 class FakeStatus:
@@ -358,62 +214,6 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
 # --- a call and its recording ----------------------------------------------------------------------------------------
 
 
-def noise(seconds: float, *, rate: int = 8000, seed: int = 1) -> bytes:
-    """PCM in which no two places are alike."""
-    return random.Random(seed).randbytes(2 * round(seconds * rate))
-
-
-def call(
-    seconds: float,
-    *,
-    rate: int = 8000,
-    contact_id: str = DEFAULT_CONTACT_ID,
-    seed: int = 1,
-    **options: Any,
-) -> SyntheticCall:
-    """A two-sided call of noise; both sides are equally long."""
-    audio = {"customer": noise(seconds, rate=rate, seed=seed), "agent": noise(seconds, rate=rate, seed=seed + 1000)}
-    return SyntheticCall(**{**audio, "rate": rate, "contact_id": contact_id, **options})
-
-
-def fragments(*calls: SyntheticCall) -> list[SyntheticFragment]:
-    return list(synthesize_stream(calls))
-
-
-def wav_of(customer: bytes, agent: bytes, *, rate: int = 8000) -> bytes:
-    """What the recording must be, written by the standard library."""
-    length = max(len(customer), len(agent))
-    left, right = customer.ljust(length, b"\0"), agent.ljust(length, b"\0")
-    frames = bytearray(2 * length)
-    for at, side in ((0, left), (2, right)):
-        frames[at::4], frames[at + 1 :: 4] = side[0::2], side[1::2]
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(2)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(frames)
-    return file.getvalue()
-
-
-def same_wav(found: bytes, expected: bytes) -> bool:
-    """Compare in words, where pytest would print megabytes.
-
-    Raises:
-        AssertionError: they differ; the message tells where first.
-    """
-    if found != expected:
-        first = next((at for at, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), "its end")
-        raise AssertionError(f"WAV of {len(found)} bytes, expected {len(expected)}; the first difference is at {first}")
-    return True
-
-
-def wav_of_call(each: SyntheticCall) -> bytes:
-    assert isinstance(each.customer, bytes)
-    assert isinstance(each.agent, bytes)
-    return wav_of(each.customer, each.agent, rate=each.rate)
-
-
 @dataclass
 class Run:
     """A recording from claim to finish.
@@ -554,10 +354,6 @@ def finish(world: World, results: Sequence[StepResult], *, reasons: Sequence[Rea
         last.end_reason or EndReason.RECORDER_FAILED,
         last.reasons if reasons is None else reasons,
     )
-
-
-def through_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
 
 
 def world(

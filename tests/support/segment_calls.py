@@ -85,7 +85,7 @@ class SetClock:
 
 
 @dataclass(slots=True)
-class MemoryStore:
+class MemorySegmentStore:
     """Keeps files, notes what was asked, and fails where told."""
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -140,12 +140,12 @@ def deliver_all(sink: SegmentSink, segments: Iterable[LiveAudio]) -> None:
         sink.deliver(segment)
 
 
-def listed(store: MemoryStore) -> list[dict[str, Any]]:
+def listed(store: MemorySegmentStore) -> list[dict[str, Any]]:
     """All entries of all pages, found through the head."""
     return [entry for page in store.json("index.json")["pages"] for entry in store.json(page["name"])["segments"]]
 
 
-def heard(store: MemoryStore) -> dict[Party, bytes]:
+def heard(store: MemorySegmentStore) -> dict[Party, bytes]:
     """What the listed segments sound like, joined, each channel for itself."""
     sound = dict.fromkeys(PARTIES, b"")
     for entry in listed(store):

@@ -23,7 +23,7 @@ from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import BUCKET, ProcessCloud, request_for
 from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3FaultProxy, S3Operation, random_s3_faults
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
-from functional.recorder_support import interleaved, stereo_wav
+from support.wav import interleaved, stereo_wav
 
 INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
 CONTACT: Final = "00000000-0000-4000-8000-000000000001"

@@ -5,16 +5,28 @@ The decode walks element headers and nothing else: track names, Cluster timecode
 
 from __future__ import annotations
 
-import io
 import json
-import wave
+import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from connect_audio_local.cloud import LocalCloud
+from connect_audio_local.cloud import LocalCloud, connect_event, local_cloud
+from connect_audio_local.kvs.capture import stored
+from connect_audio_local.kvs.model import EmulatedStream
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, SyntheticCall, synthesize_stream
+from connect_audio_local.synthesis.speech import two_party_conversation
+from support.wav import stereo_wav
 
+INSTANCE = "00000000-0000-4000-8000-0000000000aa"
+QUICK = {
+    "DRAIN_SECONDS": "1",
+    "IDLE_LIMIT_SECONDS": "10",
+    "STATUS_INTERVAL_SECONDS": "0",
+    "READ_TIMEOUT_SECONDS": "1",
+    "DEADLINE_MARGIN_SECONDS": "5",
+}
 _SEGMENT, _CLUSTER, _TRACKS, _TRACK = 0x18538067, 0x1F43B675, 0x1654AE6B, 0xAE
 _TIMECODE, _SIMPLE_BLOCK, _TRACK_NUMBER, _NAME = 0xE7, 0xA3, 0xD7, 0x536E
 _MASTERS = frozenset({_SEGMENT, _CLUSTER, _TRACKS, _TRACK})
@@ -61,36 +73,6 @@ def decode(capture: bytes, rate: int = 8000) -> bytes:
     return stereo_wav(bytes(frames), rate)
 
 
-def interleaved(left: bytes, right: bytes) -> bytes:
-    """Stereo frames of two equally long channels."""
-    frames = bytearray(2 * len(left))
-    for at, side in ((0, left), (2, right)):
-        frames[at::4], frames[at + 1 :: 4] = side[0::2], side[1::2]
-    return bytes(frames)
-
-
-def stereo_wav(frames: bytes, rate: int = 8000) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(2)
-        writer.setsampwidth(2)
-        writer.setframerate(rate)
-        writer.writeframes(frames)
-    return file.getvalue()
-
-
-def same_wav(found: bytes, expected: bytes) -> bool:
-    """Compare in words, where pytest would print megabytes.
-
-    Raises:
-        AssertionError: they differ; the message tells where first.
-    """
-    if found != expected:
-        first = next((at for at, (a, b) in enumerate(zip(found, expected, strict=False)) if a != b), "its end")
-        raise AssertionError(f"WAV of {len(found)} bytes, expected {len(expected)}; the first difference is at {first}")
-    return True
-
-
 @dataclass(frozen=True)
 class Recorded:
     """What an execution left in the bucket.
@@ -129,3 +111,52 @@ def recorded(cloud: LocalCloud, name: str, timeout_s: float = 60) -> Recorded:
 
         wav, manifest = fetch(result.get("recording")), fetch(result.get("manifest"))
     return Recorded(result, wav, None if manifest is None else json.loads(manifest), keys)
+
+
+@contextmanager
+def cloud_of(moto_server: str, *, invocation_s: float = 900, **settings: str) -> Iterator[LocalCloud]:
+    bucket = f"recordings-{uuid.uuid4().hex[:12]}"
+    with local_cloud({**QUICK, **settings}, s3_url=moto_server, bucket=bucket, invocation_s=invocation_s) as running:
+        yield running
+
+
+def a_call(seconds: int, *, contact: int = 1, seed: int = 0, **options: Any) -> SyntheticCall:
+    speech = two_party_conversation(seconds, seed=seed)
+    return SyntheticCall(
+        customer=speech.customer, agent=speech.agent, contact_id=contact_id(contact), instance_id=INSTANCE, **options
+    )
+
+
+def contact_id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def serve(cloud: LocalCloud, *calls: SyntheticCall, **options: Any) -> EmulatedStream:
+    return cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", stored(synthesize_stream(calls)), **options))
+
+
+def event_for(stream_arn: str, *, contact: int = 1, start_ms: int = DEFAULT_START_MS) -> dict[str, Any]:
+    return connect_event(
+        contact_id=contact_id(contact),
+        instance_id=INSTANCE,
+        stream_arn=stream_arn,
+        start_ms=start_ms,
+        start_fragment="1",
+    )
+
+
+def record(cloud: LocalCloud, event: dict[str, Any]) -> Recorded:
+    answer = cloud.trigger(event)
+    assert answer["status"] == "STARTED", answer
+    found = recorded(cloud, answer["executionName"])
+    if found.wav is not None:
+        assert found.result["recording"] == answer["recordingUri"]
+    return found
+
+
+def is_whole(found: Recorded) -> bool:
+    """Complete, and nothing left but WAV and manifest."""
+    assert found.manifest is not None
+    assert found.manifest["status"] == found.result["status"] == "complete", found.manifest["reasons"]
+    assert [key.rsplit(".", 1)[1] for key in found.objects] == ["json", "wav"]
+    return True

@@ -15,7 +15,7 @@ from connect_audio.core.timeline import Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
 from connect_audio.ports import AudioSink, LiveEnd
-from unit.recorder.fakes import FakeClock
+from support.clock import FakeClock
 
 RATE = 8000
 ORIGIN = 1_000_000

@@ -1,0 +1,44 @@
+"""Calls of noise, in which no two places are alike, and captures of calls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    SyntheticCall,
+    SyntheticFragment,
+    synthesize_stream,
+)
+
+
+def noise(seconds: float, *, rate: int = 8000, seed: int = 1) -> bytes:
+    """PCM in which no two places are alike."""
+    return random.Random(seed).randbytes(2 * round(seconds * rate))
+
+
+def call(
+    seconds: float,
+    *,
+    rate: int = 8000,
+    contact_id: str = DEFAULT_CONTACT_ID,
+    seed: int = 1,
+    **options: Any,
+) -> SyntheticCall:
+    """A two-sided call of noise; both sides are equally long."""
+    audio = {"customer": noise(seconds, rate=rate, seed=seed), "agent": noise(seconds, rate=rate, seed=seed + 1000)}
+    return SyntheticCall(**{**audio, "rate": rate, "contact_id": contact_id, **options})
+
+
+def fragments(*calls: SyntheticCall) -> list[SyntheticFragment]:
+    return list(synthesize_stream(calls))
+
+
+def capture_of(*calls: SyntheticCall) -> bytes:
+    return joined(synthesize_stream(calls))
+
+
+def joined(fragments: Iterable[SyntheticFragment]) -> bytes:
+    return b"".join(fragment.data for fragment in fragments)
