@@ -21,9 +21,15 @@ _ROOT: Final = Path(__file__).parent.parent
 _WORK: Final = _ROOT / "build" / "fuzz"
 _CORPUS: Final = _WORK / "corpus"
 _MAX_INPUT_BYTES: Final = 128 * 1024
-_PACKAGES: Final = ("connect_audio.core", "connect_audio.adapters.connect_event", "connect_audio_cli.replay.replay")
+_PACKAGES: Final = (
+    "connect_audio.core",
+    "connect_audio.library",
+    "connect_audio.adapters.connect_event",
+    "connect_audio_cli.replay.replay",
+)
 _REPORTED: Final = (
     *sorted((_ROOT / "src" / "connect_audio" / "core").glob("*.py")),
+    *sorted((_ROOT / "src" / "connect_audio" / "library").glob("*.py")),
     _ROOT / "src" / "connect_audio" / "adapters" / "connect_event.py",
     *(_ROOT / "cli" / "connect_audio_cli" / name for name in ("replay/replay.py", "captures.py")),
 )

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
+from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import RequestError, SettingsError
 
-# A contact id becomes part of an S3 key, of an execution name (64 characters in all) and of log lines.
-_CONTACT_ID = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII)
 _STREAM_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):kinesisvideo:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"
     r":stream/(?P<name>[A-Za-z0-9_.-]{1,256})/(?P<created>[0-9A-Za-z]+)",
@@ -36,11 +35,6 @@ LIVE: Final = "live"
 It stands beside what `RecordingRequest.to_payload` writes and is no part of it: a request says what is recorded, and
 that does not change with who listens (docs/adr/0010-live-settings-travel-in-the-input.md).
 """
-
-
-def is_contact_id(text: str) -> bool:
-    """Whether a text may stand as a contact id in keys, names of files and log lines: no path trick passes."""
-    return _CONTACT_ID.fullmatch(text) is not None
 
 
 def live_variables(payload: Mapping[str, Any]) -> Mapping[str, str]:

@@ -157,7 +157,7 @@ def test_a_capture_without_any_label_needs_a_name_and_consent(output: Path) -> N
 
     assert (bare.code, nameless.code, unwilling.code, willing.code) == (2, 2, 2, 0)
     assert "add --accept-unlabelled --contact-id ID" in bare.complaint
-    assert "name the files with --contact-id ID" in nameless.complaint
+    assert "name the call with --contact-id ID" in nameless.complaint
     assert "add --accept-unlabelled" in unwilling.complaint
     assert names(output) == ["mine.json", "mine.wav"]
     assert recording(output, "mine").right == SPEECH.agent

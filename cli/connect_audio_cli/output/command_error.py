@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from connect_audio.library.text import printable
+
+__all__ = ["CommandError", "ExitCode", "describe", "printable"]
+
 
 class ExitCode(IntEnum):
     """What the command says to the shell (README, "Replay")."""
@@ -34,12 +38,3 @@ class CommandError(Exception):
 def describe(error: OSError) -> str:
     """The system's own words for a failure, without its number and path."""
     return error.strerror or str(error)
-
-
-def printable(text: str, limit: int = 300) -> str:
-    """One line that a terminal cannot be steered by: control characters are spelt out, what is too long is cut."""
-    shown = "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text[: limit + 1]
-    )
-    return shown if len(text) <= limit else f"{shown[:limit]}…"

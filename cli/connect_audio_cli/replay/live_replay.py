@@ -8,7 +8,7 @@ the first audio, whose contact names them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +28,7 @@ from connect_audio.core.manifest import LiveSinkFacts
 from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import Timeline
+from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
 from connect_audio.ports import AudioSink, Clock, LiveEnd
 from connect_audio.recorder.publication import live_facts
@@ -82,7 +83,7 @@ class LiveOutcome:
 
 
 class LiveReplay:
-    """Live audio of one replay, in the order `hear`, then `block`s and `begin` and `confirm` for each fragment, `end`.
+    """Live audio of one replay: `follow` first, then `grown` and `confirm` for each fragment, `end` last.
 
     Args:
         options: where to and how fast.
@@ -94,42 +95,49 @@ class LiveReplay:
         self._options = options
         self._clock = clock
         self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._tend)
-        self._recording: CallRecording | None = None
-        self._contact_id: str | None = None
+        self._extraction: Extraction | None = None
         self._sinks: list[_Observed] = []
         self._pipeline: LivePipeline | None = None
-        self._preview: LivePreview | None = None
+        self._preview: tuple[CallRecording, LivePreview] | None = None
         self._waited = (0, 0)  # for which fragment's blocks, by its offset, and for how many of them
 
     @property
-    def on_growth(self) -> Callable[[OpenFragment | Fragment], None] | None:
-        """What is to be called whenever a fragment has grown; None where whole fragments are soon enough."""
-        return None if self._pacer is None else self._grown
+    def is_paced(self) -> bool:
+        """True if blocks come when they would have come in the call."""
+        return self._pacer is not None
 
-    def hear(self, recording: CallRecording, contact_id: str | None) -> None:
-        """From now on it is this recording.
+    def follow(self, extraction: Extraction) -> None:
+        """Take the audio of an extraction, whose recording is a watched one."""
+        self._extraction = extraction
 
-        Args:
-            recording: the call so far; a watched one.
-            contact_id: whose; None while nobody knows.
+    def grown(self, fragment: OpenFragment | Fragment) -> None:
+        """Take the new blocks of a fragment under way, or of one that was added to the recording.
+
+        Raises:
+            CommandError: a sink cannot be made, or its place is taken.
         """
-        self._recording, self._contact_id = recording, contact_id
-        self._preview = LivePreview(recording)
+        if self._pacer is not None:
+            self._wait_for(fragment, self._pacer)
+        if isinstance(fragment, Fragment):
+            self.begin()
+        elif self._pacer is not None and self._pipeline is not None and self._extraction is not None:
+            recording = self._extraction.recording
+            if self._preview is None or self._preview[0] is not recording:
+                self._preview = recording, LivePreview(recording)
+            preview = self._preview[1]
+            placements = preview.look(fragment)
+            if placements:
+                self._pipeline.write(placements, preview.rate)
 
-    def _grown(self, fragment: OpenFragment | Fragment) -> None:
-        """Let blocks come when they would have come, and tell the sinks what can be told of them."""
-        named = fragment.contact_ids
-        if self._pacer is None or (self._contact_id is not None and named and self._contact_id not in named):
-            return  # what others said takes no time
+    def _wait_for(self, fragment: OpenFragment | Fragment, pacer: Pacer) -> None:
+        """Let the contact's new blocks come when they would have come; other contacts' audio takes no time."""
+        contact_id, named = self._contact_id, fragment.contact_ids
+        if contact_id is not None and named and contact_id not in named:
+            return
         offset, count = self._waited
         for block in fragment.blocks[count if fragment.offset == offset else 0 :]:
-            self._pacer.wait(block.time_ns, block.time_ns + _length_ns(fragment, block))
+            pacer.wait(block.time_ns, block.time_ns + _length_ns(fragment, block))
         self._waited = fragment.offset, len(fragment.blocks)
-        if self._pipeline is None or self._preview is None or isinstance(fragment, Fragment):
-            return
-        placements = self._preview.look(fragment)
-        if placements:
-            self._pipeline.write(placements, self._preview.rate)
 
     def begin(self) -> None:
         """Make the sinks, once there is audio; writes nothing yet.
@@ -199,7 +207,11 @@ class LiveReplay:
 
     @property
     def _timeline(self) -> Timeline | None:
-        return None if self._recording is None else self._recording.timeline
+        return None if self._extraction is None else self._extraction.recording.timeline
+
+    @property
+    def _contact_id(self) -> str | None:
+        return None if self._extraction is None else self._extraction.contact_id
 
     def _tend(self) -> None:
         if self._pipeline is not None:

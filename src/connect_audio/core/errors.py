@@ -6,6 +6,8 @@ ConnectAudioError
 |   |-- MatroskaError      sound EBML, unsound Matroska: blocks, tags, tracks
 |   `-- FragmentError      sound Matroska that no fragment may hold: more audio than the bound
 |-- UnsupportedAudioError  a track whose samples we cannot turn into PCM
+|-- CaptureError           a capture or a recording in which there is no call to read
+|-- MissingPackageError    an optional package that is not installed
 |-- RequestError           a Connect event or consumer payload that cannot be recorded
 |-- SettingsError          the environment of a function, or an argument
 |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
@@ -45,6 +47,14 @@ class FragmentError(StreamError):
 
 class UnsupportedAudioError(ConnectAudioError):
     """A track whose samples cannot be turned into PCM."""
+
+
+class CaptureError(ConnectAudioError):
+    """A capture or a recording without a call to read. The message names the source, the fault and the fix."""
+
+
+class MissingPackageError(ConnectAudioError, ImportError):
+    """An optional package is not installed. The message names the package and how to install it."""
 
 
 class RequestError(ConnectAudioError):

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from connect_audio.library import extraction
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
-from connect_audio_cli.replay import replay as replay_module
 from connect_audio_cli.replay.replay import Replay, replay
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
@@ -141,7 +141,7 @@ def test_a_silent_channel_has_no_level(tmp_path: Path) -> None:
 
 
 def test_unlabelled_audio_without_end_is_not_held_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay_module, "_MAX_HELD_BYTES", 200_000)
+    monkeypatch.setattr(extraction, "_MAX_HELD_BYTES", 200_000)
     pulled = 0
 
     def endless() -> Iterator[bytes]:
@@ -155,7 +155,7 @@ def test_unlabelled_audio_without_end_is_not_held_without_end(tmp_path: Path, mo
 
     complaint = refusal(tmp_path / "out", endless(), accept_unlabelled=True)
 
-    assert complaint == "capture: names no contact within 200000 bytes of audio; name the files with --contact-id ID"
+    assert complaint == "capture: names no contact within 200000 bytes of audio; name the call with --contact-id ID"
     assert pulled < 10
 
 

@@ -1,0 +1,94 @@
+"""The fragments of a capture, damaged or not. The library and every command that reads captures use it.
+
+A live reader reconnects behind damage. A reader of captures cannot, so it goes on with the next sound fragment and says
+what was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from connect_audio.core.errors import CaptureError, StreamError
+from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
+from connect_audio.library.text import printable
+
+_SEARCH_BYTES: Final = 64 * 1024 * 1024
+"""Bytes that are searched for the first fragment. KVS takes fragments of at most 50 MB, so one begins within that.
+A source without one is refused then, and the rest is not read."""
+
+type CaptureEvent = OpenFragment | Fragment | BytesLost
+
+
+def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]:
+    """Yield a capture's fragments and lost bytes in order, and between them the fragment under way.
+
+    Args:
+        chunks: the capture's bytes, none of them empty.
+        name: the capture's name in messages.
+
+    Yields:
+        After each chunk that leaves a fragment under way with blocks in it, that fragment: an `OpenFragment`, which
+        goes on growing. Each fragment when it is over. Each run of bytes that are in no fragment.
+
+    Raises:
+        CaptureError: there is no fragment in it.
+    """
+    reader = FragmentReader()
+    received = 0
+    found = False
+    # Bytes before the first fragment are one run of lost bytes, yielded once this is known to be a capture.
+    lost: BytesLost | None = None
+    cause: str | None = None
+    for chunk in _with_end(chunks):
+        reader.receive_data(chunk)
+        received += len(chunk)
+        while True:
+            try:
+                event = reader.next_event()
+            except StreamError as error:
+                cause = cause or str(error)
+                reader.resynchronise(str(error))
+                continue
+            if event is NEED_DATA or event is END:
+                under_way = reader.open
+                if under_way is not None and under_way.blocks:
+                    found = True
+                    yield under_way
+                break
+            if found or _shows_a_capture(event):
+                found = True
+                if lost is not None:
+                    yield lost
+                    lost = None
+                yield event
+            elif isinstance(event, BytesLost):
+                lost = _joined(lost, event)
+            elif event.completion is Completion.TRUNCATED:
+                lost = _joined(lost, BytesLost(event.offset, event.size, event.truncation or ""))
+        if not found and received > _SEARCH_BYTES:
+            break
+    if not received:
+        raise CaptureError(f"{name}: is empty")
+    if not found:
+        cause = cause or (lost.cause if lost else "there is no Matroska document in it")
+        raise CaptureError(f"{name}: is no GetMedia capture: {printable(cause)}")
+
+
+def whole_fragments(events: Iterable[CaptureEvent]) -> Iterator[Fragment | BytesLost]:
+    """Leave the fragments under way out of a capture's events."""
+    return (event for event in events if not isinstance(event, OpenFragment))
+
+
+def _joined(lost: BytesLost | None, more: BytesLost) -> BytesLost:
+    return more if lost is None else BytesLost(lost.offset, lost.count + more.count, lost.cause)
+
+
+def _shows_a_capture(event: Fragment | BytesLost) -> bool:
+    """Return whether an event shows that this is a capture: an EBML header alone does not."""
+    return isinstance(event, Fragment) and bool(event.tracks or event.tags or event.contact_ids or event.blocks)
+
+
+def _with_end(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    yield from chunks
+    yield b""

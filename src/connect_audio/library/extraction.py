@@ -1,0 +1,248 @@
+"""One contact's recording out of a capture: what `connect_audio.read` and `connect-audio replay` share.
+
+How it works: `Extraction` adds the capture's fragments to a `CallRecording`. Until a fragment names a contact, the
+recording has no contact and admits nothing. The first contact then gets a recording that goes on with the counts.
+If unlabelled fragments are accepted, the fragments before the first label are held, since they belong to that contact.
+The caller takes the settled frames and the notes after each fragment, so memory does not grow with the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final
+
+from connect_audio.core.contact_id import is_contact_id
+from connect_audio.core.errors import CaptureError, UnsupportedAudioError
+from connect_audio.core.fragments import BytesLost, Fragment, OpenFragment
+from connect_audio.core.manifest import EndReason, LiveSinkFacts, NoteLog, RecordingFacts, build_manifest
+from connect_audio.core.pcm import audio_tracks
+from connect_audio.core.recording import CallRecording
+from connect_audio.library.capture import CaptureEvent
+from connect_audio.library.text import printable
+
+_MAX_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Fragments held until a contact is named: 17 minutes of a call. Beyond, the caller has to name the contact."""
+_COST_OF_AN_EVENT: Final = 4096
+"""The weight of an event beside its audio in `_MAX_HELD_BYTES`, so that empty fragments are bounded, too."""
+_MAX_LISTED: Final = 100
+"""Contacts and kinds of tracks that are kept for messages, however many a capture holds; further ones are left out."""
+_NO_CONTACT_ID: Final = "is no contact id: 1 to 50 letters, digits and inner hyphens"
+_TRACK_TYPES: Final = {1: "video", 2: "audio", 17: "subtitle"}
+_NOBODY: Final = ""
+"""A contact id that no fragment has: empty ContactId tags are not taken for one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionNames:
+    """How the caller's user spells the two options that messages advise.
+
+    Args:
+        contact_id: the option that names the contact.
+        contact_id_given: the same with a value.
+        accept_unlabelled: the option that accepts unlabelled fragments.
+        both_given: that option and the contact id.
+    """
+
+    contact_id: str
+    contact_id_given: str
+    accept_unlabelled: str
+    both_given: str
+
+
+PYTHON_OPTIONS: Final = OptionNames(
+    contact_id="contact_id",
+    contact_id_given='contact_id="ID"',
+    accept_unlabelled="accept_unlabelled=True",
+    both_given='contact_id="ID", accept_unlabelled=True',
+)
+"""As `connect_audio.read` has them."""
+
+
+class Extraction:
+    """Extract one contact's recording.
+
+    Args:
+        events: the values of `capture_events`.
+        name: the capture's name in messages.
+        contact_id: the contact; None for the first one that the capture names.
+        accept_unlabelled: take fragments that name no contact for this contact's.
+        limit_s: longest recording, seconds; what a WAV can hold if None.
+        watched: True if the caller takes placements from the recording.
+        options: how messages spell the options.
+
+    Raises:
+        CaptureError: `contact_id` is no contact id.
+    """
+
+    def __init__(
+        self,
+        events: Iterator[CaptureEvent],
+        name: str,
+        *,
+        contact_id: str | None,
+        accept_unlabelled: bool,
+        limit_s: int | None = None,
+        watched: bool = False,
+        options: OptionNames = PYTHON_OPTIONS,
+    ) -> None:
+        if contact_id is not None and not is_contact_id(contact_id):
+            raise CaptureError(f"{options.contact_id} '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
+        self.contact_id = contact_id
+        self.recording = CallRecording(
+            contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s, watched=watched
+        )
+        self._seen = _Seen()
+        self._events = self._seen.watch(events)
+        self._name = name
+        self._accept_unlabelled = accept_unlabelled
+        self._limit_s = limit_s
+        self._watched = watched
+        self._options = options
+
+    def fragments(self) -> Iterator[OpenFragment | Fragment]:
+        """Add all fragments to `recording`.
+
+        Yields:
+            Each fragment under way that is in `events`; each fragment after it was added. The caller
+            then takes settled frames and notes from `recording`, which changes once: when the first contact is named.
+
+        Raises:
+            CaptureError: no contact is named in time, or the first one's id is no contact id.
+        """
+        if self.contact_id is None and self._accept_unlabelled:
+            self._events = self._find_first_contact()
+        for event in self._events:
+            if isinstance(event, BytesLost):
+                self.recording.lose(event)
+                continue
+            if isinstance(event, Fragment):
+                if self.contact_id is None and len(event.contact_ids) == 1:
+                    self._name_contact(event.contact_ids[0])
+                self.recording.add(event)
+            yield event
+        self.recording.end()
+
+    def manifest(self, notes: NoteLog, *, live: Sequence[LiveSinkFacts] | None = None) -> dict[str, Any]:
+        """Make the manifest of the recording, once all its frames and notes are taken.
+
+        Args:
+            notes: all notes.
+            live: the sinks of live audio; None where there are none.
+
+        Raises:
+            CaptureError: the capture holds no audio of the contact.
+        """
+        cursor = self.recording.cursor()
+        if self.contact_id is None or not cursor.frames:
+            raise CaptureError(f"{self._name}: {self._why_nothing()}")
+        facts = RecordingFacts(
+            contact_id=self.contact_id,
+            recording=f"{self.contact_id}.wav",
+            end_reason=EndReason.END_OF_INPUT,
+            instance_id=self._seen.instances.get(self.contact_id),
+            live=live,
+        )
+        return build_manifest(cursor, facts, notes)
+
+    @property
+    def other_contacts(self) -> tuple[str, ...]:
+        """Further contacts that the capture names, the first 100."""
+        return tuple(other for other in self._seen.contacts if other != self.contact_id)
+
+    def _why_nothing(self) -> str:
+        return self._seen.why_nothing(self.contact_id, accept_unlabelled=self._accept_unlabelled, options=self._options)
+
+    def _name_contact(self, contact_id: str) -> None:
+        """Go on under the first contact's name: nothing was admitted so far, but the counts stay."""
+        self.contact_id = self._checked(contact_id)
+        # The cursor's own tally ends with the last fragment; bytes lost since then are in the recording's alone.
+        cursor = replace(self.recording.cursor(), tally=self.recording.tally)
+        self.recording = CallRecording(self.contact_id, cursor=cursor, limit_s=self._limit_s, watched=self._watched)
+
+    def _find_first_contact(self) -> Iterator[CaptureEvent]:
+        """Find the first contact and return the events from the start: unlabelled fragments are to be its own."""
+        held: list[CaptureEvent] = []
+        held_bytes = 0
+        for event in self._events:
+            if isinstance(event, OpenFragment):
+                continue  # it is still changing, so it cannot be held
+            held.append(event)
+            held_bytes += _COST_OF_AN_EVENT
+            if isinstance(event, Fragment):
+                if len(event.contact_ids) == 1:
+                    self.contact_id = self._checked(event.contact_ids[0])
+                    self.recording = CallRecording(
+                        self.contact_id, accept_unlabelled=True, limit_s=self._limit_s, watched=self._watched
+                    )
+                    return chain(held, self._events)
+                held_bytes += sum(len(block.data) for block in event.blocks)
+            if held_bytes > _MAX_HELD_BYTES:
+                raise CaptureError(
+                    f"{self._name}: names no contact within {_MAX_HELD_BYTES} bytes of audio; "
+                    f"name the call with {self._options.contact_id_given}"
+                )
+        raise CaptureError(f"{self._name}: {self._why_nothing()}")
+
+    def _checked(self, contact_id: str) -> str:
+        """Check the capture's contact id, which becomes a file's name: one rule keeps all path tricks out."""
+        if not is_contact_id(contact_id):
+            raise CaptureError(
+                f"{self._name}: its first contact '{printable(contact_id, 60)}' {_NO_CONTACT_ID}; "
+                f"name another contact with {self._options.contact_id}"
+            )
+        return contact_id
+
+
+class _Seen:
+    """The contents of a capture, for the message that says why there is no recording."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[str, None] = {}
+        self.instances: dict[str, str] = {}
+        self._tracks: dict[str, None] = {}
+        self._unsupported: str | None = None
+        self._pcm = False
+
+    def watch(self, events: Iterable[CaptureEvent]) -> Iterator[CaptureEvent]:
+        for event in events:
+            if isinstance(event, Fragment):
+                self._look_at(event)
+            yield event
+
+    def _look_at(self, fragment: Fragment) -> None:
+        for contact_id in fragment.contact_ids:
+            if contact_id not in self.contacts and len(self.contacts) < _MAX_LISTED:
+                self.contacts[contact_id] = None
+                instance_id = fragment.tag("InstanceId")
+                if instance_id:
+                    self.instances[contact_id] = printable(instance_id, 100)
+        if self._pcm:
+            return
+        try:
+            self._pcm = bool(audio_tracks(fragment.tracks, fragment.tag("MimeType")))
+        except UnsupportedAudioError as error:
+            self._unsupported = self._unsupported or str(error)
+        for track in fragment.tracks:
+            if len(self._tracks) < _MAX_LISTED:
+                kind = _TRACK_TYPES.get(track.track_type, f"type {track.track_type}")
+                self._tracks[f"{kind} {track.codec_id or 'of no codec'}"] = None
+
+    def why_nothing(self, contact_id: str | None, *, accept_unlabelled: bool, options: OptionNames) -> str:
+        if not self._pcm:
+            if self._unsupported:
+                return f"there is no PCM audio track in it: {printable(self._unsupported)}"
+            only = f", only {printable(', '.join(self._tracks))}" if self._tracks else ""
+            return f"there is no PCM audio track in it{only}"
+        one_call = "if all its audio is of one call, add"
+        if contact_id is None:
+            if accept_unlabelled:
+                return f"no fragment names a contact; name the call with {options.contact_id_given}"
+            return f"no fragment names a contact; {one_call} {options.both_given}"
+        if contact_id not in self.contacts and not accept_unlabelled:
+            if not self.contacts:
+                return f"no fragment names contact {contact_id} or any other; {one_call} {options.accept_unlabelled}"
+            others = printable(", ".join(self.contacts), 200)
+            return f"no fragment names contact {contact_id}; it holds {others}"
+        return f"no fragment of contact {contact_id} holds audio that can be decoded"
