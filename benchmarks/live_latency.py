@@ -143,7 +143,7 @@ def measure() -> tuple[list[float], list[float]]:
             )
             ports = RecorderPorts(
                 request=request,
-                names=RecordingNames("call.wav"),
+                names=RecordingNames(_BUCKET, "call.wav"),
                 execution="benchmark",
                 source=source,
                 store=S3PartStore(_BUCKET, client=s3),

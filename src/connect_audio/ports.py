@@ -104,6 +104,22 @@ class Clock(Protocol):
         """Wait."""
 
 
+class Log(Protocol):
+    """A logger: the standard library's or Powertools', which are of no common class. `extra` takes ids and numbers."""
+
+    def debug(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log at level DEBUG."""
+
+    def info(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log at level INFO."""
+
+    def warning(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log at level WARNING."""
+
+    def exception(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log at level ERROR, with the traceback of the exception that is being handled."""
+
+
 @dataclass(frozen=True, slots=True)
 class UploadedPart:
     """One part of a multipart upload, as S3 wants it back at completion.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,24 +18,31 @@ from chaos.live import LiveProbe
 from chaos.world import ChaosSource, ChaosStatus, ChaosStore, Hooks, KilledError, SleepingClock
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.ports import UploadedPart
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.recorder import (
+    AlreadyPublished,
     Budget,
     Checkpoint,
     Claim,
+    EndOfRecording,
     LiveWanted,
     Outcome,
     OutcomeStatus,
+    Over,
+    PartDone,
     Policy,
-    Publication,
+    Recorded,
     Recorder,
     RecorderPorts,
+    Refused,
     StepResult,
-    StepVerdict,
+    Wait,
+    claim_recording,
+    publish_recording,
 )
 from support.clock import FakeClock
 from support.json_text import through_json
-from support.world import BUCKET, NAMES, REQUEST
+from support.world import NAMES, REQUEST
 
 MARGIN_S = 45.0
 _MIN_STEP_S = 30.0
@@ -91,7 +98,9 @@ class Execution:
     def claim(self) -> Claim:
         """The first step."""
         if self._claim is None:
-            self._claim = Claim.from_json(self._step("claim", lambda: self._publication().claim(self.source).to_json()))
+            self._claim = from_plain(
+                Claim, self._step("claim", lambda: to_plain(claim_recording(self._ports()), Claim))
+            )
         return self._claim
 
     def run(self) -> Outcome:
@@ -101,55 +110,47 @@ class Execution:
             StepFailedError: the claim or the last step failed for good.
         """
         claim = self.claim()
-        if not claim.granted:
+        if isinstance(claim, Refused):
             self._end_invocation()
-            return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",))
+            return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.reason.value,))
+        assert not isinstance(claim, AlreadyPublished), "nothing was recorded before"
         checkpoint = claim.checkpoint()
-        parts: list[UploadedPart] = []
-        notes: list[str] = []
-        end_reason, last = EndReason.RECORDER_FAILED, "finish"
-        reasons: tuple[Reason, ...] = ()
+        results: list[StepResult] = []
+        end, last = EndOfRecording(EndReason.RECORDER_FAILED), "finish"
         try:
             while True:
                 at = checkpoint
-                result = StepResult.from_json(self._step("record", lambda at=at: self._record(at)))  # type: ignore[misc]
+                result = from_plain(StepResult, self._step("record", lambda at=at: self._record(at)))  # type: ignore[misc]
                 self._keep(result)
+                results.append(result)
                 checkpoint = result.checkpoint
-                parts += [result.part] if result.part else []
-                notes += [result.notes_key] if result.notes_key else []
-                if result.verdict is StepVerdict.OVER:
-                    end_reason, reasons = result.end_reason or end_reason, result.reasons
+                if isinstance(result.next, Over):
+                    end = result.next.end
                     break
-                if result.verdict is not StepVerdict.CONTINUE:
+                if not isinstance(result.next, PartDone):
                     self._end_invocation()
-                    self.clock.pass_by(max(1, result.wait_seconds))
+                    self.clock.pass_by(result.next.seconds if isinstance(result.next, Wait) else 1)
         except StepFailedError as error:
             self.salvaged = True
-            reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error}"),), "salvage"
-        return self.finish(checkpoint, parts, notes, end_reason, reasons, last)
-
-    def finish(
-        self,
-        checkpoint: Checkpoint,
-        parts: Sequence[UploadedPart],
-        notes: Sequence[str],
-        end_reason: EndReason,
-        reasons: Sequence[Reason],
-        name: str,
-    ) -> Outcome:
-        def work() -> dict[str, Any]:
-            return self._publication().finish(checkpoint, parts, notes, end_reason, reasons).to_json()
-
-        outcome = self._step(name, work)
-        self._end_invocation()
-        return Outcome(
-            status=OutcomeStatus(outcome["status"]),
-            recording=outcome["recording"],
-            manifest=outcome["manifest"],
-            duration_s=outcome["duration_s"],
-            reasons=tuple(outcome["reasons"]),
-            end_reason=outcome["end_reason"] and EndReason(outcome["end_reason"]),
+            reason = Reason("STEP_FAILED", f"a record step failed for good: {error}")
+            end, last = EndOfRecording(EndReason.RECORDER_FAILED, (reason,)), "salvage"
+        recorded = Recorded(
+            checkpoint=checkpoint,
+            parts=[result.part for result in results if result.part],
+            notes_keys=[result.notes_key for result in results if result.notes_key],
+            end=end,
         )
+        return self.publish(recorded, last)
+
+    def publish(self, recorded: Recorded, name: str) -> Outcome:
+        """The last step.
+
+        Raises:
+            StepFailedError: it failed for good.
+        """
+        outcome = from_plain(Outcome, self._step(name, lambda: to_plain(publish_recording(self._ports(), recorded))))
+        self._end_invocation()
+        return outcome
 
     # Steps.
 
@@ -212,28 +213,26 @@ class Execution:
 
     def _record(self, checkpoint: Checkpoint) -> dict[str, Any]:
         if self._recorder is None:
-            self._recorder = Recorder(
-                RecorderPorts(
-                    request=REQUEST,
-                    names=NAMES,
-                    execution=self.name,
-                    source=self.source,
-                    store=self.store,
-                    status=self.status,
-                    clock=SleepingClock(self.clock, self.hooks),
-                    policy=self.policy,
-                    logger=_LOGGER,
-                    attempt_name=lambda: f"{self.chance.getrandbits(32):08x}",
-                    jitter=self.chance.random,
-                    live=None if self.live is None else LiveWanted(self.live.pipeline, self.store),
-                )
-            )
+            self._recorder = Recorder(self._ports())
         assert self._ends is not None
         deadline = self._ends - MARGIN_S
-        return self._recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S)).to_json()
+        return to_plain(self._recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S)))
 
-    def _publication(self) -> Publication:
-        return Publication(REQUEST, NAMES, bucket=BUCKET, execution=self.name, store=self.store, logger=_LOGGER)
+    def _ports(self) -> RecorderPorts:
+        return RecorderPorts(
+            request=REQUEST,
+            names=NAMES,
+            execution=self.name,
+            source=self.source,
+            store=self.store,
+            status=self.status,
+            clock=SleepingClock(self.clock, self.hooks),
+            policy=self.policy,
+            logger=_LOGGER,
+            attempt_name=lambda: f"{self.chance.getrandbits(32):08x}",
+            jitter=self.chance.random,
+            live=None if self.live is None else LiveWanted(self.live.pipeline, self.store),
+        )
 
     def _keep(self, result: StepResult) -> None:
         self.results.append(result)
@@ -246,5 +245,5 @@ class Execution:
             return
         session = self._recorder._session
         rate = session.recording.rate or 8000
-        assert len(session.part) <= self.policy.most_part_bytes(rate) + 40_000, "the part in the making grows"
+        assert session.parts.size <= self.policy.most_part_bytes(rate) + 40_000, "the part in the making grows"
         assert len(session.recording._points) <= 200, "the points to resume from grow"

@@ -21,7 +21,7 @@ from chaos.execution import MARGIN_S, Execution
 from chaos.live import Heard, LiveProbe
 from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, StoreFault
 from connect_audio.core.manifest import Status
-from connect_audio.recorder import Outcome, OutcomeStatus, Policy, StepVerdict
+from connect_audio.recorder import HandOver, Outcome, OutcomeStatus, Policy, Refused, Wait
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.clock import FakeClock
 from support.store import MemoryStore
@@ -294,17 +294,19 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
         ran.append(each)
         trace.append(
             f"{each.name[-8:]}: {outcomes[-1].status} {outcomes[-1].reasons} {outcomes[-1].end_reason}, "
-            f"{each.kills} kills, {each.retries} retries, steps {[str(r.verdict) for r in each.results][-12:]}"
+            f"{each.kills} kills, {each.retries} retries, steps {[str(r.next) for r in each.results][-12:]}"
         )
     trace.append(f"faults met {dict(world.source.met)} {dict(execution.store.met)}; kills {dict(world.hooks.killed)}")
-    granted = [(each, outcome) for each, outcome in zip(ran, outcomes, strict=True) if each.claim().granted]
+    granted = [
+        (each, outcome) for each, outcome in zip(ran, outcomes, strict=True) if not isinstance(each.claim(), Refused)
+    ]
     faults = Counter(world.source.met)
     faults.update({f"S3 {kind}": count for kind, count in execution.store.met.items()})
     judged = Judged(schedule.seed, "", [], faults, Counter(world.hooks.killed))
     judged.numbers.update(
         steps=sum(len(each.results) for each in ran),
         retries=sum(each.retries for each in ran),
-        hand_overs=sum(r.verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT} for each in ran for r in each.results),
+        hand_overs=sum(isinstance(r.next, HandOver | Wait) for each in ran for r in each.results),
         parts=sum(r.part is not None for each in ran for r in each.results),
         connections=world.source.opened,
         rivals=len(rivals),

@@ -17,9 +17,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import boto3
 import pytest
 
+from connect_audio.core.plain import to_plain
 from connect_audio.ports import UploadedPart
-from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdict
+from connect_audio.recorder import Checkpoint, PartDone, StepResult
 from connect_audio.recorder.continuation import CONTINUES, Continuation
+from connect_audio.recorder.parts import PartState
 from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_cli import main as cli
 from connect_audio_cli.redrive.redrive import Outcome, Redrive, Redriven
@@ -47,8 +49,8 @@ type Servers = Callable[[Handler], WireServer]
 def part(number: int) -> StepResult:
     """The result of a record step that uploaded a part."""
     return StepResult(
-        verdict=StepVerdict.CONTINUE,
-        checkpoint=Checkpoint(part=number + 1, upload_id="upload"),
+        next=PartDone(),
+        checkpoint=Checkpoint(parts=PartState(number=number + 1, upload_id="upload")),
         part=UploadedPart(number=number, etag=f"etag-{number}", size=5_242_880, checksum_crc32="AAAAAA=="),
     )
 
@@ -58,7 +60,7 @@ def recorded(number: int, result: StepResult) -> dict[str, Any]:
         "EventType": "StepSucceeded",
         "EventId": number,
         "Name": f"record-{number:05d}",
-        "StepSucceededDetails": {"Result": {"Payload": json.dumps(result.to_json())}},
+        "StepSucceededDetails": {"Result": {"Payload": json.dumps(to_plain(result))}},
     }
 
 
@@ -349,9 +351,9 @@ def test_an_execution_whose_input_lambda_does_not_show_is_left_since_it_may_have
 
 
 BEGINNING_ONLY = recorded(1, part(1))
-BEGINNING_ONLY["StepSucceededDetails"]["Result"] = {"Payload": '{"verdict": "CONT', "Truncated": True}
+BEGINNING_ONLY["StepSucceededDetails"]["Result"] = {"Payload": '{"next": {"type": "Pa', "Truncated": True}
 OF_A_NEWER_VERSION = recorded(1, part(1))
-OF_A_NEWER_VERSION["StepSucceededDetails"]["Result"]["Payload"] = json.dumps(part(1).to_json() | {"newField": 1})
+OF_A_NEWER_VERSION["StepSucceededDetails"]["Result"]["Payload"] = json.dumps(to_plain(part(1)) | {"newField": 1})
 WITHOUT_DATA = {**recorded(1, part(1)), "StepSucceededDetails": {}}
 
 

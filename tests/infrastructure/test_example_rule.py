@@ -10,6 +10,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from connect_audio.recorder import Outcome, OutcomeStatus
+from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.recording_event import DETAIL_TYPES, SOURCE, recording_event
 from connect_audio.request import RecordingRequest
 from infrastructure.evaluation import evaluated
@@ -37,7 +38,7 @@ def takes(rule: Json, event: Any) -> bool:
 
 
 def event(status: OutcomeStatus, **changed: object) -> Json:
-    made = recording_event(REQUEST, Outcome(status=status), bucket="calls.example", key="recordings/1.wav")
+    made = recording_event(REQUEST, Outcome(status=status), RecordingNames("calls.example", "recordings/1.wav"))
     assert made is not None
     return {"source": SOURCE, "detail-type": made.detail_type, "detail": {**made.detail, **changed}}
 

@@ -16,6 +16,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     AfterFragment,
@@ -26,15 +27,23 @@ from connect_audio.recorder import (
     Budget,
     Checkpoint,
     Claim,
+    EndOfRecording,
+    Granted,
+    HandOver,
     LiveWanted,
     Outcome,
+    Over,
+    PartDone,
     Policy,
-    Publication,
+    Recorded,
     Recorder,
     RecorderPorts,
     StepResult,
-    StepVerdict,
+    Wait,
+    claim_recording,
+    publish_recording,
 )
+from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_local.synthesis.calls import (
@@ -57,7 +66,9 @@ REQUEST = RecordingRequest(
     start_timestamp_ms=DEFAULT_START_MS,
     start_fragment_number=None,
 )
-NAMES = RecordingNames(REQUEST.recording_key("audio"))
+NAMES = RecordingNames(BUCKET, REQUEST.recording_key("audio"))
+KEPT = Checkpoint(read=ReadState(retention_hours=24))
+"""Where the recording of a stream with retention begins."""
 
 
 class FakeStatus:
@@ -242,8 +253,14 @@ class Run:
         return [reason["code"] for reason in self.manifest["reasons"]]
 
     @property
-    def verdicts(self) -> list[StepVerdict]:
-        return [result.verdict for result in self.results]
+    def kinds(self) -> list[type]:
+        """How the steps ended."""
+        return [type(result.next) for result in self.results]
+
+    @property
+    def waits(self) -> list[int]:
+        """Lengths of the suspensions, seconds."""
+        return [result.next.seconds for result in self.results if isinstance(result.next, Wait)]
 
 
 @dataclass
@@ -262,7 +279,7 @@ class World:
 
     @property
     def names(self) -> RecordingNames:
-        return RecordingNames(self.request.recording_key("audio"))
+        return RecordingNames(BUCKET, self.request.recording_key("audio"))
 
     def ports(self) -> RecorderPorts:
         return RecorderPorts(
@@ -284,25 +301,22 @@ class World:
         self._attempts += 1
         return f"attempt{self._attempts}"
 
-    def publication(self) -> Publication:
-        return Publication(
-            self.request,
-            self.names,
-            bucket=BUCKET,
-            execution=self.execution,
-            store=self.store,
-            logger=Logger(service="tests", level="CRITICAL"),
-        )
-
     def claim(self) -> Claim:
-        return Claim.from_json(through_json(self.publication().claim(self.source).to_json()))
+        claim: Claim = from_plain(Claim, through_json(to_plain(claim_recording(self.ports()), Claim)))
+        return claim
+
+    def granted(self) -> Granted:
+        """Claim the recording, as the only execution."""
+        claim = self.claim()
+        assert isinstance(claim, Granted)
+        return claim
 
     def step(self, checkpoint: Checkpoint, recorder: Recorder | None = None, budget_s: float = 840.0) -> StepResult:
         """Run one step, in an invocation of its own where no recorder is given."""
         deadline = self.clock.monotonic() + budget_s
         budget = Budget(deadline, deadline - min(30.0, budget_s / 2))
         if recorder is not None:
-            return StepResult.from_json(through_json(recorder.record(checkpoint, budget).to_json()))
+            return from_plain(StepResult, through_json(to_plain(recorder.record(checkpoint, budget))))
         with Recorder(self.ports()) as fresh:
             return self.step(checkpoint, fresh, budget_s)
 
@@ -315,24 +329,22 @@ class World:
         on_result: Callable[[StepResult], None] = lambda _result: None,
     ) -> Run:
         """Record a whole call as the handler does."""
-        claim = self.claim()
-        assert claim.granted
-        checkpoint = claim.checkpoint()
+        checkpoint = self.granted().checkpoint()
         results: list[StepResult] = []
         recorder = Recorder(self.ports())
         try:
-            while not results or results[-1].verdict is not StepVerdict.OVER:
+            while not results or not isinstance(results[-1].next, Over):
                 assert len(results) < most_steps, "the recording never ends"
                 result = self.step(checkpoint, recorder, budget_s)
                 results.append(result)
                 on_result(result)
                 checkpoint = result.checkpoint
-                if result.verdict is StepVerdict.WAIT:
-                    assert result.wait_seconds >= 1
-                    self.clock.pass_by(result.wait_seconds)
-                elif result.verdict is StepVerdict.HAND_OVER:
+                if isinstance(result.next, Wait):
+                    assert result.next.seconds >= 1
+                    self.clock.pass_by(result.next.seconds)
+                elif isinstance(result.next, HandOver):
                     self.clock.pass_by(1)
-                if fresh_each_step or result.verdict in {StepVerdict.HAND_OVER, StepVerdict.WAIT}:
+                if fresh_each_step or not isinstance(result.next, PartDone | Over):
                     recorder.close()
                     assert self.source.open_now == 0
                     recorder = Recorder(self.ports())
@@ -346,14 +358,20 @@ class World:
 
 def finish(world: World, results: Sequence[StepResult], *, reasons: Sequence[Reason] | None = None) -> Outcome:
     """The handler's last step, from what the record steps returned."""
-    last = results[-1]
-    return world.publication().finish(
-        last.checkpoint,
-        [result.part for result in results if result.part],
-        [result.notes_key for result in results if result.notes_key],
-        last.end_reason or EndReason.RECORDER_FAILED,
-        last.reasons if reasons is None else reasons,
+    end = results[-1].next.end if isinstance(results[-1].next, Over) else EndOfRecording(EndReason.RECORDER_FAILED)
+    recorded = Recorded(
+        checkpoint=results[-1].checkpoint,
+        parts=[result.part for result in results if result.part],
+        notes_keys=[result.notes_key for result in results if result.notes_key],
+        end=end if reasons is None else EndOfRecording(end.reason, tuple(reasons)),
     )
+    return publish_recording(world.ports(), recorded)
+
+
+def reasons_of(result: StepResult) -> list[str]:
+    """Codes of why a recording that is over is not whole, as its last step says."""
+    assert isinstance(result.next, Over)
+    return [reason.code for reason in result.next.end.shortcomings]
 
 
 def world(

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from connect_audio.core.errors import RequestError
+from connect_audio.core.plain import from_plain
 from connect_audio.recorder import StepResult
 from connect_audio.recorder.continuation import CONTINUES, Continuation
-from connect_audio.recorder.publication import OutcomeStatus
+from connect_audio.recorder.outcome import OutcomeStatus
 from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_cli.output import formatting as wording
 
@@ -367,7 +368,7 @@ def _step_result(attempt: _Attempt, event: EventTypeDef) -> StepResult:
     result = event["StepSucceededDetails"]["Result"]
     if result.get("Truncated"):
         raise _InDoubtError(f"Lambda shows only the beginning of {attempt.name}'s step {event['Name']}")
-    return StepResult.from_json(json.loads(result["Payload"]))
+    return from_plain(StepResult, json.loads(result["Payload"]))
 
 
 def _whence(continuation: Continuation | None) -> str:
@@ -376,4 +377,4 @@ def _whence(continuation: Continuation | None) -> str:
     if continuation.last is None:
         return "from the beginning: nothing had been recorded"
     checkpoint = continuation.last.checkpoint
-    return f"behind its part {checkpoint.part}, {checkpoint.cursor.frames} frames in S3"
+    return f"behind its part {checkpoint.parts.number}, {checkpoint.cursor.frames} frames in S3"

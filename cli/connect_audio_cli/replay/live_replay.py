@@ -31,7 +31,7 @@ from connect_audio.core.timeline import Timeline
 from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
 from connect_audio.ports import AudioSink, Clock, LiveEnd
-from connect_audio.recorder.publication import live_facts
+from connect_audio.recorder.publish import live_facts
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.replay.live_options import LiveOptions

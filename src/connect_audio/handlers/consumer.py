@@ -25,23 +25,30 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import AnnouncementError, MediaSourceError, RequestError, SettingsError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.handlers.live_sinks import live_audio
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.handlers.tracing import traced
-from connect_audio.ports import Clock
 from connect_audio.recorder import (
+    AlreadyPublished,
     Budget,
     Checkpoint,
     Claim,
+    EndOfRecording,
     Outcome,
     OutcomeStatus,
+    Over,
+    PartDone,
     Policy,
-    Publication,
+    Recorded,
     Recorder,
     RecorderPorts,
+    Refused,
     StepResult,
-    StepVerdict,
+    Wait,
+    claim_recording,
+    publish_recording,
 )
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.object_names import RecordingNames
@@ -108,7 +115,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         logger.warning("input rejected", extra={"reason": error.reason, "detail": str(error)})
         return {"status": "rejected", "reason": error.reason, "detail": str(error)}
     logger.append_keys(contact_id=request.contact_id, execution_name=request.execution_name)
-    # What it does not understand it fails on, so that the input goes back into the dead-letter queue.
+    # An unreadable continuation fails the execution, so that its input goes back into the dead-letter queue.
     continued = Continuation.from_payload(event)
     clock = SystemClock()
     session = aws_session()
@@ -118,11 +125,8 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         request.stream_arn, session=session, read_timeout_s=settings.read_timeout_seconds, clock=clock
     )
     store = S3PartStore(settings.recordings_bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
-    names = RecordingNames(request.recording_key(settings.recordings_prefix))
+    names = RecordingNames(settings.recordings_bucket, request.recording_key(settings.recordings_prefix))
     execution = continued.execution if continued else context.execution_context.durable_execution_arn
-    publication = Publication(
-        request, names, bucket=settings.recordings_bucket, execution=execution, store=store, logger=logger
-    )
     ports = RecorderPorts(
         request=request,
         names=names,
@@ -142,7 +146,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
     reports = ConsumerReports(request, logger)
 
     def announce(outcome: Outcome) -> dict[str, Any]:
-        event = recording_event(request, outcome, bucket=settings.recordings_bucket, key=names.key)
+        event = recording_event(request, outcome, names)
         if event is None or settings.event_bus_name is None:
             return {}
         with closing(session.client("events", config=EVENTS_CONFIG)) as client:
@@ -162,10 +166,8 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         try:
             outcome = _record_call(
                 context,
-                publication,
+                ports,
                 recorder,
-                source,
-                clock,
                 settings.deadline_margin_seconds,
                 continued or Continuation(execution=execution),
                 reports,
@@ -178,7 +180,7 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
             _announce(context, reports, lambda: announce(failed))
             raise
         _announce(context, reports, lambda: announce(outcome))
-        return outcome.to_json()
+        return to_plain(outcome)
 
 
 def _step(
@@ -191,7 +193,7 @@ def _step(
 
 
 def _announce(context: DurableContext, reports: ConsumerReports, announce: Callable[[], dict[str, Any]]) -> None:
-    """Tell others; whatever comes of it, the recording stays what it is."""
+    """Announce the result. A failure changes nothing about the recording."""
     try:
         _step(context, "announce", announce, _ANNOUNCEMENT)
     except StepError as error:
@@ -201,57 +203,62 @@ def _announce(context: DurableContext, reports: ConsumerReports, announce: Calla
 
 def _record_call(
     context: DurableContext,
-    publication: Publication,
+    ports: RecorderPorts,
     recorder: Recorder,
-    source: KvsMediaSource,
-    clock: Clock,
     margin_s: int,
     done: Continuation,
     reports: ConsumerReports,
 ) -> Outcome:
+    clock = ports.clock
+
     def left_s() -> float:
         lambda_context = context.lambda_context
         return 900.0 if lambda_context is None else lambda_context.get_remaining_time_in_millis() / 1000
 
     def claim_key() -> dict[str, Any]:
-        claim = publication.claim(source)
+        claim = claim_recording(ports)
         reports.claimed(claim, clock.now_ms(), continued=done.last is not None)
-        return claim.to_json()
+        return to_plain(claim, Claim)
 
     def record(checkpoint: Checkpoint) -> dict[str, Any]:
         began = clock.monotonic()
         deadline = began + left_s() - margin_s
         result = recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S))
         reports.recorded(checkpoint, result, step_s=clock.monotonic() - began, left_s=left_s())
-        return result.to_json()
+        return to_plain(result)
 
-    claim = Claim.from_json(_step(context, "claim", claim_key))
-    if not claim.granted:
-        return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.refusal or "CLAIMED",))
-    checkpoint = done.last.checkpoint if done.last else claim.checkpoint()
-    end_reason, last = EndReason.RECORDER_FAILED, "finish"
-    reasons: tuple[Reason, ...] = ()
+    claim: Claim = from_plain(Claim, _step(context, "claim", claim_key))
+    if isinstance(claim, Refused):
+        return Outcome(status=OutcomeStatus.REFUSED, reasons=(claim.reason.value,))
+    checkpoint, last, end = Checkpoint(), "finish", EndOfRecording(EndReason.RECORDER_FAILED)
+    if done.last is not None:
+        checkpoint = done.last.checkpoint
+    elif not isinstance(claim, AlreadyPublished):
+        checkpoint = claim.checkpoint()
     try:
         for number in count(1):
-            if done.over or claim.published:
+            if done.over or isinstance(claim, AlreadyPublished):
                 break
             recorded = _step(context, f"record-{number:05d}", lambda at=checkpoint: record(at))  # type: ignore[misc]
-            result = StepResult.from_json(recorded)
+            result = from_plain(StepResult, recorded)
             done, checkpoint = done.after(result), result.checkpoint
-            if result.verdict not in {StepVerdict.CONTINUE, StepVerdict.OVER}:
-                context.wait(Duration.from_seconds(max(1, result.wait_seconds)), name=f"pause-{number:05d}")
+            if not isinstance(result.next, PartDone | Over):
+                wait_s = result.next.seconds if isinstance(result.next, Wait) else 1
+                context.wait(Duration.from_seconds(wait_s), name=f"pause-{number:05d}")
     except StepError as error:
-        # What was recorded is in S3 up to the last checkpoint: publish it, saying that it is not whole.
-        reasons, last = (Reason("STEP_FAILED", f"a record step failed for good: {error.error_type}"),), "salvage"
-    if done.last and done.over:
-        end_reason, reasons = done.last.end_reason or end_reason, done.last.reasons
-    elif claim.published:
-        detail = "an earlier execution published what it had, and died before it could say so"
-        reasons, last = (Reason("STEP_FAILED", detail),), "salvage"
+        # The audio up to the last checkpoint is in S3: publish it as partial.
+        end, last = _cut_short(f"a record step failed for good: {error.error_type}"), "salvage"
+    if done.last is not None and isinstance(done.last.next, Over):
+        end = done.last.next.end
+    elif isinstance(claim, AlreadyPublished):
+        end, last = _cut_short("an earlier execution published what it had, and died before it could say so"), "salvage"
+    left = Recorded(checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=end)
 
     def publish() -> dict[str, Any]:
-        return reports.ended(
-            publication.finish(checkpoint, done.parts, done.notes_keys, end_reason, reasons), clock.now_ms()
-        )
+        return reports.ended(publish_recording(ports, left), clock.now_ms())
 
-    return Outcome.from_json(_step(context, last, publish, _LAST_STEP))
+    return from_plain(Outcome, _step(context, last, publish, _LAST_STEP))
+
+
+def _cut_short(detail: str) -> EndOfRecording:
+    return EndOfRecording(EndReason.RECORDER_FAILED, (Reason("STEP_FAILED", detail),))

@@ -12,8 +12,9 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.manifest import EndReason
+from connect_audio.core.plain import to_plain
 from connect_audio.live import LiveState, SinkState
-from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
+from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
 from connect_audio.request import RecordingRequest
 from connect_audio.telemetry import Metric, Service, emit
 
@@ -50,14 +51,15 @@ class ConsumerReports:
             continued: whether a dead execution is redriven, which tells nothing of how long a start takes.
         """
         values: dict[Metric, float] = {}
-        if claim.granted:
+        if isinstance(claim, Refused):
+            values[Metric.RECORDINGS_REFUSED] = 1
+            self.logger.warning("recording refused", extra={"reason": claim.reason.value})
+        else:
             if not continued:
                 values[Metric.START_DELAY_SECONDS] = max(0, now_ms - self.request.start_timestamp_ms) / 1000
             values[Metric.REPAIRS] = claim.repairs
-            self.logger.info("recording claimed", extra={"retention_hours": claim.retention_hours})
-        else:
-            values[Metric.RECORDINGS_REFUSED] = 1
-            self.logger.warning("recording refused", extra={"reason": claim.refusal})
+            hours = claim.retention_hours if isinstance(claim, Granted) else None
+            self.logger.info("recording claimed", extra={"retention_hours": hours})
         self._emit(values)
 
     def recorded(self, before: Checkpoint, result: StepResult, *, step_s: float, left_s: float) -> None:
@@ -72,14 +74,14 @@ class ConsumerReports:
         after = result.checkpoint
         values: dict[Metric, float] = {
             Metric.STEP_SECONDS: step_s,
-            Metric.PARTS: after.part - before.part,
-            Metric.RECONNECTS: after.resumes - before.resumes,
-            Metric.HAND_OVERS: after.hand_overs - before.hand_overs,
+            Metric.PARTS: after.parts.number - before.parts.number,
+            Metric.RECONNECTS: after.read.reconnects - before.read.reconnects,
+            Metric.HAND_OVERS: after.counts.hand_overs - before.counts.hand_overs,
             Metric.REPAIRS: result.repairs,
         }
         if result.behind_ms is not None:
             values[Metric.BEHIND_LIVE_SECONDS] = result.behind_ms / 1000
-        if result.verdict is StepVerdict.HAND_OVER:
+        if isinstance(result.next, HandOver):
             values[Metric.DEADLINE_MARGIN_SECONDS] = left_s
         if after.live is not None:
             values |= _of_live(before.live or LiveState(), result, after.live)
@@ -109,7 +111,7 @@ class ConsumerReports:
         if outcome.audio_end_ms is not None:
             values[Metric.FINISH_DELAY_SECONDS] = max(0, now_ms - outcome.audio_end_ms) / 1000
         self._emit(values, status=outcome.status.value, end_reason=outcome.end_reason and outcome.end_reason.value)
-        result = outcome.to_json()
+        result = to_plain(outcome)
         self.logger.info("recording finished", extra=result)
         return result
 

@@ -1,26 +1,41 @@
-"""The application: core and ports make recorded parts, and of those a finished call.
+"""The application: core and ports make recorded parts, and parts make a published call.
 
-`record.Recorder` runs one step at a time, `publication.Publication` claims the key and publishes; the consumer handler
-strings the steps together. Every value that passes between steps is in `checkpoint`.
+The consumer handler strings the steps together: `claim_recording`, then `Recorder.record` until the recording is over,
+then `publish_recording`. Every value between steps is plain JSON, written and read by `connect_audio.core.plain`.
 """
 
-from connect_audio.recorder.checkpoint import Checkpoint, StepResult, StepVerdict
+from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.claim import AlreadyPublished, Claim, Granted, Refused, claim_recording
+from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.live_guard import LiveWanted
+from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.policy import Policy
-from connect_audio.recorder.publication import Claim, Outcome, OutcomeStatus, Publication
-from connect_audio.recorder.record import Budget, Recorder, RecorderPorts
+from connect_audio.recorder.publish import Recorded, publish_recording
+from connect_audio.recorder.record_step import Budget
+from connect_audio.recorder.recorder import Recorder
+from connect_audio.recorder.recorder_ports import RecorderPorts
+from connect_audio.recorder.step_result import HandOver, Over, PartDone, StepResult, Wait
 
 __all__ = [
+    "AlreadyPublished",
     "Budget",
     "Checkpoint",
     "Claim",
+    "EndOfRecording",
+    "Granted",
+    "HandOver",
     "LiveWanted",
     "Outcome",
     "OutcomeStatus",
+    "Over",
+    "PartDone",
     "Policy",
-    "Publication",
+    "Recorded",
     "Recorder",
     "RecorderPorts",
+    "Refused",
     "StepResult",
-    "StepVerdict",
+    "Wait",
+    "claim_recording",
+    "publish_recording",
 ]

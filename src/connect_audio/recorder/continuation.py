@@ -1,34 +1,35 @@
-"""What a dead execution leaves to the one that is started in its place: redriving loses nothing that was recorded.
+"""State that a failed execution leaves to its successor, so that redriving loses no recorded audio.
 
 An execution that failed for good has its steps' results in its history and its audio in S3. `connect-audio redrive`
-gathers the results into the new execution's input; the consumer goes on behind the last of them, under the dead one's
-identity, so that claim, upload and recording are its own.
+gathers the results into the new execution's input. The consumer goes on behind the last result. It uses the identity of
+the failed execution, so that claim, upload and recording are its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 from connect_audio.core.errors import RequestError
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import UploadedPart
-from connect_audio.recorder.checkpoint import StepResult, StepVerdict
+from connect_audio.recorder.step_result import Over, StepResult
 from connect_audio.request import MALFORMED
 
 CONTINUES: Final = "continues"
-"""The field of the consumer's input that holds one."""
+"""The field of the consumer's input that holds a continuation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
-    """Where an execution stood when it died.
+    """State of an execution when it failed.
 
     Args:
-        execution: its ARN, or that of the first one where it had continued another: whose name claim and upload bear.
+        execution: ARN of the execution whose name claim and upload bear: the first one of a row of redriven ones.
         last: its last record step's result; None where it had none.
-        parts: the parts it had uploaded.
-        notes_keys: S3 keys of the gaps and errors it had staged.
+        parts: the parts that it had uploaded.
+        notes_keys: S3 keys of the gaps and errors that it had staged.
     """
 
     execution: str
@@ -38,11 +39,11 @@ class Continuation:
 
     @property
     def over(self) -> bool:
-        """Whether all was recorded, and publishing is all that is left."""
-        return self.last is not None and self.last.verdict is StepVerdict.OVER
+        """True if all was recorded, and only publishing is left."""
+        return self.last is not None and isinstance(self.last.next, Over)
 
     def after(self, result: StepResult) -> Self:
-        """Where it stood one record step later."""
+        """Return the state one record step later."""
         return replace(
             self,
             last=result,
@@ -51,12 +52,12 @@ class Continuation:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {**asdict(self), "last": self.last and self.last.to_json()}
+        """Return plain JSON."""
+        return to_plain(self)
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self | None:
-        """Read it out of the consumer's input; None where that continues nothing.
+        """Read a continuation out of the consumer's input; None where there is none.
 
         Raises:
             RequestError: it is not what `to_json` wrote; `reason` is `MALFORMED_EVENT`.
@@ -65,12 +66,7 @@ class Continuation:
         if data is None:
             return None
         try:
-            return cls(
-                execution=str(data["execution"]),
-                last=data["last"] and StepResult.from_json(data["last"]),
-                parts=tuple(UploadedPart(**part) for part in data["parts"]),
-                notes_keys=tuple(map(str, data["notes_keys"])),
-            )
+            return from_plain(cls, data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RequestError(
                 MALFORMED,

@@ -1,204 +1,264 @@
-"""The recorder's hand on its live audio: blocks and decisions in, and whatever goes wrong in there stays in there.
+"""Passes blocks and decisions to the live pipeline. No exception of live audio gets out, so the recording goes on.
 
-A sink's failures are the pipeline's to bear. Should live audio itself fail, a bug of ours, the call goes on being
-recorded without it, and log, metric and manifest say so.
+How it works. The pipeline bears the failures of its sinks. If live audio itself fails, a bug of this package, the guard
+logs it once and calls the pipeline no more. The call is then recorded without live audio, and log, metric and manifest
+say so. A call without sinks has `NoLiveAudio`, which has the same methods and does nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import wraps
-from typing import Concatenate, Final
-
-from aws_lambda_powertools import Logger
+from types import TracebackType
+from typing import Final
 
 from connect_audio.core.errors import StorageError
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import LivePipeline, LiveState, SinkState
-from connect_audio.ports import PartStore
+from connect_audio.ports import Log, PartStore
 
 LIVE_FAILED: Final = "LIVE_FAILED"
-"""Why no sink gets anything any more: live audio itself has failed."""
+"""Why a sink gets nothing any more: live audio itself has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveWanted:
-    """That somebody wants a call's live audio.
+    """The wish for a call's live audio.
 
     Args:
         make: makes the sinks for one invocation, given what earlier ones left.
-        store: where what they may still need is kept between steps: one that gives up soon, since the recording waits.
+        store: keeps audio that the sinks may still need between steps. Its calls must give up soon, since the recording
+            waits for them.
     """
 
     make: Callable[[LiveState | None], LivePipeline]
     store: PartStore
 
 
-def _harmless[**P, T](
-    method: Callable[Concatenate[GuardedLiveAudio, P], T],
-) -> Callable[Concatenate[GuardedLiveAudio, P], T | None]:
-    """Run a method unless live audio has failed before; where it fails now, note that and go on with None."""
+@dataclass(frozen=True, slots=True)
+class LiveSaved:
+    """The end of a step, for the sinks.
 
-    @wraps(method)
-    def harmless(self: GuardedLiveAudio, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        if not self.failed:
-            try:
-                return method(self, *args, **kwargs)
-            except Exception:
-                self.failed = True
-                self.recording.stop_watching()
-                self.logger.exception("live audio has failed: the call is recorded without it from here on")
+    Args:
+        state: for the checkpoint; None without sinks.
+        lag_s: longest time that a sink let a piece of audio wait since the last step, s.
+    """
+
+    state: LiveState | None = None
+    lag_s: float = 0.0
+
+
+class NoLiveAudio:
+    """Live audio of a call without sinks."""
+
+    watches: Final = False
+    failures: Final[Mapping[str, str]] = {}
+
+    def look(self, fragment: OpenFragment | None, allowed: Callable[[int], bool]) -> None:
+        """Do nothing."""
+
+    def confirm(self) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+    def give_up(self) -> None:
+        """Do nothing."""
+
+    def interrupt_overdue(self) -> None:
+        """Do nothing."""
+
+    def save(self, frames: int, key: Callable[[], str]) -> LiveSaved:  # noqa: ARG002 - as `GuardedLiveAudio.save`
+        """Return an empty state."""
+        return LiveSaved()
+
+    def finish(self, frames: int, key: Callable[[], str] | None) -> LiveSaved:  # noqa: ARG002 - the same
+        """Return an empty state."""
+        return LiveSaved()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class _Guard:
+    """A `with` block that lets no exception out: the first one is logged, and `failed` is set for good."""
+
+    def __init__(self, recording: CallRecording, logger: Log) -> None:
+        self.failed = False
+        self._recording = recording
+        self._logger = logger
+
+    def __enter__(self) -> None:
         return None
 
-    return harmless
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.failed = True
+        self._recording.stop_watching()
+        self._logger.exception("live audio failed: the rest of the call is recorded without it")  # noqa: LOG004 - `__exit__` handles it
+        return True
 
 
 class GuardedLiveAudio:
     """Live audio of one call in one invocation.
 
     Args:
-        make: makes where it goes, given what earlier invocations left.
+        wanted: makes the pipeline, and keeps what sinks may still need.
         recording: the call so far.
-        before: what earlier invocations left.
-        store: where what sinks may still need is kept between steps.
-        logger: for ids and numbers.
+        before: state that earlier invocations left.
+        logger: takes ids and numbers.
     """
 
-    def __init__(
-        self,
-        make: Callable[[LiveState | None], LivePipeline],
-        recording: CallRecording,
-        before: LiveState,
-        *,
-        store: PartStore,
-        logger: Logger,
-    ) -> None:
-        self._made: LivePipeline | None = None
-        self.recording = recording
+    watches: Final = True
+
+    def __init__(self, wanted: LiveWanted, recording: CallRecording, before: LiveState, logger: Log) -> None:
+        self._recording = recording
         self._before = before
-        self._store = store
-        self.logger = logger
+        self._store = wanted.store
+        self._logger = logger
+        self._guard = _Guard(recording, logger)
+        self._pipeline: LivePipeline | None = None
         self._preview = LivePreview(recording)
-        self.failed = False
-        """Whether live audio itself has failed."""
-        self._make(make, before)
-        self._resume()
-
-    @property
-    def _pipeline(self) -> LivePipeline:
-        if self._made is None:
-            raise RuntimeError("live audio could not be made")
-        return self._made
-
-    @_harmless
-    def _make(self, make: Callable[[LiveState | None], LivePipeline], before: LiveState) -> None:
-        self._made = make(before)
-
-    @_harmless
-    def _resume(self) -> None:
-        """Go on where an earlier invocation stood."""
-        timeline = self.recording.timeline
-        if timeline is None:
-            return
-        key = self._before.tail
-        tail = b"" if key is None else _twice(lambda: self._store.get(key))
-        if isinstance(tail, StorageError):
-            self.logger.warning("live audio not read back", extra={"code": tail.code})
-            tail = b""
-        self._pipeline.resume(timeline, bytes(tail))
-
-    @_harmless
-    def look(self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool]) -> None:
-        """Pass on what has come of the fragment under way since the last look. To be called after each read.
-
-        Args:
-            fragment: the reader's open fragment; None for none.
-            allowed: see `LivePreview.look`.
-        """
-        placements = self._preview.look(fragment, allowed=allowed)
-        if placements:
-            self._pipeline.write(placements, self._preview.rate)
-
-    @_harmless
-    def confirm(self) -> None:
-        """The recording has decided on fragments."""
-        timeline = self.recording.timeline
-        if timeline is None:
-            self._pipeline.discard()
-        else:
-            self._pipeline.confirm(timeline)
-
-    @_harmless
-    def end(self, *, settled: bool) -> None:
-        """The call is over.
-
-        Args:
-            settled: whether its timeline is closed, so that all of it will be recorded; else what was taken is all.
-        """
-        self._pipeline.end(self.recording.timeline, settled=settled)
-
-    @_harmless
-    def interrupt_overdue(self) -> None:
-        """Look after deliveries that last too long; to be called now and then."""
-        self._pipeline.interrupt_overdue()
-
-    def close(self) -> None:
-        """Stop the sinks, also where live audio has failed; no thread of theirs runs afterwards."""
-        was, self.failed = self.failed, False
-        self._stop()
-        self.failed = self.failed or was
-
-    @_harmless
-    def _stop(self) -> None:
-        if self._made is not None:
-            self._made.close()
-
-    def save(self, frames: int, key: str | None, *, last: bool) -> tuple[LiveState, float]:
-        """Note where the sinks stand, and keep what they may still need.
-
-        Args:
-            frames: where the cursor stands.
-            key: where in the bucket to keep it; None where no step follows that could need it.
-            last: whether the invocation ends with this step: then the sinks may catch up for a moment, and end.
-
-        Returns:
-            The state for the checkpoint, and the longest time that a sink let a piece wait since the last one, seconds.
-        """
-        saved = self._save(frames, key, last=last)
-        if saved is not None:
-            return saved
-        known = self._before.sinks
-        names = self._made.names if self._made is not None else [*known] or ["live"]
-        lost = {name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}
-        return LiveState(sinks={**known, **lost}), 0.0
+        with self._guard:
+            self._pipeline = wanted.make(before)
+            self._resume(self._pipeline)
 
     @property
     def failures(self) -> Mapping[str, str]:
-        """Sinks that are not used any more in this invocation, and why, also where no step's end could note it."""
-        return {} if self._made is None else self._made.failures
+        """Why sinks are not used any more in this invocation, by name; also if no step's end could note it."""
+        return {} if self._pipeline is None else self._pipeline.failures
 
-    @_harmless
-    def _save(self, frames: int, key: str | None, *, last: bool) -> tuple[LiveState, float]:
-        pipeline = self._pipeline
-        if last:
-            pipeline.flush()
-            pipeline.close()
+    @property
+    def _working(self) -> LivePipeline | None:
+        """The pipeline; None once live audio has failed."""
+        return None if self._guard.failed else self._pipeline
+
+    def look(self, fragment: OpenFragment | None, allowed: Callable[[int], bool]) -> None:
+        """Pass on what has come of the unfinished fragment since the last look. To be called before each read.
+
+        Args:
+            fragment: the fragment under way; None where there is none.
+            allowed: returns True if a fragment that begins then, ms since the epoch, may be passed on before its end.
+        """
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                placements = self._preview.look(fragment, allowed=allowed)
+                if placements:
+                    pipeline.write(placements, self._preview.rate)
+
+    def confirm(self) -> None:
+        """Pass on that the recording has decided on fragments."""
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                timeline = self._recording.timeline
+                if timeline is None:
+                    pipeline.discard()
+                else:
+                    pipeline.confirm(timeline)
+
+    def end(self) -> None:
+        """Pass on that the call is over and its timeline closed: all of it will be recorded."""
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                pipeline.end(self._recording.timeline, settled=True)
+
+    def give_up(self) -> None:
+        """Pass on that the recorder gives up: only frames taken from the timeline are recorded."""
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                pipeline.end(self._recording.timeline, settled=False)
+
+    def interrupt_overdue(self) -> None:
+        """Interrupt deliveries that last too long; to be called now and then."""
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                pipeline.interrupt_overdue()
+
+    def save(self, frames: int, key: Callable[[], str]) -> LiveSaved:
+        """Note where the sinks stand, and keep what they may still need.
+
+        Args:
+            frames: frames that the cursor has taken.
+            key: makes the S3 key for the audio that sinks may still need.
+        """
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                return self._save(pipeline, frames, key())
+        return self._failed()
+
+    def finish(self, frames: int, key: Callable[[], str] | None) -> LiveSaved:
+        """Let the sinks catch up for a moment, stop them, and save. The invocation ends with this step.
+
+        Args:
+            frames: frames that the cursor has taken.
+            key: makes the S3 key for the audio that sinks may still need; None if no step follows.
+        """
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                pipeline.flush()
+                pipeline.close()
+                return self._save(pipeline, frames, None if key is None else key())
+        return self._failed()
+
+    def close(self) -> None:
+        """Stop the sinks, also once live audio has failed. No thread of a sink runs afterwards."""
+        if self._pipeline is not None:
+            with self._guard:
+                self._pipeline.close()
+
+    def _resume(self, pipeline: LivePipeline) -> None:
+        """Go on where an earlier invocation stood."""
+        timeline, key = self._recording.timeline, self._before.tail
+        if timeline is None:
+            return
+        tail = b"" if key is None else _try_twice(lambda: self._store.get(key))
+        if isinstance(tail, StorageError):
+            self._logger.warning(
+                "live audio not read back from S3: sinks lose up to one segment", extra={"code": tail.code}
+            )
+            tail = b""
+        pipeline.resume(timeline, bytes(tail))
+
+    def _save(self, pipeline: LivePipeline, frames: int, key: str | None) -> LiveSaved:
         state, tail = pipeline.state(frames)
         if tail and key is not None:
-            error = _twice(lambda: self._store.put(key, tail, content_type="application/octet-stream"))
+            error = _try_twice(lambda: self._store.put(key, tail, content_type="application/octet-stream"))
             if error is None:
                 state = replace(state, tail=key)
             else:
-                self.logger.warning("live audio not kept for the next step", extra={"code": error.code})
+                self._logger.warning(
+                    "live audio not kept in S3 for the next step: sinks lose up to one segment",
+                    extra={"code": error.code},
+                )
                 state = state.without_tail(frames)
-        return state, pipeline.take_longest_lag()
+        return LiveSaved(state, pipeline.take_longest_lag())
+
+    def _failed(self) -> LiveSaved:
+        """The state once live audio has failed: no sink is used any more."""
+        known = self._before.sinks
+        names = self._pipeline.names if self._pipeline is not None else [*known] or ["live"]
+        lost = {name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}
+        return LiveSaved(LiveState(sinks={**known, **lost}))
 
 
-def _twice[T](work: Callable[[], T]) -> T | StorageError:
-    """Do something with S3, twice if need be: for the recording's own objects the engine tries the step again."""
+type CallLiveAudio = GuardedLiveAudio | NoLiveAudio
+
+
+def _try_twice[T](work: Callable[[], T]) -> T | StorageError:
+    """Call S3, and once more after a retryable error. The engine retries only the recording's own objects."""
     try:
         return work()
     except StorageError as error:

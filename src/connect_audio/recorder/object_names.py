@@ -1,4 +1,7 @@
-"""Names of the objects around a recording. The claim and all below `<key>.staging/` is gone once it is finished."""
+"""Names of the objects around a recording.
+
+Once the recording is published, the claim and everything below `<key>.staging/` is deleted.
+"""
 
 from __future__ import annotations
 
@@ -7,37 +10,49 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class RecordingNames:
-    """Keys derived from a recording's own.
+    """Keys derived from the recording's own.
 
     Args:
+        bucket: S3 bucket.
         key: the WAV's S3 key, ending in `.wav`.
     """
 
+    bucket: str
     key: str
 
     @property
+    def uri(self) -> str:
+        """URI of the WAV."""
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
     def manifest(self) -> str:
-        """The manifest beside the WAV."""
+        """Key of the manifest beside the WAV."""
         return self.key.removesuffix(".wav") + ".json"
 
     @property
+    def manifest_uri(self) -> str:
+        """URI of the manifest."""
+        return f"s3://{self.bucket}/{self.manifest}"
+
+    @property
     def claim(self) -> str:
-        """The claim: who holds it alone writes the recording."""
+        """Key of the claim: only the execution that it names writes the recording."""
         return f"{self.key}.claim"
 
     @property
     def staging(self) -> str:
-        """Prefix of what is kept until the end."""
+        """Prefix of the objects that are kept until the recording is published."""
         return f"{self.key}.staging/"
 
     def staged_part(self, part: int, step: int, attempt: str) -> str:
-        """PCM of a part that cannot go up yet; every attempt of a step writes under a name of its own."""
+        """Key of PCM that cannot go up yet; every attempt of a step has a name of its own."""
         return f"{self.staging}part-{part:05d}-{step:05d}-{attempt}.pcm"
 
     def notes(self, step: int, attempt: str) -> str:
-        """Gaps and in-band errors that one step found."""
+        """Key of the gaps and in-band errors that one step found."""
         return f"{self.staging}notes-{step:05d}-{attempt}.json"
 
     def live_tail(self, step: int, attempt: str) -> str:
-        """PCM from before the cursor that sinks of live audio may still need."""
+        """Key of PCM from before the cursor that sinks of live audio may still need."""
         return f"{self.staging}live-{step:05d}-{attempt}.pcm"

@@ -1,6 +1,6 @@
 """Other streamings of the same contact: a flow that stops and starts streaming makes a recording for each start.
 
-All of them carry the same ContactId, often in the same stream, so only their recordings' keys tell them apart.
+All of them carry the same ContactId, often in the same stream. Only their recordings' keys distinguish them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class OtherStreamings:
         self._root = names.key.removesuffix(suffix)
 
     def latest_before(self) -> int | None:
-        """StartTimestamp of the streaming before ours, ms since the epoch; None where there was none within a day.
+        """StartTimestamp of the streaming before this one, ms since the epoch; None where there was none within a day.
 
         Raises:
             StorageError: the bucket cannot be listed.
@@ -42,7 +42,7 @@ class OtherStreamings:
         return max((start for start in self._starts(ours - _DAY_MS, ours) if start < ours), default=None)
 
     def first_after(self, until_ms: int) -> int | None:
-        """StartTimestamp of the streaming after ours, ms since the epoch; None where there is none.
+        """StartTimestamp of the streaming after this one, ms since the epoch; None where there is none.
 
         Args:
             until_ms: how late it may have begun, ms since the epoch.

@@ -1,7 +1,7 @@
-"""The event that tells others what became of a recording (`docs/recording-event.schema.json`, `docs/observability.md`).
+"""The event that announces the result of a recording (`docs/recording-event.schema.json`, `docs/observability.md`).
 
-The consumer's last step hands it to an `EventBus`. Ids, places and numbers alone: whoever may read the bus is told
-nothing of what was said, nor by whom.
+The consumer's last step hands it to an `EventBus`. It holds ids, places and numbers. Readers of
+the bus learn nothing about the words of the call, or about its parties.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from connect_audio.core.manifest import rfc3339
-from connect_audio.recorder.publication import Outcome, OutcomeStatus
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.request import RecordingRequest
 
 SCHEMA_VERSION: Final = "1.0"
@@ -25,7 +26,7 @@ DETAIL_TYPES: Final[Mapping[OutcomeStatus, str]] = {
     OutcomeStatus.FOREIGN: "Recording Failed",
     OutcomeStatus.FAILED: "Recording Failed",
 }
-"""A refused execution has no event: whoever holds the recording announces it."""
+"""A refused execution has no event: the execution that holds the recording announces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,20 @@ class RecordingEvent:
 
     Args:
         detail_type: EventBridge's `detail-type`.
-        detail: what the schema describes.
+        detail: an object of the schema.
     """
 
     detail_type: str
     detail: Mapping[str, Any]
 
 
-def recording_event(request: RecordingRequest, outcome: Outcome, *, bucket: str, key: str) -> RecordingEvent | None:
+def recording_event(request: RecordingRequest, outcome: Outcome, names: RecordingNames) -> RecordingEvent | None:
     """Make the event of an outcome; None for one that is not announced.
 
     Args:
-        request: what was to be recorded.
-        outcome: what became of it.
-        bucket: S3 bucket.
-        key: the WAV's key.
+        request: the streaming to be recorded.
+        outcome: the execution's result.
+        names: the recording's objects.
     """
     detail_type = DETAIL_TYPES.get(outcome.status)
     if detail_type is None:
@@ -67,8 +67,8 @@ def recording_event(request: RecordingRequest, outcome: Outcome, *, bucket: str,
             "reasons": list(outcome.reasons),
             "recordingUri": outcome.recording,
             "manifestUri": outcome.manifest,
-            "bucket": bucket,
-            "key": key if there else None,
+            "bucket": names.bucket,
+            "key": names.key if there else None,
             "durationSeconds": outcome.duration_s,
             "sampleRate": outcome.sample_rate,
             "channels": 2 if there else None,

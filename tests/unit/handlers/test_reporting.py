@@ -8,7 +8,22 @@ from aws_lambda_powertools import Logger
 from connect_audio import telemetry
 from connect_audio.core.manifest import EndReason
 from connect_audio.handlers.reporting import ConsumerReports
-from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, StepResult, StepVerdict
+from connect_audio.recorder import (
+    Checkpoint,
+    EndOfRecording,
+    Granted,
+    HandOver,
+    Outcome,
+    OutcomeStatus,
+    Over,
+    PartDone,
+    StepResult,
+    Wait,
+)
+from connect_audio.recorder.call_stream import ReadState
+from connect_audio.recorder.checkpoint import StepCounts
+from connect_audio.recorder.parts import PartState
+from connect_audio.recorder.step_result import Next
 from connect_audio.telemetry import Metric
 from support.emitted import by_metric, emitted
 from support.world import REQUEST
@@ -34,24 +49,33 @@ def test_the_start_s_delay_is_told_to_the_millisecond_and_never_negative(
     reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for now_ms in (START + 61_234, START - 5000):
-        reports.claimed(Claim(granted=True), now_ms, continued=False)
+        reports.claimed(Granted(), now_ms, continued=False)
     assert counted(capsys)[Metric.START_DELAY_SECONDS] == [61.234, 0]
 
 
 def test_a_redriven_execution_says_nothing_of_how_long_starts_take(
     reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reports.claimed(Claim(granted=True, repairs=1), START + 86_400_000, continued=True)
+    reports.claimed(Granted(repairs=1), START + 86_400_000, continued=True)
     assert counted(capsys) == {Metric.REPAIRS: [1]}
 
 
-@pytest.mark.parametrize("verdict", list(StepVerdict))
+@pytest.mark.parametrize(
+    "following", [PartDone(), HandOver(), Wait(10), Over(EndOfRecording(EndReason.IDLE))], ids=repr
+)
 def test_the_margin_is_told_at_a_hand_over_alone(
-    reports: ConsumerReports, capsys: pytest.CaptureFixture[str], verdict: StepVerdict
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str], following: Next
 ) -> None:
-    before, after = Checkpoint(resumes=3, hand_overs=1, part=2), Checkpoint(resumes=5, hand_overs=2, part=3)
-    reports.recorded(before, StepResult(verdict=verdict, checkpoint=after, repairs=4), step_s=130.5, left_s=58.25)
-    margin = {Metric.DEADLINE_MARGIN_SECONDS: [58.25]} if verdict is StepVerdict.HAND_OVER else {}
+    before, after = (
+        Checkpoint(
+            read=ReadState(reconnects=reconnects),
+            counts=StepCounts(hand_overs=hand_overs),
+            parts=PartState(number=part),
+        )
+        for reconnects, hand_overs, part in ((3, 1, 2), (5, 2, 3))
+    )
+    reports.recorded(before, StepResult(next=following, checkpoint=after, repairs=4), step_s=130.5, left_s=58.25)
+    margin = {Metric.DEADLINE_MARGIN_SECONDS: [58.25]} if isinstance(following, HandOver) else {}
     assert counted(capsys) == margin | {
         Metric.STEP_SECONDS: [130.5],
         Metric.PARTS: [1],

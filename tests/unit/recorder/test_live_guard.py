@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ import pytest
 from connect_audio.core.errors import StorageError
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Recorder, StepVerdict
+from connect_audio.recorder import Budget, OutcomeStatus, PartDone, Recorder
 from connect_audio.recorder.live_guard import LIVE_FAILED
-from connect_audio.recorder.record import _Step
+from connect_audio.recorder.record_step import record_step
+from connect_audio.recorder.session import Session
 from support.calls import call
 from support.live_sinks import LOGGER, Sink, stereo
 from support.wav import same_wav, wav_of_call
-from support.world import World, world
+from support.world import KEPT, World, world
 
 
 def heard(at: World, *sinks: Sink) -> World:
@@ -35,7 +37,7 @@ def test_a_call_over_parts_and_invocations_is_heard_as_it_is_recorded() -> None:
     at = heard(world(ours), sink)
     run = at.run(fresh_each_step=True)
     assert same_wav(run.wav, wav_of_call(ours))
-    assert run.verdicts.count(StepVerdict.CONTINUE) == 3
+    assert run.kinds.count(PartDone) == 3
     assert stereo(sink) == run.wav[44:]
     assert [end.frames for end in sink.ends] == [600 * 8000]
     (told,) = run.manifest["live"]["sinks"]
@@ -115,13 +117,11 @@ def test_once_live_audio_has_failed_the_recording_keeps_nothing_for_it(monkeypat
 
     monkeypatch.setattr(LivePipeline, "confirm", broken)
     at = heard(world(call(120)), Sink())
-    with Recorder(at.ports()) as recorder:
-        at.claim()
-        checkpoint = Checkpoint(retention_hours=24)
-        deadline = at.clock.monotonic() + 800
-        step = _Step(at.ports(), recorder._resume(checkpoint), checkpoint, Budget(deadline, deadline))
-        step.run()
-        timeline = step._session.recording.timeline
+    at.claim()
+    deadline = at.clock.monotonic() + 800
+    with closing(Session(at.ports(), KEPT, {})) as session:
+        record_step(session, Budget(deadline, deadline))
+        timeline = session.recording.timeline
         assert timeline is not None
         assert timeline.take_placements() == []
 
@@ -167,8 +167,8 @@ def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> 
     with Recorder(at.ports()) as recorder:
         at.store.failures.append(StorageError("SlowDown", "no", retryable=True))
         with pytest.raises(StorageError):
-            recorder.record(Checkpoint(retention_hours=24), Budget(deadline, deadline))
-        recorder.record(Checkpoint(retention_hours=24), Budget(deadline, deadline))
+            recorder.record(KEPT, Budget(deadline, deadline))
+        recorder.record(KEPT, Budget(deadline, deadline))
     assert [state and {name: each.failed for name, each in state.sinks.items()} for state in states] == [
         {},
         {"a": "LEFT_BEHIND"},

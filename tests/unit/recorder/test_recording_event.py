@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from connect_audio.core.manifest import EndReason
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.recorder import Outcome, OutcomeStatus
 from connect_audio.recorder.recording_event import DETAIL_TYPES, SCHEMA_VERSION, RecordingEvent, recording_event
 from support.calls import call
@@ -46,7 +47,7 @@ OUTCOMES: Final = {
 
 
 def event_of(outcome: Outcome) -> RecordingEvent:
-    event = recording_event(REQUEST, outcome, bucket=BUCKET, key=NAMES.key)
+    event = recording_event(REQUEST, outcome, NAMES)
     assert event is not None
     return event
 
@@ -78,12 +79,12 @@ def test_completed_partial_and_failed_are_told_apart_by_the_detail_type() -> Non
 
 def test_a_refused_execution_announces_nothing_since_another_has_the_recording() -> None:
     refused = Outcome(status=OutcomeStatus.REFUSED, reasons=("CLAIMED",))
-    assert recording_event(REQUEST, refused, bucket=BUCKET, key=NAMES.key) is None
+    assert recording_event(REQUEST, refused, NAMES) is None
 
 
 def test_a_recorded_call_s_event_tells_where_the_wav_is_and_what_it_holds() -> None:
     run = world(call(20)).run()
-    detail = event_of(Outcome.from_json(through_json(run.outcome.to_json()))).detail
+    detail = event_of(from_plain(Outcome, through_json(to_plain(run.outcome)))).detail
     assert detail == {
         "schemaVersion": "1.0",
         "executionName": REQUEST.execution_name,

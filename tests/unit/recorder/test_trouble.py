@@ -11,6 +11,7 @@ from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, StartSelector
 from connect_audio.recorder import Checkpoint, OutcomeStatus
+from connect_audio.recorder.call_stream import ReadState
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from support.calls import call
 from support.wav import same_wav, wav_of_call
@@ -358,7 +359,7 @@ def test_each_of_two_fragments_that_are_gone_is_passed_over_by_itself_in_a_fresh
     at.clock.pass_by(SECONDS)
     at.claim()
     # Everything but the end was read by an earlier invocation, which was killed.
-    checkpoint = Checkpoint(retention_hours=24, newest=at.source.fragments[7].number)
+    checkpoint = Checkpoint(read=ReadState(retention_hours=24, newest=at.source.fragments[7].number))
     last = at.step(checkpoint)
     assert last.checkpoint.cursor.frames == round((9 * 1.024 + 0.32) * 8000)
 

@@ -12,7 +12,19 @@ import pytest
 
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.recorder import Checkpoint, Claim, Outcome, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder import (
+    AlreadyPublished,
+    Checkpoint,
+    Granted,
+    HandOver,
+    Outcome,
+    OutcomeStatus,
+    Over,
+    Policy,
+    Refused,
+    StepResult,
+)
+from connect_audio.recorder.claim import Refusal
 from connect_audio_local.synthesis.calls import Gap
 from support.calls import call
 from support.wav import same_wav, wav_of_call
@@ -39,11 +51,9 @@ def kill_before(at: World, call_number: int) -> None:
 
 def recorded(at: World) -> list[StepResult]:
     """Everything but the finish."""
-    claim = at.claim()
-    assert claim.granted
     results: list[StepResult] = []
-    checkpoint = Checkpoint(retention_hours=claim.retention_hours)
-    while not results or results[-1].verdict is not StepVerdict.OVER:
+    checkpoint = at.granted().checkpoint()
+    while not results or not isinstance(results[-1].next, Over):
         results.append(at.step(checkpoint))
         checkpoint = results[-1].checkpoint
     return results
@@ -62,8 +72,8 @@ def long() -> World:
 
 def test_a_claim_is_granted_once_and_again_to_the_same_execution() -> None:
     at = short()
-    assert at.claim() == Claim(granted=True, retention_hours=24)
-    assert at.claim() == Claim(granted=True, retention_hours=24, repairs=1)
+    assert at.claim() == Granted(retention_hours=24)
+    assert at.claim() == Granted(retention_hours=24, repairs=1)
     assert at.store.objects[NAMES.claim][0] == EXECUTION.encode()
 
 
@@ -71,7 +81,7 @@ def test_another_execution_is_refused_and_touches_nothing() -> None:
     at = short()
     at.claim()
     before = dict(at.store.objects)
-    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="CLAIMED")
+    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.CLAIMED)
     assert at.store.objects == before
 
 
@@ -79,7 +89,7 @@ def test_what_was_recorded_already_is_refused_and_no_claim_remains() -> None:
     at = short()
     at.run()
     before = dict(at.store.objects)
-    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="ALREADY_RECORDED")
+    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
     assert at.store.objects == before
 
 
@@ -92,20 +102,20 @@ def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished(
             at.store.objects.pop(NAMES.claim, None)
 
     at.store.before_call = goes
-    assert replace(at, execution=RIVAL).claim() == Claim(granted=False, refusal="ALREADY_RECORDED")
+    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
 
 
 def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
     at = short()
     at.source.retention = MediaSourceError("NotAuthorizedException", "no", retryable=False)
-    assert at.claim() == Claim(granted=True, retention_hours=None)
+    assert at.claim() == Granted(retention_hours=None)
     assert at.run().outcome.status is OutcomeStatus.COMPLETE
 
 
 def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_it_had() -> None:
     at = world(call(60), read_s=1.0, policy=Policy(drain=0))
-    results = [at.step(at.claim().checkpoint(), budget_s=20)]
-    assert results[0].verdict is StepVerdict.HAND_OVER
+    results = [at.step(at.granted().checkpoint(), budget_s=20)]
+    assert isinstance(results[0].next, HandOver)
     put = at.store.put
 
     def refuse(key: str, body: bytes, *, content_type: str) -> None:
@@ -119,7 +129,7 @@ def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_i
         finish(at, results, reasons=reasons)
     at.store.put = put  # type: ignore[method-assign]
     wav = at.store.objects[NAMES.key]
-    assert at.claim() == Claim(granted=True, retention_hours=24, repairs=1, published=True)
+    assert at.claim() == AlreadyPublished(repairs=1)
     outcome = finish(at, results, reasons=reasons)
     assert (outcome.status, outcome.reasons) == (OutcomeStatus.PARTIAL, ("STEP_FAILED",))
     assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
@@ -254,7 +264,7 @@ def test_an_upload_that_somebody_aborted_leaves_the_first_part_as_a_partial_reco
     results = recorded(at)
     at.store.uploads.clear()
     outcome = finish(at, results)
-    first = results[-1].checkpoint.first
+    first = results[-1].checkpoint.parts.first
     assert first is not None
     assert outcome.status is OutcomeStatus.PARTIAL
     assert outcome.reasons == ("UPLOAD_LOST",)
@@ -286,7 +296,7 @@ def test_what_was_staged_is_published_as_partial_where_a_step_failed_for_good() 
     at.claim()
     results = [at.step(Checkpoint())]
     results.append(at.step(results[-1].checkpoint, budget_s=20))
-    assert results[-1].verdict is StepVerdict.HAND_OVER
+    assert isinstance(results[-1].next, HandOver)
     outcome = finish(at, results, reasons=[Reason("STEP_FAILED", "a record step failed for good: X")])
     assert outcome.status is OutcomeStatus.PARTIAL
     assert outcome.end_reason is EndReason.RECORDER_FAILED

@@ -8,12 +8,27 @@ from dataclasses import replace
 import pytest
 
 from connect_audio.core.manifest import EndReason
+from connect_audio.core.plain import from_plain, to_plain
+from connect_audio.live import LiveState, SinkState
 from connect_audio.ports import AfterFragment, FromProducerTime
-from connect_audio.recorder import Budget, Checkpoint, OutcomeStatus, Policy, Recorder, StepResult, StepVerdict
+from connect_audio.recorder import (
+    Budget,
+    Checkpoint,
+    HandOver,
+    OutcomeStatus,
+    Over,
+    PartDone,
+    Policy,
+    Recorder,
+    StepResult,
+)
+from connect_audio.recorder.checkpoint import StepCounts
+from connect_audio.recorder.end_of_call import EndState
+from connect_audio.recorder.streaming_border import BorderState
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
 from support.calls import call, noise
 from support.wav import same_wav, wav_of, wav_of_call
-from support.world import NAMES, world
+from support.world import KEPT, NAMES, world
 
 LEFT_OVER = {NAMES.key, NAMES.manifest}
 
@@ -29,7 +44,7 @@ def test_a_call_that_fits_one_part_is_one_object_and_its_manifest() -> None:
     assert run.manifest["tracks"]["customer"]["audioSamples"] == 160_000
     assert set(at.store.objects) == LEFT_OVER
     assert not at.store.uploads
-    assert run.verdicts == [StepVerdict.OVER]
+    assert run.kinds == [Over]
 
 
 def test_reading_begins_five_seconds_before_the_start_timestamp_and_resumes_after_the_last_fragment() -> None:
@@ -47,7 +62,7 @@ def test_a_longer_call_goes_up_in_parts_with_part_1_last() -> None:
     numbers = [result.part.number for result in run.results if result.part]
     assert numbers == [2, 3]
     assert all(result.part.size >= Policy().full_part_bytes(8000) for result in run.results if result.part)
-    assert run.verdicts == [StepVerdict.CONTINUE] * 3 + [StepVerdict.OVER]
+    assert run.kinds == [PartDone] * 3 + [Over]
     assert set(at.store.objects) == LEFT_OVER
     assert not at.store.uploads
 
@@ -61,9 +76,9 @@ def test_a_part_that_is_full_at_the_call_s_end_hands_nothing_over() -> None:
     recorder = Recorder(at.ports())
     deadline = at.clock.monotonic() + 100
     with recorder:
-        result = recorder.record(Checkpoint(retention_hours=24), Budget(deadline, -1.0))
-    assert result.checkpoint.part == 2
-    assert result.verdict is StepVerdict.CONTINUE
+        result = recorder.record(KEPT, Budget(deadline, -1.0))
+    assert result.checkpoint.parts.number == 2
+    assert isinstance(result.next, PartDone)
 
 
 def test_each_step_tells_how_far_its_newest_fragment_was_behind_the_stream_s_head() -> None:
@@ -74,7 +89,7 @@ def test_each_step_tells_how_far_its_newest_fragment_was_behind_the_stream_s_hea
         at.source.fragments[index] = replace(each, data=before + tag + behind.replace(b"0", b"%d" % (index % 10), 1))
     results = at.run().results
     numbers = [str(each.number) for each in at.source.fragments]
-    newest = [numbers.index(str(result.checkpoint.newest)) for result in results]
+    newest = [numbers.index(str(result.checkpoint.read.newest)) for result in results]
     assert [result.behind_ms for result in results] == [index % 10 for index in newest]
     assert len(set(newest)) == 3
 
@@ -98,7 +113,7 @@ def test_a_part_holds_at_least_two_minutes_at_higher_rates(rate: int) -> None:
     run = world(ours).run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert Policy().full_part_bytes(rate) >= 120 * rate * 4
-    first = run.results[0].checkpoint.first
+    first = run.results[0].checkpoint.parts.first
     assert first is not None
     assert 120 * rate * 4 <= first.size <= 122 * rate * 4
 
@@ -125,7 +140,7 @@ def test_handed_over_after_any_number_of_reads_the_recording_is_the_same_to_the_
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.manifest["recording"]["dataCrc32"] == whole.manifest["recording"]["dataCrc32"]
     assert run.manifest["status"] == "complete"
-    assert StepVerdict.HAND_OVER in run.verdicts
+    assert HandOver in run.kinds
     assert run.manifest["handOvers"] >= 1
 
 
@@ -183,10 +198,10 @@ def test_a_stream_that_keeps_nothing_is_recorded_whole_since_nothing_before_the_
 
 def test_after_a_part_a_step_too_late_for_another_hands_over() -> None:
     at = world(call(400), read_s=0.1)
-    first = at.step(Checkpoint(retention_hours=24), budget_s=30)
-    assert first.verdict is StepVerdict.HAND_OVER
-    assert first.checkpoint.part == 2
-    assert first.checkpoint.staged is None
+    first = at.step(KEPT, budget_s=30)
+    assert isinstance(first.next, HandOver)
+    assert first.checkpoint.parts.number == 2
+    assert first.checkpoint.parts.staged is None
 
 
 def test_a_step_run_again_after_s3_failed_gives_the_same_part() -> None:
@@ -214,9 +229,8 @@ def test_checkpoints_and_results_survive_json_and_stay_small_for_a_day_long_call
     run = world(ours, read_s=0.01).run(on_result=seen.append)
     assert run.outcome.duration_s > 5 * 3600
     for result in seen:
-        text = json.dumps(result.to_json())
-        assert StepResult.from_json(json.loads(text)) == result
-        assert Checkpoint.from_json(json.loads(json.dumps(result.checkpoint.to_json()))) == result.checkpoint
+        text = json.dumps(to_plain(result))
+        assert from_plain(StepResult, json.loads(text)) == result
         assert len(text) < 8192
     assert run.manifest["gaps"]["count"] == 16
 
@@ -224,20 +238,26 @@ def test_checkpoints_and_results_survive_json_and_stay_small_for_a_day_long_call
 def test_every_field_of_a_checkpoint_survives_json() -> None:
     at = world(call(400), read_s=1.0)
     full = at.step(at.step(Checkpoint(), budget_s=200).checkpoint, budget_s=10).checkpoint
-    assert full.staged is not None
-    assert full.first is not None
+    assert full.parts.staged is not None
+    assert full.parts.first is not None
     full = replace(
         full,
-        upload_id="u",
-        stalls=1,
-        waits=2,
-        asked_ms=3,
-        refused_ms=4,
-        refused_code="x",
-        drain_reason=EndReason.OTHER_CONTACT,
-        retention_hours=0,
+        read=replace(full.read, retention_hours=0, unread_s=5, jumps=6),
+        end=EndState(
+            last_audio_ms=1,
+            asked_ms=2,
+            cause=EndReason.OTHER_CONTACT,
+            cause_ms=3,
+            unreadable_since_ms=4,
+            denied_since_ms=5,
+            error_code="x",
+        ),
+        border=BorderState(from_ms=1, until_ms=2, ours_until_ms=3),
+        parts=replace(full.parts, upload_id="u"),
+        counts=StepCounts(steps=1, hand_overs=2, waits=3, stalls=4),
+        live=LiveState(sinks={"a": SinkState(frames=1, failed="x")}, tail="t"),
     )
-    assert Checkpoint.from_json(json.loads(json.dumps(full.to_json()))) == full
+    assert from_plain(Checkpoint, json.loads(json.dumps(to_plain(full)))) == full
 
 
 def test_a_hole_of_hours_is_cut_into_parts_of_bounded_size() -> None:
@@ -266,7 +286,7 @@ def test_a_hole_of_an_hour_is_the_same_where_every_part_is_made_by_a_fresh_recor
 
 def test_a_budget_too_small_to_get_anywhere_is_given_up_with_what_there_is_and_a_clear_reason() -> None:
     run = world(call(20), chunk=100, read_s=1.0).run(budget_s=5)
-    assert run.results[-1].end_reason is EndReason.RECORDER_FAILED
+    assert run.outcome.end_reason is EndReason.RECORDER_FAILED
     assert len(run.results) == Policy().max_stalls
     assert run.manifest["status"] == "empty"
     assert run.reasons == ["NO_PROGRESS", "NO_AUDIO"]
@@ -276,7 +296,7 @@ def test_a_budget_too_small_to_get_anywhere_is_given_up_with_what_there_is_and_a
 def test_reading_the_same_fragments_again_and_again_is_no_progress() -> None:
     # Three seconds of one side settle nothing, so each hand-over would begin where the one before did.
     run = world(call(20, agent=None), chunk=20_000, read_s=1.0).run(budget_s=3)
-    assert run.results[-1].end_reason is EndReason.RECORDER_FAILED
+    assert run.outcome.end_reason is EndReason.RECORDER_FAILED
     assert "NO_PROGRESS" in run.reasons
 
 

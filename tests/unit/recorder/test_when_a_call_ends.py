@@ -11,12 +11,13 @@ import pytest
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
-from connect_audio.recorder import Checkpoint, OutcomeStatus, Policy, StepResult, StepVerdict
+from connect_audio.recorder import Checkpoint, OutcomeStatus, Over, Policy, StepResult, Wait
+from connect_audio.recorder.call_stream import ReadState
 from connect_audio_local.synthesis.calls import Gap
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout
 from support.calls import call
 from support.wav import same_wav, wav_of, wav_of_call
-from support.world import NAMES, Body, Stored, world
+from support.world import KEPT, NAMES, Body, Stored, reasons_of, world
 
 OTHER = "00000000-0000-4000-8000-000000000002"
 THROTTLED = MediaSourceError("ClientLimitExceededException", "too many", retryable=True)
@@ -79,8 +80,7 @@ def test_an_unknown_status_never_ends_a_call_but_the_idle_limit_does(status: Con
 def test_quiet_is_waited_out_suspended_twice_as_long_each_time_up_to_five_minutes() -> None:
     at = world(call(20), live=True, status=ContactState.UNKNOWN, policy=Policy(idle_limit=3600))
     run = at.run()
-    waits = [result.wait_seconds for result in run.results if result.verdict is StepVerdict.WAIT]
-    assert waits[:8] == [10, 20, 40, 80, 160, 300, 300, 300]
+    assert run.waits[:8] == [10, 20, 40, 80, 160, 300, 300, 300]
     assert run.outcome.end_reason is EndReason.IDLE
 
 
@@ -88,8 +88,7 @@ def test_quiet_is_waited_out_suspended_twice_as_long_each_time_up_to_five_minute
 def test_a_stream_that_may_keep_nothing_is_looked_at_every_minute(retention: int | MediaSourceError) -> None:
     at = world(call(20), live=True, status=ContactState.UNKNOWN, retention=retention)
     run = at.run()
-    waits = [result.wait_seconds for result in run.results if result.verdict is StepVerdict.WAIT]
-    assert waits[:5] == [10, 20, 40, 60, 60]
+    assert run.waits[:5] == [10, 20, 40, 60, 60]
 
 
 def test_audio_after_a_long_quiet_is_recorded_and_the_waits_begin_anew() -> None:
@@ -100,8 +99,7 @@ def test_audio_after_a_long_quiet_is_recorded_and_the_waits_begin_anew() -> None
     assert isinstance(ours.agent, bytes)
     cut, silence = 2 * 20_480 * 8, bytes(2 * 200_000 * 8)
     assert same_wav(run.wav, wav_of(*[side[:cut] + silence + side[cut:] for side in (ours.customer, ours.agent)]))
-    waits = [result.wait_seconds for result in run.results if result.verdict is StepVerdict.WAIT]
-    assert waits.count(10) == 2
+    assert run.waits.count(10) == 2
 
 
 @pytest.mark.parametrize("retention", [0, 24])
@@ -134,7 +132,7 @@ def test_suspensions_are_limited_so_that_the_engine_s_quota_is_never_reached() -
     assert run.outcome.end_reason is EndReason.IDLE
     hours = run.outcome.duration_s / 3600
     assert hours > 5
-    assert sum(verdict is StepVerdict.WAIT for verdict in run.verdicts) <= 300
+    assert run.kinds.count(Wait) <= 300
     assert run.outcome.status is OutcomeStatus.COMPLETE
 
 
@@ -190,7 +188,7 @@ def test_a_throttle_after_a_long_wait_ends_nothing_before_the_stream_was_read() 
     at.status.disconnected_at_ms = at.source.fragments[-1].at_ms
 
     def throttle_after_wait(result: StepResult) -> None:
-        if result.verdict is StepVerdict.WAIT:
+        if isinstance(result.next, Wait):
             at.source.bodies.extend([THROTTLED] * 3)
 
     run = at.run(on_result=throttle_after_wait)
@@ -203,7 +201,7 @@ def test_a_drain_begins_with_its_cause_not_with_the_silence_before_it() -> None:
     at = world(ours, live=True, status=ContactState.CONNECTED, policy=Policy(status_interval=0))
 
     def disconnect_after_wait(result: StepResult) -> None:
-        if result.verdict is StepVerdict.WAIT:
+        if isinstance(result.next, Wait):
             at.status.answer = ContactState.DISCONNECTED
 
     run = at.run(on_result=disconnect_after_wait)
@@ -357,12 +355,12 @@ def test_a_pause_after_a_kill_in_the_drain_is_no_silence() -> None:
         return iter(())
 
     at.source.bodies.extend([ten, nothing, nothing, nothing])
-    first = at.step(Checkpoint(retention_hours=24), budget_s=3)
-    assert first.checkpoint.drain_reason is EndReason.DISCONNECTED
+    first = at.step(KEPT, budget_s=3)
+    assert first.checkpoint.end.cause is EndReason.DISCONNECTED
     at.clock.pass_by(3600)
     at.source.bodies.extend([nothing, nothing])
     last = at.step(first.checkpoint)
-    assert last.verdict is StepVerdict.OVER
+    assert isinstance(last.next, Over)
     assert last.checkpoint.cursor.frames == 40 * 8000
 
 
@@ -371,8 +369,8 @@ def test_no_drain_ends_a_call_whose_last_fragments_are_known_and_have_not_come_a
     ours = call(40, agent=None)
     at = world(ours)
     at.claim()
-    first = at.step(Checkpoint(retention_hours=24), budget_s=5)
-    assert first.checkpoint.newest == at.source.fragments[-1].number
+    first = at.step(KEPT, budget_s=5)
+    assert first.checkpoint.read.newest == at.source.fragments[-1].number
 
     def nothing(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
         at.clock.pass_by(9)
@@ -380,9 +378,9 @@ def test_no_drain_ends_a_call_whose_last_fragments_are_known_and_have_not_come_a
 
     at.source.bodies.extend([nothing] * 6)
     last = at.step(first.checkpoint)
-    assert last.verdict is StepVerdict.OVER
+    assert isinstance(last.next, Over)
     assert last.checkpoint.cursor.frames == 40 * 8000
-    assert last.reasons == ()
+    assert reasons_of(last) == []
 
 
 def test_a_refusal_that_needs_a_human_counts_from_its_own_beginning() -> None:
@@ -412,11 +410,11 @@ def test_a_stream_that_keeps_nothing_and_was_not_read_for_minutes_may_have_lost_
 ) -> None:
     at = world(call(20), live=True, retention=0, window_s=300)
     at.claim()
-    first = at.step(Checkpoint(retention_hours=0), budget_s=15)
+    first = at.step(Checkpoint(read=ReadState(retention_hours=0)), budget_s=15)
     at.clock.pass_by(away_s)
     last = at.step(first.checkpoint)
-    assert last.verdict is StepVerdict.OVER
-    assert tuple(reason.code for reason in last.reasons) == reasons
+    assert isinstance(last.next, Over)
+    assert tuple(reasons_of(last)) == reasons
     assert (last.checkpoint.cursor.frames == 20 * 8000) is not bool(reasons)
 
 
@@ -431,11 +429,11 @@ def test_a_stall_within_a_fragment_is_no_sign_that_all_has_been_read() -> None:
         raise MediaSourceError("ReadTimeoutError", "stalled", retryable=True)
 
     at.source.bodies.append(stalls)
-    first = at.step(Checkpoint(retention_hours=0), budget_s=10)
+    first = at.step(Checkpoint(read=ReadState(retention_hours=0)), budget_s=10)
     at.clock.pass_by(100)
     at.source.fragments = at.source.fragments[:1]
     last = at.step(first.checkpoint)
-    assert [reason.code for reason in last.reasons] == ["STREAM_FORGOT"]
+    assert reasons_of(last) == ["STREAM_FORGOT"]
 
 
 def test_a_throttle_in_the_last_moment_of_the_idle_limit_makes_no_failure_of_the_source() -> None:

@@ -13,7 +13,7 @@ from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
 from support.wav import same_wav, wav_of, wav_of_call
-from support.world import NAMES, REQUEST, World, world
+from support.world import BUCKET, NAMES, REQUEST, World, world
 
 PAUSE_MS = 3000
 FIRST = call(20, seed=1)
@@ -24,7 +24,7 @@ SECOND_START_MS = next(
 
 
 def other_streaming(start_ms: int) -> RecordingNames:
-    return RecordingNames(replace(REQUEST, start_timestamp_ms=start_ms).recording_key("audio"))
+    return RecordingNames(BUCKET, replace(REQUEST, start_timestamp_ms=start_ms).recording_key("audio"))
 
 
 def both(**options: object) -> World:

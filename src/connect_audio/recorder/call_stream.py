@@ -1,0 +1,423 @@
+"""The call's stream, read for ever from a position: GetMedia is opened, read, and opened again behind the position.
+
+How it works. The caller alternates two verbs. `next()` hands out what there is and never waits for bytes; None asks for
+more of them. `read()` waits for bytes. Neither judges whether the call is over. `back_off()` is the only sleep. Events:
+
+    Opened        a connection was opened
+    Fragment      the next whole fragment. The position moves only when the caller accepts it, with `accept()`
+    BytesLost     damaged bytes that were read twice; each loss comes once
+    InBandErrors  errors that KVS reports inside the stream
+    Quiet         the body ended, stalled or broke; the call may be over, or not
+    Denied        GetMedia could not be opened
+
+A fragment that is damaged, cut or missing gets its second reading here (`second_chance.py`). The state has two parts.
+`ReadState` goes into the checkpoint. The connection, the position and the second chances live for one invocation.
+The next invocation begins at the cursor, and KVS gives everything behind it once more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from connect_audio.core.admission import end_ms
+from connect_audio.core.errors import MediaSourceError, StreamError
+from connect_audio.core.fragments import NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
+from connect_audio.core.in_band import InBandError, Remedy
+from connect_audio.core.manifest import Reason
+from connect_audio.core.recording import Cursor
+from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, StartSelector
+from connect_audio.recorder.recorder_ports import RecorderPorts
+from connect_audio.recorder.second_chance import Damage, NotFound, Unconfirmed, before_damage
+
+_JUMP_PAUSE_S: Final = 0.25
+"""Pause before GetMedia is opened behind missing fragments, s. KVS allows five GetMedia calls a second."""
+_AT_HEAD_S: Final = 0.5
+"""A read that waits longer than this has met the stream's head, s: stored bytes come without a pause."""
+_NO_RETENTION_KEEPS_S: Final = 270
+"""Time after which a stream without retention may have lost what was not read, s. KVS buffers 5 minutes."""
+_MOST_DOUBLINGS: Final = 16
+"""Doublings of the backoff; the longest backoff ends it far earlier."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadState:
+    """Knowledge about reading the stream.
+
+    Args:
+        retention_hours: DataRetentionInHours of the stream; None where unknown.
+        newest: number of the newest completed fragment, decided or not; None before the first.
+        reconnects: how often GetMedia was opened again.
+        read_to_ms: wall-clock time up to which the stream has been read completely, ms since the epoch; None at first.
+        unread_s: longest time in which a stream without retention was not read, s, since the newest audio of the call.
+        jumps: how often reading resumed behind a fragment that KVS did not find.
+    """
+
+    retention_hours: int | None = None
+    newest: str | None = None
+    reconnects: int = 0
+    read_to_ms: int | None = None
+    unread_s: int = 0
+    jumps: int = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the stream is known to keep its fragments for an hour at least."""
+        return (self.retention_hours or 0) >= 1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class InBandErrors:
+    """Errors that KVS reports inside the stream.
+
+    Args:
+        errors: the errors.
+        fragment: number of the fragment they came with; None where it has none.
+        fatal: the error that only an operator can end; None where there is none.
+    """
+
+    errors: tuple[InBandError, ...]
+    fragment: str | None
+    fatal: InBandError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """The connection is over.
+
+    Args:
+        cause: why, for the log.
+    """
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """GetMedia could not be opened.
+
+    Args:
+        error: the source's error.
+    """
+
+    error: MediaSourceError
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Meaning of an accepted fragment for the ones before it.
+
+    Args:
+        before: the cut fragment before it that did not come again; None where there is none.
+        is_new: no step has completed this fragment before.
+    """
+
+    before: Fragment | None
+    is_new: bool
+
+
+type StreamEvent = Opened | Fragment | BytesLost | InBandErrors | Quiet | Denied
+
+
+@dataclass(slots=True)
+class _Connection:
+    """One open GetMedia body.
+
+    Args:
+        stream: the body.
+        opened_s: when it was opened, monotonic seconds.
+        reader: makes events of its bytes.
+        over: why nothing more comes of it; None while it is read.
+    """
+
+    stream: MediaStream
+    opened_s: float
+    reader: FragmentReader = field(default_factory=FragmentReader)
+    over: str | None = None
+
+
+class CallStream:
+    """The stream of one call in one invocation.
+
+    Args:
+        ports: source, clock, policy, log and backoff's jitter.
+        state: knowledge of earlier invocations.
+        cursor: reading begins behind its fragment.
+    """
+
+    def __init__(self, ports: RecorderPorts, state: ReadState, cursor: Cursor) -> None:
+        self._ports = ports
+        self._state = state
+        self._position = cursor.fragment
+        self._recorded_to_ms = cursor.admission.end_ms or ports.request.start_timestamp_ms
+        self._connection: _Connection | None = None
+        self._damage = Damage()
+        self._unconfirmed = Unconfirmed()
+        self._not_found = NotFound()
+        self._fruitless = 0  # connections in a row without a new fragment
+        self._jumped = False
+        self._observed_since = ports.clock.monotonic()
+
+    @property
+    def state(self) -> ReadState:
+        """State for the next step."""
+        return self._state
+
+    @property
+    def opened_s(self) -> float | None:
+        """When the connection was opened, monotonic seconds; None without a connection."""
+        return None if self._connection is None else self._connection.opened_s
+
+    @property
+    def observed_s(self) -> float:
+        """How long the stream has been watched in this invocation without a failure of GetMedia or a jump, s."""
+        return self._ports.clock.monotonic() - self._observed_since
+
+    @property
+    def is_exhausted(self) -> bool:
+        """True if the last connection brought no new fragment."""
+        return self._fruitless > 0
+
+    @property
+    def waits_for_cut(self) -> bool:
+        """True while a cut fragment waits to come again."""
+        return bool(self._unconfirmed)
+
+    @property
+    def lacks_known(self) -> bool:
+        """True while fragments that an earlier invocation read have not come again."""
+        return _number(self._state.newest) > _number(self._position)
+
+    def stands_at(self, fragment: str | None) -> bool:
+        """Return True if a fresh invocation that begins behind that fragment would read nothing again."""
+        return not self._unconfirmed and self._position == fragment
+
+    @property
+    def open_fragment(self) -> OpenFragment | None:
+        """The fragment under way, for live audio; None where there is none."""
+        return None if self._connection is None else self._connection.reader.open
+
+    def next(self) -> StreamEvent | None:
+        """Return the next event that needs no more bytes; None if `read` must be called.
+
+        Without a connection it opens one.
+        """
+        connection = self._connection
+        if connection is None:
+            return self._open()
+        while connection.over is None:
+            try:
+                event = connection.reader.next_event()
+            except StreamError as error:
+                if not self._salvages(connection, error):
+                    return self._quiet(type(error).__name__)
+                continue
+            if event is NEED_DATA:
+                return None
+            if isinstance(event, Fragment):
+                found = self._sort_out(connection, event)
+                if found is not None:
+                    return found
+            elif isinstance(event, BytesLost):
+                if self._damage.lost(self._position):
+                    return event
+            else:
+                return self._quiet("end of body")
+        return self._quiet(connection.over)
+
+    def read(self) -> StreamEvent | None:
+        """Wait for bytes, for the next call of `next`.
+
+        Returns:
+            None, or what follows from a connection that stalls or breaks.
+        """
+        connection = self._connection
+        if connection is None:
+            return None
+        asked_s = self._ports.clock.monotonic()
+        try:
+            data = connection.stream.read()
+        except MediaSourceError as error:
+            self._note_head(connection, asked_s)
+            return self._broken_off(connection, error)
+        self._note_head(connection, asked_s)
+        connection.reader.receive_data(data)
+        return None
+
+    def accept(self, fragment: Fragment) -> Accepted:
+        """Move the position behind a fragment that `next` returned.
+
+        Args:
+            fragment: the fragment.
+        """
+        before = self._unconfirmed.confirmed_by(fragment)
+        self._position = fragment.number or self._position
+        is_new = _number(fragment.number) > _number(self._state.newest)
+        if is_new:
+            self._fruitless = 0
+            came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
+            read_to_ms = max(self._state.read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
+            self._state = replace(self._state, newest=fragment.number, read_to_ms=read_to_ms)
+        self._not_found.came(end_ms(fragment) or fragment.producer_timestamp_ms)
+        return Accepted(before, is_new)
+
+    def audio_came(self) -> None:
+        """Note new audio of the call: the fragments' numbers show if some is missing before it."""
+        if self._state.unread_s:
+            self._state = replace(self._state, unread_s=0)
+
+    def give_up_cut(self) -> Fragment | None:
+        """The call is over: return the cut fragment that did not come again, if there is one."""
+        return self._unconfirmed.give_up()
+
+    def back_off(self, left_s: float) -> None:
+        """Sleep before the next connection: longer each time that none brought a new fragment.
+
+        Args:
+            left_s: time that the step has left, s; never sleeps longer.
+        """
+        policy, clock = self._ports.policy, self._ports.clock
+        jumped, self._jumped = self._jumped, False
+        fruitless, self._fruitless = self._fruitless, self._fruitless + 1
+        if fruitless:
+            doubled = policy.first_backoff * 2 ** min(fruitless - 1, _MOST_DOUBLINGS)
+            pause_s = min(policy.longest_backoff, doubled) * (0.5 + self._ports.jitter() / 2)
+        elif jumped:
+            pause_s = _JUMP_PAUSE_S
+        else:
+            return
+        clock.sleep(max(0.0, min(pause_s, left_s)))
+
+    def close(self) -> None:
+        """Close the connection. Bytes of an unfinished fragment are dropped, since they will be read again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.stream.close()
+
+    def shortcomings(self) -> tuple[Reason, ...]:
+        """Reasons why audio may be missing that the fragments' numbers do not show."""
+        state = self._state
+        if state.jumps:
+            detail = f"the stream reported fragments as not found, and {state.jumps} jumps led past them"
+        elif self.lacks_known:
+            detail = (
+                "fragments read before the last hand-over, and not yet settled, had expired in the stream when they "
+                "were to be read again"
+            )
+        elif state.unread_s:
+            detail = f"the stream was not read for {state.unread_s} s, and is not known to keep anything for so long"
+        else:
+            return ()
+        return (Reason("STREAM_FORGOT", detail),)
+
+    def _selector(self) -> StartSelector:
+        """Start of the next GetMedia."""
+        if self._not_found.resume_ms is not None:
+            return FromProducerTime(self._not_found.resume_ms)
+        if self._position is not None:
+            return AfterFragment(self._position)
+        return FromProducerTime(self._ports.request.start_timestamp_ms - self._ports.policy.early_ms)
+
+    def _open(self) -> Opened | Denied:
+        self._damage.connected()
+        try:
+            stream = self._ports.source.open(self._selector())
+        except MediaSourceError as error:
+            return Denied(error)
+        self._connection = _Connection(stream, self._ports.clock.monotonic())
+        now_ms = self._ports.clock.now_ms()
+        unread_s = (now_ms - (self._state.read_to_ms or now_ms)) // 1000
+        if unread_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
+            self._state = replace(self._state, unread_s=max(self._state.unread_s, unread_s))
+        return Opened()
+
+    def watch_anew(self) -> None:
+        """Count the time of observation from now on: before, GetMedia failed and silence meant nothing."""
+        self._observed_since = self._ports.clock.monotonic()
+
+    def _note_head(self, connection: _Connection, asked_s: float) -> None:
+        """A read that waited between two fragments has met the stream's head. Within a fragment it is a stall."""
+        waited_s = self._ports.clock.monotonic() - asked_s
+        if waited_s >= _AT_HEAD_S and not connection.reader.midway:
+            read_to_ms = self._ports.clock.now_ms() - round(waited_s * 1000)
+            self._state = replace(self._state, read_to_ms=read_to_ms)
+
+    def _broken_off(self, connection: _Connection, error: MediaSourceError) -> StreamEvent | None:
+        """Treat a connection that stalls or breaks as the end of its body."""
+        connection.reader.receive_data(b"")
+        try:
+            event = connection.reader.next_event()
+        except StreamError as malformed:
+            return None if self._salvages(connection, malformed) else self._quiet(type(malformed).__name__)
+        if isinstance(event, BytesLost) and self._damage.lost(self._position):
+            connection.over = error.code
+            return event
+        if isinstance(event, Fragment) and event.blocks and not self._damage.salvaging:
+            self._unconfirmed.cut(event, self._position)
+        return self._quiet(error.code)
+
+    def _quiet(self, cause: str) -> Quiet:
+        self.close()
+        self._state = replace(self._state, reconnects=self._state.reconnects + 1)
+        self._ports.logger.debug("stream read again", extra={"cause": cause, "after": self._position})
+        return Quiet(cause)
+
+    def _salvages(self, connection: _Connection, error: StreamError) -> bool:
+        """Look for the next document behind damage that was read twice. False if the damage must be read again."""
+        verdict = self._damage.met(self._position)
+        if verdict is Damage.Verdict.READ_AGAIN:
+            return False
+        if verdict is Damage.Verdict.SALVAGE:
+            self._ports.logger.warning(
+                "stream damaged twice at one place: skipping to the next whole fragment", extra={"offset": error.offset}
+            )
+        connection.reader.resynchronise(str(error))
+        return True
+
+    def _sort_out(self, connection: _Connection, fragment: Fragment) -> Fragment | InBandErrors | None:
+        """Return a completed fragment, or what it reports. None if it is known or set aside for its second reading."""
+        if fragment.completion is Completion.TRUNCATED:
+            if not self._damage.salvaging:
+                self._unconfirmed.cut(fragment, self._position)
+                return None
+            fragment = replace(fragment, blocks=before_damage(fragment.blocks))
+        elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
+            worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
+            if worst is not None:
+                connection.over = f"in-band error {worst.code}"
+                fatal = worst if worst.remedy is Remedy.HUMAN else None
+                return InBandErrors(fragment.errors, fragment.number, fatal)
+            if fragment.errors and not fragment.blocks:
+                return self._missing(fragment)
+            if fragment.completion is Completion.END_OF_BODY:
+                # Its bytes are whole, but the end of a live body may have cut it.
+                self._unconfirmed.cut(fragment, self._position)
+                return None
+        is_known = fragment.number is not None and fragment.number == self._position
+        return None if is_known else fragment
+
+    def _missing(self, fragment: Fragment) -> InBandErrors:
+        """KVS does not find the next fragment. Its length is unknown, so reading jumps ahead step by step."""
+        now_ms = self._ports.clock.now_ms()
+        resume_ms = self._not_found.reported(self._recorded_to_ms, now_ms)
+        if resume_ms is not None:
+            self._state = replace(self._state, jumps=self._state.jumps + 1)
+            if resume_ms < now_ms:
+                # A jump is progress, and no silence.
+                self._fruitless = 0
+                self._jumped = True
+                self.watch_anew()
+            self._ports.logger.warning(
+                "fragment not found in the stream: reading resumes behind it", extra={"after": self._position}
+            )
+        return InBandErrors(fragment.errors, fragment.number)
+
+
+def _number(fragment: str | None) -> int:
+    """A fragment number to compare; -1 for none."""
+    return -1 if fragment is None else int(fragment)

@@ -1,0 +1,259 @@
+"""Is the call over? A table of rules over what the recorder has observed.
+
+Pure: times come in as arguments; there is no clock and no I/O. `EndState` is all that is kept between steps.
+
+How it works. `EndOfCall` takes observations and keeps them in one `EndState`:
+
+    audio()         new audio of our contact arrived: the call goes on, any cause is dropped
+    seems_over()    a cause: Connect says DISCONNECTED, or the audio of another contact or streaming follows ours
+    connect_says()  Connect's answer; DISCONNECTED is a cause
+    unreadable()    GetMedia failed; while it fails, silence means nothing
+    readable()      GetMedia works again
+
+`decide()` then walks the table `RULES` from top to bottom, and the first rule that applies answers. A cause alone ends
+nothing: the stream must stay silent for the drain time as well. Without a cause the idle limit ends the call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.ports import ContactState
+from connect_audio.recorder.policy import Policy
+
+_LEAST_DENIALS: Final = 6
+"""Tries of GetMedia that one step makes, with growing pauses, before it takes a non-retryable error for final."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfRecording:
+    """Why a recording ends.
+
+    Args:
+        reason: for the manifest.
+        shortcomings: why the recording is not whole, beyond the cursor's counts.
+    """
+
+    reason: EndReason
+    shortcomings: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndState:
+    """Observations about the end of the call. Times in ms since the epoch, wall clock.
+
+    Args:
+        last_audio_ms: arrival of the newest audio of our contact, or the recording's beginning.
+        asked_ms: when Connect was last asked about the contact; None before the first time.
+        cause: why the call seems over; None while it does not.
+        cause_ms: when that cause appeared; 0 without a cause.
+        unreadable_since_ms: first of the GetMedia failures in a row; None while GetMedia works.
+        denied_since_ms: first of the non-retryable failures in a row; None if the last try was none.
+        error_code: AWS's code of the newest failure; None while GetMedia works.
+    """
+
+    last_audio_ms: int = 0
+    asked_ms: int | None = None
+    cause: EndReason | None = None
+    cause_ms: int = 0
+    unreadable_since_ms: int | None = None
+    denied_since_ms: int | None = None
+    error_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that the rules look at, at one moment. Durations in ms.
+
+    Args:
+        silent_ms: time since the newest audio of our contact.
+        cause: why the call seems over; None while it does not.
+        drained_ms: silence since that cause, or since the newest audio where that is later.
+        unreadable_ms: how long GetMedia has failed; None while it works.
+        denied_ms: how long GetMedia has failed with a non-retryable error; None if the last try did not.
+        denials: non-retryable failures in a row in this step.
+        error_code: AWS's code of the newest failure; None while GetMedia works.
+        observed: this invocation has watched the stream long enough for silence to mean anything.
+        read_to_end: all that the stream is known to hold has been read.
+    """
+
+    silent_ms: int
+    cause: EndReason | None = None
+    drained_ms: int = 0
+    unreadable_ms: int | None = None
+    denied_ms: int | None = None
+    denials: int = 0
+    error_code: str | None = None
+    observed: bool = True
+    read_to_end: bool = True
+
+
+type Rule = Callable[[Evidence, Policy], bool]
+
+
+def _denied(seen: Evidence, policy: Policy) -> bool:
+    long = seen.denied_ms is not None and seen.denied_ms >= policy.refusal_limit * 1000
+    return long and seen.denials >= _LEAST_DENIALS
+
+
+def _not_observed(seen: Evidence, _: Policy) -> bool:
+    return not seen.observed
+
+
+def _drained(seen: Evidence, policy: Policy) -> bool:
+    may_drain = seen.cause is not None and seen.read_to_end and seen.error_code is None
+    return may_drain and seen.drained_ms >= policy.drain * 1000
+
+
+def _idle(seen: Evidence, policy: Policy) -> bool:
+    return seen.error_code is None and seen.silent_ms >= policy.idle_limit * 1000
+
+
+def _unreadable(seen: Evidence, policy: Policy) -> bool:
+    # The silence before the first failure was silence; what comes after it may be a passing throttle.
+    limit_ms = policy.idle_limit * 1000
+    return seen.unreadable_ms is not None and min(seen.silent_ms, seen.unreadable_ms) >= limit_ms
+
+
+def _goes_on(_: Evidence) -> None:
+    return None
+
+
+def _by_cause(seen: Evidence) -> EndOfRecording:
+    return EndOfRecording(seen.cause or EndReason.DISCONNECTED)
+
+
+def _by_silence(_: Evidence) -> EndOfRecording:
+    return EndOfRecording(EndReason.IDLE)
+
+
+def _by_failure(seen: Evidence) -> EndOfRecording:
+    detail = f"the stream could not be read: {seen.error_code}"
+    return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("SOURCE_FAILED", detail),))
+
+
+RULES: Final[tuple[tuple[Rule, Callable[[Evidence], EndOfRecording | None]], ...]] = (
+    (_denied, _by_failure),
+    (_not_observed, _goes_on),
+    (_drained, _by_cause),
+    (_idle, _by_silence),
+    (_unreadable, _by_failure),
+)
+"""The first rule that applies decides; if none does, the call goes on."""
+
+
+class EndOfCall:
+    """The observations of one step, and the decision.
+
+    Args:
+        state: observations of earlier steps.
+        policy: the limits.
+        now_ms: wall clock, ms since the epoch.
+    """
+
+    def __init__(self, state: EndState, policy: Policy, now_ms: int) -> None:
+        self._state = state if state.last_audio_ms else replace(state, last_audio_ms=now_ms)
+        self._policy = policy
+        self._denials = 0
+
+    @property
+    def state(self) -> EndState:
+        """State for the next step."""
+        return self._state
+
+    @property
+    def cause(self) -> EndReason | None:
+        """Why the call seems over; None while it does not."""
+        return self._state.cause
+
+    def audio(self, now_ms: int) -> None:
+        """Note new audio of our contact."""
+        self._state = replace(self._state, last_audio_ms=now_ms, cause=None, cause_ms=0)
+
+    def seems_over(self, cause: EndReason, now_ms: int) -> None:
+        """Note a cause to think that the call is over. The first cause counts."""
+        if self._state.cause is None:
+            self._state = replace(self._state, cause=cause, cause_ms=now_ms)
+
+    def other_audio(self, cause: EndReason, ahead_ms: int | None, now_ms: int) -> EndOfRecording | None:
+        """Note audio of another contact or streaming behind the recording's.
+
+        Args:
+            cause: `OTHER_CONTACT` or `OTHER_STREAMING`.
+            ahead_ms: time from the end of our contact's audio to its begin, ms of the stream; None if unknown.
+            now_ms: wall clock, ms since the epoch.
+
+        Returns:
+            The end, where the stream itself shows the drain time without us; else None.
+        """
+        self.seems_over(cause, now_ms)
+        if ahead_ms is None or ahead_ms < self._policy.drain * 1000:
+            return None
+        return EndOfRecording(self._state.cause or cause)
+
+    def wants_status(self, now_ms: int) -> bool:
+        """Return True if Connect is to be asked for the contact's state now."""
+        asked_ms = self._state.asked_ms
+        due = asked_ms is None or now_ms - asked_ms >= self._policy.status_interval * 1000
+        return self._state.cause is None and due
+
+    def connect_says(self, answer: ContactState, now_ms: int) -> None:
+        """Note Connect's answer."""
+        self._state = replace(self._state, asked_ms=now_ms)
+        if answer is ContactState.DISCONNECTED:
+            self.seems_over(EndReason.DISCONNECTED, now_ms)
+
+    def readable(self) -> None:
+        """Note that GetMedia works."""
+        if self._state.error_code is not None:
+            self._state = replace(self._state, unreadable_since_ms=None, denied_since_ms=None, error_code=None)
+        self._denials = 0
+
+    def unreadable(self, code: str, *, retryable: bool, now_ms: int) -> None:
+        """Note that GetMedia failed.
+
+        Args:
+            code: AWS's error code.
+            retryable: False if only an operator can end the error.
+            now_ms: wall clock, ms since the epoch.
+        """
+        state = self._state
+        since_ms = now_ms if state.unreadable_since_ms is None else state.unreadable_since_ms
+        denied_ms = None
+        if not retryable:
+            denied_ms = now_ms if state.denied_since_ms is None else state.denied_since_ms
+        self._state = replace(state, unreadable_since_ms=since_ms, denied_since_ms=denied_ms, error_code=code)
+        self._denials = 0 if retryable else self._denials + 1
+
+    def decide(self, now_ms: int, *, observed: bool, read_to_end: bool) -> EndOfRecording | None:
+        """Decide from all that was observed.
+
+        Args:
+            now_ms: wall clock, ms since the epoch.
+            observed: True if this invocation has watched the stream long enough for silence to mean anything.
+            read_to_end: True if all that the stream is known to hold has been read.
+
+        Returns:
+            Why the recording ends; None while the call goes on.
+        """
+        state = self._state
+        evidence = Evidence(
+            silent_ms=now_ms - state.last_audio_ms,
+            cause=state.cause,
+            # Time between two invocations is no silence, so the drain does not begin before its cause.
+            drained_ms=now_ms - max(state.last_audio_ms, state.cause_ms),
+            unreadable_ms=_since(state.unreadable_since_ms, now_ms),
+            denied_ms=_since(state.denied_since_ms, now_ms),
+            denials=self._denials,
+            error_code=state.error_code,
+            observed=observed,
+            read_to_end=read_to_end,
+        )
+        return next((ends(evidence) for applies, ends in RULES if applies(evidence, self._policy)), None)
+
+
+def _since(begin_ms: int | None, now_ms: int) -> int | None:
+    return None if begin_ms is None else now_ms - begin_ms

@@ -1,0 +1,171 @@
+"""Stereo frames into S3: whole parts of a multipart upload, and staged objects for what is no whole part yet.
+
+How it works. Frames fill one buffer, the part in the making, and the store sends that buffer without a copy. A step
+ends in one of two ways:
+
+    upload()  the part is full: it becomes part N of the upload. Part 1 waits as a staged object, since its header needs
+              the length of the whole call
+    stage()   the step ends earlier: the buffer is written as an object of its own, and the next step reads it back
+
+`abort_uploads()` stands beside `open_upload()`. Only the holder of the claim creates an upload, and its id
+goes into the checkpoint. Publishing aborts every upload that is still open before it releases the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from connect_audio.ports import PartStore, UploadedPart
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.recorder_ports import RecorderPorts
+
+WAV_CONTENT_TYPE: Final = "audio/wav"
+EXECUTION_KEY: Final = "execution"
+"""Metadata key of the WAV that names the execution which wrote it."""
+_PCM_CONTENT_TYPE: Final = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """PCM in an object of its own.
+
+    Args:
+        key: S3 key.
+        size: bytes.
+    """
+
+    key: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartState:
+    """The recording's audio in S3.
+
+    Args:
+        number: number of the part in the making, from 1.
+        staged: that part's PCM so far; None where it is empty.
+        first: the whole PCM of part 1; None while part 1 is in the making.
+        upload_id: id of the multipart upload; None before part 2 is full.
+    """
+
+    number: int = 1
+    staged: Staged | None = None
+    first: Staged | None = None
+    upload_id: str | None = None
+
+
+class Parts:
+    """The part in the making, in one invocation.
+
+    Memory: one part, at most `Policy.most_part_bytes` and one chunk of frames.
+
+    Args:
+        ports: store, names, policy.
+        state: audio in S3. A staged beginning of the part is read back here.
+
+    Raises:
+        StorageError: the staged PCM cannot be read.
+    """
+
+    def __init__(self, ports: RecorderPorts, state: PartState) -> None:
+        self._ports = ports
+        self._state = state
+        self._pcm = bytearray() if state.staged is None else ports.store.get(state.staged.key)
+
+    @property
+    def state(self) -> PartState:
+        """State for the next step."""
+        return self._state
+
+    @property
+    def size(self) -> int:
+        """PCM of the part in the making, bytes."""
+        return len(self._pcm)
+
+    def fill(self, frames: Iterator[bytes], rate: int) -> bool:
+        """Take frames until the part is full or the frames are used up.
+
+        Args:
+            frames: stereo frames; the rest stays in the iterator.
+            rate: samples a second.
+
+        Returns:
+            True if the part is full.
+        """
+        policy = self._ports.policy
+        most = policy.most_part_bytes(rate)
+        for chunk in frames:
+            self._pcm += chunk
+            if len(self._pcm) >= most:
+                return True
+        return len(self._pcm) >= policy.full_part_bytes(rate)
+
+    def upload(self, step: int) -> UploadedPart | None:
+        """Make a part of the buffer, and begin the next one.
+
+        Args:
+            step: number of the record step, for the name of a staged object.
+
+        Returns:
+            The part; None for part 1, which is staged.
+
+        Raises:
+            StorageError: S3 failed; the step can run again.
+        """
+        state, uploaded = self._state, None
+        if state.number == 1:
+            first = self._put(step)
+            self._state = PartState(number=2, first=first)
+        else:
+            upload_id = state.upload_id or open_upload(self._ports)
+            uploaded = self._ports.store.upload_part(self._ports.names.key, upload_id, state.number, self._pcm)
+            self._state = replace(state, number=state.number + 1, staged=None, upload_id=upload_id)
+        self._pcm.clear()
+        return uploaded
+
+    def stage(self, step: int) -> None:
+        """Make the buffer durable as it is. Without new frames the object of an earlier step stays in use.
+
+        Args:
+            step: number of the record step, for the object's name.
+
+        Raises:
+            StorageError: S3 failed; the step can run again.
+        """
+        staged = self._state.staged
+        if len(self._pcm) != (staged.size if staged else 0):
+            self._state = replace(self._state, staged=self._put(step))
+
+    def _put(self, step: int) -> Staged:
+        key = self._ports.names.staged_part(self._state.number, step, self._ports.attempt_name())
+        self._ports.store.put(key, self._pcm, content_type=_PCM_CONTENT_TYPE)
+        return Staged(key=key, size=len(self._pcm))
+
+
+def open_upload(ports: RecorderPorts) -> str:
+    """Open the recording's upload. An upload left by an attempt that died is used again, so none is orphaned."""
+    return ports.store.open_upload(ports.names.key, content_type=WAV_CONTENT_TYPE, metadata=wav_metadata(ports))
+
+
+def abort_uploads(store: PartStore, names: RecordingNames) -> int:
+    """Abort every open upload of the recording, whichever attempt opened it; return their number.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    uploads = store.find_uploads(names.key)
+    for upload_id in uploads:
+        store.abort_upload(names.key, upload_id)
+    return len(uploads)
+
+
+def wav_metadata(ports: RecorderPorts) -> Mapping[str, str]:
+    """User metadata of the WAV: ids alone."""
+    return {
+        "contact-id": ports.request.contact_id,
+        "start-timestamp": str(ports.request.start_timestamp_ms),
+        EXECUTION_KEY: ports.execution,
+    }

@@ -1,0 +1,297 @@
+"""The end of a recording: WAV and manifest are published from what lies in S3, and everything else is deleted.
+
+How it works. Publishing reads S3 alone and can run again from any point (ADR 3). It looks at the recording's key first.
+One `match` over the answer decides:
+
+    Nothing      no object yet: put the WAV there, then look again
+    Ours         this execution's WAV, of the whole length or of the first part alone: write the manifest, clean up
+    OtherLength  this execution's WAV of a length that this run does not know: touch nothing
+    Foreign      an object of another origin: withdraw this execution's recording
+
+The claim is deleted last: until then no other execution touches the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, assert_never
+
+from connect_audio.core.errors import StorageError
+from connect_audio.core.manifest import LiveSinkFacts, NoteLog, Reason, RecordingFacts, build_manifest
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.recording import Cursor
+from connect_audio.core.wav import HEADER_BYTES, wav_header
+from connect_audio.live import LiveState
+from connect_audio.ports import UploadedPart
+from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.end_of_call import EndOfRecording
+from connect_audio.recorder.outcome import Outcome, OutcomeStatus
+from connect_audio.recorder.parts import EXECUTION_KEY, WAV_CONTENT_TYPE, abort_uploads, open_upload, wav_metadata
+from connect_audio.recorder.recorder_ports import RecorderPorts
+
+_NO_UPLOAD: Final = "NoSuchUpload"
+_NO_KEY: Final = "NoSuchKey"
+_SINK_FACTS: Final = tuple(each.name for each in fields(LiveSinkFacts) if each.name != "name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Everything that the record steps left.
+
+    Args:
+        checkpoint: the last one.
+        parts: the uploaded parts, from number 2 on.
+        notes_keys: S3 keys of the staged gaps and errors, in order.
+        end: why the recording ended.
+    """
+
+    checkpoint: Checkpoint
+    parts: Sequence[UploadedPart]
+    notes_keys: Sequence[str]
+    end: EndOfRecording
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No object lies at the key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """This execution's WAV lies at the key.
+
+    Args:
+        frames: its length, frames.
+    """
+
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherLength:
+    """This execution's WAV lies at the key, with a length that the checkpoint does not explain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """An object of another origin lies at the key."""
+
+
+type AtKey = Nothing | Ours | OtherLength | Foreign
+
+
+def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
+    """Publish the recording and clean up. May be run again from any point.
+
+    Args:
+        ports: the recorder's dependencies.
+        recorded: the record steps' results.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    notes = _read_notes(ports, recorded.notes_keys)
+    cursor = recorded.checkpoint.cursor
+    if cursor.timeline is None:
+        # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
+        cursor = replace(cursor, frames=0)
+    at_key = _look(ports, recorded, cursor)
+    # An attempt published this WAV and died before it could say so.
+    repairs = 1 if isinstance(at_key, Ours) else 0
+    if isinstance(at_key, Nothing) and cursor.frames and notes is not None:
+        _put_wav(ports, recorded, cursor)
+        at_key = _look(ports, recorded, cursor)
+    match at_key:
+        case Ours(frames):
+            return _finish(ports, recorded, cursor, notes, frames, repairs)
+        case Nothing() if not cursor.frames:
+            return _finish(ports, recorded, cursor, notes, 0, repairs)
+        case OtherLength():
+            pass
+        case Nothing() | Foreign():
+            _clean_up(ports)
+        case _:
+            assert_never(at_key)
+    return Outcome(status=OutcomeStatus.FOREIGN, end_reason=recorded.end.reason)
+
+
+def live_facts(state: LiveState) -> tuple[LiveSinkFacts, ...]:
+    """Return the sinks' counts for the manifest."""
+    return tuple(
+        LiveSinkFacts(name=name, **{each: getattr(sink, each) for each in _SINK_FACTS})
+        for name, sink in state.sinks.items()
+    )
+
+
+def _look(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> AtKey:
+    """Look what lies at the recording's key."""
+    head = ports.store.head(ports.names.key)
+    if head is None:
+        return Nothing()
+    if head.metadata.get(EXECUTION_KEY) != ports.execution:
+        return Foreign()
+    first = recorded.checkpoint.parts.first
+    data_bytes = head.size - HEADER_BYTES
+    if data_bytes in {cursor.frames * FRAME_BYTES, first.size if first else 0}:
+        return Ours(data_bytes // FRAME_BYTES)
+    return OtherLength()
+
+
+def _finish(
+    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog | None, frames: int, repairs: int
+) -> Outcome:
+    """The WAV is in its place, or there is none to be: write the manifest and clean up."""
+    reasons = recorded.end.shortcomings
+    if frames < cursor.frames:
+        lost = cursor.frames - frames
+        detail = f"the multipart upload is gone, and with it the {lost} frames behind its first part"
+        reasons = (*reasons, Reason("UPLOAD_LOST", detail))
+        cursor = _cut_to(ports, cursor, frames)
+    manifest = _put_manifest(ports, recorded, cursor, notes, reasons)
+    repairs += _clean_up(ports)
+    outcome = Outcome(
+        status=OutcomeStatus(manifest["status"]),
+        manifest=ports.names.manifest_uri,
+        reasons=tuple(reason["code"] for reason in manifest["reasons"]),
+        end_reason=recorded.end.reason,
+        repairs=repairs,
+    )
+    timeline = cursor.timeline
+    if timeline is None or not cursor.frames:
+        return outcome
+    silence = sum(track["silenceSamples"] for track in manifest["tracks"].values())
+    return replace(
+        outcome,
+        recording=ports.names.uri,
+        duration_s=cursor.frames / timeline.rate,
+        sample_rate=timeline.rate,
+        gap_s=manifest["gaps"]["streamHoleSeconds"],
+        silence_s=silence / timeline.rate,
+        audio_end_ms=((timeline.origin or 0) + cursor.frames) * 1000 // timeline.rate,
+    )
+
+
+def _put_manifest(
+    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog | None, reasons: Sequence[Reason]
+) -> dict[str, Any]:
+    """Write the manifest; without notes an earlier run has cleaned up, so its manifest is there and is read."""
+    if notes is None:
+        written: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
+        return written
+    request, checkpoint = ports.request, recorded.checkpoint
+    facts = RecordingFacts(
+        contact_id=request.contact_id,
+        recording=ports.names.uri,
+        end_reason=recorded.end.reason,
+        instance_id=request.instance_id,
+        stream_arn=request.stream_arn,
+        retention_hours=checkpoint.read.retention_hours,
+        start_timestamp_ms=request.start_timestamp_ms,
+        resumes=checkpoint.read.reconnects,
+        hand_overs=checkpoint.counts.hand_overs,
+        reasons=reasons,
+        live=None if checkpoint.live is None else live_facts(checkpoint.live),
+    )
+    manifest = build_manifest(cursor, facts, notes)
+    body = json.dumps(manifest, indent=2).encode()
+    ports.store.put(ports.names.manifest, body, content_type="application/json")
+    return manifest
+
+
+def _read_notes(ports: RecorderPorts, keys: Sequence[str]) -> NoteLog | None:
+    """Join the staged notes; None where an earlier run has deleted them."""
+    log = NoteLog()
+    for key in keys:
+        try:
+            data = ports.store.get(key)
+        except StorageError as error:
+            if error.code != _NO_KEY:
+                raise
+            return None
+        log = log.joined(NoteLog.from_json(json.loads(data)))
+    return log
+
+
+def _cut_to(ports: RecorderPorts, cursor: Cursor, frames: int) -> Cursor:
+    """Return the cursor of a recording of which only the first part is left, for its manifest."""
+    timeline = cursor.timeline
+    if timeline is not None:
+        customer = replace(timeline.customer, audio=min(timeline.customer.audio, frames))
+        agent = replace(timeline.agent, audio=min(timeline.agent.audio, frames))
+        timeline = replace(timeline, customer=customer, agent=agent)
+    crc32 = zlib.crc32(ports.store.get(ports.names.key)[HEADER_BYTES:])
+    return replace(cursor, frames=frames, crc32=crc32, timeline=timeline)
+
+
+def _put_wav(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> None:
+    """Put the WAV at its key. Another execution may be faster: the caller looks again."""
+    if recorded.checkpoint.parts.number == 1:
+        _put_whole(ports, recorded.checkpoint, cursor)
+    else:
+        _join_parts(ports, recorded, cursor)
+
+
+def _put_whole(ports: RecorderPorts, checkpoint: Checkpoint, cursor: Cursor) -> None:
+    """Put a recording that has no whole part."""
+    staged = checkpoint.parts.staged
+    try:
+        wav = bytearray(HEADER_BYTES) if staged is None else ports.store.get(staged.key, headroom=HEADER_BYTES)
+    except StorageError as error:
+        if error.code != _NO_KEY or ports.store.head(ports.names.key) is None:
+            raise
+        return  # another run of this step has just published it and cleaned up
+    wav[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
+    _put_new(ports, wav)
+
+
+def _put_new(ports: RecorderPorts, wav: bytearray) -> None:
+    ports.store.put_new(ports.names.key, wav, content_type=WAV_CONTENT_TYPE, metadata=wav_metadata(ports))
+
+
+def _header(cursor: Cursor, data_bytes: int) -> bytes:
+    if cursor.timeline is None:
+        raise ValueError("a recording without audio has no header")
+    return wav_header(data_bytes=data_bytes, rate=cursor.timeline.rate)
+
+
+def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> None:
+    """Complete the multipart upload: the staged rest is its last part, header and first PCM are its first one."""
+    key, store, state = ports.names.key, ports.store, recorded.checkpoint.parts
+    upload_id = state.upload_id or open_upload(ports)
+    first = bytearray(HEADER_BYTES)
+    try:
+        if state.first is not None:
+            first = store.get(state.first.key, headroom=HEADER_BYTES)
+        joined = list(recorded.parts)
+        if state.staged is not None:
+            joined.append(store.upload_part(key, upload_id, state.number, store.get(state.staged.key)))
+        first[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
+        joined.insert(0, store.upload_part(key, upload_id, 1, first))
+        store.complete_upload(key, upload_id, joined)
+    except StorageError as error:
+        if error.code not in {_NO_UPLOAD, _NO_KEY}:
+            raise
+        # The answer of an earlier completion was lost, or another object took the key: the caller looks which.
+        if store.head(key) is None:
+            if error.code == _NO_KEY:
+                raise  # the staged audio is gone, and no recording holds it
+            # The upload was aborted. The staged first part is all that is left of the recording.
+            ports.logger.warning("upload is gone: only the first part is published", extra={"code": error.code})
+            first[:HEADER_BYTES] = _header(cursor, len(first) - HEADER_BYTES)
+            _put_new(ports, first)
+
+
+def _clean_up(ports: RecorderPorts) -> int:
+    """Delete everything but WAV and manifest, the claim last.
+
+    Returns:
+        Remains that no undisturbed run leaves: open uploads, and objects of second attempts of one step.
+    """
+    aborted = abort_uploads(ports.store, ports.names)
+    staged = ports.store.list_keys(ports.names.staging)
+    ports.store.delete(staged)
+    ports.store.delete([ports.names.claim])
+    return aborted + len(staged) - len({key.rpartition("-")[0] for key in staged})

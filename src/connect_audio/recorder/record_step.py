@@ -1,0 +1,363 @@
+"""One record step: the loop that reads the call's stream into at most one part, from a checkpoint to the next.
+
+How it works. The loop asks the stream for an event, hands it on, and asks whether the step is over. A step ends for one
+of five reasons:
+
+    PartDone   the part is full
+    HandOver   the invocation's deadline is near
+    Wait       the stream is silent, and a suspension costs less than waiting
+    Over       the call is over (`end_of_call.py`), the longest recording is reached, or KVS reports a fatal error
+    Over       several invocations in a row got nowhere
+
+Before a step returns, all settled audio is in S3. The loop owns only what concerns one step: progress and counts. Each
+question has its own object in the session:
+
+    What comes next?                       `call_stream`
+    Is the call over?                      `end_of_call`
+    Whose audio follows a pause?           `streaming_border`
+    How does audio reach S3 and sinks?     `parts`, `live_guard`
+
+Errors of sockets and ends of bodies
+stay inside the step; an error of S3 is raised for the engine's retry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from connect_audio.core.admission import Decision, Verdict, start_ms
+from connect_audio.core.fragments import BytesLost, Fragment
+from connect_audio.core.manifest import EndReason, NoteLog, Reason
+from connect_audio.ports import UploadedPart
+from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
+from connect_audio.recorder.checkpoint import StepCounts
+from connect_audio.recorder.end_of_call import EndOfRecording
+from connect_audio.recorder.live_guard import LiveSaved
+from connect_audio.recorder.session import Session
+from connect_audio.recorder.step_result import HandOver, Next, Over, PartDone, StepResult, Wait
+from connect_audio.recorder.streaming_border import AskAgain, Theirs
+
+_FIRST_WAIT_S: Final = 10
+"""Length of the first suspension, s; doubles with each further one in a row."""
+_MOST_DOUBLINGS: Final = 10
+"""Doublings of a suspension; the longest wait ends them earlier."""
+_NO_RETENTION_WAIT_S: Final = 60
+"""Longest suspension for a stream without retention, s. KVS buffers 5 minutes of it, so a minute leaves a margin."""
+_MOST_SUSPENSIONS: Final = 300
+"""Suspensions of one recording; later silence is waited out inside the invocation. 47 hours make 1410 parts and 188
+hand-overs. With two operations for each suspension the execution stays within the 2400 operations of ADR 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Time left to a step, by the clock's monotonic seconds.
+
+    Args:
+        deadline: when the step must have begun to end.
+        roomy_until: a step that ends later than this hands over rather than let another begin.
+    """
+
+    deadline: float
+    roomy_until: float
+
+
+def record_step(session: Session, budget: Budget) -> StepResult:
+    """Record until the step ends.
+
+    Args:
+        session: the recording.
+        budget: the time there is.
+
+    Raises:
+        StorageError: S3 failed; the step can run again from its checkpoint, with a new session.
+    """
+    return _Step(session, budget).run()
+
+
+class _Step:
+    """One step. Methods that read return None to go on, or why the step or the recording ends."""
+
+    def __init__(self, session: Session, budget: Budget) -> None:
+        self._session = session
+        self._budget = budget
+        self._ports = session.ports
+        self._clock = session.ports.clock
+        self._began_s = self._clock.monotonic()
+        self._quiet_since_s = self._began_s
+        self._new_fragments = 0
+        self._met_silence = False
+        self._behind_ms: int | None = None
+        self._repairs = 0
+        if session.least_observation_s is None:
+            # A short invocation asks for half of its time at most, or it would never see the end of the call.
+            half_s = max(0.0, budget.deadline - self._began_s) / 2
+            policy = self._ports.policy
+            session.least_observation_s = min(policy.drain, policy.patience, half_s)
+
+    def run(self) -> StepResult:
+        session = self._session
+        while True:
+            rate = session.recording.rate
+            if rate is not None and session.parts.fill(session.frames, rate):
+                return self._end_with_part()
+            if session.ending is not None:
+                return self._end_staged(Over(session.ending))
+            found = self._advance()
+            if isinstance(found, EndOfRecording):
+                self._settle(found)
+            elif found is not None:
+                return self._end_staged(found)
+
+    def _advance(self) -> EndOfRecording | Next | None:
+        """Take one event from the stream."""
+        session = self._session
+        session.live.interrupt_overdue()
+        if self._clock.monotonic() >= self._budget.deadline:
+            return HandOver()
+        if session.recording.full:
+            return EndOfRecording(EndReason.RECORDING_LIMIT)
+        event = session.stream.next()
+        if event is None:
+            session.live.look(session.stream.open_fragment, self._may_preview)
+            event = session.stream.read()
+        return None if event is None else self._take(event)
+
+    def _take(self, event: StreamEvent) -> EndOfRecording | Next | None:
+        """Hand an event to the objects that it concerns."""
+        session = self._session
+        match event:
+            case Fragment():
+                return self._take_fragment(event)
+            case BytesLost():
+                session.recording.lose(event)
+                self._repairs += 1
+            case InBandErrors(errors, fragment, fatal):
+                session.recording.report(errors, fragment)
+                if fatal is not None:
+                    detail = f"KVS reports {fatal.code} inside the stream: {fatal.meaning}"
+                    return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("IN_BAND_ERROR", detail),))
+            case Opened():
+                if session.end.state.error_code is not None:
+                    session.stream.watch_anew()
+                session.end.readable()
+            case Quiet():
+                return self._look_around()
+            case Denied(error):
+                if session.end.state.error_code is None:
+                    self._ports.logger.warning(
+                        "stream cannot be read: GetMedia is tried again",
+                        extra={"code": error.code, "retryable": error.retryable},
+                    )
+                session.end.unreadable(error.code, retryable=error.retryable, now_ms=self._clock.now_ms())
+                return self._look_around()
+            case _:
+                assert_never(event)
+        return None
+
+    def _may_preview(self, begin_ms: int) -> bool:
+        """Return True if only its own end can keep a fragment that begins then, ms, from being recorded."""
+        session = self._session
+        return not session.stream.waits_for_cut and not session.border.may_begin_at(begin_ms, session.recording.end_ms)
+
+    def _take_fragment(self, fragment: Fragment) -> EndOfRecording | HandOver | None:
+        session = self._session
+        if not self._is_on_one_side(fragment):
+            session.stream.close()
+            return HandOver()
+        accepted = session.stream.accept(fragment)
+        decisions: list[Decision] = []
+        if accepted.before is not None:
+            decisions += session.recording.add(accepted.before)
+        if fragment.millis_behind_now is not None:
+            self._behind_ms = fragment.millis_behind_now
+        if accepted.is_new:
+            self._new_fragments += 1
+            self._quiet_since_s = self._clock.monotonic()
+        decisions += session.recording.add(fragment)
+        session.frames = session.recording.take()
+        session.live.confirm()
+        return self._judge(decisions, is_new=accepted.is_new)
+
+    def _is_on_one_side(self, fragment: Fragment) -> bool:
+        """Behind a pause, find out whether a later streaming begins. False if the deadline comes first."""
+        session = self._session
+        arrived_ms = now_ms = self._clock.now_ms()
+        while True:
+            side = session.border.look(fragment, session.recording.end_ms, arrived_ms=arrived_ms, now_ms=now_ms)
+            if isinstance(side, Theirs):
+                session.recording.stop_before(side.until_ms)
+                self._ports.logger.info("later streaming of the contact begins", extra={"until_ms": side.until_ms})
+            if not isinstance(side, AskAgain):
+                return True
+            left_s = self._left_s()
+            if left_s <= 0:
+                return False
+            self._clock.sleep(min(side.in_s, left_s))
+            now_ms = self._clock.now_ms()
+
+    def _judge(self, decisions: Sequence[Decision], *, is_new: bool) -> EndOfRecording | None:
+        """Note what a fragment says about the end of the call.
+
+        Args:
+            decisions: on it, and on fragments that waited for it.
+            is_new: no step has read it before. Audio that was read before is no sign that the call goes on.
+        """
+        session, now_ms = self._session, self._clock.now_ms()
+        ours_end_ms = session.recording.end_ms
+        for fragment, verdict, _ in decisions:
+            cause = _CAUSES.get(verdict)
+            if verdict.admitted and is_new:
+                session.end.audio(now_ms)
+                session.stream.audio_came()
+            elif cause is not None and ours_end_ms is not None:
+                begin_ms = start_ms(fragment)
+                ended = session.end.other_audio(cause, None if begin_ms is None else begin_ms - ours_end_ms, now_ms)
+                if ended is not None:
+                    return ended
+        # The first fragments behind a long wait are old, and audio of our contact may follow them.
+        reading_since_s = max(self._began_s, session.stream.opened_s or 0.0)
+        reads_long = self._clock.monotonic() - reading_since_s >= self._ports.policy.drain
+        return self._decide(is_exhausted=True) if is_new and reads_long else None
+
+    def _look_around(self) -> EndOfRecording | Wait | None:
+        """The connection is over: ask whether the call is too, else wait, suspended or with a pause."""
+        session, end, policy = self._session, self._session.end, self._ports.policy
+        self._met_silence = True
+        now_ms = self._clock.now_ms()
+        if end.wants_status(now_ms):
+            request = self._ports.request
+            end.connect_says(self._ports.status.state(request.instance_id, request.contact_id), now_ms)
+        ended = self._decide(is_exhausted=session.stream.is_exhausted)
+        if ended is not None:
+            return ended
+        quiet_s = self._clock.monotonic() - self._quiet_since_s
+        if end.cause is None and quiet_s >= policy.patience and self._may_suspend():
+            return Wait(self._wait_s())
+        session.stream.back_off(self._left_s())
+        return None
+
+    def _decide(self, *, is_exhausted: bool) -> EndOfRecording | None:
+        """Ask whether the call is over.
+
+        Args:
+            is_exhausted: the stream has been read to its end in vain.
+        """
+        stream = self._session.stream
+        # An earlier invocation has seen these fragments, so silence before they come again is no end.
+        expects_known = stream.state.is_kept and stream.lacks_known
+        return self._session.end.decide(
+            self._clock.now_ms(),
+            observed=stream.observed_s >= (self._session.least_observation_s or 0.0),
+            read_to_end=is_exhausted and not expects_known,
+        )
+
+    def _may_suspend(self) -> bool:
+        """Return True if a fresh invocation can go on here without a loss, and the engine's quota allows it."""
+        session = self._session
+        if session.counts.hand_overs >= _MOST_SUSPENSIONS:
+            return False
+        # A fresh invocation reads everything behind the cursor again, and a stream without retention may not have it.
+        return session.stream.state.is_kept or session.stream.stands_at(session.recording.cursor().fragment)
+
+    def _wait_s(self) -> int:
+        """Length of the next suspension: twice as long with each one in a row without a new fragment, s."""
+        waits = 0 if self._new_fragments else self._session.counts.waits
+        longest = self._ports.policy.longest_wait
+        if not self._session.stream.state.is_kept:
+            longest = min(longest, _NO_RETENTION_WAIT_S)
+        return max(1, min(longest, _FIRST_WAIT_S << min(waits, _MOST_DOUBLINGS)))
+
+    def _settle(self, ending: EndOfRecording) -> None:
+        """The call is over: record the fragments that waited for its end, and settle everything."""
+        session = self._session
+        session.ending = ending
+        session.stream.close()
+        cut = session.stream.give_up_cut()
+        if cut is not None:
+            session.recording.add(cut)
+        session.recording.end()
+        session.frames = session.recording.take()
+        session.live.end()
+
+    def _end_with_part(self) -> StepResult:
+        session = self._session
+        number, size = session.parts.state.number, session.parts.size
+        part = session.parts.upload(self._number)
+        # Once the call is over the rest is in memory: a fresh invocation would have to wait for the end again.
+        is_late = session.ending is None and self._clock.monotonic() >= self._budget.roomy_until
+        self._ports.logger.info("part recorded", extra={"part": number, "bytes": size, "hand_over": is_late})
+        return self._result(HandOver() if is_late else PartDone(), part, has_part=True)
+
+    def _end_staged(self, following: Next) -> StepResult:
+        """End without a full part: what is settled becomes durable as it is."""
+        self._session.parts.stage(self._number)
+        return self._result(following, None, has_part=False)
+
+    def _result(self, following: Next, part: UploadedPart | None, *, has_part: bool) -> StepResult:
+        session = self._session
+        counts = self._counts(following, moved=bool(self._new_fragments) or has_part)
+        if counts.stalls >= self._ports.policy.max_stalls:
+            detail = (
+                f"{counts.stalls} invocations in a row ended before a fragment was read; raise the function's Timeout"
+            )
+            following = Over(EndOfRecording(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),)))
+            session.live.give_up()
+        if isinstance(following, Over):
+            reasons = (*following.end.shortcomings, *session.stream.shortcomings())
+            following = Over(EndOfRecording(following.end.reason, reasons))
+        live = self._save_live(following)
+        session.counts = counts
+        return StepResult(
+            next=following,
+            checkpoint=session.checkpoint(counts, live.state),
+            part=part,
+            notes_key=self._put_notes(),
+            behind_ms=self._behind_ms,
+            repairs=self._repairs,
+            live_lag_s=live.lag_s,
+        )
+
+    def _counts(self, following: Next, *, moved: bool) -> StepCounts:
+        counts = self._session.counts
+        waits = (0 if moved else counts.waits) + isinstance(following, Wait)
+        stalls = 0 if moved or self._met_silence else counts.stalls + isinstance(following, HandOver)
+        hand_overs = counts.hand_overs + isinstance(following, HandOver | Wait)
+        return StepCounts(steps=self._number, hand_overs=hand_overs, waits=waits, stalls=stalls)
+
+    def _save_live(self, following: Next) -> LiveSaved:
+        live, frames = self._session.live, self._session.recording.cursor().frames
+        if isinstance(following, PartDone):
+            return live.save(frames, self._live_key)
+        return live.finish(frames, None if isinstance(following, Over) else self._live_key)
+
+    def _live_key(self) -> str:
+        return self._ports.names.live_tail(self._number, self._ports.attempt_name())
+
+    def _put_notes(self) -> str | None:
+        """Keep the gaps and errors that this step found in an object of their own."""
+        recording = self._session.recording
+        notes = recording.take_notes()
+        if not notes:
+            return None
+        key = self._ports.names.notes(self._number, self._ports.attempt_name())
+        log = NoteLog().extended(notes, recording.rate)
+        self._ports.store.put(key, json.dumps(log.to_json()).encode(), content_type="application/json")
+        return key
+
+    def _left_s(self) -> float:
+        return self._budget.deadline - self._clock.monotonic()
+
+    @property
+    def _number(self) -> int:
+        """Number of this record step, from 1."""
+        return self._session.counts.steps + 1
+
+
+_CAUSES: Final = {
+    Verdict.OTHER: EndReason.OTHER_CONTACT,
+    Verdict.OTHER_STREAMING: EndReason.OTHER_STREAMING,
+}
+"""Verdicts on audio behind the recording's that make the call seem over."""
