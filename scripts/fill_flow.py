@@ -35,7 +35,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
     Args:
         text: the flow.
-        values: what stands for `${Name}`, by name.
+        values: values for `${Name}`, by name.
 
     Raises:
         CommandError: a placeholder has no value.

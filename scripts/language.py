@@ -125,7 +125,8 @@ def checked_files(paths: Iterable[Path] = ()) -> list[Path]:
 def _prose_offences(path: str, texts: Iterable[_Text]) -> Iterator[Offence]:
     for text in texts:
         for sentence in _sentences(text.words):
-            words = [word for word in sentence.split() if re.search(r"[A-Za-z0-9]", word)]
+            listed = re.sub(r"(`\w+`[,;]? )+(?=`)", "", sentence)  # a list of code counts as its last item
+            words = [word for word in listed.split() if re.search(r"[A-Za-z0-9]", word)]
             opening = re.sub(r"\W.*", "", words[0].lstrip("\"'(*_[")).lower() if len(words) > 1 else ""
             if opening in OPENINGS and not text.message:
                 yield Offence(path, text.line, f"begins with {opening}", sentence)
@@ -181,7 +182,7 @@ def _python_texts(source: str) -> Iterator[_Text]:
 
 def _literal_text(value: str, line: int) -> Iterator[_Text]:
     """A text that the program shows: a sentence if it looks like one, else a message if it has words enough."""
-    words = " ".join(value.split())
+    words = "" if "\n" in value.strip() else " ".join(value.split())  # lines are a program or a form, no sentence
     if len(re.findall(r"(?<!\S)[a-zA-Z]+[,.:;]?(?!\S)", words)) >= 3:
         sentence = bool(re.match(r"[A-Z]", words)) and words.endswith((".", "?", "!"))
         yield _Text(line, _plain(words), message=not sentence)

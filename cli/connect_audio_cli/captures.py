@@ -29,8 +29,8 @@ class CaptureInput:
     """An open capture.
 
     Args:
-        name: what to call it in messages.
-        size: bytes, None where it cannot be told.
+        name: its name in messages.
+        size: bytes; None if unknown.
         chunks: its bytes, as they come; can be read once.
     """
 
@@ -67,7 +67,7 @@ def open_capture(argument: str) -> Iterator[CaptureInput]:
 
 
 def _chunks(file: BinaryIO, name: str) -> Iterator[bytes]:
-    """Whatever has arrived, without waiting for a buffer to fill."""
+    """Yield the bytes that have arrived, without waiting for a full buffer."""
     descriptor = file.fileno()
     while True:
         try:

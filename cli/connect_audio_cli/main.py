@@ -25,7 +25,7 @@ _READER_GONE = 128 + signal.SIGPIPE
 app = typer.Typer(
     name=_NAME,
     add_completion=False,
-    pretty_exceptions_enable=False,  # what is not foreseen is a bug, shown as Python shows it
+    pretty_exceptions_enable=False,  # an unforeseen exception is a bug, shown as Python shows it
     invoke_without_command=True,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,7 +58,7 @@ def connect_audio(
 
     Exit codes: 0 all is well; 2 arguments or input that cannot be used;
     3 the result is there but not whole; 130 interrupted.
-    Whatever goes wrong is said in one line on standard error.
+    One line on standard error names each failure.
     """
     if context.invoked_subcommand is None:
         sys.stdout.write(f"{context.get_help()}\n")
@@ -95,10 +95,10 @@ def replay(
     capture: CaptureArgument,
     *,
     contact_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Whose audio to write. By default the first contact in it.")
+        str | None, typer.Option(metavar="ID", help="Contact to write. By default the first one in the capture.")
     ] = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where to write, made if missing.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Directory of the output, made if missing.")
     ] = Path(),
     accept_unlabelled: Annotated[
         bool,
@@ -143,8 +143,8 @@ def replay(
 ) -> None:
     """Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.
 
-    Writes [bold]DIR/<contact id>.wav[/bold] (customer left, agent right) and [bold]DIR/<contact id>.json[/bold], which
-    tells what the recording holds, what it lacks and why.
+    Writes [bold]DIR/<contact id>.wav[/bold] (customer left, agent right) and [bold]DIR/<contact id>.json[/bold].
+    The JSON says what the recording holds, what it lacks and why.
 
     Exit code 0: whole. 3: written, but something is missing, from the recording or from what [bold]--segments[/bold]
     and [bold]--webhook[/bold] got. 2: nothing written.
@@ -245,7 +245,7 @@ def synthesize(
 ) -> None:
     """Write a capture laid out as Connect's, from two WAV files or from generated speech.
 
-    What comes out goes into [bold]replay[/bold], [bold]inspect[/bold] and [bold]emulate[/bold].
+    [bold]replay[/bold], [bold]inspect[/bold] and [bold]emulate[/bold] read the file.
     """
     from connect_audio_cli.commands import synthesize as synthesize_command  # noqa: PLC0415 - see the module
 
@@ -291,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: those behind the command's name; the process's own by default.
+        arguments: the arguments after the command's name; the process's own by default.
 
     Returns:
         The exit code.

@@ -1,7 +1,9 @@
 """Everything the two handlers talk to, on this machine: S3, the KVS emulator, a Lambda front and the durable engine.
 
-The demo and the functional tests run the real handlers inside it: Connect event -> trigger -> named asynchronous start
--> consumer as a durable execution -> GetMedia over HTTP -> S3.
+The demo and the functional tests run the real handlers inside it.
+
+The way: Connect event -> trigger -> named asynchronous start -> consumer as a durable execution -> GetMedia over HTTP
+-> S3.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _RUN_LIMIT_S: Final = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class LocalContext:
-    """What a handler reads of Lambda's context."""
+    """The part of Lambda's context that a handler reads."""
 
     function_name: str = "trigger"
     function_version: str = "1"
@@ -54,10 +56,10 @@ class Execution:
         name: its name.
         done: set once it has ended.
         status: the engine's final status, for example `SUCCEEDED`.
-        result: what the handler returned; None where it failed.
+        result: the handler's return value; None if it failed.
         error: the engine's error message; None where it succeeded.
         steps: names of the steps and waits, in order.
-        usage: what it used of Lambda's quotas; one that went beyond them is `FAILED`, as the service would have it.
+        usage: its use of Lambda's quotas; an execution beyond them is `FAILED`, as in the service.
     """
 
     name: str
@@ -85,7 +87,7 @@ class LimitedContext:
         return getattr(self._context, name)
 
     def get_remaining_time_in_millis(self) -> int:
-        """What is left."""
+        """Milliseconds until the timeout."""
         return max(0, round((self._deadline - time.monotonic()) * 1000))
 
 
@@ -96,7 +98,7 @@ class LocalCloud:
         emulator: Kinesis Video Streams and Connect.
         front: Lambda.
         s3_url: S3.
-        bucket: where recordings go.
+        bucket: bucket of the recordings.
         invocation_s: the consumer's timeout, seconds.
     """
 
@@ -233,8 +235,8 @@ def local_cloud(
         cloud = LocalCloud(emulator, url, bucket, invocation_s)
         stack.callback(cloud.close)
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
-        _forget_settings()
-        stack.callback(_forget_settings)
+        _clear_settings()
+        stack.callback(_clear_settings)
         with closing(cloud.s3()) as s3:
             if bucket not in {each["Name"] for each in s3.list_buckets()["Buckets"]}:
                 s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -256,7 +258,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _forget_settings() -> None:
+def _clear_settings() -> None:
     """Handlers read their environment once a process; here several may follow each other."""
     from connect_audio.handlers import trigger  # noqa: PLC0415
 

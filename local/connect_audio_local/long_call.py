@@ -1,10 +1,9 @@
 """A call of many hours at high speed: the figures of a day's call in minutes, and whether the recording is exact.
 
-`python -m connect_audio_local.long_call --hours 24` prints them (`make long-call HOURS=24`); with
-`--segments` live segments are written, too. The stream keeps nothing, as Connect's default has it, and its time runs as
-fast as the consumer reads, or as `--speed` says; what live audio has to drop at high speed says nothing of a call at
-its own pace. S3 is moto, which keeps parts on the disk and joins them in memory: a day's WAV of 2.8 GB takes it three
-times as much for a moment.
+`python -m connect_audio_local.long_call --hours 24` prints them (`make long-call HOURS=24`). `--segments` writes live
+segments, too. The stream keeps nothing, as by Connect's default. Its time runs as fast as the consumer reads, or as
+`--speed` says. The drops of live audio at high speed say nothing about a call at its own pace. S3 is moto, which keeps
+parts on the disk and joins them in memory. For a moment a day's WAV of 2.8 GB takes three times as much.
 """
 
 from __future__ import annotations
@@ -34,8 +33,8 @@ from connect_audio_local.synthesis.calls import (
 
 _RATE: Final = 8000
 _PIECE_BYTES: Final = 1 << 18
-# 5 s of margin, 30 s that a further step would need, and what is left is how long an invocation records: about as
-# many minutes of this call as 15 real minutes of a real one.
+# 5 s of margin and 30 s for a further step. In the remainder an invocation records about as much of this call as of a
+# real one in 15 minutes.
 _INVOCATION_S: Final = 36.5
 # The largest that there is: at this speed a minute of audio passes in a fifth of a second.
 _LIVE_BUFFER_S: Final = 300
@@ -43,17 +42,17 @@ _LIVE_BUFFER_S: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class LongLive:
-    """What became of a call's live segments.
+    """The result of a call's live segments.
 
     Args:
         segment_seconds: length of one.
         segments: listed by the index.
-        exact: whether each of them is the recording's samples in its place.
+        exact: True if each of them holds the recording's samples of its place.
         missing: not listed.
         delivered: pieces that the sink took, some of them more than once.
         dropped_s: audio that the manifest says the sink did not get, seconds.
-        ended: whether the index says that no more will come.
-        left_threads: of sinks, when invocations had returned.
+        ended: True if the index says that no more will come.
+        left_threads: threads of sinks that outlived their invocation.
     """
 
     segment_seconds: int
@@ -72,20 +71,20 @@ class LongCall:
 
     Args:
         hours: length of the call.
-        exact: whether every byte of the WAV was the expected one.
-        status: of the manifest.
+        exact: True if every byte of the WAV was the expected one.
+        status: status in the manifest.
         gaps: in the manifest.
         wall_s: from the start of the execution to its end.
-        cpu_s: of all invocations' handlers.
+        cpu_s: CPU time of all invocations' handlers.
         invocations: processes.
         hand_overs: as the manifest has them.
-        usage: of the durable execution's quotas.
+        usage: use of the durable execution's quotas.
         largest_input: bytes of the largest payload that the engine handed to an invocation; its quota is 6 MB.
         parts: parts of the multipart upload.
         peak_rss_mib: for each invocation, the most memory resident.
         most_connections: the most GetMedia connections open at once.
         left: keys left besides WAV, manifest and segments, and uploads left open.
-        live: what became of the live segments; None where there were none.
+        live: result of the live segments; None without any.
     """
 
     hours: float
@@ -123,13 +122,13 @@ def record_long_call(
     """Record a call and measure.
 
     Args:
-        cloud: where; nothing else must run in it.
-        hours: of audio.
+        cloud: the services; nothing else must run in them.
+        hours: hours of audio.
         invocation_s: the function's timeout.
         segment_seconds: length of the live segments; None for no live audio.
         speed: media seconds a second; None for as fast as the consumer reads.
     """
-    # Of now: what a stream that keeps nothing has had for longer than 5 minutes would be gone.
+    # Begins now: a stream that keeps nothing drops media after 5 minutes.
     start_ms = int(time.time() * 1000)
     call = SyntheticCall(customer=lambda: noise(1), agent=lambda: noise(2), seconds=hours * 3600, start_ms=start_ms)
     stream = cloud.emulator.add_stream(
@@ -266,8 +265,8 @@ def main() -> None:
     print(f"left over            {list(found.left) or 'nothing'}")
     if found.live is not None:
         live = found.live
-        told = f"{live.segments} of {live.segment_seconds} s, {'exact' if live.exact else 'NOT EXACT'}"
-        print(f"segments             {told}, {live.missing} missing, {'ended' if live.ended else 'NOT ENDED'}")
+        segments = f"{live.segments} of {live.segment_seconds} s, {'exact' if live.exact else 'NOT EXACT'}"
+        print(f"segments             {segments}, {live.missing} missing, {'ended' if live.ended else 'NOT ENDED'}")
         print(f"deliveries           {live.delivered}, {live.dropped_s:g} s dropped")
         print(f"threads of sinks     {list(live.left_threads) or 'none'} left")
 

@@ -14,7 +14,7 @@ def loopback_server(serve: Callable[[BaseHTTPRequestHandler], None], name: str) 
 
     Args:
         serve: takes one request.
-        name: of the thread.
+        name: name of the thread.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -36,5 +36,5 @@ def loopback_server(serve: Callable[[BaseHTTPRequestHandler], None], name: str) 
 
 
 def url_of(server: StoppableServer) -> str:
-    """Where it listens."""
+    """Its address."""
     return f"http://127.0.0.1:{server.server_address[1]}"

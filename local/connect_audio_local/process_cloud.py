@@ -36,7 +36,7 @@ _CREDENTIALS: Final = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 _QUICK: Final = {
-    # With 0, once Connect says DISCONNECTED the first fragment that is not surely ours would end the recording.
+    # With 0, after DISCONNECTED the first undecided fragment would end the recording.
     "DRAIN_SECONDS": "1",
     "IDLE_LIMIT_SECONDS": "10",
     "STATUS_INTERVAL_SECONDS": "0",
@@ -48,15 +48,15 @@ _QUICK: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ProcessCloud:
-    """What runs. Make it with `process_cloud`.
+    """The running services. Make it with `process_cloud`.
 
     Args:
         emulator: Kinesis Video Streams and Connect.
         engine: the durable engine.
         host: the function's processes.
-        gate: what counts and kills.
+        gate: counts and kills.
         s3: a client of S3 itself, past no gate.
-        s3_url: of S3 itself.
+        s3_url: address of S3 itself.
         s3_proxy: the gate before it; a test may put a front end between the two.
         events_proxy: the gate before EventBridge, which the same server serves.
         directory: logs lie here.
@@ -89,7 +89,7 @@ class ProcessCloud:
             return content
 
     def function_log(self) -> str:
-        """What the function's processes have written so far."""
+        """The output of the function's processes so far."""
         return (self.directory / "functions.log").read_text("utf-8", "replace")
 
 

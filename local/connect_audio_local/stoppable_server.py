@@ -18,7 +18,7 @@ class StoppableServer(ThreadingHTTPServer):
     Args:
         address: host and port to bind.
         handler: handles the requests.
-        name: of the accepting thread.
+        name: name of the accepting thread.
 
     Raises:
         OSError: the address cannot be bound.

@@ -153,7 +153,7 @@ def test_what_is_no_capture_is_not_served(tmp_path: Path, content: bytes | None,
 
 def test_a_directory_and_standard_input_are_not_served(tmp_path: Path) -> None:
     assert run("emulate", tmp_path).complaint == f"{tmp_path}: cannot be read: Is a directory"
-    assert run("emulate", "-").complaint.startswith("emulate reads a capture again and again")
+    assert run("emulate", "-").complaint.startswith("emulate reads a capture many times")
 
 
 # --- synthesize ------------------------------------------------------------------------------------------------------

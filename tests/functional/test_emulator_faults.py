@@ -18,7 +18,7 @@ from connect_audio.core.fragments import Fragment
 from connect_audio.ports import AfterFragment, FromProducerTime
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, ManualClock, stored
 from connect_audio_local.kvs.capture import block_ends
-from connect_audio_local.kvs.fault_run import STRANGER_ID, in_band_document
+from connect_audio_local.kvs.fault_run import OTHER_CONTACT_ID, in_band_document
 from connect_audio_local.kvs.faults import (
     IN_BAND_CODES,
     LAST,
@@ -36,11 +36,11 @@ from connect_audio_local.kvs.faults import (
     Missing,
     MoveEndpoint,
     OnCall,
+    OtherContacts,
     Refuse,
     Reset,
     Rewind,
     Stall,
-    Strangers,
     Trickle,
     Twice,
 )
@@ -387,11 +387,11 @@ def test_a_resume_after_a_fragment_gets_what_was_sent_again_behind_it(emulator: 
 
 
 def test_another_contact_has_the_stream_before_and_after(emulator: KvsEmulator, clients: Clients) -> None:
-    serve(emulator, InLog(0, Strangers(2)), InLog(LAST, Strangers(3, pause_ms=4000)))
+    serve(emulator, InLog(0, OtherContacts(2)), InLog(LAST, OtherContacts(3, pause_ms=4000)))
     data, _ = body_of(emulator)
     found = fragments_of(data)
     assert [each.contact_ids for each in found] == (
-        [(STRANGER_ID,)] * 2 + [(DEFAULT_CONTACT_ID,)] * 5 + [(STRANGER_ID,)] * 3
+        [(OTHER_CONTACT_ID,)] * 2 + [(DEFAULT_CONTACT_ID,)] * 5 + [(OTHER_CONTACT_ID,)] * 3
     )
     numbers = [int(each.number or 0) for each in found]
     assert numbers == sorted(set(numbers))
@@ -409,6 +409,6 @@ def test_fragments_were_never_stored(emulator: KvsEmulator) -> None:
 
 
 def test_a_place_counts_what_the_log_was_given_in_addition(emulator: KvsEmulator) -> None:
-    serve(emulator, InLog(0, Strangers(1)), AtFragment(1, End(0)))
+    serve(emulator, InLog(0, OtherContacts(1)), AtFragment(1, End(0)))
     data, _ = body_of(emulator)
-    assert [each.contact_ids for each in fragments_of(data)] == [(STRANGER_ID,)]
+    assert [each.contact_ids for each in fragments_of(data)] == [(OTHER_CONTACT_ID,)]

@@ -15,7 +15,7 @@ from aws_durable_execution_sdk_python.serdes import JsonSerDes
 from connect_audio.handlers import consumer
 from connect_audio_local.cloud import LocalCloud, local_cloud
 from connect_audio_local.kvs import EmulatedStream, FaultPlan, random_faults, stored
-from connect_audio_local.kvs.fault_run import STRANGER_PCM
+from connect_audio_local.kvs.fault_run import OTHER_CONTACT_PCM
 from connect_audio_local.kvs.faults import (
     LAST,
     AtFragment,
@@ -24,10 +24,10 @@ from connect_audio_local.kvs.faults import (
     InBand,
     InLog,
     OnCall,
+    OtherContacts,
     Refuse,
     Reset,
     Rewind,
-    Strangers,
     Twice,
 )
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble, random_s3_faults
@@ -74,7 +74,7 @@ def is_recorded_whole(moto_server: str, faults: FaultPlan, s3_faults: S3FaultPla
         assert found.wav is not None
         assert is_whole(found)
         assert same_wav(found.wav, wav_of_call(call))
-        assert STRANGER_PCM * 4 not in found.wav
+        assert OTHER_CONTACT_PCM * 4 not in found.wav
         assert front.open_uploads == {}
         assert cloud.emulator.max_open_connections("a-pooled-stream") == 1
         assert front.iam_actions <= CONSUMER_ACTIONS
@@ -87,9 +87,9 @@ def is_recorded_whole(moto_server: str, faults: FaultPlan, s3_faults: S3FaultPla
 def test_a_recording_is_whole_after_a_little_of_everything(moto_server: str) -> None:
     faults = FaultPlan(
         (
-            InLog(0, Strangers(2)),
+            InLog(0, OtherContacts(2)),
             InLog(9, Rewind(3)),
-            InLog(LAST, Strangers(2)),
+            InLog(LAST, OtherContacts(2)),
             OnCall(1, Refuse("ClientLimitExceededException")),
             OnCall(2, Drop()),
             OnCall(3, Cut(150_000)),

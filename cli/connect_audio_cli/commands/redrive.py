@@ -23,7 +23,7 @@ _FUNCTION: Final = re.compile(
 
 
 def run(queue_url: str, function: str, *, dry_run: bool) -> None:
-    """Redrive a queue and tell what became of each message.
+    """Redrive a queue and print the outcome of each message.
 
     Args:
         queue_url: the dead-letter queue's URL.

@@ -34,7 +34,7 @@ def run(
         customer: mono WAV of the customer; None for generated speech.
         agent: mono WAV of the agent; both or none.
         seconds: length of generated speech.
-        seed: of generated speech.
+        seed: seed of the generated speech.
         contact_id: the call's; None for a fixed one.
 
     Raises:

@@ -32,16 +32,16 @@ STREAM: Final = "connect-demo-contact"
 
 
 def demo_calls(conversation: Conversation, *, neighbour_s: int, pause_ms: int) -> Sequence[SyntheticCall]:
-    """The call, with somebody else's before and after it in the same stream.
+    """The call, with another caller's before and after it in the same stream.
 
     Args:
-        conversation: what is said.
+        conversation: audio of both parties.
         neighbour_s: length of the other calls, seconds.
         pause_ms: between two calls, ms.
     """
-    stranger = two_party_conversation(neighbour_s, seed=1)
+    neighbour = two_party_conversation(neighbour_s, seed=1)
     return [
-        SyntheticCall(customer=stranger.customer, agent=stranger.agent, contact_id=_BEFORE, instance_id=INSTANCE),
+        SyntheticCall(customer=neighbour.customer, agent=neighbour.agent, contact_id=_BEFORE, instance_id=INSTANCE),
         SyntheticCall(
             customer=conversation.customer,
             agent=conversation.agent,
@@ -50,8 +50,8 @@ def demo_calls(conversation: Conversation, *, neighbour_s: int, pause_ms: int) -
             pause_ms=pause_ms,
         ),
         SyntheticCall(
-            customer=stranger.agent,
-            agent=stranger.customer,
+            customer=neighbour.agent,
+            agent=neighbour.customer,
             contact_id=_AFTER,
             instance_id=INSTANCE,
             pause_ms=pause_ms,
@@ -69,9 +69,9 @@ def begin(cloud: LocalCloud, stream: EmulatedStream, first: SyntheticFragment, c
 
     Args:
         cloud: the services.
-        stream: what the call is streamed into; serves it already.
+        stream: the call's stream; serves it already.
         first: its first fragment.
-        console: told of it.
+        console: shows the answer.
 
     Returns:
         The trigger's answer.
@@ -91,7 +91,7 @@ def begin(cloud: LocalCloud, stream: EmulatedStream, first: SyntheticFragment, c
 
 
 def result_of(execution: Execution, console: Console) -> dict[str, Any]:
-    """What the consumer returned.
+    """The consumer's return value.
 
     Raises:
         RuntimeError: it failed.
@@ -108,8 +108,8 @@ class Fetched:
     """A recording out of the local S3, which ends with the demo.
 
     Args:
-        wav: where the WAV lies now.
-        manifest: where the manifest lies.
+        wav: path of the WAV.
+        manifest: path of the manifest.
     """
 
     wav: Path
@@ -137,7 +137,7 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
     """Show duration, levels and whether the audio is what was sent.
 
     Returns:
-        Whether the recording is whole and equals what was sent, sample for sample.
+        True if the recording is whole and equals the sent audio, sample for sample.
     """
     rate, frames = fetched.frames()
     manifest = json.loads(fetched.manifest.read_text(encoding="utf-8"))
@@ -151,12 +151,14 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
     for index, (name, party, sent) in enumerate(
         (("left", "customer", conversation.customer), ("right", "agent", conversation.agent))
     ):
-        heard = channel(frames, index)
+        received = channel(frames, index)
         # The last fragment is padded with silence up to a whole block.
-        same = heard[: len(sent)] == sent and not any(heard[len(sent) :])
+        same = received[: len(sent)] == sent and not any(received[len(sent) :])
         whole = whole and same
         verdict = "[green]yes, every sample[/]" if same else "[red]no[/]"
-        table.add_row(name, party, f"{level_dbfs(heard):.1f} dBFS", f"{100 * _activity(heard, rate):.0f} %", verdict)
+        table.add_row(
+            name, party, f"{level_dbfs(received):.1f} dBFS", f"{100 * _activity(received, rate):.0f} %", verdict
+        )
     console.print(table)
     others = manifest["fragments"]["otherContact"]
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")

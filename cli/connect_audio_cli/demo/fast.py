@@ -1,7 +1,7 @@
 """`connect-audio demo`: a whole two-party call through the real handlers, on this machine, with no AWS account.
 
-Connect event -> trigger -> named asynchronous start -> consumer on the durable engine -> GetMedia over HTTP -> S3, and
-then a look at what came out: is every sample that was sent in the WAV, and nobody else's?
+Connect event -> trigger -> named asynchronous start -> consumer on the durable engine -> GetMedia over HTTP -> S3. Then
+the WAV is compared with the sent audio: it must hold every sample, and none of the other callers.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def run_demo(*, output: Path, seconds: int, console: Console) -> int:
     Args:
         output: folder for the WAV, the manifest and the functions' log; made if missing.
         seconds: length of the call.
-        console: where to show it.
+        console: shows the progress.
 
     Returns:
         0 where the recording is whole and equals what was sent, sample for sample; else 1.
@@ -55,7 +55,7 @@ def run_demo(*, output: Path, seconds: int, console: Console) -> int:
 
 
 def _call(cloud: LocalCloud, conversation: Conversation, seconds: int, console: Console) -> dict[str, Any]:
-    """Stream the call, with somebody else's before and after it, and wait for the recording."""
+    """Stream the call, with another caller's before and after it, and wait for the recording."""
     calls = demo_calls(conversation, neighbour_s=_NEIGHBOUR_S, pause_ms=_PAUSE_MS)
     first = first_of_ours(calls)
     columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())

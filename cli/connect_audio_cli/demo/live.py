@@ -1,7 +1,7 @@
 """`connect-audio demo --live`: a call at the pace of a call, and its segments as they appear in S3.
 
-The consumer has the sink `segments`; this looks into the bucket as any reader would, and shows a segment once it can be
-read there: how loud either party is in it, and how long ago its last sample was sent.
+The consumer has the sink `segments`. The demo looks into the bucket as any reader would and shows each segment once
+it is readable. It shows the level of either party, and the time since the segment's last sample was sent.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from connect_audio_local.synthesis.speech import Conversation, two_party_convers
 _NEIGHBOUR_S: Final = 3
 _PAUSE_MS: Final = 1000
 _LOOK_S: Final = 0.005
-"""Between two looks into the bucket for a segment that is due; the least that a lag can be told apart by."""
+"""Seconds between two looks into the bucket for a segment that is due: the resolution of the shown lag."""
 _METER_CELLS: Final = 12
 _METER_FLOOR_DBFS: Final = -60.0
 
@@ -47,12 +47,12 @@ def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float 
     Args:
         output: folder for the WAV, the manifest and the functions' log; made if missing.
         seconds: length of the call.
-        console: where to show it.
+        console: shows the segments.
         speed: media seconds a second.
 
     Returns:
-        0 where the recording is whole and equals what was sent, and the segments joined equal the recording, all of it
-        sample for sample; else 1.
+        0 if the recording is whole and equals the sent audio, and the joined segments equal the recording; else 1.
+        Equal means sample for sample.
     """
     output.mkdir(parents=True, exist_ok=True)
     console = Console(file=console.file, force_terminal=console.is_terminal, width=console.width)
@@ -145,13 +145,13 @@ def _call(
     stream = _TimedStream(STREAM, stored(synthesize_stream(calls)), pace=Live(speed), delivery=Delivery.BLOCK)
     cloud.emulator.add_stream(stream)
     try:
-        return _heard(cloud, s3, stream, first, seconds, speed, console)
+        return _received(cloud, s3, stream, first, seconds, speed, console)
     finally:
-        # Where the user has seen enough: the services end with the call, and it need not go on at its pace.
+        # After an interrupt the services end with the call, which need not keep its pace any more.
         stream.hurry()
 
 
-def _heard(
+def _received(
     cloud: LocalCloud,
     s3: Any,
     stream: _TimedStream,
@@ -252,5 +252,5 @@ def _meter(dbfs: float) -> tuple[tuple[str, str], str]:
     """A bar and its number, 21 characters together."""
     filled = round(_METER_CELLS * max(0.0, 1 - dbfs / _METER_FLOOR_DBFS)) if math.isfinite(dbfs) else 0
     bar = "█" * filled + "░" * (_METER_CELLS - filled)
-    heard = f"{dbfs:.1f}" if math.isfinite(dbfs) else "silence"
-    return (bar, "green"), f" {heard:>8}"
+    level = f"{dbfs:.1f}" if math.isfinite(dbfs) else "silence"
+    return (bar, "green"), f" {level:>8}"

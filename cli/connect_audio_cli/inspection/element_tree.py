@@ -29,14 +29,14 @@ class ElementRow:
 
     Args:
         depth: 0 for the EBML header and the Segment.
-        offset: of its ID in the capture, bytes.
-        size: of its payload, bytes; as ebmlite works it out where the size is unknown.
+        offset: offset of its ID in the capture, bytes.
+        size: size of its payload, bytes; ebmlite's result if the size is unknown.
         element_id: with its marker.
         name: in RFC 8794 or RFC 9559.
         kind: `master`, `int`, `float`, `str`, `date` or `binary`.
         value: a number, a text, a block in words, the first bytes in hexadecimal, or None for a master.
         children: how many elements a master holds.
-        broken: what is wrong with it, None for nothing.
+        broken: description of the damage; None for none.
     """
 
     depth: int
@@ -55,7 +55,7 @@ def element_rows(data: bytes, base: int) -> Iterator[ElementRow]:
 
     Args:
         data: the fragment.
-        base: where it starts in the capture, bytes.
+        base: its offset in the capture, bytes.
     """
     yield from _rows(_schema().load(BytesIO(data), headers=True), data, base, 0)
 
@@ -153,7 +153,7 @@ class KeptBytes:
             yield chunk
 
     def take(self, offset: int, size: int) -> bytes:
-        """Bytes from a position on; those before it are let go."""
+        """Bytes from a position on; bytes before it are released."""
         stop = offset + size
         while self._chunks and self._chunks[0][0] + len(self._chunks[0][1]) <= offset:
             self._kept -= len(self._chunks.popleft()[1])

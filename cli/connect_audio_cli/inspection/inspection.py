@@ -1,7 +1,7 @@
-"""What a capture holds, fragment by fragment and in sum: contacts, tracks, gaps, in-band errors, lost bytes.
+"""The content of a capture, by fragment and in sum: contacts, tracks, gaps, in-band errors, lost bytes.
 
-`connect-audio inspect` shows it. Nothing here admits or decodes audio; it tells what is there. Memory does not grow
-with the capture, unless it names ever new contacts and tracks, of which the first 1000 are kept.
+`connect-audio inspect` shows it. Nothing here admits or decodes audio. Memory does not grow with the capture; of
+contacts and tracks the first 1000 are kept.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class FragmentRow:
         index: counts from 1.
         fragment: as it was read, without its blocks' payloads in mind.
         blocks: blocks per track number.
-        start_ms: when its first block begins, ms since the epoch; None where nothing tells.
+        start_ms: when its first block begins, ms since the epoch; None if unknown.
         end_ms: when its last block ends, ms since the epoch; None without blocks.
         gap_ms: from the previous fragment's end to its start, ms; negative where they overlap; None where unknown.
-        missing_fragments: how many its number shows to be missing before it; None where the numbers do not tell.
+        missing_fragments: missing fragments before it by its number; None if the numbers do not show it.
     """
 
     index: int
@@ -64,7 +64,7 @@ class TrackSummary:
     Args:
         kind: `video`, `audio` or what its type number says.
         codec_id: as declared.
-        audio: what it is in truth, or why it is no PCM; None for other kinds.
+        audio: its real format, or why it is no PCM; None for other kinds.
     """
 
     number: int
@@ -100,7 +100,7 @@ class Summary:
 
     @property
     def whole(self) -> bool:
-        """Whether every byte is in a fragment and every fragment has its end."""
+        """True if every byte is in a fragment and every fragment has its end."""
         return not self.lost_runs and not self.completions[Completion.TRUNCATED]
 
 
@@ -109,7 +109,7 @@ class Inspection:
 
     Args:
         chunks: its bytes.
-        name: what to call it in messages.
+        name: its name in messages.
     """
 
     def __init__(self, chunks: Iterable[bytes], name: str) -> None:
@@ -216,7 +216,7 @@ class Inspection:
 
 
 def is_gap(row: FragmentRow) -> bool:
-    """Whether time passes before a fragment, more than the rounding of its clock."""
+    """Return True if more time passes before a fragment than the rounding of its clock."""
     return row.gap_ms is not None and row.gap_ms > 1
 
 
@@ -236,7 +236,7 @@ def _end_ms(fragment: Fragment) -> float | None:
 
 
 def _audio(fragment: Fragment, number: int) -> str | None:
-    """What the track really is, in words."""
+    """The real format of a track, in words."""
     try:
         tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
     except UnsupportedAudioError as error:

@@ -52,10 +52,10 @@ class AtomicFile:
 
     def write(self, data: bytes) -> None:
         """Append."""
-        rest = memoryview(data)
+        unwritten = memoryview(data)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            while unwritten:
+                unwritten = unwritten[self._file.write(unwritten) :]
         except OSError as error:
             raise self._failure(error) from error
 

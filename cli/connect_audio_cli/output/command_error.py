@@ -1,6 +1,6 @@
 """How a sub-command ends early: one line for people and an exit code. Raised everywhere, shown by `cli.main` alone.
 
-Whatever comes out of a capture passes `printable` first, so that no capture can steer the terminal that shows it.
+Text from a capture passes `printable` first, so that no capture can steer the terminal that shows it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["CommandError", "ExitCode", "describe", "printable"]
 
 
 class ExitCode(IntEnum):
-    """What the command says to the shell (README, "Replay")."""
+    """The command's answer to the shell (README, "Replay")."""
 
     WHOLE = 0
     UNUSABLE = 2

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-# What a pipe or a file gets: wide enough that no table has to cut anything short.
+# The width for a pipe or a file: enough for every table.
 _WIDTH_WITHOUT_TERMINAL = 200
 
 
 def stdout_console() -> Console:
-    """For results. No markup and no highlighting: the text is not ours alone."""
+    """For results. No markup and no highlighting: the text may come from a capture."""
     console = Console(markup=False, highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = _WIDTH_WITHOUT_TERMINAL

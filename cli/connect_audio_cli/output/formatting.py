@@ -6,10 +6,10 @@ from __future__ import annotations
 def duration(seconds: float) -> str:
     """Hours, minutes and seconds, as many as it takes: `9.440 s`, `1 min 01.440 s`, `2 h 00 min 03.000 s`."""
     ms = round(seconds * 1000)
-    hours, minutes, rest = ms // 3_600_000, ms // 60_000 % 60, ms % 60_000 / 1000
+    hours, minutes, remainder = ms // 3_600_000, ms // 60_000 % 60, ms % 60_000 / 1000
     if hours:
-        return f"{hours} h {minutes:02} min {rest:06.3f} s"
-    return f"{minutes} min {rest:06.3f} s" if minutes else f"{rest:.3f} s"
+        return f"{hours} h {minutes:02} min {remainder:06.3f} s"
+    return f"{minutes} min {remainder:06.3f} s" if minutes else f"{remainder:.3f} s"
 
 
 def count(number: int, noun: str) -> str:

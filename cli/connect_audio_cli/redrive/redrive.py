@@ -1,9 +1,9 @@
 """Start failed recordings again from the dead-letter queue: the work behind `connect-audio redrive`.
 
 A message of the queue is the input of an execution that failed for good. Lambda knows its name for as long as the
-queue keeps the message (template.yaml: 14 days both), so the same input under the same name would start nothing; the
-new execution has a name of its own and goes on where the dead one's history ends. Whatever is in doubt stays in the
-queue and is explained.
+queue keeps the message (template.yaml: 14 days both). The same input under the same name would start nothing. So the
+new execution has a name of its own and continues from the end of the failed one's history. A message in doubt stays in
+the queue and is explained.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _LAST_GAP: Final = 3
 _MOST_PAYLOAD: Final = 1024 * 1024
 """Bytes that an asynchronous invocation may carry (Lambda, API_Invoke)."""
 _HIDDEN_S: Final = 60
-"""How long a message is hidden from others who redrive. What stays is shown again at the end; this is for a command
-that could not come to its end."""
+"""Seconds for which a message is hidden from another redrive. At its end the command shows the remaining messages
+again; this limit is for a command that was killed."""
 _BATCH: Final = 10
 """SQS's most messages a call."""
 _MOST_REPEATS: Final = 100
 """Answers in a row with nothing but messages looked at before, after which the queue counts as seen through."""
-# What Lambda says to everyone who asks as we do, whatever the message.
+# Lambda's errors that concern every message alike.
 _EVERY_MESSAGE: Final = frozenset(
     {
         "AccessDenied",
@@ -82,12 +82,12 @@ _UNREADABLE: Final = (
     RequestError,
     ParamValidationError,
 )
-"""What reading an answer of another form than expected raises, or asking on with what it says."""
+"""Exceptions of an answer in an unexpected form, or of a request made from it."""
 _ASK_OF_THE_FUNCTION: Final = frozenset({"Invoke", "ListDurableExecutionsByFunction"})
 
 
 class Outcome(StrEnum):
-    """What became of a message."""
+    """The outcome of a message."""
 
     STARTED = "started"
     RUNNING = "running"
@@ -103,7 +103,7 @@ class Redriven:
     """One message.
 
     Args:
-        outcome: what became of it.
+        outcome: its outcome.
         name: execution name that the message is about, or its message id where it names none.
         detail: for people.
     """
@@ -128,7 +128,7 @@ class _InDoubtError(Exception):
 
 @dataclass(slots=True)
 class _Held:
-    """The ids of all messages that were received, and the newest receipt handles of those still in the queue."""
+    """The ids of all received messages, and the newest receipt handles of the messages that are still in the queue."""
 
     seen: set[str] = field(default_factory=set)
     handles: dict[str, str] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Redrive:
         function: the consumer, qualified: its alias's ARN or `name:alias`.
         sqs: a client.
         lambda_: a client.
-        clock: tells how long ago an execution was stopped.
+        clock: gives the time since an execution was stopped.
         dry_run: look, start nothing, and leave every message.
     """
 
@@ -164,7 +164,7 @@ class Redrive:
         self._dry_run = dry_run
 
     def run(self) -> Generator[Redriven]:
-        """Take every message that is in the queue, once; those that stay can be received again when it ends.
+        """Take every message of the queue once; remaining messages can be received again when it ends.
 
         Close it where it is not run to its end.
 
@@ -177,7 +177,7 @@ class Redrive:
         try:
             yield from self._each(held)
         except BotoCoreError:
-            raise  # Nobody answers; the messages come back by themselves.
+            raise  # SQS does not answer; the messages come back by themselves.
         except BaseException:
             with suppress(ClientError, BotoCoreError):
                 self._show(held)
@@ -209,7 +209,7 @@ class Redrive:
         return []
 
     def _show(self, held: _Held) -> None:
-        """Let others receive what is left, at once. What SQS has shown already it refuses singly, which is no harm."""
+        """Make the remaining messages visible at once. SQS refuses visible ones singly, which is no harm."""
         for handles in batched(held.handles.values(), _BATCH, strict=False):
             self._sqs.change_message_visibility_batch(
                 QueueUrl=self._queue_url,
@@ -265,7 +265,7 @@ class Redrive:
             again[CONTINUES] = continuation.to_json()
         how = _whence(continuation)
         if newest is None:
-            how += ": Lambda has forgotten the execution that failed" + (", its message tells" if carried else "")
+            how += ": Lambda no longer knows the execution that failed" + (", its message says" if carried else "")
         new_name = f"{name}-r{newest.number + 1 if newest else 1}"
         body = json.dumps(again, sort_keys=True, separators=(",", ":")).encode()
         if len(body) > _MOST_PAYLOAD:
@@ -282,7 +282,7 @@ class Redrive:
             if error.response.get("Error", {}).get("Code") != "DurableExecutionAlreadyStartedException":
                 raise
             raise _InDoubtError(
-                f"{new_name} was started already, with another input; perhaps by somebody who redrives just now"
+                f"{new_name} was started already, with another input; perhaps another redrive runs just now"
             ) from error
         answer["Payload"].read()
         return Redriven(Outcome.STARTED, name, f"{new_name} goes on {how}")
@@ -290,7 +290,7 @@ class Redrive:
     def _attempts(self, name: str) -> Iterator[_Attempt]:
         """The executions of a recording that Lambda knows, in order: the first, then the redriven ones.
 
-        Lambda forgets each in its time, the first before the last, so gaps are looked past.
+        Lambda drops each after its retention, the first before the last, so gaps are skipped.
         """
         unknown = 0
         for number in count():
@@ -348,7 +348,7 @@ class Redrive:
         return str(status)
 
     def _history(self, attempt: _Attempt) -> Continuation:
-        """What an execution that failed had done, with what it had continued itself."""
+        """The work of a failed execution, with the work of its own predecessors."""
         known = self._lambda.get_durable_execution(DurableExecutionArn=attempt.arn, IncludeExecutionData=True)
         if "InputPayload" not in known:
             raise _InDoubtError(f"Lambda does not show the input of execution {attempt.name}")

@@ -1,4 +1,4 @@
-"""Where `replay` sends live audio, out of what was typed: under the very rules of the stack's settings."""
+"""The sinks of `replay`, made of its options under the rules of the stack's settings."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _VARIABLES: Final = {variable.name: variable for variable in variables(LiveSetti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Typed:
-    """What was typed; None where it was not.
+    """The options as typed; None for an absent one.
 
     Args:
         segments: folder for segments.
-        webhook: where to post to.
+        webhook: address to post to.
         webhook_ca: certificates to trust.
-        allow_private_addresses: whether the webhook may be on a private address.
+        allow_private_addresses: True allows a webhook at a private address.
         segment_seconds: length of a segment.
         segment_rate: `source` or `16000`.
         segment_layout: `stereo` or `tracks`.
@@ -51,10 +51,10 @@ class WebhookOptions:
     """A receiver.
 
     Args:
-        url: where to post to.
-        secret: what to sign with.
+        url: address to post to.
+        secret: text to sign with.
         ca_file: certificates to trust besides the system's.
-        allow_private: whether private, loopback and link-local addresses will do.
+        allow_private: True allows private, loopback and link-local addresses.
     """
 
     url: str = field(repr=False)
@@ -70,7 +70,7 @@ class LiveOptions:
     Args:
         segments: folder for segments; None for none.
         webhook: the receiver; None for none.
-        shape: of the WAVs.
+        shape: form of the WAVs.
         segment_seconds: length of a segment.
         buffer_seconds: how far a sink may fall behind where there is a pace.
         speed: media seconds a second; None for as fast as can be.
@@ -92,7 +92,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         environment: holds the signing secret; the process's own by default.
 
     Returns:
-        What is wanted; None where no live audio is, nor a pace.
+        The live options; None without live audio and pace.
 
     Raises:
         CommandError: something is missing or not of its form.
@@ -117,7 +117,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
 
 
 def _check_that_something_takes(typed: Typed) -> None:
-    """Let no option stand without the one that it is for: nobody would notice that it does nothing."""
+    """Refuse an option without the option that it serves: it would silently do nothing."""
     if typed.webhook is None:
         for flag, given in (
             ("--webhook-ca", typed.webhook_ca is not None),

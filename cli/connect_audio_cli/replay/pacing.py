@@ -18,7 +18,7 @@ class Pacer:
     Args:
         clock: the clock on the wall.
         speed: media seconds a second.
-        meanwhile: called again and again during a wait.
+        meanwhile: called repeatedly during a wait.
     """
 
     def __init__(self, clock: Clock, speed: float, meanwhile: Callable[[], None]) -> None:
@@ -32,7 +32,7 @@ class Pacer:
     def wait(self, start_ns: int, end_ns: int) -> None:
         """Wait until a block's last sample would have been spoken; not at all where that has passed.
 
-        Where the times leap by more than a minute, to and fro, the pace begins anew with the block.
+        If the times jump by more than a minute, in either direction, the pace begins anew with the block.
 
         Args:
             start_ns: time of its first sample, ns.

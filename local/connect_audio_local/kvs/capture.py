@@ -1,8 +1,8 @@
 """Cuts GetMedia bytes into fragments by walking element sizes, and reads what the emulator must know of each.
 
-A flat walk of its own, independent of `connect_audio.core`: masters that matter are entered, everything else is
-skipped by its size, an EBML header starts the next fragment. It needs no ends of masters, so known and unknown sizes
-are the same to it.
+A flat walk, independent of `connect_audio.core`. It enters masters that matter and skips everything else by its size.
+An EBML header starts the next fragment. It needs no ends of masters, so it treats known and
+unknown sizes alike.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class StoredFragment:
 
         Args:
             data: the fragment.
-            duration_ms: its length where that is known; else every block is taken to be as long as the others.
+            duration_ms: its length if known; else all blocks count as equally long.
 
         Raises:
             CaptureError: not one fragment.
@@ -112,7 +112,7 @@ def read_capture(path: Path) -> list[StoredFragment]:
 
 
 def block_ends(data: bytes) -> list[tuple[int, int]]:
-    """Tell where a fragment may be cut for delivery block by block.
+    """Find the places at which a fragment may be cut for delivery block by block.
 
     Returns:
         For every block the offset behind it and the milliseconds, since the fragment's start, when it is whole.

@@ -33,7 +33,7 @@ class SystemClock:
         return None if deadline == float("inf") else max(0.0, deadline - time.monotonic())
 
     def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
-        """Nothing to do: nobody moves this clock."""
+        """Do nothing: no caller moves this clock."""
         del wake
         return lambda: None
 

@@ -33,12 +33,12 @@ from connect_audio_local.kvs.faults import (
     Missing,
     MoveEndpoint,
     OnCall,
+    OtherContacts,
     PlacedAction,
     Refuse,
     Reset,
     Rewind,
     Stall,
-    Strangers,
     Trickle,
     Twice,
 )
@@ -51,9 +51,9 @@ from connect_audio_local.synthesis.fragment_writer import (
     write_fragment,
 )
 
-STRANGER_ID: Final = "99999999-9999-4999-8999-999999999999"
-STRANGER_PCM: Final = b"\x5a\xa5"
-"""The one sample that another contact's fragments consist of: none of it may ever be in a recording of ours."""
+OTHER_CONTACT_ID: Final = "99999999-9999-4999-8999-999999999999"
+OTHER_CONTACT_PCM: Final = b"\x5a\xa5"
+"""The one sample that another contact's fragments consist of. No recording of our contact may hold it."""
 
 _BLOCK_MS, _BLOCKS, _RATE = 64, 16, 8000
 
@@ -73,7 +73,7 @@ class FaultRun:
     """One stream's run through a plan. Thread-safe.
 
     Args:
-        plan: what is to happen.
+        plan: the schedule of faults.
     """
 
     def __init__(self, plan: FaultPlan) -> None:
@@ -88,13 +88,13 @@ class FaultRun:
 
     @property
     def fired(self) -> tuple[Fault, ...]:
-        """What has happened so far, each once, in order. A fault of the stored stream happens when it is stored."""
+        """The faults so far, each once, in order. A fault of the stored stream happens when it is stored."""
         with self._condition:
             return tuple(self._fired)
 
     @property
     def recoverable(self) -> bool:
-        """Whether a whole recording is owed after what has happened so far."""
+        """True if the faults so far still allow a whole recording."""
         return FaultPlan(self.fired).recoverable
 
     def calls(self, api: Api) -> int:
@@ -103,7 +103,7 @@ class FaultRun:
             return self._calls[api]
 
     def call(self, api: Api) -> tuple[OnCall, ...]:
-        """Count a call and tell what happens to it."""
+        """Count a call and return its faults."""
         with self._condition:
             self._calls[api] += 1
             found = tuple(
@@ -118,12 +118,12 @@ class FaultRun:
         """Make a body's spoiler.
 
         Args:
-            faults: what `call("GetMedia")` told.
+            faults: the answer of `call("GetMedia")`.
         """
         return FaultyBody(self, faults)
 
     def at_fragment(self, index: int) -> list[AtFragment]:
-        """Tell what happens to a fragment that is served now, and count it."""
+        """Count a fragment that is served now, and return its faults."""
         with self._condition:
             found = [
                 fault
@@ -144,7 +144,7 @@ class FaultRun:
     # --- stalls ---
 
     def stall(self) -> Callable[[], bool]:
-        """Begin a stall; returns what tells whether it was released."""
+        """Begin a stall; return a function that says if it was released."""
         with self._condition:
             self._stalls += 1
             mine = self._stalls
@@ -211,10 +211,10 @@ class FaultRun:
         match fault.action:
             case Rewind(count):
                 yield from _rewound(sent[-count:], coming)
-            case Strangers() as action if coming is not None:
-                yield from _strangers_before(coming, action)
-            case Strangers() as action if sent:
-                yield from _strangers_after(sent[-1], action)
+            case OtherContacts() as action if coming is not None:
+                yield from _other_contact_before(coming, action)
+            case OtherContacts() as action if sent:
+                yield from _other_contact_after(sent[-1], action)
             case _:
                 pass
 
@@ -224,7 +224,7 @@ class FaultyBody:
 
     Args:
         run: the stream's.
-        faults: what happens to this body.
+        faults: the faults of this body.
     """
 
     def __init__(self, run: FaultRun, faults: Sequence[OnCall]) -> None:
@@ -245,10 +245,10 @@ class FaultyBody:
 
     def begin(self) -> Iterator[Sendable]:
         """Yield what comes before the first byte."""
-        return self.feed(b"")
+        return self.spoil(b"")
 
     def fragment(self, index: int, data: Callable[[], bytes]) -> bool:
-        """A fragment begins; tell whether it is to be fed a second time.
+        """Begin a fragment; return True if it is to be sent a second time.
 
         Args:
             index: its place in the stored stream.
@@ -269,8 +269,8 @@ class FaultyBody:
                     self._arm(action, action.after)
         return twice
 
-    def feed(self, data: bytes) -> Iterator[Sendable]:
-        """Yield what becomes of the body's next bytes. Behind an `Ending` nothing more is to be fed."""
+    def spoil(self, data: bytes) -> Iterator[Sendable]:
+        """Yield the body's next bytes with their faults. After an `Ending` nothing more is to be passed in."""
         while self._armed and self._armed[0][0] <= self._sent + len(data):
             offset, _, action = heapq.heappop(self._armed)
             head, data = data[: offset - self._sent], data[offset - self._sent :]
@@ -308,7 +308,7 @@ class FaultyBody:
         return (data[at : at + size] for at in range(0, len(data), size))
 
 
-# --- what the service reports inside a body --------------------------------------------------------------------------
+# --- the reports of the service inside a body ------------------------------------------------------------------------
 
 
 def in_band_document(code: int) -> bytes:
@@ -359,22 +359,22 @@ def _renumbered(fragment: StoredFragment, number: str) -> StoredFragment:
     return replace(fragment, number=number, load=lambda: load().replace(old, number.encode()))
 
 
-def _strangers_before(first: StoredFragment, strangers: Strangers) -> Iterator[StoredFragment]:
-    count, length_ms = strangers.fragments, _BLOCKS * _BLOCK_MS
-    start_ms = first.producer_ms - strangers.pause_ms - count * length_ms
+def _other_contact_before(first: StoredFragment, others: OtherContacts) -> Iterator[StoredFragment]:
+    count, length_ms = others.fragments, _BLOCKS * _BLOCK_MS
+    start_ms = first.producer_ms - others.pause_ms - count * length_ms
     for place in range(count):
         number = max(0, int(first.number or 0) - (count - place << 92))
-        yield _stranger(number, start_ms + place * length_ms, first.instance_id)
+        yield _other_contact(number, start_ms + place * length_ms, first.instance_id)
 
 
-def _strangers_after(last: StoredFragment, strangers: Strangers) -> Iterator[StoredFragment]:
-    start_ms = last.end_ms + strangers.pause_ms
-    for place, number in enumerate(_between(int(last.number or 0), None, strangers.fragments)):
-        yield _stranger(number, start_ms + place * _BLOCKS * _BLOCK_MS, last.instance_id)
+def _other_contact_after(last: StoredFragment, others: OtherContacts) -> Iterator[StoredFragment]:
+    start_ms = last.end_ms + others.pause_ms
+    for place, number in enumerate(_between(int(last.number or 0), None, others.fragments)):
+        yield _other_contact(number, start_ms + place * _BLOCKS * _BLOCK_MS, last.instance_id)
 
 
-def _stranger(number: int, producer_ms: int, instance_id: str | None) -> StoredFragment:
-    pcm = STRANGER_PCM * (_RATE * _BLOCK_MS // 1000)
+def _other_contact(number: int, producer_ms: int, instance_id: str | None) -> StoredFragment:
+    pcm = OTHER_CONTACT_PCM * (_RATE * _BLOCK_MS // 1000)
     blocks = [
         Block.at_ms(track.number, producer_ms + place * _BLOCK_MS, pcm)
         for place in range(_BLOCKS)
@@ -384,7 +384,7 @@ def _stranger(number: int, producer_ms: int, instance_id: str | None) -> StoredF
         number=str(number),
         producer_ms=producer_ms,
         server_ms=producer_ms + 170,
-        contact_id=STRANGER_ID,
+        contact_id=OTHER_CONTACT_ID,
         instance_id=instance_id,
         blocks=blocks,
         rate=_RATE,

@@ -39,7 +39,7 @@ _ONLY_A_HUMAN_HELPS: Final = frozenset(
     {"InvalidArgumentException", "NotAuthorizedException", "AccessDeniedException", "ResourceNotFoundException"}
 )
 
-# GetMedia API reference: number and meaning. The texts beside the numbers are not documented; ours say the same.
+# GetMedia API reference: number and meaning. AWS does not document the texts beside the numbers.
 IN_BAND_CODES: Final = {
     3002: "STREAM_WRITE_ERROR",
     4000: "FRAGMENT_NOT_FOUND",
@@ -55,7 +55,7 @@ IN_BAND_CODES: Final = {
 _PASSING_IN_BAND: Final = frozenset({3002, 4503, 5000})
 
 
-# --- what happens to a call ------------------------------------------------------------------------------------------
+# --- the faults of a call --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -89,7 +89,7 @@ class MoveEndpoint:
     __repr__ = brief_repr
 
 
-# --- what happens to a body ------------------------------------------------------------------------------------------
+# --- the faults of a body --------------------------------------------------------------------------------------------
 # `after` counts bytes from the body's start (OnCall) or from the fragment's (AtFragment).
 
 
@@ -167,13 +167,13 @@ class Trickle:
 class Garbage:
     """Bytes that belong to nothing come between what is sent before and after.
 
-    Inside a fragment no reader can tell them from audio, and what comes again at the same place is taken for damage of
-    the log; so a whole recording is owed only where they come once, between two fragments.
+    Inside a fragment no reader can separate them from audio. Bytes that come again at the same place count as damage of
+    the log. So a whole recording is owed only if they come once, between two fragments.
 
     Args:
         size: bytes, at least 4 with the magic.
         after: bytes; 0 at a fragment lets them come between two fragments.
-        magic: whether an EBML header's first four bytes are in the middle of them.
+        magic: True puts an EBML header's first four bytes into the middle of them.
         seed: makes the bytes.
     """
 
@@ -197,9 +197,9 @@ class InBand:
 
     Args:
         code: one of `IN_BAND_CODES`.
-        after: None lets the tags be a document of their own, here and now; a number of bytes puts them into the
-            fragment, behind the last whole block within so many bytes. For `AtFragment` alone, and for fragments whose
-            Segment and Cluster have unknown sizes, as Connect's.
+        after: None makes the tags a document of their own, here and now. A number of bytes puts them into the
+            fragment, after the last whole block within so many bytes. It is for `AtFragment` alone. The fragment's
+            Segment and Cluster must have unknown sizes, as Connect's have.
     """
 
     code: int
@@ -219,7 +219,7 @@ class Twice:
     __repr__ = brief_repr
 
 
-# --- what happens to the stored stream -------------------------------------------------------------------------------
+# --- the faults of the stored stream ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -236,12 +236,14 @@ class Rewind:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Strangers:
-    """Another contact has the stream: before ours at index 0, after ours at index `LAST`. Its samples are one pattern.
+class OtherContacts:
+    """Another contact has the stream: before our contact at index 0, after it at index `LAST`.
+
+    Its samples are one pattern.
 
     Args:
         fragments: how many, of 1.024 s.
-        pause_ms: time between it and ours.
+        pause_ms: time between it and our contact.
     """
 
     fragments: int
@@ -263,7 +265,7 @@ type CallAction = Refuse | Drop | MoveEndpoint
 type PlacedAction = End | Cut | Reset | Stall | Trickle | Garbage
 type BodyAction = PlacedAction | EndAfter
 type FragmentAction = PlacedAction | InBand | Twice
-type LogAction = Rewind | Strangers | Missing
+type LogAction = Rewind | OtherContacts | Missing
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
@@ -275,7 +277,7 @@ class OnCall:
 
     Args:
         nth: from 1.
-        action: what happens.
+        action: the fault.
         api: the operation; only GetMedia has a body.
         times: how many calls in a row from there; None for all.
     """
@@ -294,12 +296,12 @@ class OnCall:
     __repr__ = brief_repr
 
     def covers(self, call: int) -> bool:
-        """Tell whether it happens to the call of this number."""
+        """Return True if it happens to the call of this number."""
         return call >= self.nth and (self.times is None or call < self.nth + self.times)
 
     @property
     def recoverable(self) -> bool:
-        """Whether a consumer with patience gets everything nevertheless."""
+        """True if a consumer with patience gets everything nevertheless."""
         match self.action:
             case Refuse(code):
                 passing = self.times is not None and code not in _ONLY_A_HUMAN_HELPS
@@ -318,7 +320,7 @@ class AtFragment:
 
     Args:
         index: its place in the stream as stored, from 0; what `InLog` adds counts too.
-        action: what happens.
+        action: the fault.
         times: how often; None for every time it is served.
     """
 
@@ -330,7 +332,7 @@ class AtFragment:
 
     @property
     def recoverable(self) -> bool:
-        """Whether a consumer with patience gets everything nevertheless."""
+        """True if a consumer with patience gets everything nevertheless."""
         match self.action:
             case InBand(code):
                 return self.times is not None and code in _PASSING_IN_BAND
@@ -348,21 +350,21 @@ class InLog:
 
     Args:
         index: the fragment, from 0 as they were given, before which it happens; or `LAST`.
-        action: what happens.
+        action: the fault.
     """
 
     index: int
     action: LogAction
 
     def __post_init__(self) -> None:
-        if isinstance(self.action, Strangers) and self.index not in (0, LAST):
-            raise ValueError("another contact comes before ours (index 0) or after it (index LAST)")
+        if isinstance(self.action, OtherContacts) and self.index not in (0, LAST):
+            raise ValueError("another contact comes before our contact (index 0) or after it (index LAST)")
 
     __repr__ = brief_repr
 
     @property
     def recoverable(self) -> bool:
-        """Whether the log still holds every byte of ours."""
+        """True if the log still holds every byte of our contact."""
         return not isinstance(self.action, Missing)
 
 
@@ -371,7 +373,7 @@ type Fault = OnCall | AtFragment | InLog
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FaultPlan:
-    """A schedule of faults. Of several for the same body, the one with the least `after` comes first.
+    """A schedule of faults. In one body the fault with the least `after` comes first.
 
     Args:
         faults: in any order.
@@ -383,9 +385,9 @@ class FaultPlan:
 
     @property
     def recoverable(self) -> bool:
-        """Whether a whole recording is owed.
+        """True if a whole recording is owed.
 
-        True where, all of its faults taken, the log still holds every byte and gives it to a reader that asks again.
+        Then the log still holds every byte after all faults, and gives it to a reader that asks again.
         A reader needs patience for the `times` of refusals: a schedule does not know its idle limit.
         """
         # Two runs of garbage may meet at one place.
@@ -412,7 +414,7 @@ def random_faults(
     """Make a schedule; the same arguments make the same one.
 
     Args:
-        seed: of the choices.
+        seed: seed of the choices.
         fragments: how many the stream has.
         count: how many faults.
         calls: faults on calls are spread over the first so many.
@@ -433,7 +435,7 @@ def random_faults(
     span = _Span(fragments, calls, fragment_bytes, longest_stall_s)
     while len(found) < count:
         fault = rng.choice(makers)(rng, span)
-        # One contact before and one after; a rewind has to be of ours.
+        # One contact before and one after; a rewind has to be our contact's.
         if isinstance(fault, InLog) and any(isinstance(each, InLog) and each.index == fault.index for each in found):
             continue
         if not recoverable or FaultPlan((*found, fault)).recoverable:
@@ -491,7 +493,7 @@ def _random_call(rng: random.Random, span: _Span) -> OnCall:
 
 def _random_log(rng: random.Random, span: _Span) -> InLog:
     if rng.random() < 0.4:
-        return InLog(rng.choice((0, LAST)), Strangers(rng.randint(1, 4)))
+        return InLog(rng.choice((0, LAST)), OtherContacts(rng.randint(1, 4)))
     index = rng.randint(1, span.fragments)
     if rng.random() < 0.2:
         return InLog(min(index, span.fragments - 1), Missing(rng.randint(1, 3)))

@@ -1,4 +1,4 @@
-"""What the emulated service knows: streams, their fragments, retention, start selectors, contacts and limits.
+"""The state of the emulated service: streams, their fragments, retention, start selectors, contacts and limits.
 
 Pure: no HTTP and no clock; the seconds of a monotonic clock come in as `now_s`. `server.py` serves it. The archive
 APIs will read the same `EmulatedStream`.
@@ -22,7 +22,7 @@ from connect_audio_local.kvs.faults import NO_FAULTS, FaultPlan
 # A stream with DataRetentionInHours 0 keeps a host's buffer : 5 minutes or 200 MB (AWS developer guide).
 _BUFFER_MS, _BUFFER_BYTES = 5 * 60 * 1000, 200 * 1000 * 1000
 _HOUR_MS = 60 * 60 * 1000
-# A time of today in ms leaves a float 0.0002 ms: whoever waits until a due time must find it past.
+# A time of today in ms leaves a float 0.0002 ms: a waiter that wakes at a due time must find it past.
 _ROUNDING_MS = 0.01
 
 _STREAM_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,256}", re.ASCII)
@@ -94,7 +94,7 @@ class Limits:
     """The service's limits; None for no such limit.
 
     Args:
-        calls_per_second: of DescribeStream, GetDataEndpoint and GetMedia, each, a stream.
+        calls_per_second: calls of DescribeStream, GetDataEndpoint and GetMedia, each, a stream.
         connections: open GetMedia connections a stream.
         describe_contact_per_second: Connect's DescribeContact, an account.
         session_s: after so many seconds a GetMedia body ends silently.
@@ -133,14 +133,14 @@ class CallMeter:
 
 @dataclass(slots=True)
 class EmulatedContact:
-    """A contact as Connect's DescribeContact tells it, gathered from the labels of the fragments.
+    """A contact as Connect's DescribeContact describes it, gathered from the labels of the fragments.
 
     Args:
         contact_id: its id.
         instance_id: the Connect instance's id; empty where no fragment names it.
         start_ms: producer time of its first fragment.
         end_ms: producer time at which its newest fragment ends.
-        ended: whether nothing of it will follow.
+        ended: True if nothing of it will follow.
     """
 
     contact_id: str
@@ -174,12 +174,12 @@ class EmulatedStream:
         fragments: its fragments in order, pulled lazily and once.
         pace: when they become available.
         delivery: in which pieces a live fragment becomes available.
-        retention_hours: DataRetentionInHours, counted in media time; with 0 only the last 5 minutes and 200 MB are
-            there, as in a stream that Connect made by default.
+        retention_hours: DataRetentionInHours, counted in media time. With 0, Connect's default, only the last 5
+            minutes and 200 MB are there.
         hold_open_s: how long a GetMedia connection stays open once the stream has no more fragments; 0 ends the body
             at once, the real service waits.
-        region: of its ARN.
-        account: of its ARN.
+        region: region in its ARN.
+        account: account in its ARN.
         created_s: CreationTime in seconds since the epoch, also the last part of its ARN.
         denied_apis: names of the operations that answer NotAuthorizedException; may be set later.
         faults: how it misbehaves; `faults` of the stream is the run through them.
@@ -215,7 +215,7 @@ class EmulatedStream:
         self._lock = threading.RLock()
         self._meter = CallMeter()
         self._endpoint_generation = 0
-        # What is retained: `_kept[0]` is the fragment of index `_first`. `_coming` is the next one, looked at already.
+        # The retained fragments: `_kept[0]` has the index `_first`. `_coming` is the next one, looked at already.
         self._kept: deque[StoredFragment] = deque()
         self._kept_bytes = 0
         self._first = 0
@@ -326,7 +326,7 @@ class EmulatedStream:
             index = max(index, self._first)
             if index == self._end and isinstance(self._pace, AsRead) and self._coming:
                 self._pull()
-                self._forget(self._newest_ms)
+                self._expire(self._newest_ms)
                 index = max(index, self._first)
             if index < self._end:
                 return index, self._kept[index - self._first]
@@ -345,7 +345,7 @@ class EmulatedStream:
             for end, whole_ms in cuts:
                 pieces.append((data[at:end], self._due_s(min(fragment.producer_ms + whole_ms, fragment.end_ms))))
                 at = end
-            # What follows the last block comes with the end of the fragment.
+            # The bytes after the last block come with the end of the fragment.
             pieces.append((data[at:], self._due_s(fragment.end_ms)))
         return pieces
 
@@ -356,7 +356,7 @@ class EmulatedStream:
             return list(self._kept)
 
     def contact(self, contact_id: str, now_s: float) -> EmulatedContact | None:
-        """Tell what is known of a contact, or None for one that the stream has not seen."""
+        """Return the state of a contact, or None for one that the stream has not seen."""
         with self._lock:
             media_ms = self._advance(now_s)
             contact = self._contacts.get(contact_id)
@@ -375,7 +375,7 @@ class EmulatedStream:
         return self._first + len(self._kept)
 
     def _advance(self, now_s: float) -> float:
-        """Take in what has become available, forget what retention takes; returns the media time."""
+        """Take in the new fragments, drop the expired ones, and return the media time."""
         if self._origin_s is None:
             self.start(now_s)
         if isinstance(self._pace, AllAtOnce):
@@ -389,7 +389,7 @@ class EmulatedStream:
             media_ms = self._origin_ms + elapsed_ms + _ROUNDING_MS
             while self._coming and self._available_ms(self._coming) <= media_ms:
                 self._pull()
-        self._forget(media_ms)
+        self._expire(media_ms)
         return media_ms
 
     def _available_ms(self, fragment: StoredFragment) -> int:
@@ -425,7 +425,7 @@ class EmulatedStream:
         contact.end_ms = max(contact.end_ms, fragment.end_ms)
         self._contact = contact
 
-    def _forget(self, media_ms: float) -> None:
+    def _expire(self, media_ms: float) -> None:
         window_ms = self.retention_hours * _HOUR_MS or _BUFFER_MS
         while self._kept and (
             media_ms - self._kept[0].end_ms >= window_ms
@@ -476,7 +476,7 @@ def _after(number: str) -> Callable[[StoredFragment], bool]:
 
 
 def _reaches(fragment: StoredFragment, start_ms: int, ms: int) -> bool:
-    """Whether a fragment contains a time or, where none does, is the first one behind it."""
+    """Return True if a fragment contains a time or begins after it."""
     return start_ms >= ms or start_ms + fragment.duration_ms > ms
 
 
@@ -548,7 +548,7 @@ class Account:
         return next((stream for stream in self.streams if stream.contact(contact_id, now_s) is not None), None)
 
     def describe_contact(self, instance_id: str, contact_id: str, limits: Limits, now_s: float) -> EmulatedContact:
-        """Tell what Connect knows of a contact.
+        """Return the state of a contact in Connect.
 
         Raises:
             ServiceError: ThrottlingException or ResourceNotFoundException, as Connect has them.

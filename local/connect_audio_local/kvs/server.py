@@ -1,7 +1,7 @@
 """The emulator's HTTP side: the wire shapes of Kinesis Video Streams and of Connect's DescribeContact.
 
-Shapes, paths, status codes and error names are those of botocore's service models (`kinesisvideo`,
-`kinesis-video-media`, `connect`). A capture is served byte for byte, so MILLIS_BEHIND_NOW is what the file says.
+Shapes, paths, status codes and error names come from botocore's service models (`kinesisvideo`,
+`kinesis-video-media`, `connect`). A capture is served byte for byte, so MILLIS_BEHIND_NOW is the file's.
 Every request passes `_Api.answer`, and every body is an iterator of pieces: further APIs are further entries of
 `_Api.routes`. Faults come in at both, from the stream's `FaultRun`.
 """
@@ -111,12 +111,12 @@ class KvsEmulator:
 
     @property
     def url(self) -> str:
-        """Where it listens; a wildcard address is given as loopback."""
+        """Its address; a wildcard address is given as loopback."""
         host = str(self._server.server_address[0])
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}"  # noqa: S104 - told apart, not bound
+        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}"  # noqa: S104 - compared, not bound
 
     def environment(self, url: str | None = None) -> dict[str, str]:
-        """What makes any AWS SDK call the emulator.
+        """The variables that make any AWS SDK call the emulator.
 
         Args:
             url: how the callers reach it, where that is not `self.url`.
@@ -287,7 +287,7 @@ class _Api:
         """Bytes of the fragments, as they become available, until the stream, the session or a fault ends the body."""
         clock, session_s = self._emulator.clock, self._emulator.limits.session_s
         session_end = opened_s + min(float("inf") if session_s is None else session_s, faulty.session_s)
-        # Taken before a piece goes out, so that whoever has read it knows that the hold has begun.
+        # Taken before a piece goes out, so that its reader knows that the hold has begun.
         sent_s = opened_s
 
         def reached(due_s: float) -> bool:
@@ -296,7 +296,7 @@ class _Api:
             return due_s < session_end
 
         def spoilt(data: bytes) -> Iterator[bytes | Ending]:
-            return connection.stalling(faulty.feed(data), stream.faults, clock)
+            return connection.stalling(faulty.spoil(data), stream.faults, clock)
 
         yield from spoilt(b"")
         while clock.monotonic() < session_end:
@@ -311,7 +311,7 @@ class _Api:
                     ready = bytearray()
                     for data, due_s in stream.pieces(fragment):
                         if due_s > clock.monotonic():
-                            # What was due already goes out in one piece before the wait.
+                            # Bytes that were due already go out in one piece before the wait.
                             if ready:
                                 yield from spoilt(bytes(ready))
                                 ready.clear()
@@ -376,7 +376,7 @@ class _Connection:
         self._waker.settimeout(0)
 
     def wake(self) -> None:
-        # A full pipe wakes as well, and a closed one has nobody to wake.
+        # A full pipe wakes as well, and a closed one has no reader to wake.
         with suppress(OSError):
             self._waker.send(b"\0")
 
@@ -385,7 +385,7 @@ class _Connection:
         self._waker.close()
 
     def gone(self) -> bool:
-        """Whether the client has hung up."""
+        """True if the client has hung up."""
         try:
             return self._client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
         except BlockingIOError:
@@ -411,7 +411,7 @@ class _Connection:
                 unsubscribe()
 
     def wait_until(self, due_s: float, clock: Clock, released: Callable[[], bool] = lambda: False) -> None:
-        """Wait for a time of the clock, or until released by somebody who then calls `wake`.
+        """Wait for a time of the clock, or for a release followed by a call of `wake`.
 
         Raises:
             _ClientGoneError: the client hung up or the server closes.
@@ -446,8 +446,8 @@ class _Connections:
             ServiceError: ConnectionLimitExceededException.
         """
         with self._lock:
-            # A client that closed and opens anew must not meet its own ghost, so the living are counted, not the
-            # handlers that have not noticed yet.
+            # Count living connections, not handlers: a handler notices late that its client closed, and that client
+            # may open a new connection at once.
             count = self._count(stream_name)
             if limit is not None and count >= limit:
                 raise ServiceError(

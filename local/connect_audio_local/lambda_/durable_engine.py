@@ -1,7 +1,7 @@
 """AWS's durable engine in its web mode (`dex-local-runner`'s), in a process of its own that cannot outlive the caller.
 
-Set up as the service behaves where it matters here: an invocation that failed is tried again at once rather than after
-5 s, and as often as Lambda does.
+It retries a failed invocation as often as Lambda does, but at once rather than after 5 s. In all other points that
+matter here it behaves as the service.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 from urllib.parse import quote
 
-# Lambda tries about nine times (docs/adr/0001, measured by nobody); the local engine's own default is five.
+# Lambda tries about nine times (docs/adr/0001, not measured); the local engine's own default is five.
 _MOST_ATTEMPTS: Final = 9
 _POLL_S: Final = 0.02
 _TERMINAL: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
@@ -54,7 +54,7 @@ class EngineExecution:
     Args:
         arn: its ARN.
         status: for example `SUCCEEDED`.
-        result: what the handler returned; None where it failed.
+        result: the handler's return value; None if it failed.
         error: the engine's error; None where it succeeded.
     """
 
@@ -68,7 +68,7 @@ class DurableEngine:
     """A client of the running engine.
 
     Args:
-        url: where it listens.
+        url: its address.
     """
 
     def __init__(self, url: str) -> None:
@@ -154,9 +154,9 @@ def durable_engine(
     """Run the engine for the length of a `with` block.
 
     Args:
-        lambda_url: where it invokes the function.
-        log: where its output goes.
-        skip_waits: whether waits of the function pass at once.
+        lambda_url: address at which it invokes the function.
+        log: file of its output.
+        skip_waits: True lets waits of the function pass at once.
         page_bytes: how much of the history an invocation is handed; it has to ask for the rest. None: 5 MB.
 
     Raises:

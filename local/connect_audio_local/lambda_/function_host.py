@@ -1,7 +1,7 @@
 """Lambda for one function: the durable engine's synchronous Invoke runs it in a process of its own.
 
-The process may be killed. What a killed, crashed or timed-out one leaves is answered as Lambda does, with a function
-error, and the engine tries again. The processes come from `function_process`.
+The process may be killed. A killed, crashed or timed-out one is answered as Lambda does, with a function error, and the
+engine tries again. The processes come from `function_process`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class LeftThread:
 
     Args:
         name: its name.
-        daemon: whether the interpreter would end without it.
+        daemon: True if the interpreter would end without it.
     """
 
     name: str
@@ -51,11 +51,11 @@ class InvocationRecord:
         execution: ARN of the durable execution.
         event_bytes: size of what the engine handed over.
         pid: the process; None before it runs.
-        output: what the handler returned; None where it did not get so far.
+        output: the handler's return value; None if it did not return.
         error: Lambda's error answer; None where there is none.
-        exit_code: of the process; minus the signal where it was killed; None while it runs.
+        exit_code: exit code of the process; minus the signal if it was killed; None while it runs.
         wall_s: from start to end.
-        cpu_s: of the handler; 0 where it did not end.
+        cpu_s: CPU time of the handler; 0 if it did not end.
         fork_rss_kib: memory resident when it began, KiB.
         peak_rss_kib: the most memory resident, KiB; 0 where it did not end.
         left_threads: beside the main one, when the handler had returned or raised; None where it did neither.
@@ -95,12 +95,12 @@ class FunctionHost:
 
     Args:
         environment: variables of the function, on top of this process's own.
-        log: where the function's output goes.
-        seconds: the function's timeout, which it is told of; may be set anew between invocations.
+        log: file of the function's output.
+        seconds: the function's timeout, which its context shows; may be set anew between invocations.
 
     Attributes:
-        grace_s: how much later than the function is told it is killed.
-        lifetimes: seconds after which the next invocations are killed, in order, whatever they have been told.
+        grace_s: seconds from the shown timeout to the kill.
+        lifetimes: seconds after which the next invocations are killed, in order, whatever timeout was shown.
 
     Raises:
         RuntimeError: the function could not be imported; the log says why.
@@ -165,7 +165,7 @@ class FunctionHost:
             number: the invocation; None for the only one that runs.
 
         Returns:
-            Whether it was there to be killed.
+            True if it was there to be killed.
         """
         with self._lock:
             if number is None and len(self._live) == 1:
@@ -173,7 +173,7 @@ class FunctionHost:
             live = self._live.get(number or 0)
             if live is None or live.acknowledged or live.record.pid is None:
                 return False
-            # Started by us and not acknowledged, so not reaped: nobody else has this pid.
+            # Started here and not acknowledged, so not reaped: no other process has this pid.
             with suppress(ProcessLookupError):
                 os.kill(live.record.pid, signal.SIGKILL)
         live.gone.wait()

@@ -1,12 +1,12 @@
 """One process per invocation of the consumer: a parent that has imported the handler and forks for each connection.
 
 `python -m connect_audio_local.lambda_.function_process SOCKET` is started by `function_host.FunctionHost`. Forking
-saves half a second of imports for each invocation; the parent itself runs no handler, no thread and no client, so a
-child begins like a fresh Lambda environment behind its init phase.
+saves half a second of imports for each invocation. The parent itself runs no handler, no thread and no client, so a
+child begins like a fresh Lambda environment after its init phase.
 
-A connection carries JSON lines. In: the invocation. Out: `{"pid"}`, then what the handler did, and once the process is
-gone and reaped `{"exited"}`. Between the last two the child waits for a line, so a pid that nobody has acknowledged is
-never another process's.
+A connection carries JSON lines. In: the invocation. Out: `{"pid"}`, then the handler's result, and once the process is
+gone and reaped `{"exited"}`. Between the last two the child waits for a line, so an unacknowledged pid is never another
+process's.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ import boto3
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What the handler and the durable SDK read of Lambda's context.
+    """The part of Lambda's context that the handler and the durable SDK read.
 
     Args:
-        aws_request_id: of this invocation.
+        aws_request_id: id of this invocation.
         deadline: `time.monotonic()` at which the function times out.
     """
 
@@ -51,7 +51,7 @@ class ProcessContext:
     identity: Any = None
 
     def get_remaining_time_in_millis(self) -> int:
-        """What is left until the timeout."""
+        """Milliseconds until the timeout."""
         return max(0, round((self.deadline - time.monotonic()) * 1000))
 
     def log(self, msg: object) -> None:
@@ -71,7 +71,7 @@ def peak_rss_kib() -> int:
 
 def main() -> None:
     """Fork for every connection to the socket in the first argument, until standard input ends."""
-    from connect_audio.handlers import consumer  # noqa: F401, PLC0415 - what the children shall not import again
+    from connect_audio.handlers import consumer  # noqa: F401, PLC0415 - the children shall not import it again
 
     for service in ("s3", "connect", "lambda"):
         # Its session keeps the service models, which take each child a quarter of a second otherwise.
@@ -147,7 +147,7 @@ def _invoke(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _send(connection: socket.socket, message: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):  # nobody listens any more
+    with suppress(BrokenPipeError):  # the client is gone
         connection.sendall(json.dumps(message).encode() + b"\n")
 
 

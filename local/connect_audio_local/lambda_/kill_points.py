@@ -1,7 +1,7 @@
-"""Where a process may be killed: every request that it makes, before it is done or after, and what comes of it.
+"""The points at which a process may be killed: before or after the effect of each of its requests.
 
-`Gate` counts and decides, `GatedProxy` is the way of HTTP requests to S3 and to the engine, `gate_emulator` watches
-those to the KVS emulator.
+`Gate` counts and decides. `GatedProxy` passes HTTP requests to S3 and to the engine. `gate_emulator` watches requests
+to the KVS emulator.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Moment(StrEnum):
     BEFORE = "before"
     """Its request never arrives."""
     AFTER = "after"
-    """What it asked is done, the answer never arrives."""
+    """Its request is done, the answer never arrives."""
     LATE = "late"
     """Its request arrives when its successor has made one to the same service, or after a second."""
 
@@ -64,7 +64,7 @@ class Crossing:
 
     Args:
         name: service and operation, with a hint at what it is about.
-        invocation: number of the invocation; None where that cannot be told.
+        invocation: number of the invocation; None if unknown.
     """
 
     name: str
@@ -99,7 +99,7 @@ class Gate:
         self._late = 0
 
     def arm(self, *kills: Kill) -> None:
-        """Forget what was counted and take a new schedule."""
+        """Drop the counts and take a new schedule."""
         with self._lock:
             self._now = _Counters(armed=[_Armed(kill) for kill in kills])
 
@@ -138,7 +138,7 @@ class Gate:
         return due.moment if self._strike(due, crossing) else None
 
     def strike(self, crossing: Crossing) -> bool:
-        """Kill the process whose request has been done; tell whether it was there to be killed."""
+        """Kill the process whose request has been done; return True if it was there to be killed."""
         return self._strike(Kill(crossing.name, 0, Moment.AFTER), crossing)
 
     def _strike(self, kill: Kill, crossing: Crossing) -> bool:
@@ -176,7 +176,7 @@ class Gate:
 def s3_operation(method: str, path: str, body: bytes) -> str:
     """Name an S3 request of a path-style client, with the kind of its key: `s3:PutObject wav.claim`.
 
-    Of a live segment and its index the kind is the whole name: `s3:PutObject segments/000012.wav`.
+    The kind of a live segment and of its index is the whole name: `s3:PutObject segments/000012.wav`.
     """
     del body
     parts = urlsplit(path)
@@ -215,8 +215,8 @@ def engine_operation(method: str, path: str, body: bytes) -> str:
     if not urlsplit(path).path.endswith("/checkpoint"):
         return "engine:state"
     updates = json.loads(body).get("Updates", [])
-    told = [f"{update['Action']} {update.get('Name') or ''}".strip() for update in updates]
-    return f"engine:checkpoint {' + '.join(told)}".strip()
+    actions = [f"{update['Action']} {update.get('Name') or ''}".strip() for update in updates]
+    return f"engine:checkpoint {' + '.join(actions)}".strip()
 
 
 def events_operation(method: str, path: str, body: bytes) -> str:
@@ -228,8 +228,8 @@ class GatedProxy:
     """An HTTP server that forwards to another one, past the gate. A context manager.
 
     Args:
-        upstream: URL of the other one; may be set anew.
-        gate: what decides.
+        upstream: URL of the server behind it; may be set anew.
+        gate: decides on kills.
         name: names a request: method, path, body -> crossing name.
     """
 
@@ -241,7 +241,7 @@ class GatedProxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its address."""
         return url_of(self._server)
 
     def __enter__(self) -> Self:
@@ -322,7 +322,7 @@ def _begin_joining(http_request: BaseHTTPRequestHandler, forwarding: Future[_Ans
     """Answer 200 and blanks while many parts are being joined, as S3 does lest the client gives up.
 
     Returns:
-        Whether the answer has begun; a failure then comes with a status of 200 (S3, CompleteMultipartUpload).
+        True if the answer has begun; a failure then comes with a status of 200 (S3, CompleteMultipartUpload).
     """
     begun = False
     while not wait((forwarding,), _BLANK_EVERY_S).done:
@@ -349,7 +349,7 @@ class GatedApi:
 
     Args:
         api: the emulator's.
-        gate: what decides.
+        gate: decides on kills.
     """
 
     def __init__(self, api: Any, gate: Gate) -> None:

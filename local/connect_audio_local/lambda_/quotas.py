@@ -1,4 +1,4 @@
-"""What a durable execution used of Lambda's quotas, which the local engine does not enforce, out of its history.
+"""A durable execution's use of Lambda's quotas, from its history; the local engine does not enforce them.
 
 `LocalCloud` fails executions that went beyond one, as the service would; tests and benchmarks report the figures.
 """
@@ -22,7 +22,7 @@ class DurableQuotas:
 
     Args:
         operations: steps, waits and the like, retries included.
-        history_bytes: what is stored of it: payloads, results, errors.
+        history_bytes: its stored payloads, results and errors.
         result_bytes: one checkpointed result.
     """
 
@@ -43,16 +43,16 @@ class HistoryEvent(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DurableUsage:
-    """What one execution used.
+    """The use of quotas by one execution.
 
     Args:
         operations: started steps, waits and the like; each retry counts.
         history_bytes: the whole history as JSON; the service does not say how it counts, this errs on the high side.
-        largest_result_bytes: of the results of steps.
+        largest_result_bytes: size of the largest result of a step.
         largest_result_of: the name of that step; empty where there was none.
-        invocations: of the function, failed ones included.
+        invocations: invocations of the function, failed ones included.
         elapsed_s: from its start to its newest event, by the engine's time: skipped waits count in full.
-        timeout_s: its ExecutionTimeout; None where the history does not tell.
+        timeout_s: its ExecutionTimeout; None if the history does not say.
     """
 
     operations: int

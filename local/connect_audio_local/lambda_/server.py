@@ -1,7 +1,7 @@
 """A front end that speaks Lambda's Invoke for a durable function: what the trigger calls in the demo and in tests.
 
-It enforces what the service enforces: qualified names, `InvocationType=Event`, execution names that are idempotent with
-the same payload and refused with another, payload limits. What a start leads to is the caller's `on_start`.
+It enforces the rules of the service: qualified names, `InvocationType=Event`, execution names that are idempotent with
+the same payload and refused with another, payload limits. The caller's `on_start` runs at a start.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class LambdaFront:
         functions: names that exist, each with its qualifiers; any other is `ResourceNotFoundException`.
         host: address to bind; `0.0.0.0` for containers.
         port: port to bind, 0 for any free one.
-        durable_url: of a durable engine that answers what is asked about executions; without one that is refused.
+        durable_url: address of a durable engine that answers requests about executions; without one they are refused.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class LambdaFront:
 
     @property
     def url(self) -> str:
-        """What `AWS_ENDPOINT_URL_LAMBDA` takes."""
+        """The value of `AWS_ENDPOINT_URL_LAMBDA`."""
         host, port = self._server.server_address[:2]
         return f"http://{host!s}:{port}"
 
@@ -268,7 +268,7 @@ def _pass_on(http: BaseHTTPRequestHandler, url: str) -> None:
     # The engine knows functions by name alone, Lambda by ARN as well.
     path = re.sub(r"/functions/arn[^/]*%3Afunction%3A", "/functions/", http.path)
     try:
-        with urllib.request.urlopen(url + path, timeout=60) as answer:  # noqa: S310 - a loopback URL of ours
+        with urllib.request.urlopen(url + path, timeout=60) as answer:  # noqa: S310 - a loopback URL
             _answer(http, answer.status, answer.read(), {"Content-Type": "application/json"})
     except urllib.error.HTTPError as error:
         with error:

@@ -61,7 +61,7 @@ _IAM_ACTIONS: Final = {
 
 
 class S3Trouble(StrEnum):
-    """What happens to a request."""
+    """The trouble of a request."""
 
     SLOW_DOWN = "503 SlowDown; nothing is done"
     INTERNAL_ERROR = "500 InternalError; nothing is done"
@@ -106,7 +106,7 @@ class S3Fault:
     Args:
         operation: S3's name for it, for example `UploadPart`; or `ANY`.
         nth: from 1.
-        trouble: what happens.
+        trouble: its trouble.
         times: how many requests in a row from there; None for all.
     """
 
@@ -124,12 +124,12 @@ class S3Fault:
     __repr__ = brief_repr
 
     def covers(self, request: int) -> bool:
-        """Tell whether it happens to the request of this number."""
+        """Return True if it happens to the request of this number."""
         return request >= self.nth and (self.times is None or request < self.nth + self.times)
 
     @property
     def recoverable(self) -> bool:
-        """Whether a client that asks again gets it done, with nothing lost."""
+        """True if a client that asks again gets it done, with nothing lost."""
         lasting = self.trouble in {S3Trouble.PRECONDITION_FAILED, S3Trouble.UPLOAD_GONE, S3Trouble.ACCESS_DENIED}
         return self.times is not None and not lasting
 
@@ -148,7 +148,7 @@ class S3FaultPlan:
 
     @property
     def recoverable(self) -> bool:
-        """Whether a client that asks again gets everything done, with nothing lost."""
+        """True if a client that asks again gets everything done, with nothing lost."""
         return all(fault.recoverable for fault in self.faults)
 
 
@@ -171,7 +171,7 @@ def random_s3_faults(seed: int, *, count: int = 3, requests: int = 4, recoverabl
     """Make a schedule; the same arguments make the same one.
 
     Args:
-        seed: of the choices.
+        seed: seed of the choices.
         count: how many faults.
         requests: they are spread over the first so many requests of an operation.
         recoverable: only faults after which everything can still be done.
@@ -202,12 +202,12 @@ class S3Operation:
         name: S3's name for it.
         bucket: the bucket; empty for none.
         key: the key; empty for none.
-        upload_id: of a multipart upload; of a created one, too. Empty for none.
-        part_number: of a part; None for none.
-        conditional: whether it carries If-None-Match.
-        tagged: whether it carries tags.
+        upload_id: id of a multipart upload, also of a created one. Empty for none.
+        part_number: number of a part; None for none.
+        conditional: True if it carries If-None-Match.
+        tagged: True if it carries tags.
         status: the answer, of S3 or of the fault; None where there was none.
-        fault: what happened to it; None for nothing.
+        fault: its fault; None for none.
     """
 
     name: str
@@ -241,8 +241,8 @@ class _State:
 class S3FaultProxy:
     """Serves S3 on a port until closed; a context manager.
 
-    What moto does not, it enforces: an upload that was completed or aborted is gone for every operation (404
-    NoSuchUpload), and of conditional writes at the same moment one wins.
+    It enforces two rules that moto does not. An upload that was completed or aborted is gone for every operation (404
+    NoSuchUpload). Only one of two conditional writes at the same moment wins.
 
     Args:
         upstream: URL of the S3 server.
@@ -283,7 +283,7 @@ class S3FaultProxy:
 
     @property
     def url(self) -> str:
-        """What `AWS_ENDPOINT_URL_S3` takes on this machine."""
+        """The value of `AWS_ENDPOINT_URL_S3` on this machine."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
@@ -328,7 +328,7 @@ class S3FaultProxy:
             self._forward(client, operation, answer=trouble is None)
 
     def _record(self, operation: S3Operation) -> None:
-        """Note a request before its answer goes out, so that whoever has the answer finds it."""
+        """Note a request before its answer goes out, so that the receiver of the answer finds it."""
         with self._state.lock:
             self._state.operations.append(operation)
 
@@ -353,7 +353,7 @@ class S3FaultProxy:
         with self._state.lock:
             if operation.upload_id in self._state.gone or operation.upload_id in self._state.opened:
                 return operation.upload_id in self._state.gone
-        # Not one of ours: moto knows, but fails with 500 on an id that it does not.
+        # Not created through this proxy: moto knows, but fails with 500 on an unknown id.
         with closing(self._connect()) as connection:
             connection.request("GET", f"/{operation.bucket}/{operation.key}?uploadId={operation.upload_id}")
             return connection.getresponse().status != 200
@@ -398,7 +398,7 @@ class S3FaultProxy:
 
 
 def _operation(client: BaseHTTPRequestHandler) -> S3Operation:
-    """Tell what a path-style request asks for."""
+    """Return the operation of a path-style request."""
     parts = urlsplit(client.path)
     query = parse_qs(parts.query, keep_blank_values=True)
     bucket, _, key = unquote(parts.path).lstrip("/").partition("/")
@@ -552,7 +552,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Transfer-Encoding", "").lower() == "chunked"
 
     def _body(self) -> Iterator[bytes]:
-        """The request's body in pieces, without HTTP's own chunks; those of aws-chunked are S3's business."""
+        """The request's body in pieces, without HTTP's own chunks; the chunks of aws-chunked are left to S3."""
         if self._waits_for_continue:
             self._waits_for_continue = False
             self.send_response_only(100)

@@ -70,8 +70,8 @@ class SyntheticCall:
     The call lasts as long as the longer side; the shorter one is sent as silence to the end.
 
     Args:
-        customer: what the customer says (AUDIO_FROM_CUSTOMER), or None for no such track.
-        agent: what the customer hears (AUDIO_TO_CUSTOMER), or None for no such track.
+        customer: audio from the customer (AUDIO_FROM_CUSTOMER), or None for no such track.
+        agent: audio to the customer (AUDIO_TO_CUSTOMER), or None for no such track.
         contact_id: the ContactId tag.
         instance_id: the InstanceId tag.
         start_ms: producer timestamp of the first fragment, milliseconds since the epoch. None: where the call before
@@ -87,7 +87,7 @@ class SyntheticCall:
         agent_joins_ms: the agent's track is not there before this position; its audio up to there is not sent.
         gaps: pauses in the streaming.
         unlabelled: fragments of this call, from 0, that carry no ContactId.
-        last_unlabelled: whether the call's last fragment carries none.
+        last_unlabelled: True leaves the call's last fragment without ContactId.
         short_blocks: blocks with less audio than their place.
         layout: how the fragments are written.
     """
@@ -124,7 +124,7 @@ class SyntheticFragment:
 
     Args:
         data: the fragment as GetMedia would send it.
-        contents: what was written: number, timestamps, ContactId, tracks, blocks.
+        contents: its content: number, timestamps, ContactId, tracks, blocks.
         duration_ms: length of its audio in milliseconds, rounded up.
     """
 
@@ -231,7 +231,7 @@ def from_wav_files(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What all tracks send in one block's time."""
+    """The samples of all tracks in one block's time."""
 
     time_ms: int
     blocks: tuple[Block, ...]

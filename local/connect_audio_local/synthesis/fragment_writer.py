@@ -1,8 +1,8 @@
 """Writes Matroska fragments as GetMedia serves them, byte by byte and without any Matroska library.
 
-The synthesizer and the tests use it. It shares no code with `connect_audio.core`: what the writer says of a fragment
-is an independent opinion on what the parser must read. Without a layout a fragment equals a published dump of a real
-Connect fragment, offset by offset; `FragmentLayout` switches to every other form that producers are known to write.
+The synthesizer and the tests use it. It shares no code with `connect_audio.core`: its description of a
+fragment is an independent oracle for the parser. Without a layout a fragment equals a published dump of a real
+Connect fragment, offset by offset. `FragmentLayout` switches to every other known form.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK, _BLOCK_DURATION = 0xA3, 0xA0, 0xA1, 0x9B
 
 _AUDIO_TRACK_TYPE = 2
 _SEGMENT_UID_VALUE = b"\x11" * 16
-# What the dump's two bytes hold is masked; these are the ones of the AAC-LC streams that Connect claims to send.
+# The dump masks the two bytes; these are the ones of the AAC-LC streams that Connect claims to send.
 _CODEC_PRIVATE_VALUE = b"\x11\x90"
 _APP = b"Kinesis Video SDK 1.1.0 JNI 2.0"
 _KEYFRAME = 0x80
@@ -101,7 +101,7 @@ class InBandError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FragmentContents:
-    """What a fragment says, whatever its layout.
+    """The content of a fragment, whatever its layout.
 
     Args:
         number: fragment number, a decimal number.
@@ -134,7 +134,7 @@ class FragmentContents:
 
 
 class Placement(Enum):
-    """Where a producer's tags stand."""
+    """The place of a producer's tags."""
 
     BEFORE_AND_AFTER = "before and after the Clusters"
     BEFORE = "only before the Clusters"
@@ -152,7 +152,7 @@ class Lacing(Enum):
 
 
 class Codec(Enum):
-    """What a TrackEntry says of its codec; the payload is s16le all the same."""
+    """The codec that a TrackEntry names; the payload is s16le in any case."""
 
     AAC_LIE = "A_AAC with a CodecPrivate and no Audio master, as Connect does"
     PCM = "A_PCM/INT/LIT with an Audio master"
@@ -197,8 +197,8 @@ class FragmentLayout:
             no such elements.
         seek_head: a SeekHead opens the Segment.
         tags_before_info: the producer's tags stand before Info and Tracks.
-        contact_tags: where ContactId stands.
-        producer_tags: where the other producer tags stand.
+        contact_tags: place of ContactId.
+        producer_tags: place of the other producer tags.
         blocks_per_cluster: open a new Cluster after so many blocks; None for one Cluster, unless a block lies too
             far from its Cluster for a 16-bit timecode.
         empty_cluster: write a Cluster even where there is no block.
@@ -208,12 +208,12 @@ class FragmentLayout:
             lacing, does not divide. Samples are split only where a block has an odd size.
         track_number_width: least number of bytes of the track number in a block, 1 to 8.
         name_padding: NUL bytes behind each track's name.
-        codec: what the TrackEntries say.
+        codec: codec of the TrackEntries.
         mime_type: the form of the MimeType tag.
         audio_tags: the AUDIO_* tags.
         spelling: how AWS's tags are spelt.
         timecode_scale: nanoseconds a tick.
-        continuation_token: whether the fragment ends with its token.
+        continuation_token: True ends the fragment with its token.
     """
 
     segment_size_known: bool = False
@@ -247,7 +247,7 @@ def write_fragment(contents: FragmentContents, layout: FragmentLayout = CONNECT_
     """Write one fragment: an EBML header and a Segment.
 
     Args:
-        contents: what the fragment says.
+        contents: the fragment's content.
         layout: how it is written.
 
     Returns:

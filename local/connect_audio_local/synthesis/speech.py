@@ -1,7 +1,7 @@
 """Speech-like mono PCM, made on the spot with the standard library: the two voices of the demo and of the tests.
 
 Voiced syllables (a pulse train through three formant resonators) with pauses, in turns: while one party speaks the
-other is digital silence. The parties differ in pitch and level, so ears and figures tell them apart.
+other is digital silence. The parties differ in pitch and level, so ears and figures separate them.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def endless_speech(party: Party, rate: int = 8000, seed: int = 0) -> Iterator[by
 
 
 def pitch_hz(pcm: bytes, rate: int = 8000) -> float:
-    """Tell the fundamental frequency of the loudest voiced stretch; 0.0 for silence.
+    """Return the fundamental frequency of the loudest voiced stretch, Hz; 0.0 for silence.
 
-    By autocorrelation over 60 to 400 Hz: good to a few per cent, enough to tell the parties apart.
+    By autocorrelation over 60 to 400 Hz: good to a few per cent, enough to separate the parties.
 
     Args:
         pcm: s16le mono.

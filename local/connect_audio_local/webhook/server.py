@@ -34,16 +34,16 @@ from connect_audio_local.stoppable_server import StoppableServer, reset_connecti
 _LARGEST_BODY: Final = 16 * 1024 * 1024
 
 type Behaviour = Callable[[Exchange], None]
-"""What is done with one request."""
+"""The handling of one request."""
 
 
 @dataclass(slots=True)
 class Delivery:
-    """What arrived under one idempotency key, with a signature that holds.
+    """The posts under one idempotency key, with a valid signature.
 
     Args:
         key: the key.
-        headers: of its first arrival, names in lower case.
+        headers: headers of its first arrival, names in lower case.
         body: the WAV, or the JSON of the end.
         arrivals: how often it arrived.
     """
@@ -98,7 +98,7 @@ class Exchange:
 
 
 def accept(exchange: Exchange) -> None:
-    """What a receiver in good health does."""
+    """Keep the request and answer as a healthy receiver does."""
     exchange.answer(exchange.take())
 
 
@@ -118,7 +118,7 @@ def redirect(url: str, status: int = 307) -> Behaviour:
 
 
 def take_and_answer(status: int) -> Behaviour:
-    """Keep it, and answer with a status all the same."""
+    """Keep it, but answer with the status of a failure."""
 
     def behave(exchange: Exchange) -> None:
         exchange.take()
@@ -228,12 +228,12 @@ class WebhookReceiver:
     """A running receiver, made by `webhook_receiver`.
 
     Args:
-        secrets: those that a signature may be made with.
-        behaviours: what becomes of the next requests; `accept` of those after them.
-        ca_file: what the sender must trust.
+        secrets: secrets that a signature may be made with.
+        behaviours: handling of the next requests; `accept` handles all later ones.
+        ca_file: certificates that the sender must trust.
         now: the time for signatures, seconds since the epoch.
         taken: called with each delivery that is new.
-        url: where to post to.
+        url: address to post to.
         released: set it, and all that hangs or drips comes to its end.
     """
 
@@ -252,7 +252,7 @@ class WebhookReceiver:
 
     @property
     def received(self) -> Sequence[Delivery]:
-        """What was kept, in the order of first arrivals."""
+        """The kept deliveries, in the order of first arrivals."""
         with self._changed:
             return tuple(self._deliveries.values())
 
@@ -308,7 +308,7 @@ class WebhookReceiver:
             self._connections += 1
 
     def begun(self) -> Behaviour:
-        """Count a request, and tell what to do with it."""
+        """Count a request and return its handling."""
         with self._changed:
             self._requests += 1
             self._changed.notify_all()
@@ -329,11 +329,11 @@ def webhook_receiver(
     """Run a receiver for the length of a `with` block; every thread and socket ends with it.
 
     Args:
-        secret: what signatures are made with; several while one replaces another.
-        behaviours: what becomes of the requests, one after the other; those after them are taken.
+        secret: secret of the signatures; several while one replaces another.
+        behaviours: handling of the requests, one after the other; later requests are taken.
         certificate_for: names and addresses in the certificate.
         port: on 127.0.0.1; 0 for a free one.
-        path: of the URL; every path is served.
+        path: path of the URL; every path is served.
         now: the time for signatures, seconds since the epoch.
         taken: called with each delivery that is new, in the thread of its connection.
 
@@ -357,7 +357,7 @@ def webhook_receiver(
             taken=taken,
         )
         server = _TlsServer(("127.0.0.1", port), _handler(receiver), "webhook-receiver")
-        # The handshake is the handler's, in its own thread: a client that is slow about it holds up nobody else.
+        # The handshake is the handler's, in its own thread: a client that is slow about it holds up no other.
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         receiver.url = f"https://127.0.0.1:{server.server_address[1]}{path}"
         server.start()
@@ -400,7 +400,7 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a receiver until it is interrupted, and tell of each delivery in a line."""
+    """Run a receiver until it is interrupted, and print each delivery in a line."""
     parser = argparse.ArgumentParser(
         prog="webhook_receiver",
         description="Take what the sink webhook posts, on this machine alone. "

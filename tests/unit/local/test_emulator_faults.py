@@ -21,11 +21,11 @@ from connect_audio_local.kvs.faults import (
     Missing,
     MoveEndpoint,
     OnCall,
+    OtherContacts,
     Refuse,
     Reset,
     Rewind,
     Stall,
-    Strangers,
     Trickle,
     Twice,
 )
@@ -34,7 +34,7 @@ from connect_audio_local.synthesis.speech import two_party_conversation
 
 EVERY_ACTION = {
     Refuse, Drop, MoveEndpoint, End, EndAfter, Cut, Reset, Stall, Trickle, Garbage, InBand, Twice,
-    Rewind, Strangers, Missing,
+    Rewind, OtherContacts, Missing,
 }  # fmt: skip
 SEEDS = range(300)
 
@@ -92,7 +92,7 @@ def test_a_schedule_s_repr_is_short_and_makes_it_again() -> None:
         AtFragment(1, Twice(), times=None),
         AtFragment(1, Trickle(1), times=None),
         InLog(1, Rewind(3)),
-        InLog(0, Strangers(3)),
+        InLog(0, OtherContacts(3)),
     ],
     ids=repr,
 )
@@ -146,7 +146,7 @@ def test_a_stream_without_faults_is_stored_as_it_is() -> None:
 def test_a_body_without_faults_comes_in_the_pieces_it_was_given() -> None:
     body = FaultRun(NO_FAULTS).body()
     assert list(body.begin()) == []
-    assert [list(body.feed(data)) for data in (b"ab", b"", b"c")] == [[b"ab"], [], [b"c"]]
+    assert [list(body.spoil(data)) for data in (b"ab", b"", b"c")] == [[b"ab"], [], [b"c"]]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_body_without_faults_comes_in_the_pieces_it_was_given() -> None:
         (lambda: InBand(4711), "4711 is none of KVS's codes: 3002, 4000, "),
         (lambda: OnCall(0, Drop()), "calls count from 1, not 0"),
         (lambda: OnCall(1, Cut(7), "DescribeStream"), r"DescribeStream has no body for Cut\(7\)"),
-        (lambda: InLog(3, Strangers(1)), "another contact comes before ours"),
+        (lambda: InLog(3, OtherContacts(1)), "another contact comes before our contact"),
     ],
 )
 def test_a_fault_that_can_never_happen_is_refused(make: Callable[[], object], message: str) -> None:
