@@ -229,7 +229,7 @@ _BUCKET = Variable[str](
 )
 _PREFIX = Variable[str](
     "RECORDINGS_PREFIX",
-    "What the recordings' S3 keys begin with.",
+    "Beginning of the recordings' S3 keys.",
     # Letters, digits and S3's "safe characters" without the asterisk and quotes that IAM and shells read otherwise.
     Text(
         re.compile(r"(?!.*\.\.)(?!.*//)[0-9A-Za-z!_.-](?:[0-9A-Za-z!_./-]{0,198}[0-9A-Za-z!_.-])?", re.ASCII),
@@ -331,7 +331,7 @@ class ConsumerSettings:
     drain_seconds: int = _declared(
         Variable(
             "DRAIN_SECONDS",
-            "How long to go on without our audio once the call looks over.",
+            "How long to read on without audio of our contact once the call seems over.",
             # Without a drain, the first body that breaks after a hang-up would pass for the end of the audio.
             Whole(1, 300, "seconds"),
             "30 suits most.",
@@ -387,7 +387,7 @@ class ConsumerSettings:
     event_bus_name: str | None = _declared(
         Variable(
             "EVENT_BUS_NAME",
-            "EventBridge bus that is told of each recording; unset tells nobody.",
+            "EventBridge bus that gets an event of each recording; unset: no event.",
             # EventBridge, API_PutEventsRequestEntry: EventBusName, name or ARN.
             Text(
                 re.compile(
@@ -446,7 +446,7 @@ class LiveSettings:
     sinks: tuple[str, ...] = _declared(
         Variable(
             "LIVE_SINKS",
-            "Where live audio goes, by name, with commas between: segments, webhook, or a sink of your own.",
+            "Sinks of live audio by name, with commas between: segments, webhook, or a sink of your own.",
             SinkNames(),
             "Set it to segments, to webhook, to both, or leave it empty for no live audio.",
             default=(),
@@ -464,7 +464,7 @@ class LiveSettings:
     segment_layout: str = _declared(
         Variable(
             "LIVE_SEGMENT_LAYOUT",
-            "Whether a segment is one stereo WAV (customer left, agent right) or one WAV of each party.",
+            "Form of a segment: one stereo WAV (customer left, agent right) or one WAV of each party.",
             Choice({"stereo": "stereo", "tracks": "tracks"}),
             "stereo suits most.",
             default="stereo",
@@ -491,7 +491,7 @@ class LiveSettings:
     webhook_url: str | None = _declared(
         Variable(
             "WEBHOOK_URL",
-            "Where the sink webhook posts each segment to.",
+            "Address that the sink webhook posts each segment to.",
             Text(
                 re.compile(r"https://[0-9A-Za-z.\[\]:_-]{1,253}(?:[/?][!\"$-~]{0,1700})?", re.ASCII),
                 "an address that begins with https://, without spaces and #",
@@ -504,7 +504,7 @@ class LiveSettings:
     webhook_secret: str | None = _declared(
         Variable(
             "WEBHOOK_SECRET",
-            "Where the webhook's signing secret is kept.",
+            "Place of the webhook's signing secret.",
             Text(
                 re.compile(
                     r"arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:\d{12}:secret:[0-9A-Za-z/_+=.@!-]{1,519}"
@@ -521,7 +521,7 @@ class LiveSettings:
     webhook_private_addresses: bool = _declared(
         Variable(
             "WEBHOOK_PRIVATE_ADDRESSES",
-            "Whether the webhook may post to private, loopback and link-local addresses.",
+            "Posts to private, loopback and link-local addresses: refused or allowed.",
             Choice({"refused": False, "allowed": True}),
             "Set it to allowed only for a receiver inside your own network.",
             default=False,
