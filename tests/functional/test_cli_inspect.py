@@ -206,8 +206,8 @@ def test_help_names_every_command_and_imports_none_of_the_work() -> None:
     )
 
     assert (process.returncode, process.stderr) == (0, "")
-    for command in ("demo", "replay", "inspect", "emulate", "synthesize"):
-        assert re.search(rf"│ {command} ", process.stdout)
+    for command in ("demo", "replay", "inspect", "emulate", "synthesize", "redrive"):
+        assert re.search(rf"^  {command} ", process.stdout, re.MULTILINE)
 
 
 def test_the_bare_command_shows_its_help() -> None:

@@ -1,74 +1,36 @@
-"""`connect-audio emulate`: captures as Kinesis Video streams for any AWS SDK, until Ctrl-C."""
+"""`connect-audio emulate`: its options."""
 
 from __future__ import annotations
 
-import shlex
-import signal
-import sys
-import threading
 from collections.abc import Sequence
-from pathlib import Path
 
-from connect_audio_cli.captures import STANDARD_INPUT, open_capture, read_events
-from connect_audio_cli.output.command_error import CommandError, describe, printable
-from connect_audio_cli.output.formatting import count, duration
-from connect_audio_local.kvs import (
-    ALL_AT_ONCE,
-    CaptureError,
-    EmulatedStream,
-    KvsEmulator,
-    Live,
-    StoredFragment,
-    read_capture,
-)
+from connect_audio_cli.output.arguments import Parser, number
+from connect_audio_cli.output.command_error import ExitCode
+from connect_audio_cli.output.extras import needs
 
 
-def run(
-    captures: Sequence[str],
-    *,
-    host: str,
-    port: int,
-    speed: float | None,
-    stream_names: Sequence[str],
-    retention_hours: int,
-) -> None:
-    """Serve captures until the process is interrupted.
-
-    Args:
-        captures: paths.
-        host: address to bind.
-        port: port to bind, 0 for a free one.
-        speed: media seconds a second from now on; None for everything at once.
-        stream_names: one a capture, or none for the captures' own names.
-        retention_hours: DataRetentionInHours of every stream.
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and serve until the process is interrupted.
 
     Raises:
-        CommandError: a capture that cannot be served, a name that is taken, an address that cannot be bound.
+        CommandError: options or captures that cannot be used, or an address that cannot be bound.
     """
-    # Being ended is how this ends when all is well, so SIGTERM is taken as Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if stream_names and len(stream_names) != len(captures):
-        raise CommandError(
-            f"--stream-name is given {count(len(stream_names), 'time')} for {count(len(captures), 'capture')}: "
-            "give one for each, in the same order, or none"
-        )
-    contents = [_read(capture) for capture in captures]
-    try:
-        emulator = KvsEmulator(host, port)
-    except (OSError, OverflowError) as error:
-        reason = describe(error) if isinstance(error, OSError) else str(error)
-        raise CommandError(f"cannot listen on {printable(host)} port {port}: {reason}") from error
-    try:
-        with emulator:
-            _serve(
-                emulator, captures, contents, speed=speed, stream_names=stream_names, retention_hours=retention_hours
-            )
-            _print_exports(emulator)
-            threading.Event().wait()
-    except KeyboardInterrupt:
-        return
+    given = _parser().read(arguments)
+    with needs("emulate", extra="local"):
+        from connect_audio_cli.emulation.serve import serve  # noqa: PLC0415 - the stand-in is imported here alone
+
+    serve(
+        given.captures,
+        host=given.host,
+        port=given.port,
+        speed=given.speed,
+        stream_names=given.stream_name,
+        retention_hours=given.retention_hours,
+    )
+    return ExitCode.WHOLE
 
 
+<<<<<<< HEAD
 def _serve(
     emulator: KvsEmulator,
     captures: Sequence[str],
@@ -145,3 +107,48 @@ def _print_exports(emulator: KvsEmulator) -> None:
         write(f"export {name}={shlex.quote(value)}\n")
     write("\nCtrl-C ends it.\n")
     sys.stdout.flush()
+=======
+def _parser() -> Parser:
+    parser = Parser(
+        "emulate",
+        "CAPTURE...",
+        "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.\n\n"
+        "DescribeStream, GetDataEndpoint, GetMedia and Connect's DescribeContact, in the real APIs' shapes and "
+        "limits. Prints the variables that lead an SDK here.",
+    )
+    parser.add_argument("captures", metavar="CAPTURE", nargs="+", help="Files of GetMedia bytes, a stream each.")
+    parser.add_argument(
+        "--port",
+        metavar="PORT",
+        type=number(int, 0, 65535),
+        default=0,
+        help="Port to listen on, 0 for a free one. (default: 0)",
+    )
+    parser.add_argument(
+        "--host",
+        metavar="HOST",
+        default="127.0.0.1",
+        help="Address to listen on; 0.0.0.0 lets containers and other machines in. (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--speed",
+        metavar="X",
+        type=number(float, 0.01),
+        help="Stream live from now on, X times as fast as the call. (default: all at once)",
+    )
+    parser.add_argument(
+        "--stream-name",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="The stream's name, once for each capture. (default: the file's name)",
+    )
+    parser.add_argument(
+        "--retention-hours",
+        metavar="HOURS",
+        type=number(int, 0, 87600),
+        default=24,
+        help="DataRetentionInHours of the streams. (default: 24)",
+    )
+    return parser
+>>>>>>> c7bf903 (The command reads its options by argparse and prints its own tables: help and replay import no more than they use)

@@ -1,90 +1,27 @@
-"""`connect-audio inspect`: a capture as tables, as an element tree or as JSON."""
+"""`connect-audio inspect`: its options."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
-from connect_audio.core.fragments import BytesLost, Completion
-from connect_audio_cli.captures import CaptureInput, open_capture
-from connect_audio_cli.inspection.element_tree import ElementRow, KeptBytes, element_rows
-from connect_audio_cli.inspection.inspection import (
-    FragmentRow,
-    Inspection,
-    Summary,
-    fragment_json,
-    is_gap,
-    summary_json,
-)
-from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
-from connect_audio_cli.output.console import progress_of, stdout_console
-from connect_audio_cli.output.formatting import count, duration
-
-_TABLE_ROWS: Final = 40
-_TREE_FRAGMENTS: Final = 1
-_FULL_WIDTH: Final = 160
-_HOUR_MS: Final = 3_600_000
-_YEAR_2000_MS: Final = 946_684_800_000
-_ENDS: Final = {
-    Completion.TOKEN: "token",
-    Completion.SUCCESSOR: "next",
-    Completion.END_OF_BODY: "end of file",
-    Completion.TRUNCATED: "CUT OFF",
-}
+from connect_audio_cli.output.arguments import CAPTURE_HELP, Parser, flag, number
+from connect_audio_cli.output.command_error import ExitCode
 
 
-def run(capture: str, *, tree: bool, as_json: bool, limit: int | None) -> None:
-    """Show what a capture holds.
-
-    Args:
-        capture: a path, or `-`.
-        tree: the element tree in place of the table of fragments.
-        as_json: for machines.
-        limit: how many fragments to show; 0 for all, None for as many as suits the form.
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and show the capture.
 
     Raises:
-        CommandError: it is no capture, or it is broken somewhere.
+        CommandError: options that cannot be used, no capture, or a broken one.
     """
-    # Tables need every row to find their widths, and the summary; the other forms are written as the capture is read.
-    at_once = not tree and not as_json
-    table: Table | None = None
-    console = stdout_console()
-    with (
-        open_capture(capture) as opened,
-        progress_of(
-            opened.chunks, what="Reading", total=opened.size, shown=at_once or not sys.stdout.isatty()
-        ) as chunks,
-    ):
-        kept = KeptBytes() if tree else None
-        inspection = Inspection(kept.watch(chunks) if kept else chunks, opened.name)
-        if as_json:
-            _print_json(opened, inspection, kept, limit or None)
-        elif kept:
-            limit = _TREE_FRAGMENTS if limit is None else limit
-            _print_trees(inspection, kept, limit or None)
-        else:
-            limit = _TABLE_ROWS if limit is None else limit
-            full = not console.is_terminal or console.width >= _FULL_WIDTH
-            table = _table(inspection, limit or None, full=full)
-    if not as_json:
-        if table:
-            console.print(table)
-        further = inspection.summary.fragments - (limit or inspection.summary.fragments)
-        if further > 0:
-            console.print(f"… and {count(further, 'further fragment')} (--limit 0 shows all)")
-        console.print()
-        _print_summary(console, opened.name, inspection.summary)
-    summary = inspection.summary
-    if not summary.whole:
-        raise CommandError(f"{opened.name} is broken: {_damage(summary)}", ExitCode.NOT_WHOLE)
+    given = _parser().read(arguments)
+    from connect_audio_cli.inspection.report import show  # noqa: PLC0415 - help and slips need none of it
+
+    show(given.capture, tree=given.tree, as_json=given.json, limit=given.limit)
+    return ExitCode.WHOLE
 
 
+<<<<<<< HEAD
 def _damage(summary: Summary) -> str:
     found = []
     cause = ""
@@ -289,3 +226,22 @@ def _element(row: ElementRow) -> str:
     elif row.value is not None:
         text += f": {row.value}"
     return f"{text}   <- {printable(row.broken)}" if row.broken else text
+=======
+def _parser() -> Parser:
+    parser = Parser(
+        "inspect",
+        "CAPTURE",
+        "Show what is in a GetMedia capture: fragments, contacts, tracks, gaps, errors, lost bytes.",
+        "Exit code 3: the capture is broken somewhere; what can be shown is shown.",
+    )
+    parser.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
+    flag(parser, "--tree", "Show every element (offset, size, name, ID, value) instead of the table.")
+    flag(parser, "--json", "One JSON document; all fragments unless --limit says otherwise.")
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=number(int, 0),
+        help="Fragments to show, 0 for all. (default: 40, with --tree 1)",
+    )
+    return parser
+>>>>>>> c7bf903 (The command reads its options by argparse and prints its own tables: help and replay import no more than they use)

@@ -5,21 +5,55 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from typing import Final
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
-from connect_audio.adapters.system_clock import SystemClock
+from connect_audio_cli.output.arguments import Parser, flag
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
-from connect_audio_cli.redrive.redrive import Outcome, Redrive
 
 _FUNCTION: Final = re.compile(
     r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):[0-9]{12}:function:)?[A-Za-z0-9-_]{1,64}:[A-Za-z0-9-_]{1,128}",
     re.ASCII,
 )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and redrive.
+
+    Raises:
+        CommandError: as `run`, or options that cannot be used.
+    """
+    given = _parser().read(arguments)
+    run(given.queue_url, given.function, dry_run=given.dry_run)
+    return ExitCode.WHOLE
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "redrive",
+        "--queue-url URL --function ARN",
+        "Start failed recordings again, each where it stood. Works on AWS, with your credentials.\n\n"
+        "Takes the messages of the dead-letter queue; each one that is started again, or need not be, leaves the "
+        "queue.",
+        "Exit code 3: a message was left in the queue.",
+    )
+    parser.add_argument(
+        "--queue-url",
+        metavar="URL",
+        required=True,
+        help="The dead-letter queue: the stack's output FailedRecordingsQueueUrl.",
+    )
+    parser.add_argument(
+        "--function",
+        metavar="ARN",
+        required=True,
+        help="The consumer, with its alias: the stack's output ConsumerAliasArn.",
+    )
+    flag(parser, "--dry-run", "Say what would be done, and do nothing.")
+    return parser
 
 
 def run(queue_url: str, function: str, *, dry_run: bool) -> None:
@@ -38,6 +72,12 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
         raise CommandError(
             f"--function {printable(function)} has no alias: give the consumer's ARN, or name, with :live behind it"
         )
+    with needs("redrive"):
+        import boto3  # noqa: PLC0415 - help and slips need none of it
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+        from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
+        from connect_audio_cli.redrive.redrive import Outcome, Redrive  # noqa: PLC0415
     outcomes: Counter[Outcome] = Counter()
     try:
         with ExitStack() as stack:

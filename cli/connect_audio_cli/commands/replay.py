@@ -1,22 +1,17 @@
-"""`connect-audio replay`: what a user reads before, during and after."""
+"""`connect-audio replay`: its options, one call, and what a user reads after it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
-
-from connect_audio.core.manifest import Status
-from connect_audio_cli.captures import open_capture
+from connect_audio_cli.output.arguments import CAPTURE_HELP, Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
-from connect_audio_cli.output.console import progress_of, stdout_console
 from connect_audio_cli.output.formatting import count, duration
-from connect_audio_cli.replay.replay import Replay, replay
 
-_ADVICE = {
+_ADVICE: Final = {
     "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
     "TLS_CERTIFICATE": "--webhook-ca FILE trusts one of your own",
 }
@@ -24,6 +19,99 @@ _ADVICE = {
 if TYPE_CHECKING:
     from connect_audio_cli.replay.live_options import LiveOptions
     from connect_audio_cli.replay.live_replay import LiveReplay, SinkOutcome
+    from connect_audio_cli.replay.replay import Replay
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and run.
+
+    Raises:
+        CommandError: as `run`, or options that cannot be used.
+    """
+    given = _parser().read(arguments)
+    typed = {
+        name: getattr(given, name)
+        for name in (
+            "segments",
+            "webhook",
+            "webhook_ca",
+            "allow_private_addresses",
+            "segment_seconds",
+            "segment_rate",
+            "segment_layout",
+            "speed",
+        )
+    }
+    live = None
+    if any(value not in {None, False} for value in typed.values()):
+        # Imported where it is wanted: it would take as long as a plain replay of a short capture.
+        from connect_audio_cli.replay.live_options import Typed, live_options  # noqa: PLC0415
+
+        live = live_options(Typed(**typed))
+    run(
+        given.capture,
+        contact_id=given.contact_id,
+        output=given.output,
+        accept_unlabelled=given.accept_unlabelled,
+        live=live,
+    )
+    return ExitCode.WHOLE
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "replay",
+        "CAPTURE",
+        "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.\n\n"
+        "Writes DIR/<contact id>.wav (customer left, agent right) and DIR/<contact id>.json, which tells what the "
+        "recording holds, what it lacks and why.",
+        "Exit code 0: whole. 3: written, but something is missing, from the recording or from what --segments and "
+        "--webhook got. 2: nothing written.",
+    )
+    parser.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
+    parser.add_argument("--contact-id", metavar="ID", help="Whose audio to write. By default the first contact in it.")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="Where to write, made if missing. (default: here)",
+    )
+    flag(
+        parser,
+        "--accept-unlabelled",
+        "Take audio that names no contact for this contact's. Only for captures that hold one call alone.",
+    )
+    live = parser.add_argument_group("Live audio")
+    live.add_argument(
+        "--segments",
+        metavar="DIR",
+        type=Path,
+        help="Also write the call in segments, 000000.wav and so on, and their index.json.",
+    )
+    live.add_argument(
+        "--webhook",
+        metavar="URL",
+        help="Also post the segments to this https:// address, signed with the text in the variable "
+        "WEBHOOK_SIGNING_SECRET.",
+    )
+    live.add_argument(
+        "--webhook-ca", metavar="FILE", type=Path, help="Certificates (PEM) to trust besides the system's."
+    )
+    flag(live, "--allow-private-addresses", "Let the webhook be on this machine or in this network.")
+    live.add_argument("--segment-seconds", metavar="N", help="Length of a segment, in seconds. (default: 1)")
+    live.add_argument("--segment-rate", metavar="HZ", help="16000, or source for the call's own. (default: source)")
+    live.add_argument(
+        "--segment-layout", metavar="LAYOUT", help="stereo, or tracks for a file of each party. (default: stereo)"
+    )
+    live.add_argument(
+        "--speed",
+        metavar="X",
+        type=number(float, 0.01),
+        help="X times as fast as the call, as if it were live. (default: at once)",
+    )
+    return parser
 
 
 def run(
@@ -34,6 +122,12 @@ def run(
     Raises:
         CommandError: nothing was written, or something that is not whole.
     """
+    # Imported here, so that help and slips of the fingers cost no more than they use.
+    from connect_audio_cli.captures import open_capture  # noqa: PLC0415
+    from connect_audio_cli.output.progress import progress_of  # noqa: PLC0415
+    from connect_audio_cli.output.table import print_values  # noqa: PLC0415
+    from connect_audio_cli.replay.replay import replay  # noqa: PLC0415
+
     live_replay = None if live is None else _live_replay(live)
     with (
         open_capture(capture) as opened,
@@ -47,7 +141,7 @@ def run(
             accept_unlabelled=accept_unlabelled,
             live=live_replay,
         )
-    stdout_console().print(_summary(done))
+    print_values(_summary(done))
     lacking = list(_lacking(done))
     if lacking:
         raise CommandError("; ".join(lacking), ExitCode.NOT_WHOLE)
@@ -63,6 +157,8 @@ def _live_replay(options: LiveOptions) -> LiveReplay:
 
 def _lacking(done: Replay) -> Iterator[str]:
     """What is missing, of the recording and of what sinks got."""
+    from connect_audio.core.manifest import Status  # noqa: PLC0415 - see `run`
+
     sinks = [_lacking_in_sink(sink, done) for sink in (done.live.sinks if done.live else ()) if sink.lacks]
     if done.manifest["status"] != Status.COMPLETE:
         codes = ", ".join(reason["code"] for reason in done.manifest["reasons"])
@@ -85,33 +181,28 @@ def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     return f"{facts.name} was not told of the end: {code}"
 
 
-def _summary(done: Replay) -> Table:
+def _summary(done: Replay) -> Iterator[tuple[str, str]]:
     manifest, recording, tracks = done.manifest, done.manifest["recording"], done.manifest["tracks"]
-    table = Table.grid(padding=(0, 2))
-    table.add_row("Contact", done.contact_id)
-    table.add_row("Recording", str(done.wav))
-    table.add_row("Manifest", str(done.manifest_path))
-    table.add_row(
-        "Duration",
-        f"{duration(recording['durationSeconds'])}, from {recording['startTime'] or 'an unknown time'}, "
-        f"{recording['sampleRate']} Hz",
-    )
+    yield "Contact", done.contact_id
+    yield "Recording", str(done.wav)
+    yield "Manifest", str(done.manifest_path)
+    start = recording["startTime"] or "an unknown time"
+    yield "Duration", f"{duration(recording['durationSeconds'])}, from {start}, {recording['sampleRate']} Hz"
     for name, party, level in zip(("Left", "Right"), ("customer", "agent"), done.levels, strict=True):
         track = tracks[party]
         heard = "silence" if math.isinf(level) else f"{level:.1f} dBFS"
         audio = duration(track["audioSamples"] / recording["sampleRate"])
-        table.add_row(name, f"{party}: {heard}, {audio} of audio, {count(track['gaps'], 'gap')}")
+        yield name, f"{party}: {heard}, {audio} of audio, {count(track['gaps'], 'gap')}"
     if done.live is not None:
         for sink in done.live.sinks:
-            table.add_row(sink.facts.name.capitalize(), _delivered(sink, recording["sampleRate"]))
+            yield sink.facts.name.capitalize(), _delivered(sink, recording["sampleRate"])
         if done.live.longest_lag_s is not None and done.live.sinks:
-            table.add_row("Lag", f"{done.live.longest_lag_s * 1000:.0f} ms at most, from a segment's last sample on")
-    table.add_row("Status", manifest["status"])
+            yield "Lag", f"{done.live.longest_lag_s * 1000:.0f} ms at most, from a segment's last sample on"
+    yield "Status", manifest["status"]
     for reason in manifest["reasons"]:
-        table.add_row("", f"{reason['code']}: {reason['detail']}")
+        yield "", f"{reason['code']}: {reason['detail']}"
     if done.other_contacts:
-        table.add_row("Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)")
-    return table
+        yield "Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)"
 
 
 def _delivered(sink: SinkOutcome, rate: int) -> str:

@@ -2,26 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
 from connect_audio.core.contact_id import is_contact_id
+from connect_audio_cli.output.arguments import Parser, number
 from connect_audio_cli.output.atomic_file import AtomicFile
-from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.progress import tracked
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     AudioFileError,
     SyntheticCall,
-    SyntheticFragment,
     from_wav_files,
     synthesize_call,
 )
 from connect_audio_local.synthesis.speech import Party, endless_speech
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and write a capture.
+
+    Raises:
+        CommandError: as `run`, or options that cannot be used.
+    """
+    given = _parser().read(arguments)
+    run(
+        given.output,
+        customer=given.customer,
+        agent=given.agent,
+        seconds=given.seconds,
+        seed=given.seed,
+        contact_id=given.contact_id,
+    )
+    return ExitCode.WHOLE
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "synthesize",
+        "OUTPUT.mkv",
+        "Write a capture laid out as Connect's, from two WAV files or from generated speech.\n\n"
+        "What comes out goes into replay, inspect and emulate.",
+    )
+    parser.add_argument("output", metavar="OUTPUT.mkv", type=Path, help="The capture to write.")
+    parser.add_argument("--customer", metavar="WAV", type=Path, help="Mono WAV of the customer.")
+    parser.add_argument("--agent", metavar="WAV", type=Path, help="Mono WAV of the agent.")
+    parser.add_argument(
+        "--seconds",
+        metavar="N",
+        type=number(float, 0.001, 604800),
+        default=60.0,
+        help="Length of generated speech. (default: 60)",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=number(int),
+        default=0,
+        help="Another seed makes another conversation. (default: 0)",
+    )
+    parser.add_argument("--contact-id", metavar="ID", help="The call's contact id.")
+    return parser
 
 
 def run(
@@ -66,7 +110,7 @@ def run(
     fragments = 0
     length_ms = 0
     with AtomicFile(output) as file:
-        for fragment in _with_progress(synthesize_call(call), expected):
+        for fragment in tracked(synthesize_call(call), what="Synthesizing", total=expected):
             file.write(fragment.data)
             fragments += 1
             length_ms += fragment.duration_ms
@@ -75,10 +119,3 @@ def run(
     line = f"{output}: contact {contact_id}, {duration(length_ms / 1000)} in {count(fragments, 'fragment')}"
     print(line)
     print(f"Next: connect-audio replay {output}")
-
-
-def _with_progress(fragments: Iterator[SyntheticFragment], expected: float | None) -> Iterator[SyntheticFragment]:
-    console = Console(stderr=True)
-    yield from track(
-        fragments, "Synthesising", total=expected, console=console, transient=True, disable=not console.is_terminal
-    )

@@ -15,3 +15,13 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """A number and its noun, in the plural where it must be."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def data_size(size: int) -> str:
+    """Bytes in the decimal unit that suits them: `999 bytes`, `1.2 kB`, `3.4 MB`."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError

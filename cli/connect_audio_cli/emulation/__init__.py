@@ -1,0 +1,1 @@
+"""Captures served as Kinesis Video streams."""

@@ -1,0 +1,147 @@
+"""Captures as Kinesis Video streams for any AWS SDK, until Ctrl-C: the work behind `connect-audio emulate`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from connect_audio_cli.captures import STANDARD_INPUT, open_capture, read_events
+from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.formatting import count, duration
+from connect_audio_local.kvs import (
+    ALL_AT_ONCE,
+    CaptureError,
+    EmulatedStream,
+    KvsEmulator,
+    Live,
+    StoredFragment,
+    read_capture,
+)
+
+
+def serve(
+    captures: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    speed: float | None,
+    stream_names: Sequence[str],
+    retention_hours: int,
+) -> None:
+    """Serve captures until the process is interrupted.
+
+    Args:
+        captures: paths.
+        host: address to bind.
+        port: port to bind, 0 for a free one.
+        speed: media seconds a second from now on; None for everything at once.
+        stream_names: one a capture, or none for the captures' own names.
+        retention_hours: DataRetentionInHours of every stream.
+
+    Raises:
+        CommandError: a capture that cannot be served, a name that is taken, an address that cannot be bound.
+    """
+    # Being ended is how this ends when all is well, so SIGTERM is taken as Ctrl-C is.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if stream_names and len(stream_names) != len(captures):
+        raise CommandError(
+            f"--stream-name is given {count(len(stream_names), 'time')} for {count(len(captures), 'capture')}: "
+            "give one for each, in the same order, or none"
+        )
+    contents = [_read(capture) for capture in captures]
+    try:
+        emulator = KvsEmulator(host, port)
+    except (OSError, OverflowError) as error:
+        reason = describe(error) if isinstance(error, OSError) else str(error)
+        raise CommandError(f"cannot listen on {printable(host)} port {port}: {reason}") from error
+    try:
+        with emulator:
+            _add_streams(
+                emulator, captures, contents, speed=speed, stream_names=stream_names, retention_hours=retention_hours
+            )
+            _print_exports(emulator)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return
+
+
+def _add_streams(
+    emulator: KvsEmulator,
+    captures: Sequence[str],
+    contents: Sequence[Sequence[StoredFragment]],
+    *,
+    speed: float | None,
+    stream_names: Sequence[str],
+    retention_hours: int,
+) -> None:
+    for index, fragments in enumerate(contents):
+        capture = captures[index]
+        name = stream_names[index] if stream_names else _stream_name(capture)
+        try:
+            stream = emulator.add_stream(
+                EmulatedStream(
+                    name,
+                    fragments,
+                    pace=ALL_AT_ONCE if speed is None else Live(speed),
+                    retention_hours=retention_hours,
+                )
+            )
+        except ValueError as error:
+            raise CommandError(f"{printable(capture)}: {printable(str(error))} (see --stream-name)") from error
+        _print_stream(stream, capture, fragments)
+
+
+def _read(capture: str) -> list[StoredFragment]:
+    if capture == STANDARD_INPUT:
+        raise CommandError("emulate reads a capture again and again, which standard input cannot do: name a file")
+    with open_capture(capture) as opened:
+        # The emulator takes whatever begins like Matroska, to serve captures that are cut off.
+        next(read_events(opened.chunks, opened.name))
+    try:
+        return read_capture(Path(capture))
+    except CaptureError as error:
+        raise CommandError(printable(str(error))) from error
+    except (OSError, ValueError) as error:
+        reason = describe(error) if isinstance(error, OSError) else str(error)
+        raise CommandError(f"{printable(capture)}: cannot be read: {reason}") from error
+
+
+def _stream_name(capture: str) -> str:
+    """The file's name without its suffix, in the characters a stream's name may have."""
+    stem = Path(capture).stem
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_.-") else "-" for letter in stem)[
+        :256
+    ]
+
+
+def _print_stream(stream: EmulatedStream, capture: str, fragments: Sequence[StoredFragment]) -> None:
+    write = sys.stdout.write
+    write(f"Stream   {stream.name}\n")
+    write(f"  ARN    {stream.arn}\n")
+    length = duration((fragments[-1].end_ms - fragments[0].producer_ms) / 1000)
+    write(f"  from   {printable(capture)}: {count(len(fragments), 'fragment')}, {length}\n")
+    contacts = dict.fromkeys(fragment.contact_id for fragment in fragments if fragment.contact_id)
+    for contact_id in list(contacts)[:10]:
+        start_ms = next(fragment.producer_ms for fragment in fragments if fragment.contact_id == contact_id)
+        write(f"  holds  contact {printable(contact_id, 100)}, StartTimestamp {start_ms}\n")
+
+
+def _print_exports(emulator: KvsEmulator) -> None:
+    """What to copy into the shell that runs the SDK."""
+    write = sys.stdout.write
+    write(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n\n")
+    values = {
+        **emulator.environment(),
+        # Any will do, and an SDK refuses to go without.
+        "AWS_ACCESS_KEY_ID": "emulated",
+        "AWS_SECRET_ACCESS_KEY": "emulated",
+        "AWS_DEFAULT_REGION": "eu-west-2",
+    }
+    for name, value in values.items():
+        write(f"export {name}={shlex.quote(value)}\n")
+    write("\nCtrl-C ends it.\n")
+    sys.stdout.flush()

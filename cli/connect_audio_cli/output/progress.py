@@ -1,0 +1,111 @@
+"""How far a command is: one line on standard error, on a terminal alone, gone when the work is done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from connect_audio_cli.output.formatting import data_size
+from connect_audio_cli.output.terminal import is_terminal, width
+
+_BAR_COLUMNS: Final = 40
+_INTERVAL_S: Final = 0.1
+"""Between two pictures; more often would cost time and flicker."""
+_CLEAR_LINE: Final = "\r\x1b[2K"
+
+
+class Progress:
+    """A line that tells how far the work is.
+
+    Args:
+        what: the verb before the bar.
+        total: units in all; None where unknown.
+        in_bytes: whether units are bytes, which are shown in numbers too.
+    """
+
+    def __init__(self, what: str, total: float | None, *, in_bytes: bool = False) -> None:
+        self._what = what
+        self._total = total
+        self._in_bytes = in_bytes
+        self._done = 0
+        self._began_s = time.monotonic()
+        self._shown_s = -_INTERVAL_S
+
+    def advance(self, units: int = 1) -> None:
+        """Count units, and show the line again if it is time."""
+        self._done += units
+        now_s = time.monotonic()
+        if now_s - self._shown_s >= _INTERVAL_S:
+            self._shown_s = now_s
+            sys.stderr.write(_CLEAR_LINE + self._line(now_s - self._began_s)[: max(width() - 1, 1)])
+            sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        sys.stderr.write(_CLEAR_LINE)
+        sys.stderr.flush()
+
+    def _line(self, elapsed_s: float) -> str:
+        parts = [self._what]
+        if self._total:
+            full = min(_BAR_COLUMNS, round(_BAR_COLUMNS * self._done / self._total))
+            parts.append("━" * full + " " * (_BAR_COLUMNS - full))
+        if self._in_bytes:
+            parts.append(data_size(self._done) + (f"/{data_size(round(self._total))}" if self._total else ""))
+        seconds = int(elapsed_s)
+        parts.append(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}")
+        return " ".join(parts)
+
+
+@contextmanager
+def progress_of(
+    chunks: Iterable[bytes], *, what: str, total: int | None, shown: bool = True
+) -> Iterator[Iterator[bytes]]:
+    """Show how far the reading of a capture is.
+
+    Args:
+        chunks: the capture.
+        what: the verb before the bar.
+        total: bytes in all, None where unknown.
+        shown: False where results are printed meanwhile, on the same terminal.
+
+    Yields:
+        The same chunks.
+    """
+    if not shown or not is_terminal(sys.stderr):
+        yield iter(chunks)
+        return
+    progress = Progress(what, total, in_bytes=True)
+    try:
+        yield _counted(chunks, progress)
+    finally:
+        progress.clear()
+
+
+def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+        progress.advance(len(chunk))
+
+
+def tracked[Item](items: Iterable[Item], *, what: str, total: float | None) -> Iterator[Item]:
+    """Show how far some work is that gives its results one by one.
+
+    Args:
+        items: the results.
+        what: the verb before the bar.
+        total: how many there will be, None where unknown.
+    """
+    if not is_terminal(sys.stderr):
+        yield from items
+        return
+    progress = Progress(what, total)
+    try:
+        for item in items:
+            yield item
+            progress.advance()
+    finally:
+        progress.clear()

@@ -1,0 +1,46 @@
+"""What the command knows of the terminal: whether there is one, how wide it is, whether it shows colors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from typing import Final, TextIO
+
+_DEFAULT_COLUMNS: Final = 80
+"""A terminal that does not tell its width, and help that goes to a file."""
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person may be looking at it."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def width() -> int:
+    """Columns of the terminal: the variable COLUMNS, what the terminal tells, or 80."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given) > 0:
+        return int(given)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns if stream else 0
+        except (OSError, ValueError):
+            continue
+        if columns:
+            return columns
+    return _DEFAULT_COLUMNS
+
+
+def shows_color(stream: TextIO) -> bool:
+    """Whether to color: on a terminal, unless the variable NO_COLOR is set (no-color.org)."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def cells(text: str) -> int:
+    """Columns that a text takes: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
