@@ -12,14 +12,6 @@ from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.formatting import count, duration
 from connect_audio_cli.output.progress import tracked
-from connect_audio_local.synthesis.calls import (
-    DEFAULT_CONTACT_ID,
-    AudioFileError,
-    SyntheticCall,
-    from_wav_files,
-    synthesize_call,
-)
-from connect_audio_local.synthesis.speech import Party, endless_speech
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -84,6 +76,16 @@ def run(
     Raises:
         CommandError: a WAV or a contact id that cannot be used, or an output that cannot be written.
     """
+    # Imported here, so that the help costs no more than it uses.
+    from connect_audio_local.synthesis.calls import (  # noqa: PLC0415
+        DEFAULT_CONTACT_ID,
+        AudioFileError,
+        SyntheticCall,
+        from_wav_files,
+        synthesize_call,
+    )
+    from connect_audio_local.synthesis.speech import Party, endless_speech  # noqa: PLC0415
+
     contact_id = contact_id or DEFAULT_CONTACT_ID
     if not is_contact_id(contact_id):
         raise CommandError(
