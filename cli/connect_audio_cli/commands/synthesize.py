@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connect_audio.core.contact_id import is_contact_id
 from connect_audio_cli.output.arguments import Parser, number
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
@@ -77,6 +76,7 @@ def run(
         CommandError: a WAV or a contact id that cannot be used, or an output that cannot be written.
     """
     # Imported here, so that the help costs no more than it uses.
+    from connect_audio.core.contact_id import is_contact_id  # noqa: PLC0415
     from connect_audio_local.synthesis.calls import (  # noqa: PLC0415
         DEFAULT_CONTACT_ID,
         AudioFileError,
