@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: those behind the command's name; the process's own by default.
+        arguments: the arguments after the command's name; the process's own by default.
 
     Returns:
         The exit code.

@@ -63,20 +63,20 @@ def _parser() -> Parser:
         "replay",
         "CAPTURE",
         "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.\n\n"
-        "Writes DIR/<contact id>.wav (customer left, agent right) and DIR/<contact id>.json, which tells what the "
-        "recording holds, what it lacks and why.",
+        "Writes DIR/<contact id>.wav (customer left, agent right) and DIR/<contact id>.json. The "
+        "JSON says what the recording holds, what it lacks and why.",
         "Exit code 0: whole. 3: written, but something is missing, from the recording or from what --segments and "
         "--webhook got. 2: nothing written.",
     )
     parser.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
-    parser.add_argument("--contact-id", metavar="ID", help="Whose audio to write. By default the first contact in it.")
+    parser.add_argument("--contact-id", metavar="ID", help="Contact to write. By default the first one in the capture.")
     parser.add_argument(
         "-o",
         "--output",
         metavar="DIR",
         type=Path,
         default=Path(),
-        help="Where to write, made if missing. (default: here)",
+        help="Directory of the output, made if missing. (default: here)",
     )
     flag(
         parser,

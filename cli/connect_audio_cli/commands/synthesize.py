@@ -36,7 +36,7 @@ def _parser() -> Parser:
         "synthesize",
         "OUTPUT.mkv",
         "Write a capture laid out as Connect's, from two WAV files or from generated speech.\n\n"
-        "What comes out goes into replay, inspect and emulate.",
+        "replay, inspect and emulate read the file.",
     )
     parser.add_argument("output", metavar="OUTPUT.mkv", type=Path, help="The capture to write.")
     parser.add_argument("--customer", metavar="WAV", type=Path, help="Mono WAV of the customer.")

@@ -97,7 +97,7 @@ def _add_streams(
 
 def _read(capture: str) -> list[StoredFragment]:
     if capture == STANDARD_INPUT:
-        raise CommandError("emulate reads a capture again and again, which standard input cannot do: name a file")
+        raise CommandError("emulate reads a capture many times, which standard input does not allow: name a file")
     with open_capture(capture) as opened:
         # The emulator takes whatever begins like Matroska, to serve captures that are cut off.
         next(read_events(opened.chunks, opened.name))
@@ -131,7 +131,7 @@ def _print_stream(stream: EmulatedStream, capture: str, fragments: Sequence[Stor
 
 
 def _print_exports(emulator: KvsEmulator) -> None:
-    """What to copy into the shell that runs the SDK."""
+    """Print the variables to set in the shell that runs the SDK."""
     write = sys.stdout.write
     write(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n\n")
     values = {

@@ -169,7 +169,7 @@ def _cells(row: FragmentRow, *, full: bool) -> list[str]:
         server = f"{server_ms - producer_ms:+} ms"
     return [
         str(row.index),
-        # A fragment number has 47 digits, most of them the same in all of a capture's: its tail tells them apart.
+        # A fragment number has 47 digits, most of them equal in all fragments of a capture: the tail is enough.
         number if full or len(number) < 10 else "…" + number[-8:],
         _time(producer_ms),
         server,
@@ -183,7 +183,7 @@ def _cells(row: FragmentRow, *, full: bool) -> list[str]:
 
 
 def _blocks(row: FragmentRow) -> str:
-    """Blocks per track, `1:16 2:16`; declared tracks without any are told too."""
+    """Blocks per track, `1:16 2:16`; declared tracks without blocks are shown, too."""
     numbers = dict.fromkeys([*(entry.number for entry in row.fragment.tracks), *row.blocks])
     return " ".join(f"{number}:{row.blocks.get(number, 0)}" for number in list(numbers)[:8]) or "-"
 
