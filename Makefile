@@ -91,7 +91,7 @@ bench: $(STAMP) ## The performance claims, measured again
 
 lock: $(STAMP) ## Pin the requirements again, with hashes
 	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
-	@cd requirements && for name in checkov dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+	@cd requirements && for name in bench checkov dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

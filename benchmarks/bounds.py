@@ -32,9 +32,13 @@ class Bound:
         """Whether the figure is within."""
         return self.at_least <= self.figure <= self.at_most
 
+    @property
+    def limit(self) -> str:
+        """The bound in words."""
+        return f"at most {self.at_most:g}" if self.at_most < math.inf else f"at least {self.at_least:g}"
+
     def __str__(self) -> str:
-        bound = f"at most {self.at_most:g}" if self.at_most < math.inf else f"at least {self.at_least:g}"
-        return f"{'kept  ' if self.kept else 'BROKEN'} {self.what}: {self.figure:.2f}, {bound}"
+        return f"{'kept  ' if self.kept else 'BROKEN'} {self.what}: {self.figure:.2f}, {self.limit}"
 
 
 def judge(bounds: Sequence[Bound]) -> None:

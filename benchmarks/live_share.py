@@ -16,14 +16,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.bounds import Bound
-from benchmarks.consumer_memory import directly, payload_for, peak_mib, ports
+from benchmarks.consumer_memory import directly, far_ends, payload_for, peak_mib
 from benchmarks.long_calls import long_call
 from connect_audio_local.synthesis.calls import synthesize_call
 
@@ -34,9 +35,9 @@ SHARE: Final = 0.144
 """Of a core, at 256 MB: Lambda gives one at 1769 MB, and in proportion below."""
 MEMORY_MB: Final = 256
 _PERIOD_US: Final = 20_000
-_SECONDS: Final = 50
+SECONDS: Final = 50
 _SECRET: Final = "a secret of the benchmark, long enough"  # noqa: S105 - loopback's
-_RUNS: Final[dict[str, dict[str, str]]] = {
+RUNS: Final[dict[str, dict[str, str]]] = {
     "recording alone": {},
     "segments and webhook": {"LIVE_SINKS": "segments,webhook"},
     "the same, 16 kHz tracks": {
@@ -68,27 +69,55 @@ class Row:
     status: str
 
 
+@dataclass(frozen=True, slots=True)
+class LiveRun:
+    """What one recording process is started with.
+
+    Args:
+        arn: the stream of a call that begins now.
+        live: the live settings of the consumer's input, as JSON.
+        variables: the process's environment.
+    """
+
+    arn: str
+    live: str
+    variables: dict[str, str]
+
+
+@contextmanager
+def live_runs() -> Iterator[Callable[[str], LiveRun]]:
+    """Run the far ends; yields what begins a call of one of `RUNS` and says how to record it."""
+    with ExitStack() as stack:
+        control = stack.enter_context(_live_far_ends())
+        url, webhook, ca_file = control.recv()
+        variables = stack.enter_context(far_ends(url))
+        s3_url = variables["AWS_ENDPOINT_URL_S3"]
+        variables |= {
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_url,
+            "SSL_CERT_FILE": ca_file,
+            "POWERTOOLS_METRICS_DISABLED": "false",
+        }
+        receiver = {
+            "WEBHOOK_URL": webhook,
+            "WEBHOOK_SECRET": _secret(s3_url),
+            "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
+        }
+        numbers = count()
+
+        def begin(name: str) -> LiveRun:
+            number = next(numbers)
+            # The call begins when its stream is there.
+            control.send(f"call-{number}")
+            live = {**RUNS[name], **receiver} if RUNS[name] else {}
+            return LiveRun(control.recv(), json.dumps(live), {**variables, "RECORDINGS_PREFIX": f"run-{number}"})
+
+        yield begin
+
+
 def measure() -> dict[str, Row]:
     """Record the calls, one after the other."""
-    with ExitStack() as stack:
-        control = stack.enter_context(_far_ends())
-        url, webhook, ca_file = control.recv()
-        variables = stack.enter_context(ports(url))
-        s3_url = variables["AWS_ENDPOINT_URL_S3"]
-        variables |= {"AWS_ENDPOINT_URL_SECRETS_MANAGER": s3_url, "SSL_CERT_FILE": ca_file}
-        secret = _secret(s3_url)
-        rows = {}
-        for index, (name, settings) in enumerate(_RUNS.items()):
-            live = {
-                **settings,
-                "WEBHOOK_URL": webhook,
-                "WEBHOOK_SECRET": secret,
-                "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
-            }
-            # The call begins when its stream is there.
-            control.send(f"call-{index}")
-            rows[name] = _in_fresh_process(control.recv(), live if settings else {}, variables, f"run-{index}")
-    return rows
+    with live_runs() as begin:
+        return {name: _in_fresh_process(begin(name)) for name in RUNS}
 
 
 def main() -> list[Bound]:
@@ -99,9 +128,9 @@ def main() -> list[Bound]:
     print(f"{'':34}{'CPU':>12}{'of the share':>14}{'peak':>12}{'longest lag':>14}{'dropped':>10}")
     bounds = []
     for name, row in rows.items():
-        used = row.cpu_s / _SECONDS / SHARE
+        used = row.cpu_s / SECONDS / SHARE
         print(
-            f"{name:34}{row.cpu_s / _SECONDS:>11.1%} {used:>12.0%}{row.peak_mib:>8.1f} MiB{row.lag_s:>12.2f} s"
+            f"{name:34}{row.cpu_s / SECONDS:>11.1%} {used:>12.0%}{row.peak_mib:>8.1f} MiB{row.lag_s:>12.2f} s"
             f"{row.dropped_s:>8.1f} s"
         )
         bounds += [
@@ -114,10 +143,10 @@ def main() -> list[Bound]:
     return bounds
 
 
-def _in_fresh_process(arn: str, live: dict[str, str], variables: dict[str, str], prefix: str) -> Row:
+def _in_fresh_process(run: LiveRun) -> Row:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.live_share", "record", arn, json.dumps(live)],
-        env={**variables, "RECORDINGS_PREFIX": prefix, "POWERTOOLS_METRICS_DISABLED": "false"},
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.live_share", "record", run.arn, run.live],
+        env=run.variables,
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -198,7 +227,7 @@ def _secret(url: str) -> str:
 
 
 @contextmanager
-def _far_ends() -> Iterator[Connection]:
+def _live_far_ends() -> Iterator[Connection]:
     """Emulator and webhook's receiver in a process of their own.
 
     Yields:
@@ -224,7 +253,7 @@ def _serve(control: Connection) -> None:
     with KvsEmulator(limits=UNLIMITED) as emulator, webhook_receiver(_SECRET.encode()) as receiver:
         control.send((emulator.url, receiver.url, str(receiver.ca_file)))
         while (name := control.recv()) is not None:
-            fragments = stored(synthesize_call(long_call(_SECONDS)))
+            fragments = stored(synthesize_call(long_call(SECONDS)))
             stream = EmulatedStream(name, fragments, pace=Live(1.0), delivery=Delivery.BLOCK, retention_hours=1)
             control.send(emulator.add_stream(stream).arn)
 
