@@ -1,7 +1,7 @@
-"""Starts the consumer: one durable execution for each streaming of a contact, however often it is asked for.
+"""Starts the consumer: one durable execution for each streaming of a contact, however often it is requested.
 
-Used by the trigger. Lambda makes the start idempotent: the same execution name with the same payload answers with the
-running execution (docs: Lambda, "Execution names"), so a duplicate event, or a try whose answer was lost, is harmless.
+Used by the trigger. Lambda makes the start idempotent: it answers the same execution name and payload with the running
+execution (docs: Lambda, "Execution names"). So a duplicate event and a retry after a lost answer are harmless.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
+from connect_audio.adapters.aws_session import aws_session
 from connect_audio.request import LIVE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Started:
     """The execution runs, or ran already.
 
     Args:
-        execution_arn: the durable execution's ARN, empty where the server told none.
+        execution_arn: the durable execution's ARN; empty if the server gave none.
     """
 
     execution_arn: str
@@ -70,7 +70,7 @@ class ConsumerStart:
         """Start the execution that records a request, or find it started.
 
         Args:
-            request: what to record; the execution's name is a function of it alone.
+            request: the streaming to record; the execution's name is a function of it alone.
             live: the variables of `LiveSettings` that the recording is to keep to; empty for no live audio.
         """
         document = {**request.to_payload(), LIVE: dict(live)} if live else request.to_payload()
@@ -95,12 +95,12 @@ class ConsumerStart:
         except (ReadTimeoutError, ConnectionClosedError) as exc:
             return NotStarted(
                 CONSUMER_NOT_STARTED,
-                f"Lambda did not answer ({type(exc).__name__}); the consumer may have been started all the same",
+                f"Lambda did not answer ({type(exc).__name__}); the consumer may have been started",
             )
         except BotoCoreError as exc:
             return NotStarted(CONSUMER_NOT_STARTED, f"Lambda could not be asked: {type(exc).__name__}")
-        # Empty, but until it is read the connection is not given back, and each start would make a new one. Whatever
-        # becomes of it, the execution runs.
+        # An unread answer keeps its connection from the pool, and each start would make a new one. The execution runs,
+        # even if this read fails.
         with suppress(BotoCoreError):
             answer["Payload"].read()
         return Started(answer.get("DurableExecutionArn", ""))
@@ -109,8 +109,8 @@ class ConsumerStart:
 def lambda_client(answer_timeout_ms: int) -> LambdaClient:
     """Make a Lambda client for an impatient caller.
 
-    Connect waits 8 s for the trigger (its limit for synchronous Lambda calls). Two tries of 1 s to connect and 1.5 s to
-    answer, and a pause of at most 1 s between them, make 6 s; the rest is for a cold start.
+    Connect waits 8 s for the trigger (its limit for synchronous Lambda calls). Two tries take 1 s to connect and 1.5 s
+    to answer each, with a pause of at most 1 s between them: 6 s. The remaining 2 s are for a cold start.
 
     Args:
         answer_timeout_ms: how long Lambda may take to answer each try, ms.
@@ -120,4 +120,4 @@ def lambda_client(answer_timeout_ms: int) -> LambdaClient:
         read_timeout=answer_timeout_ms / 1000,
         retries={"mode": "standard", "total_max_attempts": 2},
     )
-    return boto3.client("lambda", config=config)
+    return aws_session().client("lambda", config=config)

@@ -9,7 +9,7 @@ from aws_durable_execution_sdk_python.config import StepConfig
 from aws_durable_execution_sdk_python.retries import RetryDecision
 
 from connect_audio.core.errors import AnnouncementError, MediaSourceError, StorageError
-from connect_audio.handlers import consumer
+from connect_audio.handlers import step_retries
 
 THROTTLED = StorageError("SlowDown", "PutObject: slow down", retryable=True)
 DENIED = StorageError("AccessDenied", "PutObject: denied", retryable=False)
@@ -33,7 +33,11 @@ def outlasted_s(config: StepConfig) -> int:
 
 @pytest.mark.parametrize(
     ("config", "least_s", "most_s"),
-    [(consumer._STEP, 1800, 3600), (consumer._LAST_STEP, 3 * 3600, 4 * 3600), (consumer._ANNOUNCEMENT, 300, 900)],
+    [
+        (step_retries.RECORDING, 1800, 3600),
+        (step_retries.PUBLISHING, 3 * 3600, 4 * 3600),
+        (step_retries.ANNOUNCING, 300, 900),
+    ],
     ids=["recording", "publishing", "announcing"],
 )
 def test_an_outage_is_outlasted_and_the_quota_of_operations_kept(config: StepConfig, least_s: int, most_s: int) -> None:
@@ -41,7 +45,7 @@ def test_an_outage_is_outlasted_and_the_quota_of_operations_kept(config: StepCon
 
 
 def test_the_first_attempts_follow_quickly_and_none_waits_longer_than_its_step_may() -> None:
-    recording, publishing = strategy(consumer._STEP), strategy(consumer._LAST_STEP)
+    recording, publishing = strategy(step_retries.RECORDING), strategy(step_retries.PUBLISHING)
     assert [recording(THROTTLED, attempts).delay_seconds for attempts in (1, 2, 3, 7, 30)] == [2, 4, 8, 60, 60]
     assert [publishing(THROTTLED, attempts).delay_seconds for attempts in (1, 8, 9, 40)] == [2, 256, 300, 300]
 
@@ -57,5 +61,5 @@ def test_the_first_attempts_follow_quickly_and_none_waits_longer_than_its_step_m
     ids=["denied", "not authorised", "not announced", "a bug"],
 )
 def test_what_no_attempt_can_mend_is_not_tried_again(error: Exception) -> None:
-    for config in (consumer._STEP, consumer._LAST_STEP, consumer._ANNOUNCEMENT):
+    for config in (step_retries.RECORDING, step_retries.PUBLISHING, step_retries.ANNOUNCING):
         assert not strategy(config)(error, 1).should_retry

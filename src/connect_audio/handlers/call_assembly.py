@@ -1,0 +1,106 @@
+"""Assembles all that records one call: the clients, the adapters over them, and the recorder. Used by the consumer."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from connect_audio.adapters.aws_session import aws_session
+from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
+from connect_audio.adapters.kvs_media import KvsMediaSource
+from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.handlers.announcement import Announcer
+from connect_audio.handlers.reporting import ConsumerReports
+from connect_audio.recorder import Policy, Recorder, RecorderPorts
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import LIVE, RecordingRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aws_lambda_powertools import Logger
+
+    from connect_audio.request import RecordingRequest
+    from connect_audio.settings import ConsumerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAssembly:
+    """All that records one call, in one invocation.
+
+    Args:
+        ports: the recorder's dependencies.
+        recorder: records parts.
+        reports: metrics and log lines of each step.
+        announcer: puts the event on the bus.
+        margin_s: seconds before the invocation's end at which a step ends.
+    """
+
+    ports: RecorderPorts
+    recorder: Recorder
+    reports: ConsumerReports
+    announcer: Announcer
+    margin_s: int
+
+
+@contextmanager
+def assembled(
+    event: Mapping[str, Any], request: RecordingRequest, settings: ConsumerSettings, execution: str, logger: Logger
+) -> Iterator[CallAssembly]:
+    """Assemble a call; leaving the context closes each client and stops the sinks.
+
+    Args:
+        event: the consumer's input, for the settings of live audio.
+        request: the streaming to record.
+        settings: the consumer's.
+        execution: the name under which the recording is claimed.
+        logger: carries the execution's keys.
+    """
+    clock, session, bucket = SystemClock(), aws_session(), settings.recordings_bucket
+    names = RecordingNames(bucket, request.recording_key(settings.recordings_prefix))
+    with ExitStack() as stack:
+        s3 = stack.enter_context(closing(session.client("s3", config=S3_CONFIG)))
+        connect = stack.enter_context(closing(session.client("connect", config=CONNECT_CONFIG)))
+        read_timeout_s = settings.read_timeout_seconds
+        source = KvsMediaSource(request.stream_arn, session=session, read_timeout_s=read_timeout_s, clock=clock)
+        stack.enter_context(closing(source))
+        live = None
+        if LIVE in event:
+            # A consumer without live audio does not pay for the sinks' modules at its cold start.
+            from connect_audio.handlers.live_sinks import live_audio  # noqa: PLC0415
+
+            live = stack.enter_context(
+                live_audio(event, request, settings, session=session, clock=clock, logger=logger)
+            )
+        ports = RecorderPorts(
+            request=request,
+            names=names,
+            execution=execution,
+            source=source,
+            store=S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn),
+            status=ConnectContactStatus(connect),
+            clock=clock,
+            policy=_policy(settings),
+            logger=logger,
+            live=live,
+        )
+        yield CallAssembly(
+            ports=ports,
+            recorder=stack.enter_context(Recorder(ports)),
+            reports=ConsumerReports(request, logger),
+            announcer=Announcer(
+                request=request, names=names, bus=settings.event_bus_name, session=session, logger=logger
+            ),
+            margin_s=settings.deadline_margin_seconds,
+        )
+
+
+def _policy(settings: ConsumerSettings) -> Policy:
+    return Policy(
+        drain=settings.drain_seconds,
+        idle_limit=settings.idle_limit_seconds,
+        status_interval=settings.status_interval_seconds,
+        limit_s=settings.recording_limit_hours * 3600,
+    )
