@@ -1,4 +1,4 @@
-"""One boto3 session for all clients of a function, and botocore's data cut down to what these clients need.
+"""One session for all clients of a function, and botocore's data cut down to what these clients need.
 
 botocore's table of endpoints and its models of S3, Connect and Lambda hold thousands of shapes. Loading them costs
 memory and CPU at each cold start; docs/adr/0012 has the figures. `service_models` holds the same data for our
@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import boto3
 import botocore.session
 from botocore.exceptions import DataNotFoundError
 from botocore.loaders import ExtrasProcessor, Loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    import boto3
 
 SERVICE_MODELS: Final = Path(__file__).with_name("service_models")
 """The cut-down data, laid out as AWS_DATA_PATH wants it."""
@@ -65,8 +66,19 @@ class CutDownLoader(Loader):
 
 
 @cache
-def aws_session() -> boto3.Session:
-    """The process's session. Its clients of the services in `service_models` know only the operations given there."""
+def botocore_session() -> botocore.session.Session:
+    """The process's session. Its clients of the services in `service_models` know only the operations given there.
+
+    The trigger takes its client from here: boto3 would import s3transfer and multiprocessing at each cold start.
+    """
     core = botocore.session.get_session()
     core.register_component("data_loader", CutDownLoader(core.get_component("data_loader").search_paths))
-    return boto3.Session(botocore_session=core)
+    return core
+
+
+@cache
+def aws_session() -> boto3.Session:
+    """The same session as boto3's, for the consumer, whose durable execution SDK imports boto3 in any case."""
+    import boto3  # noqa: PLC0415 - see `botocore_session`
+
+    return boto3.Session(botocore_session=botocore_session())

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, ReadTimeoutError
 
-from connect_audio.adapters.aws_session import aws_session
+from connect_audio.adapters.aws_session import botocore_session
 from connect_audio.request import LIVE
 
 if TYPE_CHECKING:
@@ -120,4 +120,4 @@ def lambda_client(answer_timeout_ms: int) -> LambdaClient:
         read_timeout=answer_timeout_ms / 1000,
         retries={"mode": "standard", "total_max_attempts": 2},
     )
-    return aws_session().client("lambda", config=config)
+    return cast("LambdaClient", botocore_session().create_client("lambda", config=config))

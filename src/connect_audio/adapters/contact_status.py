@@ -51,6 +51,4 @@ class ConnectContactStatus:
             return
         self._reported.add(code)
         # The code alone: a contact's description holds phone numbers, and AWS's message may quote the request.
-        logger.warning(
-            "DescribeContact gave no answer; the end of the call is told by its audio alone", error_code=code
-        )
+        logger.warning("DescribeContact gave no answer: only the audio can show the end of the call", error_code=code)

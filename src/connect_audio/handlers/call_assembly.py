@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools import Logger
 
-    from connect_audio.request import RecordingRequest
     from connect_audio.settings import ConsumerSettings
 
 
