@@ -1,7 +1,11 @@
 """The functions' environment as frozen, typed, bounded values; the one place that reads `os.environ`.
 
-Each handler reads its class once. The template's tests and the README's table read the same declarations.
-An empty variable counts as unset, as botocore treats an empty `AWS_ENDPOINT_URL_…`: SAM can set only what is declared.
+How it works. A settings class is a frozen dataclass with one field for each variable. The field's metadata holds a
+`Variable`: its name, meaning, parser, default and advice. `from_environment` reads each variable through its parser and
+raises one `SettingsError` that names the variable, its bounds and the advice. Each handler reads its class once. The
+template's tests and the README's table read the same declarations.
+
+An empty variable counts as unset, as botocore treats an empty `AWS_ENDPOINT_URL_…`: SAM can set only declared ones.
 """
 
 from __future__ import annotations
@@ -22,25 +26,25 @@ if TYPE_CHECKING:
 REQUIRED: Final[Any] = object()
 
 
-class Form[T](Protocol):
-    """What a variable's text must look like, and how it becomes a value."""
+class Parser[T](Protocol):
+    """Checks a variable's text and makes a value of it."""
 
     @property
     def bounds(self) -> str:
-        """The form in words, for messages and for the README's table."""
+        """The texts that are allowed, in words, for messages and for the README's table."""
 
     def read(self, text: str) -> T | None:
-        """Return the value, or None where the text is not of this form."""
+        """Return the value; None if the text is not allowed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Integer:
     """A whole number within bounds.
 
     Args:
         low: smallest value allowed.
         high: largest value allowed.
-        unit: what it counts, for example `seconds`.
+        unit: the unit of the number, for example `seconds`.
     """
 
     low: int
@@ -49,11 +53,11 @@ class Whole:
 
     @property
     def bounds(self) -> str:
-        """The form in words."""
+        """The texts that are allowed, in words."""
         return f"a whole number of {self.unit}, {self.low} to {self.high}"
 
     def read(self, text: str) -> int | None:
-        """Return the number, or None where the text is no plain decimal number within the bounds."""
+        """Return the number; None if the text is no plain decimal number within the bounds."""
         if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
             return None
         return int(text) if self.low <= int(text) <= self.high else None
@@ -61,10 +65,10 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text of a form.
+    """A text that matches a pattern.
 
     Args:
-        pattern: what the whole text must match.
+        pattern: matches the whole text.
         bounds: the same in words.
     """
 
@@ -72,7 +76,7 @@ class Text:
     bounds: str
 
     def read(self, text: str) -> str | None:
-        """Return the text, or None where it does not match as a whole."""
+        """Return the text; None if the pattern does not match the whole of it."""
         return text if self.pattern.fullmatch(text) else None
 
 
@@ -81,24 +85,24 @@ class Choice:
     """One word out of some.
 
     Args:
-        values: what each word stands for.
+        values: the words, each with its value.
     """
 
     values: Mapping[str, Any]
 
     @property
     def bounds(self) -> str:
-        """The form in words."""
+        """The texts that are allowed, in words."""
         return " or ".join(self.values)
 
-    def read(self, text: str) -> Given | None:
-        """Return what the word stands for, as `Given` since it may be None or false; None where it is no such word."""
-        return Given(self.values[text]) if text in self.values else None
+    def read(self, text: str) -> Present | None:
+        """Return the word's value wrapped in `Present`, because it may be None or false; None if the word is unknown."""
+        return Present(self.values[text]) if text in self.values else None
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value that may be None or false and is no lack of one."""
+class Present:
+    """A value that is there, also if it is None or false."""
 
     value: Any
 
@@ -109,13 +113,13 @@ class SinkNames:
 
     @property
     def bounds(self) -> str:
-        """The form in words."""
+        """The texts that are allowed, in words."""
         return (
             "1 to 8 different names with commas between, each of a lower-case letter and up to 31 more, digits, _ and -"
         )
 
     def read(self, text: str) -> tuple[str, ...] | None:
-        """Return the names, or None where one is malformed or there twice."""
+        """Return the names; None if one is malformed or there twice."""
         names = tuple(name.strip() for name in text.split(","))
         sound = len(names) <= 8 and len(set(names)) == len(names)
         return (
@@ -129,11 +133,11 @@ class Options:
 
     @property
     def bounds(self) -> str:
-        """The form in words."""
+        """The texts that are allowed, in words."""
         return "a JSON object whose values are texts, 2000 characters at most"
 
     def read(self, text: str) -> Mapping[str, str] | None:
-        """Return the object, or None where the text is none."""
+        """Return the object; None if the text is none."""
         if len(text) > 2000:
             return None
         try:
@@ -152,16 +156,16 @@ class Variable[T]:
     Args:
         name: as in the environment.
         meaning: one sentence for the reader of the README.
-        form: what its text must look like.
-        fix: what to do where it is missing or wrong.
-        default: the value where it is unset; `REQUIRED` says that there is none.
-        private: whether the text may hold what belongs into no message, since messages go to the log.
+        parser: checks the text and makes the value.
+        advice: one sentence on how to set it, for messages.
+        default: the value of an unset variable; `REQUIRED` if it must be set.
+        private: true if no message may show the text, because messages go to the log.
     """
 
     name: str
     meaning: str
-    form: Form[Any]
-    fix: str
+    parser: Parser[Any]
+    advice: str
     default: T | Any = REQUIRED
     private: bool = False
 
@@ -169,23 +173,23 @@ class Variable[T]:
         """Read the variable.
 
         Raises:
-            SettingsError: required and unset, or not of its form.
+            SettingsError: the variable is required and unset, or its text is not allowed.
         """
         text = environment.get(self.name, "")
         if not text:
             if self.default is REQUIRED:
-                raise SettingsError(f"{self.name} is not set; it must be {self.form.bounds}. {self.fix}")
+                raise SettingsError(f"{self.name} is not set; it must be {self.parser.bounds}. {self.advice}")
             return cast("T", self.default)
-        value = self.form.read(text)
+        value = self.parser.read(text)
         if value is None:
             shown = repr(text if len(text) <= 60 else f"{text[:60]}… ({len(text)} characters)")
             if self.private:
                 shown = f"a text of {len(text)} characters that is not shown here"
-            raise SettingsError(f"{self.name} is {shown}; it must be {self.form.bounds}. {self.fix}")
-        return cast("T", value.value if isinstance(value, Given) else value)
+            raise SettingsError(f"{self.name} is {shown}; it must be {self.parser.bounds}. {self.advice}")
+        return cast("T", value.value if isinstance(value, Present) else value)
 
 
-def _declared[T](variable: Variable[T]) -> T:
+def _field[T](variable: Variable[T]) -> T:
     """Make a dataclass field that knows its variable."""
     metadata = {"variable": variable}
     made: Any = (
@@ -197,10 +201,10 @@ def _declared[T](variable: Variable[T]) -> T:
 def variables_set(
     settings: type[TriggerSettings | ConsumerSettings | LiveSettings], environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The variables behind a settings class that are set, as they are.
+    """Return the variables of a settings class that are set, with their texts.
 
     Args:
-        settings: whose variables.
+        settings: the class.
         environment: the variables; by default the process's own.
     """
     source = os.environ if environment is None else environment
@@ -208,7 +212,7 @@ def variables_set(
 
 
 def variables(settings: type[TriggerSettings | ConsumerSettings | LiveSettings]) -> tuple[Variable[Any], ...]:
-    """The variables behind a settings class, in order."""
+    """Return the variables of a settings class, in order."""
     return tuple(each.metadata["variable"] for each in fields(settings))
 
 
@@ -242,7 +246,7 @@ _PREFIX = Variable[str](
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerSettings:
-    """What the trigger needs to know.
+    """The trigger's settings.
 
     Args:
         recordings_bucket: S3 bucket, for the answer's `recordingUri`.
@@ -251,9 +255,9 @@ class TriggerSettings:
         start_timeout_ms: milliseconds that Lambda may take to answer a start, which is tried twice.
     """
 
-    recordings_bucket: str = _declared(_BUCKET)
-    recordings_prefix: str = _declared(_PREFIX)
-    consumer_function: str = _declared(
+    recordings_bucket: str = _field(_BUCKET)
+    recordings_prefix: str = _field(_PREFIX)
+    consumer_function: str = _field(
         Variable(
             "CONSUMER_FUNCTION",
             "The consumer: its qualified ARN, or name:alias.",
@@ -269,12 +273,12 @@ class TriggerSettings:
             "Set it to the consumer's alias; durable functions start only by a qualified name.",
         )
     )
-    start_timeout_ms: int = _declared(
+    start_timeout_ms: int = _field(
         Variable(
             "START_TIMEOUT_MS",
             "How long Lambda may take to answer a start, which is tried twice.",
             # Two tries, 1 s each to connect and a pause of at most 1 s between them fit Connect's 8 s with the default.
-            Whole(100, 60_000, "milliseconds"),
+            Integer(100, 60_000, "milliseconds"),
             "1500 suits Lambda; `sam local start-lambda`, which builds a container first, needs more.",
             default=1500,
         )
@@ -288,21 +292,21 @@ class TriggerSettings:
             environment: the variables; by default the process's own.
 
         Raises:
-            SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
+            SettingsError: one is missing or not allowed; the message names it, its bounds and the advice.
         """
         return _read(cls, environment)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsumerSettings:
-    """What the consumer needs to know.
+    """The consumer's settings.
 
     Args:
         recordings_bucket: S3 bucket.
         recordings_prefix: key prefix without a slash at either end.
         recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
         drain_seconds: seconds without our fragments after which a call that looks over is finished.
-        idle_limit_seconds: seconds in which nothing of ours came, after which the call is finished as it is.
+        idle_limit_seconds: seconds without a fragment of our contact, after which the recording is finished.
         read_timeout_seconds: seconds a socket may stay silent before GetMedia is asked again.
         deadline_margin_seconds: seconds before the invocation's end at which reading stops to hand over.
         recording_limit_hours: hours of recording after which it is finished as partial.
@@ -313,9 +317,9 @@ class ConsumerSettings:
         SettingsError: the read timeout reaches the deadline margin: a silent socket would eat the hand-over.
     """
 
-    recordings_bucket: str = _declared(_BUCKET)
-    recordings_prefix: str = _declared(_PREFIX)
-    recordings_kms_key_arn: str | None = _declared(
+    recordings_bucket: str = _field(_BUCKET)
+    recordings_prefix: str = _field(_PREFIX)
+    recordings_kms_key_arn: str | None = _field(
         Variable(
             "RECORDINGS_KMS_KEY_ARN",
             "KMS key that encrypts the recordings; unset leaves it to the bucket.",
@@ -328,63 +332,63 @@ class ConsumerSettings:
             default=None,
         )
     )
-    drain_seconds: int = _declared(
+    drain_seconds: int = _field(
         Variable(
             "DRAIN_SECONDS",
             "How long to read on without audio of our contact once the call seems over.",
             # Without a drain, the first body that breaks after a hang-up would pass for the end of the audio.
-            Whole(1, 300, "seconds"),
+            Integer(1, 300, "seconds"),
             "30 suits most.",
             default=30,
         )
     )
-    idle_limit_seconds: int = _declared(
+    idle_limit_seconds: int = _field(
         Variable(
             "IDLE_LIMIT_SECONDS",
             "How long nothing of our contact may come before the recording is finished as it is.",
-            Whole(10, 86_400, "seconds"),
+            Integer(10, 86_400, "seconds"),
             "600 suits most.",
             default=600,
         )
     )
-    read_timeout_seconds: int = _declared(
+    read_timeout_seconds: int = _field(
         Variable(
             "READ_TIMEOUT_SECONDS",
             "How long the GetMedia connection may stay silent before it is opened again.",
-            Whole(1, 60, "seconds"),
+            Integer(1, 60, "seconds"),
             "10 suits most.",
             default=10,
         )
     )
-    deadline_margin_seconds: int = _declared(
+    deadline_margin_seconds: int = _field(
         Variable(
             "DEADLINE_MARGIN_SECONDS",
             "How long before the invocation's end reading stops, to save and hand over.",
-            Whole(5, 600, "seconds"),
+            Integer(5, 600, "seconds"),
             "60 suits most.",
             default=60,
         )
     )
-    recording_limit_hours: int = _declared(
+    recording_limit_hours: int = _field(
         Variable(
             "RECORDING_LIMIT_HOURS",
             "After how long a recording is finished as partial.",
-            # One hour below the durable execution's own timeout, which would run no code of ours.
-            Whole(1, 47, "hours"),
+            # One hour below the durable execution's own timeout, at which nothing would publish the recording.
+            Integer(1, 47, "hours"),
             "47 is the most that the execution's 48 hours allow.",
             default=47,
         )
     )
-    status_interval_seconds: int = _declared(
+    status_interval_seconds: int = _field(
         Variable(
             "STATUS_INTERVAL_SECONDS",
             "Least time between two looks at the contact (DescribeContact) of one recording.",
-            Whole(0, 3_600, "seconds"),
+            Integer(0, 3_600, "seconds"),
             "60 keeps clear of Connect's quota of about 2 requests a second and account.",
             default=60,
         )
     )
-    event_bus_name: str | None = _declared(
+    event_bus_name: str | None = _field(
         Variable(
             "EVENT_BUS_NAME",
             "EventBridge bus that gets an event of each recording; unset: no event.",
@@ -417,33 +421,33 @@ class ConsumerSettings:
             environment: the variables; by default the process's own.
 
         Raises:
-            SettingsError: one is missing or not of its form; the message names it, its bounds and the fix.
+            SettingsError: one is missing or not allowed; the message names it, its bounds and the advice.
         """
         return _read(cls, environment)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
-    """What becomes of the live audio: read by the trigger, and handed to the consumer in its input (ADR 10).
+    """The settings of live audio: the trigger reads them and hands them to the consumer in its input (ADR 10).
 
     Args:
-        sinks: names of the sinks that get it: `segments`, `webhook`, or an entry point of the group
-            `connect_audio.sinks`; none for no live audio.
+        sinks: names of the sinks: `segments`, `webhook`, or an entry point of the group `connect_audio.sinks`; empty
+            for no live audio.
         segment_seconds: seconds of a segment.
         segment_layout: `stereo` for one WAV a segment, `tracks` for one of each party.
         segment_rate: samples a second of a segment's WAV; None for the stream's own.
         buffer_seconds: how far a sink may fall behind, in seconds of audio, before the oldest is dropped.
-        webhook_url: where `webhook` posts to; None where it is not used.
-        webhook_secret: where its signing secret is: the ARN of a Secrets Manager secret or of a Parameter Store
-            parameter; None where it is not used.
-        webhook_private_addresses: whether `webhook` may post to private, loopback, link-local and shared addresses.
-        sink_options: for sinks of others, by option name.
+        webhook_url: the address that `webhook` posts to; None without `webhook`.
+        webhook_secret: ARN of the Secrets Manager secret or Parameter Store parameter that holds the signing secret;
+            None without `webhook`.
+        webhook_private_addresses: true if `webhook` may post to private, loopback, link-local and shared addresses.
+        sink_options: options of a user's own sinks, by name.
 
     Raises:
         SettingsError: a webhook without address or secret, or a buffer that holds no two segments.
     """
 
-    sinks: tuple[str, ...] = _declared(
+    sinks: tuple[str, ...] = _field(
         Variable(
             "LIVE_SINKS",
             "Sinks of live audio by name, with commas between: segments, webhook, or a sink of your own.",
@@ -452,16 +456,16 @@ class LiveSettings:
             default=(),
         )
     )
-    segment_seconds: int = _declared(
+    segment_seconds: int = _field(
         Variable(
             "LIVE_SEGMENT_SECONDS",
             "Length of a segment of live audio.",
-            Whole(1, 60, "seconds"),
+            Integer(1, 60, "seconds"),
             "1 suits most.",
             default=1,
         )
     )
-    segment_layout: str = _declared(
+    segment_layout: str = _field(
         Variable(
             "LIVE_SEGMENT_LAYOUT",
             "Form of a segment: one stereo WAV (customer left, agent right) or one WAV of each party.",
@@ -470,7 +474,7 @@ class LiveSettings:
             default="stereo",
         )
     )
-    segment_rate: int | None = _declared(
+    segment_rate: int | None = _field(
         Variable(
             "LIVE_SEGMENT_RATE",
             "Sample rate of the segments: the stream's own (Connect: 8000), or resampled to 16000.",
@@ -479,16 +483,16 @@ class LiveSettings:
             default=None,
         )
     )
-    buffer_seconds: int = _declared(
+    buffer_seconds: int = _field(
         Variable(
             "LIVE_BUFFER_SECONDS",
             "How far a sink may fall behind, in seconds of audio, before the oldest is dropped and counted.",
-            Whole(15, 300, "seconds"),
+            Integer(15, 300, "seconds"),
             "60 suits most; only a sink that falls behind needs it, and then 40 kB of memory a second.",
             default=60,
         )
     )
-    webhook_url: str | None = _declared(
+    webhook_url: str | None = _field(
         Variable(
             "WEBHOOK_URL",
             "Address that the sink webhook posts each segment to.",
@@ -501,7 +505,7 @@ class LiveSettings:
             private=True,
         )
     )
-    webhook_secret: str | None = _declared(
+    webhook_secret: str | None = _field(
         Variable(
             "WEBHOOK_SECRET",
             "Place of the webhook's signing secret.",
@@ -518,7 +522,7 @@ class LiveSettings:
             private=True,
         )
     )
-    webhook_private_addresses: bool = _declared(
+    webhook_private_addresses: bool = _field(
         Variable(
             "WEBHOOK_PRIVATE_ADDRESSES",
             "Posts to private, loopback and link-local addresses: refused or allowed.",
@@ -527,7 +531,7 @@ class LiveSettings:
             default=False,
         )
     )
-    sink_options: Mapping[str, str] = _declared(
+    sink_options: Mapping[str, str] = _field(
         Variable(
             "LIVE_SINK_OPTIONS",
             "Options for sinks of your own, as a JSON object of texts.",
@@ -558,17 +562,17 @@ class LiveSettings:
             environment: the variables; by default the process's own. The consumer reads them out of its input.
 
         Raises:
-            SettingsError: one is not of its form; the message names it, its bounds and the fix.
+            SettingsError: one is not allowed; the message names it, its bounds and the advice.
         """
         return _read(cls, environment)  # type: ignore[no-any-return]
 
 
 _LIVE_LAG_SECONDS: Final = 10
-"""What one track may lag the other, and a fragment, and some room."""
+"""Seconds of live audio that may lie between the tracks: 5 s of lag, a fragment, and some room."""
 
 
 def is_tracing_on(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether X-Ray is wanted and there: Powertools' own rule, asked before its Tracer imports the X-Ray SDK.
+    """Return true if X-Ray is wanted and there, by Powertools' own rule, without an import of the X-Ray SDK.
 
     Args:
         environment: the variables; by default the process's own.

@@ -92,7 +92,7 @@ def test_the_settings_table_is_what_the_code_declares() -> None:
             f"`{name}`",
             "both" if len(functions[name]) == 2 else functions[name][0],
             _shown_default(variable),
-            variable.form.bounds,
+            variable.parser.bounds,
             variable.meaning,
         ]
         for name, variable in declared.items()
@@ -103,8 +103,8 @@ def test_the_settings_table_is_what_the_code_declares() -> None:
 def _shown_default(variable: Variable[Any]) -> str:
     if variable.default is REQUIRED:
         return "required"
-    if isinstance(variable.form, Choice):
-        (word,) = (word for word, value in variable.form.values.items() if value == variable.default)
+    if isinstance(variable.parser, Choice):
+        (word,) = (word for word, value in variable.parser.values.items() if value == variable.default)
         return f"`{word}`"
     return "unset" if variable.default in (None, (), {}) else f"`{variable.default}`"
 

@@ -116,7 +116,7 @@ def test_the_consumer_is_durable_for_48_hours_and_published_under_an_alias(templ
 
 def test_the_longest_recording_ends_an_hour_before_its_execution(template: Json) -> None:
     (limit,) = [each for each in variables(ConsumerSettings) if each.name == "RECORDING_LIMIT_HOURS"]
-    highest = max(hours for hours in range(1000) if limit.form.read(str(hours)) is not None)
+    highest = max(hours for hours in range(1000) if limit.parser.read(str(hours)) is not None)
     assert (highest + 1) * 3600 <= properties(template, "ConsumerFunction")["DurableConfig"]["ExecutionTimeout"]
 
 
@@ -253,7 +253,7 @@ def test_a_parameter_takes_just_what_its_setting_takes(
     pattern = template["Parameters"][parameter]["AllowedPattern"]
     (setting,) = [each for one in (ConsumerSettings, LiveSettings) for each in variables(one) if each.name == variable]
     for text in texts:
-        assert bool(re.fullmatch(pattern, text)) == (setting.form.read(text) is not None), text
+        assert bool(re.fullmatch(pattern, text)) == (setting.parser.read(text) is not None), text
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ def test_a_number_of_live_audio_has_the_bounds_of_its_setting(template: Json, pa
     declared = template["Parameters"][parameter]
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
     (setting,) = [each for each in variables(LiveSettings) if each.name == name]
-    taken = [number for number in range(1000) if setting.form.read(str(number)) is not None]
+    taken = [number for number in range(1000) if setting.parser.read(str(number)) is not None]
     assert (declared["MinValue"], declared["MaxValue"]) == (taken[0], taken[-1])
 
 
@@ -334,8 +334,8 @@ def test_a_number_of_live_audio_has_the_bounds_of_its_setting(template: Json, pa
 def test_a_choice_of_live_audio_has_the_words_of_its_setting(template: Json, parameter: str) -> None:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
     (setting,) = [each for each in variables(LiveSettings) if each.name == name]
-    assert isinstance(setting.form, Choice)
-    assert template["Parameters"][parameter]["AllowedValues"] == list(setting.form.values)
+    assert isinstance(setting.parser, Choice)
+    assert template["Parameters"][parameter]["AllowedValues"] == list(setting.parser.values)
 
 
 def test_the_longest_address_leaves_room_for_the_rest_of_lambda_s_4_kb_of_variables(template: Json) -> None:

@@ -14,7 +14,7 @@ from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.adapters.sinks.webhook_secret import SHORTEST_SECRET
 from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
-from connect_audio.settings import LiveSettings, Whole, variables
+from connect_audio.settings import LiveSettings, Integer, variables
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 SECRET_VARIABLE: Final = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
@@ -111,7 +111,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         ),
         segment_seconds=_read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds),
         # The most that a stack may have: a pause that the pace leaps over is on the buffer in one go.
-        buffer_seconds=cast("Whole", _VARIABLES["LIVE_BUFFER_SECONDS"].form).high,
+        buffer_seconds=cast("Integer", _VARIABLES["LIVE_BUFFER_SECONDS"].parser).high,
         speed=typed.speed,
     )
 
@@ -173,7 +173,7 @@ def _read(name: str, flag: str, text: str | None) -> Any:
     variable = replace(_VARIABLES[name], name=flag)
     if text == "":
         # To a variable that would be as good as unset.
-        raise CommandError(f"{flag} is empty; it must be {variable.form.bounds}. {variable.fix}")
+        raise CommandError(f"{flag} is empty; it must be {variable.parser.bounds}. {variable.advice}")
     try:
         return variable.read({flag: text or ""})
     except SettingsError as error:
