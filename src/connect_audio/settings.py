@@ -96,7 +96,7 @@ class Choice:
         return " or ".join(self.values)
 
     def read(self, text: str) -> Present | None:
-        """Return the word's value wrapped in `Present`, because it may be None or false; None if the word is unknown."""
+        """Return the word's value in a `Present`, because it may be None or false; None if the word is unknown."""
         return Present(self.values[text]) if text in self.values else None
 
 

@@ -16,7 +16,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 logger = Logger(child=True)
 
 DEFAULT_NAMESPACE: Final = "ConnectAudio"
-"""Where POWERTOOLS_METRICS_NAMESPACE is unset; the template sets one for each stack."""
+"""The namespace if POWERTOOLS_METRICS_NAMESPACE is unset; the template sets one for each stack."""
 
 
 class Service(StrEnum):
@@ -38,7 +38,7 @@ class Metric(Enum):
     Args:
         title: its name in CloudWatch.
         unit: its unit there.
-        services: which functions emit it.
+        services: the functions that emit it.
         meaning: one sentence for the reader of the table.
     """
 
@@ -46,120 +46,131 @@ class Metric(Enum):
         "RecordingsStarted",
         _COUNT,
         _TRIGGER,
-        "A start that Lambda accepted; a duplicate event, which finds the recording started, counts too.",
+        "Starts that Lambda accepted, including starts from duplicate events.",
     )
     RECORDINGS_REJECTED = (
         "RecordingsRejected",
         _COUNT,
         _TRIGGER,
-        "An event that cannot be recorded, for example of a chat; the line's `reason` says why.",
+        "Events that cannot be recorded, for example of a chat; the line's `reason` says why.",
     )
     STARTS_REFUSED = (
         "StartsRefused",
         _COUNT,
         _TRIGGER,
-        "An event that could have been recorded, but the consumer was not started: a call is lost.",
+        "Valid events whose consumer was not started: a call is lost.",
     )
     SETTINGS_REFUSED = (
         "SettingsRefused",
         _COUNT,
         (Service.TRIGGER, Service.CONSUMER),
-        "An invocation whose settings were missing or wrong; if only those of live audio were, the call is recorded.",
+        "Invocations with missing or wrong settings; if only live audio's are wrong, the call is recorded.",
     )
-    COLD_START = ("ColdStart", _COUNT, (Service.TRIGGER, Service.CONSUMER), "A process's first line of metrics.")
+    COLD_START = ("ColdStart", _COUNT, (Service.TRIGGER, Service.CONSUMER), "First line of metrics of a process.")
     START_DELAY_SECONDS = (
         "StartDelaySeconds",
         _SECONDS,
         _CONSUMER,
-        "From the event's StartTimestamp to the claim; where the stream keeps nothing, 300 s lose the beginning.",
+        "Time from the event's StartTimestamp to the claim; beyond 300 s a stream without retention loses audio.",
     )
     BEHIND_LIVE_SECONDS = (
         "BehindLiveSeconds",
         _SECONDS,
         _CONSUMER,
-        "How far the newest fragment that a record step read was behind the stream's head, as KVS tells.",
+        "Distance of the newest fragment of a record step from the stream's head, as KVS reports it.",
     )
-    RECONNECTS = ("Reconnects", _COUNT, _CONSUMER, "How often a record step opened GetMedia again.")
-    PARTS = ("Parts", _COUNT, _CONSUMER, "Parts of recordings made durable in S3.")
-    HAND_OVERS = ("HandOvers", _COUNT, _CONSUMER, "How often an invocation handed over to a fresh one, or paused.")
+    RECONNECTS = ("Reconnects", _COUNT, _CONSUMER, "Times that a record step opened GetMedia again.")
+    PARTS = ("Parts", _COUNT, _CONSUMER, "Parts of recordings saved in S3.")
+    HAND_OVERS = ("HandOvers", _COUNT, _CONSUMER, "Times that an invocation handed over to the next one, or paused.")
     DEADLINE_MARGIN_SECONDS = (
         "DeadlineMarginSeconds",
         _SECONDS,
         _CONSUMER,
-        "What was left of an invocation when its last record step had ended, at a hand-over.",
+        "Time left of an invocation after its last record step, at a hand-over.",
     )
-    REPAIRS = (
-        "Repairs",
+    INTERRUPTED_ATTEMPTS = (
+        "InterruptedAttempts",
         _COUNT,
         _CONSUMER,
-        "What an interrupted attempt had left and the next one used or removed, and runs of damaged bytes passed over.",
+        "Remains of an interrupted attempt that the next attempt used or removed; no audio is lost.",
     )
-    STEP_SECONDS = ("StepSeconds", _SECONDS, _CONSUMER, "How long a record step lasted.")
-    RECORDINGS_COMPLETED = ("RecordingsCompleted", _COUNT, _CONSUMER, "A recording that is whole.")
-    RECORDINGS_PARTIAL = ("RecordingsPartial", _COUNT, _CONSUMER, "A recording that lacks something; its manifest why.")
-    RECORDINGS_EMPTY = ("RecordingsEmpty", _COUNT, _CONSUMER, "A call of which no audio came: a manifest, no WAV.")
+    DAMAGED_RUNS = (
+        "DamagedRuns",
+        _COUNT,
+        _CONSUMER,
+        "Runs of damaged bytes that the recorder skipped; the manifest counts their bytes.",
+    )
+    STEP_SECONDS = ("StepSeconds", _SECONDS, _CONSUMER, "Duration of a record step.")
+    RECORDINGS_COMPLETED = ("RecordingsCompleted", _COUNT, _CONSUMER, "Recordings published whole.")
+    RECORDINGS_PARTIAL = (
+        "RecordingsPartial",
+        _COUNT,
+        _CONSUMER,
+        "Recordings published with audio missing; the manifest lists the reasons.",
+    )
+    RECORDINGS_EMPTY = ("RecordingsEmpty", _COUNT, _CONSUMER, "Calls without any audio: a manifest and no WAV.")
     RECORDINGS_FAILED = (
         "RecordingsFailed",
         _COUNT,
         _CONSUMER,
-        "No WAV although there should be one: the stream could not be read, or S3 refused the publication for good.",
+        "Recordings without a WAV: the stream could not be read, or S3 refused the publication for good.",
     )
     RECORDINGS_REFUSED = (
         "RecordingsRefused",
         _COUNT,
         _CONSUMER,
-        "A second execution of a streaming that another one records or has recorded.",
+        "Second executions of a streaming that another execution records or has recorded.",
     )
-    AUDIO_SECONDS = ("AudioSeconds", _SECONDS, _CONSUMER, "Length of a recording.")
+    AUDIO_SECONDS = ("AudioSeconds", _SECONDS, _CONSUMER, "Length of the recordings.")
     GAP_SECONDS = (
         "GapSeconds",
         _SECONDS,
         _CONSUMER,
-        "Of it, where neither party has audio and fragments may be missing.",
+        "Length of the gaps in which fragments may be missing and neither party has audio.",
     )
     SILENCE_SECONDS = (
         "SilenceSeconds",
         _SECONDS,
         _CONSUMER,
-        "Silence filled in, both tracks together: what a party's track had no audio for.",
+        "Length of the silence filled into both tracks, added up.",
     )
     FINISH_DELAY_SECONDS = (
         "FinishDelaySeconds",
         _SECONDS,
         _CONSUMER,
-        "From the end of the last audio, by the producer's clock, to the published WAV; the drain is part of it.",
+        "Time from the end of the last audio, by the producer's clock, to the published WAV, drain included.",
     )
     ANNOUNCEMENTS_FAILED = (
         "AnnouncementsFailed",
         _COUNT,
         _CONSUMER,
-        "An event that EventBridge did not take, after all tries; the recording is not touched by it.",
+        "Events that EventBridge did not take after all retries; the recording is not affected.",
     )
-    LIVE_DELIVERIES = ("LiveDeliveries", _COUNT, _CONSUMER, "Pieces of live audio that sinks took.")
-    LIVE_FAILURES = ("LiveFailures", _COUNT, _CONSUMER, "Tries to hand live audio to a sink that failed.")
+    LIVE_DELIVERIES = ("LiveDeliveries", _COUNT, _CONSUMER, "Pieces of live audio delivered to sinks.")
+    LIVE_FAILURES = ("LiveFailures", _COUNT, _CONSUMER, "Failed attempts to deliver live audio to a sink.")
     LIVE_DROPPED_SECONDS = (
         "LiveDroppedSeconds",
         _SECONDS,
         _CONSUMER,
-        "Live audio that a sink did not get: too slow, refused, not used, or left over at the end.",
+        "Live audio dropped for a sink: it was too slow, refused the audio, had failed, or the call had ended.",
     )
     LIVE_LAG_SECONDS = (
         "LiveLagSeconds",
         _SECONDS,
         _CONSUMER,
-        "Longest time of a record step from the arrival of a piece's last sample to a sink's having taken the piece.",
+        "Longest time in a record step from the arrival of a piece's last sample to the piece's delivery.",
     )
     LIVE_CIRCUITS_OPENED = (
         "LiveCircuitsOpened",
         _COUNT,
         _CONSUMER,
-        "How often a sink had failed so many times in a row that it was left alone for a while.",
+        "Times that a sink failed so often in a row that deliveries paused.",
     )
     LIVE_SINKS_FAILED = (
         "LiveSinksFailed",
         _COUNT,
         _CONSUMER,
-        "A sink of live audio that could not be made, or is not used any more.",
+        "Sinks of live audio that could not be made, or that are not used any more.",
     )
 
     def __init__(self, title: str, unit: MetricUnit, services: tuple[Service, ...], meaning: str) -> None:
@@ -170,25 +181,25 @@ class Metric(Enum):
 
 
 class _ColdStart:
-    """Whether this process has emitted nothing yet."""
+    """State of the process: true until its first line of metrics."""
 
     pending = True
 
 
 def emit(service: Service, values: Mapping[Metric, float], **metadata: str | None) -> None:
-    """Write one line of EMF; where that fails, a log line says so and the caller goes on.
+    """Write one line of EMF. A failure is logged, and the caller goes on.
 
-    In the consumer from inside a step alone: the engine replays everything else in each invocation.
+    The consumer calls this inside steps alone: the engine replays everything else in each invocation.
 
     Args:
-        service: whose metrics.
-        values: what to count or measure, in the metrics' units.
-        metadata: ids and codes beside them, to find the line by; no dimension, and never personal data.
+        service: the function that emits.
+        values: the values, in the metrics' units.
+        metadata: ids and codes by which the line is found; no dimensions, and never personal data.
     """
     try:
         _write(service, values, metadata)
     except Exception:
-        # Whatever it was: no recording fails for a metric.
+        # No recording fails for a metric.
         logger.exception("metrics not written")
 
 

@@ -55,7 +55,8 @@ def test_a_whole_call_is_counted_and_measured_once(moto_server: str, capfd: pyte
     silence = sum(track["silenceSamples"] for track in found.manifest["tracks"].values()) / 8000
     assert metrics[Metric.SILENCE_SECONDS] == [silence]
     assert sum(metrics[Metric.RECONNECTS]) == found.manifest["resumes"]
-    assert sum(metrics[Metric.REPAIRS]) == sum(metrics[Metric.HAND_OVERS]) == 0
+    assert sum(metrics[Metric.INTERRUPTED_ATTEMPTS]) == sum(metrics[Metric.DAMAGED_RUNS]) == 0
+    assert sum(metrics[Metric.HAND_OVERS]) == 0
     assert metrics[Metric.BEHIND_LIVE_SECONDS] == [0]
     # The call is of July 2026: what is measured from its own time is days.
     assert metrics[Metric.START_DELAY_SECONDS][0] > 86_400
@@ -322,14 +323,14 @@ def test_a_kill_around_the_announcement_leaves_one_recording_and_at_least_one_ev
     assert len({json.dumps(event["detail"]) for event in told}) == 1
 
 
-def test_a_killed_step_is_told_as_repaired_by_the_next(processes: ProcessCloud) -> None:
+def test_a_killed_step_is_counted_as_interrupted_by_the_next(processes: ProcessCloud) -> None:
     before = len(processes.function_log())
     kills = (Kill("s3:PutObject wav.claim", 1, Moment.AFTER), Kill("s3:PutObject json", 1, Moment.BEFORE))
     found = run(processes, Schedule(0, "short", kills), 8001)
     assert len(found.killed) == 2
     metrics = by_metric(emitted(processes.function_log()[before:]))
     # The claim was there, and so was the WAV.
-    assert sum(metrics[Metric.REPAIRS]) == 2
+    assert sum(metrics[Metric.INTERRUPTED_ATTEMPTS]) == 2
     assert metrics[Metric.RECORDINGS_COMPLETED] == [1]
 
 

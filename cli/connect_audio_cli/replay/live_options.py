@@ -14,7 +14,7 @@ from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.adapters.sinks.webhook_secret import SHORTEST_SECRET
 from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
-from connect_audio.settings import LiveSettings, Integer, variables
+from connect_audio.settings import Integer, LiveSettings, variables
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 SECRET_VARIABLE: Final = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name

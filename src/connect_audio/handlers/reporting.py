@@ -57,7 +57,7 @@ class ConsumerReports:
         else:
             if not continued:
                 values[Metric.START_DELAY_SECONDS] = max(0, now_ms - self.request.start_timestamp_ms) / 1000
-            values[Metric.REPAIRS] = claim.repairs
+            values[Metric.INTERRUPTED_ATTEMPTS] = claim.repairs
             hours = claim.retention_hours if isinstance(claim, Granted) else None
             self.logger.info("recording claimed", extra={"retention_hours": hours})
         self._emit(values)
@@ -77,7 +77,7 @@ class ConsumerReports:
             Metric.PARTS: after.parts.number - before.parts.number,
             Metric.RECONNECTS: after.read.reconnects - before.read.reconnects,
             Metric.HAND_OVERS: after.counts.hand_overs - before.counts.hand_overs,
-            Metric.REPAIRS: result.repairs,
+            Metric.DAMAGED_RUNS: result.repairs,
         }
         if result.behind_ms is not None:
             values[Metric.BEHIND_LIVE_SECONDS] = result.behind_ms / 1000
@@ -106,7 +106,7 @@ class ConsumerReports:
             Metric.AUDIO_SECONDS: outcome.duration_s,
             Metric.GAP_SECONDS: outcome.gap_s,
             Metric.SILENCE_SECONDS: outcome.silence_s,
-            Metric.REPAIRS: outcome.repairs,
+            Metric.INTERRUPTED_ATTEMPTS: outcome.repairs,
         }
         if outcome.audio_end_ms is not None:
             values[Metric.FINISH_DELAY_SECONDS] = max(0, now_ms - outcome.audio_end_ms) / 1000

@@ -57,7 +57,7 @@ def test_a_redriven_execution_says_nothing_of_how_long_starts_take(
     reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reports.claimed(Granted(repairs=1), START + 86_400_000, continued=True)
-    assert counted(capsys) == {Metric.REPAIRS: [1]}
+    assert counted(capsys) == {Metric.INTERRUPTED_ATTEMPTS: [1]}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_margin_is_told_at_a_hand_over_alone(
         Metric.PARTS: [1],
         Metric.RECONNECTS: [2],
         Metric.HAND_OVERS: [1],
-        Metric.REPAIRS: [4],
+        Metric.DAMAGED_RUNS: [4],
     }
 
 
