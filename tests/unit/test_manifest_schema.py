@@ -169,7 +169,7 @@ def test_every_field_of_the_schema_is_required() -> None:
 )
 def test_every_code_that_the_source_writes_is_documented_and_the_other_way_round(heading: str, written_in: str) -> None:
     package = ROOT / "src" / "connect_audio"
-    sources = [package / "core" / "manifest.py", *package.glob("recorder/*.py"), package / "handlers" / "consumer.py"]
+    sources = [package / "core" / "manifest.py", *package.glob("recorder/*.py"), *package.glob("handlers/*.py")]
     text = "\n".join(path.read_text("utf-8") for path in sources)
     codes = set(re.findall(written_in, text))
     assert codes
