@@ -1,7 +1,7 @@
-"""What is to be recorded: one streaming of one contact. The trigger writes it, the consumer reads it.
+"""The request: one streaming of one contact to record. The trigger writes it, the consumer reads it.
 
-The payload is a pure function of contact and start, since Lambda answers a second start under the same durable
-execution name idempotently only when the payload is the same too.
+The payload is a pure function of contact and start. Lambda answers a second start under the same durable execution name
+idempotently only if the payload is the same too.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _MIN_MS, _MAX_MS = 946_684_800_000, 253_402_300_799_999
 MALFORMED = "MALFORMED_EVENT"
 
 LIVE: Final = "live"
-"""The field of the consumer's input that holds the variables of `LiveSettings`; absent where no live audio is wanted.
+"""The field of the consumer's input that holds the variables of `LiveSettings`; absent without live audio.
 
-It stands beside what `RecordingRequest.to_payload` writes and is no part of it: a request says what is recorded, and
-that does not change with who listens (docs/adr/0010-live-settings-travel-in-the-input.md).
+It stands beside the fields of `RecordingRequest.to_payload` and is no part of the request: sinks do not change what is
+recorded (docs/adr/0010-live-settings-travel-in-the-input.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""What a failed AWS call means: its code, a message fit for logs, and whether another try may help.
+"""Makes of a failed AWS call its code, a message fit for logs, and the chance of another attempt.
 
 The one place that knows botocore's and urllib3's exception trees; every adapter translates its failures through it.
 """
@@ -22,18 +22,18 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-# What a call may raise, and what reading its body may raise (urllib3 below botocore's StreamingBody).
+# All that a call may raise, and a read of its body (urllib3 below botocore's StreamingBody).
 AWS_EXCEPTIONS: Final = (ClientError, BotoCoreError, ResponseParserError, HTTPError)
 
 CONNECTION_ERROR: Final = "ConnectionError"
 
 # Below HTTP, or a body shorter than announced: another connection may do better.
 _NETWORK: Final = (HTTPClientError, BotoConnectionError, IncompleteReadError, HTTPError)
-# Nobody has to mend these: credentials not served just now, bytes spoilt on the way, an answer that is none.
+# These pass by themselves: credentials not served just now, bytes spoilt on the way, an answer that is no answer.
 _PASSING: Final = (CredentialRetrievalError, MetadataRetrievalError, FlexibleChecksumError, ResponseParserError)
 
 # Codes that pass by themselves although their HTTP status is below 500. The throttles are botocore's own list
-# (botocore.retries.standard), the others S3's and the signature's.
+# (botocore.retries.standard); S3 and the signature check give the remaining codes.
 _PASSING_CODES: Final = frozenset(
     {
         "BadDigest",
@@ -73,8 +73,8 @@ class AwsFailure:
 
     Args:
         code: AWS's error code, `ConnectionError` below HTTP, else the name of the SDK's exception.
-        message: what the service or the SDK said, one line of at most 300 characters.
-        retryable: whether the same call may succeed later with nothing changed by a human.
+        message: the message of the service or the SDK, one line of at most 300 characters.
+        retryable: true if the same call may succeed later without an operator's help.
     """
 
     code: str
@@ -95,7 +95,7 @@ def failure_of(exc: Exception) -> AwsFailure:
 
 
 def passes(code: str) -> bool:
-    """Tell of a code that comes without an HTTP status, as in DeleteObjects' answer, whether it passes by itself."""
+    """Return true for a code that passes by itself. For codes without an HTTP status, as in DeleteObjects' answer."""
     return code in _PASSING_CODES or code in _PASSING_SERVER_CODES
 
 

@@ -1,8 +1,8 @@
 """From a Connect event to a `RecordingRequest`: every named reason for which an event is not recorded comes from here.
 
-Used by the trigger. Two forms are accepted: the documented event of the flow block "Invoke AWS Lambda function"
-(https://docs.aws.amazon.com/connect/latest/adminguide/connect-lambda-functions.html) and the tutorials' short form,
-`MediaStreams` at the top with `ContactId`, `InstanceARN` and, optionally, `Channel` written beside it.
+Used by the trigger. Two forms are accepted. One is the documented event of the flow block "Invoke AWS Lambda function"
+(https://docs.aws.amazon.com/connect/latest/adminguide/connect-lambda-functions.html). The second is the tutorials'
+short form: `MediaStreams` at the top with `ContactId`, `InstanceARN` and, optionally, `Channel` beside it.
 
 Powertools has a class for the documented event, but its package imports 70 modules of other events at each cold start.
 """
@@ -20,8 +20,8 @@ from connect_audio.request import MALFORMED, RecordingRequest
 NOT_VOICE = "NOT_VOICE"
 MEDIA_STREAMING_NOT_STARTED = "MEDIA_STREAMING_NOT_STARTED"
 
-# Connect keeps at most 32 768 bytes of attributes on a contact (UpdateContactAttributes), and a flow's parameters come
-# out of the same kind of text; all the rest is ids. Eight times that is Lambda's old limit of an asynchronous event.
+# Connect keeps at most 32 768 bytes of attributes on a contact (UpdateContactAttributes). A flow's parameters are such
+# text too, and everything else is ids. Eight times that is Lambda's old limit of an asynchronous event.
 MAX_EVENT_BYTES = 256 * 1024
 
 # Connect's contact ids are UUIDs; nothing else of an event goes into a log line.
@@ -35,7 +35,7 @@ _ODD_ARN = re.compile(r"(arn:aws[a-z-]*:kinesisvideo)::([a-z]{2}[a-z0-9-]*-\d:\d
 
 
 def parse_connect_event(event: object) -> RecordingRequest:
-    """Read which streaming of which contact an event asks to record.
+    """Read the streaming and the contact that an event asks to record.
 
     An event that says `StopTimestamp` is accepted: what the stream retains can still be recorded.
 

@@ -1,4 +1,4 @@
-"""Connect's word on whether a contact is over (`connect:DescribeContact`), as the `ContactStatus` port.
+"""Asks Connect for the state of a contact (`connect:DescribeContact`): the `ContactStatus` port.
 
 The recorder asks at an end of body, never in a loop: Connect allows about two requests a second for a whole account.
 """
@@ -16,7 +16,7 @@ from connect_audio.ports import ContactState
 if TYPE_CHECKING:
     from mypy_boto3_connect import ConnectClient
 
-# The answer only shortens the idle wait, so it must not hold up a live call: 5 s at worst, and no retries by the SDK.
+# The answer only shortens the idle wait, so it must not hold up a live call: 5 s at worst, no retries by the SDK.
 CONNECT_CONFIG: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
 
 logger = Logger(child=True)

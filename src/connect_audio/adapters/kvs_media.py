@@ -1,7 +1,7 @@
 """One Kinesis Video stream, live: DescribeStream, GetDataEndpoint and GetMedia as the `MediaSource` port.
 
-Yields bytes the moment they arrive and knows nothing of Matroska. How bytes are read at once, and what that was
-measured against, is docs/adr/0004-how-bytes-are-read-at-once.md. Used by the consumer handler's recorder.
+Yields bytes the moment they arrive and knows nothing of Matroska. Used by the recorder. How bytes
+are read at once, and the ways that were measured: docs/adr/0004-how-bytes-are-read-at-once.md.
 """
 
 from __future__ import annotations
@@ -46,13 +46,12 @@ _CONTROL_CONFIG: Final = Config(
 class KvsMediaSource:
     """One stream.
 
-    The SDK retries GetMedia not at all, since the recorder owns that budget and the endpoint is to be asked for anew
-    first. So `open` takes at worst 2 x (3 + 5) s and a second of backoff for the endpoint, and 3 s + `read_timeout_s`
-    for GetMedia.
+    The SDK does not retry GetMedia: the recorder retries, and a new endpoint is fetched first. So `open` takes at worst
+    2 x (3 + 5) s and a second of backoff for the endpoint, and 3 s + `read_timeout_s` for GetMedia.
 
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
-        session: where credentials come from; a default one if None.
+        session: gives credentials; None for a default session.
         read_timeout_s: the longest wait for GetMedia's answer and for each next byte, in seconds. Below the margin
             that the caller keeps before its deadline.
         clock: for the age of the cached endpoint.
@@ -157,8 +156,8 @@ class KvsMediaStream:
         self._closed = False
         self._failure: MediaSourceError | None = None
         self._connection = ExitStack()
-        # Entering a StreamingBody is the public way to the urllib3 response below it, whose read1 gives what is there;
-        # leaving it closes the response and its socket, and drains nothing.
+        # Entering a StreamingBody is the public way to the urllib3 response below it, whose read1 returns the bytes
+        # that are there. Leaving it closes the response and its socket, and drains nothing.
         self._raw = cast("HTTPResponse", self._connection.enter_context(body))
         try:
             body.set_socket_timeout(read_timeout_s)
@@ -189,7 +188,7 @@ class KvsMediaStream:
             data = self._raw.read1(READ_BYTES)
         except AWS_EXCEPTIONS as exc:
             raise self._failed(_media_error(self._position(), exc)) from exc
-        # botocore tells urllib3 not to compare a body with its Content-Length, and does so itself only in read().
+        # botocore makes urllib3 ignore a body's Content-Length and compares it only in its own read().
         if not data and self._raw.length_remaining:
             message = f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length"
             raise self._failed(MediaSourceError(CONNECTION_ERROR, message, retryable=True))

@@ -1,6 +1,6 @@
 """EventBridge as the `EventBus` port: PutEvents, one entry a call.
 
-The consumer's `announce` step makes client and adapter when it needs them: during a call neither takes any memory.
+The consumer's `announce` step makes client and adapter, so that neither takes memory during a call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class EventBridgeBus:
         """Hand over one event and return its id.
 
         Raises:
-            AnnouncementError: the call failed, or was answered with 200 and the entry refused all the same.
+            AnnouncementError: the call failed, or its answer has status 200 and refuses the entry.
         """
         try:
             answer = self._client.put_events(

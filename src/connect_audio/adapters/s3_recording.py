@@ -1,7 +1,7 @@
 """One S3 bucket as the `PartStore` port: single puts, conditional writes and multipart uploads. Used by the recorder.
 
-Whoever creates an upload arranges its abort; the bucket's lifecycle rules are the last net, one for incomplete uploads
-and one for objects tagged as temporary.
+The recorder aborts each upload that it creates. Two lifecycle rules of the bucket are the last net: one for incomplete
+uploads, one for objects tagged as temporary.
 
 The role needs s3:GetObject, s3:PutObject, s3:PutObjectTagging, s3:DeleteObject, s3:AbortMultipartUpload,
 s3:ListBucketMultipartUploads and s3:ListBucket. Without the last one S3 answers 403 instead of 404 for an object that
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from connect_audio.ports import Clock, ObjectBody
 
-# S3's throttles and passing 5xx are retried here, quickly; what outlasts that is for the durable step's retries. A call
-# takes at worst 3 x (3 + 10) s and some 2 s of backoff, which the margin before an invocation's deadline has to hold.
-# A lost answer is retried too, so a conditional write may have been ours although it says EXISTS (see `put_new`).
+# The SDK retries S3's throttles and passing 5xx quickly; a longer outage is for the durable step's retries. A call
+# takes at worst 3 x (3 + 10) s and some 2 s of backoff, less than the margin before an invocation's deadline. A lost
+# answer is retried too, so a conditional write may have succeeded although it says EXISTS (see `put_new`).
 S3_CONFIG: Final = Config(
     connect_timeout=3, read_timeout=10, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 3}
 )
@@ -50,7 +50,7 @@ _EXISTS: Final = frozenset({"PreconditionFailed", "412"})
 
 
 class _WriteParameters(TypedDict):
-    """What PutObject and CreateMultipartUpload have in common."""
+    """The parameters that PutObject and CreateMultipartUpload share."""
 
     Bucket: str
     Key: str
@@ -65,8 +65,8 @@ class _WriteParameters(TypedDict):
 class S3PartStore:
     """One bucket.
 
-    Every body carries its CRC-32, which S3 checks on arrival and keeps. Objects under a `.staging/` folder and those
-    that end in `.claim` are tagged `connect-audio=temporary`.
+    Every body carries its CRC-32, which S3 checks on arrival and keeps. Objects under a `.staging/` folder and `.claim`
+    objects are tagged `connect-audio=temporary`.
 
     Args:
         bucket: the bucket's name.
@@ -131,7 +131,7 @@ class S3PartStore:
         return whole
 
     def head(self, key: str) -> ObjectHead | None:
-        """Tell size and metadata, or None where there is no such object.
+        """Return size and metadata; None if there is no such object.
 
         Raises:
             StorageError: S3 refused or cannot be reached. HEAD has no body, so the code may be a bare status: `403`.
@@ -147,7 +147,7 @@ class S3PartStore:
         return ObjectHead(size=answer["ContentLength"], metadata=metadata)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects; a missing one is no error. One that S3 will not delete keeps it from none of the others.
+        """Delete objects; a missing one is no error. If S3 refuses to delete one, the remaining ones are still deleted.
 
         Raises:
             StorageError: the first object's code, with how many failed; retryable if all of them are.

@@ -74,7 +74,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     try:
         live = _live()
     except SettingsError as exc:
-        # A call that is recorded and not heard is better than one that is neither.
+        # Live audio is not worth a call without a recording.
         emit(Service.TRIGGER, {Metric.SETTINGS_REFUSED: 1}, reason="LIVE_SETTINGS", **ids)
         logger.error("live settings refused: the call is recorded without live audio", detail=str(exc))  # noqa: TRY400 - no bug, and the text says all
         live = {}
