@@ -1,7 +1,7 @@
 """Write the service models that the functions load: botocore's own, cut down to the operations that the code calls.
 
 Run it after an upgrade of botocore: `.venv/bin/python scripts/cut_service_models.py`. A unit test holds each file to
-the botocore that is installed. The models are botocore's (Apache License 2.0); docs/adr/0012 says why they are cut.
+the botocore that is installed. The models are botocore's (Apache License 2.0); docs/adr/0014 says why they are cut.
 """
 
 from __future__ import annotations

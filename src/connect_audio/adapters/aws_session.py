@@ -1,7 +1,7 @@
 """One session for all clients of a function, and botocore's data cut down to what these clients need.
 
 botocore's table of endpoints and its models of S3, Connect and Lambda hold thousands of shapes. Loading them costs
-memory and CPU at each cold start; docs/adr/0012 has the figures. `service_models` holds the same data for our
+memory and CPU at each cold start; docs/adr/0014 has the figures. `service_models` holds the same data for our
 operations alone, written by `scripts/cut_service_models.py` and held to botocore's own by a unit test.
 """
 

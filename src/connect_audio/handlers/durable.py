@@ -1,7 +1,7 @@
 """Makes a handler a durable function whose engine is called through the process's own session.
 
 The SDK would make a client of boto3's default session. That loads another table of endpoints and all of Lambda's
-model: 10 MiB and some 80 ms of CPU at each cold start (docs/adr/0013).
+model: 10 MiB and some 80 ms of CPU at each cold start (docs/adr/0014).
 """
 
 from __future__ import annotations
