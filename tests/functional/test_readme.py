@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +70,21 @@ def test_what_synthesize_and_replay_print_is_what_the_readme_shows(tmp_path: Pat
         command, _, expected = each.split("```")[0].partition("\n")
         output = _run(*command.split(), cwd=tmp_path)
         assert [line.rstrip() for line in output.strip().splitlines()] == expected.strip().splitlines()
+
+
+def test_the_example_in_python_prints_what_the_readme_says(tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    expected = re.findall(r"^print\(.*\)  # (.*)$", example, re.MULTILINE)
+    assert len(expected) == 2
+    _run("synthesize", "call.mkv", "--seconds", "30", cwd=tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines() == expected
+    with wave.open(str(tmp_path / "agent.wav")) as file:
+        assert (file.getnchannels(), file.getnframes()) == (1, 240_000)
 
 
 @pytest.mark.parametrize("document", ["README.md", "events/README.md"])

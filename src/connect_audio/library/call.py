@@ -77,6 +77,16 @@ class Call:
     The customer is the left channel and row 0, the agent the right channel and row 1. Both are always there and equally
     long. Samples that were not received are zero; `mask` separates them from received silence.
 
+    Example:
+        >>> import connect_audio
+        >>> call = connect_audio.read("call.mkv")
+        >>> call
+        <Call 00000000-0000-4000-8000-000000000001: 30.000 s at 8000 Hz, complete>
+        >>> len(call.stereo), len(call.pcm("agent"))
+        (960000, 480000)
+        >>> call.to_numpy().shape, call.mask("agent").all()
+        ((2, 240000), np.True_)
+
     Attributes:
         contact_id: the call's contact id.
         manifest: the manifest, equal to the JSON that `connect-audio replay` writes (docs/manifest.md).

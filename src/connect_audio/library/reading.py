@@ -63,7 +63,7 @@ def read(source: Source, contact_id: str | None = None, *, accept_unlabelled: bo
         >>> import connect_audio
         >>> call = connect_audio.read("call.mkv")
         >>> call.duration, call.rate, str(call.status)
-        (61.0, 8000, 'complete')
+        (30.0, 8000, 'complete')
     """
     with open_source(source) as opened:
         if opened.is_wav:
@@ -101,7 +101,7 @@ def contacts(source: Source) -> list[Contact]:
     Example:
         >>> import connect_audio
         >>> [(each.contact_id, each.duration) for each in connect_audio.contacts("call.mkv")]
-        [('00000000-0000-4000-8000-000000000001', 61.0)]
+        [('00000000-0000-4000-8000-000000000001', 30.0)]
     """
     found: dict[str, _Span] = {}
     with open_source(source) as opened:

@@ -104,9 +104,9 @@ def stream(source: Source, contact_id: str | None = None, *, accept_unlabelled: 
     Example:
         >>> import connect_audio
         >>> for block in connect_audio.stream("call.mkv"):
-        ...     print(block.party, block.time, block.frames)
+        ...     print(block.party, block.time, block.duration)
         ...     break
-        customer 2026-07-01 13:30:54.536000+00:00 8192
+        agent 2026-07-01 13:30:54.536000+00:00 1.024
     """
     with open_source(source) as opened:
         if opened.is_wav:
