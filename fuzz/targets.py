@@ -21,13 +21,14 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import RequestError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, interleave
-from connect_audio.core.recording import CallRecording, Cursor
+from connect_audio.core.recording import CallRecording
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
 from connect_audio.ports import LiveEnd
 from connect_audio.request import RecordingRequest
@@ -194,7 +195,7 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
         labels_kept: whether all audio in it still stands under its own contact.
     """
     reader = FragmentReader()
-    recording = CallRecording(OURS, limit_s=LIMIT_S, watched=True)
+    recording = CallRecording(OURS, limit_s=LIMIT_S)
     preview = LivePreview(recording)
     segments, blocks = _Heard(1), _Heard(0)
     sinks = [NamedSink("segments", segments), NamedSink("blocks", blocks)]
@@ -211,17 +212,17 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
             if event is NEED_DATA or event is END:
                 break
             if isinstance(event, Fragment):
-                recording.add(event)
+                added = recording.add(event)
                 frames = recording.take()
                 if recording.timeline is not None:
-                    pipeline.confirm(recording.timeline)
+                    pipeline.confirm(recording.timeline, added.live_samples())
                 output += b"".join(frames)
         placements = preview.look(reader.open)
         if placements:
             pipeline.write(placements, preview.rate)
-    recording.end()
+    added = recording.end()
     frames = recording.take()
-    pipeline.end(recording.timeline)
+    pipeline.end(recording.timeline, added.live_samples())
     output += b"".join(frames)
     pipeline.close()
     heard = segments.stereo()

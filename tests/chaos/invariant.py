@@ -14,8 +14,9 @@ from itertools import islice
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.fragments import END, NEED_DATA, Completion, Fragment, FragmentReader
-from connect_audio.core.recording import CallRecording, Cursor, Note
+from connect_audio.core.recording import CallRecording
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, record

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.ebml import EbmlParser, ElementRule, Token
 from connect_audio.core.errors import StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Fragment, FragmentReader
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
-from connect_audio.core.recording import CallRecording, Cursor, Note
+from connect_audio.core.recording import CallRecording
 
 type Event = Fragment | BytesLost
 

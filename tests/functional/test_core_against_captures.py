@@ -118,4 +118,4 @@ def test_to_another_contact_the_call_gives_nothing(call: bytes) -> None:
     fragments: list[Fragment] = fragments_of(events_of([call]))
 
     result = record(fragments, "00000000-0000-4000-8000-000000000002")
-    assert (result.stereo, result.cursor.tally.other) == (b"", 60)
+    assert (result.stereo, result.cursor.fragments.other_contact) == (b"", 60)

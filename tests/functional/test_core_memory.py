@@ -176,7 +176,7 @@ def test_without_labels_what_waits_stays_below_its_bound() -> None:
     peak = peak_of(lambda: listener.hear(part))
 
     assert MAX_UNDECIDED_BYTES < peak < formula(fragment=FRAGMENT, undecided=MAX_UNDECIDED_BYTES)
-    assert listener.recording.tally.undecidable > 900
+    assert listener.recording.fragments.undecidable > 900
 
 
 @pytest.mark.parametrize(

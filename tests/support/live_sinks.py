@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveAudio, LiveSamples
 from connect_audio.core.pcm import PARTIES, Party, interleave
-from connect_audio.core.timeline import Timeline, TimelineState
+from connect_audio.core.timeline import Placed, Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
 from connect_audio.ports import AudioSink, LiveEnd
@@ -88,18 +88,26 @@ class Call:
 
     def speak(self, seconds: float, *, party: Party | None = None) -> None:
         """Both parties, or one, go on from where they are; the fragment is decided at once."""
+        placed: list[Placed | None] = []
         for each in PARTIES if party is None else (party,):
             length = round(seconds * RATE)
-            start = self.timeline.reached(each)
+            start = self.timeline.complete_up_to(each)
             pcm = b"".join((1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(length))
-            self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000)
+            placed.append(self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000))
+        self.confirm(*placed)
+
+    def confirm(self, *placed: Placed | None) -> None:
+        """The recording decides on a fragment, of which this was placed."""
         self.timeline.settle()
-        self.pipeline.confirm(self.timeline)
+        origin = self.timeline.origin or 0
+        self.pipeline.confirm(
+            self.timeline, [LiveSamples(each.party, origin + each.start, each.samples) for each in placed if each]
+        )
 
     def speak_ahead(self, seconds: float, *, value: int | None = None) -> None:
         """Blocks come of a fragment that is not over: what `speak` would bring next, or something else."""
         for party in PARTIES:
-            start = self.timeline.reached(party)
+            start = self.timeline.complete_up_to(party)
             pcm = b"".join(
                 (value or 1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(round(seconds * RATE))
             )
@@ -136,5 +144,5 @@ def call_into(
         driver=driver,
         jitter=lambda: 1.0,
     )
-    timeline = Timeline(TimelineState(rate=RATE, origin=ORIGIN, settled=taken), taken=taken, watched=True)
+    timeline = Timeline(TimelineState(rate=RATE, origin=ORIGIN, settled=taken), taken=taken)
     return Call(pipeline, timeline)

@@ -22,7 +22,7 @@ from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.errors import SinkError, UnsupportedAudioError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveAudio, LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import LiveSinkFacts
 from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
@@ -107,7 +107,7 @@ class LiveReplay:
         return self._pacer is not None
 
     def follow(self, extraction: Extraction) -> None:
-        """Take the audio of an extraction, whose recording is a watched one."""
+        """Take the audio of an extraction."""
         self._extraction = extraction
 
     def grown(self, fragment: OpenFragment | Fragment) -> None:
@@ -168,17 +168,25 @@ class LiveReplay:
             driver=Threads if is_paced else Inline,
         )
 
-    def confirm(self) -> None:
-        """The recording has decided on fragments."""
+    def confirm(self, placed: Sequence[LiveSamples]) -> None:
+        """The recording has decided on fragments.
+
+        Args:
+            placed: samples that it has placed since the last time, each party's in order.
+        """
         if self._pipeline is not None and self._timeline is not None:
-            self._pipeline.confirm(self._timeline)
+            self._pipeline.confirm(self._timeline, placed)
             self._tend()
 
-    def end(self) -> None:
-        """The call is over: let the sinks have the rest, for some seconds, and close them."""
+    def end(self, placed: Sequence[LiveSamples]) -> None:
+        """The call is over: let the sinks have the rest, for some seconds, and close them.
+
+        Args:
+            placed: samples that the recording has placed since the last `confirm`, each party's in order.
+        """
         self.begin()
         if self._pipeline is not None:
-            self._pipeline.end(self._timeline)
+            self._pipeline.end(self._timeline, placed)
             self._pipeline.flush()
             self._pipeline.close()
 

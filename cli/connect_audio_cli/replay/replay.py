@@ -95,7 +95,6 @@ def replay(
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
             limit_s=limit_s,
-            watched=live is not None,
             options=_OPTIONS,
         )
         if live is not None:
@@ -109,11 +108,11 @@ def replay(
             wav = _drain(extraction, wav, output, cleanup)
             if live is not None:
                 # Only now, when there is a file for the WAV.
-                live.confirm()
+                live.confirm(extraction.added.live_samples())
             notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
         wav = _drain(extraction, wav, output, cleanup)
         if live is not None:
-            live.end()
+            live.end(extraction.added.live_samples())
         notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
         return _publish(extraction, wav, output, notes, live)
 

@@ -46,8 +46,8 @@ class Verdict(StrEnum):
     """It names more than one contact."""
     UNDECIDABLE = "UNDECIDABLE"
     """It names nobody, stands next to ours, and could be either's."""
-    STRANGER = "STRANGER"
-    """It names nobody and no neighbour is ours."""
+    UNLABELLED_ELSEWHERE = "UNLABELLED_ELSEWHERE"
+    """It names no contact and no neighbour is ours."""
     NO_AUDIO = "NO_AUDIO"
     """It names nobody and carries no block that could be anyone's audio."""
     OTHER_STREAMING = "OTHER_STREAMING"
@@ -78,6 +78,20 @@ class Decision(NamedTuple):
     fragment: Fragment
     verdict: Verdict
     state: AdmissionState
+
+
+class _Successor(NamedTuple):
+    """A fragment that is not ours, behind unlabelled ones.
+
+    Args:
+        start_ms: when it begins, ms since the epoch; None where it says nothing.
+    """
+
+    start_ms: int | None
+
+    def follows(self, end_ms: int | None) -> bool:
+        """Whether it may run on from what ended at a time, ms since the epoch; None for an unknown time."""
+        return self.start_ms is None or end_ms is None or self.start_ms - end_ms <= RUN_ON_MS
 
 
 class Admission:
@@ -148,7 +162,7 @@ class Admission:
                 return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
             if self._label is not Label.OURS:
                 # No fragment to the left is ours, so nothing that comes can make this one ours.
-                verdict = Verdict.STRANGER if _media_bytes(fragment) else Verdict.NO_AUDIO
+                verdict = Verdict.UNLABELLED_ELSEWHERE if _media_bytes(fragment) else Verdict.NO_AUDIO
                 return [self._decide(fragment, verdict)]
             self._undecided.append(fragment)
             self._undecided_bytes += fragment.held_bytes
@@ -167,7 +181,7 @@ class Admission:
         decisions = (
             [self._decide(waiting, Verdict.OURS_BY_NEIGHBOURS) for waiting in self._release()]
             if label is Label.OURS
-            else self._close_gap(next_start_ms=start, has_next=True)
+            else self._close_gap(_Successor(start))
         )
         self._label = label
         decisions.append(self._decide(fragment, verdict))
@@ -180,10 +194,14 @@ class Admission:
 
     def end(self) -> list[Decision]:
         """The call is over: decide on what waits."""
-        return self._close_gap(next_start_ms=None, has_next=False)
+        return self._close_gap(None)
 
-    def _close_gap(self, *, next_start_ms: int | None, has_next: bool) -> list[Decision]:
-        """Decide on unlabelled fragments to the right of ours with somebody else, or nobody, behind them."""
+    def _close_gap(self, successor: _Successor | None) -> list[Decision]:
+        """Decide on unlabelled fragments to the right of ours.
+
+        Args:
+            successor: the fragment behind them, which is not ours; None at the end of the call.
+        """
         waiting = self._release()
         verdicts: list[Verdict] = []
         end = self._end_ms
@@ -203,8 +221,8 @@ class Admission:
             )
             verdicts.append(Verdict.OURS_BY_NEIGHBOURS if runs_on else Verdict.UNDECIDABLE)
             end = end_ms(fragment) if runs_on else end
-        if has_next and runs_on and (next_start_ms is None or end is None or next_start_ms - end <= RUN_ON_MS):
-            # They run on into the other's audio as well, so where the border lies cannot be told.
+        if runs_on and successor is not None and successor.follows(end):
+            # They run on into the successor's audio as well, so where the border lies cannot be told.
             verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
         return [self._decide(fragment, verdict) for fragment, verdict in zip(waiting, verdicts, strict=True)]
 

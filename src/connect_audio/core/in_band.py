@@ -17,22 +17,22 @@ class Remedy(StrEnum):
 
     RECONNECT = "RECONNECT"
     """Transient: ask again after the last completed fragment."""
-    FRAGMENT_GONE = "FRAGMENT_GONE"
-    """That fragment will not come any more; go on with the next."""
-    HUMAN = "HUMAN"
-    """Only a change of keys or permissions helps."""
+    SKIP_FRAGMENT = "SKIP_FRAGMENT"
+    """The fragment will not come any more: go on with the next."""
+    OPERATOR = "OPERATOR"
+    """An operator has to change keys or permissions."""
 
 
 _MEANINGS: Final = {
     3002: ("error writing to the stream", Remedy.RECONNECT),
-    4000: ("the requested fragment is not found", Remedy.FRAGMENT_GONE),
-    4500: ("access denied to the stream's KMS key", Remedy.HUMAN),
-    4501: ("the stream's KMS key is disabled", Remedy.HUMAN),
-    4502: ("validation error on the stream's KMS key", Remedy.HUMAN),
+    4000: ("the requested fragment is not found", Remedy.SKIP_FRAGMENT),
+    4500: ("access denied to the stream's KMS key", Remedy.OPERATOR),
+    4501: ("the stream's KMS key is disabled", Remedy.OPERATOR),
+    4502: ("validation error on the stream's KMS key", Remedy.OPERATOR),
     4503: ("the stream's KMS key is unavailable", Remedy.RECONNECT),
-    4504: ("invalid usage of the stream's KMS key", Remedy.HUMAN),
-    4505: ("invalid state of the stream's KMS key", Remedy.HUMAN),
-    4506: ("the stream's KMS key is not found", Remedy.HUMAN),
+    4504: ("invalid usage of the stream's KMS key", Remedy.OPERATOR),
+    4505: ("invalid state of the stream's KMS key", Remedy.OPERATOR),
+    4506: ("the stream's KMS key is not found", Remedy.OPERATOR),
     5000: ("internal service error", Remedy.RECONNECT),
 }
 

@@ -86,9 +86,9 @@ class LivePreview:
         origin = timeline.origin or 0
         runs, _ = runs_of(blocks[:swallowing], self._tracks)
         for run in runs:
-            before = timeline.reached(run.track.party)
+            before = timeline.complete_up_to(run.track.party)
             samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
-            timeline.place(
+            placed = timeline.place_run(
                 run.track.party,
                 run.start,
                 samples,
@@ -96,11 +96,10 @@ class LivePreview:
                 block_length=run.block_length,
                 dangling=dangling,
             )
-            placed = timeline.take_placements()
             if placed and before and placed[0].start - before > _LONGEST_LEAP_S * timeline.rate:
                 self._timeline = None
                 break
-            found += [LiveSamples(party, origin + start, pcm) for party, start, pcm in placed]
+            found += [LiveSamples(party, origin + start, pcm) for party, start, pcm, _ in placed]
         return found
 
     def _judge(self, fragment: OpenFragment, block: Block) -> None:
@@ -122,5 +121,5 @@ class LivePreview:
         if recording.timeline is not None:
             self._timeline = recording.timeline.preview()
             return
-        self._timeline = Timeline(TimelineState(rate=rate), watched=True)
+        self._timeline = Timeline(TimelineState(rate=rate))
         self._timeline.set_origin(to_samples(block.time_ns, rate) - BEFORE_FIRST_S * rate)

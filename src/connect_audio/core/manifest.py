@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from connect_audio.core.cursor import Cursor, ErrorNote, FragmentMark, GapNote, Note
 from connect_audio.core.pcm import FRAME_BYTES, Party
-from connect_audio.core.recording import Cursor, ErrorNote, FragmentMark, GapNote, Note
-from connect_audio.core.timeline import TrackState
+from connect_audio.core.timeline import TrackCounts
 from connect_audio.core.wav import HEADER_BYTES
 
 SCHEMA_VERSION: Final = "1.1"
@@ -182,7 +182,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
     """
     reasons = [*facts.reasons, *_reasons(cursor, facts)]
     status = Status.EMPTY if not cursor.frames else Status.PARTIAL if reasons else Status.COMPLETE
-    tally, timeline = cursor.tally, cursor.timeline
+    fragments, stream, timeline = cursor.fragments, cursor.stream, cursor.timeline
     rate = None if timeline is None else timeline.rate
     return {
         "schemaVersion": SCHEMA_VERSION,
@@ -208,37 +208,37 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "dataCrc32": f"{cursor.crc32:08x}",
         },
         "tracks": {
-            "customer": _track(timeline.customer if timeline else TrackState(), "left", cursor.frames),
-            "agent": _track(timeline.agent if timeline else TrackState(), "right", cursor.frames),
+            "customer": _track(timeline.customer if timeline else TrackCounts(), "left", cursor.frames),
+            "agent": _track(timeline.agent if timeline else TrackCounts(), "right", cursor.frames),
         },
         "fragments": {
-            "first": _fragment(tally.first),
-            "last": _fragment(tally.last),
-            "admitted": tally.admitted,
-            "admittedUnlabelled": tally.admitted_unlabelled,
-            "truncated": tally.truncated,
-            "withoutAudio": tally.without_audio,
-            "unsupportedAudio": tally.unsupported,
-            "otherContact": tally.other,
-            "contradictory": tally.contradictory,
-            "undecidable": tally.undecidable,
-            "unlabelledElsewhere": tally.strangers,
-            "otherStreaming": tally.other_streaming,
-            "ignoredBlocks": tally.ignored_blocks,
+            "first": _fragment(cursor.neighbours.first),
+            "last": _fragment(cursor.neighbours.last),
+            "admitted": fragments.admitted,
+            "admittedUnlabelled": fragments.admitted_unlabelled,
+            "truncated": fragments.truncated,
+            "withoutAudio": fragments.without_audio,
+            "unsupportedAudio": fragments.unsupported_audio,
+            "otherContact": fragments.other_contact,
+            "contradictory": fragments.contradictory,
+            "undecidable": fragments.undecidable,
+            "unlabelledElsewhere": fragments.unlabelled_elsewhere,
+            "otherStreaming": fragments.other_streaming,
+            "ignoredBlocks": fragments.ignored_blocks,
         },
         "gaps": {
             "count": notes.gap_count,
-            "streamHoles": tally.holes,
-            "streamHoleSeconds": tally.hole_frames / rate if rate else 0.0,
-            "producerPauses": tally.pauses,
+            "streamHoles": stream.stream_holes,
+            "streamHoleSeconds": stream.stream_hole_frames / rate if rate else 0.0,
+            "producerPauses": stream.producer_pauses,
             "listed": list(notes.gaps),
         },
-        "streamErrors": {"count": max(tally.in_band_errors, notes.error_count), "listed": list(notes.errors)},
-        "lostBytes": tally.lost_bytes,
-        "lostRuns": tally.lost_runs,
+        "streamErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
+        "lostBytes": stream.lost_bytes,
+        "lostRuns": stream.lost_byte_runs,
         "resumes": facts.resumes,
         "handOvers": facts.hand_overs,
-        "maxMillisBehindNow": tally.max_millis_behind_now,
+        "maxMillisBehindNow": stream.max_millis_behind_now,
         "live": None if facts.live is None else {"sinks": [_live_sink(sink, rate) for sink in facts.live]},
     }
 
@@ -272,7 +272,7 @@ def _live_sink(sink: LiveSinkFacts, rate: int | None) -> dict[str, Any]:
 
 def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
     """Everything in the cursor that says that audio is missing or may be."""
-    tally, timeline = cursor.tally, cursor.timeline
+    counts, stream, timeline = cursor.fragments, cursor.stream, cursor.timeline
     found: list[Reason] = []
 
     def check(count: int, code: str, detail: str) -> None:
@@ -281,16 +281,16 @@ def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
 
     if not cursor.frames:
         found.append(Reason("NO_AUDIO", "no fragment of this contact carried audio"))
-    check(tally.truncated, "TRUNCATED_FRAGMENTS", "{} fragments were cut off; their whole blocks are in the recording")
-    check(tally.lost_bytes, "LOST_BYTES", "{} bytes of the stream belong to no readable fragment")
-    check(tally.undecidable, "UNDECIDABLE_FRAGMENTS", "{} fragments next to ours name no contact and were left out")
-    check(tally.contradictory, "CONTRADICTORY_FRAGMENTS", "{} fragments name more than one contact and were left out")
-    check(tally.unsupported, "UNSUPPORTED_AUDIO", "{} fragments hold audio in another format or at another rate")
-    check(tally.holes, "STREAM_HOLES", "{} times neither track has audio, and fragments may be missing there")
+    check(counts.truncated, "TRUNCATED_FRAGMENTS", "{} fragments were cut off; their whole blocks are in the recording")
+    check(stream.lost_bytes, "LOST_BYTES", "{} bytes of the stream belong to no readable fragment")
+    check(counts.undecidable, "UNDECIDABLE_FRAGMENTS", "{} fragments next to ours name no contact and were left out")
+    check(counts.contradictory, "CONTRADICTORY_FRAGMENTS", "{} fragments name more than one contact and were left out")
+    check(counts.unsupported_audio, "UNSUPPORTED_AUDIO", "{} fragments hold audio in another format or at another rate")
+    check(stream.stream_holes, "STREAM_HOLES", "{} times neither track has audio, and fragments may be missing there")
     if timeline is not None:
         for party, track in ((Party.CUSTOMER, timeline.customer), (Party.AGENT, timeline.agent)):
             check(track.late, "LATE_AUDIO", f"{{}} samples of the {party} came after silence had taken their place")
-            check(track.misplaced, "MISPLACED_AUDIO", f"{{}} samples of the {party} have times outside the call")
+            check(track.out_of_range, "MISPLACED_AUDIO", f"{{}} samples of the {party} have times outside the call")
             check(
                 track.beyond_limit, "RECORDING_LIMIT", f"{{}} samples of the {party} lie beyond the longest recording"
             )
@@ -330,14 +330,14 @@ def _fragment(mark: FragmentMark | None) -> dict[str, Any] | None:
     }
 
 
-def _track(track: TrackState, channel: str, frames: int) -> dict[str, Any]:
+def _track(track: TrackCounts, channel: str, frames: int) -> dict[str, Any]:
     return {
         "channel": channel,
         "audioSamples": track.audio,
         "silenceSamples": frames - track.audio,
         "repeatedSamples": track.repeated,
         "lateSamples": track.late,
-        "misplacedSamples": track.misplaced,
+        "misplacedSamples": track.out_of_range,
         "beyondLimitSamples": track.beyond_limit,
         "gaps": track.gaps,
         "maxJitterSamples": track.max_jitter,

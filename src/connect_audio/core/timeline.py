@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from operator import attrgetter
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from connect_audio.core.copying import copier
 from connect_audio.core.pcm import FRAME_BYTES, SAMPLE_BYTES, Party, interleave
 from connect_audio.core.wav import MAX_DATA_BYTES
 
@@ -41,16 +41,16 @@ def to_samples(time_ns: int, rate: int) -> int:
     return (time_ns * rate + _NS // 2) // _NS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackState:
-    """Where one track stands and what became of its samples. All counts are samples.
+@dataclass(slots=True)
+class TrackCounts:
+    """Where one track stands and what became of its samples; changes in place. All counts are samples.
 
     Args:
         end: position after its last sample.
         audio: samples placed.
         repeated: dropped because that time had been written from this track before.
         late: dropped because silence had taken their place.
-        misplaced: dropped because their time lies before the origin or absurdly far ahead.
+        out_of_range: dropped because their time lies before the origin or more than `MAX_HOLE_S` ahead.
         beyond_limit: dropped because the recording had reached its longest.
         gaps: how many holes became silence.
         max_jitter: largest correction made in joining blocks.
@@ -61,11 +61,14 @@ class TrackState:
     audio: int = 0
     repeated: int = 0
     late: int = 0
-    misplaced: int = 0
+    out_of_range: int = 0
     beyond_limit: int = 0
     gaps: int = 0
     max_jitter: int = 0
     dangling_bytes: int = 0
+
+
+_copied: Final = copier(TrackCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +86,8 @@ class TimelineState:
     rate: int
     origin: int | None = None
     settled: int = 0
-    customer: TrackState = TrackState()
-    agent: TrackState = TrackState()
+    customer: TrackCounts = field(default_factory=TrackCounts)
+    agent: TrackCounts = field(default_factory=TrackCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,52 +105,65 @@ class Gap:
     length: int
 
 
-_COUNTS: Final = tuple(TrackState.__dataclass_fields__)
-_read_counts: Final = attrgetter(*_COUNTS)
-
-
-class Snapshot(NamedTuple):
-    """A `TimelineState` in the making: cheap to take once a fragment, turned into one only where a cursor is wanted."""
-
-    settled: int
-    customer: tuple[int, ...]
-    agent: tuple[int, ...]
-
-
-class Placement(NamedTuple):
-    """Samples that got their place.
+class Placed(NamedTuple):
+    """Samples that got their place on a timeline, and the silence that goes before them.
 
     Args:
         party: whose track.
         start: position of the first, frames since the origin.
         samples: mono 16-bit samples; none of them comes at another place, and nothing else comes at theirs.
+        gap: silent frames between the track's end and the first sample; 0 where it joins.
     """
 
     party: Party
     start: int
     samples: bytes
+    gap: int
+
+
+class Clipped(NamedTuple):
+    """What of a stretch of samples is new, and what became of its beginning. All are samples.
+
+    Args:
+        kept: new, at the stretch's end.
+        repeated: written from this track before.
+        late: silence has taken their place.
+        before: before the origin.
+    """
+
+    kept: int
+    repeated: int
+    late: int
+    before: int
+
+
+def clip(start: int, length: int, end: int, settled: int) -> Clipped:
+    """Tell what a track can still take of a stretch: what lies behind its end and behind what is settled.
+
+    Of what is dropped, the first samples lie before the origin, the next were written from this track, and silence has
+    taken the place of the last.
+
+    Args:
+        start: position of the stretch, frames; may be negative.
+        length: samples.
+        end: where the track ends, frames.
+        settled: before which position nothing can change, frames.
+    """
+    stop = max(start, min(start + length, max(end, settled)))
+    before = max(0, min(0, stop) - start)
+    repeated = max(0, min(end, stop) - max(start, 0))
+    return Clipped(start + length - stop, repeated, stop - start - before - repeated, before)
 
 
 class _Track:
-    """A track's samples that have not been taken yet, and its counts, named as in `TrackState`."""
+    """A track's samples that have not been taken yet, and its counts."""
 
-    __slots__ = (*_COUNTS, "party", "runs")
+    __slots__ = ("counts", "party", "runs")
 
-    def __init__(self, party: Party, state: TrackState) -> None:
+    def __init__(self, party: Party, counts: TrackCounts) -> None:
         self.party = party
+        self.counts = _copied(counts)
         self.runs: deque[tuple[int, bytes]] = deque()
-        self.end = state.end
-        self.audio = state.audio
-        self.repeated = state.repeated
-        self.late = state.late
-        self.misplaced = state.misplaced
-        self.beyond_limit = state.beyond_limit
-        self.gaps = state.gaps
-        self.max_jitter = state.max_jitter
-        self.dangling_bytes = state.dangling_bytes
-
-    def counts(self) -> tuple[int, ...]:
-        return _read_counts(self)
 
     def take(self, start: int, stop: int) -> bytes:
         """Samples of [start, stop), silence where there are none; what lies before is gone."""
@@ -181,21 +197,16 @@ class Timeline:
         state: where to go on; a fresh one has only a rate.
         taken: frames given out before, so not given out again.
         limit: longest recording, frames; what would lie beyond is dropped and counted.
-        watched: whether somebody takes the placements.
     """
 
-    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES, watched: bool = False) -> None:
+    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES) -> None:
         self._rate = state.rate
         self._origin = state.origin
         self._settled = state.settled
         self._taken = taken
         self._limit = limit
-        self._lowest_placed: int | None = None
         self._customer = _Track(Party.CUSTOMER, state.customer)
         self._agent = _Track(Party.AGENT, state.agent)
-        self._gaps: list[Gap] = []
-        self._watched = watched
-        self._placements: list[Placement] = []
 
     @property
     def rate(self) -> int:
@@ -220,133 +231,164 @@ class Timeline:
     @property
     def end(self) -> int:
         """Position after the last sample of either track."""
-        return max(self._customer.end, self._agent.end)
+        return max(self._customer.counts.end, self._agent.counts.end)
 
-    def snapshot(self) -> Snapshot:
-        """Where the timeline stands after all that was placed and settled."""
-        return Snapshot(self._settled, self._customer.counts(), self._agent.counts())
-
-    def state(self, snapshot: Snapshot) -> TimelineState:
-        """The state that a snapshot of this timeline stands for; pairs with frames only where `end <= taken`."""
+    def state(self) -> TimelineState:
+        """Where the timeline stands; pairs with the frames taken only where `end <= taken`."""
         return TimelineState(
             rate=self._rate,
             origin=self._origin,
-            settled=snapshot.settled,
-            customer=TrackState(**dict(zip(_COUNTS, snapshot.customer, strict=True))),
-            agent=TrackState(**dict(zip(_COUNTS, snapshot.agent, strict=True))),
+            settled=self._settled,
+            customer=_copied(self._customer.counts),
+            agent=_copied(self._agent.counts),
         )
 
     @property
     def full(self) -> bool:
         """Whether samples were dropped because the recording had reached its longest."""
-        return bool(self._customer.beyond_limit or self._agent.beyond_limit)
+        return bool(self._customer.counts.beyond_limit or self._agent.counts.beyond_limit)
 
     def set_origin(self, origin: int) -> None:
         """Fix the timeline's zero: the earliest sample of the first fragment, samples since the epoch."""
         self._origin = origin
 
-    def place(
-        self, party: Party, start: int, samples: bytes, *, tick_ns: int, block_length: int = 0, dangling: int = 0
-    ) -> None:
-        """Place one block, or a run of blocks that follow each other to the sample.
-
-        A run is no more than a shortcut: its samples come to lie where its blocks, one by one, would.
+    def place(self, party: Party, start: int, samples: bytes, *, tick_ns: int, dangling: int = 0) -> Placed | None:
+        """Place one block.
 
         Args:
             party: whose track.
             start: time of its first sample, samples since the epoch.
             samples: mono 16-bit samples.
             tick_ns: resolution of the time, ns.
-            block_length: samples of each block of a run; 0 for a single block.
             dangling: bytes of the block that made no whole sample, counted if the block is placed.
+
+        Returns:
+            What of it got a place; None for nothing.
         """
-        track = self._customer if party is Party.CUSTOMER else self._agent
         length = len(samples) // SAMPLE_BYTES
+        track = self._track(party)
         if not length:
-            track.dangling_bytes += dangling
-            return
+            track.counts.dangling_bytes += dangling
+            return None
+        tolerance = self._tolerance(length, tick_ns)
+        return self._put(track, self._join(track, start, length, tolerance), samples, tolerance, dangling)
+
+    def place_run(
+        self, party: Party, start: int, samples: bytes, *, block_length: int, tick_ns: int, dangling: int = 0
+    ) -> list[Placed]:
+        """Place equally long blocks that follow each other to the sample.
+
+        A run is no more than a shortcut: its samples come to lie where its blocks, one by one, would.
+
+        Args:
+            party: whose track.
+            start: time of the first sample, samples since the epoch.
+            samples: mono 16-bit samples.
+            block_length: samples of each block.
+            tick_ns: resolution of the time, ns.
+            dangling: bytes of a single block that made no whole sample, counted if the block is placed.
+
+        Returns:
+            What of it got a place, in order.
+        """
+        length = len(samples) // SAMPLE_BYTES
+        if length <= block_length:
+            only = self.place(party, start, samples, tick_ns=tick_ns, dangling=dangling)
+            return [] if only is None else [only]
+        track = self._track(party)
+        tolerance = self._tolerance(block_length, tick_ns)
+        position = self._join(track, start, block_length, tolerance)
+        if position >= max(track.counts.end, self._settled) and position + length <= self._limit:
+            whole = self._put(track, position, samples, tolerance, dangling)
+            return [] if whole is None else [whole]
+        size = block_length * SAMPLE_BYTES
+        blocks = [samples[at : at + size] for at in range(0, len(samples), size)]
+        placed = (
+            self.place(party, start + index * block_length, block, tick_ns=tick_ns)
+            for index, block in enumerate(blocks)
+        )
+        return [each for each in placed if each is not None]
+
+    def _track(self, party: Party) -> _Track:
+        return self._customer if party is Party.CUSTOMER else self._agent
+
+    def _tolerance(self, block_length: int, tick_ns: int) -> int:
+        """How far, in samples, a block may be off its predecessor's end and still join it."""
+        return max(min(self._rate * JITTER_MS // 1000, block_length // 2), -(-tick_ns * self._rate // _NS))
+
+    def _join(self, track: _Track, start: int, block_length: int, tolerance: int) -> int:
+        """Turn a time into a position, and a position within the tolerance of the track's end into that end."""
         if self._origin is None:
             self._origin = start
-        start -= self._origin
-        asked = start
-        one = block_length or length
-        tolerance = max(min(self._rate * JITTER_MS // 1000, one // 2), -(-tick_ns * self._rate // _NS))
-        offset = start - track.end
+        position = start - self._origin
+        counts = track.counts
+        offset = position - counts.end
         # Early by less than half a block, or the same block once more would pass for its successor.
-        if track.audio and -min(tolerance, (one - 1) // 2) <= offset <= tolerance:
-            start = track.end
-            track.max_jitter = max(track.max_jitter, abs(offset))
-        if one < length and (start < max(track.end, self._settled) or start + length > self._limit):
-            size = one * SAMPLE_BYTES
-            for at in range(0, len(samples), size):
-                block_start = self._origin + asked + at // SAMPLE_BYTES
-                self.place(party, block_start, samples[at : at + size], tick_ns=tick_ns)
-            return
-        if start + length <= 0 or start > max(track.end, self._settled) + MAX_HOLE_S * self._rate:
-            track.misplaced += length
-            return
+        if counts.audio and -min(tolerance, (block_length - 1) // 2) <= offset <= tolerance:
+            position = counts.end
+            counts.max_jitter = max(counts.max_jitter, abs(offset))
+        return position
+
+    def _put(self, track: _Track, start: int, samples: bytes, tolerance: int, dangling: int) -> Placed | None:
+        """Give samples their place, or count why they get none."""
+        counts = track.counts
+        length = len(samples) // SAMPLE_BYTES
+        floor = max(counts.end, self._settled)
+        if start + length <= 0 or start > floor + MAX_HOLE_S * self._rate:
+            counts.out_of_range += length
+            return None
         if start + length > self._limit:
-            track.beyond_limit += length
-            return
-        floor = max(track.end, self._settled)
+            counts.beyond_limit += length
+            return None
         if start < floor:
-            if start < track.end and start + length <= track.end + tolerance:
+            if start < counts.end and start + length <= counts.end + tolerance:
                 # No more than jitter sticks out at the end: the same audio once more, and its end is no new audio.
                 before = max(0, -start)
-                track.misplaced += before
-                track.repeated += length - before
-                return
-            # Of what is dropped, the first samples lie before the origin, the next were written from this track, the
-            # last had become silence.
-            stop = min(start + length, floor)
-            before = max(0, min(0, stop) - start)
-            repeated = max(0, min(track.end, stop) - max(start, 0))
-            track.misplaced += before
-            track.repeated += repeated
-            track.late += stop - start - before - repeated
-            if stop == start + length:
-                return
-            samples = samples[SAMPLE_BYTES * (stop - start) :]
-            length -= stop - start
-            start = stop
-        if start > track.end:
-            self._add_gap(track, track.end, start)
+                counts.out_of_range += before
+                counts.repeated += length - before
+                return None
+            clipped = clip(start, length, counts.end, self._settled)
+            counts.out_of_range += clipped.before
+            counts.repeated += clipped.repeated
+            counts.late += clipped.late
+            if not clipped.kept:
+                return None
+            dropped = length - clipped.kept
+            samples, start, length = samples[SAMPLE_BYTES * dropped :], start + dropped, clipped.kept
+        gap = start - counts.end
+        counts.gaps += gap > 0
         # Only here: of a block that comes again it was counted the first time.
-        track.dangling_bytes += dangling
+        counts.dangling_bytes += dangling
+        counts.audio += length
+        counts.end = start + length
         track.runs.append((start, samples))
-        if self._watched:
-            self._placements.append(Placement(party, start, samples))
-        track.audio += length
-        self._lowest_placed = start if self._lowest_placed is None else min(self._lowest_placed, start)
-        track.end = start + length
-
-    def _add_gap(self, track: _Track, start: int, stop: int) -> None:
-        track.gaps += 1
-        self._gaps.append(Gap(party=track.party, start=start, length=stop - start))
-
-    def take_lowest_placed(self) -> int | None:
-        """The first position that got a sample since the last call; None where none did."""
-        lowest, self._lowest_placed = self._lowest_placed, None
-        return lowest
+        return Placed(track.party, start, samples, gap)
 
     def settle(self) -> None:
         """Settle what both tracks have reached, and what the leading one has left more than the skew behind.
 
         To be called once a fragment, at its end: the result is part of what makes the output repeatable.
         """
-        customer, agent = self._customer.end, self._agent.end
+        customer, agent = self._customer.counts.end, self._agent.counts.end
         self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self._rate)
 
-    def close(self) -> None:
-        """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again."""
+    def close(self) -> list[Gap]:
+        """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again.
+
+        Returns:
+            The silence at the end of the shorter track.
+        """
         end = max(self.end, self._settled)
         if self._settled >= end:
             # Closed before, by a recorder that was killed then: its gaps are counted. Or no track is the shorter one.
-            return
+            return []
         self._settled = end
+        gaps: list[Gap] = []
         for track in (self._customer, self._agent):
-            if track.end < end:
-                self._add_gap(track, track.end, end)
+            if track.counts.end < end:
+                track.counts.gaps += 1
+                gaps.append(Gap(party=track.party, start=track.counts.end, length=end - track.counts.end))
+        return gaps
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled frames that were not given out before, at most 32 KiB at a time."""
@@ -357,25 +399,9 @@ class Timeline:
             yield interleave(left, right)
 
     def preview(self) -> Timeline:
-        """A watched timeline that stands where this one does and has none of its samples: to try blocks on."""
-        return Timeline(self.state(self.snapshot()), taken=self._taken, limit=self._limit, watched=True)
+        """A timeline that stands where this one does and has none of its samples: to try blocks on."""
+        return Timeline(self.state(), taken=self._taken, limit=self._limit)
 
-    def take_placements(self) -> list[Placement]:
-        """Give out what was placed since the last call, where this timeline is watched."""
-        placements, self._placements = self._placements, []
-        return placements
-
-    def stop_watching(self) -> None:
-        """Nobody takes the placements any more."""
-        self._watched = False
-        self._placements.clear()
-
-    def reached(self, party: Party) -> int:
+    def complete_up_to(self, party: Party) -> int:
         """Before which position nothing will come any more from a track, frames."""
-        track = self._customer if party is Party.CUSTOMER else self._agent
-        return max(track.end, self._settled)
-
-    def take_gaps(self) -> list[Gap]:
-        """Give out the holes found since the last call."""
-        gaps, self._gaps = self._gaps, []
-        return gaps
+        return max(self._track(party).counts.end, self._settled)

@@ -9,7 +9,7 @@ The caller takes the settled frames and the notes after each fragment, so memory
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from connect_audio.core.errors import CaptureError, UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Fragment, OpenFragment
 from connect_audio.core.manifest import EndReason, LiveSinkFacts, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.pcm import audio_tracks
-from connect_audio.core.recording import CallRecording
+from connect_audio.core.recording import Added, CallRecording
 from connect_audio.library.capture import CaptureEvent
 from connect_audio.library.text import printable
 
@@ -69,7 +69,6 @@ class Extraction:
         contact_id: the contact; None for the first one that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
-        watched: True if the caller takes placements from the recording.
         options: how messages spell the options.
 
     Raises:
@@ -84,21 +83,19 @@ class Extraction:
         contact_id: str | None,
         accept_unlabelled: bool,
         limit_s: int | None = None,
-        watched: bool = False,
         options: OptionNames = PYTHON_OPTIONS,
     ) -> None:
         if contact_id is not None and not is_contact_id(contact_id):
             raise CaptureError(f"{options.contact_id} '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
         self.contact_id = contact_id
-        self.recording = CallRecording(
-            contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s, watched=watched
-        )
+        self.recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
+        self.added = Added((), (), None)
+        """What came of the fragment that `fragments` has yielded last, and at its end of those that had waited."""
         self._seen = _Seen()
         self._events = self._seen.watch(events)
         self._name = name
         self._accept_unlabelled = accept_unlabelled
         self._limit_s = limit_s
-        self._watched = watched
         self._options = options
 
     def fragments(self) -> Iterator[OpenFragment | Fragment]:
@@ -120,9 +117,9 @@ class Extraction:
             if isinstance(event, Fragment):
                 if self.contact_id is None and len(event.contact_ids) == 1:
                     self._name_contact(event.contact_ids[0])
-                self.recording.add(event)
+                self.added = self.recording.add(event)
             yield event
-        self.recording.end()
+        self.added = self.recording.end()
 
     def manifest(self, notes: NoteLog, *, live: Sequence[LiveSinkFacts] | None = None) -> dict[str, Any]:
         """Make the manifest of the recording, once all its frames and notes are taken.
@@ -157,9 +154,7 @@ class Extraction:
     def _name_contact(self, contact_id: str) -> None:
         """Go on under the first contact's name: nothing was admitted so far, but the counts stay."""
         self.contact_id = self._checked(contact_id)
-        # The cursor's own tally ends with the last fragment; bytes lost since then are in the recording's alone.
-        cursor = replace(self.recording.cursor(), tally=self.recording.tally)
-        self.recording = CallRecording(self.contact_id, cursor=cursor, limit_s=self._limit_s, watched=self._watched)
+        self.recording = self.recording.named(self.contact_id)
 
     def _find_first_contact(self) -> Iterator[CaptureEvent]:
         """Find the first contact and return the events from the start: unlabelled fragments are to be its own."""
@@ -173,9 +168,7 @@ class Extraction:
             if isinstance(event, Fragment):
                 if len(event.contact_ids) == 1:
                     self.contact_id = self._checked(event.contact_ids[0])
-                    self.recording = CallRecording(
-                        self.contact_id, accept_unlabelled=True, limit_s=self._limit_s, watched=self._watched
-                    )
+                    self.recording = CallRecording(self.contact_id, accept_unlabelled=True, limit_s=self._limit_s)
                     return chain(held, self._events)
                 held_bytes += sum(len(block.data) for block in event.blocks)
             if held_bytes > _MAX_HELD_BYTES:

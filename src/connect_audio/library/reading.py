@@ -9,11 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from connect_audio.core.cursor import GapNote, Note
 from connect_audio.core.errors import CaptureError, UnsupportedAudioError
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.manifest import NoteLog
 from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
-from connect_audio.core.recording import GapNote, Note
 from connect_audio.library.call import Call, Gap
 from connect_audio.library.capture import capture_events, whole_fragments
 from connect_audio.library.extraction import Extraction

@@ -118,7 +118,6 @@ def stream(source: Source, contact_id: str | None = None, *, accept_unlabelled: 
             opened.name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
-            watched=True,
         )
         sender = _Sender(extraction)
         # Once more at the end, when the recording has decided on what had waited.
@@ -154,9 +153,7 @@ class _Sender:
         timeline = recording.timeline
         if timeline is None:
             return iter(())
-        origin = timeline.origin or 0
-        placed = [LiveSamples(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
-        return self._unsent(placed, timeline.rate)
+        return self._unsent(self._extraction.added.live_samples(), timeline.rate)
 
     def _unsent(self, placed: Sequence[LiveSamples], rate: int) -> Iterator[AudioBlock]:
         contact_id = self._extraction.contact_id or ""

@@ -7,7 +7,7 @@ Called from the recorder's thread alone. Nothing here raises because of a sink, 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -148,11 +148,12 @@ class LivePipeline:
         with self._shared.lock:
             self._shared.buffer = None
 
-    def confirm(self, timeline: Timeline) -> None:
+    def confirm(self, timeline: Timeline, placed: Iterable[LiveSamples]) -> None:
         """A fragment has been decided.
 
         Args:
             timeline: holds its audio.
+            placed: what the recording has placed since the last time, each party's in order.
         """
         shared, origin = self._shared, timeline.origin
         if origin is None:
@@ -166,19 +167,17 @@ class LivePipeline:
                 buffer.origin = origin
                 for feed in self._feeds:
                     feed.learn_origin(buffer)
-            placements = [
-                LiveSamples(party, origin + start, samples) for party, start, samples in timeline.take_placements()
-            ]
-            reached = {party: origin + timeline.reached(party) for party in PARTIES}
-            self._changed(buffer, buffer.confirm(placements, reached, shared.clock.monotonic()))
+            reached = {party: origin + timeline.complete_up_to(party) for party in PARTIES}
+            self._changed(buffer, buffer.confirm(placed, reached, shared.clock.monotonic()))
             self._tidy(timeline)
             self._driver.wake()
 
-    def end(self, timeline: Timeline | None, *, settled: bool = True) -> None:
+    def end(self, timeline: Timeline | None, placed: Iterable[LiveSamples] = (), *, settled: bool = True) -> None:
         """The call is over.
 
         Args:
             timeline: where its audio lies.
+            placed: what the recording has placed since the last `confirm`, each party's in order.
             settled: whether it is closed, so that all that is settled will be recorded; else what was taken is all.
         """
         if self._end is not None:
@@ -186,7 +185,7 @@ class LivePipeline:
         if timeline is None:
             self.discard()
         else:
-            self.confirm(timeline)
+            self.confirm(timeline, placed)
         known = timeline is not None and timeline.origin is not None
         end = self._end = LiveEnd(
             # What an earlier invocation had taken is recorded, also where it could not be read again.

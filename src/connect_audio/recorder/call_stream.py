@@ -21,11 +21,11 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connect_audio.core.admission import end_ms
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import MediaSourceError, StreamError
 from connect_audio.core.fragments import NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
 from connect_audio.core.in_band import InBandError, Remedy
 from connect_audio.core.manifest import Reason
-from connect_audio.core.recording import Cursor
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, StartSelector
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.second_chance import Damage, NotFound, Unconfirmed, before_damage
@@ -387,10 +387,10 @@ class CallStream:
                 return None
             fragment = replace(fragment, blocks=before_damage(fragment.blocks))
         elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
-            worst = next((error for error in fragment.errors if error.remedy is not Remedy.FRAGMENT_GONE), None)
+            worst = next((error for error in fragment.errors if error.remedy is not Remedy.SKIP_FRAGMENT), None)
             if worst is not None:
                 connection.over = f"in-band error {worst.code}"
-                fatal = worst if worst.remedy is Remedy.HUMAN else None
+                fatal = worst if worst.remedy is Remedy.OPERATOR else None
                 return InBandErrors(fragment.errors, fragment.number, fatal)
             if fragment.errors and not fragment.blocks:
                 return self._missing(fragment)

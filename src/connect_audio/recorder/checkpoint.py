@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from connect_audio.core.recording import Cursor
+from connect_audio.core.cursor import Cursor
 from connect_audio.live import LiveState
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.end_of_call import EndState

@@ -7,13 +7,14 @@ say so. A call without sinks has `NoLiveAudio`, which has the same methods and d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final
 
 from connect_audio.core.errors import StorageError
 from connect_audio.core.fragments import OpenFragment
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import LivePipeline, LiveState, SinkState
@@ -59,10 +60,10 @@ class NoLiveAudio:
     def look(self, fragment: OpenFragment | None, allowed: Callable[[int], bool]) -> None:
         """Do nothing."""
 
-    def confirm(self) -> None:
+    def confirm(self, placed: Sequence[LiveSamples]) -> None:
         """Do nothing."""
 
-    def end(self) -> None:
+    def end(self, placed: Sequence[LiveSamples]) -> None:
         """Do nothing."""
 
     def give_up(self) -> None:
@@ -86,9 +87,8 @@ class NoLiveAudio:
 class _Guard:
     """A `with` block that lets no exception out: the first one is logged, and `failed` is set for good."""
 
-    def __init__(self, recording: CallRecording, logger: Log) -> None:
+    def __init__(self, logger: Log) -> None:
         self.failed = False
-        self._recording = recording
         self._logger = logger
 
     def __enter__(self) -> None:
@@ -100,7 +100,6 @@ class _Guard:
         if not isinstance(error, Exception):
             return False
         self.failed = True
-        self._recording.stop_watching()
         self._logger.exception("live audio failed: the rest of the call is recorded without it")  # noqa: LOG004 - `__exit__` handles it
         return True
 
@@ -122,7 +121,7 @@ class GuardedLiveAudio:
         self._before = before
         self._store = wanted.store
         self._logger = logger
-        self._guard = _Guard(recording, logger)
+        self._guard = _Guard(logger)
         self._pipeline: LivePipeline | None = None
         self._preview = LivePreview(recording)
         with self._guard:
@@ -153,8 +152,12 @@ class GuardedLiveAudio:
                 if placements:
                     pipeline.write(placements, self._preview.rate)
 
-    def confirm(self) -> None:
-        """Pass on that the recording has decided on fragments."""
+    def confirm(self, placed: Sequence[LiveSamples]) -> None:
+        """Pass on that the recording has decided on fragments.
+
+        Args:
+            placed: samples that the recording has placed since the last time, each party's in order.
+        """
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
@@ -162,14 +165,18 @@ class GuardedLiveAudio:
                 if timeline is None:
                     pipeline.discard()
                 else:
-                    pipeline.confirm(timeline)
+                    pipeline.confirm(timeline, placed)
 
-    def end(self) -> None:
-        """Pass on that the call is over and its timeline closed: all of it will be recorded."""
+    def end(self, placed: Sequence[LiveSamples]) -> None:
+        """Pass on that the call is over and its timeline closed: all of it will be recorded.
+
+        Args:
+            placed: samples that the recording has placed since the last `confirm`, each party's in order.
+        """
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
-                pipeline.end(self._recording.timeline, settled=True)
+                pipeline.end(self._recording.timeline, placed, settled=True)
 
     def give_up(self) -> None:
         """Pass on that the recorder gives up: only frames taken from the timeline are recorded."""

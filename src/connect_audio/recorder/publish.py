@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final, assert_never
 
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import StorageError
 from connect_audio.core.manifest import LiveSinkFacts, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
-from connect_audio.core.recording import Cursor
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.live import LiveState
 from connect_audio.ports import UploadedPart

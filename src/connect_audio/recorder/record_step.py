@@ -30,6 +30,7 @@ from typing import Final, assert_never
 
 from connect_audio.core.admission import Decision, Verdict, start_ms
 from connect_audio.core.fragments import BytesLost, Fragment
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
@@ -169,16 +170,20 @@ class _Step:
             return HandOver()
         accepted = session.stream.accept(fragment)
         decisions: list[Decision] = []
+        placed: list[LiveSamples] = []
         if accepted.before is not None:
-            decisions += session.recording.add(accepted.before)
+            added = session.recording.add(accepted.before)
+            decisions += added.decisions
+            placed += added.live_samples()
         if fragment.millis_behind_now is not None:
             self._behind_ms = fragment.millis_behind_now
         if accepted.is_new:
             self._new_fragments += 1
             self._quiet_since_s = self._clock.monotonic()
-        decisions += session.recording.add(fragment)
+        added = session.recording.add(fragment)
+        decisions += added.decisions
         session.frames = session.recording.take()
-        session.live.confirm()
+        session.live.confirm([*placed, *added.live_samples()])
         return self._judge(decisions, is_new=accepted.is_new)
 
     def _is_on_one_side(self, fragment: Fragment) -> bool:
@@ -276,11 +281,12 @@ class _Step:
         session.ending = ending
         session.stream.close()
         cut = session.stream.give_up_cut()
+        placed: list[LiveSamples] = []
         if cut is not None:
-            session.recording.add(cut)
-        session.recording.end()
+            placed += session.recording.add(cut).live_samples()
+        placed += session.recording.end().live_samples()
         session.frames = session.recording.take()
-        session.live.end()
+        session.live.end(placed)
 
     def _end_with_part(self) -> StepResult:
         session = self._session

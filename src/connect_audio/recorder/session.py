@@ -43,7 +43,6 @@ class Session:
             from_ms=checkpoint.border.from_ms,
             until_ms=checkpoint.border.until_ms,
             limit_s=ports.policy.limit_s,
-            watched=ports.live is not None,
         )
         self.stream = CallStream(ports, checkpoint.read, checkpoint.cursor)
         self.end = EndOfCall(checkpoint.end, ports.policy, ports.clock.now_ms())

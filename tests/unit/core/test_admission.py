@@ -77,7 +77,7 @@ def test_of_the_same_contact_nothing_is_admitted_that_ended_before_its_streaming
 
     assert [decision.verdict.value for each in log for decision in admission.add(each)] == [
         "OTHER_STREAMING",
-        "STRANGER",
+        "UNLABELLED_ELSEWHERE",
         "OURS",
     ]
     assert Admission(OURS, from_ms=START_MS + 1023).add(log[0])[0].verdict is Verdict.OURS
@@ -114,15 +114,15 @@ def test_it_waits_for_its_right_neighbour() -> None:
 
 
 def test_an_unlabelled_fragment_before_ours_is_a_strangers() -> None:
-    assert verdicts(fragment(0), fragment(1, OURS)) == ["STRANGER", "OURS"]
-    assert verdicts(fragment(0, OTHER), fragment(1), fragment(2, OURS)) == ["OTHER", "STRANGER", "OURS"]
+    assert verdicts(fragment(0), fragment(1, OURS)) == ["UNLABELLED_ELSEWHERE", "OURS"]
+    assert verdicts(fragment(0, OTHER), fragment(1), fragment(2, OURS)) == ["OTHER", "UNLABELLED_ELSEWHERE", "OURS"]
 
 
 def test_a_contradictory_left_neighbour_is_not_ours() -> None:
     assert verdicts(fragment(0, OURS), fragment(1, OURS, OTHER), fragment(2), fragment(3, OURS)) == [
         "OURS",
         "CONTRADICTORY",
-        "STRANGER",
+        "UNLABELLED_ELSEWHERE",
         "OURS",
     ]
 
@@ -168,7 +168,7 @@ def test_a_fragment_without_audio_does_not_break_the_run() -> None:
 
 def test_the_call_may_end_before_any_of_ours() -> None:
     assert verdicts() == []
-    assert verdicts(fragment(0)) == ["STRANGER"]
+    assert verdicts(fragment(0)) == ["UNLABELLED_ELSEWHERE"]
 
 
 @pytest.mark.parametrize(

@@ -324,7 +324,7 @@ def test_an_error_beside_the_token_comes_with_its_fragment(spelling: Spelling) -
     (error,) = read_one(written(contents, spelling=spelling)).errors
 
     assert error == InBandError(4500, "KmsKeyAccessDenied")
-    assert error.remedy is Remedy.HUMAN
+    assert error.remedy is Remedy.OPERATOR
 
 
 def test_an_error_without_any_fragment_is_heard() -> None:

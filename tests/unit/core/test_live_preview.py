@@ -38,17 +38,15 @@ class Listener:
 
     def hear(self, chunks: list[bytes]) -> Listener:
         reader = FragmentReader()
-        recording = CallRecording(self.contact_id, watched=True)
+        recording = CallRecording(self.contact_id)
         preview = LivePreview(recording)
         for chunk in (*chunks, b""):
             reader.receive_data(chunk)
             while (event := reader.next_event()) is not NEED_DATA and event is not END:
                 if isinstance(event, Fragment):
-                    recording.add(event)
-                    self._confirm(recording)
+                    self._confirm(recording, recording.add(event).live_samples())
             self._write(preview.look(reader.open), preview)
-        recording.end()
-        self._confirm(recording)
+        self._confirm(recording, recording.end().live_samples())
         return self
 
     def _write(self, placements: Any, preview: LivePreview) -> None:
@@ -60,7 +58,7 @@ class Listener:
             changed = self.buffer.write(placement, 0.0)
             assert changed is None, "a block is told where another was"
 
-    def _confirm(self, recording: CallRecording) -> None:
+    def _confirm(self, recording: CallRecording, placed: list[LiveSamples]) -> None:
         timeline = recording.timeline
         if timeline is None or timeline.origin is None:
             self.buffer = None
@@ -68,9 +66,8 @@ class Listener:
         if self.buffer is None:
             self.buffer = LiveBuffer(timeline.rate, timeline.origin)
         self.buffer.origin = origin = timeline.origin
-        placements = [LiveSamples(party, origin + start, pcm) for party, start, pcm in timeline.take_placements()]
-        reached = {party: origin + timeline.reached(party) for party in PARTIES}
-        changed = self.buffer.confirm(placements, reached, 0.0)
+        reached = {party: origin + timeline.complete_up_to(party) for party in PARTIES}
+        changed = self.buffer.confirm(placed, reached, 0.0)
         if changed is not None:
             self.changes.append(changed)
 

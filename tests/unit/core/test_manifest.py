@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.core.cursor import Cursor, ErrorNote, GapNote
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.manifest import (
     MAX_ERRORS,
@@ -21,8 +22,7 @@ from connect_audio.core.manifest import (
     build_manifest,
 )
 from connect_audio.core.pcm import Party
-from connect_audio.core.recording import Cursor, ErrorNote, GapNote, Tally
-from connect_audio.core.timeline import Gap, TimelineState, TrackState
+from connect_audio.core.timeline import Gap, TimelineState, TrackCounts
 from core_support.fragments_by_hand import START_MS, fragment
 from core_support.reading import record
 
@@ -55,8 +55,12 @@ def reasons(cursor: Cursor, facts: RecordingFacts = FACTS) -> list[tuple[str, st
     return [(reason["code"], reason["detail"]) for reason in built["reasons"]]
 
 
-def with_tally(**counts: Any) -> Cursor:
-    return replace(WHOLE.cursor, tally=replace(WHOLE.cursor.tally, **counts))
+def with_fragments(**counts: int) -> Cursor:
+    return replace(WHOLE.cursor, fragments=replace(WHOLE.cursor.fragments, **counts))
+
+
+def with_stream(**counts: int) -> Cursor:
+    return replace(WHOLE.cursor, stream=replace(WHOLE.cursor.stream, **counts))
 
 
 def with_customer(**counts: int) -> Cursor:
@@ -151,28 +155,28 @@ def test_without_audio_a_recording_is_empty() -> None:
     ("cursor", "code", "detail"),
     [
         (
-            with_tally(truncated=2),
+            with_fragments(truncated=2),
             "TRUNCATED_FRAGMENTS",
             "2 fragments were cut off; their whole blocks are in the recording",
         ),
-        (with_tally(lost_bytes=3), "LOST_BYTES", "3 bytes of the stream belong to no readable fragment"),
+        (with_stream(lost_bytes=3), "LOST_BYTES", "3 bytes of the stream belong to no readable fragment"),
         (
-            with_tally(undecidable=4),
+            with_fragments(undecidable=4),
             "UNDECIDABLE_FRAGMENTS",
             "4 fragments next to ours name no contact and were left out",
         ),
         (
-            with_tally(contradictory=5),
+            with_fragments(contradictory=5),
             "CONTRADICTORY_FRAGMENTS",
             "5 fragments name more than one contact and were left out",
         ),
         (
-            with_tally(unsupported=6),
+            with_fragments(unsupported_audio=6),
             "UNSUPPORTED_AUDIO",
             "6 fragments hold audio in another format or at another rate",
         ),
         (
-            with_tally(holes=7),
+            with_stream(stream_holes=7),
             "STREAM_HOLES",
             "7 times neither track has audio, and fragments may be missing there",
         ),
@@ -181,7 +185,7 @@ def test_without_audio_a_recording_is_empty() -> None:
             "LATE_AUDIO",
             "8 samples of the customer came after silence had taken their place",
         ),
-        (with_customer(misplaced=9), "MISPLACED_AUDIO", "9 samples of the customer have times outside the call"),
+        (with_customer(out_of_range=9), "MISPLACED_AUDIO", "9 samples of the customer have times outside the call"),
         (
             with_customer(beyond_limit=10),
             "RECORDING_LIMIT",
@@ -195,20 +199,21 @@ def test_whatever_is_missing_makes_a_recording_partial_and_says_why(cursor: Curs
 
 
 @pytest.mark.parametrize(
-    "counts",
+    "cursor",
     [
-        {"other": 5},
-        {"strangers": 5},
-        {"other_streaming": 5},
-        {"without_audio": 5},
-        {"ignored_blocks": 5},
-        {"admitted_unlabelled": 5},
-        {"pauses": 5},
-        {"in_band_errors": 5},
+        with_fragments(other_contact=5),
+        with_fragments(unlabelled_elsewhere=5),
+        with_fragments(other_streaming=5),
+        with_fragments(without_audio=5),
+        with_fragments(ignored_blocks=5),
+        with_fragments(admitted_unlabelled=5),
+        with_stream(producer_pauses=5),
+        with_stream(in_band_errors=5),
     ],
+    ids=lambda cursor: str(cursor.fragments),
 )
-def test_what_takes_nothing_from_the_recording_leaves_it_complete(counts: dict[str, int]) -> None:
-    assert reasons(with_tally(**counts)) == []
+def test_what_takes_nothing_from_the_recording_leaves_it_complete(cursor: Cursor) -> None:
+    assert reasons(cursor) == []
 
 
 def test_a_track_that_repeats_itself_or_has_gaps_leaves_a_recording_complete() -> None:
@@ -225,7 +230,7 @@ def test_an_opening_that_is_missing_by_more_than_five_seconds_is_told() -> None:
 def test_the_recorder_s_own_reasons_come_first() -> None:
     facts = replace(FACTS, reasons=[Reason("SOURCE_FAILED", "why")])
 
-    assert reasons(with_tally(lost_bytes=1), facts)[0] == ("SOURCE_FAILED", "why")
+    assert reasons(with_stream(lost_bytes=1), facts)[0] == ("SOURCE_FAILED", "why")
 
 
 @pytest.mark.parametrize(("hours", "codes"), [(0, ["NO_RETENTION"]), (1, []), (None, [])])
@@ -237,7 +242,7 @@ def test_a_stream_that_keeps_nothing_is_warned_of(hours: int | None, codes: list
 
 
 def test_a_time_that_no_calendar_holds_is_none() -> None:
-    timeline = TimelineState(rate=8000, origin=1 << 80, customer=TrackState(end=1, audio=1))
+    timeline = TimelineState(rate=8000, origin=1 << 80, customer=TrackCounts(end=1, audio=1))
 
     assert manifest(replace(WHOLE.cursor, timeline=timeline))["recording"]["startTime"] is None
 
@@ -292,7 +297,7 @@ def test_the_first_notes_are_listed_and_all_are_counted_however_they_come(pieces
 
 
 def test_holes_are_told_in_seconds() -> None:
-    gaps = manifest(replace(with_tally(holes=1), tally=Tally(holes=1, hole_frames=12_000)))["gaps"]
+    gaps = manifest(with_stream(stream_holes=1, stream_hole_frames=12_000))["gaps"]
 
     assert (gaps["streamHoles"], gaps["streamHoleSeconds"]) == (1, 1.5)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect_audio.core.pcm import Party
-from connect_audio.core.timeline import Timeline, TimelineState
+from connect_audio.core.timeline import Placed, Timeline, TimelineState
 
 RATE = 8000
 TICK_NS = 1_000_000
@@ -16,31 +16,31 @@ TICK_NS = 1_000_000
 
 def placed(blocks: Iterable[tuple[int, int, int]], *, one_by_one: bool, limit: int) -> tuple[object, bytes]:
     """Place runs of (start, block length, count), each sample telling its place in its run."""
-    timeline = Timeline(TimelineState(rate=RATE, origin=1000), limit=limit, watched=True)
+    timeline = Timeline(TimelineState(rate=RATE, origin=1000), limit=limit)
+    found: list[Placed] = []
     for start, length, count in blocks:
         pcm = b"".join((1 + at % 30_000).to_bytes(2, "little") for at in range(length * count))
         if one_by_one:
             for number in range(count):
                 at = number * length
                 samples = pcm[2 * at : 2 * (at + length)]
-                timeline.place(Party.CUSTOMER, start + at, samples, tick_ns=TICK_NS)
+                one = timeline.place(Party.CUSTOMER, start + at, samples, tick_ns=TICK_NS)
+                found += [] if one is None else [one]
         else:
-            timeline.place(Party.CUSTOMER, start, pcm, tick_ns=TICK_NS, block_length=length)
+            found += timeline.place_run(Party.CUSTOMER, start, pcm, tick_ns=TICK_NS, block_length=length)
         timeline.settle()
-    told = b"".join(
-        start.to_bytes(8, "little", signed=True) + samples for _, start, samples in _joined(timeline.take_placements())
-    )
-    return timeline.snapshot(), told
+    told = b"".join(start.to_bytes(8, "little", signed=True) + samples for _, start, samples, _ in _joined(found))
+    return timeline.state(), told
 
 
-def _joined(placements: Sequence[tuple[Party, int, bytes]]) -> list[tuple[Party, int, bytes]]:
-    """Placements that follow each other to the sample, as one."""
-    joined: list[tuple[Party, int, bytes]] = []
-    for party, start, samples in placements:
-        if joined and joined[-1][1] + len(joined[-1][2]) // 2 == start:
-            joined[-1] = (party, joined[-1][1], joined[-1][2] + samples)
+def _joined(placed: Sequence[Placed]) -> list[Placed]:
+    """Join what follows without a gap."""
+    joined: list[Placed] = []
+    for each in placed:
+        if joined and not each.gap:
+            joined[-1] = joined[-1]._replace(samples=joined[-1].samples + each.samples)
         else:
-            joined.append((party, start, samples))
+            joined.append(each)
     return joined
 
 

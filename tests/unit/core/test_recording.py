@@ -10,20 +10,20 @@ from typing import Final
 
 import pytest
 
+from connect_audio.core.cursor import (
+    Cursor,
+    ErrorNote,
+    FragmentCounts,
+    FragmentMark,
+    GapNote,
+    NeighbourState,
+    StreamCounts,
+)
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.matroska import TrackEntry
 from connect_audio.core.pcm import Party
-from connect_audio.core.recording import (
-    MAX_ERROR_NOTES,
-    CallRecording,
-    Cursor,
-    ErrorNote,
-    FragmentMark,
-    GapNote,
-    Tally,
-    missing_between,
-)
+from connect_audio.core.recording import MAX_ERROR_NOTES, CallRecording, missing_between
 from connect_audio.core.timeline import Gap
 from connect_audio_local.synthesis.calls import fragment_number
 from core_support.fragments_by_hand import AGENT_TRACK, CUSTOMER_TRACK, START_MS, block, both_tracks, fragment
@@ -39,8 +39,12 @@ def recorded(*fragments: Fragment) -> Recorded:
     return record(fragments, OURS)
 
 
-def tally(*fragments: Fragment) -> Tally:
-    return recorded(*fragments).cursor.tally
+def counts(*fragments: Fragment) -> FragmentCounts:
+    return recorded(*fragments).cursor.fragments
+
+
+def stream(*fragments: Fragment) -> StreamCounts:
+    return recorded(*fragments).cursor.stream
 
 
 def mark(of: Fragment) -> FragmentMark:
@@ -63,26 +67,25 @@ def test_every_fragment_is_counted_by_its_verdict() -> None:
         fragment(8, OTHER, at_ms=99_000),
     ]
 
-    assert tally(*log) == Tally(
+    cursor = recorded(*log).cursor
+    assert cursor.fragments == FragmentCounts(
         admitted=4,
         admitted_unlabelled=1,
-        other=2,
+        other_contact=2,
         contradictory=1,
         undecidable=1,
-        strangers=1,
+        unlabelled_elsewhere=1,
         truncated=1,
-        holes=1,  # where the contradictory one was left out
-        hole_frames=SECOND,
-        first=mark(log[2]),
-        last=mark(log[6]),
-        strangers_end_ms=START_MS + 1024,
     )
+    # The hole is where the contradictory one was left out.
+    assert cursor.stream == StreamCounts(stream_holes=1, stream_hole_frames=SECOND)
+    assert cursor.neighbours == NeighbourState(first=mark(log[2]), last=mark(log[6]))
 
 
 def test_unlabelled_fragments_right_before_ours_may_have_been_its_beginning() -> None:
-    assert tally(fragment(0), fragment(1), fragment(2, OURS)).undecidable == 2
-    assert tally(fragment(0), fragment(1), fragment(2, OURS, at_ms=2048 + 2001)).undecidable == 0
-    assert tally(fragment(0), fragment(1, OTHER), fragment(2, OURS)).undecidable == 0
+    assert counts(fragment(0), fragment(1), fragment(2, OURS)).undecidable == 2
+    assert counts(fragment(0), fragment(1), fragment(2, OURS, at_ms=2048 + 2001)).undecidable == 0
+    assert counts(fragment(0), fragment(1, OTHER), fragment(2, OURS)).undecidable == 0
 
 
 def test_the_first_fragment_s_rate_is_the_recording_s_and_another_is_unsupported() -> None:
@@ -90,36 +93,36 @@ def test_the_first_fragment_s_rate_is_the_recording_s_and_another_is_unsupported
 
     result = recorded(fragment(0, OURS), other_rate, fragment(2, OURS))
 
-    assert (result.cursor.tally.unsupported, result.cursor.tally.admitted) == (1, 3)
+    assert (result.cursor.fragments.unsupported_audio, result.cursor.fragments.admitted) == (1, 3)
     assert result.cursor.frames == 3 * SECOND
     assert result.stereo[4 * SECOND : 8 * SECOND] == bytes(4 * SECOND)
 
 
 def test_audio_that_cannot_be_decoded_is_counted() -> None:
-    assert tally(fragment(0, OURS, mime_type="audio/aac")).unsupported == 1
+    assert counts(fragment(0, OURS, mime_type="audio/aac")).unsupported_audio == 1
 
 
 def test_a_sampling_frequency_that_is_no_number_is_unsupported() -> None:
     for rate in (float("nan"), float("inf")):
         track = replace(CUSTOMER_TRACK, codec_id="A_PCM/INT/LIT", sampling_frequency=rate)
-        assert tally(fragment(0, OURS, tracks=[track], mime_type=None)).unsupported == 1
+        assert counts(fragment(0, OURS, tracks=[track], mime_type=None)).unsupported_audio == 1
 
 
 def test_a_fragment_without_a_pcm_track_is_counted() -> None:
     video = TrackEntry(number=1, track_type=1, name="", codec_id="V_MPEG4/ISO/AVC")
 
-    assert tally(fragment(0, OURS, tracks=[video])).without_audio == 1
+    assert counts(fragment(0, OURS, tracks=[video])).without_audio == 1
 
 
 def test_blocks_of_no_party_s_track_are_counted() -> None:
     stray = block(9, 0, b"ab")
 
-    assert tally(fragment(0, OURS, blocks=[*both_tracks(0), stray])).ignored_blocks == 1
-    assert tally(fragment(0, OURS, blocks=[stray])).ignored_blocks == 1
+    assert counts(fragment(0, OURS, blocks=[*both_tracks(0), stray])).ignored_blocks == 1
+    assert counts(fragment(0, OURS, blocks=[stray])).ignored_blocks == 1
 
 
 def test_an_empty_fragment_is_admitted_and_leaves_no_trace() -> None:
-    assert tally(fragment(0, OURS, blocks=())) == Tally(admitted=1)
+    assert counts(fragment(0, OURS, blocks=())) == FragmentCounts(admitted=1)
 
 
 def test_lost_bytes_are_counted_in_runs() -> None:
@@ -128,15 +131,15 @@ def test_lost_bytes_are_counted_in_runs() -> None:
     recording.lose(BytesLost(500, 11, "cause"))
     recording.end()
 
-    assert recording.cursor().tally == recording.tally == Tally(lost_bytes=111, lost_runs=2)
+    assert recording.cursor().stream == recording.stream == StreamCounts(lost_bytes=111, lost_byte_runs=2)
 
 
 def test_the_most_that_the_reader_was_behind_is_kept() -> None:
     log = [fragment(index, OURS, millis_behind_now=behind) for index, behind in enumerate((5, None, 900, 0))]
 
-    assert tally(*log).max_millis_behind_now == 900
-    assert tally(fragment(0, OURS, millis_behind_now=0)).max_millis_behind_now == 0
-    assert tally(fragment(0, OURS)).max_millis_behind_now is None
+    assert stream(*log).max_millis_behind_now == 900
+    assert stream(fragment(0, OURS, millis_behind_now=0)).max_millis_behind_now == 0
+    assert stream(fragment(0, OURS)).max_millis_behind_now is None
 
 
 # --- holes and pauses ------------------------------------------------------------------------------------------------
@@ -146,7 +149,7 @@ def test_a_jump_in_the_fragment_numbers_makes_a_silence_a_hole() -> None:
     log = [fragment(0, OURS), fragment(3, OURS)]
     result = recorded(*log)
 
-    assert (result.cursor.tally.holes, result.cursor.tally.hole_frames) == (1, 2 * SECOND)
+    assert (result.cursor.stream.stream_holes, result.cursor.stream.stream_hole_frames) == (1, 2 * SECOND)
     assert result.notes == [
         GapNote(
             gap=Gap(party=party, start=SECOND, length=2 * SECOND),
@@ -161,21 +164,21 @@ def test_a_jump_in_the_fragment_numbers_makes_a_silence_a_hole() -> None:
 def test_a_silence_without_a_jump_is_a_pause_of_the_producer() -> None:
     result = recorded(fragment(0, OURS), fragment(1, OURS, at_ms=5000))
 
-    assert (result.cursor.tally.holes, result.cursor.tally.pauses) == (0, 1)
+    assert (result.cursor.stream.stream_holes, result.cursor.stream.producer_pauses) == (0, 1)
     assert {note.missing_fragments for note in result.notes if isinstance(note, GapNote)} == {0}
 
 
 def test_a_silence_that_numbers_do_not_explain_is_a_hole() -> None:
     log = [replace(fragment(0, OURS), number="1"), replace(fragment(1, OURS, at_ms=5000), number="2")]
 
-    assert recorded(*log).cursor.tally.holes == 1
+    assert recorded(*log).cursor.stream.stream_holes == 1
 
 
 def test_a_party_s_silence_while_the_other_speaks_is_a_gap_and_no_hole() -> None:
     quiet = fragment(1, OURS, blocks=[each for each in both_tracks(1024) if each.track_number == 1])
     result = recorded(fragment(0, OURS), quiet, fragment(2, OURS))
 
-    assert result.cursor.tally.holes == result.cursor.tally.pauses == 0
+    assert result.cursor.stream.stream_holes == result.cursor.stream.producer_pauses == 0
     assert [note.gap for note in result.notes if isinstance(note, GapNote)] == [
         Gap(party=Party.AGENT, start=SECOND, length=SECOND)
     ]
@@ -222,7 +225,7 @@ def test_in_band_errors_are_noted_with_their_fragment() -> None:
         ErrorNote(error=InBandError(4000, "gone"), fragment=log[0].number),
         ErrorNote(error=InBandError(None, ""), fragment=log[0].number),
     ]
-    assert tally(*log).in_band_errors == 2
+    assert stream(*log).in_band_errors == 2
 
 
 def test_errors_of_a_fragment_that_will_come_again_can_be_reported_alone() -> None:
@@ -230,7 +233,7 @@ def test_errors_of_a_fragment_that_will_come_again_can_be_reported_alone() -> No
     recording.report([InBandError(5000, "")], "77")
 
     assert recording.take_notes() == [ErrorNote(error=InBandError(5000, ""), fragment="77")]
-    assert recording.tally.in_band_errors == 1
+    assert recording.stream.in_band_errors == 1
 
 
 def test_of_endless_errors_the_first_are_noted_and_all_are_counted() -> None:
@@ -254,7 +257,7 @@ def test_the_cursor_stands_at_the_newest_fragment_whose_audio_was_wholly_taken()
     chunks = recording.take()
     next(chunks)
     assert recording.cursor().fragment == log[0].number
-    assert (recording.cursor().frames, recording.cursor().tally.admitted) == (8192, 1)
+    assert (recording.cursor().frames, recording.cursor().fragments.admitted) == (8192, 1)
 
     rest = b"".join(chunks)
     assert recording.cursor().fragment == log[2].number
@@ -292,7 +295,7 @@ def test_a_fragment_without_a_number_leaves_the_cursor_at_the_one_before_it() ->
     list(recording.take())
 
     assert recording.cursor().fragment == fragment(0).number
-    assert recording.cursor().tally.admitted == 2
+    assert recording.cursor().fragments.admitted == 2
 
 
 def test_a_cursor_survives_json() -> None:
@@ -305,7 +308,7 @@ def test_a_cursor_stays_small_however_long_the_call() -> None:
     log = [fragment(10 * index, OURS) for index in range(500)]
     result = recorded(*log)
 
-    assert result.cursor.tally.holes == 499
+    assert result.cursor.stream.stream_holes == 499
     assert len(json.dumps(result.cursor.to_json())) < 2500
 
 
@@ -352,7 +355,7 @@ def test_a_stranger_s_hours_after_a_call_that_ends_unevenly_take_no_room() -> No
     recording.end()
     assert len(b"".join(recording.take())) == 160
     assert recording.cursor().fragment == fragment(199, at_ms=3000 + 1024 * 199).number
-    assert recording.cursor().tally.other == 199
+    assert recording.cursor().fragments.other_contact == 199
 
 
 # --- which track is whose --------------------------------------------------------------------------------------------

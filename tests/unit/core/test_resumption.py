@@ -11,8 +11,9 @@ from itertools import islice
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.fragments import Fragment
-from connect_audio.core.recording import CallRecording, Cursor, Note
+from connect_audio.core.recording import CallRecording
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
 from core_support.generated_streams import AFTER, OURS, GeneratedStream, generated_streams
@@ -125,7 +126,7 @@ def test_a_kill_among_fragments_that_were_decided_together_decides_the_rest_alik
         long_fragment(5, AFTER, at_s=33),
     ]
     uninterrupted = record(log, OURS)
-    assert uninterrupted.cursor.tally.admitted_unlabelled == 3
+    assert uninterrupted.cursor.fragments.admitted_unlabelled == 3
 
     cursors = set()
     for chunks in range(12):

@@ -16,9 +16,11 @@ from connect_audio.core.timeline import (
     MAX_HOLE_S,
     MAX_SKEW_S,
     Gap,
+    Placed,
     Timeline,
     TimelineState,
-    TrackState,
+    TrackCounts,
+    clip,
     to_samples,
 )
 
@@ -38,8 +40,8 @@ def samples(first: int, count: int) -> bytes:
     return struct.pack(f"<{count}h", *((first + index) % 0x8000 for index in range(count)))
 
 
-def put(to: Timeline, party: Party, start: int, count: int, *, first: int = 1, tick_ns: int = MS) -> None:
-    to.place(party, ORIGIN + start, samples(first, count), tick_ns=tick_ns)
+def put(to: Timeline, party: Party, start: int, count: int, *, first: int = 1, tick_ns: int = MS) -> Placed | None:
+    return to.place(party, ORIGIN + start, samples(first, count), tick_ns=tick_ns)
 
 
 def taken(of: Timeline) -> list[tuple[int, int]]:
@@ -55,8 +57,8 @@ def left(frames: Sequence[tuple[int, int]]) -> list[int]:
     return [frame[0] for frame in frames]
 
 
-def track(of: Timeline, party: Party = C) -> TrackState:
-    state = of.state(of.snapshot())
+def track(of: Timeline, party: Party = C) -> TrackCounts:
+    state = of.state()
     return state.customer if party is C else state.agent
 
 
@@ -98,17 +100,19 @@ def test_a_block_within_ten_milliseconds_of_its_predecessor_s_end_joins_it(offse
     put(line, C, 512 + offset, 512, first=513)
 
     assert left(closed(line)) == list(range(1, 1025))
-    assert track(line) == TrackState(end=1024, audio=1024, max_jitter=abs(offset))
+    assert track(line) == TrackCounts(end=1024, audio=1024, max_jitter=abs(offset))
 
 
 def test_a_block_later_than_that_leaves_silence() -> None:
     line = timeline()
     put(line, C, 0, 512)
-    put(line, C, 512 + 81, 512, first=513)
+    later = put(line, C, 512 + 81, 512, first=513)
 
-    assert left(closed(line)) == [*range(1, 513), *[0] * 81, *range(513, 1025)]
-    assert track(line) == TrackState(end=1105, audio=1024, gaps=1)
-    assert line.take_gaps() == [Gap(party=C, start=512, length=81), Gap(party=A, start=0, length=1105)]
+    assert later is not None
+    assert (later.start, later.gap) == (593, 81)
+    assert line.close() == [Gap(party=A, start=0, length=1105)]
+    assert left(taken(line)) == [*range(1, 513), *[0] * 81, *range(513, 1025)]
+    assert track(line) == TrackCounts(end=1105, audio=1024, gaps=1)
 
 
 def test_of_a_block_earlier_than_that_the_overlap_is_dropped() -> None:
@@ -117,7 +121,7 @@ def test_of_a_block_earlier_than_that_the_overlap_is_dropped() -> None:
     put(line, C, 512 - 81, 512, first=513)
 
     assert left(closed(line)) == [*range(1, 513), *range(513 + 81, 1025)]
-    assert track(line) == TrackState(end=943, audio=943, repeated=81)
+    assert track(line) == TrackCounts(end=943, audio=943, repeated=81)
 
 
 def test_short_blocks_tolerate_half_their_length() -> None:
@@ -155,13 +159,13 @@ def test_an_empty_block_changes_nothing() -> None:
     line.place(C, ORIGIN, b"", tick_ns=MS, dangling=1)
 
     assert closed(line) == []
-    assert track(line) == TrackState(dangling_bytes=1)
+    assert track(line) == TrackCounts(dangling_bytes=1)
 
 
 def test_a_run_of_blocks_is_placed_as_its_blocks_would_be() -> None:
     line = timeline()
     put(line, C, 0, 160)
-    line.place(C, ORIGIN + 160 + 80, samples(161, 480), tick_ns=MS, block_length=160)
+    line.place_run(C, ORIGIN + 160 + 80, samples(161, 480), tick_ns=MS, block_length=160)
 
     assert left(closed(line)) == list(range(1, 641))
 
@@ -175,14 +179,14 @@ def test_what_lies_before_the_origin_is_dropped_and_counted() -> None:
     put(line, C, -100, 512, first=513)
 
     assert left(closed(line)) == list(range(613, 1025))
-    assert track(line) == TrackState(end=412, audio=412, misplaced=612)
+    assert track(line) == TrackCounts(end=412, audio=412, out_of_range=612)
 
 
 def test_an_absurd_jump_ahead_is_left_out_and_counted() -> None:
     line = timeline()
     put(line, C, 0, 10)
     put(line, C, 10 + MAX_HOLE_S * 8000 + 1, 512)
-    assert track(line) == TrackState(end=10, audio=10, misplaced=512)
+    assert track(line) == TrackCounts(end=10, audio=10, out_of_range=512)
 
     put(line, C, 10 + MAX_HOLE_S * 8000, 1)
     assert track(line).gaps == 1
@@ -197,7 +201,7 @@ def test_at_the_limit_a_block_is_dropped_whole_and_counted() -> None:
     put(line, A, 0, 1000)
 
     assert fullness == [False, True]
-    assert track(line) == TrackState(end=512, audio=512, beyond_limit=489)
+    assert track(line) == TrackCounts(end=512, audio=512, beyond_limit=489)
     assert len(closed(line)) == 1000
 
 
@@ -234,27 +238,25 @@ def test_audio_that_comes_after_its_place_was_settled_is_late_and_counted() -> N
 
     frames = closed(line)
     assert [frame[1] for frame in frames[15_000:17_000]] == [0] * 1000 + list(range(1001, 2001))
-    assert track(line, A) == TrackState(end=17_000, audio=1000, late=1000, gaps=2)
+    assert track(line, A) == TrackCounts(end=17_000, audio=1000, late=1000, gaps=2)
 
 
 def test_closing_again_after_a_kill_counts_no_gap_twice() -> None:
     made = timeline()
     made.place(C, ORIGIN, samples(1, 512), tick_ns=MS)
     made.settle()
-    made.close()
-    stood = made.state(made.snapshot())
-    assert len(made.take_gaps()) == 1
+    assert len(made.close()) == 1
+    stood = made.state()
     again = Timeline(stood, taken=512)
-    again.close()
-    assert again.take_gaps() == []
-    assert again.state(again.snapshot()) == stood
+    assert again.close() == []
+    assert again.state() == stood
 
 
 def test_half_a_sample_of_a_block_that_comes_again_is_counted_once() -> None:
     made = timeline()
     for _ in range(3):
         made.place(C, ORIGIN, samples(1, 512), tick_ns=MS, dangling=1)
-    counts = made.state(made.snapshot()).customer
+    counts = made.state().customer
     assert (counts.dangling_bytes, counts.repeated) == (1, 1024)
 
 
@@ -263,9 +265,9 @@ def test_closing_pads_the_shorter_track() -> None:
     put(line, C, 0, 1000)
     put(line, A, 0, 700)
 
-    assert len(closed(line)) == 1000
-    assert line.take_gaps() == [Gap(party=A, start=700, length=300)]
-    assert line.take_gaps() == []
+    assert line.close() == [Gap(party=A, start=700, length=300)]
+    assert line.close() == []
+    assert len(taken(line)) == 1000
 
 
 def test_frames_come_in_bounded_pieces() -> None:
@@ -276,14 +278,25 @@ def test_frames_come_in_bounded_pieces() -> None:
     assert {len(frames) for frames in line.take()} == {32_768, 4 * (1 + 3600 * 8000) % 32_768}
 
 
-def test_the_first_position_that_got_a_sample_is_told_once() -> None:
+def test_what_got_a_place_is_told_and_what_got_none_is_not() -> None:
     line = timeline()
-    assert line.take_lowest_placed() is None
-    put(line, C, 700, 10)
-    put(line, A, 300, 10)
-    put(line, A, 200, 10)
 
-    assert (line.take_lowest_placed(), line.take_lowest_placed()) == (300, None)
+    assert put(line, C, 700, 200, first=1) == Placed(C, 700, samples(1, 200), 700)
+    assert put(line, C, 700, 500, first=1) == Placed(C, 900, samples(201, 300), 0)
+    assert put(line, C, 200, 10) is None
+
+
+@given(st.integers(-300, 300), st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_of_a_stretch_each_sample_is_kept_or_dropped_for_one_reason(
+    start: int, length: int, end: int, settled: int
+) -> None:
+    positions = range(start, start + length)
+    kept = [at for at in positions if at >= max(end, settled)]
+    before = [at for at in positions if at < 0]
+    repeated = [at for at in positions if 0 <= at < end]
+    late = [at for at in positions if max(0, end) <= at < settled]
+
+    assert clip(start, length, end, settled) == (len(kept), len(repeated), len(late), len(before))
 
 
 def test_a_timeline_from_a_state_goes_on_with_the_frames_that_were_not_taken() -> None:
@@ -295,7 +308,7 @@ def test_a_timeline_from_a_state_goes_on_with_the_frames_that_were_not_taken() -
     put(line, A, 700, 300)
     line.settle()
 
-    again = Timeline(line.state(line.snapshot()), taken=1000)
+    again = Timeline(line.state(), taken=1000)
     put(again, C, 1000, 10, first=7)
     put(again, A, 1000, 10, first=9)
 
@@ -309,19 +322,21 @@ def test_a_timeline_from_a_state_goes_on_with_the_frames_that_were_not_taken() -
 def test_whatever_comes_every_sample_is_placed_or_counted(blocks: list[tuple[Party, int, int, bool]]) -> None:
     line = timeline(limit=420)
     frames = []
+    silence = dict.fromkeys(Party, 0)
     for party, start, count, settles in blocks:
-        put(line, party, start, count)
+        placed = put(line, party, start, count)
+        silence[party] += 0 if placed is None else placed.gap
         if settles:
             line.settle()
         frames += taken(line)
-    frames += closed(line)
+    for gap in line.close():
+        silence[gap.party] += gap.length
+    frames += taken(line)
 
     assert len(frames) == line.settled == line.taken
-    gaps = line.take_gaps()
     for party in Party:
         state = track(line, party)
-        counts = (state.audio, state.repeated, state.late, state.misplaced, state.beyond_limit)
+        counts = (state.audio, state.repeated, state.late, state.out_of_range, state.beyond_limit)
         assert sum(counts) == sum(count for other, _, count, _ in blocks if other is party)
-        silence = sum(gap.length for gap in gaps if gap.party is party)
-        assert state.audio + silence == line.end
+        assert state.audio + silence[party] == line.end
         assert min(counts) >= 0

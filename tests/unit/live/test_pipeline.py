@@ -25,8 +25,7 @@ def handed_over(call: Call, *sinks: Sink) -> Call:
     following = call_into(*sinks, state=state, taken=frames)
     following.pipeline.resume(following.timeline, tail)
     # What the one before had not settled is read again.
-    snapshot = call.timeline.snapshot()
-    following.timeline = type(call.timeline)(call.timeline.state(snapshot), taken=frames, watched=True)
+    following.timeline = type(call.timeline)(call.timeline.state(), taken=frames)
     return following
 
 
@@ -174,11 +173,8 @@ def test_a_pause_longer_than_the_buffer_costs_a_sink_that_keeps_up_nothing() -> 
     call = call_into(sink, policy=LivePolicy(buffer=60))
     call.pipeline._drops = True
     call.speak(25)
-    for party in PARTIES:
-        start = ORIGIN + 25 * RATE + 3600 * RATE
-        call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000)
-    call.timeline.settle()
-    call.pipeline.confirm(call.timeline)
+    start = ORIGIN + 25 * RATE + 3600 * RATE
+    call.confirm(*(call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000) for party in PARTIES))
     call.take()
     call.end()
     assert len(stereo(sink)) == FRAME_BYTES * (25 + 3600 + 1) * RATE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from connect_audio.core.live_preview import LivePreview
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.recorder import Budget, OutcomeStatus, PartDone, Recorder
 from connect_audio.recorder.live_guard import LIVE_FAILED
-from connect_audio.recorder.record_step import record_step
-from connect_audio.recorder.session import Session
 from support.calls import call
 from support.live_sinks import LOGGER, Sink, stereo
 from support.wav import same_wav, wav_of_call
@@ -109,21 +106,6 @@ def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
     # Each of the three steps that another one follows ends in the midst of a segment.
     assert 0 < told["droppedSeconds"] <= 3 * 5
     assert told["deliveredSeconds"] + told["droppedSeconds"] == pytest.approx(600, abs=15)
-
-
-def test_once_live_audio_has_failed_the_recording_keeps_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(LivePipeline, "confirm", broken)
-    at = heard(world(call(120)), Sink())
-    at.claim()
-    deadline = at.clock.monotonic() + 800
-    with closing(Session(at.ports(), KEPT, {})) as session:
-        record_step(session, Budget(deadline, deadline))
-        timeline = session.recording.timeline
-        assert timeline is not None
-        assert timeline.take_placements() == []
 
 
 def test_sinks_that_cannot_be_made_in_one_invocation_keep_what_earlier_ones_gave_them() -> None:

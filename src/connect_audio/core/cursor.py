@@ -1,0 +1,187 @@
+"""Where a recording stands, as plain values: a checkpoint's cursor with its counts, and notes for the manifest.
+
+KVS is the log and the cursor a position in it: a recording made from a cursor and the fragments after it gives the same
+frames as the one that wrote the cursor would have (ADR 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from connect_audio.core.admission import AdmissionState, Label
+from connect_audio.core.in_band import InBandError
+from connect_audio.core.timeline import Gap, TimelineState, TrackCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FragmentMark:
+    """Which fragment, and when it was. Times in ms since the epoch, None where the fragment says nothing."""
+
+    number: str | None
+    producer_ms: int | None
+    server_ms: int | None
+
+
+@dataclass(slots=True)
+class FragmentCounts:
+    """What became of the fragments; changes in place. Counts of fragments unless said otherwise.
+
+    Args:
+        admitted: ours, by name or by neighbours.
+        admitted_unlabelled: ours by neighbours alone.
+        other_contact: another contact's.
+        contradictory: naming more than one contact.
+        undecidable: unlabelled next to ours, dropped.
+        unlabelled_elsewhere: unlabelled and nowhere near ours, dropped.
+        other_streaming: of another streaming of the same contact.
+        truncated: ours, of which only the whole blocks were there.
+        without_audio: ours, with blocks but no track that is PCM audio.
+        unsupported_audio: ours, with audio that cannot be decoded or at another rate than the recording's.
+        ignored_blocks: blocks of ours on tracks that are no party's.
+    """
+
+    admitted: int = 0
+    admitted_unlabelled: int = 0
+    other_contact: int = 0
+    contradictory: int = 0
+    undecidable: int = 0
+    unlabelled_elsewhere: int = 0
+    other_streaming: int = 0
+    truncated: int = 0
+    without_audio: int = 0
+    unsupported_audio: int = 0
+    ignored_blocks: int = 0
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """What the stream lacked and reported; changes in place.
+
+    Args:
+        lost_bytes: bytes of the stream that belong to no fragment.
+        lost_byte_runs: runs of such bytes.
+        in_band_errors: errors that KVS reported inside the stream.
+        stream_holes: times when neither track has audio and fragments may be missing.
+        stream_hole_frames: their length, frames.
+        producer_pauses: such times where the fragment numbers show that none is missing.
+        max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
+    """
+
+    lost_bytes: int = 0
+    lost_byte_runs: int = 0
+    in_band_errors: int = 0
+    stream_holes: int = 0
+    stream_hole_frames: int = 0
+    producer_pauses: int = 0
+    max_millis_behind_now: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourState:
+    """What a fragment is compared with when it is admitted.
+
+    Args:
+        first: the first admitted fragment with audio; None before it.
+        last: the last admitted fragment with audio; None before the first.
+        unlabelled: how many unlabelled fragments that were dropped stand directly before the next one.
+        unlabelled_end_ms: when the last of them ended, ms since the epoch; None for none, or where it has no blocks.
+    """
+
+    first: FragmentMark | None = None
+    last: FragmentMark | None = None
+    unlabelled: int = 0
+    unlabelled_end_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a recording stands: bounded, plain, and enough to go on from with the fragments after it.
+
+    Args:
+        fragment: the newest fragment whose audio is wholly in the frames taken; None before the first.
+        admission: what admission knows after it.
+        timeline: what the timeline knows after it; None before the first audio.
+        frames: stereo frames taken; may lie beyond that fragment's end.
+        crc32: CRC-32 of those frames' bytes, in order.
+        fragments: counts up to that fragment.
+        stream: counts up to that fragment.
+        neighbours: what the next fragment is compared with.
+    """
+
+    fragment: str | None = None
+    admission: AdmissionState = field(default_factory=AdmissionState)
+    timeline: TimelineState | None = None
+    frames: int = 0
+    crc32: int = 0
+    fragments: FragmentCounts = field(default_factory=FragmentCounts)
+    stream: StreamCounts = field(default_factory=StreamCounts)
+    neighbours: NeighbourState = field(default_factory=NeighbourState)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        timeline, neighbours = data["timeline"], data["neighbours"]
+        return cls(
+            **{
+                **data,
+                "admission": AdmissionState(
+                    label=Label(data["admission"]["label"]), end_ms=data["admission"]["end_ms"]
+                ),
+                "timeline": timeline
+                and TimelineState(
+                    **{
+                        **timeline,
+                        "customer": TrackCounts(**timeline["customer"]),
+                        "agent": TrackCounts(**timeline["agent"]),
+                    }
+                ),
+                "fragments": FragmentCounts(**data["fragments"]),
+                "stream": StreamCounts(**data["stream"]),
+                "neighbours": NeighbourState(
+                    **{
+                        **neighbours,
+                        "first": neighbours["first"] and FragmentMark(**neighbours["first"]),
+                        "last": neighbours["last"] and FragmentMark(**neighbours["last"]),
+                    }
+                ),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapNote:
+    """A hole in one track, with the fragments on either side of it.
+
+    Args:
+        gap: the hole.
+        after: number of the last admitted fragment before it.
+        before: number of the fragment whose audio follows it; None at the end of the call.
+        missing_fragments: how many fragments the numbers show to be missing; None where they do not tell.
+    """
+
+    gap: Gap
+    after: str | None
+    before: str | None
+    missing_fragments: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorNote:
+    """An error that KVS reported inside the stream.
+
+    Args:
+        error: the error.
+        fragment: number of the fragment it came with.
+    """
+
+    error: InBandError
+    fragment: str | None
+
+
+type Note = GapNote | ErrorNote

@@ -1,0 +1,82 @@
+"""Fragments behind which a recording can be resumed, once all their frames are taken.
+
+    points.mark(end, cursor, notes)   a fragment has been decided; its audio ends at `end`
+    points.commit(taken)              so many frames are taken
+    points.cursor                     the newest point that holds
+
+A fragment is decided before its audio is settled: the leading track waits for the lagging one. So a point holds only
+when the frames taken have reached its end.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from connect_audio.core.cursor import Cursor, Note
+
+
+class _Point(NamedTuple):
+    """A possible cursor: it holds once all frames up to `end` are taken."""
+
+    end: int
+    cursor: Cursor
+    notes: Sequence[Note]
+
+
+class ResumePoints:
+    """Points of one recording, in stream order.
+
+    Memory: one point a fragment of the last `MAX_SKEW_S` seconds, and the notes that nobody has taken yet.
+
+    Args:
+        cursor: the point that holds at the beginning.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._ahead: deque[_Point] = deque()
+        self._notes: list[Note] = []
+
+    def __len__(self) -> int:
+        """Points that do not hold yet."""
+        return len(self._ahead)
+
+    @property
+    def cursor(self) -> Cursor:
+        """The newest point that holds; its frames and CRC-32 are the recording's to fill in."""
+        return self._cursor
+
+    def note(self, notes: Sequence[Note]) -> None:
+        """Add notes on a fragment that is not part of the recording."""
+        self._notes.extend(notes)
+
+    def mark(self, end: int, cursor: Cursor, notes: Sequence[Note]) -> None:
+        """Add a point.
+
+        Args:
+            end: position after the last sample before it, frames.
+            cursor: where the recording stands there.
+            notes: on the fragments since the point before.
+        """
+        if self._ahead and self._ahead[-1].end == end:
+            # Both hold from the same frame on, and the newer one tells more: hours of another contact take no room.
+            notes = [*self._ahead.pop().notes, *notes]
+        self._ahead.append(_Point(end, cursor, notes))
+
+    def commit(self, taken: int) -> None:
+        """Move the cursor over every point whose frames have all been taken.
+
+        Args:
+            taken: frames taken.
+        """
+        ahead = self._ahead
+        while ahead and ahead[0].end <= taken:
+            _, self._cursor, notes = ahead.popleft()
+            self._notes.extend(notes)
+
+    def take_notes(self) -> list[Note]:
+        """Give out the notes on fragments up to the cursor, once each."""
+        notes, self._notes = self._notes, []
+        return notes
