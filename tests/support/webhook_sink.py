@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
-from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape

@@ -17,9 +17,9 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segments import SegmentSink
+from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
-from connect_audio.adapters.sinks.webhook_secret import KnownSecret
 from connect_audio.core.errors import SinkError, UnsupportedAudioError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
 from connect_audio.core.live_audio import LiveAudio, LiveSamples

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from connect_audio.adapters.sinks.signing_secret import SecretSource
 from connect_audio.adapters.sinks.webhook_address import Resolver, endpoint_of, resolve_by_system
 from connect_audio.adapters.sinks.webhook_connection import WebhookConnection
-from connect_audio.adapters.sinks.webhook_secret import SecretSource
 from connect_audio.adapters.sinks.webhook_signature import (
     IDEMPOTENCY_HEADER,
     PREFIX,

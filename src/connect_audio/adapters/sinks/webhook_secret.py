@@ -6,7 +6,7 @@ IAM: `secretsmanager:GetSecretValue` or `ssm:GetParameter`, and `kms:Decrypt` wh
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import boto3
 from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
@@ -14,50 +14,13 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from botocore.config import Config
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, AwsFailure, failure_of
+from connect_audio.adapters.sinks.signing_secret import SHORTEST_SECRET
 from connect_audio.core.errors import SinkError
 
 MAX_AGE_S: Final = 300
 """How long a secret is used before it is fetched again, in seconds."""
-SHORTEST_SECRET: Final = 16
-"""Characters. HMAC takes any; fewer can be guessed."""
-
 # At worst 2 x (1 + 2) s: a delivery that needs the secret must still end within ten.
 SECRET_CONFIG: Final = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
-
-
-class SecretSource(Protocol):
-    """Where the sink has its secret from."""
-
-    def __call__(self, *, fresh: bool = False) -> bytes:
-        """Return the secret.
-
-        Args:
-            fresh: whether it must be fetched now, because the one that is kept was refused.
-
-        Raises:
-            SinkError: it cannot be had.
-        """
-
-    def close(self) -> None:
-        """Release what is held. May be called twice."""
-
-
-class KnownSecret:
-    """A secret that the caller has, for senders on a developer's machine.
-
-    Args:
-        secret: the key.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
-
-    def __call__(self, *, fresh: bool = False) -> bytes:  # noqa: ARG002 - there is no other
-        """Return it."""
-        return self._secret
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 class WebhookSecret:
