@@ -205,8 +205,18 @@ class PartStore(Protocol):
     def find_uploads(self, key: str) -> Sequence[str]:
         """Ids of the open multipart uploads to exactly `key`."""
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
-        """Upload (or replace) one part."""
+    def upload_part(
+        self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
+    ) -> UploadedPart:
+        """Upload (or replace) one part.
+
+        Args:
+            key: the object's key.
+            upload_id: the upload's id.
+            number: part number, 1 to 10 000.
+            body: the part's bytes.
+            crc32: CRC-32 of `body`, with which S3 compares what arrives; None lets the store compute it.
+        """
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
         """Join the parts into the object, only where the key is free (`IfNoneMatch: *`; 412 is EXISTS).

@@ -258,8 +258,10 @@ class ChaosStore:
     def find_uploads(self, key: str) -> Sequence[str]:
         return self._call("find_uploads", lambda: self.bucket.find_uploads(key))
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
-        return self._call("upload_part", lambda: self.bucket.upload_part(key, upload_id, number, body))
+    def upload_part(
+        self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
+    ) -> UploadedPart:
+        return self._call("upload_part", lambda: self.bucket.upload_part(key, upload_id, number, body, crc32=crc32))
 
     def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
         return self._call("complete_upload", lambda: self.bucket.complete_upload(key, upload_id, parts))

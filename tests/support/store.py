@@ -82,10 +82,14 @@ class MemoryStore:
         self._enter("find_uploads")
         return [upload for upload, (target, _, _) in self.uploads.items() if target == key]
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
+    def upload_part(
+        self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
+    ) -> UploadedPart:
         self._enter("upload_part")
         _, _, parts = self._upload(key, upload_id)
         assert 1 <= number <= 10_000
+        if crc32 not in {None, zlib.crc32(body)}:
+            raise StorageError("BadDigest", str(number), retryable=True)
         parts[number] = bytes(body)
         return UploadedPart(number=number, etag=_etag(body), size=len(body), checksum_crc32=_crc(body))
 

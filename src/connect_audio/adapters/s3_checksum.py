@@ -17,7 +17,14 @@ class Checksum(TypedDict):
     ChecksumCRC32: str
 
 
-def crc32_checksum(body: ObjectBody) -> Checksum:
-    """The parameters for a body: given rather than left to the SDK, which would send the body in chunks of its own."""
-    crc32 = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode("ascii")
-    return Checksum(ChecksumAlgorithm="CRC32", ChecksumCRC32=crc32)
+def crc32_checksum(body: ObjectBody, crc32: int | None = None) -> Checksum:
+    """Return the parameters for a body. Without them the SDK would send the body in chunks of its own.
+
+    Args:
+        body: the bytes.
+        crc32: their CRC-32 where the caller knows it.
+    """
+    number = zlib.crc32(body) if crc32 is None else crc32
+    return Checksum(
+        ChecksumAlgorithm="CRC32", ChecksumCRC32=base64.b64encode(number.to_bytes(4, "big")).decode("ascii")
+    )

@@ -207,11 +207,20 @@ class S3PartStore:
                 upload["UploadId"] for page in pages for upload in page.get("Uploads", []) if upload["Key"] == key
             )
 
-    def upload_part(self, key: str, upload_id: str, number: int, body: ObjectBody) -> UploadedPart:
+    def upload_part(
+        self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
+    ) -> UploadedPart:
         """Upload (or replace) one part.
 
+        Args:
+            key: the object's key.
+            upload_id: the upload's id.
+            number: part number, 1 to 10 000.
+            body: the part's bytes.
+            crc32: CRC-32 of `body`, with which S3 compares what arrives; None computes it.
+
         Raises:
-            StorageError: code `NoSuchUpload` where the upload is gone.
+            StorageError: the code is `NoSuchUpload` if the upload is gone.
         """
         with self._translated("UploadPart", key):
             answer = self._client.upload_part(
@@ -220,7 +229,7 @@ class S3PartStore:
                 UploadId=upload_id,
                 PartNumber=number,
                 Body=_blob(body),
-                **crc32_checksum(body),
+                **crc32_checksum(body, crc32),
             )
         return UploadedPart(
             number=number, etag=answer["ETag"], size=len(body), checksum_crc32=answer.get("ChecksumCRC32") or None

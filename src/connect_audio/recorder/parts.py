@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from connect_audio.core.crc32 import crc32_of_end
 from connect_audio.ports import PartStore, UploadedPart
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.recorder_ports import RecorderPorts
@@ -49,12 +50,14 @@ class PartState:
         staged: that part's PCM so far; None where it is empty.
         first: the whole PCM of part 1; None while part 1 is in the making.
         upload_id: id of the multipart upload; None before part 2 is full.
+        crc32_before: CRC-32 of the recording's PCM in front of the part in the making.
     """
 
     number: int = 1
     staged: Staged | None = None
     first: Staged | None = None
     upload_id: str | None = None
+    crc32_before: int = 0
 
 
 class Parts:
@@ -103,11 +106,12 @@ class Parts:
                 return True
         return len(self._pcm) >= policy.full_part_bytes(rate)
 
-    def upload(self, step: int) -> UploadedPart | None:
+    def upload(self, step: int, crc32: int) -> UploadedPart | None:
         """Make a part of the buffer, and begin the next one.
 
         Args:
             step: number of the record step, for the name of a staged object.
+            crc32: CRC-32 of the recording's PCM up to the end of the buffer.
 
         Returns:
             The part; None for part 1, which is staged.
@@ -118,11 +122,14 @@ class Parts:
         state, uploaded = self._state, None
         if state.number == 1:
             first = self._put(step)
-            self._state = PartState(number=2, first=first)
+            self._state = PartState(number=2, first=first, crc32_before=crc32)
         else:
             upload_id = state.upload_id or open_upload(self._ports)
-            uploaded = self._ports.store.upload_part(self._ports.names.key, upload_id, state.number, self._pcm)
-            self._state = replace(state, number=state.number + 1, staged=None, upload_id=upload_id)
+            of_part = crc32_of_end(crc32, state.crc32_before, len(self._pcm))
+            uploaded = self._ports.store.upload_part(
+                self._ports.names.key, upload_id, state.number, self._pcm, crc32=of_part
+            )
+            self._state = PartState(number=state.number + 1, first=state.first, upload_id=upload_id, crc32_before=crc32)
         self._pcm.clear()
         return uploaded
 

@@ -291,7 +291,7 @@ class _Step:
     def _end_with_part(self) -> StepResult:
         session = self._session
         number, size = session.parts.state.number, session.parts.size
-        part = session.parts.upload(self._number)
+        part = session.parts.upload(self._number, session.recording.cursor().crc32)
         # Once the call is over the rest is in memory: a fresh invocation would have to wait for the end again.
         is_late = session.ending is None and self._clock.monotonic() >= self._budget.roomy_until
         self._ports.logger.info("part recorded", extra={"part": number, "bytes": size, "hand_over": is_late})

@@ -133,6 +133,12 @@ def test_with_a_key_an_upload_is_encrypted_at_its_creation_and_summed_throughout
     assert encrypted_store.complete_upload(KEY, "u", [part]) is WriteOutcome.WRITTEN
 
 
+def test_a_part_whose_crc_is_known_is_sent_with_that_one(s3: Stubber, store: S3PartStore) -> None:
+    upload: dict[str, Any] = {"Bucket": BUCKET, "Key": KEY, "UploadId": "u", "PartNumber": 2}
+    s3.add_response("upload_part", {"ETag": '"tag"'}, {**upload, "Body": b"spoilt", **CHECKSUM})
+    store.upload_part(KEY, "u", 2, b"spoilt", crc32=0xCBF43926)
+
+
 def test_a_part_without_a_checksum_is_completed_without_one(s3: Stubber, store: S3PartStore) -> None:
     expected = {"Parts": [{"PartNumber": 1, "ETag": '"tag"'}]}
     s3.add_response(
