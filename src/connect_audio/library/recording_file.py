@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from connect_audio.core.errors import CaptureError
-from connect_audio.core.pcm import FRAME_BYTES, Party
+from connect_audio.core.pcm import FRAME_BYTES, MAX_RATE, MIN_RATE, Party
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.call import Call, Gap
 from connect_audio.library.text import printable
@@ -65,10 +64,35 @@ def _read_manifest(path: Path, wav: str) -> dict[str, Any]:
         raise CaptureError(f"{name}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise CaptureError(f"{name}: is no manifest: {printable(str(error))}") from error
-    with suppress(AttributeError, KeyError, TypeError):
-        if manifest["schemaVersion"].startswith(_SCHEMA) and manifest["recording"]["frames"] >= 0:
-            return dict(manifest)
-    raise CaptureError(f"{name}: is no manifest of a recording, or not of version {_SCHEMA}x (docs/manifest.md)")
+    try:
+        _check(manifest)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CaptureError(
+            f"{name}: is no manifest of a recording, or not of version {_SCHEMA}x (docs/manifest.md)"
+        ) from error
+    return dict(manifest)
+
+
+def _check(manifest: dict[str, Any]) -> None:
+    """Read everything that a `Call` reads of its manifest; whatever fails here would fail in the user's hands."""
+    recording = manifest["recording"]
+    if not manifest["schemaVersion"].startswith(_SCHEMA):
+        raise ValueError(manifest["schemaVersion"])
+    for value, kind in (
+        (recording["frames"], int),
+        (recording["sampleRate"], int),
+        (recording["dataCrc32"], str),
+        (manifest["contactId"], str),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(value)
+    if not MIN_RATE <= recording["sampleRate"] <= MAX_RATE:
+        raise ValueError(recording["sampleRate"])
+    # Refuses a negative length, and one that no WAV has.
+    wav_header(data_bytes=recording["frames"] * FRAME_BYTES, rate=recording["sampleRate"])
+    call = Call(bytearray(), manifest, gaps=_gaps(manifest))
+    known = (call.rate, call.start, call.status, call.reasons, call.tracks, manifest["gaps"]["count"] - len(call.gaps))
+    del known
 
 
 def _gaps(manifest: dict[str, Any]) -> tuple[Gap, ...]:

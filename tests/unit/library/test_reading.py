@@ -7,15 +7,17 @@ import json
 import pickle
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import connect_audio
-from connect_audio import Party
 from connect_audio.core.pcm import channel, interleave
 from connect_audio_cli.replay.replay import replay
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, Gap, SyntheticCall, synthesize_stream
@@ -30,6 +32,9 @@ GAPPY = replace(CALL, agent_joins_ms=320, gaps=(Gap(at_ms=1024, length_ms=500),)
 
 def capture(*calls: SyntheticCall) -> bytes:
     return b"".join(fragment.data for fragment in synthesize_stream(calls))
+
+
+SHORT = capture(replace(CALL, seconds=1))
 
 
 def pieces(data: bytes, size: int) -> Iterator[bytes]:
@@ -124,14 +129,14 @@ def test_gaps_name_the_party_the_place_and_the_missing_fragments() -> None:
     found = {(gap.party, gap.start_frame, gap.frames, gap.missing_fragments) for gap in call.gaps}
     assert found == {("agent", 0, 2560, None), ("agent", 8192, 4000, 0), ("customer", 8192, 4000, 0)}
     assert {(gap.start_seconds, gap.seconds) for gap in call.gaps} == {(0.0, 0.32), (1.024, 0.5)}
-    assert call.tracks[Party.AGENT] == connect_audio.Track(audio_samples=24_000 - 2560, silence_samples=6560, gaps=2)
+    assert call.tracks["agent"] == connect_audio.Track(audio_samples=24_000 - 2560, silence_samples=6560, gaps=2)
 
 
 def test_an_absent_party_is_silence_as_long_as_the_call() -> None:
     call = connect_audio.read(capture(replace(CALL, agent=None)))
 
     assert call.pcm("agent") == bytes(2 * 24_000)
-    assert (call.tracks[Party.AGENT].empty, call.tracks[Party.CUSTOMER].empty) == (True, False)
+    assert (call.tracks["agent"].empty, call.tracks["customer"].empty) == (True, False)
 
 
 def test_a_truncated_capture_gives_what_is_in_it_and_says_so() -> None:
@@ -249,6 +254,22 @@ def test_a_call_goes_to_another_process() -> None:
     assert (other.stereo, other.manifest, other.gaps) == (call.stereo, call.manifest, call.gaps)
 
 
+@given(st.binary(max_size=300), st.integers(0, 40_000), st.integers(0, 300))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_give_a_call_or_a_capture_error(junk: bytes, at: int, removed: int) -> None:
+    data = SHORT[:at] + junk + SHORT[at + removed :]
+    for source in (junk, data):
+        try:
+            call = connect_audio.read(source)
+        except connect_audio.CaptureError as error:
+            assert str(error).startswith("the bytes: ")  # noqa: PT017 - either way is right
+        else:
+            assert len(call.stereo) == 4 * call.frames == 4 * call.manifest["recording"]["frames"]
+            assert sum(block.frames for block in connect_audio.stream(source)) <= 2 * call.frames
+        with suppress(connect_audio.CaptureError):
+            connect_audio.contacts(source)
+
+
 # A recording of the stack: a WAV and its manifest.
 
 
@@ -285,6 +306,42 @@ def test_a_json_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -
     wav.with_suffix(".json").write_bytes(content)
 
     assert refusal(wav).startswith(f"{wav.with_suffix('.json')}: is no manifest")
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths to all values inside a JSON document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inner:
+        yield (*path, key)
+        yield from leaves(each, (*path, key))
+
+
+@pytest.mark.parametrize("instead", ["nothing", None, "x", -1, [], {}])
+def test_a_manifest_with_anything_wrong_in_it_gives_a_call_or_is_refused(tmp_path: Path, instead: Any) -> None:
+    wav = recorded(tmp_path, GAPPY)
+    whole = wav.with_suffix(".json").read_bytes()
+    read = refused = 0
+    for *way, last in list(leaves(json.loads(whole))):
+        manifest = json.loads(whole)
+        place = manifest
+        for key in way:
+            place = place[key]
+        if instead == "nothing":
+            del place[last]
+        else:
+            place[last] = instead
+        wav.with_suffix(".json").write_text(json.dumps(manifest))
+        try:
+            call = connect_audio.read(wav)
+        except connect_audio.CaptureError:
+            refused += 1
+        else:
+            read += 1
+            assert repr(call)
+            assert len((call.start, call.status, call.reasons, call.tracks, call.gaps)) == 5
+
+    assert read > 20
+    assert refused > 10
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "header"])
