@@ -90,7 +90,7 @@ class Extraction:
         self.contact_id = contact_id
         self.recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
         self.added = Added((), (), None)
-        """What came of the fragment that `fragments` has yielded last, and at its end of those that had waited."""
+        """The result of the last fragment yielded by `fragments`; after its end, of the fragments that had waited."""
         self._seen = _Seen()
         self._events = self._seen.watch(events)
         self._name = name
@@ -102,8 +102,8 @@ class Extraction:
         """Add all fragments to `recording`.
 
         Yields:
-            Each fragment under way that is in `events`; each fragment after it was added. The caller
-            then takes settled frames and notes from `recording`, which changes once: when the first contact is named.
+            Each fragment under way that is in `events`; each fragment after it was added. The caller then takes settled
+            frames and notes from `recording`, which changes once: when the first contact is named.
 
         Raises:
             CaptureError: no contact is named in time, or the first one's id is no contact id.
