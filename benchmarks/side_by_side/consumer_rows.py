@@ -56,8 +56,7 @@ def recorded(
     with emulated_call(seconds, live=live) as (url, arn):
         services = ("KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA", "CONNECT")
         environment = {
-            **variables,
-            **tree.environment(),
+            **tree.environment(variables),
             **{f"AWS_ENDPOINT_URL_{service}": url for service in services},
             "LAMBDA_TASK_ROOT": str(tree.root / "src"),
         }

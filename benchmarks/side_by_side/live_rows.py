@@ -48,7 +48,7 @@ def live_share(trees: Trees, repeats: int) -> Iterator[Line]:
 
         def usage(tree: Tree) -> Usage:
             call = begin(_BOTH_SINKS)
-            environment = {**call.variables, **tree.environment(), "LAMBDA_TASK_ROOT": str(tree.root / "src")}
+            environment = {**tree.environment(call.variables), "LAMBDA_TASK_ROOT": str(tree.root / "src")}
             command = [sys.executable, "-W", "ignore", "-m", "benchmarks.live_share", "record", call.arn, call.live]
             done = run(command, environment)
             delete_recordings(call.variables["AWS_ENDPOINT_URL_S3"])

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,15 @@ class Tree:
     name: str
     root: Path
 
-    def environment(self) -> dict[str, str]:
-        """Return the process environment in which this tree's packages come before installed ones."""
+    def environment(self, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """Return an environment in which this tree's packages come before installed ones.
+
+        Args:
+            variables: the environment otherwise; this process's own by default.
+        """
         folders = ("src", "cli", "local", ".")
         path = os.pathsep.join(str(self.root / folder) for folder in folders if (self.root / folder).is_dir())
-        return {**os.environ, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
+        return {**variables, "PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
 
     def command(self, *arguments: str) -> list[str]:
         """Return the tree's `connect-audio` with these arguments, started as the installed script starts it."""
