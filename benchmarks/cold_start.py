@@ -33,18 +33,20 @@ else:
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([wall, cpu, kib / 1024, len(sys.modules)]))
 """
-_TRIGGER: Final = "import connect_audio.handlers.trigger as trigger"
-_CONSUMER: Final = "import connect_audio.handlers.consumer as consumer"
+_TRIGGER: Final = "import connect_audio.handlers.trigger"
+_CONSUMER: Final = "import connect_audio.handlers.consumer"
+_TRIGGER_CLIENT: Final = "from connect_audio.adapters.consumer_start import lambda_client; lambda_client(1500)"
 _CLIENTS: Final = (
-    "s = consumer.aws_session(); [s.client(n) for n in ('s3', 'connect', 'kinesisvideo', 'kinesis-video-media')]"
+    "from connect_audio.adapters.aws_session import aws_session; s = aws_session(); "
+    "[s.client(n) for n in ('s3', 'connect', 'kinesisvideo', 'kinesis-video-media')]"
 )
 _UNTRACED: Final = "import os; os.environ['POWERTOOLS_TRACE_DISABLED'] = 'true'"
 CASES: Final = {
     "trigger": _TRIGGER,
     "consumer": _CONSUMER,
-    "trigger and its client": f"{_TRIGGER}; trigger.lambda_client(1500)",
+    "trigger and its client": f"{_TRIGGER}; {_TRIGGER_CLIENT}",
     "consumer and its clients": f"{_CONSUMER}; {_CLIENTS}",
-    "trigger and its client, untraced": f"{_UNTRACED}; {_TRIGGER}; trigger.lambda_client(1500)",
+    "trigger and its client, untraced": f"{_UNTRACED}; {_TRIGGER}; {_TRIGGER_CLIENT}",
     "consumer and its clients, untraced": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}",
     "the same and that of its last step": f"{_UNTRACED}; {_CONSUMER}; {_CLIENTS}; s.client('events')",
     "boto3 alone, to compare": "import boto3",
