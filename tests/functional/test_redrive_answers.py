@@ -24,7 +24,8 @@ from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.recorder.parts import PartState
 from connect_audio.request import LIVE, RecordingRequest
 from connect_audio_cli import main as cli
-from connect_audio_cli.redrive.redrive import Outcome, Redrive, Redriven
+from connect_audio_cli.redrive.decision import Outcome
+from connect_audio_cli.redrive.redrive import Redrive, Redriven
 from support.clock import FakeClock
 from support.wire_server import Exchange, Handler, WireServer
 
@@ -301,7 +302,7 @@ def test_a_history_wins_over_the_message(stage: Scene) -> None:
 
 def test_a_continuation_in_a_message_that_nobody_can_read_is_left(stage: Scene) -> None:
     stage.lambda_is(ScriptedLambda())
-    stage.message({**REQUEST.to_payload(), CONTINUES: {"execution": "x"}})
+    stage.message({**REQUEST.to_payload(), CONTINUES: {"parts": []}})
     code, told = stage.redrive()
     assert (code, "continues is not what the redrive command writes" in told) == (3, True)
 

@@ -77,7 +77,8 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
-        from connect_audio_cli.redrive.redrive import Outcome, Redrive  # noqa: PLC0415
+        from connect_audio_cli.redrive.decision import Outcome  # noqa: PLC0415
+        from connect_audio_cli.redrive.redrive import Redrive  # noqa: PLC0415
     outcomes: Counter[Outcome] = Counter()
     try:
         with ExitStack() as stack:
