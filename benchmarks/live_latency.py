@@ -20,15 +20,16 @@ from benchmarks.block_latency import ARRIVALS, BLOCKS_PER_FRAGMENT, FRAGMENTS, S
 from benchmarks.bounds import Bound
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
-from connect_audio.adapters.sinks.segments import SegmentSink
+from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.adapters.system_clock import SystemClock
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveBlock, LiveSegment
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.ports import ContactState, LiveEnd
+from connect_audio.ports import ContactState
 from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, RecorderPorts
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
+from connect_audio.sinks import LiveEnd
 from connect_audio_local.cloud import environment
 from connect_audio_local.s3.server import s3_server
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS
@@ -42,19 +43,17 @@ _SECONDS = FRAGMENTS * BLOCKS_PER_FRAGMENT * 0.032
 
 
 @dataclass
-class BlockSink:
+class StampReader:
     """Notes how old each block is when it comes."""
 
-    segment_seconds: int = 0
     waits_ms: list[float] = field(default_factory=list)
 
     def prepare(self) -> None:
         """Nothing to make ready."""
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_block(self, block: LiveBlock) -> None:
         """Read the stamp."""
-        (samples,) = audio.samples.values()
-        (sent_ns,) = STAMP.unpack_from(samples)
+        (sent_ns,) = STAMP.unpack_from(block.samples)
         self.waits_ms.append((time.monotonic_ns() - sent_ns) / 1e6)
 
     def end(self, end: LiveEnd) -> None:
@@ -79,7 +78,7 @@ class StampedBucket(SegmentBucket):
             self.last_put_ns = time.monotonic_ns()
 
 
-class TimedSegments(SegmentSink):
+class TimedSegments(SegmentFileSink):
     """Notes how old a segment's last sample is when the segment is in S3, index and all."""
 
     def __init__(self, bucket: StampedBucket) -> None:
@@ -94,15 +93,15 @@ class TimedSegments(SegmentSink):
         self._bucket = bucket
         self.waits_ms: list[float] = []
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_segment(self, segment: LiveSegment) -> None:
         """Write the segment, and compare."""
-        super().deliver(audio)
-        if audio.position is None or audio.last:
+        super().deliver_segment(segment)
+        if segment.last:
             return
         # Of the block that holds the last sample, the stamp lies in this segment too: a block is shorter.
-        last = audio.position + audio.length - 1
-        at = 2 * (last // _BLOCK_SAMPLES * _BLOCK_SAMPLES - audio.position)
-        sent_ns = max(STAMP.unpack_from(samples, at)[0] for samples in audio.samples.values())
+        last = segment.position + segment.length - 1
+        at = 2 * (last // _BLOCK_SAMPLES * _BLOCK_SAMPLES - segment.position)
+        sent_ns = max(STAMP.unpack_from(samples, at)[0] for samples in segment.samples.values())
         self.waits_ms.append((self._bucket.last_put_ns - sent_ns) / 1e6)
 
 
@@ -122,7 +121,7 @@ def measure() -> tuple[list[float], list[float]]:
         How old, in ms, each block was in its sink, and each segment's last sample in S3.
     """
     with sender() as url, s3_server() as s3_url, environment(_variables(url, s3_url)):
-        blocks = BlockSink()
+        blocks = StampReader()
         with closing(boto3.client("s3", config=S3_CONFIG)) as s3:
             s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
             bucket = StampedBucket(_BUCKET, "call.segments/", client=boto3.client("s3", config=SEGMENT_S3_CONFIG))

@@ -24,14 +24,14 @@ from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import RequestError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveBlock, LiveSegment
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, interleave
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
-from connect_audio.ports import LiveEnd
 from connect_audio.request import RecordingRequest
+from connect_audio.sinks import LiveEnd
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.replay.replay import replay
 from fuzz.seeds import FOREIGN, OURS
@@ -197,7 +197,7 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
     reader = FragmentReader()
     recording = CallRecording(OURS, limit_s=LIMIT_S)
     preview = LivePreview(recording)
-    segments, blocks = _Heard(1), _Heard(0)
+    segments, blocks = _Segments(), _Blocks()
     sinks = [NamedSink("segments", segments), NamedSink("blocks", blocks)]
     pipeline = LivePipeline(sinks, LivePolicy(), SystemClock(), Logger(service="fuzz", level="CRITICAL"), driver=Inline)
     output = bytearray()
@@ -232,24 +232,14 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
         assert not any(_MARK in samples for samples in blocks.pieces), "another contact's audio was told to a sink"
 
 
-class _Heard:
-    """A sink that keeps what it gets, the later counting."""
+class _LiveSink:
+    """Notes how the call ended."""
 
-    def __init__(self, segment_seconds: int) -> None:
-        self.segment_seconds = segment_seconds
-        self.pieces: list[bytes] = []
+    def __init__(self) -> None:
         self.ends: list[LiveEnd] = []
-        self._segments: dict[int, bytes] = {}
 
     def prepare(self) -> None:
         """Nothing to make ready."""
-
-    def deliver(self, audio: LiveAudio) -> None:
-        """Keep it."""
-        if audio.segment is None:
-            self.pieces += audio.samples.values()
-        else:
-            self._segments[audio.segment] = interleave(*(audio.samples[party] for party in PARTIES))
 
     def end(self, end: LiveEnd) -> None:
         """Keep it."""
@@ -260,6 +250,32 @@ class _Heard:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class _Blocks(_LiveSink):
+    """Keeps the blocks that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+
+    def deliver_block(self, block: LiveBlock) -> None:
+        """Keep it."""
+        self.pieces.append(block.samples)
+
+
+class _Segments(_LiveSink):
+    """Keeps the segments that it gets, the later counting."""
+
+    segment_seconds = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._segments: dict[int, bytes] = {}
+
+    def deliver_segment(self, segment: LiveSegment) -> None:
+        """Keep it."""
+        self._segments[segment.number] = interleave(*(segment.samples[party] for party in PARTIES))
 
     def stereo(self) -> bytes:
         """All segments joined."""

@@ -1,7 +1,7 @@
 """What the recorder needs of the world, as Protocols; `adapters/` implements them over AWS, the local tools over files.
 
-Failures cross a port only as `MediaSourceError`, `StorageError`, `AnnouncementError` and `SinkError` (core/errors.py),
-raised `from` the vendor's own.
+Failures cross a port only as `MediaSourceError`, `StorageError` and `AnnouncementError` (core/errors.py), raised `from`
+the vendor's own. The ports of live audio are in `connect_audio.sinks`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
-
-from connect_audio.core.live_audio import LiveAudio
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,96 +235,4 @@ class EventBus(Protocol):
 
         Raises:
             AnnouncementError: it was not taken.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveEnd:
-    """How a call's live audio ended.
-
-    Args:
-        frames: length of the recording.
-        origin: time of its first sample, samples since the epoch; None where there is none.
-        rate: samples a second; None where there is no recording.
-    """
-
-    frames: int
-    origin: int | None
-    rate: int | None
-
-
-class AudioSink(Protocol):
-    """Where live audio goes while the call lasts. One instance serves one invocation and one call.
-
-    `prepare`, `deliver`, `end` and `close` are called one after the other, from one thread of the sink's own; where a
-    capture is replayed at once, and nothing is live, by the one that reads it. Nothing that they do touches the
-    recording. Audio comes in the order of its positions (of blocks, each party's for itself, silence included, from
-    where a party's audio begins), and each position once, or at least once: after a hand-over, a crash, or where the
-    stream's bytes differ on second reading, some comes again from an earlier position on, under the same segment
-    numbers. Where a position comes twice the later counts.
-    """
-
-    @property
-    def segment_seconds(self) -> int:
-        """How the audio is to be cut: seconds of a segment; 0 for block by block as it comes."""
-
-    def prepare(self) -> None:
-        """Make ready what the first delivery would otherwise have to wait for, before there is audio.
-
-        It need not be called, and may be called twice.
-
-        Raises:
-            SinkError: it could not be; the first delivery will meet that again, so it is no more than noted.
-        """
-
-    def deliver(self, audio: LiveAudio) -> None:
-        """Take a stretch of audio; return once it is safe.
-
-        It must return within some ten seconds, if need be by failing: what takes longer is interrupted.
-
-        Raises:
-            SinkError: it was not taken. Where `retryable`, it is tried again; else it is given up and counted.
-        """
-
-    def end(self, end: LiveEnd) -> None:
-        """The call is over and nothing more will come. Not called where an invocation hands over to the next.
-
-        Raises:
-            SinkError: what is to be told of the end could not be told; tried again as `deliver`.
-        """
-
-    def interrupt(self) -> None:
-        """Called from another thread: make a `deliver` or `end` that is under way fail soon. Others may follow it."""
-
-    def close(self) -> None:
-        """Release what is held. The last call; must not raise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SinkSetup:
-    """What the maker of a sink is told; the entry points of the group `connect_audio.sinks` are such makers.
-
-    Args:
-        contact_id: whose call it is.
-        recording: URI of the recording that is being made.
-        start_ms: when the call's streaming began, ms since the epoch; tells two streamings of one contact apart.
-        segment_seconds: LIVE_SEGMENT_SECONDS; a sink may cut the audio otherwise.
-        options: LIVE_SINK_OPTIONS, the same for all sinks.
-    """
-
-    contact_id: str
-    recording: str
-    start_ms: int
-    segment_seconds: int
-    options: Mapping[str, str]
-
-
-class MakeSink(Protocol):
-    """Makes a sink for one call and one invocation."""
-
-    def __call__(self, setup: SinkSetup) -> AudioSink:
-        """Make it. The recorder waits meanwhile: what takes its time, connections and secrets, belongs in `prepare`.
-
-        Raises:
-            SinkError: it cannot be made; the call is recorded without it. So does whatever else is raised.
         """

@@ -11,10 +11,11 @@ from aws_lambda_powertools import Logger
 
 from chaos.world import Hooks
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveBlock, LiveSegment
 from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.ports import Clock, LiveEnd
+from connect_audio.ports import Clock
+from connect_audio.sinks import LiveEnd
 
 _LOGGER = Logger(service="chaos", level="CRITICAL")
 
@@ -24,7 +25,7 @@ class Heard:
     """What one sink was told over a whole call.
 
     Args:
-        segment_seconds: how it wants the audio.
+        segment_seconds: length of its segments; 0 for a sink of blocks.
         segments: stereo frames by segment number.
         sides: by party, samples by position, for blocks.
         ends: how often it was told of the end, and how.
@@ -39,25 +40,27 @@ class Heard:
     misfits: list[str] = field(default_factory=list)
     again: int = 0
 
-    def take(self, audio: LiveAudio) -> None:
-        if any(b"\x77" in samples for samples in audio.samples.values()):
+    def take_block(self, block: LiveBlock) -> None:
+        self._look_for_another_contact(block.samples)
+        self.blocks.append((block.party, block.start, block.samples))
+
+    def take_segment(self, segment: LiveSegment) -> None:
+        for samples in segment.samples.values():
+            self._look_for_another_contact(samples)
+        number, length = segment.number, self.segment_seconds * segment.rate
+        if segment.position != number * length:
+            self.misfits.append(f"segment {number} at {segment.position}")
+        if segment.length != length and not segment.last:
+            self.misfits.append(f"segment {number} of {segment.length} samples")
+        self.again += number in self.segments
+        self.segments[number] = interleave(*(segment.samples[party] for party in PARTIES))
+        before = self.segments.get(number - 1)
+        if before is not None and interleave(*(segment.before[party] for party in PARTIES)) != before[-4:]:
+            self.misfits.append(f"segment {number}: the sample before is not that of the segment before")
+
+    def _look_for_another_contact(self, samples: bytes) -> None:
+        if b"\x77" in samples:
             self.misfits.append("another contact's audio")
-        if audio.segment is None:
-            (party,) = audio.samples
-            self.blocks.append((party, audio.start, audio.samples[party]))
-            return
-        length = self.segment_seconds * audio.rate
-        if audio.position != audio.segment * length:
-            self.misfits.append(f"segment {audio.segment} at {audio.position}")
-        if audio.length != length and not audio.last:
-            self.misfits.append(f"segment {audio.segment} of {audio.length} samples")
-        self.again += audio.segment in self.segments
-        self.segments[audio.segment] = interleave(*(audio.samples[party] for party in PARTIES))
-        before = self.segments.get(audio.segment - 1)
-        if before is not None:
-            told = interleave(*(audio.before[party] for party in PARTIES))
-            if told != before[-4:]:
-                self.misfits.append(f"segment {audio.segment}: the sample before is not that of the segment before")
 
     def stereo(self) -> bytes:
         """All of it, as the recording has it."""
@@ -90,18 +93,8 @@ class ChaosSink:
         self._trouble = trouble
         self._failed = 0
 
-    @property
-    def segment_seconds(self) -> int:
-        return self._heard.segment_seconds
-
     def prepare(self) -> None:
         pass
-
-    def deliver(self, audio: LiveAudio) -> None:
-        nth = self._hooks.enter("deliver")
-        self._fail()
-        self._heard.take(audio)
-        self._hooks.leave("deliver", nth)
 
     def end(self, end: LiveEnd) -> None:
         nth = self._hooks.enter("sink end")
@@ -123,6 +116,30 @@ class ChaosSink:
         self._failed = 0
 
 
+class ChaosBlocks(ChaosSink):
+    """One that takes blocks."""
+
+    def deliver_block(self, block: LiveBlock) -> None:
+        nth = self._hooks.enter("deliver")
+        self._fail()
+        self._heard.take_block(block)
+        self._hooks.leave("deliver", nth)
+
+
+class ChaosSegments(ChaosSink):
+    """One that takes segments."""
+
+    @property
+    def segment_seconds(self) -> int:
+        return self._heard.segment_seconds
+
+    def deliver_segment(self, segment: LiveSegment) -> None:
+        nth = self._hooks.enter("deliver")
+        self._fail()
+        self._heard.take_segment(segment)
+        self._hooks.leave("deliver", nth)
+
+
 @dataclass
 class LiveProbe:
     """Sinks for an execution, and what they heard."""
@@ -134,10 +151,10 @@ class LiveProbe:
     heard: dict[str, Heard]
 
     def pipeline(self, state: LiveState | None) -> LivePipeline:
-        sinks = [
-            NamedSink(name, ChaosSink(heard, self.hooks, self.chance, self.trouble))
-            for name, heard in self.heard.items()
-        ]
+        sinks = []
+        for name, heard in self.heard.items():
+            kind = ChaosSegments if heard.segment_seconds else ChaosBlocks
+            sinks.append(NamedSink(name, kind(heard, self.hooks, self.chance, self.trouble)))
         policy = LivePolicy(first_backoff=0.001, longest_backoff=0.001)
         return LivePipeline(sinks, policy, self.clock, _LOGGER, state=state, driver=Inline, jitter=self.chance.random)
 

@@ -17,10 +17,10 @@ import boto3
 import pytest
 
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveBlock
 from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.live import makers
-from connect_audio.ports import AudioSink, LiveEnd, SinkSetup
+from connect_audio.sinks import ENTRY_POINTS, AudioSink, LiveEnd, SinkSetup
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.model import Delivery, Live
 from connect_audio_local.synthesis.calls import synthesize_stream
@@ -222,19 +222,15 @@ def test_private_addresses_get_nothing_unless_they_are_allowed(
 class RecordingSink:
     """Keeps what it gets: the documented example of a sink of one's own is made like it."""
 
-    def __init__(self, setup: SinkSetup, kept: list[LiveAudio | LiveEnd]) -> None:
+    def __init__(self, setup: SinkSetup, kept: list[LiveBlock | LiveEnd]) -> None:
         self.setup = setup
         self._kept = kept
-
-    @property
-    def segment_seconds(self) -> int:
-        return 0
 
     def prepare(self) -> None:
         pass
 
-    def deliver(self, audio: LiveAudio) -> None:
-        self._kept.append(audio)
+    def deliver_block(self, block: LiveBlock) -> None:
+        self._kept.append(block)
 
     def end(self, end: LiveEnd) -> None:
         self._kept.append(end)
@@ -247,12 +243,12 @@ class RecordingSink:
 
 
 class FailingSink(RecordingSink):
-    def deliver(self, audio: LiveAudio) -> None:  # noqa: ARG002 - the port's name
+    def deliver_block(self, block: LiveBlock) -> None:  # noqa: ARG002 - the port's name
         raise SinkError("OUT_OF_ORDER", "it always says so", retryable=True)
 
 
 class RaisingSink(RecordingSink):
-    def deliver(self, audio: LiveAudio) -> None:  # noqa: ARG002 - the port's name
+    def deliver_block(self, block: LiveBlock) -> None:  # noqa: ARG002 - the port's name
         raise RuntimeError("+44 20 7946 0000 must not be in any log")
 
     def close(self) -> None:
@@ -262,11 +258,11 @@ class RaisingSink(RecordingSink):
 class HangingSink(RecordingSink):
     """Hangs in each delivery until it is interrupted."""
 
-    def __init__(self, setup: SinkSetup, kept: list[LiveAudio | LiveEnd]) -> None:
+    def __init__(self, setup: SinkSetup, kept: list[LiveBlock | LiveEnd]) -> None:
         super().__init__(setup, kept)
         self._interrupted = threading.Event()
 
-    def deliver(self, audio: LiveAudio) -> None:  # noqa: ARG002 - the port's name
+    def deliver_block(self, block: LiveBlock) -> None:  # noqa: ARG002 - the port's name
         self._interrupted.wait()
         raise SinkError("INTERRUPTED", "it hung", retryable=True)
 
@@ -282,7 +278,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, **makers_by_name: Callable[[SinkSetup
     """Have entry points lead to makers, as an installed distribution would."""
     for name, make in makers_by_name.items():
         monkeypatch.setitem(globals(), f"_make_{name}", make)
-    found = EntryPoints(EntryPoint(name, f"{__name__}:_make_{name}", makers.ENTRY_POINTS) for name in makers_by_name)
+    found = EntryPoints(EntryPoint(name, f"{__name__}:_make_{name}", ENTRY_POINTS) for name in makers_by_name)
     monkeypatch.setattr(EntryPoint, "load", lambda self: globals()[self.attr])
     monkeypatch.setattr(makers, "entry_points", found.select)
 
@@ -294,7 +290,7 @@ def test_a_sink_that_does_its_worst_changes_no_byte_of_the_recording(
     capsys: pytest.CaptureFixture[str],
     sink: type[RecordingSink],
 ) -> None:
-    kept: list[LiveAudio | LiveEnd] = []
+    kept: list[LiveBlock | LiveEnd] = []
     offer(monkeypatch, worst=lambda setup: sink(setup, []), beside=lambda setup: RecordingSink(setup, kept))
     with hearing(moto_server, "worst,beside", {"LIVE_BUFFER_SECONDS": "15"}) as cloud:
         expected, found = call_at_pace(cloud, 20)
@@ -313,17 +309,16 @@ def test_a_sink_that_does_its_worst_changes_no_byte_of_the_recording(
     assert "7946" not in capsys.readouterr().out
 
 
-def joined(kept: list[LiveAudio | LiveEnd]) -> bytes:
+def joined(kept: list[LiveBlock | LiveEnd]) -> bytes:
     """Blocks in their places."""
     assert isinstance(kept[-1], LiveEnd)
     end = kept.pop()
     assert isinstance(end, LiveEnd)
     sides = {party: bytearray(2 * end.frames) for party in PARTIES}
-    for audio in kept:
-        assert isinstance(audio, LiveAudio)
-        ((party, samples),) = audio.samples.items()
-        at = 2 * (audio.start - (end.origin or 0))
-        sides[party][at : at + len(samples)] = samples
+    for block in kept:
+        assert isinstance(block, LiveBlock)
+        at = 2 * (block.start - (end.origin or 0))
+        sides[block.party][at : at + len(block.samples)] = block.samples
     return interleave(bytes(sides[Party.CUSTOMER]), bytes(sides[Party.AGENT]))
 
 
@@ -367,13 +362,13 @@ def test_a_sink_that_cannot_be_made_keeps_no_call_from_being_recorded(
 def test_blocks_come_within_the_fragment_that_brings_them_and_never_another_contact_s(
     moto_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    came: list[tuple[float, LiveAudio]] = []
-    kept: list[LiveAudio | LiveEnd] = []
+    came: list[tuple[float, LiveBlock]] = []
+    kept: list[LiveBlock | LiveEnd] = []
 
     class Timed(RecordingSink):
-        def deliver(self, audio: LiveAudio) -> None:
-            came.append((time.monotonic(), audio))
-            super().deliver(audio)
+        def deliver_block(self, block: LiveBlock) -> None:
+            came.append((time.monotonic(), block))
+            super().deliver_block(block)
 
     offer(monkeypatch, timed=lambda setup: Timed(setup, kept))
     ours = a_call(6, pause_ms=800)

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio, LiveSamples
+from connect_audio.core.live_audio import LiveBlock, LiveSamples, LiveSegment
 from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.core.timeline import Placed, Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
-from connect_audio.ports import AudioSink, LiveEnd
+from connect_audio.sinks import AudioSink, LiveEnd
 from support.clock import FakeClock
 
 RATE = 8000
@@ -23,17 +23,14 @@ LOGGER = Logger(service="live", level="CRITICAL")
 
 
 @dataclass
-class Sink:
-    """Keeps what it takes; refuses, raises or blocks as told.
+class FakeSink:
+    """What both kinds of sink do: refuse, raise or block as told.
 
     Args:
-        segment_seconds: how the audio is to be cut.
         troubles: what becomes of the next deliveries; None lets one through.
     """
 
-    segment_seconds: int = 1
     troubles: list[Exception | None] = field(default_factory=list)
-    took: list[LiveAudio] = field(default_factory=list)
     ends: list[LiveEnd] = field(default_factory=list)
     tries: int = 0
     interrupted: threading.Event = field(default_factory=threading.Event)
@@ -42,10 +39,6 @@ class Sink:
 
     def prepare(self) -> None:
         self.prepared += 1
-
-    def deliver(self, audio: LiveAudio) -> None:
-        self._trouble()
-        self.took.append(audio)
 
     def end(self, end: LiveEnd) -> None:
         self._trouble()
@@ -63,15 +56,42 @@ class Sink:
     def close(self) -> None:
         self.closed += 1
 
+
+@dataclass
+class Blocks(FakeSink):
+    """Keeps the blocks that it takes."""
+
+    took: list[LiveBlock] = field(default_factory=list)
+
+    def deliver_block(self, block: LiveBlock) -> None:
+        self._trouble()
+        self.took.append(block)
+
+
+@dataclass
+class Segments(FakeSink):
+    """Keeps the segments that it takes.
+
+    Args:
+        segment_seconds: length of a segment.
+    """
+
+    segment_seconds: int = 1
+    took: list[LiveSegment] = field(default_factory=list)
+
+    def deliver_segment(self, segment: LiveSegment) -> None:
+        self._trouble()
+        self.took.append(segment)
+
     @property
-    def numbers(self) -> list[int | None]:
-        return [audio.segment for audio in self.took]
+    def numbers(self) -> list[int]:
+        return [segment.number for segment in self.took]
 
 
-def stereo(sink: Sink) -> bytes:
+def stereo(sink: Segments) -> bytes:
     """A sink's segments joined, the later counting."""
-    newest = {each.segment: interleave(*(each.samples[party] for party in PARTIES)) for each in sink.took}
-    assert sorted(newest, key=lambda number: number or 0) == list(range(len(newest)))
+    newest = {each.number: interleave(*(each.samples[party] for party in PARTIES)) for each in sink.took}
+    assert sorted(newest) == list(range(len(newest)))
     return b"".join(newest[number] for number in range(len(newest)))
 
 

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from connect_audio.adapters.sinks.segment_store import SegmentStore
-from connect_audio.adapters.sinks.segments import SegmentSink
+from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import PARTIES, Party, channel
 from connect_audio.core.segment_wav import WavShape
-from connect_audio.ports import LiveEnd
+from connect_audio.sinks import LiveEnd
 
 CUSTOMER, AGENT = PARTIES
 CONTACT: Final = "5a6f5c1e-0000-4000-8000-000000000001"
@@ -40,21 +40,21 @@ class Call:
     def end(self) -> LiveEnd:
         return LiveEnd(frames=self.frames, origin=START_MS * self.rate // 1000, rate=self.rate)
 
-    def segment(self, number: int, seconds: int = 1) -> LiveAudio:
+    def segment(self, number: int, seconds: int = 1) -> LiveSegment:
         begin = number * seconds * self.rate
         end = min(begin + seconds * self.rate, self.frames)
         assert begin < end, "the call is over before"
-        return LiveAudio(
+        return LiveSegment(
             start=START_MS * self.rate // 1000 + begin,
             rate=self.rate,
             samples={party: self.samples[party][2 * begin : 2 * end] for party in PARTIES},
             position=begin,
-            segment=number,
+            number=number,
             last=end == self.frames,
             before={party: self.samples[party][2 * begin - 2 : 2 * begin] if begin else b"\0\0" for party in PARTIES},
         )
 
-    def segments(self, seconds: int = 1) -> list[LiveAudio]:
+    def segments(self, seconds: int = 1) -> list[LiveSegment]:
         return [self.segment(number, seconds) for number in range(-(-self.frames // (seconds * self.rate)))]
 
 
@@ -124,8 +124,8 @@ def sink_of(
     clock: SetClock | None = None,
     contact_id: str = CONTACT,
     recording: str = RECORDING,
-) -> SegmentSink:
-    return SegmentSink(
+) -> SegmentFileSink:
+    return SegmentFileSink(
         store,
         contact_id=contact_id,
         recording=recording,
@@ -135,9 +135,9 @@ def sink_of(
     )
 
 
-def deliver_all(sink: SegmentSink, segments: Iterable[LiveAudio]) -> None:
+def deliver_all(sink: SegmentFileSink, segments: Iterable[LiveSegment]) -> None:
     for segment in segments:
-        sink.deliver(segment)
+        sink.deliver_segment(segment)
 
 
 def listed(store: MemorySegmentStore) -> list[dict[str, Any]]:

@@ -11,9 +11,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from connect_audio.core.live_audio import LiveAudio
-from connect_audio.live.makers import ENTRY_POINTS
-from connect_audio.ports import AudioSink, LiveEnd, SinkSetup
+from connect_audio.sinks import ENTRY_POINTS, AudioSink, LiveEnd, LiveSegment, SinkSetup
 
 TAKES: Final = 3
 
@@ -36,8 +34,8 @@ class StuckSink:
     def prepare(self) -> None:
         pass
 
-    def deliver(self, audio: LiveAudio) -> None:
-        self._note(f"deliver {audio.segment}")
+    def deliver_segment(self, segment: LiveSegment) -> None:
+        self._note(f"deliver {segment.number}")
         if self._taken == TAKES:
             threading.Event().wait()
         self._taken += 1

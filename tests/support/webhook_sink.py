@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape
 from connect_audio_local.webhook.server import Behaviour, WebhookReceiver, webhook_receiver
@@ -24,16 +24,16 @@ RATE: Final = 8000
 ORIGIN: Final = (STREAMING_START_MS + 322) * RATE // 1000
 
 
-def segment(number: int, *, frames: int = RATE, last: bool = False, seed: int = 1) -> LiveAudio:
+def segment(number: int, *, frames: int = RATE, last: bool = False, seed: int = 1) -> LiveSegment:
     customer = bytes((seed + number + at) % 251 for at in range(2 * frames))
     agent = bytes((seed + 3 * number + 5 * at) % 253 for at in range(2 * frames))
     position = number * RATE
-    return LiveAudio(
+    return LiveSegment(
         start=ORIGIN + position,
         rate=RATE,
         samples={Party.CUSTOMER: customer, Party.AGENT: agent},
         position=position,
-        segment=number,
+        number=number,
         last=last,
         before={Party.CUSTOMER: b"\x01\x00", Party.AGENT: b"\x02\x00"},
     )

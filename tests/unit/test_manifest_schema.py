@@ -13,10 +13,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
+from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.core.manifest import (
     SCHEMA_VERSION,
     EndReason,
-    LiveSinkFacts,
     NoteLog,
     Reason,
     RecordingFacts,
@@ -62,14 +62,9 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
     return build_manifest(recording.cursor(), facts, notes)
 
 
-SEGMENTS: Final = LiveSinkFacts(
-    name="segments",
-    delivered=3,
-    delivered_frames=24_000,
-    dropped_frames=8000,
-    failures=7,
-    circuit_opened=1,
+SEGMENTS: Final = SinkState(
     failed="LEFT_BEHIND",
+    counts=SinkCounts(delivered=3, delivered_frames=24_000, dropped_frames=8000, failures=7, circuit_opened=1),
 )
 
 
@@ -106,7 +101,7 @@ def partial() -> dict[str, Any]:
             resumes=2,
             hand_overs=1,
             reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
-            live=(SEGMENTS,),
+            live=LiveState(sinks={"segments": SEGMENTS}),
         ),
     )
 

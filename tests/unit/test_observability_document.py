@@ -63,7 +63,7 @@ def test_the_table_of_messages_is_what_the_code_logs() -> None:
     # The outcome is logged as it is.
     found["recording finished"][1].update({"status", "recording", "manifest", "duration_s", "reasons", "end_reason"})
     # Both tell the same of a failure.
-    for message in ("did not take audio", "fails again and again and is left alone for a while"):
+    for message in ("refused audio", "paused after several failures in a row"):
         found[f"live sink {message}"][1].update({"sink", "code", "retryable"})
     assert documented == found
 

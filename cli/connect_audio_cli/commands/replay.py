@@ -169,16 +169,16 @@ def _lacking(done: Replay) -> Iterator[str]:
 
 
 def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
-    recording, facts = done.manifest["recording"], sink.facts
+    recording, counts = done.manifest["recording"], sink.state.counts
     code = sink.code or "it could not keep up"
     if code in _ADVICE:
         code = f"{code} ({_ADVICE[code]})"
-    if facts.dropped_frames:
-        dropped = duration(facts.dropped_frames / recording["sampleRate"])
-        return f"{facts.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
-    if facts.failed is not None:
-        return f"{facts.name} did not finish: {facts.failed}"
-    return f"{facts.name} was not told of the end: {code}"
+    if counts.dropped_frames:
+        dropped = duration(counts.dropped_frames / recording["sampleRate"])
+        return f"{sink.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
+    if sink.state.failed is not None:
+        return f"{sink.name} did not finish: {sink.state.failed}"
+    return f"{sink.name} was not told of the end: {code}"
 
 
 def _summary(done: Replay) -> Iterator[tuple[str, str]]:
@@ -195,7 +195,7 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
         yield name, f"{party}: {heard}, {audio} of audio, {count(track['gaps'], 'gap')}"
     if done.live is not None:
         for sink in done.live.sinks:
-            yield sink.facts.name.capitalize(), _delivered(sink, recording["sampleRate"])
+            yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])
         if done.live.longest_lag_s is not None and done.live.sinks:
             yield "Lag", f"{done.live.longest_lag_s * 1000:.0f} ms at most, from a segment's last sample on"
     yield "Status", manifest["status"]
@@ -206,11 +206,11 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
 
 
 def _delivered(sink: SinkOutcome, rate: int) -> str:
-    facts = sink.facts
+    counts = sink.state.counts
     told = [
-        f"{count(facts.delivered, 'segment')}, {duration(facts.delivered_frames / rate)}",
-        f"dropped {duration(facts.dropped_frames / rate)}" if facts.dropped_frames else "nothing dropped",
+        f"{count(counts.delivered, 'segment')}, {duration(counts.delivered_frames / rate)}",
+        f"dropped {duration(counts.dropped_frames / rate)}" if counts.dropped_frames else "nothing dropped",
     ]
-    if facts.failures:
-        told.append(f"{facts.failures} failed {'try' if facts.failures == 1 else 'tries'}")
+    if counts.failures:
+        told.append(f"{counts.failures} failed {'try' if counts.failures == 1 else 'tries'}")
     return f"{sink.where}: {', '.join(told)}"

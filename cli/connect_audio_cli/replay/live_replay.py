@@ -16,22 +16,22 @@ from typing import Final
 from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
-from connect_audio.adapters.sinks.segments import SegmentSink
+from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.core.errors import SinkError, UnsupportedAudioError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
-from connect_audio.core.live_audio import LiveAudio, LiveSamples
+from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
-from connect_audio.core.manifest import LiveSinkFacts
+from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import Timeline
 from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
-from connect_audio.ports import AudioSink, Clock, LiveEnd
-from connect_audio.recorder.publish import live_facts
+from connect_audio.ports import Clock
+from connect_audio.sinks import LiveEnd, LiveSegment, SegmentSink
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.replay.live_options import LiveOptions
@@ -51,13 +51,15 @@ class SinkOutcome:
     """What became of one sink.
 
     Args:
-        facts: as in the manifest.
+        name: name of the sink.
+        state: the sink's state after the last delivery, with its counts.
         where: the folder, or the receiver's host.
         ended: whether it knows that the call is over.
         code: why it last refused anything; None where it never did.
     """
 
-    facts: LiveSinkFacts
+    name: str
+    state: SinkState
     where: str
     ended: bool
     code: str | None
@@ -65,7 +67,7 @@ class SinkOutcome:
     @property
     def lacks(self) -> bool:
         """Whether anything did not reach it."""
-        return bool(self.facts.dropped_frames or self.facts.failed or not self.ended)
+        return bool(self.state.counts.dropped_frames or self.state.failed or not self.ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +76,13 @@ class LiveOutcome:
 
     Args:
         sinks: each one.
+        state: all sinks' states; None without sinks.
         longest_lag_s: longest time from the arrival of a segment's last sample to a sink's having it, seconds; None
             where nothing was paced, so that there is no such time.
     """
 
     sinks: Sequence[SinkOutcome]
+    state: LiveState | None
     longest_lag_s: float | None
 
 
@@ -197,14 +201,16 @@ class LiveReplay:
             frames: length of the recording.
         """
         if self._pipeline is None:
-            return LiveOutcome(sinks=(), longest_lag_s=None)
+            return LiveOutcome(sinks=(), state=None, longest_lag_s=None)
         state, _ = self._pipeline.state(frames)
-        facts = {each.name: each for each in live_facts(state)}
         return LiveOutcome(
             sinks=tuple(
-                SinkOutcome(facts=facts[sink.name], where=sink.where, ended=sink.ended, code=sink.code)
+                SinkOutcome(
+                    name=sink.name, state=state.sinks[sink.name], where=sink.where, ended=sink.ended, code=sink.code
+                )
                 for sink in self._sinks
             ),
+            state=state if self._sinks else None,
             longest_lag_s=None if self._pacer is None else self._pipeline.take_longest_lag(),
         )
 
@@ -233,7 +239,7 @@ class LiveReplay:
         name = printable(str(folder))
         # Whether it can be written to is better known before the first second than after it.
         AtomicFile(folder / "index.json").discard()
-        sink = SegmentSink(
+        sink = SegmentFileSink(
             SegmentFolder(folder),
             contact_id=contact_id,
             recording=f"{contact_id}.wav",
@@ -277,7 +283,7 @@ class _Observed:
         where: the folder, or the receiver's host.
     """
 
-    def __init__(self, name: str, sink: AudioSink, where: str) -> None:
+    def __init__(self, name: str, sink: SegmentSink, where: str) -> None:
         self.name = name
         self.where = where
         self.ended = False
@@ -293,10 +299,10 @@ class _Observed:
         """Hand it over."""
         self._sink.prepare()
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_segment(self, segment: LiveSegment) -> None:
         """Hand it over."""
         with self._noted():
-            self._sink.deliver(audio)
+            self._sink.deliver_segment(segment)
 
     def end(self, end: LiveEnd) -> None:
         """Hand it over."""

@@ -122,9 +122,7 @@ def _publish(
 ) -> Replay:
     """Make the manifest and give both files their names."""
     outcome = None if live is None or wav is None else live.outcome(wav.frames)
-    manifest = extraction.manifest(
-        notes, live=[sink.facts for sink in outcome.sinks] if outcome is not None and outcome.sinks else None
-    )
+    manifest = extraction.manifest(notes, live=None if outcome is None else outcome.state)
     if wav is None:  # pragma: no cover - the manifest of a recording without frames has been refused
         raise CommandError("no frame was written")
     manifest_path = output / f"{manifest['contactId']}.json"

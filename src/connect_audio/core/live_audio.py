@@ -1,13 +1,14 @@
-"""Live audio as it is handed to sinks: a block of one party the moment it is in, or a segment of both.
+"""Live audio as values: samples on their way in, and the blocks and segments that sinks get.
 
-Values alone; `ports.AudioSink` says who takes them, `connect_audio.live` makes them. A position never changes once it
-is known, so what is handed over again, after a crash or a hand-over, carries the same numbers.
+`core/live_preview.py` makes `LiveSamples`, `core/live_buffer.py` keeps them, `connect_audio.live` cuts blocks and
+segments out of them. Every position counts samples since the epoch. A position never changes, so audio that is
+delivered again, after a crash or a hand-over, carries the same numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from connect_audio.core.pcm import SAMPLE_BYTES, Party
@@ -28,41 +29,73 @@ class LiveSamples(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveAudio:
-    """A stretch of a call.
+class LiveBlock:
+    """Audio of one party, delivered as soon as it has arrived.
 
     Args:
-        start: time of its first sample, samples since the epoch.
+        party: the speaker.
+        start: time of the first sample, samples since the epoch.
         rate: samples a second.
-        samples: mono 16-bit little-endian samples by party, all equally long: of a block its own party's alone, of a
-            segment both parties'.
-        position: of its first sample, frames since the recording's first; None where that is not known yet, which is
-            so for blocks of a call's first fragment alone.
-        segment: which segment, from 0; None for a block.
-        last: whether the recording ends with it, so that a segment may be short.
-        before: of a segment, the one sample of each party before its first, silence at the recording's beginning; for
-            filters that need it.
+        samples: mono 16-bit little-endian samples.
+        position: the first sample's place in the recording, frames since its first; None during the first fragment of
+            a call, before the recording has a first frame.
     """
 
+    party: Party
     start: int
     rate: int
-    samples: Mapping[Party, bytes]
-    position: int | None = None
-    segment: int | None = None
-    last: bool = False
-    before: Mapping[Party, bytes] = field(default_factory=dict)
+    samples: bytes
+    position: int | None
 
     @property
     def length(self) -> int:
-        """Samples of each party."""
-        return max((len(samples) for samples in self.samples.values()), default=0) // SAMPLE_BYTES
+        """Number of samples."""
+        return len(self.samples) // SAMPLE_BYTES
 
     @property
     def start_ms(self) -> int:
-        """When it begins, by the producer's clock; ms since the epoch, rounded down."""
+        """Time of the first sample by the producer's clock, ms since the epoch, rounded down."""
         return self.start * 1000 // self.rate
 
     @property
     def seconds(self) -> float:
-        """How long it lasts."""
+        """Duration, seconds."""
+        return self.length / self.rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSegment:
+    """A few seconds of a call, both parties equally long.
+
+    Args:
+        number: the segments of a call are numbered from 0 without a gap.
+        position: the first sample's place in the recording, frames since its first.
+        start: time of the first sample, samples since the epoch.
+        rate: samples a second.
+        samples: mono 16-bit little-endian samples of each party.
+        before: the one sample of each party before the first, for filters; silence before the recording's first.
+        last: True if the recording ends with this segment, which may be shorter than others.
+    """
+
+    number: int
+    position: int
+    start: int
+    rate: int
+    samples: Mapping[Party, bytes]
+    before: Mapping[Party, bytes]
+    last: bool = False
+
+    @property
+    def length(self) -> int:
+        """Number of samples of each party."""
+        return max((len(samples) for samples in self.samples.values()), default=0) // SAMPLE_BYTES
+
+    @property
+    def start_ms(self) -> int:
+        """Time of the first sample by the producer's clock, ms since the epoch, rounded down."""
+        return self.start * 1000 // self.rate
+
+    @property
+    def seconds(self) -> float:
+        """Duration, seconds."""
         return self.length / self.rate

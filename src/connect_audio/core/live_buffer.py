@@ -1,10 +1,14 @@
 """The newest seconds of a call, both parties by position: one memory from which every sink reads at its own pace.
 
-Blocks are written the moment they are in, before anybody can say what becomes of their fragment; the recording confirms
-them at the fragment's end. Nearly always it confirms what is there. Where it does not (damaged bytes that a second
-reading mends, a fragment that names two contacts), the buffer takes the recording's word and tells from where on.
+*How it works.* Samples are written as soon as they arrive, before the recording has decided on their fragment. The
+recording confirms them at the fragment's end. Nearly always it confirms the samples that are there. Sometimes it does
+not: bytes were damaged and are sound on a second reading, or a fragment names a second contact. Then the buffer takes
+over the recording's samples and returns the position from which on it has changed.
 
-Positions are samples since the epoch.
+Each party has a list of runs, in order and without overlap. Between two runs lies silence. Two positions move along:
+`confirmed` never goes back, and `end` goes back to `confirmed` at most. Positions are samples since the epoch.
+
+`connect_audio.live` holds a lock around every use.
 """
 
 from __future__ import annotations
@@ -17,18 +21,18 @@ from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party
 
 
-class Run(NamedTuple):
-    """Samples that came together.
+class BufferedRun(NamedTuple):
+    """Consecutive samples that arrived together.
 
     Args:
         start: position of the first.
         samples: mono 16-bit samples.
-        arrived: when they came, as the writer's clock has it, seconds.
+        arrived: time of arrival by the writer's clock, seconds; None for silence that nothing follows yet.
     """
 
     start: int
     samples: bytes
-    arrived: float
+    arrived: float | None
 
     @property
     def stop(self) -> int:
@@ -37,27 +41,33 @@ class Run(NamedTuple):
 
 
 class _Side:
-    """One party's samples."""
+    """One party's samples.
+
+    Attributes:
+        runs: the samples, in the order of their positions.
+        end: position before which every sample is here, as far as is known.
+        confirmed: position before which the recording has decided.
+    """
 
     def __init__(self, start: int) -> None:
-        self.runs: deque[Run] = deque()
+        self.runs: deque[BufferedRun] = deque()
         self.end = start
         self.confirmed = start
 
     def append(self, start: int, samples: bytes, arrived: float) -> None:
-        self.runs.append(Run(start, samples, arrived))
+        self.runs.append(BufferedRun(start, samples, arrived))
         self.end = start + len(samples) // SAMPLE_BYTES
 
     def cut(self, position: int) -> None:
-        """Forget everything from a position on."""
+        """Remove everything from a position on."""
         while self.runs and self.runs[-1].stop > position:
             run = self.runs.pop()
             if run.start < position:
                 self.runs.append(run._replace(samples=run.samples[: SAMPLE_BYTES * (position - run.start)]))
         self.end = min(self.end, position)
 
-    def forget(self, position: int) -> None:
-        """Forget what ends at or before a position."""
+    def free(self, position: int) -> None:
+        """Remove the runs that end at or before a position."""
         while self.runs and self.runs[0].stop <= position:
             self.runs.popleft()
 
@@ -78,7 +88,7 @@ class _Side:
         return b"".join(reversed(pieces))
 
     def arrived(self, position: int) -> float | None:
-        """When what lies at a position came, or what came first after it."""
+        """Arrival of the sample at a position, or of the first run after it."""
         found: float | None = None
         for run in reversed(self.runs):
             if run.stop <= position:
@@ -87,7 +97,7 @@ class _Side:
         return found
 
     def first_difference(self, start: int, samples: bytes) -> int | None:
-        """Where what is written from a position on first differs from these samples; None where it does not."""
+        """The first position at which the buffer holds another sample than these; None if there is none."""
         stop = min(self.end, start + len(samples) // SAMPLE_BYTES)
         if stop <= start:
             return None
@@ -95,10 +105,10 @@ class _Side:
         if there == samples[: len(there)]:
             return None
         pairs = zip(memoryview(there).cast("h"), memoryview(samples[: len(there)]).cast("h"), strict=True)
-        return start + next(index for index, (ours, theirs) in enumerate(pairs) if ours != theirs)
+        return start + next(index for index, (held, new) in enumerate(pairs) if held != new)
 
     def first_sound(self, start: int, stop: int) -> int | None:
-        """Where the first run within a stretch begins that is to be silence."""
+        """The first position of [start, stop) that holds a run; None if all of it is silence."""
         found: int | None = None
         for run in reversed(self.runs):
             if run.stop <= start:
@@ -111,17 +121,17 @@ class _Side:
 class LiveBuffer:
     """Both parties' samples from some position on.
 
-    Not safe for threads by itself: `connect_audio.live` holds a lock around it.
-
     Args:
         rate: samples a second.
-        start: position where it begins; what lies before is never asked for.
+        start: position at which the buffer begins; no reader asks for anything before it.
         origin: position of the recording's first frame; None while that is unknown.
     """
 
     def __init__(self, rate: int, start: int, origin: int | None = None) -> None:
         self.rate: Final = rate
         self.origin = origin
+        self.complete = False
+        """True once the call is over, so that nothing follows `whole_to`."""
         self._begins = start
         self._sides: Mapping[Party, _Side] = {party: _Side(start) for party in PARTIES}
 
@@ -131,28 +141,28 @@ class LiveBuffer:
         return self._begins
 
     def end(self, party: Party) -> int:
-        """Before which position everything of a party is here, as far as can be told."""
+        """Position before which every sample of a party is here, as far as is known."""
         return self._sides[party].end
 
     @property
     def whole_to(self) -> int:
-        """Before which position everything of both is here."""
+        """Position before which every sample of both parties is here."""
         return min(side.end for side in self._sides.values())
 
     @property
     def ends(self) -> int:
-        """Position after the last sample of either."""
+        """Position after the last sample of either party."""
         return max(side.end for side in self._sides.values())
 
     def write(self, written: LiveSamples, arrived: float) -> int | None:
-        """Write a block's samples ahead of the recording's word.
+        """Write samples that the recording has not decided on yet.
 
         Args:
-            written: the samples; what lies before the confirmed end is no news.
-            arrived: when they came, seconds.
+            written: the samples; those before the confirmed end are left out.
+            arrived: time of arrival, seconds.
 
         Returns:
-            From which position on the buffer changed what it had said before; None where it only grew.
+            The position from which on the buffer's content has changed; None if it only grew.
         """
         party, start, samples = written
         side = self._sides[party]
@@ -173,15 +183,15 @@ class LiveBuffer:
         return changed
 
     def confirm(self, confirmed: Iterable[LiveSamples], reached: Mapping[Party, int], arrived: float) -> int | None:
-        """Take the recording's word.
+        """Take over the recording's samples.
 
         Args:
-            confirmed: what it has placed since the last time, each party's in order.
-            reached: before which position nothing more will come, by party; beyond it nothing counts.
-            arrived: when this was known, seconds.
+            confirmed: the samples that the recording has placed since the last call, each party's in order.
+            reached: position up to which the recording has decided, by party; samples beyond it are removed.
+            arrived: time of the decision, seconds.
 
         Returns:
-            From which position on the buffer changed what it had said before; None where it only grew.
+            The position from which on the buffer's content has changed; None if it only grew.
         """
         changes: list[int] = []
 
@@ -209,27 +219,27 @@ class LiveBuffer:
             side.confirmed = start + len(samples) // SAMPLE_BYTES
         for party, side in self._sides.items():
             end = max(side.confirmed, reached.get(party, 0))
-            # Beyond what is confirmed now all is silence, and beyond the end nothing is known, not even that.
+            # Beyond the samples confirmed now all is silence, and beyond the end nothing is known, not even silence.
             sound = side.first_sound(side.confirmed, end)
             change(side, end if sound is None else sound)
             side.confirmed = side.end = end
         return min(changes, default=None)
 
     def read(self, party: Party, start: int, stop: int) -> bytes:
-        """Samples of [start, stop) of a party, silence where there are none."""
+        """Samples of [start, stop) of a party, with zeros for silence."""
         return self._sides[party].read(start, stop)
 
     def arrived(self, position: int) -> float | None:
-        """When all that lies before a position had come, seconds; None where nothing is known of it."""
+        """Arrival of everything before a position, seconds; None if nothing is known of it."""
         times = [side.arrived(position - 1) for side in self._sides.values()]
         return max((time for time in times if time is not None), default=None)
 
-    def run_after(self, party: Party, position: int) -> Run | None:
-        """The first samples of a party from a position on that came together; None where there are none yet."""
+    def run_after(self, party: Party, position: int) -> BufferedRun | None:
+        """The first run of a party from a position on, without its samples before the position; None if none came."""
         runs = self._sides[party].runs
-        found: Run | None = None
+        found: BufferedRun | None = None
         if runs and position - runs[0].start < runs[-1].stop - position:
-            # A reader that is behind, so behind that the buffer begins for its sake: look from there.
+            # The reader is nearer to the buffer's beginning than to its end, so search from the beginning.
             found = next(run for run in runs if run.stop > position)
         else:
             for run in reversed(runs):
@@ -238,10 +248,10 @@ class LiveBuffer:
                 found = run
         if found is None or found.start >= position:
             return found
-        return Run(position, found.samples[SAMPLE_BYTES * (position - found.start) :], found.arrived)
+        return found._replace(start=position, samples=found.samples[SAMPLE_BYTES * (position - found.start) :])
 
     def newest(self, samples: int) -> int:
-        """From which position on no party has more than so many samples; silence where nothing came does not count."""
+        """Position from which on no party has more than a number of samples; silence between runs does not count."""
         begins = self._begins
         for side in self._sides.values():
             left = samples
@@ -252,8 +262,8 @@ class LiveBuffer:
                     break
         return begins
 
-    def forget(self, position: int) -> None:
-        """Keep nothing from before a position, which no track's confirmed end may lie before."""
+    def free(self, position: int) -> None:
+        """Free the memory before a position, which may not lie beyond the confirmed end of either party."""
         self._begins = max(self._begins, position)
         for side in self._sides.values():
-            side.forget(self._begins)
+            side.free(self._begins)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from connect_audio.core.cursor import Cursor, ErrorNote, FragmentMark, GapNote, Note
+from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.core.timeline import TrackCounts
 from connect_audio.core.wav import HEADER_BYTES
@@ -116,29 +117,6 @@ class NoteLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveSinkFacts:
-    """What became of the live audio for one sink.
-
-    Args:
-        name: of the sink.
-        delivered: pieces that it took; after a hand-over some come twice.
-        delivered_frames: their length, frames; blocks count each party for itself.
-        dropped_frames: audio that it did not get, frames; the same.
-        failures: tries that failed.
-        circuit_opened: how often it was left alone for a while.
-        failed: why it was not used, or not any more; None where it was.
-    """
-
-    name: str
-    delivered: int
-    delivered_frames: int
-    dropped_frames: int
-    failures: int
-    circuit_opened: int
-    failed: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
     """What the manifest tells besides the cursor.
 
@@ -166,7 +144,7 @@ class RecordingFacts:
     resumes: int = 0
     hand_overs: int = 0
     reasons: Sequence[Reason] = field(default_factory=tuple)
-    live: Sequence[LiveSinkFacts] | None = None
+    live: LiveState | None = None
 
 
 def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
@@ -239,7 +217,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "resumes": facts.resumes,
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": stream.max_millis_behind_now,
-        "live": None if facts.live is None else {"sinks": [_live_sink(sink, rate) for sink in facts.live]},
+        "live": facts.live and {"sinks": [_live_sink(name, sink, rate) for name, sink in facts.live.sinks.items()]},
     }
 
 
@@ -248,24 +226,26 @@ def _warnings(facts: RecordingFacts, rate: int | None) -> list[dict[str, str]]:
     if facts.retention_hours is not None and facts.retention_hours < 1:
         detail = "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good"
         found.append({"code": "NO_RETENTION", "detail": detail})
-    for sink in facts.live or ():
+    for name, sink in facts.live.sinks.items() if facts.live else ():
         if sink.failed is not None:
-            detail = f"live audio does not go to {sink.name}, or not any more: {sink.failed}"
+            detail = f"live audio does not go to {name}, or not any more: {sink.failed}"
             found.append({"code": "LIVE_SINK_FAILED", "detail": detail})
-        if sink.dropped_frames:
-            detail = f"{sink.name} did not get {sink.dropped_frames / (rate or 1):.3f} s of the live audio"
+        dropped = sink.counts.dropped_frames
+        if dropped:
+            detail = f"{name} did not get {dropped / (rate or 1):.3f} s of the live audio"
             found.append({"code": "LIVE_AUDIO_DROPPED", "detail": detail})
     return found
 
 
-def _live_sink(sink: LiveSinkFacts, rate: int | None) -> dict[str, Any]:
+def _live_sink(name: str, sink: SinkState, rate: int | None) -> dict[str, Any]:
+    counts = sink.counts
     return {
-        "name": sink.name,
-        "deliveries": sink.delivered,
-        "deliveredSeconds": sink.delivered_frames / (rate or 1),
-        "droppedSeconds": sink.dropped_frames / (rate or 1),
-        "failedTries": sink.failures,
-        "circuitOpenings": sink.circuit_opened,
+        "name": name,
+        "deliveries": counts.delivered,
+        "deliveredSeconds": counts.delivered_frames / (rate or 1),
+        "droppedSeconds": counts.dropped_frames / (rate or 1),
+        "failedTries": counts.failures,
+        "circuitOpenings": counts.circuit_opened,
         "failed": sink.failed,
     }
 

@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Literal
 
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party, interleave, level_dbfs
 from connect_audio.core.wav import wav_header
 
@@ -23,8 +23,6 @@ with warnings.catch_warnings():
     # pydub looks for ffmpeg, which only other formats than PCM would need.
     warnings.simplefilter("ignore", RuntimeWarning)
     from pydub import AudioSegment
-
-_SILENCE: Final = bytes(SAMPLE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +58,22 @@ class SegmentWav:
     levels: Mapping[Party, float]
 
 
-def segment_wavs(audio: LiveAudio, shape: WavShape) -> tuple[SegmentWav, ...]:
+def segment_wavs(segment: LiveSegment, shape: WavShape) -> tuple[SegmentWav, ...]:
     """Make a segment's WAVs: a function of the segment alone, so that one delivered again gives the same bytes.
 
     Args:
-        audio: a segment, with both parties' samples.
+        segment: the segment.
         shape: layout and rate.
 
     Returns:
         One in stereo, or one of each party in channel order.
 
     Raises:
-        ValueError: resampling would leave a seam: the segment's position is unknown or at no whole output sample, or
-            the samples before it are not there.
+        ValueError: resampling would leave a seam, since the segment begins at no whole output sample.
     """
-    rate = shape.rate or audio.rate
-    mono = {party: _resampled(audio, party, rate) for party in PARTIES}
-    levels = {party: level_dbfs(audio.samples[party]) for party in PARTIES}
+    rate = shape.rate or segment.rate
+    mono = {party: _resampled(segment, party, rate) for party in PARTIES}
+    levels = {party: level_dbfs(segment.samples[party]) for party in PARTIES}
     if shape.layout == "tracks":
         return tuple(_wav(party, mono[party], rate, {party: levels[party]}) for party in PARTIES)
     return (_wav(None, interleave(mono[Party.CUSTOMER], mono[Party.AGENT]), rate, levels),)
@@ -93,22 +90,18 @@ def _wav(party: Party | None, samples: bytes, rate: int, levels: Mapping[Party, 
     )
 
 
-def _resampled(audio: LiveAudio, party: Party, rate: int) -> bytes:
-    samples = audio.samples[party]
-    if rate == audio.rate:
+def _resampled(segment: LiveSegment, party: Party, rate: int) -> bytes:
+    samples = segment.samples[party]
+    if rate == segment.rate:
         return samples
-    if audio.position is None or audio.position * rate % audio.rate:
+    if segment.position * rate % segment.rate:
         raise ValueError(
-            f"a segment at position {audio.position} cannot be resampled from {audio.rate} to {rate} Hz: it must begin "
-            "at a whole sample of either rate, as every whole second does"
+            f"a segment at position {segment.position} cannot be resampled from {segment.rate} to {rate} Hz: it must "
+            "begin at a whole sample of either rate, as every whole second does"
         )
-    before = audio.before.get(party, b"" if audio.position else _SILENCE)
-    if len(before) != SAMPLE_BYTES:
-        raise ValueError(
-            f"segment {audio.segment} comes with {len(before)} bytes of the {party}'s audio before it; resampling "
-            f"without a seam needs {SAMPLE_BYTES}"
-        )
-    source = AudioSegment(data=before + samples, sample_width=SAMPLE_BYTES, frame_rate=audio.rate, channels=1)
+    source = AudioSegment(
+        data=segment.before[party] + samples, sample_width=SAMPLE_BYTES, frame_rate=segment.rate, channels=1
+    )
     resampled: bytes = source.set_frame_rate(rate).raw_data
     # The first output stands for `before` itself, and is the previous segment's last.
     return resampled[SAMPLE_BYTES:]

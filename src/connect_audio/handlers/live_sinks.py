@@ -18,10 +18,11 @@ from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, Segme
 from connect_audio.core.errors import SettingsError
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.makers import make_sinks
-from connect_audio.ports import AudioSink, Clock, MakeSink, SinkSetup
+from connect_audio.ports import Clock
 from connect_audio.recorder import LiveWanted
 from connect_audio.request import LIVE, RecordingRequest, live_variables
 from connect_audio.settings import ConsumerSettings, LiveSettings
+from connect_audio.sinks import AudioSink, MakeSink, SinkSetup
 
 _REFUSED: Final = "SETTINGS_REFUSED"
 
@@ -108,7 +109,7 @@ def _own_sinks(
     shape = WavShape(layout, live.segment_rate)
 
     def segments(setup: SinkSetup) -> AudioSink:
-        from connect_audio.adapters.sinks.segments import SegmentSink  # noqa: PLC0415
+        from connect_audio.adapters.sinks.segments import SegmentFileSink  # noqa: PLC0415
 
         store = SegmentBucket(
             settings.recordings_bucket,
@@ -116,7 +117,7 @@ def _own_sinks(
             client=session.client("s3", config=SEGMENT_S3_CONFIG),
             kms_key_arn=settings.recordings_kms_key_arn,
         )
-        return SegmentSink(
+        return SegmentFileSink(
             store,
             contact_id=setup.contact_id,
             recording=setup.recording,

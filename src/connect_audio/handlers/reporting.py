@@ -144,10 +144,11 @@ def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Me
     dropped = 0
     for name, sink in after.sinks.items():
         known = before.sinks.get(name, SinkState())
-        deliveries += sink.delivered - known.delivered
-        failures += sink.failures - known.failures
-        dropped += sink.dropped_frames - known.dropped_frames
-        opened += sink.circuit_opened - known.circuit_opened
+        counts, earlier = sink.counts, known.counts
+        deliveries += counts.delivered - earlier.delivered
+        failures += counts.failures - earlier.failures
+        dropped += counts.dropped_frames - earlier.dropped_frames
+        opened += counts.circuit_opened - earlier.circuit_opened
         failed += sink.failed is not None and known.failed is None
     timeline = result.checkpoint.cursor.timeline
     return {

@@ -8,7 +8,7 @@ The caller takes the settled frames and the notes after each fragment, so memory
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
@@ -16,7 +16,8 @@ from typing import Any, Final
 from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import CaptureError, UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Fragment, OpenFragment
-from connect_audio.core.manifest import EndReason, LiveSinkFacts, NoteLog, RecordingFacts, build_manifest
+from connect_audio.core.live_state import LiveState
+from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.pcm import audio_tracks
 from connect_audio.core.recording import Added, CallRecording
 from connect_audio.library.capture import CaptureEvent
@@ -121,7 +122,7 @@ class Extraction:
             yield event
         self.added = self.recording.end()
 
-    def manifest(self, notes: NoteLog, *, live: Sequence[LiveSinkFacts] | None = None) -> dict[str, Any]:
+    def manifest(self, notes: NoteLog, *, live: LiveState | None = None) -> dict[str, Any]:
         """Make the manifest of the recording, once all its frames and notes are taken.
 
         Args:

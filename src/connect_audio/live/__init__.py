@@ -2,17 +2,17 @@
 
     pipeline = LivePipeline(sinks, policy, clock, logger, ...)  one for each invocation
     pipeline.resume(timeline, tail)                             where an earlier invocation stood
-    pipeline.write(placements, rate)                            a block, the moment it is in
+    pipeline.write(samples, rate)                               audio has arrived
     pipeline.confirm(timeline)                                  a fragment is decided
     pipeline.end(timeline)                                      the call is over
-    pipeline.flush(); pipeline.close(); pipeline.state()  before an invocation ends
+    pipeline.flush(); pipeline.close(); pipeline.state(frames)  before an invocation ends
 
-Whatever sinks do, nothing here waits for them but `rest` and `close`, and nothing raises because of them (ADR 11).
+No failure of a sink gets out of the pipeline, and nothing waits for a sink but `flush` and `close` (ADR 11).
 """
 
+from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.live.drivers import Inline, Threads
-from connect_audio.live.feed import Feed, LivePolicy
 from connect_audio.live.pipeline import LivePipeline, NamedSink
-from connect_audio.live.state import LiveState, SinkState
+from connect_audio.live.policy import LivePolicy
 
-__all__ = ["Feed", "Inline", "LivePipeline", "LivePolicy", "LiveState", "NamedSink", "SinkState", "Threads"]
+__all__ = ["Inline", "LivePipeline", "LivePolicy", "LiveState", "NamedSink", "SinkCounts", "SinkState", "Threads"]

@@ -1,63 +1,64 @@
-"""Who hands the audio over: a thread for each sink, or the caller itself where nothing is live.
+"""Drivers run the sinks' tasks: a thread for each sink, or the writing thread itself if nothing is live.
 
-Threads live for one invocation: `stop` interrupts and joins them. A sink that does not come back from its own code is
-left behind, told, and never used again.
+*How it works.* The pipeline writes to the buffer and calls `wake`. A driver asks a sink's progress for its next task,
+runs the task without the lock, and reports the result. `Threads` has one thread for each sink, for one invocation:
+`stop` interrupts and joins all of them. A thread that does not end in time is abandoned, and its sink is disabled for
+the rest of the call. `Inline` runs every task in `wake` itself, so the writer waits for the sinks.
+
+| state of a sink's thread | `busy_since` | left by |
+| --- | --- | --- |
+| waits for work, or for the end of a pause | None | `wake`, the pause's end, `stop` |
+| runs the sink's code | time of the task's begin | return or exception of the sink |
+| interrupted while it runs the sink's code | the same, `interrupted` is set | return or exception of the sink |
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_buffer import LiveBuffer
-from connect_audio.live.feed import EndOfCall, Feed, LivePolicy, Task
-from connect_audio.ports import AudioSink, Clock
+from connect_audio.live.pipeline_state import PipelineState
+from connect_audio.live.sink_progress import SinkProgress, Task
+from connect_audio.sinks import Sink
 
 LEFT_BEHIND: Final = "LEFT_BEHIND"
-"""Why a sink is not used any more: it did not return in time, and its thread could not be joined."""
+"""Code of a sink whose thread did not end in time."""
 NO_THREAD: Final = "NO_THREAD"
-"""Why a sink is not used any more: the machine has no thread for it."""
-
-
-@dataclass
-class PipelineState:
-    """What pipeline, feeds and drivers share, and the lock that guards all of it."""
-
-    policy: LivePolicy
-    clock: Clock
-    logger: Logger
-    buffer: LiveBuffer | None = None
-    lock: threading.RLock = field(default_factory=threading.RLock)
+"""Code of a sink for which the machine had no thread."""
 
 
 class Driver(Protocol):
-    """How the feeds' tasks get done."""
+    """Runs the sinks' tasks."""
+
+    @property
+    def drops(self) -> bool:
+        """True if the writer does not wait for the sinks, so that a slow sink loses the oldest audio."""
 
     def wake(self) -> None:
-        """There may be something to hand over. Called with the lock held."""
+        """Note that there may be something to deliver. Called with the lock held."""
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until the sinks that get on have all that there is; at most so long. Called without the lock."""
+        """Wait until all sinks that make progress have everything. Called without the lock.
+
+        Args:
+            timeout_s: longest wait, seconds.
+        """
 
     def interrupt_overdue(self) -> None:
-        """Look after deliveries that last too long. Called now and then, without the lock."""
+        """Interrupt the deliveries that last too long. Called every few seconds, without the lock."""
 
     def stop(self) -> None:
-        """End all of it. Called without the lock."""
+        """End all work and close the sinks. Called without the lock."""
 
 
-def _hand_over(feed: Feed, task: Task) -> SinkError | None:
-    """Hand a task to its sink; whatever a sink raises becomes a SinkError."""
+def _run(task: Task) -> SinkError | None:
+    """Run a task; turn whatever the sink raises into a SinkError."""
     try:
-        if isinstance(task.work, EndOfCall):
-            feed.sink.end(task.work.end)
-        else:
-            feed.sink.deliver(task.work)
+        task.work.deliver()
     except SinkError as error:
         return error
     except Exception as error:  # noqa: BLE001 - whatever a sink does, the recording goes on
@@ -66,91 +67,100 @@ def _hand_over(feed: Feed, task: Task) -> SinkError | None:
 
 
 def _unforeseen(error: BaseException) -> SinkError:
-    # Its text may hold anything, so only its type is told.
-    return SinkError(type(error).__name__, "the sink raised what it should not", retryable=False)
+    # The exception's text may hold a secret, so only its type is logged.
+    return SinkError(type(error).__name__, "the sink raised an exception that is no SinkError", retryable=False)
 
 
-def _note(shared: PipelineState, feed: Feed, task: Task, error: SinkError | None) -> None:
-    """Write down what came of a task. With the lock held."""
+def _note(shared: PipelineState, progress: SinkProgress, task: Task, error: SinkError | None) -> None:
+    """Report a task's result. With the lock held."""
     now = shared.clock.monotonic()
-    was_open = feed.is_open
+    was_open = progress.breaker.is_open
     if error is None:
-        if shared.buffer is not None:
-            feed.taken(task, shared.buffer, now)
+        progress.delivered(task, now)
         if was_open:
-            shared.logger.info("live sink takes audio again", extra={"sink": feed.name})
+            shared.logger.info("live sink takes audio again", extra={"sink": progress.name})
         return
-    feed.refused(task, now, retryable=error.retryable)
-    about = {"sink": feed.name, "code": error.code, "retryable": error.retryable}
-    if feed.is_open and not was_open:
-        shared.logger.warning("live sink fails again and again and is left alone for a while", extra=about)
+    progress.refused(task, now, retryable=error.retryable)
+    about = {"sink": progress.name, "code": error.code, "retryable": error.retryable}
+    if progress.breaker.is_open and not was_open:
+        shared.logger.warning("live sink paused after several failures in a row", extra=about)
     elif not was_open:
-        shared.logger.debug("live sink did not take audio", extra=about)
+        shared.logger.debug("live sink refused audio", extra=about)
 
 
-def _prepare(shared: PipelineState, feed: Feed) -> None:
+def _prepare(shared: PipelineState, progress: SinkProgress) -> None:
     try:
-        feed.sink.prepare()
-    except Exception as error:  # noqa: BLE001 - as in `_hand_over`
+        progress.sink.prepare()
+    except Exception as error:  # noqa: BLE001 - as in `_run`
         code = error.code if isinstance(error, SinkError) else type(error).__name__
-        shared.logger.debug("live sink not prepared", extra={"sink": feed.name, "code": code})
+        shared.logger.debug("live sink not prepared", extra={"sink": progress.name, "code": code})
 
 
-def close_sink(logger: Logger, name: str, sink: AudioSink) -> None:
-    """Close a sink, whatever it makes of that."""
+def close_sink(logger: Logger, name: str, sink: Sink) -> None:
+    """Close a sink and log an exception.
+
+    Args:
+        logger: gets the exception's type.
+        name: name of the sink.
+        sink: the sink.
+    """
     try:
         sink.close()
-    except Exception as error:  # noqa: BLE001 - as in `_hand_over`
-        logger.warning("live sink could not be closed", extra={"sink": name, "code": type(error).__name__})
+    except Exception as error:  # noqa: BLE001 - as in `_run`
+        code = type(error).__name__
+        logger.warning("live sink not closed", extra={"sink": name, "code": code})
 
 
-def _close(shared: PipelineState, feed: Feed) -> None:
-    close_sink(shared.logger, feed.name, feed.sink)
+def _close(shared: PipelineState, progress: SinkProgress) -> None:
+    close_sink(shared.logger, progress.name, progress.sink)
 
 
 class Inline:
-    """The caller hands over, and waits for it: for captures and tests, where nothing is live.
+    """Delivers in the writing thread, which waits: for captures and tests, in which nothing is live.
 
-    A sink that is left alone for a while gets nothing meanwhile, or the caller would wait for it.
+    A sink whose circuit is open gets nothing during its pause, since the writer would wait for the pause's end.
     """
 
-    def __init__(self, shared: PipelineState, feeds: Sequence[Feed]) -> None:
+    drops = False
+
+    def __init__(self, shared: PipelineState, sinks: Sequence[SinkProgress]) -> None:
         self._shared = shared
-        self._feeds = feeds
+        self._sinks = sinks
 
     def wake(self) -> None:
-        """Hand over all that there is."""
+        """Deliver all that there is."""
         shared = self._shared
-        for feed in self._feeds:
-            while shared.buffer is not None and feed.has_work(shared.buffer):
-                wait_s = feed.wait_until - shared.clock.monotonic()
-                if wait_s > 0 and feed.is_open:
-                    feed.skip(shared.buffer)
+        for progress in self._sinks:
+            while shared.buffer is not None and progress.has_work(shared.buffer):
+                breaker = progress.breaker
+                wait_s = breaker.wait_until - shared.clock.monotonic()
+                if wait_s > 0 and breaker.is_open:
+                    progress.skip(shared.buffer)
                     continue
                 if wait_s > 0:
                     shared.clock.sleep(wait_s)
-                task = feed.next(shared.buffer, max(feed.wait_until, shared.clock.monotonic()))
+                task = progress.next(shared.buffer, max(breaker.wait_until, shared.clock.monotonic()))
                 if task is not None:
-                    _note(shared, feed, task, _hand_over(feed, task))
+                    _note(shared, progress, task, _run(task))
 
     def flush(self, timeout_s: float) -> None:
-        """Nothing is left to wait for."""
+        """Do nothing: `wake` has delivered everything."""
 
     def interrupt_overdue(self) -> None:
-        """Nobody to look after."""
+        """Do nothing: no delivery is under way."""
 
     def stop(self) -> None:
         """Close the sinks."""
-        for feed in self._feeds:
-            _close(self._shared, feed)
+        for progress in self._sinks:
+            _close(self._shared, progress)
 
 
 class _SinkThread(threading.Thread):
     """One sink's thread."""
 
-    def __init__(self, shared: PipelineState, feed: Feed) -> None:
-        super().__init__(name=f"live-{feed.name}", daemon=True)
-        self.feed = feed
+    def __init__(self, shared: PipelineState, progress: SinkProgress) -> None:
+        super().__init__(name=f"live-{progress.name}", daemon=True)
+        self.progress = progress
         self.condition = threading.Condition(shared.lock)
         self.busy_since: float | None = None
         self.interrupted = False
@@ -160,14 +170,14 @@ class _SinkThread(threading.Thread):
 
     def run(self) -> None:
         self._busy()
-        self._guarded(lambda: _prepare(self._shared, self.feed))
+        self._guarded(lambda: _prepare(self._shared, self.progress))
         self._idle(None, None)
         while (task := self._await_task()) is not None:
-            self._idle(task, self._guarded(lambda task=task: _hand_over(self.feed, task)))  # type: ignore[misc]
-        self._guarded(lambda: _close(self._shared, self.feed))
+            self._idle(task, self._guarded(lambda task=task: _run(task)))  # type: ignore[misc]
+        self._guarded(lambda: _close(self._shared, self.progress))
 
     def _guarded(self, work: Callable[[], SinkError | None]) -> SinkError | None:
-        """Run what a sink does; not even what ends a process ends this thread (a sink's own loop may be cancelled)."""
+        """Run a sink's code. Not even SystemExit or a cancelled event loop of the sink ends this thread."""
         try:
             return work()
         except BaseException as error:  # noqa: BLE001 - see above
@@ -182,7 +192,7 @@ class _SinkThread(threading.Thread):
             self.busy_since = None
             self.interrupted = False
             if task is not None:
-                _note(self._shared, self.feed, task, error)
+                _note(self._shared, self.progress, task, error)
             self.condition.notify_all()
 
     def _await_task(self) -> Task | None:
@@ -191,93 +201,97 @@ class _SinkThread(threading.Thread):
             while not self.stopping:
                 now = shared.clock.monotonic()
                 buffer = shared.buffer
-                task = None if buffer is None else self.feed.next(buffer, now)
+                task = None if buffer is None else self.progress.next(buffer, now)
                 if task is not None:
                     self.busy_since = now
                     return task
-                wait_s = self.feed.wait_until - now
+                wait_s = self.progress.breaker.wait_until - now
                 self.condition.wait(wait_s if wait_s > 0 else None)
             return None
 
     def interrupt(self) -> None:
-        """Make what is under way fail soon. In a thread of its own: a sink may wait there for the very thing."""
+        """Make the task under way fail soon. In a thread of its own, since the sink's `interrupt` may block."""
         self.interrupted = True
         self.interrupter = threading.Thread(target=self._interrupt, name=f"{self.name}-interrupt", daemon=True)
         try:
             self.interrupter.start()
         except RuntimeError:
-            self.interrupter = None  # no thread to be had: what is under way has its own limits
+            self.interrupter = None  # the machine has no more threads; the sink's own timeouts end the task
 
     def _interrupt(self) -> None:
         try:
-            self.feed.sink.interrupt()
+            self.progress.sink.interrupt()
         except BaseException as error:  # noqa: BLE001 - as in `_guarded`
             code = type(error).__name__
-            self._shared.logger.warning("live sink not interrupted", extra={"sink": self.feed.name, "code": code})
+            self._shared.logger.warning("live sink not interrupted", extra={"sink": self.progress.name, "code": code})
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
-        """Itself, and who interrupts it."""
+        """This thread, and the thread that interrupts it if there is one."""
         return [self] if self.interrupter is None else [self, self.interrupter]
 
 
 class Threads:
-    """A thread for each sink."""
+    """Delivers in a thread for each sink."""
 
-    def __init__(self, shared: PipelineState, feeds: Sequence[Feed]) -> None:
+    drops = True
+
+    def __init__(self, shared: PipelineState, sinks: Sequence[SinkProgress]) -> None:
         self._shared = shared
         self._threads: list[_SinkThread] = []
-        for feed in feeds:
-            thread = _SinkThread(shared, feed)
+        for progress in sinks:
+            thread = _SinkThread(shared, progress)
             try:
                 thread.start()
             except RuntimeError:
-                feed.fail(NO_THREAD)
-                shared.logger.error("no thread for a live sink", extra={"sink": feed.name})  # noqa: TRY400 - nothing more to tell
-                _close(shared, feed)
+                progress.fail(NO_THREAD)
+                shared.logger.error(  # noqa: TRY400 - the text says all
+                    "no thread for a live sink; disabled for this call", extra={"sink": progress.name}
+                )
+                _close(shared, progress)
             else:
                 self._threads.append(thread)
 
     def wake(self) -> None:
-        """Wake those who have something to do."""
+        """Wake the threads whose sinks have work."""
         buffer = self._shared.buffer
         if buffer is None:
             return
         for thread in self._threads:
-            if thread.busy_since is None and thread.feed.has_work(buffer):
+            if thread.busy_since is None and thread.progress.has_work(buffer):
                 thread.condition.notify()
 
     def flush(self, timeout_s: float) -> None:
-        """Wait for the sinks that get on; not for one that is left alone for a while."""
+        """As `Driver.flush`; a sink whose circuit is open makes no progress."""
         shared = self._shared
         until = shared.clock.monotonic() + timeout_s
         for thread in self._threads:
             with thread.condition:
-                while shared.buffer is not None and not thread.feed.finished:
+                while shared.buffer is not None and not thread.progress.finished:
                     now = shared.clock.monotonic()
-                    if thread.feed.is_open and thread.feed.wait_until > now:
+                    breaker = thread.progress.breaker
+                    if breaker.is_open and breaker.wait_until > now:
                         break
                     left_s = until - now
-                    idle = thread.busy_since is None and not thread.feed.has_work(shared.buffer)
+                    idle = thread.busy_since is None and not thread.progress.has_work(shared.buffer)
                     if idle or left_s <= 0:
                         break
                     thread.condition.notify_all()
                     thread.condition.wait(left_s)
 
     def interrupt_overdue(self) -> None:
-        """Interrupt what lasts too long."""
+        """Interrupt each task that has lasted `LivePolicy.longest_delivery`, once."""
         now = self._shared.clock.monotonic()
+        longest = self._shared.policy.longest_delivery
         for thread in self._threads:
             with thread.condition:
                 since = thread.busy_since
-                late = (
-                    since is not None and not thread.interrupted and now - since >= self._shared.policy.longest_delivery
-                )
-            if late:
+                overdue = since is not None and not thread.interrupted and now - since >= longest
+            if overdue:
                 thread.interrupt()
 
     def stop(self) -> None:
-        """End the threads: what is under way is interrupted, and everyone is joined."""
+        """Interrupt the tasks under way, and join all threads."""
         for thread in self._threads:
             with thread.condition:
                 thread.stopping = True
@@ -291,6 +305,8 @@ class Threads:
                 each.join(max(0.0, until - self._shared.clock.monotonic()))
             if any(each.is_alive() for each in thread.threads):
                 with self._shared.lock:
-                    thread.feed.fail(LEFT_BEHIND)
-                self._shared.logger.error("live sink left behind", extra={"sink": thread.feed.name})
+                    thread.progress.fail(LEFT_BEHIND)
+                self._shared.logger.error(
+                    "live sink did not stop in time; disabled for this call", extra={"sink": thread.progress.name}
+                )
         self._threads = []

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Final
 
 from aws_lambda_powertools import Logger
 
 from connect_audio.core.errors import SinkError
+from connect_audio.core.live_state import LiveState
 from connect_audio.live.pipeline import NamedSink
-from connect_audio.live.state import LiveState
-from connect_audio.ports import MakeSink, SinkSetup
-
-ENTRY_POINTS: Final = "connect_audio.sinks"
-"""The group of entry points whose names LIVE_SINKS may hold; each is a `ports.MakeSink`."""
+from connect_audio.sinks import ENTRY_POINTS, MakeSink, SinkSetup
 
 
 def make_sinks(

@@ -1,7 +1,19 @@
-"""The recorder's hand on the live audio: it writes the buffer, the sinks read it.
+"""The recorder's side of live audio: the recorder writes the buffer, the sinks read it.
 
-Called from the recorder's thread alone. Nothing here raises because of a sink, and nothing waits for one but `rest` and
-`close`.
+*How it works.* The pipeline holds one buffer, a driver, and the progress of each sink. Its methods are called from the
+recorder's thread alone, in this order:
+
+- `resume`, if an earlier invocation has recorded a part of the call;
+- `write` after each read with new audio, ahead of the recording's decision;
+- `confirm` after each decided fragment, or `discard` as long as the recording has no audio;
+- `end` once the call is over;
+- `flush`, `close` and `state` before the invocation ends.
+
+Three rules bound the buffer. A sink that falls further behind than `LivePolicy.buffer` loses the oldest audio. Audio
+before every sink's place is freed, except for what the next invocation needs from before the recorder's cursor. No
+party ever holds more than `_MOST_SAMPLES`.
+
+Nothing here raises because of a sink, and only `flush` and `close` wait for one.
 """
 
 from __future__ import annotations
@@ -16,28 +28,35 @@ from aws_lambda_powertools import Logger
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import BEFORE_FIRST_S
+from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, channel, interleave
 from connect_audio.core.timeline import Timeline
-from connect_audio.live.drivers import Driver, Inline, PipelineState, Threads, close_sink
-from connect_audio.live.feed import Feed, LivePolicy
-from connect_audio.live.state import LiveState, SinkState
-from connect_audio.ports import AudioSink, Clock, LiveEnd
+from connect_audio.live.block_reader import BlockReader
+from connect_audio.live.circuit_breaker import CircuitBreaker
+from connect_audio.live.drivers import Driver, Threads, close_sink
+from connect_audio.live.piece import SinkReader
+from connect_audio.live.pipeline_state import PipelineState
+from connect_audio.live.policy import LivePolicy
+from connect_audio.live.segment_reader import SegmentReader
+from connect_audio.live.sink_progress import SinkProgress
+from connect_audio.ports import Clock
+from connect_audio.sinks import LONGEST_SEGMENT_S, AudioSink, BlockSink, LiveEnd, SegmentSink
 
 BAD_SINK: Final = "BAD_SINK"
-"""Why a sink is not used: its `segment_seconds` is no whole number of seconds from 0 to 60."""
-_LONGEST_SEGMENT_S: Final = 60
+"""Code of a sink that is of neither kind or of both, or whose `segment_seconds` is no integer from 1 to 60."""
 _MOST_SAMPLES: Final = 2_400_000
-"""Of each party on the buffer at the most: five minutes at Connect's 8 kHz, less where the rate is higher."""
+"""Samples of each party that the buffer holds at most: 300 s at Connect's 8 kHz, the limit of LIVE_BUFFER_SECONDS.
+At a higher rate the buffer holds fewer seconds; older audio is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSink:
-    """A sink, or why there is none.
+    """A sink, or the reason for which there is none.
 
     Args:
-        name: as in the settings.
-        sink: the sink; None where it could not be made.
-        failed: a code that says why.
+        name: name of the sink in LIVE_SINKS.
+        sink: the sink; None if it could not be made.
+        failed: code of the failure to make it; None if it was made.
     """
 
     name: str
@@ -48,17 +67,16 @@ class NamedSink:
 class LivePipeline:
     """Live audio of one call in one invocation.
 
-    Memory: the buffer, at most `LivePolicy.buffer` seconds and what one track leads.
+    Memory: at most `LivePolicy.buffer` seconds of audio, and the lead of one party over the other.
 
     Args:
-        sinks: where it goes.
+        sinks: all sinks of the call.
         policy: durations and limits.
-        clock: for what is measured and waited for.
-        logger: for ids and numbers.
-        state: what earlier invocations left.
-        driver: `Threads`, or `Inline` where nothing is live: then the caller waits for the sinks and nothing is
-            dropped for their slowness.
-        jitter: returns 0 to 1, for backoff.
+        clock: measures and waits.
+        logger: gets ids, codes and numbers.
+        state: the state that earlier invocations left; None for a new call.
+        driver: `Threads`, or `Inline` if nothing is live.
+        jitter: returns 0 to 1, for the pauses between tries.
     """
 
     def __init__(
@@ -69,40 +87,39 @@ class LivePipeline:
         logger: Logger,
         *,
         state: LiveState | None = None,
-        driver: Callable[[PipelineState, Sequence[Feed]], Driver] = Threads,
+        driver: Callable[[PipelineState, Sequence[SinkProgress]], Driver] = Threads,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        state = state or LiveState()
+        before = {} if state is None else state.sinks
         self._shared = PipelineState(policy, clock, logger)
-        self._drops = driver is not Inline
-        self._before = state
-        self._unmade: dict[str, SinkState] = {}
-        self._feeds: list[Feed] = []
+        self._disabled: dict[str, SinkState] = {}
+        self._sinks: list[SinkProgress] = []
         for named in sinks:
-            known = state.sinks.get(named.name, SinkState())
-            seconds = None if named.sink is None else _segment_seconds(named.sink)
-            if named.sink is None or seconds is None or known.failed is not None:
-                self._unmade[named.name] = replace(known, failed=known.failed or named.failed or BAD_SINK)
-                if named.sink is not None:
-                    close_sink(logger, named.name, named.sink)
-            else:
-                self._feeds.append(Feed(named.name, named.sink, seconds, policy, known, jitter))
-        self._lead = max((feed.seconds for feed in self._feeds), default=0)
+            known = before.get(named.name, SinkState())
+            reader = None if named.sink is None else _reader_for(named.sink)
+            if reader is not None and known.failed is None:
+                breaker = CircuitBreaker(policy, jitter)
+                self._sinks.append(SinkProgress(named.name, reader, breaker, known))
+                continue
+            self._disabled[named.name] = replace(known, failed=known.failed or named.failed or BAD_SINK)
+            if named.sink is not None:
+                close_sink(logger, named.name, named.sink)
+        self._lead_s = max((progress.lead_s for progress in self._sinks), default=0)
         self._end: LiveEnd | None = None
         self._closed = False
-        self._driver: Driver = driver(self._shared, self._feeds)
+        self._driver = driver(self._shared, self._sinks)
 
     @property
     def names(self) -> Sequence[str]:
-        """Names of all sinks, also of those that could not be made."""
-        return [*self._unmade, *(feed.name for feed in self._feeds)]
+        """Names of all sinks, the disabled ones included."""
+        return [*self._disabled, *(progress.name for progress in self._sinks)]
 
     @property
     def failures(self) -> Mapping[str, str]:
-        """Sinks that are not used any more, and why."""
+        """Code of the failure of each disabled sink, by name."""
         with self._shared.lock:
-            made = {feed.name: feed.failed for feed in self._feeds if feed.failed is not None}
-        return {**{name: state.failed for name, state in self._unmade.items() if state.failed is not None}, **made}
+            made = {progress.name: progress.failed for progress in self._sinks if progress.failed is not None}
+        return {**{name: state.failed for name, state in self._disabled.items() if state.failed is not None}, **made}
 
     # The buffer.
 
@@ -110,50 +127,49 @@ class LivePipeline:
         """Begin in the midst of a call.
 
         Args:
-            timeline: where the recording stands.
-            tail: stereo frames from before that the sinks may still need, up to the last one taken; may be empty.
+            timeline: the recording's, as the earlier invocation left it.
+            tail: stereo frames up to the last one taken that the sinks still need; may be empty.
         """
         shared, origin = self._shared, timeline.origin
         if origin is None:
             return
         with shared.lock:
-            taken = origin + timeline.taken
-            begins = taken - len(tail) // FRAME_BYTES
+            begins = origin + timeline.taken - len(tail) // FRAME_BYTES
             buffer = shared.buffer = LiveBuffer(timeline.rate, begins, origin)
             if tail:
-                placements = [LiveSamples(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
-                buffer.confirm(placements, {}, shared.clock.monotonic())
-            for feed in self._feeds:
-                feed.resume(buffer, begins)
+                saved = [LiveSamples(party, begins, channel(tail, index)) for index, party in enumerate(PARTIES)]
+                buffer.confirm(saved, {}, shared.clock.monotonic())
+            for progress in self._sinks:
+                progress.resume(buffer, begins)
             self._driver.wake()
 
-    def write(self, placements: Sequence[LiveSamples], rate: int) -> None:
-        """A block is in, ahead of the recording's word.
+    def write(self, samples: Sequence[LiveSamples], rate: int) -> None:
+        """Write audio that has arrived and on which the recording has not decided.
 
         Args:
-            placements: its samples, positions since the epoch.
+            samples: the audio, in the order of its arrival.
             rate: samples a second.
         """
         shared = self._shared
         with shared.lock:
             now = shared.clock.monotonic()
-            for placement in placements:
-                buffer = shared.buffer or self._new_buffer(rate, placement.start - BEFORE_FIRST_S * rate, None)
-                self._changed(buffer, buffer.write(placement, now))
-            self._tidy(None)
+            for each in samples:
+                buffer = shared.buffer or self._new_buffer(rate, each.start - BEFORE_FIRST_S * rate, None)
+                self._rewind(buffer, buffer.write(each, now))
+            self._drop_oldest()
             self._driver.wake()
 
     def discard(self) -> None:
-        """Discard what was written ahead: a fragment has been decided, and the recording has no audio yet."""
+        """Discard all written audio: a fragment is decided and the recording has no audio yet."""
         with self._shared.lock:
             self._shared.buffer = None
 
     def confirm(self, timeline: Timeline, placed: Iterable[LiveSamples]) -> None:
-        """A fragment has been decided.
+        """Take over the audio of a decided fragment.
 
         Args:
-            timeline: holds its audio.
-            placed: what the recording has placed since the last time, each party's in order.
+            timeline: the recording's, with the fragment placed.
+            placed: the audio that the recording has placed since the last call, each party's in order.
         """
         shared, origin = self._shared, timeline.origin
         if origin is None:
@@ -165,20 +181,22 @@ class LivePipeline:
                 buffer = self._new_buffer(timeline.rate, origin, origin)
             elif buffer.origin is None:
                 buffer.origin = origin
-                for feed in self._feeds:
-                    feed.learn_origin(buffer)
+                for progress in self._sinks:
+                    progress.learn_origin(buffer)
             reached = {party: origin + timeline.complete_up_to(party) for party in PARTIES}
-            self._changed(buffer, buffer.confirm(placed, reached, shared.clock.monotonic()))
-            self._tidy(timeline)
+            self._rewind(buffer, buffer.confirm(placed, reached, shared.clock.monotonic()))
+            self._drop_oldest()
+            self._free(buffer, origin + timeline.taken)
             self._driver.wake()
 
     def end(self, timeline: Timeline | None, placed: Iterable[LiveSamples] = (), *, settled: bool = True) -> None:
-        """The call is over.
+        """Note that the call is over; only the first call counts.
 
         Args:
-            timeline: where its audio lies.
-            placed: what the recording has placed since the last `confirm`, each party's in order.
-            settled: whether it is closed, so that all that is settled will be recorded; else what was taken is all.
+            timeline: the recording's; None if the recording has no audio.
+            placed: the audio that the recording has placed since the last `confirm`, each party's in order.
+            settled: True if the timeline is closed, so that the recording has all settled frames. Otherwise the
+                recording has the frames taken.
         """
         if self._end is not None:
             return
@@ -186,130 +204,139 @@ class LivePipeline:
             self.discard()
         else:
             self.confirm(timeline, placed)
-        known = timeline is not None and timeline.origin is not None
-        end = self._end = LiveEnd(
-            # What an earlier invocation had taken is recorded, also where it could not be read again.
-            frames=max(timeline.settled if settled else 0, timeline.taken) if timeline is not None and known else 0,
-            origin=timeline.origin if timeline is not None else None,
-            rate=timeline.rate if timeline is not None and known else None,
-        )
+        end = LiveEnd(frames=0, origin=None, rate=None)
+        if timeline is not None and timeline.origin is not None:
+            # Frames that an earlier invocation took are recorded, even if they could not be read again.
+            frames = max(timeline.settled if settled else 0, timeline.taken)
+            end = LiveEnd(frames=frames, origin=timeline.origin, rate=timeline.rate)
+        self._end = end
         with self._shared.lock:
-            if self._shared.buffer is None:
-                self._new_buffer(1, 0, 0)  # nothing on it, but its end is to be told
-            for feed in self._feeds:
-                feed.end(end)
+            buffer = self._shared.buffer or self._new_buffer(1, 0, 0)  # an empty one, so that `end` is delivered
+            buffer.complete = True
+            for progress in self._sinks:
+                progress.end(end)
             self._driver.wake()
 
     def _new_buffer(self, rate: int, begins: int, origin: int | None) -> LiveBuffer:
         buffer = self._shared.buffer = LiveBuffer(rate, begins, origin)
-        for feed in self._feeds:
-            feed.begin(buffer)
+        for progress in self._sinks:
+            progress.begin(buffer)
         return buffer
 
-    def _changed(self, buffer: LiveBuffer, position: int | None) -> None:
-        if position is not None:
-            self._shared.logger.debug("live audio is told again", extra={"samples": buffer.ends - position})
-            for feed in self._feeds:
-                feed.rewind(position, buffer)
-
-    def _tidy(self, timeline: Timeline | None) -> None:
-        """Let sinks that are too slow lose the oldest, and forget what nobody needs."""
-        shared = self._shared
-        buffer = shared.buffer
-        if buffer is None:
+    def _rewind(self, buffer: LiveBuffer, changed: int | None) -> None:
+        """Deliver again from the position on at which the buffer has changed."""
+        if changed is None:
             return
-        if self._drops:
-            most = min(round(shared.policy.buffer * buffer.rate), _MOST_SAMPLES)
-            slow = [feed for feed in self._feeds if buffer.ends - feed.position > most]
-            # A pause in the call, however long, is no sink's slowness, and takes no room.
-            oldest = buffer.newest(most) if slow else 0
-            for feed in slow:
-                feed.drop(oldest, buffer)
-        if timeline is not None and timeline.origin is not None:
-            # The next invocation begins where the cursor stands, and a segment may straddle that.
-            keep = timeline.origin + timeline.taken - self._lead * buffer.rate
-            needs = [feed.position for feed in self._feeds if not feed.finished]
-            buffer.forget(min([keep, *needs]) - 1)
+        self._shared.logger.debug("live audio re-sent after a correction", extra={"samples": buffer.ends - changed})
+        for progress in self._sinks:
+            progress.rewind(changed, buffer)
+
+    def _drop_oldest(self) -> None:
+        """Let sinks that are too slow lose the oldest audio. A pause in the call is no slowness of a sink."""
+        shared, buffer = self._shared, self._shared.buffer
+        if buffer is None or not self._driver.drops:
+            return
+        most = min(round(shared.policy.buffer * buffer.rate), _MOST_SAMPLES)
+        slow = [
+            progress
+            for progress in self._sinks
+            if progress.position is not None and buffer.ends - progress.position > most
+        ]
+        if slow:
+            oldest = buffer.newest(most)
+            for progress in slow:
+                progress.drop(oldest, buffer)
+
+    def _free(self, buffer: LiveBuffer, cursor: int) -> None:
+        """Free the audio that neither a sink nor the next invocation needs.
+
+        The next invocation begins at the cursor, and a segment may straddle the cursor.
+        """
+        places = [progress.position for progress in self._sinks if not progress.finished]
+        needed = [buffer.begins if place is None else place for place in places]
+        buffer.free(min([cursor - self._lead_s * buffer.rate, *needed]) - 1)
 
     # The end of a step, or of an invocation.
 
     def interrupt_overdue(self) -> None:
-        """Look after deliveries that last too long; to be called now and then."""
+        """Interrupt the deliveries that last too long. To be called every few seconds."""
         self._driver.interrupt_overdue()
 
     def flush(self) -> None:
-        """Wait until the sinks that get on have all that there is, at most `LivePolicy.flush_timeout`.
+        """Wait until all sinks that make progress have everything, at most `LivePolicy.flush_timeout`.
 
-        At the end of the call each has a last chance, also one that was left alone, and all are told of the end.
+        At the end of the call, each sink gets one last try, even during a pause, and `end`.
         """
         timeout_s = self._shared.policy.flush_timeout
         if self._end is None:
             self._driver.flush(timeout_s)
             return
-        for gives_up in (False, True):
-            with self._shared.lock:
-                for feed in self._feeds:
-                    if gives_up and self._shared.buffer is not None:
-                        feed.drop_unread(self._shared.buffer)
-                    feed.probe()
-                self._driver.wake()
-            self._driver.flush(timeout_s / 2)
+        self._retry_now()
+        self._driver.flush(timeout_s / 2)
+        with self._shared.lock:
+            if self._shared.buffer is not None:
+                for progress in self._sinks:
+                    progress.drop_unread(self._shared.buffer)
+            self._retry_now()
+        self._driver.flush(timeout_s / 2)
+
+    def _retry_now(self) -> None:
+        with self._shared.lock:
+            for progress in self._sinks:
+                progress.breaker.retry_now()
+            self._driver.wake()
 
     def take_longest_lag(self) -> float:
-        """Longest time from the arrival of a piece's last sample to its being taken, since the last call; seconds."""
+        """Longest time from the arrival of a piece's last sample to its delivery since the last call, seconds."""
         with self._shared.lock:
-            longest = max((feed.longest_lag for feed in self._feeds), default=0.0)
-            for feed in self._feeds:
-                feed.longest_lag = 0.0
+            longest = max((progress.longest_lag for progress in self._sinks), default=0.0)
+            for progress in self._sinks:
+                progress.longest_lag = 0.0
         return longest
 
     def state(self, frames: int) -> tuple[LiveState, bytes]:
-        """What the next invocation has to know.
+        """The state for the next invocation.
 
         Args:
-            frames: where the cursor stands, frames.
+            frames: position of the recorder's cursor, frames since the recording's first.
 
         Returns:
-            The state, and the stereo frames up to the cursor that sinks may still need; the state does not say yet
-            where those are kept.
+            The state, without a key of its tail, and the tail: stereo frames up to the cursor that sinks still need.
         """
         with self._shared.lock:
-            sinks = self._sinks(frames)
             buffer = self._shared.buffer
-            first = min((sinks[feed.name].frames for feed in self._feeds if feed.failed is None), default=frames)
-            if self._lead:
-                first = max(0, first - 1)  # for the filters of the next segment, even if it begins at the cursor
+            made = {progress.name: progress.state(buffer, frames) for progress in self._sinks}
+            disabled = {name: self._lacking(state) for name, state in self._disabled.items()}
+            state = LiveState(sinks={**disabled, **made})
+            first = min((sink.frames for sink in made.values() if sink.failed is None), default=frames)
+            if self._lead_s:
+                first = max(0, first - 1)  # the sample before a segment, for filters
             if buffer is None or buffer.origin is None or first >= frames:
-                return LiveState(sinks=sinks), b""
+                return state, b""
             start, stop = buffer.origin + first, buffer.origin + frames
-            tail = interleave(*(buffer.read(party, start, stop) for party in PARTIES))
-            return LiveState(sinks=sinks), tail
-
-    def _sinks(self, frames: int) -> Mapping[str, SinkState]:
-        with self._shared.lock:
-            made = {feed.name: feed.state(self._shared.buffer, frames) for feed in self._feeds}
-        return {**{name: self._lacking(state) for name, state in self._unmade.items()}, **made}
+            return state, interleave(*(buffer.read(party, start, stop) for party in PARTIES))
 
     def _lacking(self, state: SinkState) -> SinkState:
-        """A sink that is not used: once the call is over, what it lacks is known."""
-        end = self._end
-        if end is None or end.frames <= state.frames:
-            return state
-        return replace(state, frames=end.frames, dropped_frames=state.dropped_frames + end.frames - state.frames)
+        """A disabled sink's state; at the end of the call it counts all that the sink lacks."""
+        return state if self._end is None else state.without(self._end.frames)
 
     def close(self) -> None:
-        """Stop everything: when this returns no thread of a sink runs, but for one that was told as left behind."""
+        """Stop all threads and close the sinks. Only a thread that did not end in time still runs afterwards."""
         if not self._closed:
             self._closed = True
             self._driver.stop()
 
 
-def _segment_seconds(sink: AudioSink) -> int | None:
-    """How a sink wants its audio cut, where it says that as it should."""
+def _reader_for(sink: AudioSink) -> SinkReader | None:
+    """The reader for a sink's kind; None for a sink that is not made as its kind demands."""
+    if isinstance(sink, SegmentSink) == isinstance(sink, BlockSink):
+        return None
+    if isinstance(sink, BlockSink):
+        return BlockReader(sink)
     try:
         seconds: object = sink.segment_seconds
     except Exception:  # noqa: BLE001 - whatever a sink does, the others go on
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, int):
+    if type(seconds) is not int or not 1 <= seconds <= LONGEST_SEGMENT_S:
         return None
-    return seconds if 0 <= seconds <= _LONGEST_SEGMENT_S else None
+    return SegmentReader(sink, seconds)

@@ -16,15 +16,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import StorageError
-from connect_audio.core.manifest import LiveSinkFacts, NoteLog, Reason, RecordingFacts, build_manifest
+from connect_audio.core.manifest import NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.wav import HEADER_BYTES, wav_header
-from connect_audio.live import LiveState
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.end_of_call import EndOfRecording
@@ -34,7 +33,6 @@ from connect_audio.recorder.recorder_ports import RecorderPorts
 
 _NO_UPLOAD: Final = "NoSuchUpload"
 _NO_KEY: Final = "NoSuchKey"
-_SINK_FACTS: Final = tuple(each.name for each in fields(LiveSinkFacts) if each.name != "name")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,14 +116,6 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
     return Outcome(status=OutcomeStatus.FOREIGN, end_reason=recorded.end.reason)
 
 
-def live_facts(state: LiveState) -> tuple[LiveSinkFacts, ...]:
-    """Return the sinks' counts for the manifest."""
-    return tuple(
-        LiveSinkFacts(name=name, **{each: getattr(sink, each) for each in _SINK_FACTS})
-        for name, sink in state.sinks.items()
-    )
-
-
 def _look(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> AtKey:
     """Look what lies at the recording's key."""
     head = ports.store.head(ports.names.key)
@@ -193,7 +183,7 @@ def _put_manifest(
         resumes=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,
         reasons=reasons,
-        live=None if checkpoint.live is None else live_facts(checkpoint.live),
+        live=checkpoint.live,
     )
     manifest = build_manifest(cursor, facts, notes)
     body = json.dumps(manifest, indent=2).encode()

@@ -89,7 +89,7 @@ def test_objects_carry_tag_type_and_checksum(
     moto_server: str, bucket: str, client_of: ClientOf, s3_client: S3Client
 ) -> None:
     sink = sink_of(SegmentBucket(bucket, PREFIX, client=client_of(moto_server)))
-    sink.deliver(noisy_call(1).segment(0))
+    sink.deliver_segment(noisy_call(1).segment(0))
     found: dict[str, Any] = {}
     for name in ("000000.wav", "index-00000.json", "index.json"):
         head = s3_client.head_object(Bucket=bucket, Key=PREFIX + name, ChecksumMode="ENABLED")
@@ -109,7 +109,7 @@ def test_an_s3_that_is_busy_is_asked_once_and_may_be_asked_again(
     front, call = front_of(S3Fault("PutObject", 2, S3Trouble.SLOW_DOWN)), noisy_call(2)
     sink = sink_of(SegmentBucket(bucket, PREFIX, client=client_of(front.url)))
     with pytest.raises(SinkError) as caught:
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert (caught.value.code, caught.value.retryable) == ("SlowDown", True)
     assert str(caught.value).startswith(
         f"SlowDown: PutObject of {PREFIX}index-00000.json in {bucket}: Please reduce your request rate. (HTTP 503, "
@@ -126,7 +126,7 @@ def test_an_s3_that_denies_access_is_for_a_human_to_mend(
     front = front_of(S3Fault(operation, 1, S3Trouble.ACCESS_DENIED))
     sink = sink_of(SegmentBucket(bucket, PREFIX, client=client_of(front.url)))
     with pytest.raises(SinkError) as caught:
-        sink.deliver(noisy_call(1).segment(0))
+        sink.deliver_segment(noisy_call(1).segment(0))
     assert (caught.value.code, caught.value.retryable) == ("AccessDenied", False)
 
 
@@ -136,9 +136,9 @@ def test_a_lost_answer_costs_one_more_write_of_the_same(
     front, call = front_of(S3Fault("PutObject", 1, S3Trouble.LOST_ANSWER)), noisy_call(1)
     sink = sink_of(SegmentBucket(bucket, PREFIX, client=client_of(front.url)))
     with pytest.raises(SinkError) as caught:
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert (caught.value.code, caught.value.retryable) == ("ConnectionError", True)
-    sink.deliver(call.segment(0))
+    sink.deliver_segment(call.segment(0))
     assert heard(stored(s3_client, bucket)) == call.samples
 
 
@@ -152,7 +152,7 @@ def test_an_s3_that_answers_nothing_is_given_up_after_the_read_timeout(
     # The test does not wait for the five seconds of the real configuration.
     client = client_of(server.url, SEGMENT_S3_CONFIG.merge(Config(read_timeout=0.2)))
     with pytest.raises(SinkError, match=r"ReadTimeoutError") as caught:
-        sink_of(SegmentBucket("recordings", PREFIX, client=client)).deliver(noisy_call(1).segment(0))
+        sink_of(SegmentBucket("recordings", PREFIX, client=client)).deliver_segment(noisy_call(1).segment(0))
     assert (caught.value.code, caught.value.retryable) == ("ConnectionError", True)
     assert len(server.requests) == 1
 
@@ -160,5 +160,5 @@ def test_an_s3_that_answers_nothing_is_given_up_after_the_read_timeout(
 def test_a_bucket_that_is_not_there_is_for_a_human_to_mend(moto_server: str, client_of: ClientOf) -> None:
     store = SegmentBucket("no-such-bucket-here", PREFIX, client=client_of(moto_server))
     with pytest.raises(SinkError) as caught:
-        sink_of(store).deliver(noisy_call(1).segment(0))
+        sink_of(store).deliver_segment(noisy_call(1).segment(0))
     assert (caught.value.code, caught.value.retryable) == ("NoSuchBucket", False)

@@ -69,12 +69,12 @@ def test_the_code_follows_a_live_call_and_joins_its_segments(
     call = noisy_call(5.5)
     client = boto3.client("s3", endpoint_url=moto_server, config=SEGMENT_S3_CONFIG)
     sink = sink_of(SegmentBucket(bucket, PREFIX, client=client), rate=rate)
-    sink.deliver(call.segment(0))
+    sink.deliver_segment(call.segment(0))
     turns: list[Callable[[], None]] = [
-        lambda: sink.deliver(call.segment(1)),
+        lambda: sink.deliver_segment(call.segment(1)),
         lambda: None,
         lambda: deliver_all(sink, [call.segment(3), call.segment(4)]),
-        lambda: sink.deliver(call.segment(5)),
+        lambda: sink.deliver_segment(call.segment(5)),
         lambda: sink.end(call.end),
     ]
     names: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def test_the_figures_of_what_a_page_weighs_are_right() -> None:
     sizes = []
     sink = sink_of(store)
     for segment in call.segments():
-        sink.deliver(segment)
+        sink.deliver_segment(segment)
         sizes.append(len(store.files["index-00000.json"]))
     assert sizes[-1] + 3 * 600 == pytest.approx(106_000, rel=0.03)
     assert sum(sizes) / 600 == pytest.approx(53_000, rel=0.03)

@@ -26,7 +26,7 @@ from connect_audio.adapters.sinks.webhook_address import Resolver
 from connect_audio.core.errors import SinkError
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape, segment_wavs
-from connect_audio.ports import LiveEnd
+from connect_audio.sinks import LiveEnd
 from connect_audio_local.webhook import server as misbehaviour
 from connect_audio_local.webhook.server import Behaviour, Delivery, WebhookReceiver, webhook_receiver
 from support.webhook_sink import (
@@ -88,7 +88,7 @@ def values(delivery: Delivery, *names: str) -> dict[str, str]:
 
 def test_a_segment_arrives_as_a_wav_with_all_that_is_to_be_known_of_it() -> None:
     with connected() as (sink, receiver):
-        sink.deliver(segment(12, frames=4000, last=True))
+        sink.deliver_segment(segment(12, frames=4000, last=True))
     (delivery,) = receiver.received
     (expected,) = segment_wavs(segment(12, frames=4000, last=True), WavShape())
     assert delivery.body == expected.wav
@@ -120,7 +120,7 @@ def test_a_segment_arrives_as_a_wav_with_all_that_is_to_be_known_of_it() -> None
 
 def test_with_a_track_of_its_own_each_party_is_a_request_and_a_position_counts_in_the_wavs_own_samples() -> None:
     with connected(shape=WavShape("tracks", 16_000)) as (sink, receiver):
-        sink.deliver(segment(3))
+        sink.deliver_segment(segment(3))
     names = ("Track", "Position", "Frames", "Sample-Rate", "Duration", "Last")
     expected = {"Position": "48000", "Frames": "16000", "Sample-Rate": "16000", "Duration": "1.000", "Last": "false"}
     assert [values(delivery, *names) for delivery in receiver.received] == [
@@ -162,7 +162,7 @@ def test_the_end_is_told_in_json() -> None:
 
 def test_the_signature_is_what_the_documentation_says_calculated_by_hand() -> None:
     with connected() as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
     (delivery,) = receiver.received
     headers = delivery.headers
     canonical = "\n".join(
@@ -192,7 +192,7 @@ def test_the_signature_is_what_the_documentation_says_calculated_by_hand() -> No
 
 def test_a_recording_s_name_beyond_ascii_is_percent_encoded() -> None:
     with connected(recording="Gespräch 1.wav") as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
     assert receiver.received[0].value("Recording") == "Gespr%C3%A4ch%201.wav"
 
 
@@ -202,7 +202,7 @@ def test_a_recording_s_name_beyond_ascii_is_percent_encoded() -> None:
 def test_delivered_again_a_segment_has_the_same_key_and_a_corrected_one_another() -> None:
     with connected() as (sink, receiver):
         for audio in (segment(0), segment(0), segment(0, seed=2)):
-            sink.deliver(audio)
+            sink.deliver_segment(audio)
     first, corrected = receiver.received
     assert (first.arrivals, corrected.arrivals) == (2, 1)
     assert values(first, "Segment", "Track", "Position") == values(corrected, "Segment", "Track", "Position")
@@ -211,8 +211,8 @@ def test_delivered_again_a_segment_has_the_same_key_and_a_corrected_one_another(
 def test_of_two_tracks_the_one_that_was_taken_is_not_posted_again() -> None:
     behaviours = [misbehaviour.accept, misbehaviour.answer(503)]
     with connected(behaviours, shape=WavShape("tracks")) as (sink, receiver):
-        assert failure(lambda: sink.deliver(segment(0)))[0] == "HTTP_503"
-        sink.deliver(segment(0))
+        assert failure(lambda: sink.deliver_segment(segment(0)))[0] == "HTTP_503"
+        sink.deliver_segment(segment(0))
         assert receiver.requests == 3
         assert [(each.value("Track"), each.arrivals) for each in receiver.received] == [("customer", 1), ("agent", 1)]
 
@@ -223,7 +223,7 @@ def test_of_two_tracks_the_one_that_was_taken_is_not_posted_again() -> None:
 def test_one_connection_serves_all_segments_and_the_end() -> None:
     with connected() as (sink, receiver):
         for number in range(5):
-            sink.deliver(segment(number))
+            sink.deliver_segment(segment(number))
         sink.end(LiveEnd(frames=5 * RATE, origin=ORIGIN, rate=RATE))
         assert (receiver.requests, receiver.connections) == (6, 1)
 
@@ -232,15 +232,15 @@ def test_one_connection_serves_all_segments_and_the_end() -> None:
 def test_a_connection_that_the_receiver_closes_between_segments_is_replaced(behaviour: Behaviour) -> None:
     with connected([behaviour, behaviour]) as (sink, receiver):
         for number in range(3):
-            sink.deliver(segment(number))
+            sink.deliver_segment(segment(number))
         assert [each.arrivals for each in receiver.received] == [1, 1, 1]
         assert receiver.connections == 3
 
 
 def test_a_kept_connection_that_breaks_without_an_answer_is_replaced_at_once() -> None:
     with connected([misbehaviour.accept, misbehaviour.reset_instead_of_answering]) as (sink, receiver):
-        sink.deliver(segment(0))
-        sink.deliver(segment(1))
+        sink.deliver_segment(segment(0))
+        sink.deliver_segment(segment(1))
         assert [each.arrivals for each in receiver.received] == [1, 2]
         assert receiver.connections == 2
 
@@ -264,19 +264,19 @@ def test_a_kept_connection_that_breaks_without_an_answer_is_replaced_at_once() -
 )
 def test_an_answer_says_whether_another_try_may_help(status: int, *, retryable: bool) -> None:
     with connected([misbehaviour.answer(status, {"Retry-After": "3600"})]) as (sink, receiver):
-        assert failure(lambda: sink.deliver(segment(7))) == (
+        assert failure(lambda: sink.deliver_segment(segment(7))) == (
             f"HTTP_{status}",
             f"segment 7 (stereo) was answered with {status} by {at(receiver)}",
             retryable,
         )
-        sink.deliver(segment(7))
+        sink.deliver_segment(segment(7))
         assert (receiver.requests, receiver.connections) == (2, 1)
 
 
 @pytest.mark.parametrize("status", [200, 202, 204, 409])
 def test_taken_is_every_2xx_and_409_which_says_that_it_is_there_already(status: int) -> None:
     with connected([misbehaviour.take_and_answer(status)]) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert receiver.requests == 1
 
 
@@ -287,7 +287,7 @@ def test_a_redirect_is_not_followed_and_its_target_hears_nothing(status: int) ->
         to_metadata = misbehaviour.redirect("http://169.254.169.254/latest/meta-data/", status)
         with connected([elsewhere, to_metadata]) as (sink, receiver):
             for _ in range(2):
-                assert failure(lambda: sink.deliver(segment(0))) == (
+                assert failure(lambda: sink.deliver_segment(segment(0))) == (
                     f"HTTP_{status}",
                     f"segment 0 (stereo) was answered with {status} by {at(receiver)}; redirects are not followed",
                     False,
@@ -298,16 +298,16 @@ def test_a_redirect_is_not_followed_and_its_target_hears_nothing(status: int) ->
 def test_where_the_secret_was_rotated_it_is_fetched_anew_and_the_segment_taken() -> None:
     source = Secrets(SECRET, NEXT_SECRET)
     with connected(secrets=[NEXT_SECRET], secret=source) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert (source.fetches, len(receiver.refused), len(receiver.received)) == (1, 1, 1)
 
 
 def test_a_receiver_that_takes_either_secret_gets_every_segment_of_a_rotation() -> None:
     source = Secrets(SECRET, NEXT_SECRET)
     with connected(secrets=[SECRET, NEXT_SECRET], secret=source) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         source(fresh=True)
-        sink.deliver(segment(1))
+        sink.deliver_segment(segment(1))
         assert (len(receiver.received), receiver.refused) == (2, ())
 
 
@@ -318,7 +318,7 @@ def test_a_receiver_that_refuses_the_newest_secret_too_does_not_make_it_be_fetch
     source = Secrets()
     with connected([misbehaviour.answer(status)] * 3, secret=source) as (sink, receiver):
         for number in range(3):
-            assert failure(lambda number=number: sink.deliver(segment(number))) == (  # type: ignore[misc]
+            assert failure(lambda number=number: sink.deliver_segment(segment(number))) == (  # type: ignore[misc]
                 f"HTTP_{status}",
                 f"segment {number} (stereo) was answered with {status} by {at(receiver)}",
                 False,
@@ -339,13 +339,13 @@ def test_a_receiver_that_refuses_the_newest_secret_too_does_not_make_it_be_fetch
 )
 def test_a_connection_that_breaks_is_tried_again_later(behaviour: Behaviour) -> None:
     with connected([behaviour]) as (sink, receiver):
-        code, message, retryable = failure(lambda: sink.deliver(segment(0)))
+        code, message, retryable = failure(lambda: sink.deliver_segment(segment(0)))
         # When the system tells of it, and as which error, is a matter of moments.
         assert re.fullmatch(
             rf"(sending the request|waiting for the answer) \({at(receiver)}\) failed \([A-Za-z]+\)", message
         )
         assert (code, retryable) == ("CONNECTION", True)
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert receiver.connections == 2
 
 
@@ -359,12 +359,12 @@ def test_a_connection_that_breaks_is_tried_again_later(behaviour: Behaviour) -> 
 )
 def test_what_is_no_whole_answer_is_none(behaviour: Behaviour, code: str, what: str) -> None:
     with connected([behaviour]) as (sink, receiver):
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             code,
             f"waiting for the answer ({at(receiver)}) {what}",
             True,
         )
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert receiver.connections == 2
 
 
@@ -378,7 +378,7 @@ def test_a_receiver_that_hangs_or_drips_is_given_up_in_time(
     monkeypatch.setattr(webhook_connection, "ANSWER_S", 0.3)
     with connected([behaviour]) as (sink, receiver):
         began = time.monotonic()
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             "TIMEOUT",
             f"waiting for the answer ({at(receiver)}) took too long",
             True,
@@ -394,7 +394,7 @@ def test_a_delivery_that_is_interrupted_fails_soon_and_the_next_succeeds(
     monkeypatch.setattr(webhook_connection, "DELIVERY_S", 60.0)
     with connected([behaviour]) as (sink, receiver):
         failures: list[tuple[str, str, bool]] = []
-        thread = threading.Thread(target=lambda: failures.append(failure(lambda: sink.deliver(segment(0)))))
+        thread = threading.Thread(target=lambda: failures.append(failure(lambda: sink.deliver_segment(segment(0)))))
         thread.start()
         assert receiver.wait_for_requests(1)
         sink.interrupt()
@@ -402,19 +402,19 @@ def test_a_delivery_that_is_interrupted_fails_soon_and_the_next_succeeds(
         # The request has arrived; whether the sender has noticed that yet is its own affair.
         doings = ("sending the request", "waiting for the answer")
         assert failures in [[("INTERRUPTED", f"{doing} ({at(receiver)}) was interrupted", True)] for doing in doings]
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert len(receiver.received) == 1
 
 
 def test_an_interrupt_in_the_moment_before_a_delivery_is_not_forgotten_over_it() -> None:
     with connected() as (sink, receiver):
         sink.interrupt()
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             "INTERRUPTED",
             f"beginning ({at(receiver)}) was interrupted",
             True,
         )
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert receiver.requests == 1
 
 
@@ -434,9 +434,9 @@ def test_an_answer_s_body_that_does_not_end_costs_the_connection_and_nothing_els
     monkeypatch.setattr(webhook_connection, "DELIVERY_S", 60.0)
     with connected([behaviour]) as (sink, receiver):
         began = time.monotonic()
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert time.monotonic() - began < PATIENCE_S
-        sink.deliver(segment(1))
+        sink.deliver_segment(segment(1))
         assert [each.arrivals for each in receiver.received] == [1, 1]
         assert receiver.connections == 2
 
@@ -445,7 +445,7 @@ def test_where_nobody_listens_it_is_tried_again_later() -> None:
     with webhook_receiver(SECRET) as receiver:
         pass
     with closing(sink_to(receiver.url, None)) as sink:
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             "CONNECTION",
             f"connecting ({at(receiver)}) failed (ConnectionRefusedError)",
             True,
@@ -460,7 +460,7 @@ def test_a_certificate_for_another_name_is_refused_for_good() -> None:
         webhook_receiver(SECRET, certificate_for=["other.example"]) as receiver,
         closing(sink_to(receiver.url, receiver.ca_file)) as sink,
     ):
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             "TLS_CERTIFICATE",
             f"agreeing on TLS ({at(receiver)}) failed: IP address mismatch, certificate is not valid for '127.0.0.1'",
             False,
@@ -470,7 +470,7 @@ def test_a_certificate_for_another_name_is_refused_for_good() -> None:
 
 def test_a_certificate_that_nobody_vouches_for_is_refused_for_good() -> None:
     with webhook_receiver(SECRET) as receiver, closing(sink_to(receiver.url, None)) as sink:
-        code, message, retryable = failure(lambda: sink.deliver(segment(0)))
+        code, message, retryable = failure(lambda: sink.deliver_segment(segment(0)))
         assert (code, retryable) == ("TLS_CERTIFICATE", False)
         assert message.startswith(f"agreeing on TLS ({at(receiver)}) failed: ")
         assert receiver.requests == 0
@@ -481,7 +481,7 @@ def test_a_file_without_certificates_is_named(tmp_path: Path) -> None:
     with webhook_receiver(SECRET) as receiver:
         for _ in range(2):
             with closing(sink_to(receiver.url, nothing)) as sink:
-                assert failure(lambda: sink.deliver(segment(0))) == (
+                assert failure(lambda: sink.deliver_segment(segment(0))) == (
                     "CA_FILE",
                     f"{nothing} holds no certificates that can be read",
                     False,
@@ -503,14 +503,14 @@ def named(name: str, *, resolve: Resolver, **changed: Any) -> Iterator[tuple[Web
 
 def test_the_certificate_and_the_header_host_are_the_names_whatever_address_it_resolves_to() -> None:
     with named("hooks.example.test", resolve=lambda _host, _port: ["127.0.0.1"]) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         (delivery,) = receiver.received
         assert delivery.headers["host"] == at(receiver).replace("127.0.0.1", "hooks.example.test")
 
 
 def test_an_address_where_nobody_listens_gives_way_to_the_next() -> None:
     with named("hooks.example.test", resolve=lambda _host, _port: ["127.0.0.9", "127.0.0.1"]) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         assert len(receiver.received) == 1
 
 
@@ -530,17 +530,17 @@ def test_a_name_that_resolves_to_another_address_the_next_moment_gains_nothing(
         port = int(at(receiver).rpartition(":")[2])
         with socket.create_server(("127.0.0.2", port)) as inside:
             inside.settimeout(0)
-            sink.deliver(segment(0))
-            sink.deliver(segment(1))
+            sink.deliver_segment(segment(0))
+            sink.deliver_segment(segment(1))
             assert (len(receiver.received), asked) == (2, [("hooks.example.test", port)])
             sink.close()
             for _ in range(2):
-                assert failure(lambda: sink.deliver(segment(2))) == (
+                assert failure(lambda: sink.deliver_segment(segment(2))) == (
                     "ADDRESS_REFUSED",
                     REFUSED,
                     False,
                 )
-            sink.deliver(segment(2))
+            sink.deliver_segment(segment(2))
             assert (len(receiver.received), len(asked)) == (3, 4)
             with pytest.raises(BlockingIOError):
                 inside.accept()
@@ -555,7 +555,7 @@ def test_no_spelling_of_this_machine_is_reached(host: str) -> None:
     with webhook_receiver(SECRET) as receiver:
         url = receiver.url.replace("127.0.0.1", host)
         with closing(sink_to(url, receiver.ca_file, allow_private=False)) as sink:
-            code, _, retryable = failure(lambda: sink.deliver(segment(0)))
+            code, _, retryable = failure(lambda: sink.deliver_segment(segment(0)))
         assert (code, retryable) == ("ADDRESS_REFUSED", False)
         assert (receiver.connections, receiver.requests) == (0, 0)
 
@@ -566,7 +566,7 @@ def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatc
         for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
         with connected() as (sink, receiver):
-            sink.deliver(segment(0))
+            sink.deliver_segment(segment(0))
             assert len(receiver.received) == 1
         with pytest.raises(BlockingIOError):
             proxy.accept()
@@ -577,7 +577,7 @@ def test_a_name_that_cannot_be_resolved_is_tried_again_later() -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     with closing(sink_to("https://hooks.example.test/", None, resolve=silent)) as sink:
-        assert failure(lambda: sink.deliver(segment(0))) == (
+        assert failure(lambda: sink.deliver_segment(segment(0))) == (
             "DNS",
             "hooks.example.test could not be resolved (gaierror)",
             True,
@@ -596,14 +596,14 @@ def test_a_name_server_that_hangs_holds_nothing_up_and_is_asked_once(monkeypatch
 
     with named("hooks.example.test", resolve=hanging) as (sink, receiver):
         for _ in range(2):
-            assert failure(lambda: sink.deliver(segment(0))) == (
+            assert failure(lambda: sink.deliver_segment(segment(0))) == (
                 "TIMEOUT",
                 f"resolving the name ({at(receiver).replace('127.0.0.1', 'hooks.example.test')}) took too long",
                 True,
             )
         monkeypatch.setattr(webhook_connection, "LOOKUP_S", PATIENCE_S)
         released.set()
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         # The hanging lookup was waited for, or had ended and was followed by a second.
         assert len(asked) <= 2
         assert len(receiver.received) == 1
@@ -621,7 +621,7 @@ def test_a_look_up_that_hangs_can_be_interrupted(monkeypatch: pytest.MonkeyPatch
 
     with closing(sink_to("https://hooks.example.test/", None, resolve=hanging)) as sink:
         failures: list[tuple[str, str, bool]] = []
-        thread = threading.Thread(target=lambda: failures.append(failure(lambda: sink.deliver(segment(0)))))
+        thread = threading.Thread(target=lambda: failures.append(failure(lambda: sink.deliver_segment(segment(0)))))
         thread.start()
         assert asked.wait(PATIENCE_S)
         sink.interrupt()
@@ -635,7 +635,7 @@ def test_a_receiver_that_never_agrees_on_tls_is_given_up_in_time(monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as mute:
         where = f"127.0.0.1:{mute.getsockname()[1]}"
         with closing(sink_to(f"https://{where}/", None)) as sink:
-            assert failure(lambda: sink.deliver(segment(0))) == (
+            assert failure(lambda: sink.deliver_segment(segment(0))) == (
                 "TIMEOUT",
                 f"agreeing on TLS ({where}) took too long",
                 True,
@@ -660,7 +660,7 @@ def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: 
         thread.start()
         with closing(sink_to(f"https://{where}/", None)) as sink:
             began = time.monotonic()
-            assert failure(lambda: sink.deliver(segment(0))) == (
+            assert failure(lambda: sink.deliver_segment(segment(0))) == (
                 "TIMEOUT",
                 f"agreeing on TLS ({where}) took too long",
                 True,
@@ -675,7 +675,7 @@ def test_a_receiver_that_does_not_read_is_given_up_in_time(monkeypatch: pytest.M
     # More than the buffers of both ends hold.
     large = replace(segment(0), samples=dict.fromkeys(Party, bytes(16_000_000)))
     with connected([misbehaviour.hang_before_reading]) as (sink, receiver):
-        assert failure(lambda: sink.deliver(large)) == (
+        assert failure(lambda: sink.deliver_segment(large)) == (
             "TIMEOUT",
             f"sending the request ({at(receiver)}) took too long",
             True,
@@ -695,7 +695,7 @@ def test_a_receiver_without_tls_is_no_receiver() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         with closing(sink_to(f"https://{where}/", None)) as sink:
-            assert failure(lambda: sink.deliver(segment(0))) == (
+            assert failure(lambda: sink.deliver_segment(segment(0))) == (
                 "TLS",
                 f"agreeing on TLS ({where}) failed (WRONG_VERSION_NUMBER)",
                 True,
@@ -712,8 +712,8 @@ def test_no_message_tells_path_query_secret_or_what_the_receiver_said() -> None:
         with closing(sink_to(url, receiver.ca_file)) as sink:
             for _ in range(2):
                 with pytest.raises(SinkError) as caught:
-                    sink.deliver(segment(0))
+                    sink.deliver_segment(segment(0))
                 told = "".join(traceback.format_exception_only(caught.value))
                 assert not [word for word in ("hidden", "a secret", "HTTP at all") if word in told]
-            sink.deliver(segment(0))
+            sink.deliver_segment(segment(0))
         assert receiver.received[0].value("Url") == url

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio.core.segment_wav import WavShape
-from connect_audio.ports import LiveEnd
+from connect_audio.sinks import LiveEnd
 from connect_audio_local.webhook.server import main
 from support.webhook_sink import CONTACT, NEXT_SECRET, ORIGIN, RATE, SECRET, connected, segment, sink_to
 
@@ -34,7 +34,7 @@ def test_the_example_of_a_verification_believes_what_the_sink_sends_and_nothing_
     exec(code("python"), example)  # noqa: S102 - our own document
     is_genuine = example["is_genuine"]
     with connected(shape=WavShape("tracks")) as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         sink.end(LiveEnd(frames=RATE, origin=ORIGIN, rate=RATE))
     customer, agent, end = receiver.received
     for each in (customer, agent, end):
@@ -51,7 +51,7 @@ def test_the_example_of_a_verification_believes_what_the_sink_sends_and_nothing_
 def test_the_table_of_headers_is_what_is_sent() -> None:
     named = set(re.findall(r"^\| `((?:Connect-Audio|Idempotency)-[A-Za-z-]+)` \|", DOCUMENT, re.MULTILINE))
     with connected() as (sink, receiver):
-        sink.deliver(segment(0))
+        sink.deliver_segment(segment(0))
         sink.end(LiveEnd(frames=20_001, origin=ORIGIN, rate=RATE))
     first, end = receiver.received
     ours = re.compile("connect-audio-|idempotency-key")
@@ -83,7 +83,7 @@ def test_the_command_tells_of_each_delivery_and_keeps_the_wavs(tmp_path: Path) -
         first = re.fullmatch(r"listening at (\S+); the sender must trust (\S+)\n", process.stdout.readline())
         assert first is not None
         with closing(sink_to(first[1], Path(first[2]))) as sink:
-            sink.deliver(segment(3))
+            sink.deliver_segment(segment(3))
             sink.end(LiveEnd(frames=4 * RATE, origin=ORIGIN, rate=RATE))
         lines = [process.stdout.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)

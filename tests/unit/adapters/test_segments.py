@@ -16,9 +16,8 @@ from hypothesis import strategies as st
 from connect_audio.adapters.sinks.segment_index import MAX_RANGES, PAGE_SEGMENTS
 from connect_audio.adapters.sinks.segments import LAST_CALL_SECONDS
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.pcm import PARTIES
-from connect_audio.ports import AudioSink, LiveEnd
+from connect_audio.sinks import LiveEnd, SegmentSink
 from support.segment_calls import (
     AGENT,
     CONTACT,
@@ -69,10 +68,10 @@ def test_the_segments_of_a_call_are_the_call(layout: Layout, seconds: int) -> No
 
 def test_names_come_from_the_number_and_the_party() -> None:
     store = MemorySegmentStore()
-    sink_of(store).deliver(short_segments(13).segment(12))
+    sink_of(store).deliver_segment(short_segments(13).segment(12))
     assert sorted(store.files) == ["000012.wav", "index-00000.json", "index.json"]
     store = MemorySegmentStore()
-    sink_of(store, layout="tracks").deliver(short_segments(13).segment(12))
+    sink_of(store, layout="tracks").deliver_segment(short_segments(13).segment(12))
     assert sorted(store.files) == ["000012.agent.wav", "000012.customer.wav", "index-00000.json", "index.json"]
 
 
@@ -196,14 +195,9 @@ def test_a_call_without_audio_ends_with_a_head_alone() -> None:
     )
 
 
-def test_blocks_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^the sink segments takes segments, no blocks$"):
-        sink_of(MemorySegmentStore()).deliver(LiveAudio(start=0, rate=8_000, samples={CUSTOMER: b"\0\0"}, position=0))
-
-
-def test_it_is_an_audio_sink_that_closes_its_store() -> None:
+def test_it_is_a_sink_of_segments_that_closes_its_store() -> None:
     store = MemorySegmentStore()
-    sink: AudioSink = sink_of(store, seconds=5)
+    sink: SegmentSink = sink_of(store, seconds=5)
     assert sink.segment_seconds == 5
     sink.close()
     assert store.closed
@@ -217,7 +211,7 @@ def test_what_was_passed_over_is_missing_until_it_comes() -> None:
     sink = sink_of(store)
     deliver_all(sink, [call.segment(number) for number in (1, 5)])
     assert state(store) == ("live", 2, 4, [(0, 0), (2, 4)])
-    sink.deliver(call.segment(3))
+    sink.deliver_segment(call.segment(3))
     assert state(store) == ("live", 3, 3, [(0, 0), (2, 2), (4, 4)])
     deliver_all(sink, [call.segment(number) for number in (0, 2)])
     assert state(store) == ("live", 5, 1, [(4, 4)])
@@ -235,7 +229,7 @@ def test_of_a_call_of_which_nothing_came_all_is_missing() -> None:
 @pytest.mark.parametrize("count", [602, 601, 600, 599, 1, 0])
 def test_what_the_recording_has_not_in_the_end_is_not_in_the_index(count: int) -> None:
     store, call, skipped = MemorySegmentStore(), short_segments(603), {0, 600, 601}
-    deliver_all(sink_of(store), [segment for segment in call.segments() if segment.segment not in skipped])
+    deliver_all(sink_of(store), [segment for segment in call.segments() if segment.number not in skipped])
     assert missing(store) == [(0, 0), (600, 601)]
     sink_of(store).end(LiveEnd(frames=count, origin=START_MS // 1000, rate=1))
     lacking = [number for first, last in missing(store) for number in range(first, last + 1)]
@@ -281,7 +275,7 @@ def test_a_segment_of_an_earlier_page_finds_its_page() -> None:
     deliver_all(sink, [*segments[:100], *segments[101:]])
     assert missing(store) == [(100, 100)]
     store.asked.clear()
-    sink.deliver(segments[100])
+    sink.deliver_segment(segments[100])
     # Two pages are held, so the first of three is read again.
     assert store.asked == ["get index-00000.json", "put 000100.wav", "put index-00000.json", "put index.json"]
     sink.end(call.end)
@@ -302,7 +296,7 @@ def test_whatever_comes_in_whatever_order_is_listed_and_all_else_is_missing(
     for at, number in enumerate(order):
         if at in hand_overs:
             sink = sink_of(store)
-        sink.deliver(call.segment(number))
+        sink.deliver_segment(call.segment(number))
     if ended:
         sink.end(call.end)
     expected = sorted(set(order))
@@ -342,7 +336,7 @@ def test_wherever_the_store_fails_another_try_makes_all_good(failing: str) -> No
     store, call = MemorySegmentStore(failing={failing}), noisy_call(2)
     sink = sink_of(store, layout="tracks")
     with pytest.raises(SinkError, match=f"^SlowDown: {failing}$"):
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert store.asked[-1] == failing
     store.failing.clear()
     deliver_all(sink, call.segments())
@@ -356,9 +350,9 @@ def test_what_was_written_and_then_given_up_is_listed_with_the_next(failing: str
     store, call = MemorySegmentStore(failing={failing}), noisy_call(2)
     sink = sink_of(store)
     with pytest.raises(SinkError, match=f"^SlowDown: {failing}$"):
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     store.failing.clear()
-    sink.deliver(call.segment(1))
+    sink.deliver_segment(call.segment(1))
     assert heard(store) == call.samples
     assert missing(store) == []
 
@@ -376,7 +370,7 @@ def test_the_last_entry_of_a_page_that_could_not_be_written_comes_with_whatever_
     store.failing = {"put index-00000.json"}
     for segment in segments[PAGE_SEGMENTS - 1 :]:
         with pytest.raises(SinkError, match=r"^SlowDown: put index-00000\.json$"):
-            sink.deliver(segment)
+            sink.deliver_segment(segment)
     store.failing.clear()
     sink.end(call.end)
     assert state(store) == ("ended", count[after], 0, [])
@@ -390,7 +384,7 @@ def test_of_two_pages_that_wait_to_be_written_the_second_still_waits_once_the_fi
     store.failing = {"put index-00000.json"}
     for segment in segments[PAGE_SEGMENTS - 1 :]:
         with pytest.raises(SinkError, match=r"^SlowDown: put index-00000\.json$"):
-            sink.deliver(segment)
+            sink.deliver_segment(segment)
     store.failing = {"put index-00001.json"}
     with pytest.raises(SinkError, match=r"^SlowDown: put index-00001\.json$"):
         sink.end(call.end)
@@ -402,10 +396,10 @@ def test_of_two_pages_that_wait_to_be_written_the_second_still_waits_once_the_fi
 def test_what_was_not_written_and_then_given_up_is_missing() -> None:
     store, call = MemorySegmentStore(failing={"put 000001.agent.wav"}), short_segments(3)
     sink = sink_of(store, layout="tracks")
-    sink.deliver(call.segment(0))
+    sink.deliver_segment(call.segment(0))
     with pytest.raises(SinkError, match=r"^SlowDown: put 000001\.agent\.wav$"):
-        sink.deliver(call.segment(1))
-    sink.deliver(call.segment(2))
+        sink.deliver_segment(call.segment(1))
+    sink.deliver_segment(call.segment(2))
     assert numbers(store) == [0, 2]
     assert missing(store) == [(1, 1)]
 
@@ -413,7 +407,7 @@ def test_what_was_not_written_and_then_given_up_is_missing() -> None:
 def test_an_end_that_could_not_be_told_is_told_by_another_try() -> None:
     store, call = MemorySegmentStore(), short_segments(2)
     sink = sink_of(store)
-    sink.deliver(call.segment(0))
+    sink.deliver_segment(call.segment(0))
     store.failing = {"put index.json"}
     with pytest.raises(SinkError, match=r"^SlowDown: put index\.json$"):
         sink.end(call.end)
@@ -444,9 +438,9 @@ def test_a_store_that_is_slow_ends_the_try_before_its_next_call() -> None:
     store, call = TurningStore(name="000000.wav", turn=pass_time), short_segments(2)
     sink = sink_of(store, clock=clock)
     with pytest.raises(SinkError, match=r"^TIMEOUT: 3\.5 s have passed before index-00000\.json$") as caught:
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert caught.value.retryable
-    sink.deliver(call.segment(1))
+    sink.deliver_segment(call.segment(1))
     assert numbers(store) == [0, 1]
 
 
@@ -455,9 +449,9 @@ def test_an_interruption_ends_the_try_before_its_next_call_and_not_the_next_try(
     sink = sink_of(store)
     store.turn = sink.interrupt
     with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index-00000\.json$") as caught:
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert caught.value.retryable
-    sink.deliver(call.segment(1))
+    sink.deliver_segment(call.segment(1))
     assert numbers(store) == [0, 1]
 
 
@@ -466,9 +460,9 @@ def test_an_interruption_a_moment_too_early_counts_for_the_next_try() -> None:
     sink = sink_of(store)
     sink.interrupt()
     with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index\.json$"):
-        sink.deliver(call.segment(0))
+        sink.deliver_segment(call.segment(0))
     assert store.asked == []
-    sink.deliver(call.segment(0))
+    sink.deliver_segment(call.segment(0))
     sink.interrupt()
     with pytest.raises(SinkError, match=r"^INTERRUPTED: interrupted before index\.json$"):
         sink.end(call.end)
@@ -522,7 +516,7 @@ def test_whatever_fails_the_index_lists_what_is_there_and_all_that_was_taken(
             sink = sink_of(store, layout="tracks")
         for _ in range(patience):
             try:
-                sink.deliver(call.segment(number))
+                sink.deliver_segment(call.segment(number))
             except SinkError:
                 continue
             taken.add(number)
@@ -558,7 +552,7 @@ def test_a_page_read_and_written_again_is_the_same() -> None:
     store, call = MemorySegmentStore(), noisy_call(3)
     deliver_all(sink_of(store), call.segments())
     before = store.files["index-00000.json"]
-    sink_of(store).deliver(call.segment(2))
+    sink_of(store).deliver_segment(call.segment(2))
     assert store.files["index-00000.json"] == before
 
 
@@ -569,7 +563,7 @@ def test_a_page_begun_just_before_a_crash_is_found_though_no_head_tells_of_it() 
     deliver_all(sink_of(store), call.segments()[PAGE_SEGMENTS : PAGE_SEGMENTS + 1])
     store.files["index.json"] = head
     later = sink_of(store)
-    later.deliver(call.segment(PAGE_SEGMENTS + 3))
+    later.deliver_segment(call.segment(PAGE_SEGMENTS + 3))
     assert state(store) == ("live", PAGE_SEGMENTS + 2, 2, [(601, 602)])
 
 
@@ -577,15 +571,15 @@ def test_a_page_begun_just_before_a_crash_is_found_though_no_head_tells_of_it() 
 def test_an_ended_index_is_live_again_where_more_comes(*, in_the_same: bool) -> None:
     store, call = MemorySegmentStore(), short_segments(3)
     first = sink_of(store)
-    first.deliver(call.segment(0))
+    first.deliver_segment(call.segment(0))
     first.end(call.end)
     assert state(store) == ("ended", 1, 2, [(1, 2)])
     later = first if in_the_same else sink_of(store)
     # Comes again, so that nothing else of the head changes.
-    later.deliver(call.segment(0))
+    later.deliver_segment(call.segment(0))
     assert state(store) == ("live", 1, 2, [(1, 2)])
     assert store.json("index.json")["durationSeconds"] is None
-    later.deliver(call.segment(1))
+    later.deliver_segment(call.segment(1))
     assert state(store) == ("live", 2, 1, [(2, 2)])
 
 
@@ -669,7 +663,7 @@ def test_an_older_page_found_damaged_is_begun_anew_too() -> None:
     deliver_all(sink_of(store), call.segments())
     store.files["index-00000.json"] = b"spoilt"
     later = sink_of(store)
-    later.deliver(call.segment(599))
+    later.deliver_segment(call.segment(599))
     assert state(store) == ("live", 6, 599, [(0, 598)])
 
 
@@ -678,7 +672,7 @@ def test_a_page_that_somebody_deleted_is_begun_anew_too() -> None:
     deliver_all(sink_of(store), call.segments())
     del store.files["index-00000.json"]
     later = sink_of(store)
-    later.deliver(call.segment(599))
+    later.deliver_segment(call.segment(599))
     assert state(store) == ("live", 6, 599, [(0, 598)])
 
 
@@ -687,7 +681,7 @@ def test_audio_may_come_after_an_end_without_any(*, in_the_same: bool) -> None:
     store, call = MemorySegmentStore(), noisy_call(1)
     first = sink_of(store)
     first.end(LiveEnd(frames=0, origin=None, rate=None))
-    (first if in_the_same else sink_of(store)).deliver(call.segment(0))
+    (first if in_the_same else sink_of(store)).deliver_segment(call.segment(0))
     assert heard(store) == call.samples
     assert [store.json(name)["sampleRate"] for name in ("index.json", "index-00000.json")] == [8_000, 8_000]
 
@@ -706,11 +700,11 @@ def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_
     there: dict[str, Any], mine: dict[str, Any], difference: str
 ) -> None:
     store, call = MemorySegmentStore(), noisy_call(4)
-    sink_of(store, **there).deliver(call.segment(0, there.get("seconds", 1)))
+    sink_of(store, **there).deliver_segment(call.segment(0, there.get("seconds", 1)))
     before = dict(store.files)
     sink = sink_of(store, **mine)
     message = f"FOREIGN_INDEX: index.json is there already and tells of other segments: {difference}"
-    attempts: list[Callable[[], None]] = [lambda: sink.deliver(call.segment(1)), lambda: sink.end(call.end)]
+    attempts: list[Callable[[], None]] = [lambda: sink.deliver_segment(call.segment(1)), lambda: sink.end(call.end)]
     for attempt in attempts:
         with pytest.raises(SinkError, match=f"^{re.escape(message)}$") as caught:
             attempt()
@@ -720,7 +714,7 @@ def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_
 
 def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
     store, call = MemorySegmentStore(), noisy_call(2)
-    sink_of(store, contact_id="another").deliver(call.segment(0))
+    sink_of(store, contact_id="another").deliver_segment(call.segment(0))
     before = dict(store.files)
     message = (
         "FOREIGN_INDEX: index.json is there already and tells of other segments: contactId another instead of "
@@ -740,19 +734,19 @@ def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
 
 def test_an_index_of_another_rate_is_left_alone_also_where_the_rate_was_not_known_at_first() -> None:
     store, call = MemorySegmentStore(), noisy_call(2)
-    sink_of(store, rate=16_000).deliver(call.segment(0))
+    sink_of(store, rate=16_000).deliver_segment(call.segment(0))
     before = dict(store.files)
     sink = sink_of(store)
     sink.prepare()
     message = "FOREIGN_INDEX: index.json is there already and tells of other segments: sampleRate 16000 instead of 8000"
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
-        sink.deliver(call.segment(1))
+        sink.deliver_segment(call.segment(1))
     assert store.files == before
 
 
 def test_a_page_of_other_segments_is_left_alone_too() -> None:
     store, call = MemorySegmentStore(), short_segments(2)
-    sink_of(store, contact_id="another").deliver(call.segment(0))
+    sink_of(store, contact_id="another").deliver_segment(call.segment(0))
     del store.files["index.json"]
     before = dict(store.files)
     message = (
@@ -760,7 +754,7 @@ def test_a_page_of_other_segments_is_left_alone_too() -> None:
         f"{CONTACT}"
     )
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
-        sink_of(store).deliver(call.segment(1))
+        sink_of(store).deliver_segment(call.segment(1))
     assert store.files == before
 
 
@@ -769,12 +763,12 @@ def test_an_index_of_a_later_version_is_left_alone_and_one_with_more_fields_is_n
     deliver_all(sink_of(store), call.segments()[:1])
     head = store.json("index.json")
     store.files["index.json"] = json.dumps({**head, "schemaVersion": "1.7", "more": 1}).encode()
-    sink_of(store).deliver(call.segment(1))
+    sink_of(store).deliver_segment(call.segment(1))
     assert state(store) == ("live", 2, 0, [])
     store.files["index.json"] = json.dumps({**head, "schemaVersion": "2.0"}).encode()
     message = "FOREIGN_INDEX: index.json is there already and tells of other segments: schemaVersion 2.0 instead of 1.0"
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
-        sink_of(store).deliver(call.segment(2))
+        sink_of(store).deliver_segment(call.segment(2))
 
 
 def test_times_are_rounded_to_the_millisecond_as_in_the_manifest() -> None:

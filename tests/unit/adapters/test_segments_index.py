@@ -25,7 +25,7 @@ from connect_audio.adapters.sinks.segment_index import (
     MissingSegments,
     State,
 )
-from connect_audio.ports import LiveEnd
+from connect_audio.sinks import LiveEnd
 from support.schema_paths import paths_of_schema, paths_of_value
 from support.segment_calls import MemorySegmentStore, deliver_all, noisy_call, short_segments, sink_of
 

@@ -86,9 +86,9 @@ class BufferAgainstModel(RuleBasedStateMachine):
         self._expect(changed, changes)
 
     @rule(behind=st.integers(0, 30))
-    def forget(self, behind: int) -> None:
+    def free(self, behind: int) -> None:
         # What is not confirmed may be told again, so the pipeline keeps it.
-        self.buffer.forget(min(self.confirmed.values()) - behind)
+        self.buffer.free(min(self.confirmed.values()) - behind)
 
     @invariant()
     def readers_see_what_was_said_last(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import PARTIES, Party, channel
 from connect_audio.core.segment_wav import SegmentWav, WavShape, segment_wavs
 
@@ -34,22 +34,22 @@ def tone(samples: int, rate: int, hertz: int = 440) -> bytes:
 
 def segment(
     call: dict[Party, bytes], rate: int, number: int, seconds: int = 1, *, length: int | None = None
-) -> LiveAudio:
+) -> LiveSegment:
     """Segment `number` of a call, as the buffer cuts it."""
     begin = number * seconds * rate
     end = min(begin + (seconds * rate if length is None else length), len(call[CUSTOMER]) // 2)
-    return LiveAudio(
+    return LiveSegment(
         start=1_700_000_000 * rate + begin,
         rate=rate,
         samples={party: call[party][2 * begin : 2 * end] for party in PARTIES},
         position=begin,
-        segment=number,
+        number=number,
         last=end == len(call[CUSTOMER]) // 2,
         before={party: call[party][2 * begin - 2 : 2 * begin] if begin else b"\0\0" for party in PARTIES},
     )
 
 
-def cut(call: dict[Party, bytes], rate: int, seconds: int) -> list[LiveAudio]:
+def cut(call: dict[Party, bytes], rate: int, seconds: int) -> list[LiveSegment]:
     """All of a call's segments, the last of which may be short."""
     count = -(-(len(call[CUSTOMER]) // 2) // (seconds * rate))
     return [segment(call, rate, number, seconds) for number in range(count)]
@@ -72,7 +72,7 @@ def party_samples(made: tuple[SegmentWav, ...]) -> dict[Party, bytes]:
     return {each.party: pcm(each) for each in made if each.party is not None}
 
 
-def joined(segments: list[LiveAudio], shape: WavShape) -> dict[Party, bytes]:
+def joined(segments: list[LiveSegment], shape: WavShape) -> dict[Party, bytes]:
     made = [party_samples(segment_wavs(each, shape)) for each in segments]
     return {party: b"".join(each[party] for each in made) for party in PARTIES}
 
@@ -167,12 +167,12 @@ def test_a_resampled_tone_runs_on_over_the_border_without_a_seam() -> None:
 
 def test_resampling_to_16_khz_delays_by_one_sample_of_16_khz() -> None:
     made = segment_wavs(
-        LiveAudio(
+        LiveSegment(
             start=0,
             rate=8_000,
             samples={CUSTOMER: array("h", [100, 300, 200]).tobytes(), AGENT: bytes(6)},
             position=8_000,
-            segment=1,
+            number=1,
             before={CUSTOMER: array("h", [50]).tobytes(), AGENT: b"\0\0"},
         ),
         WavShape("tracks", 16_000),
@@ -196,29 +196,18 @@ def test_levels_are_each_partys_own_and_minus_infinity_for_silence() -> None:
     assert (stereo.levels[AGENT], agent.levels[AGENT]) == (-math.inf, -math.inf)
 
 
-@pytest.mark.parametrize("position", [None, 1])
-def test_audio_that_begins_between_two_output_samples_is_refused(position: int | None) -> None:
-    audio = LiveAudio(
+def test_audio_that_begins_between_two_output_samples_is_refused() -> None:
+    audio = LiveSegment(
         start=0,
         rate=16_000,
         samples={CUSTOMER: bytes(4), AGENT: bytes(4)},
-        position=position,
+        position=1,
+        number=0,
         before={CUSTOMER: bytes(2), AGENT: bytes(2)},
     )
     message = (
-        f"a segment at position {position} cannot be resampled from 16000 to 8000 Hz: it must begin at a whole sample "
+        "a segment at position 1 cannot be resampled from 16000 to 8000 Hz: it must begin at a whole sample "
         "of either rate, as every whole second does"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         segment_wavs(audio, WavShape("tracks", 8_000))
-
-
-def test_resampling_without_the_sample_before_is_refused_except_at_the_beginning() -> None:
-    samples = {CUSTOMER: bytes(4), AGENT: bytes(4)}
-    first = LiveAudio(start=0, rate=8_000, samples=samples, position=0, segment=0)
-    assert [each.frames for each in segment_wavs(first, WavShape("tracks", 16_000))] == [4, 4]
-    later = LiveAudio(start=0, rate=8_000, samples=samples, position=8_000, segment=1)
-    message = "segment 1 comes with 0 bytes of the customer's audio before it; resampling without a seam needs 2"
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        segment_wavs(later, WavShape("tracks", 16_000))
-    assert [each.frames for each in segment_wavs(later, WavShape("tracks"))] == [2, 2]

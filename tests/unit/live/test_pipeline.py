@@ -8,14 +8,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.core.live_audio import LiveSamples
+from connect_audio.core.live_audio import LiveBlock, LiveSamples
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
-from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, SinkState
+from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink, SinkCounts, SinkState
+from connect_audio.live.piece import Piece
 from support.clock import FakeClock
-from support.live_sinks import LOGGER, ORIGIN, RATE, Call, Sink, call_into, refusal, stereo
+from support.live_sinks import LOGGER, ORIGIN, RATE, Blocks, Call, FakeSink, Segments, call_into, refusal, stereo
 
 
-def handed_over(call: Call, *sinks: Sink) -> Call:
+class Dropping(Inline):
+    """Delivers at once, and lets a slow sink lose audio as threads do."""
+
+    drops = True
+
+
+class Absent(Dropping):
+    """Delivers nothing: nobody is there to do it."""
+
+    def wake(self) -> None:
+        pass
+
+
+def handed_over(call: Call, *sinks: Segments) -> Call:
     """The next invocation: it knows the state, as JSON, and the tail."""
     frames = call.take()
     call.pipeline.flush()
@@ -41,7 +55,7 @@ def test_over_hand_overs_anywhere_every_segment_comes_whole_and_with_the_sample_
     ahead: float,
     damaged: bool,  # noqa: FBT001 - Hypothesis calls it by name
 ) -> None:
-    sink = Sink(segment_seconds=seconds)
+    sink = Segments(segment_seconds=seconds)
     call = call_into(sink)
     told = b""
     for piece in pieces:
@@ -56,15 +70,15 @@ def test_over_hand_overs_anywhere_every_segment_comes_whole_and_with_the_sample_
     # What was told ahead and never came to be recorded lies behind the end.
     assert stereo(sink)[: len(told)] == told
     assert FRAME_BYTES * sink.ends[-1].frames == len(told)
-    by_number = {each.segment: each for each in sink.took}
+    by_number = {each.number: each for each in sink.took}
     for number, each in by_number.items():
-        before = by_number.get((number or 0) - 1)
-        if before is not None and (each.position or 0) < sink.ends[-1].frames:
+        before = by_number.get(number - 1)
+        if before is not None and each.position < sink.ends[-1].frames:
             assert each.before == {party: samples[-2:] for party, samples in before.samples.items()}
 
 
 def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_counted() -> None:
-    sink = Sink()
+    sink = Segments()
     call = call_into(sink)
     call.speak(1.5)
     frames = call.take()
@@ -74,13 +88,13 @@ def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_c
     following.pipeline.resume(following.timeline, b"")
     following.speak(2)
     assert sink.numbers == [0, 2]
-    assert following.pipeline.state(following.take())[0].sinks["a"].dropped_frames == RATE
+    assert following.pipeline.state(following.take())[0].sinks["a"].counts.dropped_frames == RATE
 
 
 def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
     sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failed="LEFT_BEHIND")}
     state = LiveState(sinks=sinks, tail="somewhere").without_tail(250)
-    assert {name: (each.frames, each.dropped_frames) for name, each in state.sinks.items()} == {
+    assert {name: (each.frames, each.counts.dropped_frames) for name, each in state.sinks.items()} == {
         "a": (250, 150),
         "b": (300, 0),
         "c": (250, 0),
@@ -89,16 +103,21 @@ def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
 
 
 def test_counts_go_on_over_invocations() -> None:
-    call = call_into(Sink(troubles=[refusal(retryable=False)]))
+    call = call_into(Segments(troubles=[refusal(retryable=False)]))
     call.speak(2)
-    following = handed_over(call, Sink())
+    following = handed_over(call, Segments())
     following.speak(2)
     state = following.pipeline.state(following.take())[0].sinks["a"]
-    assert (state.delivered, state.delivered_frames, state.dropped_frames, state.failures) == (3, 3 * RATE, RATE, 1)
+    assert (
+        state.counts.delivered,
+        state.counts.delivered_frames,
+        state.counts.dropped_frames,
+        state.counts.failures,
+    ) == (3, 3 * RATE, RATE, 1)
 
 
 def test_a_sink_that_failed_for_good_is_not_used_again_and_closed_unused() -> None:
-    sink = Sink()
+    sink = Segments()
     call = call_into(sink, state=LiveState(sinks={"a": SinkState(failed="LEFT_BEHIND")}))
     call.speak(3)
     assert (sink.numbers, sink.closed) == ([], 1)
@@ -106,7 +125,7 @@ def test_a_sink_that_failed_for_good_is_not_used_again_and_closed_unused() -> No
 
 
 def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers() -> None:
-    sink = Sink()
+    sink = Segments()
     named = [NamedSink("made", sink), NamedSink("broken", None, "UNKNOWN_SINK")]
     pipeline = LivePipeline(named, LivePolicy(), FakeClock(0), LOGGER)
     pipeline.close()
@@ -116,7 +135,7 @@ def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers(
 
 
 def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
-    sink = Sink(segment_seconds=0)
+    sink = Blocks()
     call = call_into(sink)
     call.pipeline.write([LiveSamples(Party.CUSTOMER, 5000, b"\7\0" * 100)], RATE)
     assert [each.position for each in sink.took] == [None]
@@ -126,19 +145,16 @@ def test_audio_that_was_told_ahead_and_came_to_nothing_is_forgotten() -> None:
 
 
 def test_a_first_fragment_that_proves_to_begin_earlier_than_was_told_ahead_is_told_from_its_beginning() -> None:
-    sink = Sink()
+    sink = Segments()
     call = call_into(sink)
     call.pipeline.write([LiveSamples(Party.CUSTOMER, ORIGIN + 100 * RATE, b"\7\0" * 100)], RATE)
     call.speak(2)
-    assert [(each.segment, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
+    assert [(each.number, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
 
 
 def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
-    sink = Sink(troubles=[refusal()] * 100_000)
-    call = call_into(sink, policy=LivePolicy(buffer=20.5, first_backoff=1e9, longest_backoff=1e9))
-    # As threads do it: nobody waits, and what does not fit is dropped.
-    call.pipeline._drops = True
-    call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
+    sink = Segments()
+    call = call_into(sink, policy=LivePolicy(buffer=20.5), driver=Absent)
     for _ in range(100):
         call.speak(0.75)
         call.take()
@@ -147,20 +163,20 @@ def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
     assert buffer.ends - buffer.begins <= 21 * RATE + 1
     state, tail = call.pipeline.state(call.timeline.taken)
     # 75 s came, and the oldest 55 are gone, in whole segments.
-    assert (state.sinks["a"].frames, state.sinks["a"].dropped_frames) == (55 * RATE, 55 * RATE)
+    assert (state.sinks["a"].frames, state.sinks["a"].counts.dropped_frames) == (55 * RATE, 55 * RATE)
     assert len(tail) <= 21 * RATE * FRAME_BYTES
 
 
 @pytest.mark.parametrize("frames", [0, 1])
 def test_before_the_first_audio_there_is_nothing_to_carry_over(frames: int) -> None:
-    call = call_into(Sink())
+    call = call_into(Segments())
     state, tail = call.pipeline.state(frames)
     assert (state.sinks["a"].frames, tail) == (0, b"")
 
 
-@pytest.mark.parametrize("seconds", [None, 0.5, -1, 61, True, "1"])
+@pytest.mark.parametrize("seconds", [None, 0.5, 0, -1, 61, True, "1"])
 def test_a_sink_that_says_no_sound_length_is_not_used_and_no_other_suffers(seconds: object) -> None:
-    odd, well = Sink(), Sink()
+    odd, well = Segments(), Segments()
     odd.segment_seconds = seconds  # type: ignore[assignment]
     call = call_into(odd, well)
     call.speak(2)
@@ -169,47 +185,59 @@ def test_a_sink_that_says_no_sound_length_is_not_used_and_no_other_suffers(secon
 
 
 def test_a_pause_longer_than_the_buffer_costs_a_sink_that_keeps_up_nothing() -> None:
-    sink = Sink(segment_seconds=20)
-    call = call_into(sink, policy=LivePolicy(buffer=60))
-    call.pipeline._drops = True
+    sink = Segments(segment_seconds=20)
+    call = call_into(sink, policy=LivePolicy(buffer=60), driver=Dropping)
     call.speak(25)
     start = ORIGIN + 25 * RATE + 3600 * RATE
     call.confirm(*(call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000) for party in PARTIES))
     call.take()
     call.end()
     assert len(stereo(sink)) == FRAME_BYTES * (25 + 3600 + 1) * RATE
-    assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].dropped_frames == 0
+    assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].counts.dropped_frames == 0
 
 
 def test_a_piece_that_fell_off_the_buffer_in_part_while_it_was_under_way_is_not_counted_twice() -> None:
-    sink = Sink(segment_seconds=0)
-    call = call_into(sink, policy=LivePolicy(buffer=2))
-    call.pipeline._drops = True
-    call.pipeline._driver.wake = lambda: None  # type: ignore[method-assign]
+    sink = Blocks()
+    call = call_into(sink, policy=LivePolicy(buffer=2), driver=Absent)
     call.speak(1.8)
     shared = call.pipeline._shared
-    (feed,) = call.pipeline._feeds
+    (progress,) = call.pipeline._sinks
     assert shared.buffer is not None
-    task = feed.next(shared.buffer, 0.0)
+    task = progress.next(shared.buffer, 0.0)
     assert task is not None
     call.speak(0.9)
-    feed.taken(task, shared.buffer, 0.0)
+    progress.delivered(task, 0.0)
     # Of 2.7 s the first 0.7 fell off, of the customer's with a piece that was taken all the same.
-    assert list(task.work.samples) == [Party.CUSTOMER]  # type: ignore[union-attr]
-    assert call.pipeline.state(0)[0].sinks["a"].dropped_frames == RATE * 7 // 10
+    assert isinstance(task.work, Piece)
+    assert task.work.parties == (Party.CUSTOMER,)
+    assert call.pipeline.state(0)[0].sinks["a"].counts.dropped_frames == RATE * 7 // 10
 
 
 def test_what_a_sink_that_is_not_used_lacks_is_counted_once_the_call_is_over() -> None:
-    state = LiveState(sinks={"a": SinkState(frames=3 * RATE, failed="LEFT_BEHIND", dropped_frames=RATE)})
-    call = call_into(Sink(), Sink(), state=state)
+    state = LiveState(
+        sinks={"a": SinkState(frames=3 * RATE, failed="LEFT_BEHIND", counts=SinkCounts(dropped_frames=RATE))}
+    )
+    call = call_into(Segments(), Segments(), state=state)
     call.speak(10)
-    (second,) = call.pipeline._feeds
+    (second,) = call.pipeline._sinks
     second.fail("LEFT_BEHIND")
     call.speak(2.5)
-    assert call.pipeline.state(call.take())[0].sinks["a"].dropped_frames == RATE
+    assert call.pipeline.state(call.take())[0].sinks["a"].counts.dropped_frames == RATE
     call.end()
     call.pipeline.flush()
     for _ in range(2):
         found = call.pipeline.state(call.timeline.taken)[0].sinks
-        assert found["a"].dropped_frames == RATE + RATE * 19 // 2
-        assert found["b"].dropped_frames == RATE * 5 // 2
+        assert found["a"].counts.dropped_frames == RATE + RATE * 19 // 2
+        assert found["b"].counts.dropped_frames == RATE * 5 // 2
+
+
+def test_a_sink_of_both_kinds_or_of_neither_is_not_used_and_no_other_suffers() -> None:
+    class Both(Segments):
+        def deliver_block(self, block: LiveBlock) -> None:
+            raise AssertionError(block)
+
+    both, neither, well = Both(), FakeSink(), Segments()
+    call = call_into(both, neither, well)  # type: ignore[arg-type]
+    call.speak(2)
+    assert (both.numbers, both.closed, neither.closed, well.numbers) == ([], 1, 1, [0, 1])
+    assert call.pipeline.failures == {"a": "BAD_SINK", "b": "BAD_SINK"}

@@ -11,13 +11,13 @@ import pytest
 
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.live import LivePolicy, Threads
 from connect_audio.live.drivers import LEFT_BEHIND
-from connect_audio.ports import LiveEnd
+from connect_audio.sinks import LiveEnd
 from support.clock import FakeClock
-from support.live_sinks import RATE, Call, Sink, call_into, refusal
+from support.live_sinks import RATE, Blocks, Call, Segments, call_into, refusal
 
 PATIENCE_S = 10.0
 
@@ -33,7 +33,7 @@ def nothing_is_left() -> Iterator[None]:
 
 
 @dataclass
-class Waiting(Sink):
+class Waiting(Segments):
     """Takes a piece only once it is released; tells when it has one in hand."""
 
     released: threading.Event = field(default_factory=threading.Event)
@@ -41,12 +41,12 @@ class Waiting(Sink):
     heeds: bool = True
     """Whether it gives up where it is interrupted."""
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_segment(self, segment: LiveSegment) -> None:
         self.in_hand.set()
         assert self.released.wait(PATIENCE_S)
         if self.interrupted.is_set():
             raise SinkError("INTERRUPTED", "gave up", retryable=True)
-        super().deliver(audio)
+        super().deliver_segment(segment)
 
     def interrupt(self) -> None:
         super().interrupt()
@@ -54,12 +54,12 @@ class Waiting(Sink):
             self.released.set()
 
 
-def live_call(*sinks: Sink, policy: LivePolicy | None = None) -> Call:
+def live_call(*sinks: Segments | Blocks, policy: LivePolicy | None = None) -> Call:
     return call_into(*sinks, driver=Threads, clock=SystemClock(), policy=policy)  # type: ignore[arg-type]
 
 
 def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
-    first, second = Sink(), Sink(segment_seconds=0)
+    first, second = Segments(), Blocks()
     call = live_call(first, second)
     assert threads() == {"live-a", "live-b"}
     call.speak(3)
@@ -76,7 +76,7 @@ def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
 
 
 def test_a_sink_that_hangs_holds_up_neither_the_writer_nor_its_neighbour() -> None:
-    hanging, well = Waiting(), Sink()
+    hanging, well = Waiting(), Segments()
     call = live_call(hanging, well, policy=LivePolicy(flush_timeout=0.2))
     for _ in range(50):
         call.speak(1)
@@ -102,7 +102,7 @@ def test_what_does_not_fit_the_buffer_any_more_is_dropped_oldest_first_and_count
     # It held the first while thirty seconds went by; of what it had not taken the newest twenty are there.
     assert sink.numbers == [0, *range(30, 50)]
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
-    assert (state.delivered, state.dropped_frames) == (21, 29 * RATE)
+    assert (state.counts.delivered, state.counts.dropped_frames) == (21, 29 * RATE)
 
 
 def test_the_end_of_an_invocation_waits_for_sinks_that_get_on() -> None:
@@ -126,29 +126,29 @@ def test_what_hangs_at_the_end_of_an_invocation_comes_in_the_next() -> None:
     frames = call.take()
     state, tail = call.pipeline.state(frames)
     assert (state.sinks["a"].frames, len(tail)) == (0, frames * FRAME_BYTES)
-    well = Sink()
+    well = Segments()
     following = call_into(well, state=state, taken=frames)
     following.pipeline.resume(following.timeline, tail)
     assert well.numbers == [0, 1, 2]
 
 
 def test_a_sink_whose_circuit_is_open_is_not_waited_for() -> None:
-    sink = Sink(troubles=[refusal(retryable=False)] * 50)
+    sink = Segments(troubles=[refusal(retryable=False)] * 50)
     call = live_call(sink, policy=LivePolicy(flush_timeout=3600, open=3600))
     call.speak(9)
     call.end()
     call.pipeline.flush()
     call.pipeline.close()
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
-    assert (state.delivered, state.dropped_frames) == (0, 9 * RATE)
-    assert state.circuit_opened >= 1
+    assert (state.counts.delivered, state.counts.dropped_frames) == (0, 9 * RATE)
+    assert state.counts.circuit_opened >= 1
 
 
 def test_a_sink_that_was_left_alone_has_a_last_chance_at_the_end_and_is_told_of_it() -> None:
-    sink = Sink(troubles=[refusal()] * 5)
+    sink = Segments(troubles=[refusal()] * 5)
     call = live_call(sink, policy=LivePolicy(first_backoff=0, longest_backoff=0, open=3600, longest_open=3600))
     call.speak(3)
-    while not call.pipeline.state(0)[0].sinks["a"].circuit_opened:
+    while not call.pipeline.state(0)[0].sinks["a"].counts.circuit_opened:
         threading.Event().wait(0.001)
     call.end()
     call.pipeline.flush()
@@ -158,8 +158,8 @@ def test_a_sink_that_was_left_alone_has_a_last_chance_at_the_end_and_is_told_of_
 
 
 def test_a_sink_that_took_nothing_is_told_of_the_end_all_the_same() -> None:
-    class Picky(Sink):
-        def deliver(self, audio: LiveAudio) -> None:  # noqa: ARG002 - the port's name
+    class Picky(Segments):
+        def deliver_segment(self, segment: LiveSegment) -> None:  # noqa: ARG002 - the port's name
             raise refusal()
 
     sink = Picky()
@@ -169,16 +169,16 @@ def test_a_sink_that_took_nothing_is_told_of_the_end_all_the_same() -> None:
     call.pipeline.flush()
     call.pipeline.close()
     assert [end.frames for end in sink.ends] == [3 * RATE]
-    assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].dropped_frames == 3 * RATE
+    assert call.pipeline.state(call.timeline.taken)[0].sinks["a"].counts.dropped_frames == 3 * RATE
 
 
 def test_an_interrupt_that_waits_for_what_hangs_holds_up_nobody() -> None:
     class Deadlocked(Waiting):
         lock = threading.Lock()
 
-        def deliver(self, audio: LiveAudio) -> None:
+        def deliver_segment(self, segment: LiveSegment) -> None:
             with self.lock:
-                super().deliver(audio)
+                super().deliver_segment(segment)
 
         def interrupt(self) -> None:
             with self.lock:
@@ -198,11 +198,11 @@ def test_an_interrupt_that_waits_for_what_hangs_holds_up_nobody() -> None:
 
 
 def test_not_even_what_ends_a_process_ends_a_sink_s_thread() -> None:
-    class Cancelled(Sink):
-        def deliver(self, audio: LiveAudio) -> None:
-            if audio.segment == 0:
+    class Cancelled(Segments):
+        def deliver_segment(self, segment: LiveSegment) -> None:
+            if segment.number == 0:
                 raise asyncio.CancelledError
-            super().deliver(audio)
+            super().deliver_segment(segment)
 
     sink = Cancelled()
     call = live_call(sink)
@@ -212,7 +212,7 @@ def test_not_even_what_ends_a_process_ends_a_sink_s_thread() -> None:
     call.pipeline.close()
     assert (sink.numbers, sink.closed) == ([1], 1)
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
-    assert (state.failures, state.dropped_frames) == (1, RATE)
+    assert (state.counts.failures, state.counts.dropped_frames) == (1, RATE)
 
 
 def test_a_thread_that_cannot_be_had_costs_its_own_sink_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def test_a_thread_that_cannot_be_had_costs_its_own_sink_alone(monkeypatch: pytes
         start(self)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    first, second, third = Sink(), Sink(), Sink()
+    first, second, third = Segments(), Segments(), Segments()
     call = live_call(first, second, third)
     call.speak(2)
     call.end()
@@ -289,7 +289,7 @@ def test_what_is_under_way_when_the_buffer_changes_beneath_it_is_delivered_again
     call.end()
     call.pipeline.flush()
     call.pipeline.close()
-    assert sink.took[-1].segment == 0
+    assert sink.took[-1].number == 0
     assert set(sink.took[-1].samples[Party.AGENT]) != {0, 7}
 
 
@@ -330,10 +330,10 @@ def test_what_a_sink_raises_when_it_is_closed_or_interrupted_stays_there() -> No
 def test_the_longest_lag_is_from_the_last_sample_s_arrival_to_its_being_taken() -> None:
     clock = FakeClock(0)
 
-    class Slow(Sink):
-        def deliver(self, audio: LiveAudio) -> None:
+    class Slow(Segments):
+        def deliver_segment(self, segment: LiveSegment) -> None:
             clock.sleep(0.25)
-            super().deliver(audio)
+            super().deliver_segment(segment)
 
         def end(self, end: LiveEnd) -> None:
             super().end(end)

@@ -13,12 +13,12 @@ from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, Name
 from connect_audio.recorder import Budget, OutcomeStatus, PartDone, Recorder
 from connect_audio.recorder.live_guard import LIVE_FAILED
 from support.calls import call
-from support.live_sinks import LOGGER, Sink, stereo
+from support.live_sinks import LOGGER, Blocks, Segments, stereo
 from support.wav import same_wav, wav_of_call
 from support.world import KEPT, World, world
 
 
-def heard(at: World, *sinks: Sink) -> World:
+def heard(at: World, *sinks: Segments | Blocks) -> World:
     """Let sinks hear what is recorded; one made anew for each invocation would be the same."""
 
     def live(state: LiveState | None) -> LivePipeline:
@@ -30,7 +30,7 @@ def heard(at: World, *sinks: Sink) -> World:
 
 
 def test_a_call_over_parts_and_invocations_is_heard_as_it_is_recorded() -> None:
-    sink, ours = Sink(), call(600)
+    sink, ours = Segments(), call(600)
     at = heard(world(ours), sink)
     run = at.run(fresh_each_step=True)
     assert same_wav(run.wav, wav_of_call(ours))
@@ -62,7 +62,7 @@ def test_a_bug_in_live_audio_costs_the_sinks_alone_and_is_told(where: str, monke
         raise ZeroDivisionError
 
     monkeypatch.setattr(*BREAKS[where], broken)
-    sink, ours = Sink(), call(20)
+    sink, ours = Segments(), call(20)
     at = heard(world(ours, chunk=4000), sink)
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
@@ -88,7 +88,7 @@ def test_live_audio_that_cannot_even_be_made_costs_no_recording() -> None:
 def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
     operation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink, ours = Sink(segment_seconds=5), call(600)
+    sink, ours = Segments(segment_seconds=5), call(600)
     at = heard(world(ours), sink)
     whole: Callable[..., Any] = getattr(at.store, operation)
 
@@ -109,7 +109,7 @@ def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
 
 
 def test_sinks_that_cannot_be_made_in_one_invocation_keep_what_earlier_ones_gave_them() -> None:
-    sink, ours = Sink(), call(600)
+    sink, ours = Segments(), call(600)
     at = heard(world(ours), sink)
     first, made = at.live, 0
 
@@ -130,7 +130,7 @@ def test_sinks_that_cannot_be_made_in_one_invocation_keep_what_earlier_ones_gave
 
 
 def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> None:
-    sink, ours = Sink(), call(600)
+    sink, ours = Segments(), call(600)
     at = heard(world(ours), sink)
     states: list[LiveState | None] = []
     first = at.live
@@ -140,7 +140,7 @@ def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> 
         assert first is not None
         pipeline = first(state)
         if len(states) == 1:
-            pipeline._feeds[0].fail("LEFT_BEHIND")
+            pipeline._sinks[0].fail("LEFT_BEHIND")
         return pipeline
 
     at.live = live
@@ -162,7 +162,7 @@ def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> 
 def test_a_recorder_that_gives_up_tells_the_sinks_how_much_is_recorded(
     chunk: int, read_s: float, budget_s: float
 ) -> None:
-    sink = Sink(segment_seconds=0)
+    sink = Blocks()
     run = heard(world(call(20, agent=None), chunk=chunk, read_s=read_s), sink).run(budget_s=budget_s)
     assert "NO_PROGRESS" in run.reasons
     recording = run.manifest["recording"]

@@ -15,7 +15,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final
 
-from connect_audio.core.live_audio import LiveAudio
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.manifest import rfc3339
 from connect_audio.core.segment_wav import SegmentWav
 
@@ -109,22 +109,20 @@ def file_name(segment: int, wav: SegmentWav) -> str:
     return f"{segment:06d}.wav" if wav.party is None else f"{segment:06d}.{wav.party}.wav"
 
 
-def entry_of(segment: int, position: int, audio: LiveAudio, wavs: Iterable[SegmentWav]) -> dict[str, Any]:
-    """What a page says of a segment.
+def entry_of(segment: LiveSegment, wavs: Iterable[SegmentWav]) -> dict[str, Any]:
+    """A page's entry for a segment.
 
     Args:
-        segment: its number.
-        position: of its first sample, frames of the recording since its first.
-        audio: as it came.
-        wavs: as they were written.
+        segment: the segment.
+        wavs: its files.
     """
     written = tuple(wavs)
     return {
-        "number": segment,
-        "files": [file_name(segment, wav) for wav in written],
-        "startSeconds": position / audio.rate,
-        "startTime": rfc3339(round(audio.start * 1000 / audio.rate)),
-        "durationSeconds": audio.length / audio.rate,
+        "number": segment.number,
+        "files": [file_name(segment.number, wav) for wav in written],
+        "startSeconds": segment.position / segment.rate,
+        "startTime": rfc3339(round(segment.start * 1000 / segment.rate)),
+        "durationSeconds": segment.seconds,
         "frames": written[0].frames,
         "levels": {party.value: _level(level) for wav in written for party, level in wav.levels.items()},
     }

@@ -1,4 +1,4 @@
-"""Where a call's segments and their index lie, as the `SegmentSink` needs it; a bucket and a folder implement it."""
+"""The place of a call's segments and their index, as a port; a bucket and a folder implement it."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ from connect_audio.adapters.sinks.segment_index import (
 )
 from connect_audio.adapters.sinks.segment_store import SegmentStore
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.segment_wav import WavShape, segment_wavs
-from connect_audio.ports import Clock, LiveEnd
+from connect_audio.ports import Clock
+from connect_audio.sinks import LiveEnd, LiveSegment
 
 _WAV: Final = "audio/wav"
 _JSON: Final = "application/json"
@@ -39,8 +39,8 @@ _PAGES_HELD: Final = 2
 """What comes again reaches back by the buffer's length, 300 s at most, so over one border between pages."""
 
 
-class SegmentSink:
-    """Segments of one call, in one invocation, as the `AudioSink` port.
+class SegmentFileSink:
+    """Segments of one call, in one invocation, as `connect_audio.sinks.SegmentSink`.
 
     The index that an earlier invocation left is gone on with: it is read once, before the first segment. A damaged head
     is made again from the pages; a damaged page is begun anew and what it listed is missing. An index of another call,
@@ -96,29 +96,26 @@ class SegmentSink:
         with self._interruptible():
             self._opened(self._indexed_call(self._shape.rate))
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_segment(self, segment: LiveSegment) -> None:
         """Write a segment and its entry in the index.
 
         Raises:
             SinkError: the store's; `TIMEOUT` where it is too slow; `INTERRUPTED`; `FOREIGN_INDEX`, not retryable,
                 where another call's index is there.
-            ValueError: a block, or a segment without position.
         """
-        if audio.segment is None or audio.position is None:
-            raise ValueError("the sink segments takes segments, no blocks")
         with self._interruptible():
-            wavs = segment_wavs(audio, self._shape)
+            wavs = segment_wavs(segment, self._shape)
             call = self._indexed_call(wavs[0].rate)
             head = self._opened(call)
-            page = self._page(page_of(audio.segment), call, head)
+            page = self._page(page_of(segment.number), call, head)
             for wav in wavs:
-                self._put(file_name(audio.segment, wav), wav.wav, _WAV)
-            page.put(entry_of(audio.segment, audio.position, audio, wavs))
-            head.start_ms = round((audio.start - audio.position) * 1000 / audio.rate)
+                self._put(file_name(segment.number, wav), wav.wav, _WAV)
+            page.put(entry_of(segment, wavs))
+            head.start_ms = round((segment.start - segment.position) * 1000 / segment.rate)
             self._head_is_due |= head.state is State.ENDED
             head.state, head.duration_seconds = State.LIVE, None
             # Noted before it is written: should that fail, the entry goes with the next one, for its files are there.
-            self._head_is_due |= head.note(page, audio.segment)
+            self._head_is_due |= head.note(page, segment.number)
             self._unwritten.add(page.number)
             self._write_index(call, head)
 

@@ -24,10 +24,10 @@ from connect_audio.adapters.sinks.webhook_signature import (
 )
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import SinkError
-from connect_audio.core.live_audio import LiveAudio
 from connect_audio.core.manifest import rfc3339
 from connect_audio.core.segment_wav import SegmentWav, WavShape, segment_wavs
-from connect_audio.ports import Clock, LiveEnd
+from connect_audio.ports import Clock
+from connect_audio.sinks import LiveEnd, LiveSegment
 
 EVENT_VERSION: Final = "1.0"
 USER_AGENT: Final = "connect-audio-consumer"
@@ -99,16 +99,16 @@ class WebhookSink:
         return self._segment_seconds
 
     def prepare(self) -> None:
-        """Fetch the secret and load the certificates to trust, which the first `deliver` does otherwise.
+        """Fetch the secret and load the certificates to trust, which the first `deliver_segment` does otherwise.
 
         Raises:
-            SinkError: as `deliver`.
+            SinkError: as `deliver_segment`.
         """
         self._connection.begin()
         self._connection.prepare()
         self._secret()
 
-    def deliver(self, audio: LiveAudio) -> None:
+    def deliver_segment(self, segment: LiveSegment) -> None:
         """Post a segment, and return once it was answered with 2xx, or 409: it is there already.
 
         Raises:
@@ -116,16 +116,14 @@ class WebhookSink:
                 `INTERRUPTED` are worth another try, but for most of HTTP's 4xx and all of its 3xx; `TLS_CERTIFICATE`,
                 `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE` are not. AWS's codes come from the secret's store.
         """
-        if audio.segment is None or audio.position is None:
-            raise ValueError("a webhook takes segments, whose number and position are known")
         self._connection.begin()
-        for wav in segment_wavs(audio, self._shape):
+        for wav in segment_wavs(segment, self._shape):
             track = wav.party or "stereo"
-            key = self._key(str(audio.segment), track, wav.wav)
+            key = self._key(str(segment.number), track, wav.wav)
             if key in self._taken:
                 continue
-            headers = self._headers("segment", key) | _segment_headers(audio, wav, track)
-            self._post(headers, wav.wav, f"segment {audio.segment} ({track})")
+            headers = self._headers("segment", key) | _segment_headers(segment, wav, track)
+            self._post(headers, wav.wav, f"segment {segment.number} ({track})")
             self._taken.add(key)
         self._taken.clear()
 
@@ -133,7 +131,7 @@ class WebhookSink:
         """Post the event of the call's end.
 
         Raises:
-            SinkError: as `deliver`.
+            SinkError: as `deliver_segment`.
         """
         self._connection.begin()
         rate = end.rate or 0
@@ -155,7 +153,7 @@ class WebhookSink:
         self._post(headers, body, "the end")
 
     def interrupt(self) -> None:
-        """Called from another thread: make a `deliver` or `end` that is under way fail soon."""
+        """Called from another thread: make a `deliver_segment` or `end` that is under way fail soon."""
         self._connection.interrupt()
 
     def close(self) -> None:
@@ -208,18 +206,18 @@ class WebhookSink:
         return True
 
 
-def _segment_headers(audio: LiveAudio, wav: SegmentWav, track: str) -> dict[str, str]:
+def _segment_headers(segment: LiveSegment, wav: SegmentWav, track: str) -> dict[str, str]:
     return {
         "Content-Type": "audio/wav",
-        f"{PREFIX}Segment": str(audio.segment),
+        f"{PREFIX}Segment": str(segment.number),
         f"{PREFIX}Track": track,
         # In the WAV's own samples, so that a receiver can put it where it belongs without any arithmetic.
-        f"{PREFIX}Position": str((audio.position or 0) * wav.rate // audio.rate),
+        f"{PREFIX}Position": str(segment.position * wav.rate // segment.rate),
         f"{PREFIX}Frames": str(wav.frames),
         f"{PREFIX}Sample-Rate": str(wav.rate),
-        f"{PREFIX}Start": rfc3339(audio.start_ms) or "",
-        f"{PREFIX}Duration": f"{audio.seconds:.3f}",
-        f"{PREFIX}Last": "true" if audio.last else "false",
+        f"{PREFIX}Start": rfc3339(segment.start_ms) or "",
+        f"{PREFIX}Duration": f"{segment.seconds:.3f}",
+        f"{PREFIX}Last": "true" if segment.last else "false",
     }
 
 

@@ -1,0 +1,244 @@
+"""One sink's progress through a call: its next task, the meaning of a failure, and the audio that it did not get.
+
+*How it works.* The reader knows the sink's place on the buffer and cuts pieces. The breaker knows when the next try may
+be made. This class joins them: `next` gives a task, and after the driver has run it, `delivered` or `refused`
+reports the result. Between the two the buffer may change under the task:
+
+- a *rewind* takes the reader back, since the recording has corrected audio that was delivered ahead of it;
+- a *drop* takes the reader forward, since the sink is too slow for the buffer.
+
+Both begin a new turn. A task of an earlier turn does not move the reader any more. If only drops lie between, its
+audio was counted as dropped and has been delivered after all, so the count is corrected.
+
+No thread and no waiting: a driver (`live/drivers.py`) does both. The caller holds the pipeline's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connect_audio.core.live_buffer import LiveBuffer
+from connect_audio.core.live_state import SinkState
+from connect_audio.live.circuit_breaker import CircuitBreaker
+from connect_audio.live.piece import Piece, SinkReader
+from connect_audio.sinks import LiveEnd, Sink
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfCall:
+    """The last task of a sink: its `end`.
+
+    Args:
+        deliver: hands the end to the sink.
+    """
+
+    deliver: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing for a driver to do.
+
+    Args:
+        work: a piece of audio, or the end of the call.
+        turn: the turn in which the work was cut from the buffer.
+    """
+
+    work: Piece | EndOfCall
+    turn: int
+
+
+class SinkProgress:
+    """One sink's progress.
+
+    Args:
+        name: name of the sink.
+        reader: the sink's place on the buffer.
+        breaker: the pauses between tries.
+        state: the state that earlier invocations left.
+    """
+
+    def __init__(self, name: str, reader: SinkReader, breaker: CircuitBreaker, state: SinkState) -> None:
+        self.name = name
+        self.breaker = breaker
+        self.counts = state.counts.copy()
+        self.failed = state.failed
+        """Code of the failure that disabled the sink; None while the sink is in use."""
+        self.longest_lag = 0.0
+        """Longest time from the arrival of a piece's last sample to its delivery, seconds; the pipeline resets it."""
+        self._reader = reader
+        self._resumed_at = state.frames
+        self._end: LiveEnd | None = None
+        self._ended = False
+        self._turn = 0
+        self._last_rewind = 0  # the newest turn that began with a rewind
+
+    @property
+    def sink(self) -> Sink:
+        """The sink."""
+        return self._reader.sink
+
+    @property
+    def lead_s(self) -> int:
+        """Seconds before the recorder's cursor that the next piece may begin at."""
+        return self._reader.lead_s
+
+    @property
+    def position(self) -> int | None:
+        """Position before which no audio is needed, samples since the epoch; None before the first audio."""
+        return self._reader.position
+
+    @property
+    def finished(self) -> bool:
+        """True if the sink gets nothing more: the call has ended for it, or it is disabled."""
+        return self._ended or self.failed is not None
+
+    # The buffer's side.
+
+    def begin(self, buffer: LiveBuffer) -> None:
+        """Begin to read a new buffer."""
+        self._rewound()
+        self._reader.begin(buffer)
+
+    def learn_origin(self, buffer: LiveBuffer) -> None:
+        """Note that the recording's first frame is known now."""
+        self._reader.learn_origin(buffer)
+
+    def resume(self, buffer: LiveBuffer, earliest: int) -> None:
+        """Go on where the earlier invocation stood.
+
+        Args:
+            buffer: holds the audio that the earlier invocation saved for the sinks.
+            earliest: position before which nothing was saved, samples since the epoch.
+        """
+        wanted = (buffer.origin or 0) + self._resumed_at
+        self.counts.dropped_frames += self._reader.resume(wanted, earliest, buffer)
+
+    def rewind(self, position: int, buffer: LiveBuffer) -> None:
+        """Deliver again from a position on: the buffer has changed there."""
+        self._rewound()
+        self._reader.rewind(position, buffer)
+
+    def drop(self, position: int, buffer: LiveBuffer) -> None:
+        """Drop the audio before a position, which the buffer no longer keeps."""
+        place = self._reader.position
+        if place is None or place >= position:
+            return
+        self.counts.dropped_frames += self._reader.drop(position, buffer)
+        self._new_turn()
+
+    def drop_unread(self, buffer: LiveBuffer) -> None:
+        """Drop all that is left: the call is over and there is no time for more."""
+        if self._ended or buffer.origin is None:
+            return
+        self.counts.dropped_frames += self._reader.drop_all(buffer)
+        self._turn += 1
+
+    def end(self, end: LiveEnd) -> None:
+        """Note that no audio follows."""
+        self._end = end
+
+    def fail(self, code: str) -> None:
+        """Disable the sink for the rest of the call."""
+        self.failed = code
+
+    def _rewound(self) -> None:
+        self._new_turn()
+        self._last_rewind = self._turn
+
+    def _new_turn(self) -> None:
+        self._turn += 1
+        self.breaker.next_piece()
+
+    # The driver's side.
+
+    def has_work(self, buffer: LiveBuffer) -> bool:
+        """True if there is something to deliver, now or after a pause."""
+        return not self.finished and (self._end is not None or self._reader.has_next(buffer))
+
+    def next(self, buffer: LiveBuffer, now: float) -> Task | None:
+        """The next task; None if there is none, or the sink's pause is not over.
+
+        Args:
+            buffer: holds the audio.
+            now: monotonic seconds.
+        """
+        if self.finished or now < self.breaker.wait_until:
+            return None
+        work = self._work(buffer)
+        return None if work is None else Task(work, self._turn)
+
+    def _work(self, buffer: LiveBuffer) -> Piece | EndOfCall | None:
+        piece = self._reader.next(buffer)
+        end = self._end
+        if piece is None and end is not None:
+            return EndOfCall(lambda: self.sink.end(end))
+        return piece
+
+    def delivered(self, task: Task, now: float) -> None:
+        """Note that the sink took a task's work.
+
+        Args:
+            task: the task.
+            now: monotonic seconds.
+        """
+        self.breaker.succeeded()
+        work = task.work
+        if isinstance(work, EndOfCall):
+            self._ended = True
+            return
+        self.counts.delivered += 1
+        self.counts.delivered_frames += work.frames
+        if task.turn == self._turn:
+            if work.arrived is not None:
+                self.longest_lag = max(self.longest_lag, now - work.arrived)
+            self._reader.advance(work)
+        elif task.turn >= self._last_rewind:
+            # The piece fell off the buffer, or a part of it, while the sink was at it.
+            self.counts.dropped_frames -= self._reader.frames_passed(work)
+
+    def refused(self, task: Task, now: float, *, retryable: bool) -> None:
+        """Note that the sink refused a task's work.
+
+        Args:
+            task: the task.
+            now: monotonic seconds.
+            retryable: True if another try may succeed.
+        """
+        self.counts.failures += 1
+        if self.breaker.failed(now, retryable=retryable):
+            self.counts.circuit_opened += 1
+        if not retryable or self.breaker.exhausted:
+            self._give_up(task)
+
+    def skip(self, buffer: LiveBuffer) -> None:
+        """Drop the next piece without a try."""
+        work = self._work(buffer)
+        if work is not None:
+            self._give_up(Task(work, self._turn))
+
+    def _give_up(self, task: Task) -> None:
+        self.breaker.next_piece()
+        if task.turn != self._turn:
+            return
+        if isinstance(task.work, EndOfCall):
+            self._ended = True
+            return
+        self.counts.dropped_frames += task.work.frames
+        self._reader.advance(task.work)
+
+    # The next invocation's side.
+
+    def state(self, buffer: LiveBuffer | None, frames: int) -> SinkState:
+        """The state for the next invocation.
+
+        Args:
+            buffer: holds the audio; None before the first audio.
+            frames: position of the recorder's cursor, frames. Audio after the cursor is read and delivered again.
+        """
+        needed = self._resumed_at
+        if buffer is not None and buffer.origin is not None:
+            place = self._reader.needed_from(buffer.origin + frames, buffer)
+            needed = needed if place is None else max(0, place - buffer.origin)
+        return SinkState(frames=needed, failed=self.failed, counts=self.counts.copy())
