@@ -28,7 +28,14 @@ from connect_audio.ports import UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
-from connect_audio.recorder.parts import EXECUTION_KEY, WAV_CONTENT_TYPE, abort_uploads, open_upload, wav_metadata
+from connect_audio.recorder.parts import (
+    EXECUTION_KEY,
+    WAV_CONTENT_TYPE,
+    Staged,
+    abort_uploads,
+    open_upload,
+    wav_metadata,
+)
 from connect_audio.recorder.recorder_ports import RecorderPorts
 
 _NO_UPLOAD: Final = "NoSuchUpload"
@@ -248,16 +255,17 @@ def _header(cursor: Cursor, data_bytes: int) -> bytes:
 
 
 def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> None:
-    """Complete the multipart upload: the staged rest is its last part, header and first PCM are its first one."""
+    """Complete the multipart upload: the staged rest is its last part, header and first PCM are its first one.
+
+    One part is in memory at a time.
+    """
     key, store, state = ports.names.key, ports.store, recorded.checkpoint.parts
     upload_id = state.upload_id or open_upload(ports)
-    first = bytearray(HEADER_BYTES)
     try:
-        if state.first is not None:
-            first = store.get(state.first.key, headroom=HEADER_BYTES)
         joined = list(recorded.parts)
         if state.staged is not None:
             joined.append(store.upload_part(key, upload_id, state.number, store.get(state.staged.key)))
+        first = _first_part(ports, state.first)
         first[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
         joined.insert(0, store.upload_part(key, upload_id, 1, first))
         store.complete_upload(key, upload_id, joined)
@@ -270,8 +278,14 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
                 raise  # the staged audio is gone, and no recording holds it
             # The upload was aborted. The staged first part is all that is left of the recording.
             ports.logger.warning("upload is gone: only the first part is published", extra={"code": error.code})
-            first[:HEADER_BYTES] = _header(cursor, len(first) - HEADER_BYTES)
-            _put_new(ports, first)
+            wav = _first_part(ports, state.first)
+            wav[:HEADER_BYTES] = _header(cursor, len(wav) - HEADER_BYTES)
+            _put_new(ports, wav)
+
+
+def _first_part(ports: RecorderPorts, first: Staged | None) -> bytearray:
+    """Return the PCM of part 1 behind room for the header."""
+    return bytearray(HEADER_BYTES) if first is None else ports.store.get(first.key, headroom=HEADER_BYTES)
 
 
 def _clean_up(ports: RecorderPorts) -> int:
