@@ -1,4 +1,4 @@
-"""What the recorder needs of the world, as Protocols; `adapters/` implements them over AWS, the local tools over files.
+"""The recorder's dependencies as Protocols; `adapters/` implements them over AWS, the local tools over files.
 
 Failures cross a port only as `MediaSourceError`, `StorageError` and `AnnouncementError` (core/errors.py), raised `from`
 the vendor's own. The ports of live audio are in `connect_audio.sinks`.
@@ -69,13 +69,13 @@ class MediaSource(Protocol):
         """Open GetMedia. The caller keeps at most one stream open and closes it.
 
         Raises:
-            MediaSourceError: GetDataEndpoint or GetMedia failed. `retryable` tells throttling, endpoint and network
-                trouble from what only a human can mend (not authorised, not found).
+            MediaSourceError: GetDataEndpoint or GetMedia failed. `retryable` is true for throttling, endpoint and
+                network trouble, false for errors that need an operator (not authorised, not found).
         """
 
 
 class ContactState(StrEnum):
-    """What Connect says of a contact. A denied or throttled question is UNKNOWN, never DISCONNECTED."""
+    """State of a contact, as Connect gives it. A denied or throttled question is UNKNOWN, never DISCONNECTED."""
 
     CONNECTED = "CONNECTED"
     DISCONNECTED = "DISCONNECTED"
@@ -83,7 +83,7 @@ class ContactState(StrEnum):
 
 
 class ContactStatus(Protocol):
-    """Connect's word on a contact."""
+    """Connect's answers about a contact."""
 
     def state(self, instance_id: str, contact_id: str) -> ContactState:
         """Ask once. Never raises for an API failure: that is UNKNOWN, logged by the adapter."""
@@ -114,6 +114,9 @@ class Log(Protocol):
     def warning(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
         """Log at level WARNING."""
 
+    def error(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
+        """Log at level ERROR."""
+
     def exception(self, msg: object, /, *, extra: Mapping[str, object] | None = None) -> None:
         """Log at level ERROR, with the traceback of the exception that is being handled."""
 
@@ -137,7 +140,7 @@ class UploadedPart:
 
 @dataclass(frozen=True, slots=True)
 class ObjectHead:
-    """What HEAD tells of an object.
+    """The answer of HEAD about an object.
 
     Args:
         size: bytes.
@@ -149,7 +152,7 @@ class ObjectHead:
 
 
 class WriteOutcome(StrEnum):
-    """What became of a conditional write (`IfNoneMatch: *`)."""
+    """Result of a conditional write (`IfNoneMatch: *`)."""
 
     WRITTEN = "WRITTEN"
     EXISTS = "EXISTS"
@@ -160,10 +163,10 @@ type ObjectBody = bytes | bytearray
 
 
 class PartStore(Protocol):
-    """One bucket. Keys are whole; every method raises `StorageError` where S3 refuses or cannot be reached.
+    """One bucket. Keys are whole; every method raises `StorageError` if S3 refuses or cannot be reached.
 
-    Creating an upload and arranging its abort belong together: the recorder records the id before anything else and
-    the bucket's lifecycle rule is the last net.
+    Creating an upload and aborting it belong together. The recorder puts an upload's id into its checkpoint first; the
+    bucket's lifecycle rule is the last net.
     """
 
     def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
@@ -189,19 +192,19 @@ class PartStore(Protocol):
         """
 
     def head(self, key: str) -> ObjectHead | None:
-        """Tell size and metadata, or None where there is no such object."""
+        """Return size and metadata; None if there is no such object."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a missing one is no error."""
 
     def list_keys(self, prefix: str) -> Sequence[str]:
-        """All keys under a prefix, in order."""
+        """Return all keys under a prefix, in order."""
 
     def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         """Return the id of an open multipart upload to exactly `key`, re-using one that exists, else creating it."""
 
     def find_uploads(self, key: str) -> Sequence[str]:
-        """Ids of the open multipart uploads to exactly `key`."""
+        """Return the ids of the open multipart uploads to exactly `key`."""
 
     def upload_part(
         self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
@@ -220,7 +223,7 @@ class PartStore(Protocol):
         """Join the parts into the object, only where the key is free (`IfNoneMatch: *`; 412 is EXISTS).
 
         Raises:
-            StorageError: code `NoSuchUpload` where the upload is gone: head the object before judging.
+            StorageError: the code is `NoSuchUpload` if the upload is gone: head the object before judging.
         """
 
     def abort_upload(self, key: str, upload_id: str) -> None:
@@ -228,11 +231,11 @@ class PartStore(Protocol):
 
 
 class EventBus(Protocol):
-    """Where others listen for what became of recordings."""
+    """A bus for the events of recordings."""
 
     def put(self, detail_type: str, detail: Mapping[str, Any]) -> str:
-        """Hand over one event and return its id. A second call with the same makes a second event.
+        """Put one event on the bus and return its id. A second call with the same event makes a second one.
 
         Raises:
-            AnnouncementError: it was not taken.
+            AnnouncementError: the bus did not take the event.
         """

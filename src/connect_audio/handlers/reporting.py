@@ -1,7 +1,7 @@
-"""What the consumer tells of each step, as metrics and log lines; called from inside the steps alone.
+"""The consumer's metrics and log lines of each step. `call_execution` calls it inside the steps alone.
 
 The engine replays everything outside of steps in each invocation. A step that is killed between these lines and its
-checkpoint runs again and is counted twice; nothing here can fail a step.
+checkpoint runs again and is counted twice. Nothing here can fail a step.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.core.manifest import EndReason
 from connect_audio.core.plain import to_plain
 from connect_audio.live import LiveState, SinkState
+from connect_audio.ports import Log
 from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
 from connect_audio.request import RecordingRequest
 from connect_audio.telemetry import Metric, Service, emit
@@ -35,20 +34,20 @@ class ConsumerReports:
     """The reports of one execution.
 
     Args:
-        request: what is recorded.
+        request: the streaming that is recorded.
         logger: carries the execution's keys.
     """
 
     request: RecordingRequest
-    logger: Logger
+    logger: Log
 
     def claimed(self, claim: Claim, now_ms: int, *, continued: bool) -> None:
-        """The claim step has an answer.
+        """Report the answer of the claim step.
 
         Args:
             claim: the answer.
             now_ms: wall clock, ms since the epoch.
-            continued: whether a dead execution is redriven, which tells nothing of how long a start takes.
+            continued: true if this execution redrives a failed one; then the start's delay means nothing.
         """
         values: dict[Metric, float] = {}
         if isinstance(claim, Refused):
@@ -63,13 +62,13 @@ class ConsumerReports:
         self._emit(values)
 
     def recorded(self, before: Checkpoint, result: StepResult, *, step_s: float, left_s: float) -> None:
-        """A record step has ended.
+        """Report a record step.
 
         Args:
-            before: where it began.
-            result: what it did.
-            step_s: how long it lasted, seconds.
-            left_s: what is left of the invocation, seconds.
+            before: the checkpoint before the step.
+            result: the step's result.
+            step_s: duration of the step, seconds.
+            left_s: time left of the invocation, seconds.
         """
         after = result.checkpoint
         values: dict[Metric, float] = {
@@ -88,10 +87,10 @@ class ConsumerReports:
         self._emit(values)
 
     def ended(self, outcome: Outcome, now_ms: int) -> dict[str, Any]:
-        """The recording is published, or cannot be.
+        """Report the end of the recording.
 
         Args:
-            outcome: what became of it.
+            outcome: its outcome.
             now_ms: wall clock, ms since the epoch.
 
         Returns:
@@ -99,7 +98,7 @@ class ConsumerReports:
         """
         metric = _ENDS[outcome.status]
         if outcome.status is OutcomeStatus.EMPTY and outcome.end_reason in _FAILURES:
-            # Audio may well have been there: nobody could read it.
+            # The stream may hold audio that could not be read.
             metric = Metric.RECORDINGS_FAILED
         values: dict[Metric, float] = {
             metric: 1,
@@ -116,7 +115,7 @@ class ConsumerReports:
         return result
 
     def not_announced(self, error: str) -> dict[str, Any]:
-        """EventBridge did not take the event.
+        """Report that EventBridge did not take the event.
 
         Args:
             error: the last error; no personal data.
@@ -139,7 +138,7 @@ class ConsumerReports:
 
 
 def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Metric, float]:
-    """What a record step did for the sinks of live audio."""
+    """Return the metrics of live audio in a record step."""
     deliveries = failures = opened = failed = 0
     dropped = 0
     for name, sink in after.sinks.items():
