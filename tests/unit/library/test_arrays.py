@@ -182,6 +182,14 @@ def test_another_rate_gives_exactly_as_many_frames(noise: connect_audio.Call, ra
     assert noise.to_numpy(rate=rate, layout="frames_first").shape == (frames, 2)
 
 
+def test_a_call_at_another_rate_has_it_and_can_be_brought_to_8000() -> None:
+    call = connect_audio.read(capture(replace(CALL, rate=16_000)))
+
+    assert (call.rate, call.frames, call.duration) == (16_000, 24_000, 1.5)
+    assert call.to_numpy(rate=8000).shape == (2, 12_000)
+    assert np.array_equal(call.to_numpy(rate=16_000), call.to_numpy())
+
+
 @pytest.mark.parametrize(("rate", "dtype"), [(16_000, "float32"), (16_000, "float64"), (44_100, "float32")])
 def test_a_resampled_tone_is_the_same_tone_in_the_same_place(rate: int, dtype: Any) -> None:
     def tone(rate: int) -> Any:
