@@ -26,13 +26,13 @@ VOID: Final = 0xEC
 CRC_32: Final = 0xBF
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 
-# What no rule names is padding, an index or a checksum. One broken size must not swallow more than half a minute of the
-# fragments that follow.
+# An element without a rule is padding, an index or a checksum. One broken size must not swallow more than half a minute
+# of the fragments that follow.
 MAX_SKIPPED_BYTES: Final = 1024 * 1024
 
 
 class Kind(Enum):
-    """What the parser does with an element."""
+    """The handling of an element by the parser."""
 
     MASTER = auto()
     """Descend: MasterStart, the children, MasterEnd."""
@@ -44,14 +44,14 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementRule:
-    """What a schema says of one element ID.
+    """The rule of a schema for one element ID.
 
     Args:
         name: the element's name in RFC 8794 or RFC 9559.
-        kind: what to do with it.
+        kind: its handling.
         parents: IDs it may stand in; `ROOT` for the top level.
         max_size: largest payload accepted, bytes; checked before a byte of the payload is buffered.
-        may_be_unknown_size: whether the all-ones size is allowed (masters only).
+        may_be_unknown_size: True allows the all-ones size (masters only).
     """
 
     name: str
@@ -91,7 +91,7 @@ class Element(NamedTuple):
 
 
 class Signal(Enum):
-    """What `next_token` returns when there is no element to return."""
+    """The result of `next_token` when there is no element to return."""
 
     NEED_DATA = auto()
     END = auto()
@@ -139,9 +139,9 @@ class EbmlParser:
     Memory: at most the largest `max_size` of the schema's DATA and SKIP elements, its header, and one received chunk.
 
     Args:
-        schema: rules by element ID; IDs that it does not name are passed over inside masters and refused at the top.
-        document_at: judges whether a document stands at a position of some bytes: True or False, None when more bytes
-            are needed to tell. With it, a size that reaches over the next document is found out, also where the
+        schema: rules by element ID; IDs without a rule are skipped inside masters and refused at the top.
+        document_at: judges if a document stands at a position of some bytes: True or False, None when more bytes
+            are needed. With it, a size that reaches over the next document is found out, also where the
             element's end never comes.
     """
 
@@ -156,7 +156,7 @@ class EbmlParser:
         self._looked_to = 0  # offset in the stream before which no document is hidden
         self._largest = 0  # payload in bytes of the largest element that hid none
         self._buffer = b""
-        self._position = 0  # of the next unread byte in the buffer
+        self._position = 0  # offset of the next unread byte in the buffer
         self._base = 0  # offset in the stream of the buffer's first byte
         # Chunks wait here until they are enough to go on with, so that a trickle is not copied over and over.
         self._waiting: list[bytes] = []
@@ -166,7 +166,7 @@ class EbmlParser:
         self._limit = _NO_END  # offset where the innermost element of known size ends
         # Blocks of one length follow each other with the same ID and size: the header need not be decoded again.
         self._repeat_header = b""  # empty, or the ID and size of the last DATA element in the innermost element
-        self._repeat_size = 0  # of the whole element
+        self._repeat_size = 0  # bytes of the whole element
         self._eof = False
         self._failed = False
         self._passed_over = 0  # bytes, since the error that is being recovered from
@@ -191,10 +191,10 @@ class EbmlParser:
 
     def _join(self) -> None:
         """Bring all that was received into one buffer that starts at the position."""
-        rest = self._buffer[self._position :]
+        unread = self._buffer[self._position :]
         self._base += self._position
         self._position = 0
-        self._buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
+        self._buffer = b"".join((unread, *self._waiting)) if unread or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
         self._waiting_bytes = 0
         self._wanted = 0
@@ -293,7 +293,7 @@ class EbmlParser:
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
 
     def _hides_document(self, first: int, end: int) -> bool:
-        """Tell whether a document begins between two positions of the buffer; looks at no byte twice."""
+        """Return True if a document begins between two positions of the buffer; looks at no byte twice."""
         search = max(first, self._looked_to - self._base)
         while True:
             candidate = self._buffer.find(_MAGIC, search, end)
@@ -358,7 +358,7 @@ class EbmlParser:
         )
 
     def _fits_further_up(self, rule: ElementRule) -> bool:
-        """Tell whether an enclosing element, reached by closing unknown-size ones only, may hold the element."""
+        """Return True if an enclosing element may hold the element, reached by closing unknown-size ones only."""
         for depth in range(len(self._stack) - 1, -1, -1):
             if self._stack[depth].element_id in rule.parents:
                 return True
@@ -398,7 +398,7 @@ class EbmlParser:
         May be called again once more data has been received, for as long as it returns None.
 
         Args:
-            is_document: judges the bytes from a candidate header on: True or False, None when more are needed to tell.
+            is_document: judges the bytes from a candidate header on: True or False, None when more are needed.
 
         Returns:
             How many bytes were passed over since the error, or None when the search needs more data.
@@ -440,7 +440,7 @@ def read_vint(data: bytes, position: int) -> tuple[int, int]:
 
     Args:
         data: the bytes.
-        position: where it starts.
+        position: its start in the bytes.
 
     Returns:
         The value and the position after it.
@@ -462,8 +462,8 @@ def read_header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
 
     Args:
         data: the bytes.
-        position: where the element starts.
-        end: where its parent ends.
+        position: start of the element.
+        end: end of its parent.
 
     Returns:
         ID (with its marker), payload position, position after the payload.

@@ -78,7 +78,7 @@ class MediaSourceError(ConnectAudioError):
 
     Attributes:
         code: AWS's error code, for example `ResourceNotFoundException`, or `ConnectionError` below HTTP.
-        retryable: whether the same call may succeed later with nothing changed by a human.
+        retryable: True if the same call may succeed later without a change by an operator.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
@@ -92,7 +92,7 @@ class StorageError(ConnectAudioError):
 
     Attributes:
         code: S3's error code, for example `NoSuchUpload`, or `ConnectionError` below HTTP.
-        retryable: whether the same call may succeed later with nothing changed by a human.
+        retryable: True if the same call may succeed later without a change by an operator.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
@@ -106,7 +106,7 @@ class AnnouncementError(ConnectAudioError):
 
     Attributes:
         code: EventBridge's error code, or `ConnectionError` below HTTP.
-        retryable: whether the same call may succeed later with nothing changed by a human.
+        retryable: True if the same call may succeed later without a change by an operator.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:
@@ -120,7 +120,7 @@ class SinkError(ConnectAudioError):
 
     Attributes:
         code: short and without spaces, for logs and counts: `HTTP_503`, `SlowDown`, `TIMEOUT`.
-        retryable: whether the same audio may be taken later with nothing changed by a human.
+        retryable: True if the same audio may be taken later without a change by an operator.
     """
 
     def __init__(self, code: str, message: str, *, retryable: bool) -> None:

@@ -4,7 +4,7 @@
     event = reader.next_event()        Fragment | BytesLost | NEED_DATA | END
     reader.open                        the fragment under way, with the blocks that are whole so far
 
-`next_event` raises `StreamError` and nothing else. The caller chooses what to do then: a live reader reconnects after
+`next_event` raises `StreamError` and nothing else. Then the caller decides: a live reader reconnects after
 its cursor, a file reader calls `resynchronise` and goes on with the next validated document. A Fragment comes out when
 it is over. Live audio looks at `reader.open` after each read: a block is in there as soon as its last byte is in.
 """
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 MAX_FRAGMENT_BYTES: Final = 16 * 1024 * 1024
-"""What a fragment may hold until it is complete: KVS fragments last at most 20 s, 3.9 MB of audio at 48 kHz stereo."""
+"""Most bytes that a fragment holds until it is complete. KVS fragments last at most 20 s: 3.9 MB at 48 kHz stereo."""
 FRAGMENT_OVERHEAD_BYTES: Final = 1024
 """Memory of a fragment that holds nothing, and more."""
 BLOCK_OVERHEAD_BYTES: Final = 256
@@ -92,7 +92,7 @@ class Completion(StrEnum):
     SUCCESSOR = "SUCCESSOR"
     """The next document began."""
     END_OF_BODY = "END_OF_BODY"
-    """The body ended on the boundary of an element: whole as far as anyone can tell."""
+    """The body ended on the boundary of an element: nothing shows that it is not whole."""
     TRUNCATED = "TRUNCATED"
     """The body ended, or garbage began, inside an element."""
 
@@ -131,8 +131,8 @@ class Fragment:
         blocks: the blocks in stream order; of a TRUNCATED one without any that reaches into the next document.
         errors: in-band errors.
         completion: how it ended.
-        truncation: what was cut short, where `completion` is TRUNCATED.
-        offset: of its first byte in the stream, bytes.
+        truncation: description of the cut element if `completion` is TRUNCATED.
+        offset: offset of its first byte in the stream, bytes.
         size: bytes in the stream.
         held_bytes: bytes that it takes in memory, an estimate that errs on the high side.
     """
@@ -163,7 +163,7 @@ class BytesLost:
     """Bytes that belong to no fragment were passed over.
 
     Args:
-        offset: where they start in the stream, bytes.
+        offset: offset of the first in the stream, bytes.
         count: how many.
         cause: the error that began the search for the next document.
     """
@@ -180,16 +180,16 @@ type FragmentEvent = Fragment | BytesLost | Signal
 class OpenFragment:
     """The fragment under way: what has come of it so far. Its reader alone changes it.
 
-    Each fragment has an object of its own, so identity tells one fragment from the next.
+    Each fragment has an object of its own: identity separates one fragment from the next.
 
     Args:
-        offset: of its first byte in the stream, bytes.
+        offset: offset of its first byte in the stream, bytes.
         contact_ids: the distinct ContactId values so far, in order.
         tags: every other SimpleTag so far as (name, value), in order.
         timecode_scale_ns: ns a timecode tick.
         tracks: the TrackEntries.
         blocks: the whole blocks so far, in stream order.
-        delivered: whether its continuation token has come; what follows belongs to no fragment.
+        delivered: True once its continuation token has come; later bytes belong to no fragment.
     """
 
     offset: int
@@ -206,7 +206,7 @@ class OpenFragment:
     errors: list[InBandError] = field(default_factory=list)
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
-    zero_ns: int = 0  # what Cluster timecodes count from, since the epoch
+    zero_ns: int = 0  # origin of Cluster timecodes, since the epoch
     delivered: bool = False
 
     def tag(self, name: str) -> str | None:
@@ -243,7 +243,7 @@ class FragmentReader:
     def __init__(self) -> None:
         self._parser = EbmlParser(SCHEMA, document_at=_document_at)
         self._draft: OpenFragment | None = None
-        self._suspect_bytes = 0  # of the element that is being decoded
+        self._suspect_bytes = 0  # size of the element that is being decoded
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False
@@ -254,7 +254,7 @@ class FragmentReader:
 
     @property
     def midway(self) -> bool:
-        """Whether a fragment, or anything else, has begun and is not over."""
+        """True if a fragment, or any other element, has begun and is not over."""
         return self._parser.buffered > 0 or (self._draft is not None and not self._draft.delivered)
 
     @property
@@ -293,7 +293,7 @@ class FragmentReader:
         The unfinished fragment, if any, comes out first, TRUNCATED; then a BytesLost counts what was passed over.
 
         Args:
-            cause: what was wrong, for the report.
+            cause: description of the fault, for the report.
         """
         self._parser.search_again(self._suspect_bytes)
         self._suspect_bytes = 0
@@ -364,7 +364,7 @@ class FragmentReader:
         return None
 
     def _take_blocks(self, draft: OpenFragment, element: Element) -> None:
-        """Decode a block, and those behind it that are like it and already here."""
+        """Decode a block, and the similar blocks behind it that are already here."""
         _, offset, header_size, raw = element
         size = len(raw)
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
@@ -374,7 +374,7 @@ class FragmentReader:
             try:
                 self._decode_blocks(draft, buffer, starts, size, header_size, offset + size)
             except StreamError:
-                # As if the blocks had come one by one: those behind the bad one have not been looked at.
+                # As if the blocks had come one by one: the blocks after the bad one have not been looked at.
                 self._parser.give_back(len(starts) - (len(draft.blocks) - before) - 1)
                 raise
 
@@ -432,7 +432,7 @@ class FragmentReader:
                 error_values.append(value)
         if error_values:
             if draft.delivered:
-                # What KVS reports behind the continuation token must be heard too: it comes as a fragment of its own.
+                # An error that KVS reports after the continuation token comes as a fragment of its own.
                 contact_ids = draft.contact_ids.copy()
                 draft = self._draft = OpenFragment(element.offset, number=draft.number, contact_ids=contact_ids)
             draft.errors.append(InBandError.from_tags(error_values))
@@ -448,7 +448,7 @@ class FragmentReader:
 def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
     """Leave out what a block took from the next document, and what was made of the bytes behind it.
 
-    Where a fragment is cut off inside a block and another document follows, as in captures joined end to end, the
+    A fragment may be cut off inside a block with another document behind it, as in captures joined end to end. Then the
     block's size reaches into that document: another contact's audio would be taken for this one's.
     """
     for index, block in enumerate(blocks):
@@ -458,7 +458,7 @@ def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
 
 
 def holds_document(data: bytes) -> bool:
-    """Tell whether a whole document's beginning stands in a block's payload, not by chance: somebody else's audio."""
+    """Return True if a block's payload holds a whole document's beginning, not by chance: another contact's audio."""
     at = data.find(_MAGIC)
     while at >= 0:
         if _document_at(data, at):
@@ -468,10 +468,10 @@ def holds_document(data: bytes) -> bool:
 
 
 def _document_at(data: bytes, at: int) -> bool | None:
-    """Tell whether a document stands there with its head and a first whole child of its Segment, not by chance.
+    """Return True if a document stands there with its head and a first whole child of its Segment, not by chance.
 
     Returns:
-        None where more bytes are needed to tell.
+        None if more bytes are needed.
     """
     verdict = is_matroska_document(data[at : at + _MAX_HEADER_BYTES])
     if verdict and not _goes_on(data, at):
@@ -480,7 +480,7 @@ def _document_at(data: bytes, at: int) -> bool | None:
 
 
 def _goes_on(data: bytes, at: int) -> bool:
-    """Tell whether the Segment of the document that begins there has a whole child of those that it may have."""
+    """Return True if the Segment of the document that begins there has a whole permitted child."""
     end = len(data)
     try:
         _, _, segment = read_header(data, at, end)

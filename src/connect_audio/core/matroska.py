@@ -1,7 +1,7 @@
 """Matroska (RFC 9559) as KVS and its producers write it: the schema for `core/ebml.py`, and decoders of whole elements.
 
-Blocks and the per-fragment `AWS_KINESISVIDEO_*` tags change every time and are decoded by hand; Tracks, Info and the
-other tags repeat in every fragment and go through ebmlite behind a small cache keyed by their bytes (ADR 2).
+Blocks and the per-fragment `AWS_KINESISVIDEO_*` tags change every time and are decoded by hand. Tracks, Info and the
+other tags repeat in every fragment. They go through ebmlite behind a small cache keyed by their bytes (ADR 2).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _rule(name: str, kind: Kind, parents: frozenset[int], max_size: int, *, unkn
     return ElementRule(name=name, kind=kind, parents=parents, max_size=max_size, may_be_unknown_size=unknown)
 
 
-# A whole capture may sit in one Segment, so its size has no bound of ours: masters are never buffered.
+# A whole capture may sit in one Segment, so its size has no bound: masters are never buffered.
 _ANY_SIZE: Final = (1 << 56) - 2
 _MAX_FRAGMENT: Final = 50 * 1024 * 1024  # KVS service quota: no group of blocks is larger
 
@@ -75,7 +75,7 @@ SCHEMA: Final = {
     BLOCK_GROUP: _rule("BlockGroup", Kind.MASTER, _IN_CLUSTER, _MAX_FRAGMENT),
     BLOCK: _rule("Block", Kind.DATA, frozenset({BLOCK_GROUP}), MAX_BLOCK_BYTES),
 }
-"""What the frame path needs. Everything else inside a Segment, Cluster or BlockGroup is passed over by its size."""
+"""The elements of the frame path. Everything else inside a Segment, Cluster or BlockGroup is skipped by its size."""
 
 
 class BlockHeader(NamedTuple):
@@ -99,7 +99,7 @@ def decode_blocks(
 
     Args:
         buffer: holds the elements.
-        starts: where each starts in it, one right behind the other.
+        starts: start of each in it, one right behind the other.
         size: bytes of each, with ID and size.
         header_size: bytes of ID and size.
         offset: position of the first one in the stream, for the error.
@@ -130,7 +130,7 @@ def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
 
     Args:
         raw: the whole element.
-        payload: where its payload starts in `raw`.
+        payload: start of its payload in `raw`.
         offset: position of the element in the stream, for the error.
 
     Raises:
@@ -158,8 +158,8 @@ def _split_lace(raw: bytes, at: int, lacing: int) -> Iterator[bytes]:
     at += 1
     sizes: list[int] = []
     if lacing == 0b0100:  # fixed
-        size, rest = divmod(len(raw) - at, count)
-        if rest:
+        size, remainder = divmod(len(raw) - at, count)
+        if remainder:
             raise ValueError(f"{len(raw) - at} bytes do not divide into {count} laced frames")
         sizes = [size] * (count - 1)
     elif lacing == 0b0010:  # Xiph: each size as bytes of 255 and a remainder
@@ -225,7 +225,7 @@ def decode_tags(raw: bytes, *, offset: int) -> tuple[TagValue, ...]:
 
 
 def _walk_tags(raw: bytes, at: int, end: int, found: list[TagValue], depth: int = 0) -> None:
-    """Add the SimpleTags between two positions of a Tags, Tag or SimpleTag element to those found."""
+    """Add the SimpleTags between two positions of a Tags, Tag or SimpleTag element to `found`."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
     while at < end:
@@ -416,7 +416,7 @@ def is_matroska_document(data: bytes) -> bool | None:
         data: the bytes from the magic on, as many as there are.
 
     Returns:
-        True for a whole EBML header with a Matroska DocType followed by a Segment; None when more bytes could tell.
+        True for a whole EBML header with a Matroska DocType followed by a Segment; None when more bytes are needed.
     """
     try:
         size_length = 9 - data[4].bit_length() if len(data) > 4 and data[4] else 9

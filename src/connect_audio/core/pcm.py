@@ -1,4 +1,4 @@
-"""What a fragment's blocks mean as audio: which track is which party, at what rate, and 16-bit little-endian PCM of it.
+"""The blocks of a fragment as audio: the party and the rate of each track, and its 16-bit little-endian PCM.
 
 Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;`
 (docs/architecture.md). pydub does the shaping of samples.
@@ -32,7 +32,7 @@ MAX_RATE: Final = 192_000
 
 
 class Party(StrEnum):
-    """Whose voice a track carries. The customer is the left channel, the agent the right."""
+    """The party of a track. The customer is the left channel, the agent the right."""
 
     CUSTOMER = "customer"
     AGENT = "agent"
@@ -78,10 +78,10 @@ _L16: Final = re.compile(r"\s*audio/L16\s*((?:;[^;]*)*)", re.IGNORECASE)
 
 @lru_cache(maxsize=64)
 def audio_tracks(tracks: tuple[TrackEntry, ...], mime_type: str | None) -> tuple[AudioTrack, ...]:
-    """Tell which tracks of a fragment are a party's PCM.
+    """Find the tracks of a fragment that are a party's PCM.
 
-    The name alone tells the direction: track numbers come in either order and the tags `AUDIO_*` contradict it.
-    A single audio track of any other name is taken for the customer's. Of two tracks for one party the first counts.
+    The name alone gives the direction: track numbers come in either order and the tags `AUDIO_*` contradict it.
+    A single audio track of any other name is taken for the customer's. If a party has two tracks, the first counts.
 
     Args:
         tracks: the fragment's TrackEntries.

@@ -23,7 +23,7 @@ class Run:
         payloads: the blocks' payloads, in order.
         block_bytes: bytes of each payload.
         block_length: samples of each block.
-        next_start: where the next block has to begin to belong to the run; -1 where none can.
+        next_start: position at which the next block continues the run; -1 if none can.
     """
 
     track: AudioTrack

@@ -1,1 +1,1 @@
-"""Where live audio goes: implementations of `AudioSink` (ports.py)."""
+"""The sinks of live audio that come with the project: implementations of `AudioSink` (ports.py)."""

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SEGMENT_S3_CONFIG: Final = Config(
     connect_timeout=2, read_timeout=5, tcp_keepalive=True, retries={"mode": "standard", "total_max_attempts": 1}
 )
-"""One try, since the sink's driver tries again, and nothing that takes longer than 7 s: nobody can interrupt boto3 (2 s
-are for each address that the name has, which matters only where all of S3 is out of reach)."""
+"""One try, since the sink's driver retries. No try lasts longer than 7 s, since boto3 cannot be interrupted. The 2 s
+are for each address of the name, which matters only if all of S3 is out of reach."""
 
 LIVE_TAG: Final = "connect-audio=live"
 """Lifecycle rules filter by prefix or by tag, and segments lie beside the recordings."""
@@ -37,7 +37,7 @@ class _Encryption(TypedDict):
 
 
 def segments_prefix(recording_key: str) -> str:
-    """Where the segments of a recording lie: its key with `.segments/` instead of `.wav`.
+    """Return the prefix of a recording's segments: its key with `.segments/` instead of `.wav`.
 
     Args:
         recording_key: the WAV's key.
@@ -52,7 +52,7 @@ class SegmentBucket:
 
     Args:
         bucket: the bucket's name.
-        prefix: what names begin with, its slash included (`segments_prefix`).
+        prefix: beginning of the keys, its slash included (`segments_prefix`).
         client: an S3 client of its own, made with `SEGMENT_S3_CONFIG`; closed by `close`.
         kms_key_arn: encrypt with this key (SSE-KMS with a bucket key); None leaves it to the bucket's default.
     """

@@ -14,7 +14,7 @@ class SegmentFolder:
     """One folder, made with its parents once something is written.
 
     Args:
-        folder: where; may exist and hold other files.
+        folder: its path; may exist and hold other files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,8 +24,8 @@ class SegmentFolder:
         """Write a file beside its place and move it there, so that a reader never sees half of one.
 
         Args:
-            name: of the file.
-            body: all of it.
+            name: name of the file.
+            body: its whole content.
             content_type: not kept; a file's name says what it is.
 
         Raises:

@@ -1,8 +1,8 @@
-"""Where a webhook posts to, and which addresses it may reach: the guard against server-side request forgery.
+"""The address that a webhook posts to, and its check: the guard against server-side request forgery.
 
-The connection goes to the very address that was judged; its name is not resolved a second time, so a name server that
-answers differently the next moment gains nothing. Odd spellings of an address (`0x7f.1`, `2130706433`, `[::ffff:…]`)
-need no rule of their own: what they resolve to is judged. Used by `webhook_connection.py`.
+The connection goes to the very address that was judged. Its name is not resolved a second time, so a name server gains
+nothing by a different answer. Odd spellings of an address (`0x7f.1`, `2130706433`, `[::ffff:…]`)
+need no rule of their own: the resolved address is judged. Used by `webhook_connection.py`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _URL: Final = re.compile(
 )
 _LONGEST_URL: Final = 2000
 
-# Of IANA's special-purpose addresses those that `ipaddress` takes for global although no public service is there.
+# Special-purpose addresses of IANA that `ipaddress` takes for global although no public service is there.
 _NOT_PUBLIC: Final = (
     ip_network("192.88.99.0/24"),  # anycast relays of 6to4 (RFC 7526)
     ip_network("3fff::/20"),  # documentation (RFC 9637)
@@ -39,7 +39,7 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052; what DNS64 answers in s
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where to post.
+    """The target of the posts.
 
     Args:
         url: as it was given.
@@ -111,9 +111,9 @@ def permitted_addresses(endpoint: Endpoint, resolve: Resolver, *, allow_private:
     """Resolve the host and judge everything that it resolves to.
 
     Args:
-        endpoint: whose host.
+        endpoint: gives the host.
         resolve: the resolver.
-        allow_private: whether addresses that are not public will do, too.
+        allow_private: True allows addresses that are not public, too.
 
     Returns:
         The addresses to connect to, in the resolver's order, each once.
@@ -144,10 +144,10 @@ def objection(address: Address, *, allow_private: bool) -> str | None:
 
     Args:
         address: judged by the IPv4 address that is embedded in it, where one is.
-        allow_private: whether addresses that are not public will do: private, loopback, link-local, shared.
+        allow_private: True allows addresses that are not public: private, loopback, link-local, shared.
 
     Returns:
-        What the address is, in words, or None where nothing speaks against it.
+        The kind of a refused address, in words; None for a permitted one.
     """
     embedded = _embedded(address)
     if embedded is not None:

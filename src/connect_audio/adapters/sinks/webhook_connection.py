@@ -1,8 +1,8 @@
 """One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a time for everything.
 
-Not over urllib3 (ADR 12): its timeouts count from byte to byte, so a receiver that drips bytes holds a request for as
-long as it likes. Here one deadline bounds name, connection, handshake, request and answer together, and there is
-nothing that could follow a redirect, ask a proxy or try again by itself. Used by `webhook.py`.
+It does not use urllib3 (ADR 12). Timeouts of urllib3 count from byte to byte, so a receiver that drips bytes could hold
+a request for ever. Here one deadline bounds name, connection, handshake, request and answer together. Nothing here
+follows a redirect, asks a proxy or retries by itself. Used by `webhook.py`.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CONNECT_S: Final = 3.0
 """For TCP to one address, and again for TLS."""
 ANSWER_S: Final = 5.0
 """From the request's last byte to the end of the answer's head."""
-_REST_S: Final = 0.5
-"""For the answer's body, which nobody wants: what takes longer costs the connection."""
+_ANSWER_BODY_S: Final = 0.5
+"""Seconds for the answer's body, which is not used. A longer one costs the connection."""
 _ANSWER_BYTES: Final = 16_384
 """As much of an answer is read, head and body together."""
 _LINGER_S: Final = 1.0
@@ -78,8 +78,8 @@ class WebhookConnection:
     """The connection; `interrupt` alone may be called from another thread.
 
     Args:
-        endpoint: where to.
-        allow_private: whether to addresses, too, that are not public.
+        endpoint: target of the posts.
+        allow_private: True allows addresses that are not public, too.
         ca_file: certificates to trust besides the system's.
         resolve: the resolver.
         clock: for the deadlines.
@@ -105,11 +105,11 @@ class WebhookConnection:
         self._http: HTTPConnection | None = None
         self._socket: _BoundedSocket | None = None
         self._lookup: _Lookup | None = None
-        # What the interrupting thread touches.
+        # The interrupting thread uses these.
         self._changed = threading.Condition()
         self._interrupted = False
-        # The connection's second descriptor: whoever closes the first, this number stays ours, so that an interrupt
-        # cannot shut down somebody else's socket that was given it.
+        # The connection's second descriptor. It stays open when the first is closed, so that an interrupt cannot shut
+        # down another socket under the same number.
         self._wire: socket.socket | None = None
 
     def begin(self) -> None:
@@ -128,7 +128,7 @@ class WebhookConnection:
     def post(self, headers: Mapping[str, str], body: bytes) -> int:
         """POST once and return the answer's status.
 
-        A connection that was kept and proves to be closed without having answered is replaced, and the request sent
+        A kept connection may prove to be closed without an answer. Then a new one replaces it and the request is sent
         again: the receiver may get it twice.
 
         Raises:
@@ -145,7 +145,7 @@ class WebhookConnection:
     def interrupt(self) -> None:
         """Make a `post` that is under way fail soon; where none is, the next.
 
-        An invocation's end may come in the moment before a delivery gets here, and must not be forgotten over it.
+        An invocation's end may come in the moment before a delivery gets here. The delivery then fails at once.
         """
         with self._changed:
             self._interrupted = True
@@ -190,7 +190,7 @@ class WebhookConnection:
             answer.close()
             raise ConnectionAbortedError
         # The status says it all; the rest is read only so that the connection can be used again.
-        tls.deadline = self._within(_REST_S)
+        tls.deadline = self._within(_ANSWER_BODY_S)
         with suppress(OSError, HTTPException):
             answer.read(_ANSWER_BYTES)
         if not answer.isclosed() or http.sock is None:
@@ -329,7 +329,7 @@ class _Lookup:
         def run() -> None:
             try:
                 self.answer.set_result(permitted_addresses(endpoint, resolve, allow_private=allow_private))
-            except BaseException as exc:  # noqa: BLE001 - whoever waits for the answer gets it
+            except BaseException as exc:  # noqa: BLE001 - the waiting thread gets it
                 self.answer.set_exception(exc)
             answered()
 

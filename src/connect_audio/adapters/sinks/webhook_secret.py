@@ -27,8 +27,8 @@ class WebhookSecret:
     """A secret by its ARN.
 
     Args:
-        arn: of a Secrets Manager secret or a Parameter Store parameter, as `LiveSettings.webhook_secret`.
-        session: where credentials come from.
+        arn: ARN of a Secrets Manager secret or a Parameter Store parameter, as `LiveSettings.webhook_secret`.
+        session: gives the credentials.
         max_age_s: how long it is kept, seconds.
     """
 
