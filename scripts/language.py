@@ -253,7 +253,7 @@ def _markdown_texts(source: str) -> Iterator[_Text]:
     for number, raw in enumerate([*fenced.splitlines(), ""], 1):
         text = raw.strip()
         item = re.match(r"(?:[-*+]|\d+\.) ", text)
-        apart = text.startswith(("#", "|")) or (re.match(r" {4}\S", raw) and not block)
+        apart = text.startswith(("#", "|")) or (re.match(r" {4,}\S", raw) and not block)
         if (not text or item or apart) and block:
             yield _Text(begin, _plain(" ".join(block)))
             block = []
@@ -270,6 +270,7 @@ def _markdown_texts(source: str) -> Iterator[_Text]:
 def _plain(text: str) -> str:
     """Prose without marks: code font becomes one word, a link its text."""
     text = re.sub(r"`+[^`]*`+", lambda match: "`" + re.sub(r"\W+", "_", match[0].strip("`")) + "`", text)
+    text = re.sub(r"\[([\w.]*[/.][\w./]*)\]\([^)]*\)", r"`\1`", text)  # a link whose text is a path
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"</?\w+>", " ", text).replace("**", "")
     return " ".join(text.split())

@@ -1,8 +1,13 @@
-"""Which fragments belong to our contact. Connect re-uses its streams, so the contact before and after ours is in there.
+"""Decides which fragments belong to our contact: Connect re-uses its streams, so they hold other contacts, too.
 
-Another contact's audio is never written nor handed on, not for a millisecond: a privacy rule. A fragment that names no
-contact is ours if both labelled neighbours are; or, where ours is the left one and the call ends there, if its time
-runs on from ours and from nobody else's. Otherwise it is dropped and counted.
+A privacy rule: another contact's audio is never written and never delivered, not for a millisecond.
+
+A fragment that names no contact is admitted in two cases:
+
+- both labelled neighbours are our contact's;
+- the left neighbour is, the call ends there, and the fragment's time runs on from our contact and from no other.
+
+Otherwise it is dropped and counted. `OURS` in a name means: of our contact.
 """
 
 from __future__ import annotations
@@ -19,10 +24,10 @@ from connect_audio.core.fragments import Completion, Fragment
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
 MAX_UNDECIDED_BYTES: Final = 8 * 1024 * 1024
-"""What waits for the next label, unlabelled fragments with all they hold: three minutes of both parties at 8 kHz."""
+"""Most bytes of unlabelled fragments that wait for the next label: three minutes of both parties at 8 kHz."""
 
 _WHOLE: Final = frozenset({Completion.TOKEN, Completion.SUCCESSOR})
-"""Of any other fragment the end may be missing, and with it a ContactId that comes after the Cluster."""
+"""Completions with a proven end. Another fragment may lack its end, and with it a ContactId after the Cluster."""
 
 
 class Label(StrEnum):
@@ -34,38 +39,38 @@ class Label(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What becomes of a fragment."""
+    """The decision on a fragment."""
 
     OURS = "OURS"
     """It names our contact."""
     OURS_BY_NEIGHBOURS = "OURS_BY_NEIGHBOURS"
-    """It names nobody and is ours."""
+    """It names no contact and belongs to our contact by its neighbours."""
     OTHER = "OTHER"
     """It names another contact."""
     CONTRADICTORY = "CONTRADICTORY"
     """It names more than one contact."""
     UNDECIDABLE = "UNDECIDABLE"
-    """It names nobody, stands next to ours, and could be either's."""
+    """It names no contact, stands beside our contact's fragments, and could belong to either side."""
     UNLABELLED_ELSEWHERE = "UNLABELLED_ELSEWHERE"
-    """It names no contact and no neighbour is ours."""
+    """It names no contact, and no neighbour is our contact's."""
     NO_AUDIO = "NO_AUDIO"
-    """It names nobody and carries no block that could be anyone's audio."""
+    """It names no contact and carries no block of audio."""
     OTHER_STREAMING = "OTHER_STREAMING"
     """It names our contact and belongs to another streaming of it, which has a recording of its own."""
 
     @property
     def admitted(self) -> bool:
-        """Whether the audio is ours."""
+        """True if the audio belongs to our contact."""
         return self in {Verdict.OURS, Verdict.OURS_BY_NEIGHBOURS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionState:
-    """What has to be remembered between fragments: no more than the last label and where ours ended.
+    """The state between fragments: the last label and the end of our contact's audio.
 
     Args:
         label: the last label.
-        end_ms: where the last admitted fragment with audio ended, ms since the epoch; None before the first.
+        end_ms: end of the last admitted fragment with audio, ms since the epoch; None before the first.
     """
 
     label: Label = Label.NONE
@@ -81,7 +86,7 @@ class Decision(NamedTuple):
 
 
 class _Successor(NamedTuple):
-    """A fragment that is not ours, behind unlabelled ones.
+    """A fragment of another contact or streaming, after unlabelled ones.
 
     Args:
         start_ms: when it begins, ms since the epoch; None where it says nothing.
@@ -90,7 +95,7 @@ class _Successor(NamedTuple):
     start_ms: int | None
 
     def follows(self, end_ms: int | None) -> bool:
-        """Whether it may run on from what ended at a time, ms since the epoch; None for an unknown time."""
+        """Return True if it may run on from audio that ended at a time, ms since the epoch; None if unknown."""
         return self.start_ms is None or end_ms is None or self.start_ms - end_ms <= RUN_ON_MS
 
 
@@ -100,12 +105,12 @@ class Admission:
     Memory: the undecided fragments, of at most `MAX_UNDECIDED_BYTES`, or the newest one alone.
 
     Args:
-        contact_id: whose audio is wanted.
-        state: where to go on.
+        contact_id: our contact.
+        state: state to continue from.
         from_ms: admit nothing that ends at or before it (the same contact's streaming before), ms since the epoch.
         until_ms: admit nothing that begins at or after it (the same contact's next streaming), ms since the epoch.
-        accept_unlabelled: take fragments that name nobody for ours wherever they stand: for captures from before
-            Connect wrote labels, where nothing else is in the stream.
+        accept_unlabelled: True admits every fragment that names no contact. It is for captures from before Connect
+            wrote labels, with one contact in the stream.
     """
 
     def __init__(
@@ -137,11 +142,11 @@ class Admission:
         return len(self._undecided)
 
     def state(self) -> AdmissionState:
-        """What `Admission` needs to go on after the last decided fragment."""
+        """The state after the last decided fragment."""
         return AdmissionState(label=self._label, end_ms=self._end_ms)
 
     def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
-        """Whether a fragment that is not over yet will be ours, as far as it can be told: nothing before it waits.
+        """Return True if an open fragment will be admitted, by all that is known: no fragment before it waits.
 
         Args:
             contact_ids: whom it has named so far.
@@ -161,7 +166,7 @@ class Admission:
             if self._accept_unlabelled:
                 return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
             if self._label is not Label.OURS:
-                # No fragment to the left is ours, so nothing that comes can make this one ours.
+                # No fragment to the left is our contact's, so no later fragment can make this one admitted.
                 verdict = Verdict.UNLABELLED_ELSEWHERE if _media_bytes(fragment) else Verdict.NO_AUDIO
                 return [self._decide(fragment, verdict)]
             self._undecided.append(fragment)
@@ -197,10 +202,10 @@ class Admission:
         return self._close_gap(None)
 
     def _close_gap(self, successor: _Successor | None) -> list[Decision]:
-        """Decide on unlabelled fragments to the right of ours.
+        """Decide on unlabelled fragments to the right of our contact's.
 
         Args:
-            successor: the fragment behind them, which is not ours; None at the end of the call.
+            successor: the fragment after them, which is not our contact's; None at the end of the call.
         """
         waiting = self._release()
         verdicts: list[Verdict] = []
@@ -222,7 +227,7 @@ class Admission:
             verdicts.append(Verdict.OURS_BY_NEIGHBOURS if runs_on else Verdict.UNDECIDABLE)
             end = end_ms(fragment) if runs_on else end
         if runs_on and successor is not None and successor.follows(end):
-            # They run on into the successor's audio as well, so where the border lies cannot be told.
+            # They run on into the successor's audio as well, so the border is unknown.
             verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
         return [self._decide(fragment, verdict) for fragment, verdict in zip(waiting, verdicts, strict=True)]
 
@@ -258,7 +263,7 @@ def start_ms(fragment: Fragment) -> int | None:
 
 
 def end_ms(fragment: Fragment) -> int | None:
-    """When its last block begins, plus one block as most are: near enough to tell neighbours in time."""
+    """Return when its last block begins, plus the usual block length: near enough to compare neighbours in time."""
     if not fragment.blocks:
         return None
     times = sorted({block.time_ns for block in fragment.blocks})

@@ -1,7 +1,7 @@
-"""Where a recording stands, as plain values: a checkpoint's cursor with its counts, and notes for the manifest.
+"""The position of a recording as plain values: a checkpoint's cursor with its counts, and notes for the manifest.
 
-KVS is the log and the cursor a position in it: a recording made from a cursor and the fragments after it gives the same
-frames as the one that wrote the cursor would have (ADR 3).
+KVS is the log and the cursor a position in it. A recording made from a cursor and the fragments after it gives the same
+frames as the recording that wrote the cursor (ADR 3).
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ class FragmentMark:
 
 @dataclass(slots=True)
 class FragmentCounts:
-    """What became of the fragments; changes in place. Counts of fragments unless said otherwise.
+    """The decisions about fragments; changes in place. Counts of fragments unless said otherwise.
 
     Args:
-        admitted: ours, by name or by neighbours.
-        admitted_unlabelled: ours by neighbours alone.
+        admitted: our contact's, by name or by neighbours.
+        admitted_unlabelled: our contact's by neighbours alone.
         other_contact: another contact's.
         contradictory: naming more than one contact.
-        undecidable: unlabelled next to ours, dropped.
-        unlabelled_elsewhere: unlabelled and nowhere near ours, dropped.
-        other_streaming: of another streaming of the same contact.
-        truncated: ours, of which only the whole blocks were there.
-        without_audio: ours, with blocks but no track that is PCM audio.
-        unsupported_audio: ours, with audio that cannot be decoded or at another rate than the recording's.
-        ignored_blocks: blocks of ours on tracks that are no party's.
+        undecidable: unlabelled beside our contact's, dropped.
+        unlabelled_elsewhere: unlabelled and beside none of our contact's, dropped.
+        other_streaming: in another streaming of the same contact.
+        truncated: admitted, with only the whole blocks there.
+        without_audio: admitted, with blocks but no track that is PCM audio.
+        unsupported_audio: admitted, with audio that cannot be decoded or at another rate than the recording's.
+        ignored_blocks: blocks of admitted fragments on tracks that are no party's.
     """
 
     admitted: int = 0
@@ -57,7 +57,7 @@ class FragmentCounts:
 
 @dataclass(slots=True)
 class StreamCounts:
-    """What the stream lacked and reported; changes in place.
+    """The losses and reports of the stream; changes in place.
 
     Args:
         lost_bytes: bytes of the stream that belong to no fragment.
@@ -80,7 +80,7 @@ class StreamCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeighbourState:
-    """What a fragment is compared with when it is admitted.
+    """The state that an admitted fragment is compared with.
 
     Args:
         first: the first admitted fragment with audio; None before it.
@@ -97,17 +97,17 @@ class NeighbourState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a recording stands: bounded, plain, and enough to go on from with the fragments after it.
+    """The position of a recording: bounded, plain, and enough to continue with the fragments after it.
 
     Args:
         fragment: the newest fragment whose audio is wholly in the frames taken; None before the first.
-        admission: what admission knows after it.
-        timeline: what the timeline knows after it; None before the first audio.
+        admission: state of admission after it.
+        timeline: state of the timeline after it; None before the first audio.
         frames: stereo frames taken; may lie beyond that fragment's end.
-        crc32: CRC-32 of those frames' bytes, in order.
+        crc32: CRC-32 of the taken frames' bytes, in order.
         fragments: counts up to that fragment.
         stream: counts up to that fragment.
-        neighbours: what the next fragment is compared with.
+        neighbours: state that the next fragment is compared with.
     """
 
     fragment: str | None = None
@@ -162,7 +162,7 @@ class GapNote:
         gap: the hole.
         after: number of the last admitted fragment before it.
         before: number of the fragment whose audio follows it; None at the end of the call.
-        missing_fragments: how many fragments the numbers show to be missing; None where they do not tell.
+        missing_fragments: missing fragments by the numbers; None if the numbers do not show it.
     """
 
     gap: Gap

@@ -13,7 +13,7 @@ from typing import Final, Self
 
 
 class Remedy(StrEnum):
-    """What can be done about an in-band error."""
+    """The remedy of an in-band error."""
 
     RECONNECT = "RECONNECT"
     """Transient: ask again after the last completed fragment."""
@@ -53,7 +53,7 @@ class InBandError:
 
     Args:
         code: AWS's number, or None where no tag held one.
-        text: what AWS says beside it; empty where absent.
+        text: AWS's text beside it; empty if absent.
     """
 
     code: int | None
@@ -73,5 +73,5 @@ class InBandError:
 
     @property
     def remedy(self) -> Remedy:
-        """What can be done; an unknown code is worth another try."""
+        """The remedy; an unknown code is worth another try."""
         return _MEANINGS[self.code][1] if self.code in _MEANINGS else Remedy.RECONNECT

@@ -1,8 +1,8 @@
-"""Where a block of a fragment that is not over yet will lie in the recording: what live audio is made of.
+"""The expected positions of an open fragment's blocks in the recording: the source of live audio.
 
 A preview decides nothing. It tries the blocks on a copy of the recording's timeline, under the rule that admits the
-fragment; what becomes of it at its end is the recording's to say (`core/live_buffer.py` compares). Only where a
-fragment names our contact, and nobody else, before its Cluster is there anything to preview.
+fragment. At the fragment's end the recording decides (`core/live_buffer.py` compares). Only a fragment that names our
+contact alone before its Cluster can be previewed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from connect_audio.core.timeline import Timeline, TimelineState, to_samples
 _LONGEST_LEAP_S: Final = 0.5
 """Between two blocks of a track: what is longer may as well be a damaged time, so it waits for the fragment's end."""
 BEFORE_FIRST_S: Final = 60
-"""Of a call's first fragment the first block need not be the earliest; no fragment is so long."""
+"""Seconds before a call's first block at which the buffer begins: the first block need not be the earliest."""
 
 
 class LivePreview:
@@ -47,16 +47,16 @@ class LivePreview:
     def look(
         self, fragment: OpenFragment | None, *, allowed: Callable[[int], bool] = lambda _: True
     ) -> Sequence[LiveSamples]:
-        """Tell where the blocks will lie that have come since the last look. To be called after each read.
+        """Return the expected positions of the blocks since the last look. To be called after each read.
 
         Args:
             fragment: the reader's open fragment; None for none.
-            allowed: tells whether the caller knows nothing against a fragment whose first block begins at a time, ms
+            allowed: returns True if the caller knows nothing against a fragment whose first block begins at a time, ms
                 since the epoch; asked once a fragment.
 
         Returns:
-            Samples with positions since the epoch, in samples; nothing where the fragment's end has to be waited for,
-            or where that time has its audio already.
+            Samples with positions since the epoch, in samples. They are empty if the fragment's end must come
+            first, or if that time has its audio already.
         """
         if fragment is None:
             return ()

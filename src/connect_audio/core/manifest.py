@@ -24,7 +24,7 @@ _OPENING_TOLERANCE_MS: Final = 5000
 
 
 class Status(StrEnum):
-    """Whether a recording is whole."""
+    """The completeness of a recording."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -37,11 +37,11 @@ class EndReason(StrEnum):
     DISCONNECTED = "DISCONNECTED"
     """Connect says that the contact is disconnected, and nothing of it came for the drain time."""
     OTHER_CONTACT = "OTHER_CONTACT"
-    """Another contact uses the stream by now, and nothing of ours came for the drain time."""
+    """Another contact uses the stream by now, and the contact's audio stayed away for the drain time."""
     OTHER_STREAMING = "OTHER_STREAMING"
     """A later streaming of the same contact began, which has a recording of its own."""
     IDLE = "IDLE"
-    """Nothing of ours came for the idle limit."""
+    """The contact's audio stayed away for the idle limit."""
     RECORDING_LIMIT = "RECORDING_LIMIT"
     """The longest recording was reached."""
     SOURCE_FAILED = "SOURCE_FAILED"
@@ -118,11 +118,11 @@ class NoteLog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
-    """What the manifest tells besides the cursor.
+    """The manifest's content besides the cursor.
 
     Args:
-        contact_id: whose recording.
-        recording: where the WAV lies, an S3 URI or a file name; None where there is none.
+        contact_id: the contact.
+        recording: S3 URI or file name of the WAV; None if there is none.
         end_reason: why it ended.
         instance_id: the Connect instance's; None where unknown.
         stream_arn: None for a capture.
@@ -130,7 +130,7 @@ class RecordingFacts:
         start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
         resumes: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
-        reasons: why it is not whole, beyond what the cursor tells.
+        reasons: reasons why it is not whole, besides the cursor's.
         live: the sinks of live audio; None where there are none.
     """
 
@@ -152,7 +152,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
 
     Args:
         cursor: the final one, with every frame taken.
-        facts: what else is known.
+        facts: the facts besides.
         notes: gaps and in-band errors in timeline order.
 
     Returns:
@@ -263,7 +263,11 @@ def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
         found.append(Reason("NO_AUDIO", "no fragment of this contact carried audio"))
     check(counts.truncated, "TRUNCATED_FRAGMENTS", "{} fragments were cut off; their whole blocks are in the recording")
     check(stream.lost_bytes, "LOST_BYTES", "{} bytes of the stream belong to no readable fragment")
-    check(counts.undecidable, "UNDECIDABLE_FRAGMENTS", "{} fragments next to ours name no contact and were left out")
+    check(
+        counts.undecidable,
+        "UNDECIDABLE_FRAGMENTS",
+        "{} fragments beside the contact's own name no contact and were left out",
+    )
     check(counts.contradictory, "CONTRADICTORY_FRAGMENTS", "{} fragments name more than one contact and were left out")
     check(counts.unsupported_audio, "UNSUPPORTED_AUDIO", "{} fragments hold audio in another format or at another rate")
     check(stream.stream_holes, "STREAM_HOLES", "{} times neither track has audio, and fragments may be missing there")

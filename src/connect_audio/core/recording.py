@@ -63,12 +63,12 @@ _COUNTED_AS: Final = {
 
 
 class Added(NamedTuple):
-    """What came of a fragment.
+    """The result of adding a fragment.
 
     Args:
         decisions: about it and about fragments that had waited for it, in stream order.
         placed: the samples that got their place, each party's in order.
-        origin: of the timeline, samples since the epoch; None before the first audio.
+        origin: the timeline's origin, samples since the epoch; None before the first audio.
     """
 
     decisions: Sequence[Decision]
@@ -87,8 +87,8 @@ class CallRecording:
     Memory: see `Admission`, `Timeline` and `ResumePoints`.
 
     Args:
-        contact_id: whose audio is wanted.
-        cursor: where to go on.
+        contact_id: our contact.
+        cursor: cursor to continue from.
         from_ms: admit nothing that ends at or before it, ms since the epoch.
         until_ms: admit nothing that begins at or after it, ms since the epoch.
         accept_unlabelled: see `Admission`.
@@ -117,7 +117,7 @@ class CallRecording:
         self._fragments = _copied_fragments(cursor.fragments)
         self._stream = _copied_stream(cursor.stream)
         self._neighbours = cursor.neighbours
-        self._number = cursor.fragment  # of the last decided fragment that had one
+        self._number = cursor.fragment  # number of the last decided fragment that had one
         self._points = ResumePoints(cursor)
 
     def _make_timeline(self, state: TimelineState, taken: int) -> Timeline:
@@ -130,7 +130,7 @@ class CallRecording:
         For captures whose contact is unknown at first: until then no fragment is admitted, but all are counted.
 
         Args:
-            contact_id: whose audio is wanted.
+            contact_id: our contact.
         """
         # The cursor's own counts end with the last fragment; bytes lost since then are only in the recording's.
         cursor = replace(self.cursor(), fragments=self.fragments, stream=self.stream)
@@ -158,17 +158,17 @@ class CallRecording:
 
     @property
     def end_ms(self) -> int | None:
-        """Where the last admitted audio ended, ms since the epoch."""
+        """End of the last admitted audio, ms since the epoch."""
         return self._admission.state().end_ms
 
     @property
     def full(self) -> bool:
-        """Whether the recording has reached its limit."""
+        """True once the recording has reached its limit."""
         return self._timeline is not None and self._timeline.full
 
     @property
     def timeline(self) -> Timeline | None:
-        """Where the audio lies; None before the first."""
+        """The timeline of the audio; None before the first."""
         return self._timeline
 
     def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
@@ -183,7 +183,7 @@ class CallRecording:
         """Take the next completed fragment.
 
         Returns:
-            What was decided about it and about fragments that had waited for it, and what of them was placed.
+            The decisions about it and about fragments that had waited for it, and the samples placed of them.
         """
         self._commit()
         return self._added(self._admission.add(fragment))
@@ -201,7 +201,7 @@ class CallRecording:
         """The call is over: decide what waits, pad the shorter track. `take` gives out the rest.
 
         Returns:
-            What was decided about fragments that had waited, and what of them was placed.
+            The decisions about fragments that had waited, and the samples placed of them.
         """
         self._commit()
         added = self._added(self._admission.end())
@@ -298,7 +298,7 @@ class CallRecording:
         counts.admitted_unlabelled += verdict is Verdict.OURS_BY_NEIGHBOURS
         counts.truncated += fragment.completion is Completion.TRUNCATED
         if neighbours.unlabelled:
-            # They stood directly before ours. If they also ran on into it, they may have been its beginning.
+            # They stood directly before this fragment. If they also ran on into it, they may have been its beginning.
             start, end = start_ms(fragment), neighbours.unlabelled_end_ms
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
                 counts.undecidable += neighbours.unlabelled
@@ -339,13 +339,13 @@ class CallRecording:
     def _note_gaps(
         self, fragment: Fragment, placed: Sequence[Placed], before: NeighbourState, previous_end: int
     ) -> list[Note]:
-        """Note the holes before what was placed, and tell a pause of the producer from missing fragments.
+        """Note the holes before the placed samples, and separate a pause of the producer from missing fragments.
 
         Args:
             fragment: the fragment.
-            placed: what of it was placed.
+            placed: its placed samples.
             before: its neighbours before it was placed.
-            previous_end: where the timeline ended before it, frames.
+            previous_end: end of the timeline before it, frames.
         """
         if not any(each.gap for each in placed):
             return []
@@ -371,7 +371,7 @@ class CallRecording:
 
 
 def _placed(timeline: Timeline, runs: Iterable[Run], tick_ns: int) -> list[Placed]:
-    """Place runs; tell what got its place."""
+    """Place runs and return the placed samples."""
     placed: list[Placed] = []
     for run in runs:
         samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
@@ -387,7 +387,7 @@ def _placed(timeline: Timeline, runs: Iterable[Run], tick_ns: int) -> list[Place
 
 
 def missing_between(before: str | None, after: str | None) -> int | None:
-    """How many fragments the producer counted between two numbers; None where the numbers do not tell."""
+    """Return how many fragments the producer counted between two numbers; None if the numbers do not show it."""
     first, second = fragment_counter(before), fragment_counter(after)
     if first is None or second is None or second <= first:
         return None

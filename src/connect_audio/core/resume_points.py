@@ -28,7 +28,7 @@ class _Point(NamedTuple):
 class ResumePoints:
     """Points of one recording, in stream order.
 
-    Memory: one point a fragment of the last `MAX_SKEW_S` seconds, and the notes that nobody has taken yet.
+    Memory: one point a fragment of the last `MAX_SKEW_S` seconds, and the notes that are not taken yet.
 
     Args:
         cursor: the point that holds at the beginning.
@@ -57,11 +57,11 @@ class ResumePoints:
 
         Args:
             end: position after the last sample before it, frames.
-            cursor: where the recording stands there.
+            cursor: the recording's cursor there.
             notes: on the fragments since the point before.
         """
         if self._ahead and self._ahead[-1].end == end:
-            # Both hold from the same frame on, and the newer one tells more: hours of another contact take no room.
+            # Both hold from the same frame on, and the newer one knows more: hours of another contact take no room.
             notes = [*self._ahead.pop().notes, *notes]
         self._ahead.append(_Point(end, cursor, notes))
 

@@ -1,9 +1,11 @@
 """Two tracks on one timeline: blocks with absolute times in, settled stereo frames out.
 
 A block joins its predecessor without a seam when its time differs from the predecessor's end by no more than the
-jitter tolerance; later than that the hole becomes silence, earlier the overlap is dropped. A track that lags by more
-than `MAX_SKEW_S` of media time becomes silence. Nothing here depends on how the blocks arrived, so reading the same
-fragments again from a `TimelineState` gives the same frames (ADR 3).
+jitter tolerance. A later block leaves a gap, which becomes silence. An earlier block overlaps, and the overlap is
+dropped. A track that lags by more than `MAX_SKEW_S` of media time becomes silence.
+
+Nothing here depends on how the blocks arrived. Reading the same fragments again from a `TimelineState` gives the same
+frames (ADR 3).
 
 Positions are frames since the origin, the earliest sample of the first block.
 """
@@ -26,7 +28,7 @@ MAX_SKEW_S: Final = 5
 MAX_HOLE_S: Final = 4 * 3600
 """A longer jump forward is a broken clock, not a pause: the block is left out and counted."""
 MAX_FRAMES: Final = MAX_DATA_BYTES // FRAME_BYTES
-"""What a WAV can hold."""
+"""Most frames that a WAV can hold."""
 _CHUNK_FRAMES: Final = 8192
 _NS: Final = 1_000_000_000
 
@@ -43,7 +45,7 @@ def to_samples(time_ns: int, rate: int) -> int:
 
 @dataclass(slots=True)
 class TrackCounts:
-    """Where one track stands and what became of its samples; changes in place. All counts are samples.
+    """The position of one track and the counts of its samples; changes in place. All counts are samples.
 
     Args:
         end: position after its last sample.
@@ -52,7 +54,7 @@ class TrackCounts:
         late: dropped because silence had taken their place.
         out_of_range: dropped because their time lies before the origin or more than `MAX_HOLE_S` ahead.
         beyond_limit: dropped because the recording had reached its longest.
-        gaps: how many holes became silence.
+        gaps: number of gaps.
         max_jitter: largest correction made in joining blocks.
         dangling_bytes: bytes that made no whole sample.
     """
@@ -77,7 +79,7 @@ class TimelineState:
 
     Args:
         rate: samples a second.
-        origin: of the timeline, samples since the epoch; None before the first block.
+        origin: origin of the timeline, samples since the epoch; None before the first block.
         settled: frames that no later block can change.
         customer: the left track.
         agent: the right track.
@@ -95,7 +97,7 @@ class Gap:
     """A hole in one track that became silence.
 
     Args:
-        party: whose track.
+        party: the track's party.
         start: first silent position, frames.
         length: frames.
     """
@@ -109,9 +111,9 @@ class Placed(NamedTuple):
     """Samples that got their place on a timeline, and the silence that goes before them.
 
     Args:
-        party: whose track.
+        party: the track's party.
         start: position of the first, frames since the origin.
-        samples: mono 16-bit samples; none of them comes at another place, and nothing else comes at theirs.
+        samples: mono 16-bit samples; each gets one position, and each position one sample.
         gap: silent frames between the track's end and the first sample; 0 where it joins.
     """
 
@@ -122,7 +124,7 @@ class Placed(NamedTuple):
 
 
 class Clipped(NamedTuple):
-    """What of a stretch of samples is new, and what became of its beginning. All are samples.
+    """The new part of a stretch of samples, and the counts of its dropped beginning. All are samples.
 
     Args:
         kept: new, at the stretch's end.
@@ -138,16 +140,16 @@ class Clipped(NamedTuple):
 
 
 def clip(start: int, length: int, end: int, settled: int) -> Clipped:
-    """Tell what a track can still take of a stretch: what lies behind its end and behind what is settled.
+    """Clip a stretch to the part that a track can still take, after its end and after the settled frames.
 
-    Of what is dropped, the first samples lie before the origin, the next were written from this track, and silence has
-    taken the place of the last.
+    The dropped samples fall into three groups, in this order: before the origin, already written from this track,
+    already filled with silence.
 
     Args:
         start: position of the stretch, frames; may be negative.
         length: samples.
-        end: where the track ends, frames.
-        settled: before which position nothing can change, frames.
+        end: end of the track, frames.
+        settled: position before which nothing can change, frames.
     """
     stop = max(start, min(start + length, max(end, settled)))
     before = max(0, min(0, stop) - start)
@@ -194,7 +196,7 @@ class Timeline:
     Memory: the audio of at most `MAX_SKEW_S` of one track, plus what was placed since the last `settle` and `take`.
 
     Args:
-        state: where to go on; a fresh one has only a rate.
+        state: state to continue from; a fresh one has only a rate.
         taken: frames given out before, so not given out again.
         limit: longest recording, frames; what would lie beyond is dropped and counted.
     """
@@ -234,7 +236,7 @@ class Timeline:
         return max(self._customer.counts.end, self._agent.counts.end)
 
     def state(self) -> TimelineState:
-        """Where the timeline stands; pairs with the frames taken only where `end <= taken`."""
+        """The timeline's state; it pairs with the frames taken only if `end <= taken`."""
         return TimelineState(
             rate=self._rate,
             origin=self._origin,
@@ -245,7 +247,7 @@ class Timeline:
 
     @property
     def full(self) -> bool:
-        """Whether samples were dropped because the recording had reached its longest."""
+        """True if samples were dropped because the recording had reached its longest."""
         return bool(self._customer.counts.beyond_limit or self._agent.counts.beyond_limit)
 
     def set_origin(self, origin: int) -> None:
@@ -256,14 +258,14 @@ class Timeline:
         """Place one block.
 
         Args:
-            party: whose track.
+            party: the track's party.
             start: time of its first sample, samples since the epoch.
             samples: mono 16-bit samples.
             tick_ns: resolution of the time, ns.
             dangling: bytes of the block that made no whole sample, counted if the block is placed.
 
         Returns:
-            What of it got a place; None for nothing.
+            The placed samples; None for none.
         """
         length = len(samples) // SAMPLE_BYTES
         track = self._track(party)
@@ -281,7 +283,7 @@ class Timeline:
         A run is no more than a shortcut: its samples come to lie where its blocks, one by one, would.
 
         Args:
-            party: whose track.
+            party: the track's party.
             start: time of the first sample, samples since the epoch.
             samples: mono 16-bit samples.
             block_length: samples of each block.
@@ -289,7 +291,7 @@ class Timeline:
             dangling: bytes of a single block that made no whole sample, counted if the block is placed.
 
         Returns:
-            What of it got a place, in order.
+            The placed samples, in order.
         """
         length = len(samples) // SAMPLE_BYTES
         if length <= block_length:
