@@ -163,7 +163,7 @@ def test_without_audio_a_recording_is_empty() -> None:
         (
             with_fragments(undecidable=4),
             "UNDECIDABLE_FRAGMENTS",
-            "4 fragments next to ours name no contact and were left out",
+            "4 fragments beside the contact's own name no contact and were left out",
         ),
         (
             with_fragments(contradictory=5),
