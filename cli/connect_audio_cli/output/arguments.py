@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         command: the command's name.
         arguments: the arguments beside the options, as the first line of the help shows them.
-        description: what the command does. A blank line ends a paragraph.
+        description: summary of the command. A blank line ends a paragraph.
         epilog: exit codes and the like, after the options.
     """
 

@@ -1,4 +1,4 @@
-"""What to install where a command needs more than is installed."""
+"""Advice on missing extras: the line to install for a command that needs more than is installed."""
 
 from __future__ import annotations
 

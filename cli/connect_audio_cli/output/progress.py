@@ -18,12 +18,12 @@ _CLEAR_LINE: Final = "\r\x1b[2K"
 
 
 class Progress:
-    """A line that tells how far the work is.
+    """A line that shows the progress of the work.
 
     Args:
         what: the verb before the bar.
         total: units in all; None where unknown.
-        in_bytes: whether units are bytes, which are shown in numbers too.
+        in_bytes: True if units are bytes, which are shown in numbers, too.
     """
 
     def __init__(self, what: str, total: float | None, *, in_bytes: bool = False) -> None:

@@ -36,7 +36,7 @@ def print_values(rows: Iterable[tuple[str, str]], out: TextIO | None = None) -> 
 
     Args:
         rows: name and value.
-        out: where to; standard output by default.
+        out: target; standard output by default.
     """
     out = out or sys.stdout
     listed = list(rows)

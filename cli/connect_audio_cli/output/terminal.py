@@ -1,4 +1,4 @@
-"""What the command knows of the terminal: whether there is one, how wide it is, whether it shows colors."""
+"""The terminal of the command: its presence, its width, its colors."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import unicodedata
 from typing import Final, TextIO
 
 _DEFAULT_COLUMNS: Final = 80
-"""A terminal that does not tell its width, and help that goes to a file."""
+"""Columns of a terminal without a known width, and of help that goes to a file."""
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person may be looking at it."""
+    """Return True if a person may be looking at it."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def width() -> int:
-    """Columns of the terminal: the variable COLUMNS, what the terminal tells, or 80."""
+    """Columns of the terminal: the variable COLUMNS, the terminal's own width, or 80."""
     given = os.environ.get("COLUMNS", "")
     if given.isascii() and given.isdigit() and int(given) > 0:
         return int(given)
@@ -32,7 +32,7 @@ def width() -> int:
 
 
 def shows_color(stream: TextIO) -> bool:
-    """Whether to color: on a terminal, unless the variable NO_COLOR is set (no-color.org)."""
+    """Return True if colors are shown: on a terminal, unless the variable NO_COLOR is set (no-color.org)."""
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 

@@ -12,13 +12,13 @@ SHORTEST_SECRET: Final = 16
 
 
 class SecretSource(Protocol):
-    """Where the sink has its secret from."""
+    """The source of the sink's secret."""
 
     def __call__(self, *, fresh: bool = False) -> bytes:
         """Return the secret.
 
         Args:
-            fresh: whether it must be fetched now, because the one that is kept was refused.
+            fresh: True fetches it now, because the kept one was refused.
 
         Raises:
             SinkError: it cannot be had.
