@@ -154,7 +154,7 @@ def test_a_folder_with_another_call_s_segments_stays_as_it_is(capture: Path, out
 
     assert finished.code == 2
     assert finished.complaint == (
-        f"{folder}: cannot take the segments: FOREIGN_INDEX: index.json is there already and tells of other segments: "
+        f"{folder}: cannot take the segments: FOREIGN_INDEX: index.json is there already and lists other segments: "
         f"contactId {OTHER_ID} instead of {DEFAULT_CONTACT_ID}; choose another folder"
     )
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -264,7 +264,7 @@ def test_a_webhook_that_misses_the_end_alone_is_told_so(capture: Path, output: P
 
     assert finished.code == 3
     assert finished.complaint == (
-        f"{output / WAV} is whole, but not all of its live audio was taken; webhook was not told of the end: HTTP_404"
+        f"{output / WAV} is whole, but not all of its live audio was taken; webhook did not take the end: HTTP_404"
     )
 
 

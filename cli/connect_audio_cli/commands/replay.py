@@ -156,7 +156,7 @@ def _live_replay(options: LiveOptions) -> LiveReplay:
 
 
 def _lacking(done: Replay) -> Iterator[str]:
-    """What is missing, of the recording and of what sinks got."""
+    """Yield a line for each lack of the recording and of its sinks."""
     from connect_audio.core.manifest import Status  # noqa: PLC0415 - see `run`
 
     sinks = [_lacking_in_sink(sink, done) for sink in (done.live.sinks if done.live else ()) if sink.lacks]
@@ -178,7 +178,7 @@ def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
         return f"{sink.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
     if sink.state.failed is not None:
         return f"{sink.name} did not finish: {sink.state.failed}"
-    return f"{sink.name} was not told of the end: {code}"
+    return f"{sink.name} did not take the end: {code}"
 
 
 def _summary(done: Replay) -> Iterator[tuple[str, str]]:
@@ -190,9 +190,9 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
     yield "Duration", f"{duration(recording['durationSeconds'])}, from {start}, {recording['sampleRate']} Hz"
     for name, party, level in zip(("Left", "Right"), ("customer", "agent"), done.levels, strict=True):
         track = tracks[party]
-        heard = "silence" if math.isinf(level) else f"{level:.1f} dBFS"
+        shown_level = "silence" if math.isinf(level) else f"{level:.1f} dBFS"
         audio = duration(track["audioSamples"] / recording["sampleRate"])
-        yield name, f"{party}: {heard}, {audio} of audio, {count(track['gaps'], 'gap')}"
+        yield name, f"{party}: {shown_level}, {audio} of audio, {count(track['gaps'], 'gap')}"
     if done.live is not None:
         for sink in done.live.sinks:
             yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])
@@ -207,10 +207,10 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
 
 def _delivered(sink: SinkOutcome, rate: int) -> str:
     counts = sink.state.counts
-    told = [
+    parts = [
         f"{count(counts.delivered, 'segment')}, {duration(counts.delivered_frames / rate)}",
         f"dropped {duration(counts.dropped_frames / rate)}" if counts.dropped_frames else "nothing dropped",
     ]
     if counts.failures:
-        told.append(f"{counts.failures} failed {'try' if counts.failures == 1 else 'tries'}")
-    return f"{sink.where}: {', '.join(told)}"
+        parts.append(f"{counts.failures} failed {'try' if counts.failures == 1 else 'tries'}")
+    return f"{sink.where}: {', '.join(parts)}"

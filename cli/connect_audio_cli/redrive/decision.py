@@ -177,7 +177,7 @@ class NewExecution:
     Args:
         name: its name.
         payload: its input, JSON.
-        start: where it begins, for people.
+        start: its first step, for people.
     """
 
     name: str

@@ -38,23 +38,23 @@ from connect_audio_cli.replay.live_options import LiveOptions
 from connect_audio_cli.replay.pacing import Pacer
 
 _MOST_TRIES: Final = 4
-"""Of a piece where the replay waits: some seconds, and then it goes on without."""
-_LAST_REST_S: Final = 10
+"""Most tries of a piece in a replay that waits: after some seconds it goes on without the piece."""
+_LAST_FLUSH_S: Final = 10
 """No deadline presses here, but a receiver that does not answer must not hold the end up for long."""
 
 _INTERRUPTED: Final = "INTERRUPTED"
-"""What a sink says of a delivery that this side has ended: no reason of its own."""
+"""A sink's code for a delivery that this side has interrupted: no reason of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkOutcome:
-    """What became of one sink.
+    """The result of one sink.
 
     Args:
         name: name of the sink.
         state: the sink's state after the last delivery, with its counts.
         where: the folder, or the receiver's host.
-        ended: whether it knows that the call is over.
+        ended: True if it has taken the end of the call.
         code: why it last refused anything; None where it never did.
     """
 
@@ -66,19 +66,19 @@ class SinkOutcome:
 
     @property
     def lacks(self) -> bool:
-        """Whether anything did not reach it."""
+        """True if any audio did not reach it."""
         return bool(self.state.counts.dropped_frames or self.state.failed or not self.ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOutcome:
-    """What became of live audio.
+    """The result of live audio.
 
     Args:
         sinks: each one.
         state: all sinks' states; None without sinks.
-        longest_lag_s: longest time from the arrival of a segment's last sample to a sink's having it, seconds; None
-            where nothing was paced, so that there is no such time.
+        longest_lag_s: longest time from the arrival of a segment's last sample to its delivery, seconds; None
+            without a pace.
     """
 
     sinks: Sequence[SinkOutcome]
@@ -90,7 +90,7 @@ class LiveReplay:
     """Live audio of one replay: `follow` first, then `grown` and `confirm` for each fragment, `end` last.
 
     Args:
-        options: where to and how fast.
+        options: sinks and pace.
         clock: for the sinks.
         pace_clock: for the pace.
     """
@@ -98,7 +98,7 @@ class LiveReplay:
     def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock) -> None:
         self._options = options
         self._clock = clock
-        self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._tend)
+        self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._interrupt_overdue)
         self._extraction: Extraction | None = None
         self._sinks: list[_Observed] = []
         self._pipeline: LivePipeline | None = None
@@ -163,7 +163,7 @@ class LiveReplay:
         is_paced = self._pacer is not None
         self._pipeline = LivePipeline(
             [NamedSink(sink.name, sink) for sink in self._sinks],
-            LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_REST_S)
+            LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_FLUSH_S)
             if is_paced
             else LivePolicy(most_tries=_MOST_TRIES),
             self._clock,
@@ -180,7 +180,7 @@ class LiveReplay:
         """
         if self._pipeline is not None and self._timeline is not None:
             self._pipeline.confirm(self._timeline, placed)
-            self._tend()
+            self._interrupt_overdue()
 
     def end(self, placed: Sequence[LiveSamples]) -> None:
         """The call is over: let the sinks have the rest, for some seconds, and close them.
@@ -195,7 +195,7 @@ class LiveReplay:
             self._pipeline.close()
 
     def outcome(self, frames: int) -> LiveOutcome:
-        """What became of it.
+        """Return the result.
 
         Args:
             frames: length of the recording.
@@ -227,7 +227,7 @@ class LiveReplay:
     def _contact_id(self) -> str | None:
         return None if self._extraction is None else self._extraction.contact_id
 
-    def _tend(self) -> None:
+    def _interrupt_overdue(self) -> None:
         if self._pipeline is not None:
             self._pipeline.interrupt_overdue()
 
@@ -237,7 +237,7 @@ class LiveReplay:
         if folder is None:
             return None
         name = printable(str(folder))
-        # Whether it can be written to is better known before the first second than after it.
+        # Fails before the first second if the folder cannot be written.
         AtomicFile(folder / "index.json").discard()
         sink = SegmentFileSink(
             SegmentFolder(folder),
@@ -264,7 +264,7 @@ class LiveReplay:
             segment_seconds=self._options.segment_seconds,
             contact_id=contact_id,
             recording=f"{contact_id}.wav",
-            # A capture does not tell when its streaming began; its first sample tells streamings apart as well.
+            # A capture does not say when its streaming began; its first sample separates streamings as well.
             streaming_start_ms=start_ms,
             allow_private=webhook.allow_private,
             ca_file=webhook.ca_file,

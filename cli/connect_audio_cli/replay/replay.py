@@ -39,16 +39,16 @@ _OPTIONS: Final = OptionNames(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What a replay left.
+    """The result of a replay.
 
     Args:
-        contact_id: whose recording.
-        wav: where it lies.
-        manifest_path: where the manifest lies.
+        contact_id: the contact.
+        wav: path of the WAV.
+        manifest_path: path of the manifest.
         manifest: the manifest.
         levels: RMS level of the left and the right channel, dBFS; minus infinity for silence.
         other_contacts: further contacts that the capture names, the first 100.
-        live: what became of live audio; None where none was wanted.
+        live: result of live audio; None without it.
     """
 
     contact_id: str
@@ -75,14 +75,14 @@ def replay(
     Args:
         chunks: the capture's bytes; read once.
         output: the directory, made where missing.
-        name: what to call the capture in messages.
-        contact_id: whose audio; None for the first contact that the capture names.
+        name: name of the capture in messages.
+        contact_id: the contact; None for the first contact that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
         live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end.
 
     Raises:
-        CommandError: unusable input or output; nothing was written, but what live audio had been told by then.
+        CommandError: unusable input or output; nothing was written but live audio delivered by then.
     """
     if live is not None and live.is_paced:
         chunks = small_pieces(chunks)
@@ -172,7 +172,7 @@ class _WavFile:
     def write(self, frames: bytes) -> None:
         self._data_bytes += len(frames)
         if _SILENCE.startswith(frames):
-            # Few bytes of a capture can ask for hours of it, up to the 4 GiB of a WAV: those must not fill the disk.
+            # Few bytes of a capture can ask for hours of silence, up to 4 GiB of WAV. They must not fill the disk.
             self.file.skip(len(frames))
             return
         self.file.write(frames)

@@ -158,7 +158,7 @@ class LiveBuffer:
         """Write samples that the recording has not decided on yet.
 
         Args:
-            written: the samples; those before the confirmed end are left out.
+            written: the samples; samples before the confirmed end are left out.
             arrived: time of arrival, seconds.
 
         Returns:

@@ -1,10 +1,12 @@
 """A segment of a call as WAV: one stereo file or one of each party, at the stream's rate or resampled.
 
-pydub resamples (audioop's `ratecv`, which draws straight lines between samples and has no low-pass). Used alone on each
-segment that gives one sample too few for every segment and a seam at every border. Here each begins with the one sample
-before it, whose own output is left out: output j of a call is its signal at the time of input (j + 1) x in / out - 1,
-so whole seconds give exactly as many samples as they should, and segments joined are the whole call resampled in one
-go, all of it late by 1/in - 1/out seconds (62.5 µs from 8 to 16 kHz). Used by the sinks.
+pydub resamples (audioop's `ratecv`, which draws straight lines between samples and has no low-pass). Alone, it would
+give one sample too few for every segment and a seam at every border. Here each segment begins with the one sample
+before it, whose own output is left out.
+
+Output j of a call is then its signal at the time of input (j + 1) x in / out - 1. Whole seconds give exactly their
+number of samples, and joined segments equal the whole call resampled in one go. All of it is late by 1/in - 1/out
+seconds (62.5 µs from 8 to 16 kHz). Used by the sinks.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ with warnings.catch_warnings():
 
 @dataclass(frozen=True, slots=True)
 class WavShape:
-    """What the WAVs of a segment are to look like.
+    """The form of a segment's WAVs.
 
     Args:
         layout: `stereo` for one WAV (customer left, agent right), `tracks` for one mono WAV of each party.
@@ -43,7 +45,7 @@ class SegmentWav:
     """One WAV of a segment.
 
     Args:
-        party: whose voice it is; None for both, in stereo.
+        party: the party; None for both, in stereo.
         rate: samples a second.
         frames: its length.
         wav: the whole file, header and 16-bit samples.
@@ -96,8 +98,8 @@ def _resampled(segment: LiveSegment, party: Party, rate: int) -> bytes:
         return samples
     if segment.position * rate % segment.rate:
         raise ValueError(
-            f"a segment at position {segment.position} cannot be resampled from {segment.rate} to {rate} Hz: it must "
-            "begin at a whole sample of either rate, as every whole second does"
+            f"a segment at position {segment.position} cannot be resampled from {segment.rate} to {rate} Hz: "
+            "its start must be a whole sample of either rate"
         )
     source = AudioSegment(
         data=segment.before[party] + samples, sample_width=SAMPLE_BYTES, frame_rate=segment.rate, channels=1

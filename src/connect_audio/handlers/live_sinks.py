@@ -1,7 +1,7 @@
 """Live audio of one call, composed: the settings out of the consumer's input, the sinks over AWS.
 
-Used by the consumer. Nothing here keeps a call from being recorded: where the settings will not do, the call is
-recorded without live audio, and log, metric and manifest say so.
+Used by the consumer. Nothing here stops a recording. With wrong settings the call is recorded without live audio, and
+log, metric and manifest say so.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ def live_audio(
     clock: Clock,
     logger: Logger,
 ) -> Iterator[LiveWanted | None]:
-    """Tell how to make the live audio of one invocation.
+    """Provide the live audio of one invocation.
 
     Args:
         event: the consumer's input.
-        request: what is recorded.
+        request: the request of the recording.
         settings: the consumer's own.
         session: for the sinks' clients.
         clock: the consumer's.
         logger: carries the execution's keys.
 
     Yields:
-        What makes it, and where it keeps what it needs; None where no live audio is wanted.
+        The maker of the pipeline and its store in S3; None without live audio.
     """
     try:
         live = LiveSettings.from_environment(live_variables(event))
@@ -77,8 +77,8 @@ def _makes(
 ) -> Callable[[LiveState | None], LivePipeline]:
     if live is None:
         return lambda state: LivePipeline([NamedSink(LIVE, None, _REFUSED)], LivePolicy(), clock, logger, state=state)
-    # The margin is the recorder's, to save what it has, so sinks get part of it. The longest call of a sink of ours
-    # takes 7 s that nothing can cut short, which half of a margin of a quarter of a minute holds.
+    # The margin is the recorder's, to save its audio, so sinks get part of it. The longest call of the project's own
+    # sinks takes 7 s and cannot be interrupted. Half of a margin of a quarter of a minute holds it.
     margin_s, usual = settings.deadline_margin_seconds, LivePolicy()
     policy = LivePolicy(
         buffer=live.buffer_seconds,

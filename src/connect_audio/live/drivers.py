@@ -61,7 +61,7 @@ def _run(task: Task) -> SinkError | None:
         task.work.deliver()
     except SinkError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - whatever a sink does, the recording goes on
+    except Exception as error:  # noqa: BLE001 - no error of a sink stops the recording
         return _unforeseen(error)
     return None
 

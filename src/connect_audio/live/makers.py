@@ -1,6 +1,6 @@
-"""Sinks by name: those that the composition root makes, and those of others, found by their entry points.
+"""Sinks by name: the composition root makes the project's own; entry points lead to all others.
 
-A sink that cannot be made keeps no call from being recorded, nor other sinks from getting it.
+A sink that cannot be made stops neither the recording nor the other sinks.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def make_sinks(
     """Make the sinks of one invocation.
 
     Args:
-        names: which ones.
-        setup: what they are told.
+        names: names of the wanted ones.
+        setup: setup that their makers get.
         own: makers of this project's own sinks, by name.
-        logger: told of each that cannot be made, by codes and types alone: a message may hold a secret.
-        state: what earlier invocations left: a sink that failed for good is not made again.
+        logger: logs each that cannot be made, by codes and types alone: a message may hold a secret.
+        state: state from earlier invocations; a sink that failed for good is not made again.
     """
     known = {} if state is None else state.sinks
     return [
@@ -47,7 +47,7 @@ def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logg
         return NamedSink(name, make(setup))
     except SinkError as error:
         code = error.code
-    except Exception as error:  # noqa: BLE001 - whatever a sink's maker does, the call is recorded
+    except Exception as error:  # noqa: BLE001 - no error of a sink's maker stops the recording
         code = type(error).__name__
     logger.error("live sink cannot be made: the call is recorded without it", extra={"sink": name, "code": code})
     return NamedSink(name, None, code)

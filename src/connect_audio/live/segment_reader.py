@@ -26,7 +26,7 @@ class SegmentReader:
         self.sink = sink
         self.lead_s = seconds
         self.position: int | None = None
-        """Where the next segment begins, samples since the epoch; None before the recording's origin is known."""
+        """Position of the next segment, samples since the epoch; None before the recording's origin is known."""
 
     def begin(self, buffer: LiveBuffer) -> None:
         """Begin at the recording's origin."""

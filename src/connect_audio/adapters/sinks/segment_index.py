@@ -1,7 +1,7 @@
 """The index of a call's segments as values: pages of 600 segments each, and a head over them. Used by `SegmentSink`.
 
-Only the newest page is rewritten with each segment, and it keeps its entries' text, so that a segment costs the same in
-the first minute of a call and in its 47th hour. Schema: `docs/segments-index.schema.json`.
+Only the newest page is rewritten with each segment, and it keeps its entries' text. So a segment costs the same in the
+first minute of a call and in its 47th hour. Schema: `docs/segments-index.schema.json`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_RANGES: Final = 1000
 
 
 class State(StrEnum):
-    """Whether more is to come."""
+    """LIVE as long as more may come."""
 
     LIVE = "live"
     ENDED = "ended"
@@ -43,14 +43,14 @@ class ForeignIndexError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedCall:
-    """What stays the same throughout a call and is told in the head and in every page.
+    """The constant facts of a call, which the head and every page hold.
 
     Args:
-        contact_id: whose call it is.
+        contact_id: the contact.
         recording: URI or file name of the recording that the segments are of.
         segment_seconds: length of a segment but the last.
         layout: `stereo` or `tracks`.
-        sample_rate: of the WAVs; None while no segment has come.
+        sample_rate: rate of the WAVs; None before the first segment.
     """
 
     contact_id: str
@@ -83,7 +83,7 @@ class IndexedCall:
             raise DamagedIndexError("it is no JSON") from exc
         mine = self.to_json()
         if not isinstance(found, dict) or not mine.keys() <= found.keys():
-            raise DamagedIndexError("it lacks what every index tells")
+            raise DamagedIndexError("it lacks fields that every index has")
         major, _, _ = str(found["schemaVersion"]).partition(".")
         if major != SCHEMA_VERSION.partition(".")[0]:
             raise ForeignIndexError(f"schemaVersion {str(found['schemaVersion'])[:20]} instead of {SCHEMA_VERSION}")
@@ -136,7 +136,7 @@ class IndexPage:
     """The entries of up to 600 segments, by number.
 
     Args:
-        number: of the page.
+        number: number of the page.
         entries: their JSON.
     """
 
@@ -161,7 +161,7 @@ class IndexPage:
         self._entries[entry["number"]] = _encoded(entry)
 
     def cut(self, end: int) -> bool:
-        """Take out what lies at or beyond a number, and tell whether there was anything."""
+        """Take out all segments from a number on; return True if there were any."""
         beyond = [number for number in self._entries if number >= end]
         for number in beyond:
             del self._entries[number]
@@ -192,7 +192,7 @@ class IndexPage:
 
 
 class MissingSegments:
-    """Ranges of numbers, both ends included, in order and apart: the first `MAX_RANGES`, later ones are forgotten.
+    """Ranges of numbers, both ends included, in order and apart: the first `MAX_RANGES`; later ones are dropped.
 
     Args:
         ranges: to begin with.
@@ -209,7 +209,7 @@ class MissingSegments:
         return tuple(self._ranges)
 
     def add(self, first: int, last: int) -> bool:
-        """Add the numbers from first to last, and tell whether that changed anything."""
+        """Add the numbers from first to last; return True if that changed anything."""
         if first > last:
             return False
         before = self.ranges
@@ -227,7 +227,7 @@ class MissingSegments:
         self._ranges = [(first, min(last, end - 1)) for first, last in self._ranges if first < end]
 
     def discard(self, number: int) -> bool:
-        """Take a number out, and tell whether it was in."""
+        """Take a number out; return True if it was in."""
         at = bisect_left(self._ranges, number, key=lambda each: each[1])
         if at == len(self._ranges) or self._ranges[at][0] > number:
             return False
@@ -240,16 +240,16 @@ class MissingSegments:
 
 @dataclass(slots=True, kw_only=True)
 class IndexHead:
-    """What is known of a call's segments altogether.
+    """The summary of a call's segments.
 
     Args:
         pages: how many segments each page lists.
         newest: up to which number all are known to be listed or missing; -1 for none.
-        missing: those that no page lists.
-        sample_rate: of the WAVs that were there before; None for none.
+        missing: segments that no page lists.
+        sample_rate: rate of the WAVs that were there before; None for none.
         start_ms: time of the recording's first frame, ms since the epoch; None while unknown.
-        state: whether more is to come.
-        duration_seconds: of the recording; None while more is to come.
+        state: LIVE as long as more may come.
+        duration_seconds: length of the recording; None while more may come.
     """
 
     pages: dict[int, int] = field(default_factory=dict)
@@ -261,7 +261,7 @@ class IndexHead:
     duration_seconds: float | None = None
 
     def note(self, page: IndexPage, segment: int) -> bool:
-        """Take a segment that its page lists now, and tell whether the head has to be written again."""
+        """Note a segment that its page lists now; return True if the head has to be written again."""
         begins = page.number not in self.pages
         self.pages[page.number] = len(page)
         skipped = self.missing.add(self.newest + 1, segment - 1)
@@ -310,7 +310,7 @@ class IndexHead:
 
     @classmethod
     def decode(cls, text: bytes, call: IndexedCall) -> IndexHead:
-        """Read what `encode` wrote, for more to come. What its newest page lists has still to be noted: it knows more.
+        """Read the output of `encode`, to continue it. The newest page knows more: its segments are still to be noted.
 
         Raises:
             DamagedIndexError: it is no head.

@@ -1,8 +1,8 @@
 """The sink `segments`: a WAV for every few seconds of a call while it lasts, and an index that grows with it.
 
-A segment's files are written first, then its page of the index, then, where it changed, the index's head: whatever the
-index lists is there. What is delivered again is written again, with the same names and bytes. Files, names and index
-are described in `docs/live-segments.md`. Made by the composition roots.
+A segment's files are written first, then its page of the index, then the index's head if it changed. So every listed
+file is there. A segment that is delivered again is written again, with the same names and bytes. Files, names and index
+are described in `docs/live-segments.md`. The composition roots make the sink.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _JSON: Final = "application/json"
 LAST_CALL_SECONDS: Final = 3.0
 """No call of the store begins later than this after a `deliver` or `end` began: with the 7 s that one may take, ten."""
 _PAGES_HELD: Final = 2
-"""What comes again reaches back by the buffer's length, 300 s at most, so over one border between pages."""
+"""Pages in memory. Repeated segments reach back by the buffer's length, 300 s at most: over one border of pages."""
 
 
 class SegmentFileSink:
@@ -47,12 +47,12 @@ class SegmentFileSink:
     or of other settings, stays as it is, and nothing is written beside it.
 
     Args:
-        store: where to; closed by `close`.
-        contact_id: whose call.
+        store: store of the files; closed by `close`.
+        contact_id: the contact.
         recording: URI or file name of the recording, for the index.
-        shape: of the WAVs.
+        shape: form of the WAVs.
         segment_seconds: length of a segment.
-        clock: tells how long a `deliver` has taken.
+        clock: measures the time of a `deliver`.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class SegmentFileSink:
     def interrupt(self) -> None:
         """Let a `deliver` or `end` begin nothing more; the store's call under way has its own timeouts, 7 s.
 
-        One that comes a moment too early counts for the next, since the caller cannot tell.
+        An interrupt that comes a moment too early counts for the next, since the caller cannot know.
         """
         self._interrupted.set()
 
@@ -149,7 +149,7 @@ class SegmentFileSink:
         self._store.close()
 
     def _cut(self, count: int, call: IndexedCall, head: IndexHead) -> None:
-        """Let the index list nothing that the recording has not: what is told at once may prove to be none of it."""
+        """Let the index list no more than the recording has: live audio may prove to be no part of it."""
         for number in head.pages_beyond(count):
             page = self._page(number, call, head)
             if page.cut(count):
@@ -262,4 +262,4 @@ class SegmentFileSink:
 
 
 def _foreign(name: str, exc: ForeignIndexError) -> SinkError:
-    return SinkError("FOREIGN_INDEX", f"{name} is there already and tells of other segments: {exc}", retryable=False)
+    return SinkError("FOREIGN_INDEX", f"{name} is there already and lists other segments: {exc}", retryable=False)

@@ -1,6 +1,6 @@
 """Live audio by POST: each segment as a WAV, signed, to an HTTPS endpoint; and one word at the call's end.
 
-What the receiver gets, how it checks it and what its answers mean is docs/webhook.md.
+docs/webhook.md describes the posts, their check and the meaning of the answers.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ USER_AGENT: Final = "connect-audio-consumer"
 
 # RFC 6585, 8470 and 9110: not now, but later. So is every 5xx.
 _PASSING: Final = frozenset({408, 425, 429})
-# What was refused for its signature, perhaps because the secret was rotated.
+# Refused for the signature, perhaps because the secret was rotated.
 _UNSIGNED: Final = frozenset({401, 403})
 # The receiver has it under the same Idempotency-Key: that is what was wanted.
 _THERE_ALREADY: Final = 409
@@ -46,15 +46,15 @@ class WebhookSink:
     """The sink `webhook` of one call.
 
     Args:
-        url: where to post.
+        url: address to post to.
         secret: gives the signing secret; closed with the sink.
-        shape: what the WAVs look like.
+        shape: form of the WAVs.
         segment_seconds: length of a segment, seconds.
-        contact_id: whose call it is.
+        contact_id: the contact.
         recording: name or URI of the recording.
-        streaming_start_ms: when the call's streaming began, ms since the epoch: tells two streamings of one contact
-            apart.
-        allow_private: whether private, loopback and link-local addresses will do.
+        streaming_start_ms: when the call's streaming began, ms since the epoch; it separates two streamings of one
+            contact.
+        allow_private: True allows private, loopback and link-local addresses.
         ca_file: certificates to trust besides the system's.
         resolve: the resolver.
         clock: for signatures and deadlines.
@@ -90,7 +90,7 @@ class WebhookSink:
         self._contact_id = contact_id
         self._recording = recording
         self._streaming_start_ms = streaming_start_ms
-        # What a segment whose delivery failed has got rid of: one of two tracks.
+        # Delivered tracks of a segment whose delivery failed: one of two.
         self._taken: set[str] = set()
 
     @property
@@ -113,8 +113,9 @@ class WebhookSink:
 
         Raises:
             SinkError: it was not. `HTTP_…` with the status, `TIMEOUT`, `CONNECTION`, `TLS`, `DNS`, `NO_HTTP` and
-                `INTERRUPTED` are worth another try, but for most of HTTP's 4xx and all of its 3xx; `TLS_CERTIFICATE`,
-                `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE` are not. AWS's codes come from the secret's store.
+                `INTERRUPTED` are worth another try. Exceptions are most of HTTP's 4xx and all of its 3xx.
+                `TLS_CERTIFICATE`, `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE` are final. AWS's codes come from
+                the secret's store.
         """
         self._connection.begin()
         for wav in segment_wavs(segment, self._shape):
