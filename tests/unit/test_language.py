@@ -1,10 +1,12 @@
 """Docstrings, comments, messages, names and documents follow the rules of CONTRIBUTING.md, "How we write".
 
-`python scripts/language.py PATH` prints what breaks them, one line each.
+`python scripts/language.py PATH` prints what breaks them, one line each. `language_baseline.txt` allows some files the
+offences that they had when the rules came; a new file has none, and no file may get worse.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +16,18 @@ from scripts import language
 BASELINE: Final = Path(__file__).with_name("language_baseline.txt")
 
 
-def test_no_more_sentences_break_the_rules_than_before() -> None:
-    allowed = sum(int(line.split()[0]) for line in BASELINE.read_text("utf-8").splitlines())
+def test_no_file_breaks_the_rules_more_often_than_before() -> None:
+    allowed: Counter[str] = Counter()  # by name alone, so that a file may move
+    for count, path in (line.split() for line in BASELINE.read_text("utf-8").splitlines()):
+        allowed[Path(path).name] += int(count)
     files = language.checked_files()
 
-    found = sum(len(language.offences(file)) for file in files)
+    found: Counter[str] = Counter()
+    for file in files:
+        found[file.name] += len(language.offences(file))
 
-    assert len(files) > 50
-    assert found <= allowed + 60, "python scripts/language.py PATH prints the offenders"
+    assert len(files) > 100
+    assert not found - allowed, "python scripts/language.py PATH prints the offenders"
 
 
 @pytest.mark.parametrize("opening", ["Of", "Where", "What", "Whoever", "Nor", "Whether", "Whose"])

@@ -177,7 +177,7 @@ class NewExecution:
     Args:
         name: its name.
         payload: its input, JSON.
-        start: its first step, for people.
+        start: a line on its beginning, for people.
     """
 
     name: str

@@ -717,8 +717,7 @@ def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
     sink_of(store, contact_id="another").deliver_segment(call.segment(0))
     before = dict(store.files)
     message = (
-        "FOREIGN_INDEX: index.json is there already and lists other segments: contactId another instead of "
-        f"{CONTACT}"
+        f"FOREIGN_INDEX: index.json is there already and lists other segments: contactId another instead of {CONTACT}"
     )
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
         sink_of(store).prepare()
