@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
 
-.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos bench lock clean
+.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos bench side-by-side lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -88,6 +88,9 @@ chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200), 
 
 bench: $(STAMP) ## The performance claims, measured again
 	@$(BIN)/python -m benchmarks
+
+side-by-side: $(STAMP) ## This tree and commit a2710c3 measured in turn: all rows, or ROWS=replay-1h,start-up; REPEATS=5
+	@$(BIN)/python -m benchmarks.side_by_side --repeats $(or $(REPEATS),5) $(if $(ROWS),--only $(ROWS))
 
 lock: $(STAMP) ## Pin the requirements again, with hashes
 	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt

@@ -1,7 +1,7 @@
-"""How soon a block's PCM is in hand after its last byte was sent: GetMedia over HTTP, the adapter, the core.
+"""The time from the sending of a block's last byte to its PCM in hand: GetMedia over HTTP, the adapter, the core.
 
-`python -m benchmarks.block_latency`, some 12 s. The sender is a process of its own on loopback that sends Connect's
-fragments at the pace of a call and stamps each block's PCM with the monotonic clock, which Linux and macOS share among
+`python -m benchmarks.block_latency`, some 12 s. The sender is a process of its own on loopback. It sends Connect's
+fragments at the pace of a call and stamps each block's PCM with the monotonic clock. Linux and macOS share it among
 processes. Both arrivals are read at the same time, half a block apart.
 """
 
@@ -41,7 +41,7 @@ BLOCKS_PER_FRAGMENT: Final = 32
 _BLOCK_S: Final = 1.024 / BLOCKS_PER_FRAGMENT
 _PCM_BYTES: Final = 1024
 STAMP: Final = struct.Struct("<q")
-# Name, blocks sent at once.
+# The name of each arrival, and the blocks that it sends at once.
 ARRIVALS: Final = {"block by block": 1, "fragment bursts": BLOCKS_PER_FRAGMENT}
 
 
@@ -148,7 +148,7 @@ def _serve(report: Connection) -> None:
 
 
 def _answer(connection: socket.socket, port: int) -> None:
-    # Whoever has enough hangs up.
+    # A client that has enough hangs up.
     with suppress(ConnectionError), connection, connection.makefile("rb") as incoming:
         path = incoming.readline().split()[1]
         length = 0
@@ -175,7 +175,7 @@ def _send_call(connection: socket.socket, at_once: int) -> None:
         sent = 0
         for first in range(0, len(ends), at_once):
             now_due = ends[first : first + at_once]
-            # What follows the last block belongs to the fragment's end.
+            # The bytes after the last block belong to the fragment's end.
             stop = len(data) if now_due[-1] == ends[-1] else now_due[-1]
             time.sleep(max(0.0, due - time.monotonic()))
             due += pace

@@ -29,7 +29,7 @@ class Bound:
 
     @property
     def kept(self) -> bool:
-        """Whether the figure is within."""
+        """True if the figure is within the bound."""
         return self.at_least <= self.figure <= self.at_most
 
     @property

@@ -1,7 +1,7 @@
-"""What a cold start costs before the first line of a handler runs: importing it, in a fresh process.
+"""The cost of a cold start before the first line of a handler runs: importing the handler in a fresh process.
 
-`python -m benchmarks.cold_start`, some 20 s. The environment is Lambda's as far as the libraries look at it; bytecode
-is there. The clients are made by the handlers' first call.
+`python -m benchmarks.cold_start`, some 20 s. The environment is Lambda's as far as the libraries look at it, and
+bytecode is there. The handlers' first call makes the clients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from typing import Final
 from benchmarks.bounds import Bound
 
 MOST_RATIO: Final = 2.5
-"""Until the trigger can call Lambda, against importing boto3 alone: Connect waits 8 s, on a small share of a core."""
+"""Limits the CPU until the trigger can call Lambda, in times of importing boto3 alone.
+
+Connect waits 8 s for the trigger, which runs on a small share of a core. The run fails beyond the limit.
+"""
 _REPETITIONS: Final = 7
 _PROGRAM: Final = """
 import json, time
@@ -106,7 +109,7 @@ def _fresh(code: str) -> tuple[float, float, float, int]:
         "AWS_SECRET_ACCESS_KEY": "x",
         "AWS_DEFAULT_REGION": "eu-west-2",
         "POWERTOOLS_SERVICE_NAME": "connect-audio",
-        # What makes the X-Ray SDK believe that it is in Lambda; elsewhere it makes an X-Ray client of 20 MiB.
+        # Makes the X-Ray SDK believe that it is in Lambda. Elsewhere it makes an X-Ray client of 20 MiB.
         "LAMBDA_TASK_ROOT": str(Path(__file__).parents[1] / "src"),
     }
     done = subprocess.run(

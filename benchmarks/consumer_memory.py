@@ -1,9 +1,9 @@
 """Peak memory and CPU of the whole consumer: GetMedia over HTTP, the core, S3 multipart uploads, call by call.
 
-`python -m benchmarks.consumer_memory`, some 40 s. Everything is real but the far ends, each in a process of its own: a
-KVS emulator hands out the call as fast as it is read, and moto is S3. Every call is recorded by a fresh process that
-runs the consumer handler's own code, its steps called directly; one hour also runs once on the durable engine's
-in-process runner, whose memory is not Lambda's.
+`python -m benchmarks.consumer_memory`, some 40 s. The far ends are processes of their own: a KVS emulator hands out the
+call as fast as it is read, and moto is S3. Everything else is real. A fresh process records each call with the consumer
+handler's own code and calls its steps directly. One hour also runs on the durable engine's in-process runner, whose
+memory is not Lambda's.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Row:
         peak_mib: the most there ever was.
         cpu_s: CPU-seconds of the recording, imports left out.
         wall_s: seconds of the same.
-        outcome: what the handler returned.
+        outcome: the handler's result.
     """
 
     imported_mib: float
@@ -156,7 +156,7 @@ def _on_engine(handler: Any, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 class DirectContext:
-    """What the handler uses of a durable context."""
+    """The part of a durable context that the handler uses."""
 
     lambda_context = None
 
@@ -241,7 +241,7 @@ def far_ends(emulator_url: str) -> Iterator[dict[str, str]]:
             "POWERTOOLS_TRACE_DISABLED": "true",
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_LOG_LEVEL": "ERROR",
-            # What makes the X-Ray SDK believe that it is in Lambda; elsewhere it makes an X-Ray client of 20 MiB.
+            # Makes the X-Ray SDK believe that it is in Lambda. Elsewhere it makes an X-Ray client of 20 MiB.
             "LAMBDA_TASK_ROOT": str(Path(__file__).parents[1] / "src"),
             "RECORDINGS_BUCKET": BUCKET,
             "DRAIN_SECONDS": "1",

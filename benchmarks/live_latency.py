@@ -1,8 +1,8 @@
-"""How soon live audio is with its sinks: a block in `deliver`, a second of both parties in S3, at the pace of a call.
+"""The age of live audio at its sinks: a block in `deliver`, a second of both parties in S3, at the pace of a call.
 
-`python -m benchmarks.live_latency`, some 15 s. The sender of `block_latency`, a process of its own, stamps each block
-with the monotonic clock just before its last byte goes out; the whole recorder reads it, GetMedia over HTTP, and hands
-it to both sinks at once, each in its thread. S3 is moto's server, a third process.
+`python -m benchmarks.live_latency`, some 15 s. The sender of `block_latency` stamps each block with the monotonic clock
+just before the block's last byte goes out. The whole recorder reads the stream, GetMedia over HTTP. It passes the audio
+to both sinks at once, each in its thread. The sender and S3, which is moto's server, are processes of their own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class StampReader:
         self.waits_ms.append((time.monotonic_ns() - sent_ns) / 1e6)
 
     def end(self, end: LiveEnd) -> None:
-        """Nothing to tell anybody."""
+        """Do nothing."""
 
     def interrupt(self) -> None:
         """Never under way for long."""
@@ -98,7 +98,7 @@ class TimedSegments(SegmentFileSink):
         super().deliver_segment(segment)
         if segment.last:
             return
-        # Of the block that holds the last sample, the stamp lies in this segment too: a block is shorter.
+        # A block is shorter than a segment, so the stamp of the last sample's block lies in the segment too.
         last = segment.position + segment.length - 1
         at = 2 * (last // _BLOCK_SAMPLES * _BLOCK_SAMPLES - segment.position)
         sent_ns = max(STAMP.unpack_from(samples, at)[0] for samples in segment.samples.values())
@@ -159,7 +159,7 @@ def measure() -> tuple[list[float], list[float]]:
     least = FRAGMENTS * BLOCKS_PER_FRAGMENT
     if len(blocks.waits_ms) < least or len(segments.waits_ms) < int(_SECONDS) - 1:
         raise RuntimeError(f"{len(blocks.waits_ms)} blocks and {len(segments.waits_ms)} segments came")
-    # What comes after a reconnect is old by design.
+    # Blocks after a reconnect are old by design.
     return blocks.waits_ms[:least], segments.waits_ms[: int(_SECONDS) - 1]
 
 

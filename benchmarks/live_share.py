@@ -1,11 +1,11 @@
-"""Whether live audio keeps pace on Lambda's smallest share of a core, and what it costs there.
+"""Live audio on Lambda's smallest share of a core: whether it keeps pace, and its cost.
 
 `python -m benchmarks.live_share`, some three minutes. The consumer handler's own code records a call of 50 s at the
-call's own pace, in a fresh process: GetMedia from the emulator, S3 and Secrets Manager from moto, the webhook's
-receiver with TLS, each in a process of its own. Once without sinks, once with both, once with both at 16 kHz and one
-WAV of each party. After its imports, for which Lambda gives more, the process is put into control groups that give it
-what a function of 256 MB has: 14.4 % of a core and no more memory. Where there are none to be had (cgroup v1, as root),
-it runs without and its CPU is held against the same share.
+call's own pace, in a fresh process. GetMedia comes from the emulator, moto is S3 and Secrets Manager, and the webhook's
+receiver speaks TLS; each is a process of its own. One call has no sinks, one has both, and one has both at 16 kHz with
+a WAV of each party. Lambda gives imports more processor, so control groups hold the process only afterwards. They give
+it a function of 256 MB: 14.4 % of a core and no more memory. They need cgroup v1 and root. Without them the process
+runs freely, and its CPU is held against the same share.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 SHARE: Final = 0.144
-"""Of a core, at 256 MB: Lambda gives one at 1769 MB, and in proportion below."""
+"""The share of a core at 256 MB. Lambda gives one core at 1769 MB, and in proportion below."""
 MEMORY_MB: Final = 256
 _PERIOD_US: Final = 20_000
 SECONDS: Final = 50
@@ -53,12 +53,12 @@ class Row:
     """One call.
 
     Args:
-        limited: whether control groups held it.
+        limited: True if control groups held the process.
         cpu_s: CPU-seconds from GetMedia's beginning to the end.
         peak_mib: the most memory that was resident.
         dropped_s: seconds of audio that a sink did not get.
         lag_s: longest time from a segment's last sample to its having been taken, seconds.
-        status: of the recording.
+        status: the recording's.
     """
 
     limited: bool
@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class LiveRun:
-    """What one recording process is started with.
+    """The input and the environment of one recording process.
 
     Args:
         arn: the stream of a call that begins now.
@@ -185,7 +185,7 @@ def _record(arn: str, live: str) -> Row:
 
 @contextmanager
 def _share_of_a_core() -> Iterator[bool]:
-    """Hold this process to the share, where control groups allow it; tell whether they do."""
+    """Hold this process to the share where control groups allow it, and yield whether they do."""
     name = f"connect-audio-{os.getpid()}"
     groups = {
         controller: Path("/sys/fs/cgroup", controller, name)
@@ -231,7 +231,8 @@ def _live_far_ends() -> Iterator[Connection]:
     """Emulator and webhook's receiver in a process of their own.
 
     Yields:
-        Tells their URLs and where the receiver's certificates are, and for each name of a stream that is sent, its ARN.
+        A connection. It first gives their URLs and the file of the receiver's certificates. For each name of a stream
+            that is sent, it gives the stream's ARN.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

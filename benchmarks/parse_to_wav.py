@@ -1,8 +1,8 @@
-"""What it costs to turn an hour of call into a WAV on disk: the core, the command `replay`, and ebmlite on the same.
+"""The cost of an hour of call from its capture to a WAV on disk: the core, the command `replay`, and ebmlite.
 
 `python -m benchmarks.parse_to_wav`, some 40 s. All place the audio on the same timeline and write the same audio, which
-is checked. The call is made beforehand, and ebmlite is told where each fragment ends. `replay` runs as users run it, in
-a process of its own; its start-up, the run of a capture of 5 s, is subtracted. Repetitions take turns.
+is checked. The call is made beforehand, and ebmlite knows where each fragment ends. `replay` runs as users run it, in a
+process of its own. Its start-up, the run of a capture of 5 s, is subtracted. Repetitions take turns.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def core_fragments(capture: Path, sizes: Sequence[int]) -> Iterator[Fragment]:
 
 
 def ebmlite_fragments(capture: Path, sizes: Sequence[int]) -> Iterator[Fragment]:
-    """Have ebmlite decode each fragment, its structure and its blocks, and read those off it."""
+    """Let ebmlite decode each fragment, and read its structure and its blocks from the result."""
     schema: Any = loadSchema("matroska.xml")
     offset = 0
     with capture.open("rb") as file:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from botocore.response import StreamingBody
 
 # A Connect fragment: 32 SimpleBlocks of 64 ms, of two tracks, in 1.024 s. On the wire a block is its ID, a size of two
-# bytes, four bytes of header and 1024 of PCM; the stamp is the first eight of these.
+# bytes, four bytes of header and 1024 of PCM. The stamp is the first eight bytes of the PCM.
 BLOCKS_PER_FRAGMENT: Final = 32
 FRAGMENT_S: Final = 1.024
 BLOCK_S: Final = FRAGMENT_S / BLOCKS_PER_FRAGMENT
@@ -49,7 +49,7 @@ def _iter_chunks(body: StreamingBody) -> Iterable[bytes]:
 
 
 def _exact_reads(body: StreamingBody) -> Iterator[bytes]:
-    # What a pull parser does with the public API: the element's head, then exactly its payload.
+    # A pull parser on the public API reads the element's head, then exactly its payload.
     while head := body.read(3):
         yield head
         yield body.read(int.from_bytes(head[1:]) & 0x3FFF)

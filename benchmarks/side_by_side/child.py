@@ -22,7 +22,7 @@ class CommandFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one run took.
+    """The cost of one run.
 
     Args:
         cpu_s: user and system CPU-seconds.

@@ -48,7 +48,7 @@ def recorded(
         times: two times in seconds between which the child measures its CPU.
 
     Returns:
-        What the process took, and what it printed.
+        The process's usage, and the report that it printed.
 
     Raises:
         CommandFailedError: the process failed, or the recording is not whole.

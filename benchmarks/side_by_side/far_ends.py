@@ -1,4 +1,4 @@
-"""What the consumer talks to in the rows that run it whole: the KVS emulator and S3, each in a process of its own."""
+"""The far ends of the consumer in the rows that run it whole: the KVS emulator, and the bucket on moto's S3."""
 
 from __future__ import annotations
 

@@ -15,10 +15,10 @@ class Line:
         what: the figure's name.
         unit: its unit.
         now: this tree's figure; None where it was not measured.
-        reference: what it is compared with; None where the bound is absolute.
+        reference: the figure that it is compared with; None where the bound is absolute.
         against: the reference's name.
         bound: the bound and the figure that it holds; None for a figure that has no bound.
-        note: why there is no figure, or what a reader has to know.
+        note: the reason why there is no figure; empty otherwise.
     """
 
     what: str

@@ -80,7 +80,7 @@ def trees(commit: str) -> Iterator[Trees]:
     """Take the commit out of git; the folder is removed at the end.
 
     Args:
-        commit: what git knows as a commit.
+        commit: a commit's name or hash.
 
     Raises:
         CommitMissingError: git does not have it here.

@@ -1,8 +1,9 @@
 """The consumer's cost as a number of function calls: a figure that the machine's load does not disturb.
 
 *How it works.* The consumer's handler records a call as fast as it comes, with its real adapters. A profiler counts the
-calls of functions, Python's and C's, as cProfile counts them. botocore's `before-send` event answers GetMedia and the
-other requests but S3's, so each body arrives in pieces of one size, below urllib3 and http.client. S3 is a moto server.
+calls of functions, Python's and C's, as cProfile counts them. botocore's `before-send` event answers every request
+but S3's, GetMedia among them. So each body arrives in pieces of one size, below urllib3 and http.client. S3 is a moto
+server.
 Calls of two lengths are recorded, and the difference is divided by the fragments between: start-up and end drop out.
 """
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 MOST_CALLS_PER_FRAGMENT: Final = 1450
 """Function calls for each second of call. The fast path of the core brings them below 500."""
 _PIECE_BYTES: Final = 16 * 1024
-"""What one read of the socket gives: three reads a fragment, as on loopback with the emulator."""
+"""The size of one read of the socket: three reads a fragment, as on loopback with the emulator."""
 _SHORT_S: Final = 180
 _LONG_S: Final = 840
 """The difference is four parts of 5 MiB."""
