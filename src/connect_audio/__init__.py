@@ -4,10 +4,11 @@
 
     call = connect_audio.read("call.mkv")       # a GetMedia capture, or a recording of the stack
     call.customer, call.agent, call.rate        # numpy, one array a party
-    connect_audio.contacts("call.mkv")          # whose calls are in it
+    connect_audio.contacts("call.mkv")          # the calls in it
     for block in connect_audio.stream(body): …  # while the call lasts
 
-docs/analysing.md shows more. The Lambda functions import this package, too, so each name is imported when it is used.
+docs/analysing.md shows more. Sinks of live audio import `connect_audio.sinks` instead (docs/live.md). The Lambda
+functions import this package, too, so each name is imported when it is used.
 """
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ on the fragment. `_Sender` keeps how far each party was yielded, so that no mome
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -76,7 +76,7 @@ class AudioBlock:
         return arrays.mono(self.pcm)
 
 
-def stream(source: Source, contact_id: str | None = None, *, accept_unlabelled: bool = False) -> Iterator[AudioBlock]:
+def stream(source: Source, contact_id: str | None = None, *, accept_unlabelled: bool = False) -> Generator[AudioBlock]:
     """Yield one call's audio while its bytes come in.
 
     Each block is yielded as soon as its last byte is in, if its fragment names the contact before its audio, as

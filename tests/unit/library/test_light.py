@@ -35,9 +35,10 @@ def test_a_name_of_the_library_imports_neither_numpy_nor_anything_of_aws(name: s
     assert roots.isdisjoint({"numpy", "scipy", "boto3", "botocore", "aws_lambda_powertools", "asyncio", "http"})
 
 
-def test_a_function_s_handler_imports_nothing_of_the_library() -> None:
-    modules = modules_after("import connect_audio.recorder, connect_audio.adapters.kvs_media, connect_audio.live")
+def test_the_functions_import_nothing_of_the_library() -> None:
+    modules = modules_after("import connect_audio.handlers.consumer, connect_audio.handlers.trigger")
 
+    assert "connect_audio.core.recording" in modules
     assert not [module for module in modules if module.startswith("connect_audio.library")]
 
 

@@ -209,7 +209,7 @@ def test_the_file_is_closed_when_the_reader_stops(tmp_path: Any) -> None:
 
     blocks = connect_audio.stream(path)
     next(blocks)
-    blocks.close()  # type: ignore[attr-defined] # warnings are errors: an open file would fail the test
+    blocks.close()  # warnings are errors: an open file would fail the test
 
 
 @given(st.data())
