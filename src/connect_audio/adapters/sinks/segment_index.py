@@ -2,6 +2,10 @@
 
 Only the newest page is rewritten with each segment, and it keeps its entries' text. So a segment costs the same in the
 first minute of a call and in its 47th hour. Schema: `docs/segments-index.schema.json`.
+
+*How it works.* An `IndexPage` holds its entries as encoded text; `put` adds one and `encode` joins them. An `IndexHead`
+counts the segments of each page and keeps the missing ranges (`MissingSegments`). `decode` reads either back and
+refuses the index of another call. The sink decides when to write.
 """
 
 from __future__ import annotations

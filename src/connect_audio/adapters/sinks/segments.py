@@ -3,6 +3,11 @@
 A segment's files are written first, then its page of the index, then the index's head if it changed. So every listed
 file is there. A segment that is delivered again is written again, with the same names and bytes. Files, names and index
 are described in `docs/live-segments.md`. The composition roots make the sink.
+
+*How it works.* The first call reads the index of earlier invocations: the head, its newest page, and any page begun
+after it (`_opened`). `deliver_segment` writes the WAVs, adds the entry to its page, notes it in the head and writes
+both. A failed write of the index stays due, and the next segment repeats it. `end` takes out entries beyond the
+recording's end and closes the head.
 """
 
 from __future__ import annotations
