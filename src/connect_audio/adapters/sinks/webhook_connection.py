@@ -5,7 +5,7 @@ a request for ever. Here one deadline bounds name, connection, handshake, reques
 follows a redirect, asks a proxy or retries by itself. Used by `webhook.py`.
 
 *How it works.* `begin` sets the deadline of a delivery. `post` resolves the name in a thread of its own, connects to a
-permitted address and exchanges one request; each socket call times out at the deadline (`_BoundedSocket`). `interrupt`
+permitted address and exchanges one request. Each socket call times out at the deadline (`_BoundedSocket`). `interrupt`
 comes from another thread: it sets a flag and shuts the socket down by a second descriptor. The connection is kept for
 the next delivery.
 """
