@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.stub import Stubber
+from urllib3 import HTTPResponse
 
 from connect_audio.adapters.s3_recording import DELETE_BATCH, S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
@@ -137,6 +141,24 @@ def test_a_part_whose_crc_is_known_is_sent_with_that_one(s3: Stubber, store: S3P
     upload: dict[str, Any] = {"Bucket": BUCKET, "Key": KEY, "UploadId": "u", "PartNumber": 2}
     s3.add_response("upload_part", {"ETag": '"tag"'}, {**upload, "Body": b"spoilt", **CHECKSUM})
     store.upload_part(KEY, "u", 2, b"spoilt", crc32=0xCBF43926)
+
+
+def test_a_body_goes_with_its_crc_and_without_a_sha256(client: S3Client, store: S3PartStore) -> None:
+    sent: list[Any] = []
+
+    def answer(request: Any, **_: Any) -> Any:
+        sent.append(request.headers)
+        headers = HTTPHeaders()
+        headers["ETag"] = '"tag"'
+        return AWSResponse(request.url, 200, headers, HTTPResponse(BytesIO(), preload_content=False))
+
+    client.meta.events.register("before-send.s3.UploadPart", answer, unique_id="answer")
+    try:
+        assert store.upload_part(KEY, "u", 2, DIGITS).etag == '"tag"'
+    finally:
+        client.meta.events.unregister("before-send.s3.UploadPart", unique_id="answer")
+    assert sent[0]["x-amz-checksum-crc32"] == DIGITS_CRC32.encode()
+    assert sent[0]["X-Amz-Content-SHA256"] == b"UNSIGNED-PAYLOAD"
 
 
 def test_a_part_without_a_checksum_is_completed_without_one(s3: Stubber, store: S3PartStore) -> None:
