@@ -126,14 +126,16 @@ class S3PartStore:
         Raises:
             StorageError: the code of a missing object is `NoSuchKey`, not retryable.
         """
-        whole = bytearray(headroom)
         with self._translated("GetObject", key):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
             # Not `with answer["Body"]`: that enters the urllib3 response, which compares neither length nor checksum.
-            with closing(answer["Body"]) as body:
+            # Of its full size from the start: a buffer that grows would leave holes of its size in the heap.
+            whole, end = bytearray(headroom + answer["ContentLength"]), headroom
+            with closing(answer["Body"]) as body, memoryview(whole) as view:
                 # The last read, which returns nothing, makes botocore compare length and checksum.
                 while piece := body.read(_GET_BYTES):
-                    whole += piece
+                    view[end : end + len(piece)] = piece
+                    end += len(piece)
         return whole
 
     def head(self, key: str) -> ObjectHead | None:

@@ -257,17 +257,17 @@ def _header(cursor: Cursor, data_bytes: int) -> bytes:
 def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> None:
     """Complete the multipart upload: the staged rest is its last part, header and first PCM are its first one.
 
-    One part is in memory at a time.
+    One part is in memory at a time, the larger one first: the heap keeps its room for the smaller one.
     """
     key, store, state = ports.names.key, ports.store, recorded.checkpoint.parts
     upload_id = state.upload_id or open_upload(ports)
     try:
-        joined = list(recorded.parts)
-        if state.staged is not None:
-            joined.append(store.upload_part(key, upload_id, state.number, store.get(state.staged.key)))
         first = _first_part(ports, state.first)
         first[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
-        joined.insert(0, store.upload_part(key, upload_id, 1, first))
+        joined = [store.upload_part(key, upload_id, 1, first), *recorded.parts]
+        del first
+        if state.staged is not None:
+            joined.append(store.upload_part(key, upload_id, state.number, store.get(state.staged.key)))
         store.complete_upload(key, upload_id, joined)
     except StorageError as error:
         if error.code not in {_NO_UPLOAD, _NO_KEY}:
