@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.manifest import EndReason
 from connect_audio.core.plain import to_plain
-from connect_audio.live import LiveState, SinkState
 from connect_audio.ports import Log
 from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
 from connect_audio.request import RecordingRequest

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from connect_audio.core.cursor import Cursor
-from connect_audio.live import LiveState
+from connect_audio.core.live_state import LiveState
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.end_of_call import EndState
 from connect_audio.recorder.parts import PartState

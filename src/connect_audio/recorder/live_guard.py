@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from connect_audio.core.errors import StorageError
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
+from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.recording import CallRecording
-from connect_audio.live import LivePipeline, LiveState, SinkState
 from connect_audio.ports import Log, PartStore
+
+if TYPE_CHECKING:
+    # A call without sinks does not pay for the pipeline's modules at its cold start.
+    from connect_audio.live import LivePipeline
 
 LIVE_FAILED: Final = "LIVE_FAILED"
 """Why a sink gets nothing any more: live audio itself has failed."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from connect_audio.core.live_state import LiveState
 from connect_audio.core.recording import CallRecording
-from connect_audio.live import LiveState
 from connect_audio.recorder.call_stream import CallStream
 from connect_audio.recorder.checkpoint import Checkpoint, StepCounts
 from connect_audio.recorder.end_of_call import EndOfCall, EndOfRecording

@@ -34,6 +34,8 @@ UNUSED_WITHOUT_LIVE_AUDIO = UNUSED | {
     "connect_audio.adapters.sinks",
     "connect_audio.core.segment_wav",
     "connect_audio.handlers.live_sinks",
+    "connect_audio.live",
+    "connect_audio.sinks",
 }
 
 
