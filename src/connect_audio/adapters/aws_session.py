@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SERVICE_MODELS: Final = Path(__file__).with_name("service_models")
 """The cut-down data, laid out as AWS_DATA_PATH wants it."""
 
-_TYPES: Final = frozenset({"service-2", "endpoint-rule-set-1"})
-"""The types of data that make a client; botocore has both for each service in SERVICE_MODELS."""
+_TYPES: Final = frozenset({"service-2", "endpoint-rule-set-1", "paginators-1"})
+"""The types of data that a client loads; botocore has each for each service in SERVICE_MODELS."""
 
 
 class CutDownLoader(Loader):

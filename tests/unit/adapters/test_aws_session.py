@@ -148,10 +148,10 @@ def test_a_model_holds_each_shape_that_it_refers_to_and_no_other(service: str, b
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_client_gets_botocores_endpoint_rules_and_extras(service: str, botocores: Loader) -> None:
+def test_a_client_gets_botocores_endpoint_rules_paginators_and_extras(service: str, botocores: Loader) -> None:
     loader = CutDownLoader([Loader.BUILTIN_DATA_PATH])
-    rules = botocores.load_service_model(service, "endpoint-rule-set-1")
-    assert loader.load_service_model(service, "endpoint-rule-set-1") == rules
+    for type_name in ("endpoint-rule-set-1", "paginators-1"):
+        assert loader.load_service_model(service, type_name) == botocores.load_service_model(service, type_name)
     ours = loader.load_service_model(service, "service-2")
     theirs = botocores.load_service_model(service, "service-2")
     for name in ("Expires",) if service == "s3" else ():  # what the extras add
