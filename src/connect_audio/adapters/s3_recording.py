@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 # The SDK retries S3's throttles and passing 5xx quickly; a longer outage is for the durable step's retries. A call
 # takes at worst 3 x (3 + 10) s and some 2 s of backoff, less than the margin before an invocation's deadline. A lost
 # answer is retried too, so a conditional write may have succeeded although it says EXISTS (see `put_new`).
-# The body is not part of the signature: TLS protects it, and S3 compares it with its CRC-32. botocore does the same for
-# checksums of its own; for a given one it would sum up each part's SHA-256, an eighth of the consumer's CPU.
+# The body is not signed: TLS protects it, and S3 compares it with its CRC-32. If botocore computes the checksum, it
+# leaves the body unsigned too. With a given checksum it would compute a SHA-256, an eighth of the consumer's CPU.
 S3_CONFIG: Final = Config(
     connect_timeout=3,
     read_timeout=10,
@@ -129,7 +129,7 @@ class S3PartStore:
         with self._translated("GetObject", key):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
             # Not `with answer["Body"]`: that enters the urllib3 response, which compares neither length nor checksum.
-            # Of its full size from the start: a buffer that grows would leave holes of its size in the heap.
+            # The buffer has its full size from the start: one that grows would leave holes of its size in the heap.
             whole, end = bytearray(headroom + answer["ContentLength"]), headroom
             with closing(answer["Body"]) as body, memoryview(whole) as view:
                 # The last read, which returns nothing, makes botocore compare length and checksum.
