@@ -16,10 +16,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import sub
 from typing import Final, NamedTuple
 
-from connect_audio.core.fragments import Completion, Fragment
+from connect_audio.core.fragment import Completion, Fragment
+from connect_audio.core.runs import end_ns, media_bytes, start_ns
 
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
@@ -166,8 +166,8 @@ class Admission:
             if self._accept_unlabelled:
                 return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
             if self._label is not Label.OURS:
-                # No fragment to the left is our contact's, so no later fragment can make this one admitted.
-                verdict = Verdict.UNLABELLED_ELSEWHERE if _media_bytes(fragment) else Verdict.NO_AUDIO
+                # No fragment to the left is ours, so nothing that comes can make this one ours.
+                verdict = Verdict.UNLABELLED_ELSEWHERE if media_bytes(fragment.blocks) else Verdict.NO_AUDIO
                 return [self._decide(fragment, verdict)]
             self._undecided.append(fragment)
             self._undecided_bytes += fragment.held_bytes
@@ -212,7 +212,7 @@ class Admission:
         end = self._end_ms
         runs_on = True
         for fragment in waiting:
-            if not _media_bytes(fragment):
+            if not media_bytes(fragment.blocks):
                 verdicts.append(Verdict.NO_AUDIO)
                 continue
             start = start_ms(fragment)
@@ -257,20 +257,9 @@ class Admission:
 
 def start_ms(fragment: Fragment) -> int | None:
     """When a fragment begins by the producer's clock, ms since the epoch; None where it says nothing."""
-    if fragment.blocks:
-        return min(block.time_ns for block in fragment.blocks) // 1_000_000
-    return fragment.producer_timestamp_ms
+    return start_ns(fragment.blocks) // 1_000_000 if fragment.blocks else fragment.producer_timestamp_ms
 
 
 def end_ms(fragment: Fragment) -> int | None:
-    """Return when its last block begins, plus the usual block length: near enough to compare neighbours in time."""
-    if not fragment.blocks:
-        return None
-    times = sorted({block.time_ns for block in fragment.blocks})
-    # The median, since a hole inside the fragment would make the average too long, and with it the call.
-    steps = sorted(map(sub, times[1:], times))
-    return (times[-1] + (steps[len(steps) // 2] if steps else 0)) // 1_000_000
-
-
-def _media_bytes(fragment: Fragment) -> int:
-    return sum(len(block.data) for block in fragment.blocks)
+    """When its last block begins, plus one block as most are: near enough to tell neighbours in time."""
+    return end_ns(fragment.blocks) // 1_000_000 if fragment.blocks else None

@@ -103,7 +103,7 @@ END: Final = Signal.END
 type Token = MasterStart | MasterEnd | Element | Signal
 
 # Length of a variable-size integer by its first byte (RFC 8794, section 4); 0 where the byte starts none.
-_VINT_LENGTH: Final = bytes(9 - byte.bit_length() if byte else 0 for byte in range(256))
+VINT_LENGTH: Final = bytes(9 - byte.bit_length() if byte else 0 for byte in range(256))
 # The largest value that `length` bytes can hold means "unknown".
 _UNKNOWN_SIZE: Final = tuple((1 << 7 * length) - 1 for length in range(9))
 _MAX_HEADER_BYTES: Final = 4096
@@ -111,6 +111,12 @@ _LOOK_EVERY_BYTES: Final = 64 * 1024
 """How much more of a large element comes before it is looked at again for a document that it must not hide."""
 _GLOBAL_IDS: Final = frozenset({VOID, CRC_32})
 
+
+MAX_SEARCHED_AGAIN: Final = 64 * 1024
+"""The last DATA element can be searched for a document after an error, if it is no longer: more is not kept for it."""
+_MAX_KEPT_BYTES: Final = 1024 * 1024
+_MAX_KEPT_JOINS: Final = 64
+"""Kept bytes are copied with each read. So many copies of half a fragment cost about as much as reading it."""
 
 _NO_END: Final = 1 << 62
 """Stands for the end of an element of unknown size: beyond any stream."""
@@ -170,6 +176,10 @@ class EbmlParser:
         self._eof = False
         self._failed = False
         self._passed_over = 0  # bytes, since the error that is being recovered from
+        self._last_data = 0  # offset in the stream of the last DATA element
+        self._kept_from: int | None = None  # offset in the stream from which consumed bytes are kept
+        self._joins_kept = 0  # joins since then
+        self._last_read = 0  # bytes
 
     @property
     def offset(self) -> int:
@@ -186,22 +196,97 @@ class EbmlParser:
         if data:
             self._waiting.append(data)
             self._waiting_bytes += len(data)
+            self._last_read = len(data)
         else:
             self._eof = True
 
     def _join(self) -> None:
         """Bring all that was received into one buffer that starts at the position."""
-        unread = self._buffer[self._position :]
-        self._base += self._position
-        self._position = 0
-        self._buffer = b"".join((unread, *self._waiting)) if unread or len(self._waiting) != 1 else self._waiting[0]
+        last_data = max(0, self._last_data - self._base)
+        first = last_data if self._position - MAX_SEARCHED_AGAIN <= last_data else self._position
+        if self._kept_from is not None:
+            first = min(first, self._first_kept(self._kept_from))
+        rest = self._buffer[first:]
+        self._base += first
+        self._position -= first
+        self._buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
         self._waiting_bytes = 0
         self._wanted = 0
 
+    def _first_kept(self, offset: int) -> int:
+        """Where in the buffer the bytes begin that a join keeps."""
+        self._joins_kept += 1
+        if self.offset - offset > _MAX_KEPT_BYTES or self._joins_kept > _MAX_KEPT_JOINS:
+            self._kept_from = None
+            return self._position
+        return max(0, offset - self._base)
+
     def _starve(self, wanted: int) -> Signal:
         self._wanted = wanted
         return END if self._eof else NEED_DATA
+
+    # Whole documents, which the caller recognises by itself.
+
+    @property
+    def between_documents(self) -> bool:
+        """Whether the next byte may begin a document: no element is open but a Segment of unknown size."""
+        stack = self._stack
+        if self._failed:
+            return False
+        return not stack or (len(stack) == 1 and (stack[0].end is None or stack[0].end == self.offset))
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more bytes will come."""
+        return self._eof
+
+    @property
+    def last_read(self) -> int:
+        """Bytes that `receive_data` stored last."""
+        return self._last_read
+
+    def window(self) -> tuple[bytes, int]:
+        """All that was received and not consumed: a buffer, and the position in it where that begins."""
+        if self._waiting:
+            self._join()
+        return self._buffer, self._position
+
+    def skip_document(self, size: int, leaves_open: int | None) -> None:
+        """Consume a whole document without reading its elements.
+
+        Args:
+            size: bytes.
+            leaves_open: ID of its element of unknown size that further elements may follow in; None for none.
+        """
+        self._position += size
+        self._last_data = self.offset
+        self._repeat_header = b""
+        self._stack.clear()
+        self._limit = _NO_END
+        if leaves_open is not None:
+            self._stack.append(_Open(leaves_open, self._schema[leaves_open].name, None, _NO_END))
+
+    @property
+    def open_element(self) -> int | None:
+        """ID of the innermost element of unknown size, where that is the only one that is open; None for none."""
+        return self._stack[0].element_id if len(self._stack) == 1 and self._stack[0].end is None else None
+
+    def keep(self) -> None:
+        """Keep the bytes from here on after they are consumed, for `kept`: at most 1 MiB and 64 reads of them."""
+        self._kept_from = self.offset
+        self._joins_kept = 0
+
+    def keep_nothing(self) -> None:
+        """Undo `keep`."""
+        self._kept_from = None
+
+    def kept(self, start: int, stop: int) -> bytes | None:
+        """Return bytes between two offsets and keep them no longer; None if they are gone."""
+        kept_from, self._kept_from = self._kept_from, None
+        if kept_from is None or start < max(kept_from, self._base):
+            return None
+        return self._buffer[start - self._base : stop - self._base]
 
     def next_token(self) -> Token:
         """Return the next token, `NEED_DATA`, or `END` once the input is used up (see `truncation`).
@@ -233,13 +318,13 @@ class EbmlParser:
                 return self._close(start)
             if length - position < 2:
                 return self._starve(2)
-            id_length = _VINT_LENGTH[buffer[position]]
+            id_length = VINT_LENGTH[buffer[position]]
             size_at = position + id_length
             if not 1 <= id_length <= 4:
                 raise EbmlError(f"byte 0x{buffer[position]:02X} starts no element ID", offset=start)
             if size_at >= length:
                 return self._starve(id_length + 1)
-            size_length = _VINT_LENGTH[buffer[size_at]]
+            size_length = VINT_LENGTH[buffer[size_at]]
             if not size_length:
                 raise EbmlError("element size of more than 8 bytes", offset=start)
             payload_at = size_at + size_length
@@ -278,22 +363,54 @@ class EbmlParser:
                 self._limit = self._base + end
                 stack.append(_Open(element_id, rule.name, self._limit, self._limit))
                 return MasterStart(element_id, start, size)
-            # A damaged size may hide what follows. It is found out before it is believed, where the element is larger
-            # than any that hid nothing, or its end is yet to come.
             if size > self._largest or end > length:
-                if self._hides_document(payload_at, min(end, length)):
-                    raise EbmlError(f"{rule.name} of {size} bytes reaches over the next document", offset=start)
-                if end > length:
-                    return self._starve(min(end - position, length - position + _LOOK_EVERY_BYTES))
-                self._largest = size
+                wanted = self._suspect(rule.name, payload_at, end)
+                if wanted:
+                    return self._starve(wanted)
             self._position = end
             if rule.kind is Kind.DATA:
+                self._last_data = start
                 self._repeat_header = buffer[position:payload_at]
                 self._repeat_size = end - position
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
 
-    def _hides_document(self, first: int, end: int) -> bool:
-        """Return True if a document begins between two positions of the buffer; looks at no byte twice."""
+    def _suspect(self, name: str, payload_at: int, end: int) -> int:
+        """Look into an element that is larger than any before, or whose end has not come, before its size is believed.
+
+        A damaged size may hide what follows. An element that is larger than any that hid nothing is looked at as it
+        comes, a smaller one only if the stream ends inside it: so nothing depends on how the bytes were cut.
+
+        Args:
+            name: the element's.
+            payload_at: position of its payload in the buffer.
+            end: position after it.
+
+        Returns:
+            How many bytes from the element's first on are needed to go on; 0 if it may be believed.
+
+        Raises:
+            EbmlError: the size reaches over the next document.
+        """
+        position, length, size = self._position, len(self._buffer), end - payload_at
+        is_large = size > self._largest
+        if is_large or self._eof:
+            verdict = self._hides_document(payload_at, min(end, length))
+            if verdict:
+                offset = self._base + position
+                raise EbmlError(f"{name} of {size} bytes reaches over the next document", offset=offset)
+            if verdict is None:
+                return length - position + 1
+        if end > length:
+            return min(end - position, length - position + _LOOK_EVERY_BYTES) if is_large else end - position
+        self._largest = size
+        return 0
+
+    def _hides_document(self, first: int, end: int) -> bool | None:
+        """Tell whether a document begins between two positions of the buffer; looks at no byte twice.
+
+        Returns:
+            None if more bytes are needed to tell.
+        """
         search = max(first, self._looked_to - self._base)
         while True:
             candidate = self._buffer.find(_MAGIC, search, end)
@@ -302,9 +419,9 @@ class EbmlParser:
                 self._looked_to = self._base + max(search, end - 3)
                 return False
             verdict = self._document_at(self._buffer, candidate)
-            if verdict is None:
+            if verdict is None and not self._eof:
                 self._looked_to = self._base + candidate
-                return False
+                return None
             if verdict:
                 return True
             search = candidate + 1
@@ -324,6 +441,8 @@ class EbmlParser:
         position = first
         while position <= last and buffer.startswith(header, position):
             position += size
+        if position > first:
+            self._last_data = self._base + position - size
         self._position = position
         return buffer, range(first, position, size)
 
@@ -338,6 +457,14 @@ class EbmlParser:
             size: bytes of the whole element.
         """
         self._position -= size
+
+    def search_from(self, offset: int) -> None:
+        """Make `resynchronise`, which has to be next, search from an earlier offset on.
+
+        Args:
+            offset: where the last DATA element begins, at most `MAX_SEARCHED_AGAIN` bytes before the current offset.
+        """
+        self._position = offset - self._base
 
     def _close(self, at: int) -> MasterEnd:
         """Leave the innermost element."""
@@ -381,10 +508,10 @@ class EbmlParser:
     def _describe_next(self) -> str:
         """Name the element whose first bytes are buffered, with its size where that has come."""
         head = self._buffer[self._position : self._position + 12]
-        id_length = _VINT_LENGTH[head[0]]
-        if len(head) <= id_length or not _VINT_LENGTH[head[id_length]]:
+        id_length = VINT_LENGTH[head[0]]
+        if len(head) <= id_length or not VINT_LENGTH[head[id_length]]:
             return "an element header"
-        size_length = _VINT_LENGTH[head[id_length]]
+        size_length = VINT_LENGTH[head[id_length]]
         if len(head) < id_length + size_length:
             return "an element header"
         element_id = int.from_bytes(head[:id_length])
@@ -450,7 +577,7 @@ def read_vint(data: bytes, position: int) -> tuple[int, int]:
     """
     if position >= len(data):
         raise ValueError("a variable-size integer was expected where the data ends")
-    length = _VINT_LENGTH[data[position]]
+    length = VINT_LENGTH[data[position]]
     end = position + length
     if not length or end > len(data):
         raise ValueError("a variable-size integer runs beyond the data")
@@ -473,11 +600,11 @@ def read_header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
     """
     if position >= end:
         raise ValueError("an element was expected where its parent ends")
-    id_length = _VINT_LENGTH[data[position]]
+    id_length = VINT_LENGTH[data[position]]
     size_at = position + id_length
     if not 1 <= id_length <= 4 or size_at >= end:
         raise ValueError("an element ID runs beyond its parent")
-    size_length = _VINT_LENGTH[data[size_at]]
+    size_length = VINT_LENGTH[data[size_at]]
     payload = size_at + size_length
     if not size_length or payload > end:
         raise ValueError("an element size runs beyond its parent")

@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, Self
 
 from connect_audio.core.ebml import (
     CRC_32,
     EBML_HEADER,
     END,
+    MAX_SEARCHED_AGAIN,
     NEED_DATA,
     VOID,
     EbmlParser,
@@ -32,6 +32,7 @@ from connect_audio.core.ebml import (
     read_vint,
 )
 from connect_audio.core.errors import FragmentError, MatroskaError, StreamError
+from connect_audio.core.fragment import Block, BytesLost, Completion, Fragment, fragment_counter
 from connect_audio.core.in_band import ERROR_TAGS, InBandError
 from connect_audio.core.matroska import (
     BLOCK,
@@ -51,6 +52,7 @@ from connect_audio.core.matroska import (
     decode_uint,
     is_matroska_document,
 )
+from connect_audio.core.shapes import NoShapes, Shapes
 
 __all__ = [
     "END",
@@ -62,6 +64,7 @@ __all__ = [
     "FragmentEvent",
     "FragmentReader",
     "OpenFragment",
+    "fragment_counter",
 ]
 
 MAX_FRAGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -82,95 +85,6 @@ _SERVER_TAGS: Final = frozenset({_PREFIX + "SERVER_TIMESTAMP", _PREFIX + "SERVER
 _PRODUCER_TAGS: Final = frozenset({_PREFIX + "PRODUCER_TIMESTAMP", _PREFIX + "PRODUCER_SIDE_TIMESTAMP"})
 _SECONDS: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
 _DECIMAL: Final = re.compile(r"\d{1,128}", re.ASCII)
-
-
-class Completion(StrEnum):
-    """How a fragment ended. Only the last one says that something is missing."""
-
-    TOKEN = "TOKEN"  # noqa: S105 - a KVS continuation token
-    """Its continuation token came, which is the last tag of a fragment."""
-    SUCCESSOR = "SUCCESSOR"
-    """The next document began."""
-    END_OF_BODY = "END_OF_BODY"
-    """The body ended on the boundary of an element: nothing shows that it is not whole."""
-    TRUNCATED = "TRUNCATED"
-    """The body ended, or garbage began, inside an element."""
-
-
-class Block(NamedTuple):
-    """One SimpleBlock or BlockGroup (a NamedTuple for the same reason as the tokens of `core/ebml.py`).
-
-    Args:
-        track_number: the TrackEntry's number.
-        time_ns: absolute time of its first sample, ns since the epoch (Connect) or since the document's zero.
-        data: the frames' payloads joined; empty for tracks that are not audio.
-        frame_count: laced frames in it.
-        size: bytes of payload, also where `data` was not kept.
-    """
-
-    track_number: int
-    time_ns: int
-    data: bytes
-    frame_count: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fragment:
-    """One KVS fragment.
-
-    Args:
-        number: AWS's fragment number, decimal; None where the document names none.
-        server_timestamp_ms: when KVS took it, ms since the epoch; None where absent.
-        producer_timestamp_ms: when it begins by the producer's clock, ms since the epoch; None where absent.
-        millis_behind_now: ms that the reader was behind the stream's head; None where absent.
-        contact_ids: the distinct ContactId values, in order; more than one is a contradiction.
-        tags: every other SimpleTag as (name, value), in order.
-        timecode_scale_ns: ns a timecode tick.
-        tracks: the TrackEntries.
-        blocks: the blocks in stream order; of a TRUNCATED one without any that reaches into the next document.
-        errors: in-band errors.
-        completion: how it ended.
-        truncation: description of the cut element if `completion` is TRUNCATED.
-        offset: offset of its first byte in the stream, bytes.
-        size: bytes in the stream.
-        held_bytes: bytes that it takes in memory, an estimate that errs on the high side.
-    """
-
-    number: str | None
-    server_timestamp_ms: int | None
-    producer_timestamp_ms: int | None
-    millis_behind_now: int | None
-    contact_ids: tuple[str, ...]
-    tags: tuple[tuple[str, str], ...]
-    timecode_scale_ns: int
-    tracks: tuple[TrackEntry, ...]
-    blocks: tuple[Block, ...]
-    errors: tuple[InBandError, ...]
-    completion: Completion
-    truncation: str | None
-    offset: int
-    size: int
-    held_bytes: int = 0
-
-    def tag(self, name: str) -> str | None:
-        """The first value of a tag, or None."""
-        return next((value for tag_name, value in self.tags if tag_name == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class BytesLost:
-    """Bytes that belong to no fragment were passed over.
-
-    Args:
-        offset: offset of the first in the stream, bytes.
-        count: how many.
-        cause: the error that began the search for the next document.
-    """
-
-    offset: int
-    count: int
-    cause: str
 
 
 type FragmentEvent = Fragment | BytesLost | Signal
@@ -206,8 +120,22 @@ class OpenFragment:
     errors: list[InBandError] = field(default_factory=list)
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
-    zero_ns: int = 0  # origin of Cluster timecodes, since the epoch
+    last_block_offset: int = 0  # in the stream
+    zero_ns: int = 0  # what Cluster timecodes count from, since the epoch
     delivered: bool = False
+
+    @classmethod
+    def delivered_as(cls, fragment: Fragment) -> Self:
+        """What is left of a fragment after its continuation token."""
+        return cls(
+            fragment.offset,
+            number=fragment.number,
+            contact_ids=list(fragment.contact_ids),
+            timecode_scale_ns=fragment.timecode_scale_ns,
+            held_bytes=fragment.held_bytes,
+            cluster_timecode=0,
+            delivered=True,
+        )
 
     def tag(self, name: str) -> str | None:
         """The first value of a tag so far, or None."""
@@ -238,12 +166,19 @@ class FragmentReader:
     """Read fragments from the bytes of one GetMedia body, one GetMediaForFragmentList body or one capture file.
 
     Memory: one element of at most `MAX_BLOCK_BYTES`, a fragment of at most `MAX_FRAGMENT_BYTES` and one received chunk.
+
+    Args:
+        shapes: how fragments are read as a whole; `NoShapes` for element by element alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shapes: Shapes | NoShapes | None = None) -> None:
         self._parser = EbmlParser(SCHEMA, document_at=_document_at)
         self._draft: OpenFragment | None = None
-        self._suspect_bytes = 0  # size of the element that is being decoded
+        self._suspect_bytes = 0  # of the element that is being decoded
+        self._shapes = Shapes() if shapes is None else shapes
+        self._elementwise = False  # the fragment under way is read element by element
+        self._shaped: Fragment | None = None  # the last fragment, where it was read by its shape
+        self._pending: FragmentEvent | StreamError | None = None  # what `open` came upon
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False
@@ -259,7 +194,18 @@ class FragmentReader:
 
     @property
     def open(self) -> OpenFragment | None:
-        """The fragment under way; None where none has begun or the last one has been given out."""
+        """The fragment under way; None where none has begun or the last one has been given out.
+
+        To ask for it makes the reader go through what has come of the fragment element by element.
+        """
+        if not self._elementwise and self._pending is None and self._resync_cause is None and self._parser.buffered:
+            self._begin_elementwise(learns=False)
+            try:
+                event = self._next_by_element()
+            except StreamError as error:
+                self._pending = error
+            else:
+                self._pending = None if event is NEED_DATA else event
         return None if self._draft is None or self._draft.delivered else self._draft
 
     def next_event(self) -> FragmentEvent:
@@ -268,8 +214,55 @@ class FragmentReader:
         Raises:
             StreamError: the bytes are not what GetMedia serves; see `resynchronise`.
         """
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            if isinstance(pending, StreamError):
+                raise pending
+            return pending
         if self._resync_cause is not None:
             return self._search()
+        if not self._elementwise:
+            event = self._next_by_shape()
+            if event is not None:
+                return event
+        return self._next_by_element()
+
+    def _next_by_shape(self) -> FragmentEvent | None:
+        """Take the next fragment by its shape; NEED_DATA while it may have one, None if its elements must be read."""
+        parser = self._parser
+        if not parser.buffered:
+            return None
+        if parser.between_documents:
+            buffer, at = parser.window()
+            fragment = self._shapes.match(buffer, at, parser.offset)
+            if fragment is not None:
+                parser.skip_document(fragment.size, SEGMENT if self._shapes.leaves_open else None)
+                self._draft, self._shaped = None, fragment
+                return fragment
+            if not parser.ended and self._shapes.may_match(buffer, at, parser.last_read):
+                return NEED_DATA
+        self._begin_elementwise(learns=True)
+        return None
+
+    def _begin_elementwise(self, *, learns: bool) -> None:
+        """Read the fragment under way element by element from its beginning."""
+        self._elementwise = True
+        shaped, self._shaped = self._shaped, None
+        if shaped is not None:
+            self._draft = OpenFragment.delivered_as(shaped)
+        if self._shapes.elementwise() and learns:
+            self._parser.keep()
+        else:
+            self._parser.keep_nothing()
+
+    def _learn(self, fragment: Fragment) -> None:
+        """A fragment that was read element by element is over at its token: the next one may have its shape."""
+        self._elementwise = False
+        raw = self._parser.kept(fragment.offset, fragment.offset + fragment.size)
+        if raw is not None and self._parser.between_documents:
+            self._shapes.learn(raw, fragment, leaves_open=self._parser.open_element == SEGMENT)
+
+    def _next_by_element(self) -> FragmentEvent:
         self._suspect_bytes = 0
         while True:
             token = self._parser.next_token()
@@ -279,6 +272,8 @@ class FragmentReader:
                 event = self._take_element(token)
                 self._suspect_bytes = 0
                 if event is not None:
+                    if event.completion is Completion.TOKEN:
+                        self._learn(event)
                     return event
             elif type(token) is MasterStart:
                 self._take_master(token)
@@ -297,8 +292,23 @@ class FragmentReader:
         """
         self._parser.search_again(self._suspect_bytes)
         self._suspect_bytes = 0
+        self._doubt_last_block()
         self._resync_cause = cause
         self._resync_offset = self._parser.offset
+        self._elementwise = False
+
+    def _doubt_last_block(self) -> None:
+        """Search the last block for a document, too, if one may begin in it: then that explains the error behind it.
+
+        This is so if a body was cut off inside a block and another body follows, as in captures joined end to end.
+        """
+        draft = self._draft
+        if draft is None or draft.delivered or not draft.blocks:
+            return
+        is_kept = self._parser.offset - draft.last_block_offset <= MAX_SEARCHED_AGAIN
+        if is_kept and _MAGIC in draft.blocks[-1].data:
+            draft.blocks.pop()
+            self._parser.search_from(draft.last_block_offset)
 
     def _search(self) -> FragmentEvent:
         """Deliver the broken fragment, then look for the next document."""
@@ -398,6 +408,7 @@ class FragmentReader:
                 raise _too_much(draft, offset)
             time_ns = cluster_ns + timecode * scale
             blocks.append(new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data))))
+            draft.last_block_offset = offset
             offset += size
 
     def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
@@ -503,15 +514,3 @@ def _milliseconds(seconds: str) -> int | None:
     if match is None:
         return None
     return int(match[1]) * 1000 + int(f"{match[2] or '':0<3}"[:3])
-
-
-def fragment_counter(number: str | None) -> int | None:
-    """The producer's count inside a fragment number, or None where the number is not of that anatomy.
-
-    `n = 1 << 156 | counter << 92 | server ms << 28 | 28 bits`, the counter stepping by 1 inside a producer session.
-    Undocumented by AWS and seen in every capture so far: for diagnosis, never for order.
-    """
-    if number is None:
-        return None
-    value = int(number)
-    return (value >> 92) & (1 << 64) - 1 if value >> 156 == 1 else None

@@ -7,7 +7,7 @@ contact alone before its Cluster can be previewed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from connect_audio.core.errors import UnsupportedAudioError
@@ -35,7 +35,7 @@ class LivePreview:
         self._recording = recording
         self._fragment: OpenFragment | None = None  # looked at last
         self._seen = 0  # blocks of it that were looked at
-        self._tracks: Mapping[int, AudioTrack] = {}
+        self._tracks: Sequence[AudioTrack] = ()
         self._timeline: Timeline | None = None
         self._rate = 0
 
@@ -87,7 +87,7 @@ class LivePreview:
         runs, _ = runs_of(blocks[:swallowing], self._tracks)
         for run in runs:
             before = timeline.complete_up_to(run.track.party)
-            samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
+            samples, dangling = to_mono(run.payload, run.track.pcm)
             placed = timeline.place_run(
                 run.track.party,
                 run.start,
@@ -117,7 +117,7 @@ class LivePreview:
         if not tracks or any(track.pcm.rate != rate for track in tracks):
             return
         self._rate = rate
-        self._tracks = {track.number: track for track in tracks}
+        self._tracks = tracks
         if recording.timeline is not None:
             self._timeline = recording.timeline.preview()
             return

@@ -42,9 +42,9 @@ from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Completion, Fragment, fragment_counter
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_audio import LiveSamples
-from connect_audio.core.pcm import audio_tracks, to_mono
+from connect_audio.core.pcm import to_mono
 from connect_audio.core.resume_points import ResumePoints
-from connect_audio.core.runs import Run, runs_of
+from connect_audio.core.runs import Run, audio_of, runs_of
 from connect_audio.core.timeline import MAX_FRAMES, Gap, Placed, Timeline, TimelineState
 
 MAX_ERROR_NOTES: Final = 1000
@@ -310,7 +310,7 @@ class CallRecording:
         if not fragment.blocks:
             return ()
         try:
-            tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+            tracks = audio_of(fragment)
         except UnsupportedAudioError:
             self._fragments.unsupported_audio += 1
             return ()
@@ -321,7 +321,7 @@ class CallRecording:
         if any(track.pcm.rate != rate for track in tracks):
             self._fragments.unsupported_audio += 1
             return ()
-        runs, ignored = runs_of(fragment.blocks, {track.number: track for track in tracks})
+        runs, ignored = runs_of(fragment.blocks, tracks)
         self._fragments.ignored_blocks += ignored
         if not runs:
             return ()
@@ -374,7 +374,7 @@ def _placed(timeline: Timeline, runs: Iterable[Run], tick_ns: int) -> list[Place
     """Place runs and return the placed samples."""
     placed: list[Placed] = []
     for run in runs:
-        samples, dangling = to_mono(b"".join(run.payloads), run.track.pcm)
+        samples, dangling = to_mono(run.payload, run.track.pcm)
         placed += timeline.place_run(
             run.track.party,
             run.start,

@@ -1,67 +1,208 @@
 """Blocks of a fragment joined into runs: what the recording and the live preview place on a timeline.
 
-A run is no more than a shortcut. Its samples come to lie where its blocks, one by one, would (ADR 11).
+A run is no more than a shortcut. Its samples come to lie where its blocks, one by one, would (ADR 11). Fragments of one
+shape have the same runs, so these are worked out once for a `BlockLayout` (`core/shapes.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import sub
+from typing import Final, NamedTuple
 
-from connect_audio.core.fragments import Block
-from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack
+from connect_audio.core.fragment import Block, Fragment
+from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks
+from connect_audio.core.shapes import BlockLayout, ShapedBlocks, stretches
 from connect_audio.core.timeline import to_samples
 
+_NS: Final = 1_000_000_000
 
-@dataclass(slots=True)
-class Run:
+
+class Run(NamedTuple):
     """Blocks of one track, equally long and following each other to the sample: placed in one go.
 
     Args:
         track: the blocks' track.
         start: time of the first sample, samples since the epoch.
-        payloads: the blocks' payloads, in order.
-        block_bytes: bytes of each payload.
+        payload: the blocks' payloads, joined.
+        block_length: samples of each block.
+    """
+
+    track: AudioTrack
+    start: int
+    payload: bytes
+    block_length: int
+
+
+@dataclass(slots=True)
+class _Group:
+    """Blocks of a run in the making.
+
+    Args:
+        track: the blocks' track.
+        start: time of the first sample, samples since the epoch.
+        indexes: of the blocks, in order.
+        block_bytes: bytes of each block.
         block_length: samples of each block.
         next_start: position at which the next block continues the run; -1 if none can.
     """
 
     track: AudioTrack
     start: int
-    payloads: list[bytes]
+    indexes: list[int]
     block_bytes: int
     block_length: int
     next_start: int
 
 
-def runs_of(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tuple[list[Run], int]:
+class _PlannedRun(NamedTuple):
+    """A run of a block layout, the same in all its fragments but for the Cluster's time and the payloads.
+
+    Args:
+        track: the blocks' track.
+        after_ns: when the first block begins, ns after the Cluster's Timecode.
+        payloads: cuts the payloads out of a fragment.
+        block_length: samples of each block.
+    """
+
+    track: AudioTrack
+    after_ns: int
+    payloads: Callable[[bytes], tuple[bytes, ...]]
+    block_length: int
+
+
+class _Plan(NamedTuple):
+    """The runs of a block layout.
+
+    Args:
+        tracks: the audio tracks that they are of.
+        runs: each track's in order; None if they depend on the Cluster's time.
+        ignored: blocks on none of the tracks.
+    """
+
+    tracks: Sequence[AudioTrack]
+    runs: Sequence[_PlannedRun] | None
+    ignored: int
+
+
+def start_ns(blocks: Sequence[Block]) -> int:
+    """When the earliest of some blocks begins, ns since the epoch."""
+    if isinstance(blocks, ShapedBlocks):
+        return blocks.cluster_ns + blocks.layout.start_ns
+    return min(block.time_ns for block in blocks)
+
+
+def end_ns(blocks: Sequence[Block]) -> int:
+    """When the last of some blocks begins, plus one block as most are, ns since the epoch."""
+    if isinstance(blocks, ShapedBlocks):
+        return blocks.cluster_ns + blocks.layout.end_ns
+    times = sorted({block.time_ns for block in blocks})
+    # The median, since a hole inside the fragment would make the average too long, and with it the call.
+    steps = sorted(map(sub, times[1:], times))
+    return times[-1] + (steps[len(steps) // 2] if steps else 0)
+
+
+def media_bytes(blocks: Sequence[Block]) -> int:
+    """Bytes of audio in some blocks."""
+    if isinstance(blocks, ShapedBlocks):
+        return blocks.layout.media_bytes
+    return sum(len(block.data) for block in blocks)
+
+
+def audio_of(fragment: Fragment) -> tuple[AudioTrack, ...]:
+    """Tell which tracks of a fragment are a party's PCM, see `audio_tracks`.
+
+    Raises:
+        UnsupportedAudioError: there is an audio track of a known name whose samples cannot be decoded.
+    """
+    blocks = fragment.blocks
+    if not isinstance(blocks, ShapedBlocks):
+        return audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+    layout = blocks.layout
+    if layout.audio is None:
+        layout.audio = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+    return layout.audio
+
+
+def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list[Run], int]:
     """Join blocks into runs.
 
     Args:
         blocks: in stream order.
-        by_number: the audio tracks by track number.
+        tracks: the audio tracks.
 
     Returns:
         The runs, each track's in order, and how many blocks are on none of the tracks.
     """
-    closed: list[Run] = []
-    open_runs: dict[int, Run] = {}
+    by_number = {track.number: track for track in tracks}
+    if isinstance(blocks, ShapedBlocks):
+        plan: _Plan | None = blocks.layout.plan
+        if plan is None or plan.tracks is not tracks:
+            plan = blocks.layout.plan = _planned(blocks.layout, tracks, by_number)
+        if plan.runs is not None:
+            raw, cluster_ns = blocks.raw, blocks.cluster_ns
+            return [
+                Run(track, to_samples(cluster_ns + after_ns, track.pcm.rate), b"".join(payloads(raw)), block_length)
+                for track, after_ns, payloads, block_length in plan.runs
+            ], plan.ignored
+    groups, ignored = _grouped(((number, time_ns, len(data)) for number, time_ns, data, _, _ in blocks), by_number)
+    return [
+        Run(group.track, group.start, b"".join([blocks[index].data for index in group.indexes]), group.block_length)
+        for group in groups
+    ], ignored
+
+
+def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mapping[int, AudioTrack]) -> _Plan:
+    """Work out the runs of all fragments of a layout."""
+    places = layout.places
+    for number, after_ns, _, _ in places:
+        track = by_number.get(number)
+        if track is not None and after_ns * track.pcm.rate % _NS:
+            # Whether blocks follow each other to the sample depends on how the Cluster's time is rounded.
+            return _Plan(tracks, None, 0)
+    groups, ignored = _grouped(
+        ((number, after_ns, stop - start) for number, after_ns, start, stop in places), by_number
+    )
+    runs = [
+        _PlannedRun(
+            group.track,
+            places[group.indexes[0]][1],
+            stretches([places[index][2:] for index in group.indexes]),
+            group.block_length,
+        )
+        for group in groups
+    ]
+    return _Plan(tracks, runs, ignored)
+
+
+def _grouped(blocks: Iterable[tuple[int, int, int]], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Group], int]:
+    """Tell which blocks make a run.
+
+    Args:
+        blocks: track number, time in ns and bytes of each block, in stream order.
+        by_number: the audio tracks by track number.
+
+    Returns:
+        The groups, each track's in order, and how many blocks are on none of the tracks.
+    """
+    closed: list[_Group] = []
+    open_groups: dict[int, _Group] = {}
     ignored = 0
-    for number, time_ns, data, _, _ in blocks:
+    for index, (number, time_ns, size) in enumerate(blocks):
         track = by_number.get(number)
         if track is None:
             ignored += 1
             continue
         start = to_samples(time_ns, track.pcm.rate)
-        run = open_runs.get(number)
-        if run is not None:
-            if start == run.next_start and len(data) == run.block_bytes:
-                run.payloads.append(data)
-                run.next_start += run.block_length
+        group = open_groups.get(number)
+        if group is not None:
+            if start == group.next_start and size == group.block_bytes:
+                group.indexes.append(index)
+                group.next_start += group.block_length
                 continue
-            closed.append(run)
-        length, dangling = divmod(len(data), SAMPLE_BYTES * track.pcm.channels)
+            closed.append(group)
+        length, dangling = divmod(size, SAMPLE_BYTES * track.pcm.channels)
         # A block with half a sample at its end closes its run: nothing can follow it to the sample.
-        next_start = -1 if dangling else start + length
-        open_runs[number] = Run(track, start, [data], len(data), length, next_start)
-    return [*closed, *open_runs.values()], ignored
+        open_groups[number] = _Group(track, start, [index], size, length, -1 if dangling else start + length)
+    return [*closed, *open_groups.values()], ignored

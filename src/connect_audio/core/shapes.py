@@ -1,0 +1,535 @@
+"""Reads fragments that are laid out like one before them by their shape, at a tenth of the cost of element by element.
+
+How it works. What a parser makes of bytes follows from the IDs and sizes in them. A fragment that was read element by
+element shows which of its bytes are values: the Cluster's Timecode, five `AWS_KINESISVIDEO_*` tags, the payloads of the
+blocks. All its other bytes are fixed. A later fragment whose fixed bytes are the same would be parsed in the same way,
+so its values can be picked from where they were. Three rules keep the shortcut equal to the parser (ADR 15):
+
+- A shape is made only of a fragment that the parser has read, and is used only if it gives the same fragment for the
+  bytes it was made of.
+- All fixed bytes are compared, and values are accepted only in their common form: digits, seconds with milliseconds.
+- At the first byte that does not fit, the parser reads the fragment from its beginning.
+
+`Shapes` keeps the newest `MAX_SHAPES` and decides when to learn another. Learning costs some ten fragments' reading, so
+it is paid for with credit: matches earn it, and every 64th fragment that did not match.
+
+| state of `Shapes` | changes with |
+| --- | --- |
+| shapes, the last match first | a match, a learnt shape |
+| credit for learning, in shapes | a match, a fragment read by its elements, a learnt shape |
+| the shape that fits the bytes so far, and how many of its parts were compared | each look at an incomplete fragment |
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, overload
+
+from connect_audio.core.ebml import VINT_LENGTH, new_tuple, read_header
+from connect_audio.core.fragment import Block, Completion, Fragment
+from connect_audio.core.matroska import (
+    BLOCK_GROUP,
+    CLUSTER,
+    SEGMENT,
+    SIMPLE_BLOCK,
+    TAGS,
+    TIMECODE,
+    TagValue,
+)
+from connect_audio.core.pcm import AudioTrack
+
+MAX_SHAPES: Final = 8
+"""Layouts that may take turns, such as the lengths of MILLIS_BEHIND_NOW; the one that matched longest ago goes."""
+MAX_SHAPE_BYTES: Final = 1024 * 1024
+"""Longest fragment that is learnt: half a minute of both parties. A longer one costs little for each second anyway."""
+_WAIT_FACTOR: Final = 32
+"""A fragment is waited for if the reads are at least a 32nd of it: else joining them would cost more than it saves."""
+_MATCHES_FOR_A_SHAPE: Final = 4
+_ELEMENTWISE_FOR_A_SHAPE: Final = 64
+_MAX_CREDIT: Final = 4.0
+_MAX_MISSES: Final = 8
+"""A shape whose first and last parts have fitted so often in a row without the whole is dropped."""
+
+_TAG: Final = 0x7373
+_SIMPLE_TAG: Final = 0x67C8
+_TAG_NAME: Final = 0x45A3
+_TAG_STRING: Final = 0x4487
+_BLOCK_HEAD_BYTES: Final = 4
+_LACING: Final = 0b0110
+_PREFIX: Final = b"AWS_KINESISVIDEO_"
+_DAY_NS: Final = 86_400_000_000_000
+_MAX_DIGITS: Final = 128
+
+
+class ShapeError(ValueError):
+    """A fragment whose layout is none of those that shapes can describe."""
+
+
+def _is_digits(value: bytes) -> bool:
+    return value.isdigit() and len(value) <= _MAX_DIGITS
+
+
+def _is_seconds(value: bytes) -> bool:
+    """Whether a time is in KVS's common form: ten digits, a dot, three digits."""
+    return len(value) == 14 and value[10] == 0x2E and (value[:10] + value[11:]).isdigit()
+
+
+def _milliseconds(value: bytes) -> int:
+    return int(value[:10] + value[11:])
+
+
+def _is_anything(_: bytes) -> bool:
+    return True
+
+
+_NUMBER, _SERVER, _PRODUCER, _BEHIND, _TOKEN, _TIMECODE, _MEDIA = range(7)
+_ROLES: Final = {
+    b"FRAGMENT_NUMBER": _NUMBER,
+    b"SERVER_TIMESTAMP": _SERVER,
+    b"PRODUCER_TIMESTAMP": _PRODUCER,
+    b"MILLIS_BEHIND_NOW": _BEHIND,
+    b"CONTINUATION_TOKEN": _TOKEN,
+}
+_ALL_TAGS: Final = frozenset(_ROLES.values())
+_ACCEPTS: Final[tuple[Callable[[bytes], bool], ...]] = (
+    _is_digits,
+    _is_seconds,
+    _is_seconds,
+    _is_digits,
+    _is_digits,
+    _is_anything,
+    _is_anything,
+)
+"""By role: whether a value has the common form."""
+
+
+class _Span(NamedTuple):
+    """A value: the bytes of a fragment from `start` to `stop` that may change, and what they are."""
+
+    start: int
+    stop: int
+    role: int
+
+
+class _Part(NamedTuple):
+    """A stretch of a fragment to be compared: `fixed` bytes, or a value of a role where that is empty."""
+
+    start: int
+    stop: int
+    fixed: bytes
+    role: int
+
+
+class _BlockPlace(NamedTuple):
+    """Where a block stands in a fragment: its track, ticks after the Cluster's Timecode, and its payload."""
+
+    track_number: int
+    tick: int
+    start: int
+    stop: int
+
+
+class FragmentShape:
+    """The layout that fragments have in common.
+
+    Args:
+        raw: a whole fragment, from its EBML header to its continuation token.
+        fragment: what the parser made of it.
+        leaves_open: whether its Segment is of unknown size, so that more elements may follow in it.
+
+    Raises:
+        ShapeError: the layout cannot be described.
+    """
+
+    def __init__(self, raw: bytes, fragment: Fragment, *, leaves_open: bool) -> None:
+        spans = list(_spans(raw))
+        if {span.role for span in spans if span.role < _TIMECODE} != _ALL_TAGS:
+            raise ShapeError("AWS tags are missing")
+        self.size: Final = len(raw)
+        self.model: Final = fragment
+        self.leaves_open: Final = leaves_open
+        self._parts = list(_parts(raw, spans))
+        fixed = [part for part in self._parts if part.fixed]
+        self._head, self._tail = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
+        self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
+        self._fixed = b"".join(part.fixed for part in fixed)
+        values = sorted((span for span in spans if span.role != _MEDIA), key=lambda span: span.role)
+        self._pick_values = _unsorted_picker(values)
+        self._tags = _TagTemplate(fragment)
+        self._knows_producer_time = _index_of(spans, _PRODUCER) < _index_of(spans, _TIMECODE)
+        self.layout: Final = BlockLayout(_block_places(raw, spans), fragment)
+        self.misses = 0
+        if self.read(raw, 0, fragment.offset) != fragment:
+            raise ShapeError("the shape gives another fragment than the parser")
+
+    def looks_like(self, buffer: bytes, at: int) -> bool:
+        """Whether the first and the last fixed part of a fragment that begins at a position fit."""
+        return buffer.startswith(self._tail.fixed, at + self._tail.start) and buffer.startswith(self._head.fixed, at)
+
+    def read(self, buffer: bytes, at: int, offset: int) -> Fragment | None:
+        """Read the fragment of this shape that begins at a position of a buffer, which holds all of it.
+
+        Args:
+            buffer: the bytes.
+            at: where the fragment begins in them.
+            offset: where it begins in the stream.
+
+        Returns:
+            None if it is not of this shape.
+        """
+        raw = buffer[at : at + self.size]
+        if b"".join(self._pick_fixed(raw)) != self._fixed:
+            return None
+        number, server, producer, behind, token, timecode = values = self._pick_values(raw)
+        if not all(map(_accepts, _ACCEPTS, values)):
+            return None
+        model = self.model
+        producer_ms = _milliseconds(producer)
+        cluster_ns = int.from_bytes(timecode) * model.timecode_scale_ns
+        if self._knows_producer_time and producer_ms * 1_000_000 - cluster_ns > _DAY_NS:
+            cluster_ns += producer_ms * 1_000_000
+        return Fragment(
+            number=number.decode(),
+            server_timestamp_ms=_milliseconds(server),
+            producer_timestamp_ms=producer_ms,
+            millis_behind_now=int(behind),
+            contact_ids=model.contact_ids,
+            tags=self._tags.filled((number, server, producer, behind, token)),
+            timecode_scale_ns=model.timecode_scale_ns,
+            tracks=model.tracks,
+            blocks=ShapedBlocks(self.layout, raw, cluster_ns),
+            errors=(),
+            completion=Completion.TOKEN,
+            truncation=None,
+            offset=offset,
+            size=self.size,
+            held_bytes=model.held_bytes,
+        )
+
+    def fits_so_far(self, buffer: bytes, at: int, first: int) -> int | None:
+        """Compare what has come of a fragment.
+
+        Args:
+            buffer: the bytes.
+            at: where the fragment begins in them.
+            first: which part to begin with; those before it fit.
+
+        Returns:
+            Which part to begin with once more bytes are there; None if something does not fit.
+        """
+        have = len(buffer) - at
+        for index in range(first, len(self._parts)):
+            start, stop, fixed, role = self._parts[index]
+            if stop > have:
+                return index if buffer.startswith(fixed[: max(0, have - start)], at + start) else None
+            if fixed:
+                if not buffer.startswith(fixed, at + start):
+                    return None
+            elif role != _MEDIA and not _ACCEPTS[role](buffer[at + start : at + stop]):
+                return None
+        return len(self._parts)
+
+
+def _accepts(test: Callable[[bytes], bool], value: bytes) -> bool:
+    return test(value)
+
+
+class _TagTemplate:
+    """A fragment's tags with room for the values that change."""
+
+    def __init__(self, fragment: Fragment) -> None:
+        prefix = _PREFIX.decode()
+        roles = {prefix + name.decode(): role for name, role in _ROLES.items()}
+        self._tags = fragment.tags
+        self._places = [(at, name, roles[name]) for at, (name, _) in enumerate(fragment.tags) if name in roles]
+
+    def filled(self, values: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
+        """The tags with these values, which are in the order of their roles."""
+        tags = list(self._tags)
+        for at, name, role in self._places:
+            tags[at] = new_tuple(TagValue, (name, values[role].decode()))
+        return tuple(tags)
+
+
+class BlockLayout:
+    """Where the blocks of a shape stand, and what follows from that for each fragment of it.
+
+    Args:
+        places: the blocks in stream order.
+        fragment: the fragment that the shape is made of.
+    """
+
+    def __init__(self, places: Sequence[_BlockPlace], fragment: Fragment) -> None:
+        if not places or len(places) != len(fragment.blocks):
+            raise ShapeError("not one block for each SimpleBlock")
+        scale = fragment.timecode_scale_ns
+        self.places: Final = [(track, tick * scale, start, stop) for track, tick, start, stop in places]
+        """Track number, ns after the Cluster's Timecode, and the payload's place of each block."""
+        times = sorted({each[1] for each in self.places})
+        steps = sorted(later - earlier for earlier, later in pairwise(times))
+        self.start_ns: Final = times[0]
+        """When the earliest block begins, ns after the Cluster's Timecode."""
+        self.end_ns: Final = times[-1] + (steps[len(steps) // 2] if steps else 0)
+        """When the last block begins, plus the median step between blocks; see `end_ms` in `core/admission.py`."""
+        self.media_bytes: Final = sum(stop - start for _, _, start, stop in self.places)
+        self.audio: tuple[AudioTrack, ...] | None = None
+        """The audio tracks of these fragments, once `core/runs.py` has told them."""
+        self.plan: Any = None
+        """The runs of these fragments, once `core/runs.py` has worked them out."""
+
+
+class ShapedBlocks(Sequence[Block]):
+    """A fragment's blocks, made only if somebody looks at them one by one.
+
+    Args:
+        layout: where they stand.
+        raw: the fragment's bytes.
+        cluster_ns: the Cluster's Timecode, ns since the epoch.
+    """
+
+    __slots__ = ("_made", "cluster_ns", "layout", "raw")
+
+    def __init__(self, layout: BlockLayout, raw: bytes, cluster_ns: int) -> None:
+        self.layout = layout
+        self.raw = raw
+        self.cluster_ns = cluster_ns
+        self._made: tuple[Block, ...] | None = None
+
+    def _blocks(self) -> tuple[Block, ...]:
+        if self._made is None:
+            raw, cluster_ns = self.raw, self.cluster_ns
+            self._made = tuple(
+                Block(track_number, cluster_ns + after_ns, raw[start:stop], 1, stop - start)
+                for track_number, after_ns, start, stop in self.layout.places
+            )
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self.layout.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Block: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Block]: ...
+    def __getitem__(self, index: int | slice) -> Block | Sequence[Block]:
+        return self._blocks()[index]
+
+    def __iter__(self) -> Iterator[Block]:
+        return iter(self._blocks())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, ShapedBlocks):
+            return self._blocks() == other._blocks()
+        return self._blocks() == other
+
+    def __hash__(self) -> int:
+        return hash(self._blocks())
+
+    def __repr__(self) -> str:
+        return repr(self._blocks())
+
+
+class Shapes:
+    """The shapes of one stream."""
+
+    def __init__(self) -> None:
+        self._shapes: list[FragmentShape] = []
+        self._credit = _MAX_CREDIT
+        self._fitting: FragmentShape | None = None
+        self._compared = 0  # parts of the fitting shape
+        self.leaves_open = False
+        """Whether the Segment of the fragment that matched last goes on after it."""
+
+    def match(self, buffer: bytes, at: int, offset: int) -> Fragment | None:
+        """Read the fragment that begins at a position, if all of it is there and it has a known shape.
+
+        Args:
+            buffer: the bytes.
+            at: where the fragment begins in them.
+            offset: where it begins in the stream.
+        """
+        have = len(buffer) - at
+        for index, shape in enumerate(self._shapes):
+            if shape.size > have or not shape.looks_like(buffer, at):
+                continue
+            fragment = shape.read(buffer, at, offset)
+            if fragment is None:
+                shape.misses += 1
+                if shape.misses >= _MAX_MISSES:
+                    del self._shapes[index]
+                return None
+            shape.misses = 0
+            if index:
+                self._shapes.insert(0, self._shapes.pop(index))
+            self._credit = min(_MAX_CREDIT, self._credit + 1 / _MATCHES_FOR_A_SHAPE)
+            self._fitting = None
+            self.leaves_open = shape.leaves_open
+            return fragment
+        return None
+
+    def may_match(self, buffer: bytes, at: int, read_bytes: int) -> bool:
+        """Whether an incomplete fragment fits a shape so far, and the rest of it is worth waiting for.
+
+        Args:
+            buffer: the bytes.
+            at: where the fragment begins in them.
+            read_bytes: bytes of the last read.
+        """
+        have = len(buffer) - at
+        fitting = self._fitting
+        if fitting is not None and fitting.size > have:
+            compared = fitting.fits_so_far(buffer, at, self._compared)
+            if compared is not None:
+                self._compared = compared
+                return True
+        for shape in self._shapes:
+            if shape.size > have and max(have, read_bytes) * _WAIT_FACTOR >= shape.size:
+                compared = shape.fits_so_far(buffer, at, 0)
+                if compared is not None:
+                    self._fitting, self._compared = shape, compared
+                    return True
+        self._fitting = None
+        return False
+
+    def elementwise(self) -> bool:
+        """Note that a fragment is read by its elements; tell whether it should be learnt."""
+        self._fitting = None
+        self._credit += 1 / _ELEMENTWISE_FOR_A_SHAPE
+        return self._credit >= 1
+
+    def learn(self, raw: bytes, fragment: Fragment, *, leaves_open: bool) -> None:
+        """Learn the shape of a fragment that was read by its elements.
+
+        Args:
+            raw: its bytes.
+            fragment: what the parser made of it.
+            leaves_open: whether its Segment is of unknown size, so that more elements may follow in it.
+        """
+        self._credit = max(0.0, self._credit - 1)
+        if fragment.errors or not fragment.blocks or len(raw) > MAX_SHAPE_BYTES:
+            return
+        try:
+            shape = FragmentShape(raw, fragment, leaves_open=leaves_open)
+        except ValueError:
+            return
+        self._shapes.insert(0, shape)
+        del self._shapes[MAX_SHAPES:]
+
+
+class NoShapes:
+    """In place of `Shapes`: every fragment is read element by element."""
+
+    leaves_open: Final = False
+
+    def match(self, buffer: bytes, at: int, offset: int) -> Fragment | None:  # noqa: ARG002 - as in `Shapes`
+        """Match nothing."""
+        return None
+
+    def may_match(self, buffer: bytes, at: int, read_bytes: int) -> bool:  # noqa: ARG002 - as in `Shapes`
+        """Wait for nothing."""
+        return False
+
+    def elementwise(self) -> bool:
+        """Learn nothing."""
+        return False
+
+    def learn(self, raw: bytes, fragment: Fragment, *, leaves_open: bool) -> None:
+        """Learn nothing."""
+
+
+def _spans(raw: bytes) -> Iterator[_Span]:
+    """Find the values of a fragment.
+
+    Raises:
+        ValueError: the layout cannot be described.
+    """
+    at, end = 0, len(raw)
+    clusters = 0
+    while at < end:
+        id_length = VINT_LENGTH[raw[at]]
+        element_id = int.from_bytes(raw[at : at + id_length])
+        if element_id in {SEGMENT, CLUSTER}:
+            clusters += element_id == CLUSTER
+            at += id_length + VINT_LENGTH[raw[at + id_length]]
+            continue
+        element_id, payload, after = read_header(raw, at, end)
+        if element_id == TIMECODE:
+            yield _Span(payload, after, _TIMECODE)
+        elif element_id == SIMPLE_BLOCK:
+            if after - payload <= _BLOCK_HEAD_BYTES or not raw[payload] & 0x80 or raw[payload + 3] & _LACING:
+                raise ShapeError("a block with a long track number, with laces or without audio")
+            yield _Span(payload + _BLOCK_HEAD_BYTES, after, _MEDIA)
+        elif element_id == TAGS:
+            yield from _tag_spans(raw, payload, after)
+        elif element_id == BLOCK_GROUP:
+            raise ShapeError("a BlockGroup")
+        at = after
+    if clusters != 1:
+        raise ShapeError("not one Cluster")
+
+
+def _tag_spans(raw: bytes, at: int, end: int) -> Iterator[_Span]:
+    """Find the values in a Tags or Tag element."""
+    while at < end:
+        element_id, payload, after = read_header(raw, at, end)
+        if element_id == _TAG:
+            yield from _tag_spans(raw, payload, after)
+        elif element_id == _SIMPLE_TAG:
+            fields: dict[int, tuple[int, int]] = {}
+            while payload < after:
+                inner_id, text, payload = read_header(raw, payload, after)
+                if inner_id == _SIMPLE_TAG or inner_id in fields:
+                    raise ShapeError("a tag that is nested or has two names")
+                fields[inner_id] = text, payload
+            name = raw[slice(*fields.get(_TAG_NAME, (0, 0)))]
+            if name.startswith(_PREFIX):
+                role = _ROLES.get(name.removeprefix(_PREFIX))
+                if role is None or _TAG_STRING not in fields:
+                    raise ShapeError("an AWS tag of another kind")
+                yield _Span(*fields[_TAG_STRING], role)
+        at = after
+
+
+def _parts(raw: bytes, spans: Sequence[_Span]) -> Iterator[_Part]:
+    """Cut a fragment into fixed parts and values."""
+    roles = [span.role for span in spans if span.role != _MEDIA]
+    if len(roles) != len(set(roles)):
+        raise ShapeError("a value that comes twice")
+    at = 0
+    for start, stop, role in spans:
+        yield _Part(at, start, raw[at:start], -1)
+        yield _Part(start, stop, b"", role)
+        at = stop
+    if at < len(raw):
+        yield _Part(at, len(raw), raw[at:], -1)
+
+
+def _block_places(raw: bytes, spans: Sequence[_Span]) -> list[_BlockPlace]:
+    """Read track number and relative timecode of each block, which stand before its payload."""
+    places = []
+    for start, stop, role in spans:
+        if role == _MEDIA:
+            track_number, tick = struct.unpack_from(">Bh", raw, start - _BLOCK_HEAD_BYTES)
+            places.append(_BlockPlace(track_number & 0x7F, tick, start, stop))
+    return places
+
+
+def _index_of(spans: Sequence[_Span], role: int) -> int:
+    return next(index for index, span in enumerate(spans) if span.role == role)
+
+
+def stretches(places: Sequence[tuple[int, int]]) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Make a function that cuts stretches, which are in order, out of bytes that may be longer."""
+    layout, at = [], 0
+    for start, stop in places:
+        layout.append(f"{start - at}x{stop - start}s")
+        at = stop
+    return struct.Struct(">" + "".join(layout)).unpack_from
+
+
+def _unsorted_picker(spans: Sequence[_Span]) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Make a function that cuts values out of bytes, in the order of `spans`."""
+    slices = [slice(span.start, span.stop) for span in spans]
+    return lambda raw: tuple(raw[each] for each in slices)
