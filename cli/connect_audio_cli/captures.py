@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from connect_audio.core.errors import CaptureError
 from connect_audio.core.fragments import BytesLost, Fragment
-from connect_audio.library.capture import capture_events, whole_fragments
+from connect_audio.library.capture import capture_events
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 STANDARD_INPUT = "-"
@@ -103,7 +103,7 @@ def read_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | Bytes
         CommandError: there is no fragment in it.
     """
     with capture_errors():
-        yield from whole_fragments(capture_events(chunks, name))
+        yield from capture_events(chunks, name)
 
 
 def small_pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:

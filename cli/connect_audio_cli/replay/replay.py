@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.manifest import NoteLog
-from connect_audio.core.pcm import FRAME_BYTES, SAMPLE_BYTES, level_dbfs
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES, LevelMeter, Party
 from connect_audio.core.wav import HEADER_BYTES, wav_header
-from connect_audio.library.capture import capture_events
+from connect_audio.library.capture import CaptureEvent, capture_events, growing_events
 from connect_audio.library.extraction import Extraction, OptionNames
 from connect_audio_cli.captures import capture_errors, small_pieces
 from connect_audio_cli.output.atomic_file import AtomicFile
@@ -84,13 +83,17 @@ def replay(
     Raises:
         CommandError: unusable input or output; nothing was written but live audio delivered by then.
     """
-    if live is not None and live.is_paced:
-        chunks = small_pieces(chunks)
+    events: Iterator[CaptureEvent] = (
+        growing_events(small_pieces(chunks), name)
+        if live is not None and live.is_paced
+        else capture_events(chunks, name)
+    )
     wav: _WavFile | None = None
     notes = NoteLog()
     with capture_errors(), ExitStack() as cleanup:
+        meters = {party: LevelMeter() for party in PARTIES}
         extraction = Extraction(
-            capture_events(chunks, name),
+            events,
             name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
@@ -105,20 +108,27 @@ def replay(
                 live.grown(fragment)
             if isinstance(fragment, OpenFragment):
                 continue
+            _measure(extraction, meters)
             wav = _drain(extraction, wav, output, cleanup)
             if live is not None:
                 # Only now, when there is a file for the WAV.
                 live.confirm(extraction.added.live_samples())
             notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
+        _measure(extraction, meters)
         wav = _drain(extraction, wav, output, cleanup)
         if live is not None:
             live.end(extraction.added.live_samples())
         notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
-        return _publish(extraction, wav, output, notes, live)
+        return _publish(extraction, wav, output, notes, meters, live)
 
 
 def _publish(
-    extraction: Extraction, wav: _WavFile | None, output: Path, notes: NoteLog, live: LiveReplay | None
+    extraction: Extraction,
+    wav: _WavFile | None,
+    output: Path,
+    notes: NoteLog,
+    meters: Mapping[Party, LevelMeter],
+    live: LiveReplay | None,
 ) -> Replay:
     """Make the manifest and give both files their names."""
     outcome = None if live is None or wav is None else live.outcome(wav.frames)
@@ -138,10 +148,16 @@ def _publish(
         wav=wav.file.target,
         manifest_path=manifest_path,
         manifest=manifest,
-        levels=wav.levels(),
+        levels=(meters[Party.CUSTOMER].dbfs(wav.frames), meters[Party.AGENT].dbfs(wav.frames)),
         other_contacts=extraction.other_contacts,
         live=outcome,
     )
+
+
+def _measure(extraction: Extraction, meters: Mapping[Party, LevelMeter]) -> None:
+    """Measure what was placed last, while each party's samples still are by themselves."""
+    for placed in extraction.added.placed:
+        meters[placed.party].add(placed.samples)
 
 
 def _drain(extraction: Extraction, wav: _WavFile | None, output: Path, cleanup: ExitStack) -> _WavFile | None:
@@ -156,13 +172,12 @@ def _drain(extraction: Extraction, wav: _WavFile | None, output: Path, cleanup: 
 
 
 class _WavFile:
-    """A WAV whose header gets its lengths at the end, and the channels' levels on the way."""
+    """A WAV whose header gets its lengths at the end."""
 
     def __init__(self, target: Path, rate: int) -> None:
         self.file = AtomicFile(target)
         self._rate = rate
         self._data_bytes = 0
-        self._energy = [0.0, 0.0]
         try:
             self.file.write(bytes(HEADER_BYTES))
         except BaseException:
@@ -176,11 +191,6 @@ class _WavFile:
             self.file.skip(len(frames))
             return
         self.file.write(frames)
-        mono = bytearray(len(frames) // 2)
-        for index, first in enumerate((0, SAMPLE_BYTES)):
-            # Slices: pydub splits frames sample by sample, which would take a quarter of a replay's time.
-            mono[0::2], mono[1::2] = frames[first::FRAME_BYTES], frames[first + 1 :: FRAME_BYTES]
-            self._energy[index] += len(frames) * 10 ** (level_dbfs(bytes(mono)) / 10)
 
     @property
     def frames(self) -> int:
@@ -189,7 +199,3 @@ class _WavFile:
     def seal(self) -> None:
         self.file.write_start(wav_header(data_bytes=self._data_bytes, rate=self._rate))
         self.file.seal()
-
-    def levels(self) -> tuple[float, float]:
-        left, right = (10 * math.log10(energy / self._data_bytes) if energy else -math.inf for energy in self._energy)
-        return left, right

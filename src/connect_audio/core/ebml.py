@@ -458,13 +458,19 @@ class EbmlParser:
         """
         self._position -= size
 
-    def search_from(self, offset: int) -> None:
-        """Make `resynchronise`, which has to be next, search from an earlier offset on.
+    def search_last_data(self, offset: int) -> bool:
+        """Make `resynchronise`, which has to be next, search from the last DATA element on.
 
         Args:
-            offset: where the last DATA element begins, at most `MAX_SEARCHED_AGAIN` bytes before the current offset.
+            offset: where the caller takes it to begin.
+
+        Returns:
+            False if another element is the last one, or if it is too long to be kept for this.
         """
+        if offset != self._last_data or self.offset - offset > MAX_SEARCHED_AGAIN:
+            return False
         self._position = offset - self._base
+        return True
 
     def _close(self, at: int) -> MasterEnd:
         """Leave the innermost element."""

@@ -20,7 +20,6 @@ from connect_audio.core.ebml import (
     CRC_32,
     EBML_HEADER,
     END,
-    MAX_SEARCHED_AGAIN,
     NEED_DATA,
     VOID,
     EbmlParser,
@@ -305,10 +304,8 @@ class FragmentReader:
         draft = self._draft
         if draft is None or draft.delivered or not draft.blocks:
             return
-        is_kept = self._parser.offset - draft.last_block_offset <= MAX_SEARCHED_AGAIN
-        if is_kept and _MAGIC in draft.blocks[-1].data:
+        if _MAGIC in draft.blocks[-1].data and self._parser.search_last_data(draft.last_block_offset):
             draft.blocks.pop()
-            self._parser.search_from(draft.last_block_offset)
 
     def _search(self) -> FragmentEvent:
         """Deliver the broken fragment, then look for the next document."""

@@ -88,6 +88,8 @@ class NoteLog:
             notes: in timeline order.
             rate: samples a second.
         """
+        if not notes:
+            return self
         gaps = [_gap_json(note, rate or 1) for note in notes if isinstance(note, GapNote)]
         errors = [_error_json(note) for note in notes if isinstance(note, ErrorNote)]
         return self.joined(NoteLog(gaps=gaps, gap_count=len(gaps), errors=errors, error_count=len(errors)))

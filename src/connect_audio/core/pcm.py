@@ -1,13 +1,14 @@
 """The blocks of a fragment as audio: the party and the rate of each track, and its 16-bit little-endian PCM.
 
 Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;`
-(docs/architecture.md). pydub does the shaping of samples.
+(docs/architecture.md). audioop, on which pydub rests, shapes the samples: pydub itself would take longer to import than
+a short capture takes to replay.
 """
 
 from __future__ import annotations
 
+import math
 import re
-import warnings
 from array import array
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,14 +20,10 @@ import audioop
 from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.matroska import TrackEntry
 
-with warnings.catch_warnings():
-    # pydub looks for ffmpeg, which only other formats than PCM would need.
-    warnings.simplefilter("ignore", RuntimeWarning)
-    from pydub import AudioSegment
-
 SAMPLE_BYTES: Final = 2
 FRAME_BYTES: Final = 2 * SAMPLE_BYTES
 """Bytes of one stereo frame: a sample of either party."""
+_FULL_SCALE: Final = 1 << 15
 MIN_RATE: Final = 4_000
 MAX_RATE: Final = 192_000
 
@@ -155,7 +152,7 @@ def to_mono(data: bytes, pcm: PcmFormat) -> tuple[bytes, int]:
         samples.byteswap()
         data = samples.tobytes()
     if pcm.channels == 2:
-        data = _segment(data, channels=2).set_channels(1).raw_data
+        data = audioop.tomono(data, SAMPLE_BYTES, 0.5, 0.5)
     return data, dangling
 
 
@@ -183,10 +180,24 @@ def channel(stereo: bytes, index: int) -> bytes:
 
 def level_dbfs(samples: bytes) -> float:
     """RMS level of mono samples in dB below full scale; minus infinity for silence or no samples."""
-    level: float = _segment(samples, channels=1).dBFS
-    return level
+    rms = audioop.rms(samples, SAMPLE_BYTES)
+    return 20 * math.log10(rms / _FULL_SCALE) if rms else -math.inf
 
 
-def _segment(samples: bytes, *, channels: int) -> AudioSegment:
-    """Wrap samples for pydub; none of its uses here depends on the rate."""
-    return AudioSegment(data=samples, sample_width=SAMPLE_BYTES, frame_rate=8000, channels=channels)
+class LevelMeter:
+    """RMS level of one party over a whole recording, from its samples as they are placed."""
+
+    def __init__(self) -> None:
+        self._energy = 0
+
+    def add(self, samples: bytes) -> None:
+        """Take mono samples; silence need not be added."""
+        self._energy += len(samples) // SAMPLE_BYTES * audioop.rms(samples, SAMPLE_BYTES) ** 2
+
+    def dbfs(self, frames: int) -> float:
+        """The level in dB below full scale; minus infinity for silence.
+
+        Args:
+            frames: length of the recording, silence included.
+        """
+        return 10 * math.log10(self._energy / frames / _FULL_SCALE**2) if self._energy else -math.inf

@@ -6,7 +6,7 @@ what was lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from connect_audio.core.errors import CaptureError, StreamError
@@ -20,8 +20,25 @@ A source without one is refused then, and the rest is not read."""
 type CaptureEvent = OpenFragment | Fragment | BytesLost
 
 
-def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]:
-    """Yield a capture's fragments and lost bytes in order, and between them the fragment under way.
+def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | BytesLost]:
+    """Yield a capture's fragments and lost bytes in order.
+
+    Args:
+        chunks: the capture's bytes, none of them empty.
+        name: the capture's name in messages.
+
+    Yields:
+        Each fragment when it is over. Each run of bytes that are in no fragment.
+
+    Raises:
+        CaptureError: there is no fragment in it.
+    """
+    events = _events(chunks, name, FragmentReader(), lambda: None)
+    return (event for event in events if not isinstance(event, OpenFragment))
+
+
+def growing_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]:
+    """Yield what `capture_events` yields, and between it the fragment under way.
 
     Args:
         chunks: the capture's bytes, none of them empty.
@@ -29,12 +46,26 @@ def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]
 
     Yields:
         After each chunk that leaves a fragment under way with blocks in it, that fragment: an `OpenFragment`, which
-        goes on growing. Each fragment when it is over. Each run of bytes that are in no fragment.
+        goes on growing. Fragments and lost bytes as `capture_events`.
 
     Raises:
         CaptureError: there is no fragment in it.
     """
     reader = FragmentReader()
+    return _events(chunks, name, reader, lambda: reader.open)
+
+
+def _events(
+    chunks: Iterable[bytes], name: str, reader: FragmentReader, look: Callable[[], OpenFragment | None]
+) -> Iterator[CaptureEvent]:
+    """Read a capture.
+
+    Args:
+        chunks: the capture's bytes, none of them empty.
+        name: the capture's name in messages.
+        reader: for its fragments.
+        look: called after each chunk for the fragment under way.
+    """
     received = 0
     found = False
     # Bytes before the first fragment are one run of lost bytes, yielded once this is known to be a capture.
@@ -51,7 +82,7 @@ def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]
                 reader.resynchronise(str(error))
                 continue
             if event is NEED_DATA or event is END:
-                under_way = reader.open
+                under_way = look()
                 if under_way is not None and under_way.blocks:
                     found = True
                     yield under_way
@@ -73,11 +104,6 @@ def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]
     if not found:
         cause = cause or (lost.cause if lost else "there is no Matroska document in it")
         raise CaptureError(f"{name}: is no GetMedia capture: {printable(cause)}")
-
-
-def whole_fragments(events: Iterable[CaptureEvent]) -> Iterator[Fragment | BytesLost]:
-    """Leave the fragments under way out of a capture's events."""
-    return (event for event in events if not isinstance(event, OpenFragment))
 
 
 def _joined(lost: BytesLost | None, more: BytesLost) -> BytesLost:

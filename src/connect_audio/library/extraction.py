@@ -65,7 +65,7 @@ class Extraction:
     """Extract one contact's recording.
 
     Args:
-        events: the values of `capture_events`.
+        events: the values of `capture_events` or `growing_events`.
         name: the capture's name in messages.
         contact_id: the contact; None for the first one that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.

@@ -15,7 +15,7 @@ from connect_audio.core.fragments import Fragment
 from connect_audio.core.manifest import NoteLog
 from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
 from connect_audio.library.call import Call, Gap
-from connect_audio.library.capture import capture_events, whole_fragments
+from connect_audio.library.capture import capture_events
 from connect_audio.library.extraction import Extraction
 from connect_audio.library.moment import moment
 from connect_audio.library.recording_file import read_recording
@@ -69,7 +69,7 @@ def read(source: Source, contact_id: str | None = None, *, accept_unlabelled: bo
         if opened.is_wav:
             return read_recording(opened.chunks, _wav_path(opened), contact_id)
         extraction = Extraction(
-            whole_fragments(capture_events(opened.chunks, opened.name)),
+            capture_events(opened.chunks, opened.name),
             opened.name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
@@ -107,7 +107,7 @@ def contacts(source: Source) -> list[Contact]:
     with open_source(source) as opened:
         if opened.is_wav:
             raise CaptureError(f"{opened.name}: is a WAV, which holds one call: use connect_audio.read")
-        for event in whole_fragments(capture_events(opened.chunks, opened.name)):
+        for event in capture_events(opened.chunks, opened.name):
             if isinstance(event, Fragment) and len(event.contact_ids) == 1:
                 found.setdefault(event.contact_ids[0], _Span()).add(event)
     return [span.contact(contact_id) for contact_id, span in found.items()]

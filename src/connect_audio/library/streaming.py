@@ -19,7 +19,7 @@ from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import SAMPLE_BYTES, Party
 from connect_audio.core.recording import CallRecording
-from connect_audio.library.capture import capture_events
+from connect_audio.library.capture import growing_events
 from connect_audio.library.extraction import Extraction
 from connect_audio.library.moment import moment
 from connect_audio.library.sources import Source, open_source
@@ -114,7 +114,7 @@ def stream(source: Source, contact_id: str | None = None, *, accept_unlabelled: 
         if not opened.first:
             return
         extraction = Extraction(
-            capture_events(opened.chunks, opened.name),
+            growing_events(opened.chunks, opened.name),
             opened.name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,

@@ -197,9 +197,8 @@ class CallStream:
         """Return True if a fresh invocation that begins behind that fragment would read nothing again."""
         return not self._unconfirmed and self._position == fragment
 
-    @property
-    def open_fragment(self) -> OpenFragment | None:
-        """The fragment under way, for live audio; None where there is none."""
+    def look(self) -> OpenFragment | None:
+        """Return the fragment under way, for live audio; None where there is none. Costs a look at its elements."""
         return None if self._connection is None else self._connection.reader.open
 
     def next(self) -> StreamEvent | None:

@@ -61,7 +61,7 @@ class NoLiveAudio:
     watches: Final = False
     failures: Final[Mapping[str, str]] = {}
 
-    def look(self, fragment: OpenFragment | None, allowed: Callable[[int], bool]) -> None:
+    def look(self, under_way: Callable[[], OpenFragment | None], allowed: Callable[[int], bool]) -> None:
         """Do nothing."""
 
     def confirm(self, placed: Sequence[LiveSamples]) -> None:
@@ -142,17 +142,17 @@ class GuardedLiveAudio:
         """The pipeline; None once live audio has failed."""
         return None if self._guard.failed else self._pipeline
 
-    def look(self, fragment: OpenFragment | None, allowed: Callable[[int], bool]) -> None:
+    def look(self, under_way: Callable[[], OpenFragment | None], allowed: Callable[[int], bool]) -> None:
         """Pass on what has come of the unfinished fragment since the last look. To be called before each read.
 
         Args:
-            fragment: the fragment under way; None where there is none.
+            under_way: returns the fragment under way; None where there is none.
             allowed: returns True if a fragment that begins then, ms since the epoch, may be passed on before its end.
         """
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
-                placements = self._preview.look(fragment, allowed=allowed)
+                placements = self._preview.look(under_way(), allowed=allowed)
                 if placements:
                     pipeline.write(placements, self._preview.rate)
 

@@ -122,7 +122,7 @@ class _Step:
             return EndOfRecording(EndReason.RECORDING_LIMIT)
         event = session.stream.next()
         if event is None:
-            session.live.look(session.stream.open_fragment, self._may_preview)
+            session.live.look(session.stream.look, self._may_preview)
             event = session.stream.read()
         return None if event is None else self._take(event)
 
