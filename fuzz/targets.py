@@ -36,9 +36,13 @@ from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.replay.replay import replay
 from fuzz.seeds import FOREIGN, OURS
 from fuzz.steps import StepCount
+from fuzz.two_ways import both_ways
 
 LIMIT_S: Final = 20
 """Longest recording while fuzzing: a broken clock may ask for hours of silence, which say nothing new."""
+
+MOST_REPEATED_BYTES: Final = 1024 * 1024
+"""Longer streams are not repeated for `check_shapes`: they take long enough as they are."""
 
 STEPS: Final = 60_000
 STEPS_A_BYTE: Final = 40
@@ -393,6 +397,20 @@ class _Sink:
             self.size += len(frames)
 
 
+def check_shapes(data: bytes) -> None:
+    """Read a stream by shapes and element by element: both have to say the same, in any cut.
+
+    Args:
+        data: the stream. It is repeated, so that its fragments come again in the layout that they had.
+    """
+    if len(data) <= MOST_REPEATED_BYTES:
+        data += data
+    looks = zlib.crc32(data) % 2 == 0
+    in_pieces = both_ways(chunks_of(data), looks=looks)
+    whole = both_ways([data], looks=False)
+    assert in_pieces.events == whole.events, "what a stream says depends on how it is cut"
+
+
 def check_anything(data: bytes) -> None:
     """Check one input of the engine: an event where it begins as JSON objects do, else a stream."""
     if data.startswith(b"{"):
@@ -400,6 +418,7 @@ def check_anything(data: bytes) -> None:
         return
     check_recording(data)
     check_live(data)
+    check_shapes(data)
     check_replay(data)
     if zlib.crc32(data) % 16 == 0:
         check_cost(data)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from fuzz.mutation import documents, mutate_event, mutate_keeping_labels, mutate_stream, places
 from fuzz.seeds import event_seeds, stream_seeds
-from fuzz.targets import check_cost, check_event, check_live, check_recording, check_replay
+from fuzz.targets import check_cost, check_event, check_live, check_recording, check_replay, check_shapes
 
 STREAMS = stream_seeds()
 EVENTS = event_seeds()
@@ -30,6 +30,7 @@ def test_a_damaged_stream_is_read_recorded_and_replayed_or_refused_as_documented
         try:
             check_recording(data)
             check_live(data)
+            check_shapes(data)
             check_replay(data)
         except Exception as error:
             error.add_note(f"the stream of seed {seed}")

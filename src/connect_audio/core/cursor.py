@@ -55,9 +55,9 @@ class FragmentCounts:
     ignored_blocks: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCounts:
-    """The losses and reports of the stream; changes in place.
+    """What the stream lacked and reported.
 
     Args:
         lost_bytes: bytes of the stream that belong to no fragment.

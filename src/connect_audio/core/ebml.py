@@ -7,6 +7,21 @@ It moves by declared sizes, never by searching, and knows nothing of Matroska be
     token = parser.next_token()         MasterStart | Element | MasterEnd | NEED_DATA | END
 
 `next_token` raises `EbmlError` and nothing else. After an error only `resynchronise` makes it go on.
+
+How it works. `_parse` decodes one header after the other at `_position` of `_buffer`. A master is pushed on a stack, a
+DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element begins
+that only an outer one may hold. Received chunks wait in a list until there are enough bytes for the next token, and
+only then are joined with what is left of the buffer. A declared size is checked against the schema's bound before its
+payload is waited for, and an element that is larger than any before is searched for a document that it must not hide.
+
+| state | changes with |
+| --- | --- |
+| `_buffer`, `_position`, `_base` (offset of its first byte), `_waiting` | received bytes, each token |
+| `_stack`, `_limit` (the nearest known end) | masters that begin and end |
+| `_repeat_header`, `_repeat_size` (the last DATA element's) | each DATA element, for blocks of one size |
+| `_largest`, `_looked_to`, `_last_data` | elements whose size was believed, or may have to be doubted |
+| `_kept_from`, `_joins_kept` | `keep`: bytes that a shape may be learnt from |
+| `_failed`, `_passed_over` | an error, and the search for the next document |
 """
 
 from __future__ import annotations

@@ -7,6 +7,19 @@
 `next_event` raises `StreamError` and nothing else. Then the caller decides: a live reader reconnects after
 its cursor, a file reader calls `resynchronise` and goes on with the next validated document. A Fragment comes out when
 it is over. Live audio looks at `reader.open` after each read: a block is in there as soon as its last byte is in.
+
+How it works. Between two fragments `Shapes` looks at the next one (`core/shapes.py`). If it has the shape of one
+before, it is read as a whole, or waited for while it fits. Otherwise its elements fill an `OpenFragment`, the draft:
+the EBML header begins one, tags, tracks and blocks go into it, and the continuation token, the next EBML header or the
+end makes it a `Fragment`. After the token the draft stays, delivered, since error tags may follow it.
+
+| state | meaning |
+| --- | --- |
+| `_draft` | the fragment under way, or the delivered one before the next |
+| `_elementwise`, `_shaped` | whether the fragment under way is read by its elements; the last one that was not |
+| `_pending` | what `open` came upon and `next_event` has to give out |
+| `_suspect_bytes` | the element that is being decoded: searched again if it makes no sense |
+| `_resync_cause`, `_resync_offset` | after `resynchronise`: why and from where the next document is searched |
 """
 
 from __future__ import annotations
@@ -375,6 +388,7 @@ class FragmentReader:
         _, offset, header_size, raw = element
         size = len(raw)
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
+        draft.last_block_offset = offset
         buffer, starts = self._parser.take_repeats()
         if starts:
             before = len(draft.blocks)
@@ -384,6 +398,8 @@ class FragmentReader:
                 # As if the blocks had come one by one: the blocks after the bad one have not been looked at.
                 self._parser.give_back(len(starts) - (len(draft.blocks) - before) - 1)
                 raise
+            finally:
+                draft.last_block_offset = offset + size * (len(draft.blocks) - before)
 
     def _decode_blocks(
         self, draft: OpenFragment, buffer: bytes, starts: range, size: int, header_size: int, offset: int
@@ -394,19 +410,19 @@ class FragmentReader:
             raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
         if draft.delivered:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
-        scale, not_audio, blocks = draft.timecode_scale_ns, draft.not_audio, draft.blocks
+        scale, not_audio, blocks, held_bytes = draft.timecode_scale_ns, draft.not_audio, draft.blocks, draft.held_bytes
         cluster_ns = draft.zero_ns + cluster_timecode * scale
         for track_number, timecode, data, frame_count in decode_blocks(
             buffer, starts, size=size, header_size=header_size, offset=offset
         ):
             kept = b"" if track_number in not_audio else data
-            draft.held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
-            if draft.held_bytes > MAX_FRAGMENT_BYTES:
+            held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
+            if held_bytes > MAX_FRAGMENT_BYTES:
                 raise _too_much(draft, offset)
             time_ns = cluster_ns + timecode * scale
             blocks.append(new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data))))
-            draft.last_block_offset = offset
             offset += size
+        draft.held_bytes = held_bytes
 
     def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
         tags = decode_tags(element.raw, offset=element.offset)

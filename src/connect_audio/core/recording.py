@@ -51,7 +51,6 @@ MAX_ERROR_NOTES: Final = 1000
 """In-band errors that are noted one by one; the rest is counted."""
 
 _copied_fragments: Final = copier(FragmentCounts)
-_copied_stream: Final = copier(StreamCounts)
 
 _COUNTED_AS: Final = {
     Verdict.OTHER: "other_contact",
@@ -115,7 +114,7 @@ class CallRecording:
         self._frames_before = cursor.frames
         self._crc32 = cursor.crc32
         self._fragments = _copied_fragments(cursor.fragments)
-        self._stream = _copied_stream(cursor.stream)
+        self._stream = cursor.stream
         self._neighbours = cursor.neighbours
         self._number = cursor.fragment  # number of the last decided fragment that had one
         self._points = ResumePoints(cursor)
@@ -149,7 +148,7 @@ class CallRecording:
     @property
     def stream(self) -> StreamCounts:
         """Counts up to the last decided fragment."""
-        return _copied_stream(self._stream)
+        return self._stream
 
     @property
     def undecided(self) -> int:
@@ -190,8 +189,10 @@ class CallRecording:
 
     def lose(self, lost: BytesLost) -> None:
         """Count bytes of the stream that belong to no fragment."""
-        self._stream.lost_bytes += lost.count
-        self._stream.lost_byte_runs += 1
+        stream = self._stream
+        self._stream = replace(
+            stream, lost_bytes=stream.lost_bytes + lost.count, lost_byte_runs=stream.lost_byte_runs + 1
+        )
 
     def report(self, errors: Sequence[InBandError], fragment: str | None) -> None:
         """Count and note in-band errors of a fragment that is not added, since it will be read again."""
@@ -247,7 +248,7 @@ class CallRecording:
             admission=admission,
             timeline=None if timeline is None else timeline.state(),
             fragments=_copied_fragments(self._fragments),
-            stream=_copied_stream(self._stream),
+            stream=self._stream,
             neighbours=self._neighbours,
         )
         self._points.mark(0 if timeline is None else timeline.end, cursor, notes)
@@ -257,7 +258,7 @@ class CallRecording:
         notes = self._note_errors(fragment.errors, fragment.number) if fragment.errors else []
         behind = fragment.millis_behind_now
         if behind is not None and behind > (self._stream.max_millis_behind_now or -1):
-            self._stream.max_millis_behind_now = behind
+            self._stream = replace(self._stream, max_millis_behind_now=behind)
         placed: Sequence[Placed] = ()
         if verdict.admitted:
             self._count_admitted(fragment, verdict)
@@ -271,8 +272,9 @@ class CallRecording:
 
     def _note_errors(self, errors: Sequence[InBandError], fragment: str | None) -> list[Note]:
         """Count errors, and note the first ones: a stream of nothing but errors must not fill the memory."""
-        room = max(0, MAX_ERROR_NOTES - self._stream.in_band_errors)
-        self._stream.in_band_errors += len(errors)
+        known = self._stream.in_band_errors
+        room = max(0, MAX_ERROR_NOTES - known)
+        self._stream = replace(self._stream, in_band_errors=known + len(errors))
         return [ErrorNote(error=error, fragment=fragment) for error in errors[:room]]
 
     def _last_number(self) -> str | None:
@@ -353,11 +355,16 @@ class CallRecording:
         missing = missing_between(last, fragment.number)
         lowest = min(each.start for each in placed)
         if lowest > previous_end and before.first is not None:
-            if missing == 0:
-                self._stream.producer_pauses += 1
-            else:
-                self._stream.stream_holes += 1
-                self._stream.stream_hole_frames += lowest - previous_end
+            stream = self._stream
+            self._stream = (
+                replace(stream, producer_pauses=stream.producer_pauses + 1)
+                if missing == 0
+                else replace(
+                    stream,
+                    stream_holes=stream.stream_holes + 1,
+                    stream_hole_frames=stream.stream_hole_frames + lowest - previous_end,
+                )
+            )
         return [
             GapNote(
                 gap=Gap(party=each.party, start=each.start - each.gap, length=each.gap),

@@ -6,7 +6,7 @@ shape have the same runs, so these are worked out once for a `BlockLayout` (`cor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
 from typing import Final, NamedTuple
@@ -146,9 +146,9 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
                 Run(track, to_samples(cluster_ns + after_ns, track.pcm.rate), b"".join(payloads(raw)), block_length)
                 for track, after_ns, payloads, block_length in plan.runs
             ], plan.ignored
-    groups, ignored = _grouped(((number, time_ns, len(data)) for number, time_ns, data, _, _ in blocks), by_number)
+    groups, ignored = _grouped(blocks, by_number)
     return [
-        Run(group.track, group.start, b"".join([blocks[index].data for index in group.indexes]), group.block_length)
+        Run(group.track, group.start, b"".join([blocks[index][2] for index in group.indexes]), group.block_length)
         for group in groups
     ], ignored
 
@@ -161,9 +161,8 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
         if track is not None and after_ns * track.pcm.rate % _NS:
             # Whether blocks follow each other to the sample depends on how the Cluster's time is rounded.
             return _Plan(tracks, None, 0)
-    groups, ignored = _grouped(
-        ((number, after_ns, stop - start) for number, after_ns, start, stop in places), by_number
-    )
+    blocks = [Block(number, after_ns, bytes(stop - start), 1, stop - start) for number, after_ns, start, stop in places]
+    groups, ignored = _grouped(blocks, by_number)
     runs = [
         _PlannedRun(
             group.track,
@@ -176,11 +175,11 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
     return _Plan(tracks, runs, ignored)
 
 
-def _grouped(blocks: Iterable[tuple[int, int, int]], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Group], int]:
+def _grouped(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Group], int]:
     """Tell which blocks make a run.
 
     Args:
-        blocks: track number, time in ns and bytes of each block, in stream order.
+        blocks: in stream order.
         by_number: the audio tracks by track number.
 
     Returns:
@@ -189,19 +188,21 @@ def _grouped(blocks: Iterable[tuple[int, int, int]], by_number: Mapping[int, Aud
     closed: list[_Group] = []
     open_groups: dict[int, _Group] = {}
     ignored = 0
-    for index, (number, time_ns, size) in enumerate(blocks):
-        track = by_number.get(number)
-        if track is None:
-            ignored += 1
-            continue
-        start = to_samples(time_ns, track.pcm.rate)
+    for index, (number, time_ns, data, _, _) in enumerate(blocks):
+        size = len(data)
         group = open_groups.get(number)
         if group is not None:
+            start = to_samples(time_ns, group.track.pcm.rate)
             if start == group.next_start and size == group.block_bytes:
                 group.indexes.append(index)
                 group.next_start += group.block_length
                 continue
             closed.append(group)
+        track = by_number.get(number)
+        if track is None:
+            ignored += 1
+            continue
+        start = to_samples(time_ns, track.pcm.rate)
         length, dangling = divmod(size, SAMPLE_BYTES * track.pcm.channels)
         # A block with half a sample at its end closes its run: nothing can follow it to the sample.
         open_groups[number] = _Group(track, start, [index], size, length, -1 if dangling else start + length)

@@ -3,7 +3,7 @@
 How it works. What a parser makes of bytes follows from the IDs and sizes in them. A fragment that was read element by
 element shows which of its bytes are values: the Cluster's Timecode, five `AWS_KINESISVIDEO_*` tags, the payloads of the
 blocks. All its other bytes are fixed. A later fragment whose fixed bytes are the same would be parsed in the same way,
-so its values can be picked from where they were. Three rules keep the shortcut equal to the parser (ADR 15):
+so its values can be picked from where they were. Three rules keep the shortcut equal to the parser (ADR 16):
 
 - A shape is made only of a fragment that the parser has read, and is used only if it gives the same fragment for the
   bytes it was made of.
@@ -11,7 +11,7 @@ so its values can be picked from where they were. Three rules keep the shortcut 
 - At the first byte that does not fit, the parser reads the fragment from its beginning.
 
 `Shapes` keeps the newest `MAX_SHAPES` and decides when to learn another. Learning costs some ten fragments' reading, so
-it is paid for with credit: matches earn it, and every 64th fragment that did not match.
+it is paid for with credit: matches earn it, and every 128th fragment that did not match.
 
 | state of `Shapes` | changes with |
 | --- | --- |
@@ -47,8 +47,8 @@ MAX_SHAPE_BYTES: Final = 1024 * 1024
 _WAIT_FACTOR: Final = 32
 """A fragment is waited for if the reads are at least a 32nd of it: else joining them would cost more than it saves."""
 _MATCHES_FOR_A_SHAPE: Final = 4
-_ELEMENTWISE_FOR_A_SHAPE: Final = 64
-_MAX_CREDIT: Final = 4.0
+_ELEMENTWISE_FOR_A_SHAPE: Final = 128
+_MAX_CREDIT: Final = 2.0
 _MAX_MISSES: Final = 8
 """A shape whose first and last parts have fitted so often in a row without the whole is dropped."""
 

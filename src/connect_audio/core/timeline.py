@@ -8,6 +8,19 @@ Nothing here depends on how the blocks arrived. Reading the same fragments again
 frames (ADR 3).
 
 Positions are frames since the origin, the earliest sample of the first block.
+
+How it works. `place` turns a block's time into a position. `_join` moves it to the track's end if it is within the
+tolerance, `_put` counts what has no place, and `clip` tells what of an overlap is new. Placed samples wait in their
+track.
+`settle`, once a fragment, fixes what both tracks have reached and what lies more than `MAX_SKEW_S` behind the leading
+one. `take` gives out settled frames, with silence where a track has none.
+
+| state | changes with |
+| --- | --- |
+| each track's samples that wait, and its `TrackCounts` | `place`, `take` |
+| `origin` | the first block, once |
+| `settled` | `settle`, `close` |
+| `taken` | `take` |
 """
 
 from __future__ import annotations

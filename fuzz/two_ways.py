@@ -15,14 +15,17 @@ class Report:
     """What a reader said of a stream, read by read.
 
     Args:
-        said: after each read the events, the errors, and if it was asked for, the fragment under way.
+        said: after each read how many events there were, whether anything is under way, and if it was asked for, the
+            fragment under way.
         shaped: fragments that were read by their shape.
         fragments: all fragments.
+        events: the events and errors alone, in order.
     """
 
     said: list[list[object]] = field(default_factory=list)
     shaped: int = 0
     fragments: int = 0
+    events: list[object] = field(default_factory=list)
 
 
 def both_ways(chunks: Iterable[bytes], *, looks: bool) -> Report:
@@ -40,7 +43,8 @@ def both_ways(chunks: Iterable[bytes], *, looks: bool) -> Report:
     """
     chunks = list(chunks)
     by_shapes, elementwise = (_report(FragmentReader(shapes), chunks, looks=looks) for shapes in (None, NoShapes()))
-    assert by_shapes.said == elementwise.said, "a fragment's shape gives something else than its elements"
+    assert by_shapes.events == elementwise.events, "a fragment's shape gives something else than its elements"
+    assert by_shapes.said == elementwise.said, "a fragment comes with another read than by its elements"
     assert elementwise.shaped == 0
     return by_shapes
 
@@ -54,7 +58,7 @@ def _report(reader: FragmentReader, chunks: Iterable[bytes], *, looks: bool) -> 
             try:
                 event = reader.next_event()
             except StreamError as error:
-                said.append((type(error), str(error), error.offset))
+                report.events.append((type(error), str(error), error.offset))
                 reader.resynchronise(str(error))
                 continue
             if event is NEED_DATA or event is END:
@@ -64,9 +68,8 @@ def _report(reader: FragmentReader, chunks: Iterable[bytes], *, looks: bool) -> 
             if isinstance(event, Fragment):
                 report.fragments += 1
                 report.shaped += isinstance(event.blocks, ShapedBlocks)
-                said.append((event, tuple(event.blocks)))
-            else:
-                said.append(event)
+            report.events.append(event)
+        said.append(len(report.events))
         if looks:
             said.append(_seen(reader.open))
         report.said.append(said)
