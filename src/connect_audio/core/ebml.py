@@ -8,19 +8,18 @@ It moves by declared sizes, never by searching, and knows nothing of Matroska be
 
 `next_token` raises `EbmlError` and nothing else. After an error only `resynchronise` makes it go on.
 
-How it works. `_parse` decodes one header after the other at `_position` of `_buffer`. A master is pushed on a stack, a
-DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element begins
+How it works. `_parse` decodes one header after the other at the position of the window. A master is pushed on a stack,
+a DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element begins
 that only an outer one may hold. Received chunks wait in a list until there are enough bytes for the next token, and
 only then are joined with what is left of the buffer. A declared size is checked against the schema's bound before its
 payload is waited for, and an element that is larger than any before is searched for a document that it must not hide.
 
 | state | changes with |
 | --- | --- |
-| `_buffer`, `_position`, `_base` (offset of its first byte), `_waiting` | received bytes, each token |
+| `_window`: buffer, position and waiting chunks (`core/byte_window.py`) | received bytes, each token |
 | `_stack`, `_limit` (the nearest known end) | masters that begin and end |
 | `_repeat_header`, `_repeat_size` (the last DATA element's) | each DATA element, for blocks of one size |
-| `_largest`, `_looked_to`, `_last_data` | elements whose size was believed, or may have to be doubted |
-| `_kept_from`, `_joins_kept` | `keep`: bytes that a shape may be learnt from |
+| `_largest`, `_looked_to` | elements whose size was believed, or may have to be doubted |
 | `_failed`, `_passed_over` | an error, and the search for the next document |
 """
 
@@ -31,6 +30,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
+from connect_audio.core.byte_window import MAX_SEARCHED_AGAIN, ByteWindow
 from connect_audio.core.errors import EbmlError
 
 ROOT: Final = 0
@@ -127,12 +127,6 @@ _LOOK_EVERY_BYTES: Final = 64 * 1024
 _GLOBAL_IDS: Final = frozenset({VOID, CRC_32})
 
 
-MAX_SEARCHED_AGAIN: Final = 64 * 1024
-"""The last DATA element can be searched for a document after an error, if it is no longer: more is not kept for it."""
-_MAX_KEPT_BYTES: Final = 1024 * 1024
-_MAX_KEPT_JOINS: Final = 64
-"""Kept bytes are copied with each read. So many copies of half a fragment cost about as much as reading it."""
-
 _NO_END: Final = 1 << 62
 """Stands for the end of an element of unknown size: beyond any stream."""
 
@@ -176,70 +170,33 @@ class EbmlParser:
         self._document_at = document_at
         self._looked_to = 0  # offset in the stream before which no document is hidden
         self._largest = 0  # payload in bytes of the largest element that hid none
-        self._buffer = b""
-        self._position = 0  # offset of the next unread byte in the buffer
-        self._base = 0  # offset in the stream of the buffer's first byte
-        # Chunks wait here until they are enough to go on with, so that a trickle is not copied over and over.
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._window = ByteWindow()
         self._wanted = 0  # bytes from the position on without which there is no next token
         self._stack: list[_Open] = []
         self._limit = _NO_END  # offset where the innermost element of known size ends
         # Blocks of one length follow each other with the same ID and size: the header need not be decoded again.
         self._repeat_header = b""  # empty, or the ID and size of the last DATA element in the innermost element
-        self._repeat_size = 0  # bytes of the whole element
-        self._eof = False
+        self._repeat_size = 0  # of the whole element
         self._failed = False
         self._passed_over = 0  # bytes, since the error that is being recovered from
-        self._last_data = 0  # offset in the stream of the last DATA element
-        self._kept_from: int | None = None  # offset in the stream from which consumed bytes are kept
-        self._joins_kept = 0  # joins since then
-        self._last_read = 0  # bytes
 
     @property
     def offset(self) -> int:
         """Bytes of the stream consumed so far."""
-        return self._base + self._position
+        return self._window.offset
 
     @property
     def buffered(self) -> int:
         """Bytes received and not yet consumed."""
-        return len(self._buffer) - self._position + self._waiting_bytes
+        return self._window.size
 
     def receive_data(self, data: bytes) -> None:
         """Store bytes for `next_token`; `b""` says that no more will come."""
-        if data:
-            self._waiting.append(data)
-            self._waiting_bytes += len(data)
-            self._last_read = len(data)
-        else:
-            self._eof = True
-
-    def _join(self) -> None:
-        """Bring all that was received into one buffer that starts at the position."""
-        last_data = max(0, self._last_data - self._base)
-        first = last_data if self._position - MAX_SEARCHED_AGAIN <= last_data else self._position
-        if self._kept_from is not None:
-            first = min(first, self._first_kept(self._kept_from))
-        rest = self._buffer[first:]
-        self._base += first
-        self._position -= first
-        self._buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
-        self._waiting.clear()
-        self._waiting_bytes = 0
-        self._wanted = 0
-
-    def _first_kept(self, offset: int) -> int:
-        """Where in the buffer the bytes begin that a join keeps."""
-        self._joins_kept += 1
-        if self.offset - offset > _MAX_KEPT_BYTES or self._joins_kept > _MAX_KEPT_JOINS:
-            self._kept_from = None
-            return self._position
-        return max(0, offset - self._base)
+        self._window.receive(data)
 
     def _starve(self, wanted: int) -> Signal:
         self._wanted = wanted
-        return END if self._eof else NEED_DATA
+        return END if self._window.ended else NEED_DATA
 
     # Whole documents, which the caller recognises by itself.
 
@@ -252,20 +209,15 @@ class EbmlParser:
         return not stack or (len(stack) == 1 and (stack[0].end is None or stack[0].end == self.offset))
 
     @property
-    def ended(self) -> bool:
-        """Whether no more bytes will come."""
-        return self._eof
-
-    @property
-    def last_read(self) -> int:
-        """Bytes that `receive_data` stored last."""
-        return self._last_read
-
-    def window(self) -> tuple[bytes, int]:
-        """All that was received and not consumed: a buffer, and the position in it where that begins."""
-        if self._waiting:
+    def window(self) -> ByteWindow:
+        """All that was received and not consumed; to be looked at where a document may begin."""
+        if self._window.waits:
             self._join()
-        return self._buffer, self._position
+        return self._window
+
+    def _join(self) -> None:
+        self._window.join()
+        self._wanted = 0
 
     def skip_document(self, size: int, leaves_open: int | None) -> None:
         """Consume a whole document without reading its elements.
@@ -274,8 +226,8 @@ class EbmlParser:
             size: bytes.
             leaves_open: ID of its element of unknown size that further elements may follow in; None for none.
         """
-        self._position += size
-        self._last_data = self.offset
+        self._window.position += size
+        self._window.last_data = self.offset
         self._repeat_header = b""
         self._stack.clear()
         self._limit = _NO_END
@@ -287,22 +239,6 @@ class EbmlParser:
         """ID of the innermost element of unknown size, where that is the only one that is open; None for none."""
         return self._stack[0].element_id if len(self._stack) == 1 and self._stack[0].end is None else None
 
-    def keep(self) -> None:
-        """Keep the bytes from here on after they are consumed, for `kept`: at most 1 MiB and 64 reads of them."""
-        self._kept_from = self.offset
-        self._joins_kept = 0
-
-    def keep_nothing(self) -> None:
-        """Undo `keep`."""
-        self._kept_from = None
-
-    def kept(self, start: int, stop: int) -> bytes | None:
-        """Return bytes between two offsets and keep them no longer; None if they are gone."""
-        kept_from, self._kept_from = self._kept_from, None
-        if kept_from is None or start < max(kept_from, self._base):
-            return None
-        return self._buffer[start - self._base : stop - self._base]
-
     def next_token(self) -> Token:
         """Return the next token, `NEED_DATA`, or `END` once the input is used up (see `truncation`).
 
@@ -311,8 +247,8 @@ class EbmlParser:
         """
         if self._failed:
             raise EbmlError("the parser has failed before; resynchronise it first", offset=self.offset)
-        if self._waiting:
-            if self.buffered < self._wanted and not self._eof:
+        if self._window.waits:
+            if self.buffered < self._wanted and not self._window.ended:
                 return NEED_DATA
             self._join()
         try:
@@ -322,12 +258,12 @@ class EbmlParser:
             raise
 
     def _parse(self) -> Token:
-        buffer = self._buffer
+        window = self._window
+        buffer, base = window.buffer, window.base
         length = len(buffer)
         while True:
-            position = self._position
-            start = self._base + position
-            stack = self._stack
+            position = window.position
+            start = base + position
             # An unknown-size child of a known-size parent ends with the parent at the latest.
             if start == self._limit:
                 return self._close(start)
@@ -347,47 +283,56 @@ class EbmlParser:
                 return self._starve(payload_at - position)
             element_id = buffer[position] if id_length == 1 else int.from_bytes(buffer[position:size_at])
             size = int.from_bytes(buffer[size_at:payload_at]) & _UNKNOWN_SIZE[size_length]
-            rule = self._schema.get(element_id)
-            if rule is None:
-                rule = self._unknown_element(element_id, id_length, start)
-            elif (stack[-1].element_id if stack else ROOT) not in rule.parents:
-                if stack and stack[-1].end is None and self._fits_further_up(rule):
-                    return self._close(start)
-                where = f"inside {stack[-1].name}" if stack else "at the top level"
-                raise EbmlError(f"{rule.name} {where}", offset=start)
-            if size == _UNKNOWN_SIZE[size_length]:
-                if not rule.may_be_unknown_size:
-                    raise EbmlError(f"{rule.name} of unknown size", offset=start)
-                self._position = payload_at
-                self._repeat_header = b""
-                stack.append(_Open(element_id, rule.name, None, self._limit))
-                return MasterStart(element_id, start, None)
-            if size > rule.max_size:
-                raise EbmlError(
-                    f"{rule.name} declares {size} bytes, at most {rule.max_size} are accepted", offset=start
-                )
+            rule = self._schema.get(element_id) or self._unknown_element(element_id, id_length, start)
+            stack = self._stack
+            if rule.parents and (stack[-1].element_id if stack else ROOT) not in rule.parents:
+                return self._close_for(rule, start)
+            is_unknown = size == _UNKNOWN_SIZE[size_length]
             end = payload_at + size
-            if self._base + end > self._limit:
-                raise EbmlError(
-                    f"{rule.name} of {size} bytes overruns the element around it, which ends at byte {self._limit}",
-                    offset=start,
-                )
+            if is_unknown or size > rule.max_size or base + end > self._limit:
+                self._check_size(rule, None if is_unknown else size, start)
             if rule.kind is Kind.MASTER:
-                self._position = payload_at
-                self._repeat_header = b""
-                self._limit = self._base + end
-                stack.append(_Open(element_id, rule.name, self._limit, self._limit))
-                return MasterStart(element_id, start, size)
+                window.position = payload_at
+                return self._begin(rule, element_id, None if is_unknown else base + end, start)
             if size > self._largest or end > length:
                 wanted = self._suspect(rule.name, payload_at, end)
                 if wanted:
                     return self._starve(wanted)
-            self._position = end
+            window.position = end
             if rule.kind is Kind.DATA:
-                self._last_data = start
+                window.last_data = start
                 self._repeat_header = buffer[position:payload_at]
                 self._repeat_size = end - position
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
+
+    def _close_for(self, rule: ElementRule, start: int) -> MasterEnd:
+        """Leave the innermost element, of unknown size, for an element that only an outer one may hold."""
+        stack = self._stack
+        if stack and stack[-1].end is None and self._fits_further_up(rule):
+            return self._close(start)
+        where = f"inside {stack[-1].name}" if stack else "at the top level"
+        raise EbmlError(f"{rule.name} {where}", offset=start)
+
+    def _check_size(self, rule: ElementRule, size: int | None, start: int) -> None:
+        """Refuse a size that the rule or the elements around do not allow; None for an unknown one."""
+        if size is None:
+            if not rule.may_be_unknown_size:
+                raise EbmlError(f"{rule.name} of unknown size", offset=start)
+        elif size > rule.max_size:
+            raise EbmlError(f"{rule.name} declares {size} bytes, at most {rule.max_size} are accepted", offset=start)
+        else:
+            raise EbmlError(
+                f"{rule.name} of {size} bytes overruns the element around it, which ends at byte {self._limit}",
+                offset=start,
+            )
+
+    def _begin(self, rule: ElementRule, element_id: int, end: int | None, start: int) -> MasterStart:
+        """Enter a master element, whose payload begins at the position."""
+        self._repeat_header = b""
+        size = None if end is None else end - self.offset
+        self._limit = self._limit if end is None else end
+        self._stack.append(_Open(element_id, rule.name, end, self._limit))
+        return MasterStart(element_id, start, size)
 
     def _suspect(self, name: str, payload_at: int, end: int) -> int:
         """Look into an element that is larger than any before, or whose end has not come, before its size is believed.
@@ -406,12 +351,12 @@ class EbmlParser:
         Raises:
             EbmlError: the size reaches over the next document.
         """
-        position, length, size = self._position, len(self._buffer), end - payload_at
+        position, length, size = self._window.position, len(self._window.buffer), end - payload_at
         is_large = size > self._largest
-        if is_large or self._eof:
+        if is_large or self._window.ended:
             verdict = self._hides_document(payload_at, min(end, length))
             if verdict:
-                offset = self._base + position
+                offset = self._window.base + position
                 raise EbmlError(f"{name} of {size} bytes reaches over the next document", offset=offset)
             if verdict is None:
                 return length - position + 1
@@ -426,16 +371,16 @@ class EbmlParser:
         Returns:
             None if more bytes are needed to tell.
         """
-        search = max(first, self._looked_to - self._base)
+        search = max(first, self._looked_to - self._window.base)
         while True:
-            candidate = self._buffer.find(_MAGIC, search, end)
+            candidate = self._window.buffer.find(_MAGIC, search, end)
             if candidate < 0:
                 # The last three bytes may be the beginning of the magic.
-                self._looked_to = self._base + max(search, end - 3)
+                self._looked_to = self._window.base + max(search, end - 3)
                 return False
-            verdict = self._document_at(self._buffer, candidate)
-            if verdict is None and not self._eof:
-                self._looked_to = self._base + candidate
+            verdict = self._document_at(self._window.buffer, candidate)
+            if verdict is None and not self._window.ended:
+                self._looked_to = self._window.base + candidate
                 return None
             if verdict:
                 return True
@@ -449,21 +394,21 @@ class EbmlParser:
         Returns:
             A buffer and where in it each of them starts; all are as long as that Element.
         """
-        header, size, buffer, first = self._repeat_header, self._repeat_size, self._buffer, self._position
+        header, size, buffer, first = self._repeat_header, self._repeat_size, self._window.buffer, self._window.position
         if not header:
             return buffer, range(0)
-        last = min(len(buffer), self._limit - self._base) - size
+        last = min(len(buffer), self._limit - self._window.base) - size
         position = first
         while position <= last and buffer.startswith(header, position):
             position += size
         if position > first:
-            self._last_data = self._base + position - size
-        self._position = position
+            self._window.last_data = self._window.base + position - size
+        self._window.position = position
         return buffer, range(first, position, size)
 
     def give_back(self, count: int) -> None:
         """Undo `take_repeats` for the last `count` of the elements it returned."""
-        self._position -= count * self._repeat_size
+        self._window.position -= count * self._repeat_size
 
     def search_again(self, size: int) -> None:
         """Undo `next_token` for an Element that made no sense: `resynchronise`, which has to be next, searches it too.
@@ -471,7 +416,7 @@ class EbmlParser:
         Args:
             size: bytes of the whole element.
         """
-        self._position -= size
+        self._window.position -= size
 
     def search_last_data(self, offset: int) -> bool:
         """Make `resynchronise`, which has to be next, search from the last DATA element on.
@@ -482,9 +427,9 @@ class EbmlParser:
         Returns:
             False if another element is the last one, or if it is too long to be kept for this.
         """
-        if offset != self._last_data or self.offset - offset > MAX_SEARCHED_AGAIN:
+        if offset != self._window.last_data or self.offset - offset > MAX_SEARCHED_AGAIN:
             return False
-        self._position = offset - self._base
+        self._window.position = offset - self._window.base
         return True
 
     def _close(self, at: int) -> MasterEnd:
@@ -528,7 +473,7 @@ class EbmlParser:
 
     def _describe_next(self) -> str:
         """Name the element whose first bytes are buffered, with its size where that has come."""
-        head = self._buffer[self._position : self._position + 12]
+        head = self._window.buffer[self._window.position : self._window.position + 12]
         id_length = VINT_LENGTH[head[0]]
         if len(head) <= id_length or not VINT_LENGTH[head[id_length]]:
             return "an element header"
@@ -556,18 +501,18 @@ class EbmlParser:
         self._repeat_header = b""
         self._limit = _NO_END
         self._wanted = 0
-        if self._waiting:
+        if self._window.waits:
             self._join()
-        first = self._position
+        first = self._window.position
         search = first
         while True:
-            candidate = self._buffer.find(_MAGIC, search)
+            candidate = self._window.buffer.find(_MAGIC, search)
             if candidate < 0:
                 # The last three bytes may be the beginning of the magic.
-                keep = 0 if self._eof else min(3, len(self._buffer) - search)
-                return self._pass_over(first, len(self._buffer) - keep, found=False)
-            verdict = is_document(self._buffer[candidate : candidate + _MAX_HEADER_BYTES])
-            if verdict is None and not self._eof:
+                keep = 0 if self._window.ended else min(3, len(self._window.buffer) - search)
+                return self._pass_over(first, len(self._window.buffer) - keep, found=False)
+            verdict = is_document(self._window.buffer[candidate : candidate + _MAX_HEADER_BYTES])
+            if verdict is None and not self._window.ended:
                 return self._pass_over(first, candidate, found=False)
             if verdict:
                 return self._pass_over(first, candidate, found=True)
@@ -575,8 +520,8 @@ class EbmlParser:
 
     def _pass_over(self, first: int, to: int, *, found: bool) -> int | None:
         self._passed_over += to - first
-        self._position = to
-        if not found and not self._eof:
+        self._window.position = to
+        if not found and not self._window.ended:
             return None
         self._failed = False
         passed_over, self._passed_over = self._passed_over, 0

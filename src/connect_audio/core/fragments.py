@@ -245,13 +245,13 @@ class FragmentReader:
         if not parser.buffered:
             return None
         if parser.between_documents:
-            buffer, at = parser.window()
-            fragment = self._shapes.match(buffer, at, parser.offset)
+            window = parser.window
+            fragment = self._shapes.match(window.buffer, window.position, window.offset)
             if fragment is not None:
                 parser.skip_document(fragment.size, SEGMENT if self._shapes.leaves_open else None)
                 self._draft, self._shaped = None, fragment
                 return fragment
-            if not parser.ended and self._shapes.may_match(buffer, at, parser.last_read):
+            if not window.ended and self._shapes.may_match(window.buffer, window.position, window.last_read):
                 return NEED_DATA
         self._begin_elementwise(learns=True)
         return None
@@ -263,14 +263,14 @@ class FragmentReader:
         if shaped is not None:
             self._draft = OpenFragment.delivered_as(shaped)
         if self._shapes.elementwise() and learns:
-            self._parser.keep()
+            self._parser.window.keep()
         else:
-            self._parser.keep_nothing()
+            self._parser.window.keep_nothing()
 
     def _learn(self, fragment: Fragment) -> None:
         """A fragment that was read element by element is over at its token: the next one may have its shape."""
         self._elementwise = False
-        raw = self._parser.kept(fragment.offset, fragment.offset + fragment.size)
+        raw = self._parser.window.kept(fragment.offset, fragment.offset + fragment.size)
         if raw is not None and self._parser.between_documents:
             self._shapes.learn(raw, fragment, leaves_open=self._parser.open_element == SEGMENT)
 

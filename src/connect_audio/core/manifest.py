@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from connect_audio.core.cursor import Cursor, ErrorNote, FragmentMark, GapNote, Note
+from connect_audio.core.cursor import Cursor, ErrorNote, FragmentMark, GapNote, Note, StreamCounts
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.core.timeline import TrackCounts
@@ -206,13 +206,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "otherStreaming": fragments.other_streaming,
             "ignoredBlocks": fragments.ignored_blocks,
         },
-        "gaps": {
-            "count": notes.gap_count,
-            "streamHoles": stream.stream_holes,
-            "streamHoleSeconds": stream.stream_hole_frames / rate if rate else 0.0,
-            "producerPauses": stream.producer_pauses,
-            "listed": list(notes.gaps),
-        },
+        "gaps": _gaps(stream, notes, rate),
         "streamErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": stream.lost_bytes,
         "lostRuns": stream.lost_byte_runs,
@@ -220,6 +214,16 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": stream.max_millis_behind_now,
         "live": facts.live and {"sinks": [_live_sink(name, sink, rate) for name, sink in facts.live.sinks.items()]},
+    }
+
+
+def _gaps(stream: StreamCounts, notes: NoteLog, rate: int | None) -> dict[str, Any]:
+    return {
+        "count": notes.gap_count,
+        "streamHoles": stream.stream_holes,
+        "streamHoleSeconds": stream.stream_hole_frames / rate if rate else 0.0,
+        "producerPauses": stream.producer_pauses,
+        "listed": list(notes.gaps),
     }
 
 

@@ -152,7 +152,7 @@ class FragmentShape:
         self.leaves_open: Final = leaves_open
         self._parts = list(_parts(raw, spans))
         fixed = [part for part in self._parts if part.fixed]
-        self._head, self._tail = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
+        self._ends = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
         values = sorted((span for span in spans if span.role != _MEDIA), key=lambda span: span.role)
@@ -166,7 +166,8 @@ class FragmentShape:
 
     def looks_like(self, buffer: bytes, at: int) -> bool:
         """Whether the first and the last fixed part of a fragment that begins at a position fit."""
-        return buffer.startswith(self._tail.fixed, at + self._tail.start) and buffer.startswith(self._head.fixed, at)
+        head, tail = self._ends
+        return buffer.startswith(tail.fixed, at + tail.start) and buffer.startswith(head.fixed, at)
 
     def read(self, buffer: bytes, at: int, offset: int) -> Fragment | None:
         """Read the fragment of this shape that begins at a position of a buffer, which holds all of it.
