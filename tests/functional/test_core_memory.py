@@ -149,7 +149,7 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def test_the_24th_hour_of_a_call_takes_what_the_second_took() -> None:
+def test_the_24th_hour_of_a_call_takes_what_the_ninth_took() -> None:
     listener = Listener()
     per_hour = 3_600_000 // FRAGMENT_MS
 
@@ -165,7 +165,8 @@ def test_the_24th_hour_of_a_call_takes_what_the_second_took() -> None:
 
     assert listener.frames > (24 * 3600 - FRAGMENT_MS // 1000 - MAX_SKEW_S - 1) * RATE
     assert max(peaks) < formula(fragment=FRAGMENT, undecided=2 * FRAGMENT)
-    assert peaks[23] < peaks[1] * 1.02
+    # By the ninth hour the shapes of the fragments are known, which take room of their own (`core/shapes.py`).
+    assert peaks[23] < peaks[8] * 1.02
     assert len(json.dumps(listener.recording.cursor().to_json())) < 2500
 
 

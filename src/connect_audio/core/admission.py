@@ -166,7 +166,7 @@ class Admission:
             if self._accept_unlabelled:
                 return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
             if self._label is not Label.OURS:
-                # No fragment to the left is ours, so nothing that comes can make this one ours.
+                # No fragment to the left is the contact's, so nothing that comes can make this one the contact's.
                 verdict = Verdict.UNLABELLED_ELSEWHERE if media_bytes(fragment.blocks) else Verdict.NO_AUDIO
                 return [self._decide(fragment, verdict)]
             self._undecided.append(fragment)
@@ -261,5 +261,5 @@ def start_ms(fragment: Fragment) -> int | None:
 
 
 def end_ms(fragment: Fragment) -> int | None:
-    """When its last block begins, plus one block as most are: near enough to tell neighbours in time."""
+    """When its last block begins, plus one block as most are: near enough to find neighbours in time."""
     return end_ns(fragment.blocks) // 1_000_000 if fragment.blocks else None

@@ -1,8 +1,8 @@
 """The bytes of a stream that were received and not yet consumed, as one buffer with a position.
 
-How it works. Received chunks wait in a list until `join` brings them behind what is left of the buffer, so that a
-trickle is not copied over and over. A join drops what was consumed, but for two things: the last DATA element, which
-may have to be searched for a document after an error, and the bytes from `keep` on, which a shape may be learnt from.
+How it works. Received chunks wait in a list until `join` brings them behind the unread bytes of the buffer. So a
+trickle is not copied over and over. A join drops consumed bytes, but for two things. The last DATA element may have
+to be searched for a document after an error. The bytes from `keep` on may become a shape.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ByteWindow:
         self.last_read = 0
         """Bytes that were received last."""
         self.ended = False
-        """Whether no more bytes will come."""
+        """True if no more bytes will come."""
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._kept_from: int | None = None  # offset in the stream
@@ -52,7 +52,7 @@ class ByteWindow:
 
     @property
     def waits(self) -> bool:
-        """Whether chunks wait to be joined."""
+        """True if chunks wait to be joined."""
         return bool(self._waiting)
 
     def receive(self, data: bytes) -> None:
@@ -70,15 +70,15 @@ class ByteWindow:
         first = last_data if self.position - MAX_SEARCHED_AGAIN <= last_data else self.position
         if self._kept_from is not None:
             first = min(first, self._first_kept(self._kept_from))
-        rest = self.buffer[first:]
+        unread = self.buffer[first:]
         self.base += first
         self.position -= first
-        self.buffer = b"".join((rest, *self._waiting)) if rest or len(self._waiting) != 1 else self._waiting[0]
+        self.buffer = b"".join((unread, *self._waiting)) if unread or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
         self._waiting_bytes = 0
 
     def _first_kept(self, offset: int) -> int:
-        """Where in the buffer the bytes begin that a join keeps."""
+        """The position in the buffer from which on a join keeps the bytes."""
         self._joins_kept += 1
         if self.offset - offset > _MAX_KEPT_BYTES or self._joins_kept > _MAX_KEPT_JOINS:
             self._kept_from = None

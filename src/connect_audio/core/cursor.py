@@ -57,7 +57,7 @@ class FragmentCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamCounts:
-    """What the stream lacked and reported.
+    """Counts of the stream's losses and reports.
 
     Args:
         lost_bytes: bytes of the stream that belong to no fragment.

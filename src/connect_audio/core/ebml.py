@@ -8,11 +8,11 @@ It moves by declared sizes, never by searching, and knows nothing of Matroska be
 
 `next_token` raises `EbmlError` and nothing else. After an error only `resynchronise` makes it go on.
 
-How it works. `_parse` decodes one header after the other at the position of the window. A master is pushed on a stack,
-a DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element begins
-that only an outer one may hold. Received chunks wait in a list until there are enough bytes for the next token, and
-only then are joined with what is left of the buffer. A declared size is checked against the schema's bound before its
-payload is waited for, and an element that is larger than any before is searched for a document that it must not hide.
+How it works. `_parse` decodes one header after the other at the position of the window. A master is pushed on a
+stack, a DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element
+begins that only an outer one may hold. Chunks are joined when there are enough bytes for the next token. A declared
+size is checked against the schema's bound before its payload is waited for. An element larger than any before is
+searched for a document that it must not hide.
 
 | state | changes with |
 | --- | --- |
@@ -176,7 +176,7 @@ class EbmlParser:
         self._limit = _NO_END  # offset where the innermost element of known size ends
         # Blocks of one length follow each other with the same ID and size: the header need not be decoded again.
         self._repeat_header = b""  # empty, or the ID and size of the last DATA element in the innermost element
-        self._repeat_size = 0  # of the whole element
+        self._repeat_size = 0  # bytes, header included
         self._failed = False
         self._passed_over = 0  # bytes, since the error that is being recovered from
 
@@ -202,7 +202,7 @@ class EbmlParser:
 
     @property
     def between_documents(self) -> bool:
-        """Whether the next byte may begin a document: no element is open but a Segment of unknown size."""
+        """True if the next byte may begin a document: no element is open but a Segment of unknown size."""
         stack = self._stack
         if self._failed:
             return False
@@ -337,8 +337,8 @@ class EbmlParser:
     def _suspect(self, name: str, payload_at: int, end: int) -> int:
         """Look into an element that is larger than any before, or whose end has not come, before its size is believed.
 
-        A damaged size may hide what follows. An element that is larger than any that hid nothing is looked at as it
-        comes, a smaller one only if the stream ends inside it: so nothing depends on how the bytes were cut.
+        A damaged size may hide what follows. An element larger than any that hid nothing is looked at as it comes. A
+        smaller one is looked at if the stream ends inside it. So nothing depends on how the bytes were cut.
 
         Args:
             name: the element's.
@@ -366,10 +366,10 @@ class EbmlParser:
         return 0
 
     def _hides_document(self, first: int, end: int) -> bool | None:
-        """Tell whether a document begins between two positions of the buffer; looks at no byte twice.
+        """Return True if a document begins between two positions of the buffer. Looks at no byte twice.
 
         Returns:
-            None if more bytes are needed to tell.
+            None if more bytes are needed to decide.
         """
         search = max(first, self._looked_to - self._window.base)
         while True:
@@ -422,7 +422,7 @@ class EbmlParser:
         """Make `resynchronise`, which has to be next, search from the last DATA element on.
 
         Args:
-            offset: where the caller takes it to begin.
+            offset: the offset that the caller expects it at.
 
         Returns:
             False if another element is the last one, or if it is too long to be kept for this.

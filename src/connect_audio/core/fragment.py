@@ -22,7 +22,7 @@ class Completion(StrEnum):
     SUCCESSOR = "SUCCESSOR"
     """The next document began."""
     END_OF_BODY = "END_OF_BODY"
-    """The body ended on the boundary of an element: whole as far as anyone can tell."""
+    """The body ended on the boundary of an element: whole as far as its bytes show."""
     TRUNCATED = "TRUNCATED"
     """The body ended, or garbage began, inside an element."""
 
@@ -62,8 +62,8 @@ class Fragment:
             or `ShapedBlocks`, which are equal to it.
         errors: in-band errors.
         completion: how it ended.
-        truncation: what was cut short, where `completion` is TRUNCATED.
-        offset: of its first byte in the stream, bytes.
+        truncation: the part that was cut short; None unless `completion` is TRUNCATED.
+        offset: offset of its first byte in the stream, bytes.
         size: bytes in the stream.
         held_bytes: bytes that it takes in memory, an estimate that errs on the high side.
     """
@@ -94,7 +94,7 @@ class BytesLost:
     """Bytes that belong to no fragment were passed over.
 
     Args:
-        offset: where they start in the stream, bytes.
+        offset: offset of the first one in the stream, bytes.
         count: how many.
         cause: the error that began the search for the next document.
     """

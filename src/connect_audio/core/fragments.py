@@ -9,9 +9,9 @@ its cursor, a file reader calls `resynchronise` and goes on with the next valida
 it is over. Live audio looks at `reader.open` after each read: a block is in there as soon as its last byte is in.
 
 How it works. Between two fragments `Shapes` looks at the next one (`core/shapes.py`). If it has the shape of one
-before, it is read as a whole, or waited for while it fits. Otherwise its elements fill an `OpenFragment`, the draft:
-the EBML header begins one, tags, tracks and blocks go into it, and the continuation token, the next EBML header or the
-end makes it a `Fragment`. After the token the draft stays, delivered, since error tags may follow it.
+before, it is read as a whole, or waited for while it fits. Otherwise its elements fill an `OpenFragment`, the draft.
+The EBML header begins a draft; tags, tracks and blocks go into it. The continuation token, the next EBML header or
+the end makes it a `Fragment`. After the token the draft stays, delivered, since error tags may follow it.
 
 | state | meaning |
 | --- | --- |
@@ -133,12 +133,12 @@ class OpenFragment:
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
     last_block_offset: int = 0  # in the stream
-    zero_ns: int = 0  # what Cluster timecodes count from, since the epoch
+    zero_ns: int = 0  # zero of the Cluster timecodes, since the epoch
     delivered: bool = False
 
     @classmethod
     def delivered_as(cls, fragment: Fragment) -> Self:
-        """What is left of a fragment after its continuation token."""
+        """Make the draft that a fragment leaves after its continuation token."""
         return cls(
             fragment.offset,
             number=fragment.number,
@@ -186,11 +186,11 @@ class FragmentReader:
     def __init__(self, shapes: Shapes | NoShapes | None = None) -> None:
         self._parser = EbmlParser(SCHEMA, document_at=_document_at)
         self._draft: OpenFragment | None = None
-        self._suspect_bytes = 0  # of the element that is being decoded
+        self._suspect_bytes = 0  # size of the element that is being decoded
         self._shapes = Shapes() if shapes is None else shapes
         self._elementwise = False  # the fragment under way is read element by element
         self._shaped: Fragment | None = None  # the last fragment, where it was read by its shape
-        self._pending: FragmentEvent | StreamError | None = None  # what `open` came upon
+        self._pending: FragmentEvent | StreamError | None = None  # an event that `open` came upon
         self._resync_cause: str | None = None
         self._resync_offset = 0
         self._ended = False

@@ -1,8 +1,9 @@
 """The blocks of a fragment as audio: the party and the rate of each track, and its 16-bit little-endian PCM.
 
 Connect declares `A_AAC` and sends PCM; the truth is the tag `MimeType = audio/L16;rate=8000;channels=1;`
-(docs/architecture.md). audioop, on which pydub rests, shapes the samples: pydub itself would take longer to import than
-a short capture takes to replay.
+(docs/architecture.md).
+
+audioop, on which pydub rests, shapes the samples. The import of pydub would take longer than a short replay.
 """
 
 from __future__ import annotations

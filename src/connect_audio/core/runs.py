@@ -42,7 +42,7 @@ class _Group:
     Args:
         track: the blocks' track.
         start: time of the first sample, samples since the epoch.
-        indexes: of the blocks, in order.
+        indexes: the blocks' indexes, in order.
         block_bytes: bytes of each block.
         block_length: samples of each block.
         next_start: position at which the next block continues the run; -1 if none can.
@@ -111,7 +111,7 @@ def media_bytes(blocks: Sequence[Block]) -> int:
 
 
 def audio_of(fragment: Fragment) -> tuple[AudioTrack, ...]:
-    """Tell which tracks of a fragment are a party's PCM, see `audio_tracks`.
+    """Return the tracks of a fragment that are a party's PCM, see `audio_tracks`.
 
     Raises:
         UnsupportedAudioError: there is an audio track of a known name whose samples cannot be decoded.
@@ -159,7 +159,7 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
     for number, after_ns, _, _ in places:
         track = by_number.get(number)
         if track is not None and after_ns * track.pcm.rate % _NS:
-            # Whether blocks follow each other to the sample depends on how the Cluster's time is rounded.
+            # The rounding of the Cluster's time decides if blocks follow each other to the sample.
             return _Plan(tracks, None, 0)
     blocks = [Block(number, after_ns, bytes(stop - start), 1, stop - start) for number, after_ns, start, stop in places]
     groups, ignored = _grouped(blocks, by_number)
@@ -176,7 +176,7 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
 
 
 def _grouped(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Group], int]:
-    """Tell which blocks make a run.
+    """Find the blocks that make a run.
 
     Args:
         blocks: in stream order.

@@ -1,13 +1,13 @@
 """Reads fragments that are laid out like one before them by their shape, at a tenth of the cost of element by element.
 
-How it works. What a parser makes of bytes follows from the IDs and sizes in them. A fragment that was read element by
-element shows which of its bytes are values: the Cluster's Timecode, five `AWS_KINESISVIDEO_*` tags, the payloads of the
-blocks. All its other bytes are fixed. A later fragment whose fixed bytes are the same would be parsed in the same way,
-so its values can be picked from where they were. Three rules keep the shortcut equal to the parser (ADR 16):
+How it works. The IDs and sizes in some bytes decide how a parser reads them. A fragment that was read element by
+element shows which of its bytes are values. These are the Cluster's Timecode, five `AWS_KINESISVIDEO_*` tags and the
+payloads of the blocks. All its other bytes are fixed. The parser would read a later fragment with the same fixed
+bytes in the same way, so its values are picked from the same places. Three rules keep the shortcut equal to the
+parser (ADR 16):
 
-- A shape is made only of a fragment that the parser has read, and is used only if it gives the same fragment for the
-  bytes it was made of.
-- All fixed bytes are compared, and values are accepted only in their common form: digits, seconds with milliseconds.
+- A shape is made of a fragment that the parser has read. It is used if it gives the same fragment for the same bytes.
+- All fixed bytes are compared. Values are accepted in their common form alone: digits, seconds with milliseconds.
 - At the first byte that does not fit, the parser reads the fragment from its beginning.
 
 `Shapes` keeps the newest `MAX_SHAPES` and decides when to learn another. Learning costs some ten fragments' reading, so
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple, overload
 
@@ -64,7 +65,7 @@ _MAX_DIGITS: Final = 128
 
 
 class ShapeError(ValueError):
-    """A fragment whose layout is none of those that shapes can describe."""
+    """A fragment whose layout no shape can describe."""
 
 
 def _is_digits(value: bytes) -> bool:
@@ -72,7 +73,7 @@ def _is_digits(value: bytes) -> bool:
 
 
 def _is_seconds(value: bytes) -> bool:
-    """Whether a time is in KVS's common form: ten digits, a dot, three digits."""
+    """Return True for a time in KVS's common form: ten digits, a dot, three digits."""
     return len(value) == 14 and value[10] == 0x2E and (value[:10] + value[11:]).isdigit()
 
 
@@ -123,7 +124,7 @@ class _Part(NamedTuple):
 
 
 class _BlockPlace(NamedTuple):
-    """Where a block stands in a fragment: its track, ticks after the Cluster's Timecode, and its payload."""
+    """The place of a block in a fragment: its track, ticks after the Cluster's Timecode, and its payload."""
 
     track_number: int
     tick: int
@@ -136,8 +137,8 @@ class FragmentShape:
 
     Args:
         raw: a whole fragment, from its EBML header to its continuation token.
-        fragment: what the parser made of it.
-        leaves_open: whether its Segment is of unknown size, so that more elements may follow in it.
+        fragment: the parser's reading of it.
+        leaves_open: True if its Segment is of unknown size, so that more elements may follow in it.
 
     Raises:
         ShapeError: the layout cannot be described.
@@ -148,7 +149,8 @@ class FragmentShape:
         if {span.role for span in spans if span.role < _TIMECODE} != _ALL_TAGS:
             raise ShapeError("AWS tags are missing")
         self.size: Final = len(raw)
-        self.model: Final = fragment
+        self.model: Final = replace(fragment, blocks=())
+        """A fragment of this shape without its blocks, which would fill the memory."""
         self.leaves_open: Final = leaves_open
         self._parts = list(_parts(raw, spans))
         fixed = [part for part in self._parts if part.fixed]
@@ -165,7 +167,7 @@ class FragmentShape:
             raise ShapeError("the shape gives another fragment than the parser")
 
     def looks_like(self, buffer: bytes, at: int) -> bool:
-        """Whether the first and the last fixed part of a fragment that begins at a position fit."""
+        """Return True if the first and the last fixed part of a fragment that begins at a position fit."""
         head, tail = self._ends
         return buffer.startswith(tail.fixed, at + tail.start) and buffer.startswith(head.fixed, at)
 
@@ -174,8 +176,8 @@ class FragmentShape:
 
         Args:
             buffer: the bytes.
-            at: where the fragment begins in them.
-            offset: where it begins in the stream.
+            at: position of the fragment in them.
+            offset: its offset in the stream.
 
         Returns:
             None if it is not of this shape.
@@ -214,8 +216,8 @@ class FragmentShape:
 
         Args:
             buffer: the bytes.
-            at: where the fragment begins in them.
-            first: which part to begin with; those before it fit.
+            at: position of the fragment in them.
+            first: the part to begin with; all parts before it fit.
 
         Returns:
             Which part to begin with once more bytes are there; None if something does not fit.
@@ -255,10 +257,10 @@ class _TagTemplate:
 
 
 class BlockLayout:
-    """Where the blocks of a shape stand, and what follows from that for each fragment of it.
+    """The places of a shape's blocks, and what follows from them for each fragment of it.
 
     Args:
-        places: the blocks in stream order.
+        places: one place a block, in stream order.
         fragment: the fragment that the shape is made of.
     """
 
@@ -276,16 +278,16 @@ class BlockLayout:
         """When the last block begins, plus the median step between blocks; see `end_ms` in `core/admission.py`."""
         self.media_bytes: Final = sum(stop - start for _, _, start, stop in self.places)
         self.audio: tuple[AudioTrack, ...] | None = None
-        """The audio tracks of these fragments, once `core/runs.py` has told them."""
+        """The audio tracks of these fragments; None until `core/runs.py` has found them."""
         self.plan: Any = None
         """The runs of these fragments, once `core/runs.py` has worked them out."""
 
 
 class ShapedBlocks(Sequence[Block]):
-    """A fragment's blocks, made only if somebody looks at them one by one.
+    """A fragment's blocks, made at the first look at one of them.
 
     Args:
-        layout: where they stand.
+        layout: their places.
         raw: the fragment's bytes.
         cluster_ns: the Cluster's Timecode, ns since the epoch.
     """
@@ -341,15 +343,15 @@ class Shapes:
         self._fitting: FragmentShape | None = None
         self._compared = 0  # parts of the fitting shape
         self.leaves_open = False
-        """Whether the Segment of the fragment that matched last goes on after it."""
+        """True if the Segment of the fragment that matched last goes on after it."""
 
     def match(self, buffer: bytes, at: int, offset: int) -> Fragment | None:
         """Read the fragment that begins at a position, if all of it is there and it has a known shape.
 
         Args:
             buffer: the bytes.
-            at: where the fragment begins in them.
-            offset: where it begins in the stream.
+            at: position of the fragment in them.
+            offset: its offset in the stream.
         """
         have = len(buffer) - at
         for index, shape in enumerate(self._shapes):
@@ -371,11 +373,11 @@ class Shapes:
         return None
 
     def may_match(self, buffer: bytes, at: int, read_bytes: int) -> bool:
-        """Whether an incomplete fragment fits a shape so far, and the rest of it is worth waiting for.
+        """Return True if an incomplete fragment fits a shape so far and is worth waiting for.
 
         Args:
             buffer: the bytes.
-            at: where the fragment begins in them.
+            at: position of the fragment in them.
             read_bytes: bytes of the last read.
         """
         have = len(buffer) - at
@@ -395,7 +397,7 @@ class Shapes:
         return False
 
     def elementwise(self) -> bool:
-        """Note that a fragment is read by its elements; tell whether it should be learnt."""
+        """Note that a fragment is read by its elements. Returns True if its shape should be learnt."""
         self._fitting = None
         self._credit += 1 / _ELEMENTWISE_FOR_A_SHAPE
         return self._credit >= 1
@@ -405,8 +407,8 @@ class Shapes:
 
         Args:
             raw: its bytes.
-            fragment: what the parser made of it.
-            leaves_open: whether its Segment is of unknown size, so that more elements may follow in it.
+            fragment: the parser's reading of it.
+            leaves_open: True if its Segment is of unknown size, so that more elements may follow in it.
         """
         self._credit = max(0.0, self._credit - 1)
         if fragment.errors or not fragment.blocks or len(raw) > MAX_SHAPE_BYTES:

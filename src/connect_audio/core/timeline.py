@@ -10,10 +10,9 @@ frames (ADR 3).
 Positions are frames since the origin, the earliest sample of the first block.
 
 How it works. `place` turns a block's time into a position. `_join` moves it to the track's end if it is within the
-tolerance, `_put` counts what has no place, and `clip` tells what of an overlap is new. Placed samples wait in their
-track.
-`settle`, once a fragment, fixes what both tracks have reached and what lies more than `MAX_SKEW_S` behind the leading
-one. `take` gives out settled frames, with silence where a track has none.
+tolerance. `_put` counts samples that get no place. `clip` finds the new part of an overlap. Placed samples wait in
+their track. `settle`, once a fragment, fixes what both tracks have reached and what lies more than `MAX_SKEW_S`
+behind the leading one. `take` gives out settled frames, with silence where a track has none.
 
 | state | changes with |
 | --- | --- |
