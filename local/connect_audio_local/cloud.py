@@ -18,14 +18,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import boto3
-from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
+from connect_audio_local.extra import extra_local
 from connect_audio_local.kvs.model import UNLIMITED, Limits
 from connect_audio_local.kvs.server import KvsEmulator
 from connect_audio_local.lambda_.quotas import DurableUsage
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.s3.server import s3_server
+
+with extra_local():
+    from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 
 REGION: Final = "eu-west-2"
 ACCOUNT: Final = "123456789012"

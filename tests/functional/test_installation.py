@@ -192,6 +192,21 @@ def test_the_demo_says_in_one_line_what_to_install(plain: Installed, tmp_path: P
     )
 
 
+@pytest.mark.parametrize(
+    ("statement", "missing"),
+    [
+        ("import connect_audio_local.cloud", "aws_durable_execution_sdk_python_testing"),
+        ("from connect_audio_local.s3.server import s3_server; s3_server().__enter__()", "moto"),
+        ("import connect_audio_local.webhook.server", "trustme"),
+    ],
+)
+def test_the_stand_ins_say_in_one_line_what_to_install(plain: Installed, statement: str, missing: str) -> None:
+    done = subprocess.run([plain.python, "-c", statement], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        f"ModuleNotFoundError: {missing} is not installed: in the checkout, pip install '.[local]'"
+    )
+
+
 def test_without_boto3_all_but_redrive_works(install: Callable[..., Installed], tmp_path: Path) -> None:
     lean = install(only=frozenset({"audioop-lts", "ebmlite", "pydub"}))
     assert lean.lacks(["boto3", "botocore"])

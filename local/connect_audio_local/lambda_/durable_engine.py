@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 from urllib.parse import quote
 
+from connect_audio_local.extra import require
+
 # Lambda tries about nine times (docs/adr/0001, not measured); the local engine's own default is five.
 _MOST_ATTEMPTS: Final = 9
 _POLL_S: Final = 0.02
@@ -162,6 +164,7 @@ def durable_engine(
     Raises:
         RuntimeError: it did not start; the log says why.
     """
+    require("aws_durable_execution_sdk_python_testing")
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, lambda_url, str(_MOST_ATTEMPTS)]
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
         [*command, "skip" if skip_waits else "wait", str(page_bytes or 0)],

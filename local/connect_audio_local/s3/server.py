@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from connect_audio_local.extra import require
+
 # Prints its port once it listens and ends with its standard input.
 _PROGRAM: Final = """
 import logging, sys
@@ -34,6 +36,7 @@ def s3_server(host: str = "127.0.0.1") -> Iterator[str]:
     Raises:
         RuntimeError: it did not start.
     """
+    require("moto")
     with subprocess.Popen(  # noqa: S603 - our own interpreter and program
         [sys.executable, "-W", "ignore", "-c", _PROGRAM, host],
         stdin=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """A receiver of the sink `webhook` on loopback: verifies, keeps what it got, and misbehaves on request.
 
-For tests, and for a look at what arrives: `python -m connect_audio_local.webhook.server --help`. It makes a
+For tests, and for a look at what arrives: `python -m connect_audio_local.webhook --help`. It makes a
 certificate authority of its own at each start; `ca_file` is what the sender must trust.
 """
 
@@ -20,8 +20,6 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final, override
 
-import trustme
-
 from connect_audio.adapters.sinks.webhook_signature import (
     IDEMPOTENCY_HEADER,
     PREFIX,
@@ -29,7 +27,11 @@ from connect_audio.adapters.sinks.webhook_signature import (
     SignatureError,
     verify,
 )
+from connect_audio_local.extra import extra_local
 from connect_audio_local.stoppable_server import StoppableServer, reset_connection
+
+with extra_local():
+    import trustme
 
 _LARGEST_BODY: Final = 16 * 1024 * 1024
 
@@ -402,7 +404,7 @@ def _handler(receiver: WebhookReceiver) -> type[BaseHTTPRequestHandler]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a receiver until it is interrupted, and print each delivery in a line."""
     parser = argparse.ArgumentParser(
-        prog="webhook_receiver",
+        prog="python -m connect_audio_local.webhook",
         description="Take what the sink webhook posts, on this machine alone. "
         "The signing secret is read from the variable WEBHOOK_SIGNING_SECRET.",
     )
@@ -440,7 +442,3 @@ def _line(delivery: Delivery) -> str:
         f"{delivery.value('Contact-Id')}: segment {delivery.value('Segment')} ({delivery.value('Track')}), "
         f"{delivery.value('Duration')} s from {delivery.value('Start')}, {len(delivery.body)} bytes"
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -74,7 +74,7 @@ def test_the_table_of_codes_is_what_the_sources_raise() -> None:
 
 def test_the_command_tells_of_each_delivery_and_keeps_the_wavs(tmp_path: Path) -> None:
     environment = {**os.environ, "WEBHOOK_SIGNING_SECRET": SECRET.decode()}
-    command = ["-m", "connect_audio_local.webhook.server", "--port", "0", "--output", str(tmp_path / "wavs")]
+    command = ["-m", "connect_audio_local.webhook", "--port", "0", "--output", str(tmp_path / "wavs")]
     with subprocess.Popen(
         [sys.executable, *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
