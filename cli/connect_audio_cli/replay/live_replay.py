@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
@@ -84,6 +82,14 @@ class LiveOutcome:
     sinks: Sequence[SinkOutcome]
     state: LiveState | None
     longest_lag_s: float | None
+
+
+def _silent_logger() -> logging.Logger:
+    """A logger that writes nothing: the summary names each sink's failures."""
+    logger = logging.getLogger("connect-audio-replay")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
 
 
 class LiveReplay:
@@ -168,7 +174,7 @@ class LiveReplay:
             else LivePolicy(most_tries=_MOST_TRIES),
             self._clock,
             # A command says what came of it in the end, in one line.
-            Logger(service="connect-audio-replay", logger_handler=logging.NullHandler()),
+            _silent_logger(),
             driver=Threads if is_paced else Inline,
         )
 

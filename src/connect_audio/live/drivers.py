@@ -18,11 +18,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.core.errors import SinkError
 from connect_audio.live.pipeline_state import PipelineState
 from connect_audio.live.sink_progress import SinkProgress, Task
+from connect_audio.ports import Log
 from connect_audio.sinks import Sink
 
 LEFT_BEHIND: Final = "LEFT_BEHIND"
@@ -96,7 +95,7 @@ def _prepare(shared: PipelineState, progress: SinkProgress) -> None:
         shared.logger.debug("live sink not prepared", extra={"sink": progress.name, "code": code})
 
 
-def close_sink(logger: Logger, name: str, sink: Sink) -> None:
+def close_sink(logger: Log, name: str, sink: Sink) -> None:
     """Close a sink and log an exception.
 
     Args:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_state import LiveState
 from connect_audio.live.pipeline import NamedSink
+from connect_audio.ports import Log
 from connect_audio.sinks import ENTRY_POINTS, MakeSink, SinkSetup
 
 
@@ -20,7 +19,7 @@ def make_sinks(
     names: Sequence[str],
     setup: SinkSetup,
     own: Mapping[str, MakeSink],
-    logger: Logger,
+    logger: Log,
     state: LiveState | None = None,
 ) -> Sequence[NamedSink]:
     """Make the sinks of one invocation.
@@ -41,7 +40,7 @@ def make_sinks(
     ]
 
 
-def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Logger) -> NamedSink:
+def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Log) -> NamedSink:
     try:
         make = own.get(name) or _entry_point(name)
         return NamedSink(name, make(setup))

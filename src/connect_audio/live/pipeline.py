@@ -23,8 +23,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import BEFORE_FIRST_S
@@ -39,7 +37,7 @@ from connect_audio.live.pipeline_state import PipelineState
 from connect_audio.live.policy import LivePolicy
 from connect_audio.live.segment_reader import SegmentReader
 from connect_audio.live.sink_progress import SinkProgress
-from connect_audio.ports import Clock
+from connect_audio.ports import Clock, Log
 from connect_audio.sinks import LONGEST_SEGMENT_S, AudioSink, BlockSink, LiveEnd, SegmentSink
 
 BAD_SINK: Final = "BAD_SINK"
@@ -84,7 +82,7 @@ class LivePipeline:
         sinks: Sequence[NamedSink],
         policy: LivePolicy,
         clock: Clock,
-        logger: Logger,
+        logger: Log,
         *,
         state: LiveState | None = None,
         driver: Callable[[PipelineState, Sequence[SinkProgress]], Driver] = Threads,

@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from aws_lambda_powertools import Logger
-
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.live.policy import LivePolicy
-from connect_audio.ports import Clock
+from connect_audio.ports import Clock, Log
 
 
 @dataclass
@@ -26,6 +24,6 @@ class PipelineState:
 
     policy: LivePolicy
     clock: Clock
-    logger: Logger
+    logger: Log
     buffer: LiveBuffer | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
