@@ -3,6 +3,9 @@
 The recorder aborts each upload that it creates. Two lifecycle rules of the bucket are the last net: one for incomplete
 uploads, one for objects tagged as temporary.
 
+*How it works.* Each method makes one request, or one a page, and turns every exception into a `StorageError`
+(`_translated`). Conditional writes go through `_write_once`, which retries a 409 and turns a 412 into EXISTS.
+
 The role needs s3:GetObject, s3:PutObject, s3:PutObjectTagging, s3:DeleteObject, s3:AbortMultipartUpload,
 s3:ListBucketMultipartUploads and s3:ListBucket. Without the last one S3 answers 403 instead of 404 for an object that
 is not there. With a KMS key: kms:GenerateDataKey and kms:Decrypt, which a multipart upload needs for writing too.

@@ -1,6 +1,10 @@
 """The manifest beside a WAV: what the recording holds, what it lacks and why (schema: `docs/manifest.md`).
 
 A recording that is not whole says so here. Recorder and replay both build it from the final cursor.
+
+*How it works.* `build_manifest` joins the final cursor, the recorder's facts and the notes. Each reason is a rule over
+a count (`_reasons`), and the status follows from reasons and frames. `NoteLog` joins the gaps and errors of many steps
+and keeps the first ones.
 """
 
 from __future__ import annotations
