@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import io
 import json
 import threading
@@ -19,7 +20,6 @@ import pytest
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveBlock
 from connect_audio.core.pcm import PARTIES, Party, interleave
-from connect_audio.live import makers
 from connect_audio.sinks import ENTRY_POINTS, AudioSink, LiveEnd, SinkSetup
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.model import Delivery, Live
@@ -280,7 +280,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, **makers_by_name: Callable[[SinkSetup
         monkeypatch.setitem(globals(), f"_make_{name}", make)
     found = EntryPoints(EntryPoint(name, f"{__name__}:_make_{name}", ENTRY_POINTS) for name in makers_by_name)
     monkeypatch.setattr(EntryPoint, "load", lambda self: globals()[self.attr])
-    monkeypatch.setattr(makers, "entry_points", found.select)
+    monkeypatch.setattr(importlib.metadata, "entry_points", found.select)
 
 
 @pytest.mark.parametrize("sink", [FailingSink, RaisingSink, HangingSink])

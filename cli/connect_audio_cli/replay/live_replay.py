@@ -13,10 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from connect_audio.adapters.sinks.composition import SinkOptions, WebhookTarget, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
-from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
-from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.core.errors import SinkError, UnsupportedAudioError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
@@ -29,7 +28,7 @@ from connect_audio.core.timeline import Timeline
 from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
 from connect_audio.ports import Clock
-from connect_audio.sinks import LiveEnd, LiveSegment, SegmentSink
+from connect_audio.sinks import LiveEnd, LiveSegment, SegmentSink, SinkSetup
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.replay.live_options import LiveOptions
@@ -158,13 +157,22 @@ class LiveReplay:
         timeline = self._timeline
         if self._pipeline is not None or timeline is None:
             return
-        start_ms = (timeline.origin or 0) * 1000 // timeline.rate
+        contact_id = self._contact_id or ""
+        setup = SinkSetup(
+            contact_id=contact_id,
+            recording=f"{contact_id}.wav",
+            # A capture holds no start of its streaming. The first sample distinguishes streamings as well.
+            start_ms=(timeline.origin or 0) * 1000 // timeline.rate,
+            segment_seconds=self._options.segment_seconds,
+            options={},
+        )
         with ExitStack() as made:
-            for make in (self._segments, self._webhook):
-                sink = make(self._contact_id or "", start_ms)
-                if sink is not None:
-                    made.callback(sink.close)
-                    self._sinks.append(sink)
+            for name, make in sinks_from(self._sink_options()).items():
+                sink = make(setup)
+                made.callback(sink.close)
+                self._sinks.append(_Observed(name, sink, self._where(name)))
+                if name == "segments":
+                    self._check_folder(sink)
             made.pop_all()
         is_paced = self._pacer is not None
         self._pipeline = LivePipeline(
@@ -237,47 +245,45 @@ class LiveReplay:
         if self._pipeline is not None:
             self._pipeline.interrupt_overdue()
 
-    def _segments(self, contact_id: str, start_ms: int) -> _Observed | None:
-        del start_ms
-        folder = self._options.segments
-        if folder is None:
-            return None
-        name = printable(str(folder))
-        # Fails before the first second if the folder cannot be written.
-        AtomicFile(folder / "index.json").discard()
-        sink = SegmentFileSink(
-            SegmentFolder(folder),
-            contact_id=contact_id,
-            recording=f"{contact_id}.wav",
-            shape=self._options.shape,
-            segment_seconds=self._options.segment_seconds,
+    def _sink_options(self) -> SinkOptions:
+        folder, webhook, shape = self._options.segments, self._options.webhook, self._options.shape
+        target = None
+        if webhook is not None:
+            target = WebhookTarget(
+                url=webhook.url,
+                secret=lambda: KnownSecret(webhook.secret),
+                allow_private=webhook.allow_private,
+                ca_file=webhook.ca_file,
+            )
+        return SinkOptions(
+            layout=shape.layout,
+            rate=shape.rate,
+            open_store=None if folder is None else lambda: SegmentFolder(folder),
+            webhook=target,
             clock=self._clock,
         )
+
+    def _where(self, name: str) -> str:
+        webhook = self._options.webhook
+        if name == "webhook" and webhook is not None:
+            return endpoint_of(webhook.url).authority  # the rest of a URL may hold a token
+        return printable(str(self._options.segments))
+
+    def _check_folder(self, sink: SegmentSink) -> None:
+        """Find out before the first second whether the folder can be written to.
+
+        Raises:
+            CommandError: the folder cannot take the segments.
+        """
+        folder = self._options.segments
+        if folder is None:
+            return
+        AtomicFile(folder / "index.json").discard()
         try:
             sink.prepare()
         except SinkError as error:
+            name = printable(str(folder))
             raise CommandError(f"{name}: cannot take the segments: {error}; choose another folder") from error
-        return _Observed("segments", sink, name)
-
-    def _webhook(self, contact_id: str, start_ms: int) -> _Observed | None:
-        webhook = self._options.webhook
-        if webhook is None:
-            return None
-        sink = WebhookSink(
-            url=webhook.url,
-            secret=KnownSecret(webhook.secret),
-            shape=self._options.shape,
-            segment_seconds=self._options.segment_seconds,
-            contact_id=contact_id,
-            recording=f"{contact_id}.wav",
-            # A capture does not say when its streaming began; its first sample separates streamings as well.
-            streaming_start_ms=start_ms,
-            allow_private=webhook.allow_private,
-            ca_file=webhook.ca_file,
-            clock=self._clock,
-        )
-        # The rest of a URL may hold a token.
-        return _Observed("webhook", sink, endpoint_of(webhook.url).authority)
 
 
 class _Observed:

@@ -1,35 +1,34 @@
-"""Sinks by name: the composition root makes the project's own; entry points lead to all others.
+"""Makes the sinks that LIVE_SINKS names: this project's own, and others by their entry points.
 
-A sink that cannot be made stops neither the recording nor the other sinks.
+A sink that cannot be made changes neither the recording nor the other sinks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from importlib.metadata import entry_points
+from collections.abc import Callable, Mapping, Sequence
 
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_state import LiveState
 from connect_audio.live.pipeline import NamedSink
 from connect_audio.ports import Log
-from connect_audio.sinks import ENTRY_POINTS, MakeSink, SinkSetup
+from connect_audio.sinks import ENTRY_POINTS, AudioSink, MakeSink, SinkSetup
 
 
 def make_sinks(
     names: Sequence[str],
     setup: SinkSetup,
-    own: Mapping[str, MakeSink],
+    own: Mapping[str, Callable[[SinkSetup], AudioSink]],
     logger: Log,
     state: LiveState | None = None,
 ) -> Sequence[NamedSink]:
     """Make the sinks of one invocation.
 
     Args:
-        names: names of the wanted ones.
-        setup: setup that their makers get.
+        names: names of the sinks.
+        setup: the facts about the call.
         own: makers of this project's own sinks, by name.
-        logger: logs each that cannot be made, by codes and types alone: a message may hold a secret.
-        state: state from earlier invocations; a sink that failed for good is not made again.
+        logger: gets the code or the exception's type for each sink that cannot be made. A text may hold a secret.
+        state: the state that earlier invocations left; a disabled sink is not made again.
     """
     known = {} if state is None else state.sinks
     return [
@@ -40,7 +39,7 @@ def make_sinks(
     ]
 
 
-def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Log) -> NamedSink:
+def _make(name: str, setup: SinkSetup, own: Mapping[str, Callable[[SinkSetup], AudioSink]], logger: Log) -> NamedSink:
     try:
         make = own.get(name) or _entry_point(name)
         return NamedSink(name, make(setup))
@@ -52,10 +51,13 @@ def _make(name: str, setup: SinkSetup, own: Mapping[str, MakeSink], logger: Log)
     return NamedSink(name, None, code)
 
 
-def _entry_point(name: str) -> MakeSink:
+def _entry_point(name: str) -> Callable[[SinkSetup], AudioSink]:
+    # Imported here: its import costs more than those of all sinks of this project.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
     for entry_point in entry_points(group=ENTRY_POINTS, name=name):
         make: MakeSink = entry_point.load()
         return make
     raise SinkError(
-        "UNKNOWN_SINK", f"no sink is called {name}: no entry point of the group {ENTRY_POINTS} is", retryable=False
+        "UNKNOWN_SINK", f"no sink and no entry point of the group {ENTRY_POINTS} is called {name}", retryable=False
     )

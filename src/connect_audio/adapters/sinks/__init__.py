@@ -1,1 +1,1 @@
-"""The sinks of live audio that come with the project: implementations of `AudioSink` (ports.py)."""
+"""The sinks that come with the project; `composition.py` makes them."""

@@ -1,0 +1,106 @@
+"""Makes this project's own two sinks, `segments` and `webhook`, for the consumer and for replay.
+
+The caller says where segments are stored and where the webhook's secret comes from. A sink's module is imported when
+the sink is made, so a caller without live audio does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from connect_audio.adapters.sinks.segment_store import SegmentStore
+    from connect_audio.adapters.sinks.signing_secret import SecretSource
+    from connect_audio.ports import Clock
+    from connect_audio.sinks import SegmentSink, SinkSetup
+
+type Layout = Literal["stereo", "tracks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTarget:
+    """The receiver of the sink `webhook`.
+
+    Args:
+        url: address to post to.
+        secret: makes the source of the signing secret.
+        allow_private: True if private, loopback and link-local addresses are allowed.
+        ca_file: certificates to trust besides the system's; None for no others.
+    """
+
+    url: str = field(repr=False)
+    secret: Callable[[], SecretSource] = field(repr=False)
+    allow_private: bool = False
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOptions:
+    """The wanted sinks, and the form of their WAVs.
+
+    Args:
+        layout: `stereo` for one WAV a segment, `tracks` for one of each party.
+        rate: samples a second of the WAVs; None for the stream's own.
+        open_store: opens the place of the segments; None for no sink `segments`.
+        webhook: the receiver; None for no sink `webhook`.
+        clock: for deadlines and signatures.
+    """
+
+    layout: Layout
+    rate: int | None
+    open_store: Callable[[], SegmentStore] | None
+    webhook: WebhookTarget | None
+    clock: Clock
+
+
+def sinks_from(options: SinkOptions) -> Mapping[str, Callable[[SinkSetup], SegmentSink]]:
+    """The makers of the wanted sinks.
+
+    Args:
+        options: the wanted sinks.
+
+    Returns:
+        Each sink's maker, by the sink's name. A maker raises `SinkError` if its sink cannot be made.
+    """
+    makers: dict[str, Callable[[SinkSetup], SegmentSink]] = {}
+    open_store, webhook = options.open_store, options.webhook
+    if open_store is not None:
+        makers["segments"] = lambda setup: _segments(setup, options, open_store)
+    if webhook is not None:
+        makers["webhook"] = lambda setup: _webhook(setup, options, webhook)
+    return makers
+
+
+def _segments(setup: SinkSetup, options: SinkOptions, open_store: Callable[[], SegmentStore]) -> SegmentSink:
+    from connect_audio.adapters.sinks.segments import SegmentFileSink  # noqa: PLC0415 - see the module's docstring
+    from connect_audio.core.segment_wav import WavShape  # noqa: PLC0415
+
+    return SegmentFileSink(
+        open_store(),
+        contact_id=setup.contact_id,
+        recording=setup.recording,
+        shape=WavShape(options.layout, options.rate),
+        segment_seconds=setup.segment_seconds,
+        clock=options.clock,
+    )
+
+
+def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookTarget) -> SegmentSink:
+    from connect_audio.adapters.sinks.webhook import WebhookSink  # noqa: PLC0415
+    from connect_audio.core.segment_wav import WavShape  # noqa: PLC0415
+
+    return WebhookSink(
+        url=webhook.url,
+        secret=webhook.secret(),
+        shape=WavShape(options.layout, options.rate),
+        segment_seconds=setup.segment_seconds,
+        contact_id=setup.contact_id,
+        recording=setup.recording,
+        streaming_start_ms=setup.start_ms,
+        allow_private=webhook.allow_private,
+        ca_file=webhook.ca_file,
+        clock=options.clock,
+    )
