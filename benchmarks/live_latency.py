@@ -19,7 +19,7 @@ from aws_lambda_powertools import Logger
 from benchmarks.block_latency import ARRIVALS, BLOCKS_PER_FRAGMENT, FRAGMENTS, STAMP, sender, source_of
 from benchmarks.bounds import Bound
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
-from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
+from connect_audio.adapters.sinks.segment_bucket import SegmentBucket, segment_client
 from connect_audio.adapters.sinks.segments import SegmentFileSink
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.live_audio import LiveBlock, LiveSegment
@@ -124,7 +124,7 @@ def measure() -> tuple[list[float], list[float]]:
         blocks = StampReader()
         with closing(boto3.client("s3", config=S3_CONFIG)) as s3:
             s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-            bucket = StampedBucket(_BUCKET, "call.segments/", client=boto3.client("s3", config=SEGMENT_S3_CONFIG))
+            bucket = StampedBucket(_BUCKET, "call.segments/", client=segment_client(boto3.Session()))
             segments = TimedSegments(bucket)
             clock, logger = SystemClock(), Logger(service="benchmark", level="ERROR")
 

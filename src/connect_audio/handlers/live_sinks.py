@@ -126,15 +126,15 @@ def _sink_options(
 
     def open_store() -> SegmentStore:
         from connect_audio.adapters.sinks.segment_bucket import (  # noqa: PLC0415
-            SEGMENT_S3_CONFIG,
             SegmentBucket,
+            segment_client,
             segments_prefix,
         )
 
         return SegmentBucket(
             settings.recordings_bucket,
             segments_prefix(key),
-            client=session.client("s3", config=SEGMENT_S3_CONFIG),
+            client=segment_client(session),
             kms_key_arn=settings.recordings_kms_key_arn,
         )
 

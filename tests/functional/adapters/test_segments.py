@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import boto3
 import pytest
 from botocore.config import Config
 
-from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket
+from connect_audio.adapters.sinks.segment_bucket import SEGMENT_S3_CONFIG, SegmentBucket, segment_client
 from connect_audio.core.errors import SinkError
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Trouble
 from support.segment_calls import MemorySegmentStore, deliver_all, heard, noisy_call, sink_of
@@ -162,3 +163,15 @@ def test_a_bucket_that_is_not_there_is_for_a_human_to_mend(moto_server: str, cli
     with pytest.raises(SinkError) as caught:
         sink_of(store).deliver_segment(noisy_call(1).segment(0))
     assert (caught.value.code, caught.value.retryable) == ("NoSuchBucket", False)
+
+
+def test_an_object_s_body_is_sent_without_asking_s3_first(
+    wire_server: Callable[[Handler], WireServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = wire_server(lambda exchange: exchange.respond(200, etag='"an-etag"'))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+    with closing(SegmentBucket("recordings", PREFIX, client=segment_client(boto3.Session()))) as store:
+        store.put("000000.wav", b"123456789", "audio/wav")
+    (request,) = server.requests
+    assert request.body.endswith(b"123456789")
+    assert "expect" not in {name.lower() for name in request.headers}
