@@ -159,3 +159,19 @@ def heard(store: MemorySegmentStore) -> dict[Party, bytes]:
 def _pcm(wav: bytes) -> bytes:
     with wave.open(io.BytesIO(wav)) as file:
         return bytes(file.readframes(file.getnframes()))
+
+
+def numbers(store: MemorySegmentStore) -> list[int]:
+    """Numbers of the listed segments."""
+    return [entry["number"] for entry in listed(store)]
+
+
+def missing(store: MemorySegmentStore) -> list[tuple[int, int]]:
+    """Ranges that the head calls missing."""
+    return [(each["first"], each["last"]) for each in store.json("index.json")["missing"]]
+
+
+def state(store: MemorySegmentStore) -> tuple[str, int, int, list[tuple[int, int]]]:
+    """State, listed segments, missing segments, missing ranges."""
+    head = store.json("index.json")
+    return head["state"], head["segments"], head["missingSegments"], missing(store)

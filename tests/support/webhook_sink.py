@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
+from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape
-from connect_audio_local.webhook.server import Behaviour, WebhookReceiver, webhook_receiver
+from connect_audio_local.webhook.server import Behaviour, Delivery, WebhookReceiver, webhook_receiver
 
 SECRET: Final = b"a secret of both ends, long enough"
 NEXT_SECRET: Final = b"the one that comes after it, longer"
@@ -66,3 +69,44 @@ def connected(
     ):
         yield sink, receiver
     assert set(threading.enumerate()) <= before
+
+
+REFUSED: Final = (
+    "hooks.example.test resolves to 127.0.0.2, a loopback address; "
+    "WEBHOOK_PRIVATE_ADDRESSES=allowed permits private addresses"
+)
+# Nothing in a test takes this long; it turns a hang into a failure.
+PATIENCE_S: Final = 10.0
+
+
+class Secrets:
+    """A secret that may have been rotated since it was fetched last."""
+
+    def __init__(self, kept: bytes = SECRET, newest: bytes | None = None) -> None:
+        self.kept = kept
+        self.newest = newest or kept
+        self.fetches = 0
+        self.closed = False
+
+    def __call__(self, *, fresh: bool = False) -> bytes:
+        if fresh:
+            self.fetches += 1
+            self.kept = self.newest
+        return self.kept
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def failure(deliver: Callable[[], None]) -> tuple[str, str, bool]:
+    with pytest.raises(SinkError) as caught:
+        deliver()
+    return caught.value.code, str(caught.value).partition(": ")[2], caught.value.retryable
+
+
+def at(receiver: WebhookReceiver) -> str:
+    return receiver.url.removeprefix("https://").removesuffix("/calls")
+
+
+def values(delivery: Delivery, *names: str) -> dict[str, str]:
+    return {name: delivery.value(name) for name in names}
