@@ -73,7 +73,7 @@ class Sink(Protocol):
         The call is optional and may come twice.
 
         Raises:
-            SinkError: preparation failed. The error is logged, and the first delivery is tried in any case.
+            SinkError: preparation failed. The error is logged, and the first delivery is tried.
         """
 
     def end(self, end: LiveEnd) -> None:
@@ -116,7 +116,7 @@ class BlockSink(Sink, Protocol):
 class SegmentSink(Sink, Protocol):
     """A sink that gets both parties' audio in numbered pieces of whole seconds.
 
-    Segments come in the order of their numbers. Joined up to the length that `end` gives, they are the recording.
+    Segments come in the order of their numbers. Joined up to the length in `LiveEnd`, they are the recording.
     """
 
     @property

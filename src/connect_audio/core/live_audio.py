@@ -37,8 +37,8 @@ class LiveBlock:
         start: time of the first sample, samples since the epoch.
         rate: samples a second.
         samples: mono 16-bit little-endian samples.
-        position: the first sample's place in the recording, frames since its first; None during a call's first
-            fragment.
+        position: the first sample's place in the recording, frames since its first. None during a call's first
+            fragment: the recording has no first frame yet.
     """
 
     party: Party

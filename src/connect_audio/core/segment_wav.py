@@ -1,12 +1,10 @@
 """A segment of a call as WAV: one stereo file or one of each party, at the stream's rate or resampled.
 
-pydub resamples (audioop's `ratecv`, which draws straight lines between samples and has no low-pass). Alone, it would
-give one sample too few for every segment and a seam at every border. Here each segment begins with the one sample
-before it, whose own output is left out.
-
-Output j of a call is then its signal at the time of input (j + 1) x in / out - 1. Whole seconds give exactly their
-number of samples, and joined segments equal the whole call resampled in one go. All of it is late by 1/in - 1/out
-seconds (62.5 µs from 8 to 16 kHz). Used by the sinks.
+pydub resamples with audioop's `ratecv`, which draws straight lines between samples and has no low-pass. Alone on each
+segment, `ratecv` gives one sample too few and a seam at every border. So each segment begins with the one sample before
+it, and the output of that sample is left out. Output j of a call is then its signal at the time of input (j + 1) x in /
+out - 1. Whole seconds give exactly as many samples as they should. The joined segments are the whole call resampled in
+one go, late by 1/in - 1/out seconds (62.5 µs from 8 to 16 kHz). Used by the sinks.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ class SegmentWav:
     """One WAV of a segment.
 
     Args:
-        party: the party; None for both, in stereo.
+        party: the speaker; None for both, in stereo.
         rate: samples a second.
         frames: its length.
         wav: the whole file, header and 16-bit samples.
@@ -98,8 +96,8 @@ def _resampled(segment: LiveSegment, party: Party, rate: int) -> bytes:
         return samples
     if segment.position * rate % segment.rate:
         raise ValueError(
-            f"a segment at position {segment.position} cannot be resampled from {segment.rate} to {rate} Hz: "
-            "its start must be a whole sample of either rate"
+            f"a segment at position {segment.position} cannot be resampled from {segment.rate} to {rate} Hz: it must "
+            "begin at a whole sample of both rates"
         )
     source = AudioSegment(
         data=segment.before[party] + samples, sample_width=SAMPLE_BYTES, frame_rate=segment.rate, channels=1

@@ -1,8 +1,8 @@
 """Composes a call's live audio for the consumer: the settings out of its input, the sinks over AWS.
 
 Nothing here keeps a call from being recorded. If the settings are refused, the call is recorded without live audio,
-and log, metric and manifest say so. Modules of live audio are imported only for a call that has sinks: a consumer
-without live audio does not pay for them at its cold start.
+and log, metric and manifest say so. Modules of live audio are imported only for a call that has sinks, so a cold
+start without live audio does not pay for them.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _pipeline_of(
     from connect_audio.live.makers import make_sinks  # noqa: PLC0415
     from connect_audio.sinks import SinkSetup  # noqa: PLC0415
 
-    # The margin is for the recorder to save its audio, so sinks get part of it. The longest call of this project's
-    # sinks that nothing can interrupt takes 7 s, which is half of a margin of a quarter of a minute.
+    # The margin is for the recorder to save its audio, so sinks get part of it. A call of S3 that
+    # nothing can interrupt takes up to 7 s, about half of a margin of 15 s.
     margin_s, usual = settings.deadline_margin_seconds, LivePolicy()
     policy = LivePolicy(
         buffer=live.buffer_seconds,

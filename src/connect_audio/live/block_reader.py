@@ -25,7 +25,7 @@ class BlockReader:
 
     def __init__(self, sink: BlockSink) -> None:
         self.sink = sink
-        self._positions: dict[Party, int] = {}  # positions of the parties that have begun
+        self._positions: dict[Party, int] = {}  # only parties that have begun
 
     @property
     def position(self) -> int | None:

@@ -1,8 +1,8 @@
 """Pauses between the tries of one sink: a growing pause after each failure, a long one after many in a row.
 
 *How it works.* A failure that may pass is retried after a short pause, which doubles with each failure in a row. After
-`LivePolicy.failures_to_open` failures in a row the circuit is open. Then the sink gets one try after a long pause, and
-each failed try doubles the pause. One success closes the circuit. No clock and no thread: times come in.
+`LivePolicy.failures_to_open` failures in a row the circuit is open. The sink then gets one try after a long pause,
+which doubles with each failed try. One success closes the circuit. No clock and no thread: times come in.
 
 Used by `live/sink_progress.py`.
 """
@@ -25,7 +25,7 @@ class CircuitBreaker:
     def __init__(self, policy: LivePolicy, jitter: Callable[[], float]) -> None:
         self._policy = policy
         self._jitter = jitter
-        self._tries = 0  # tries of the piece that is to be delivered
+        self._tries = 0  # tries of the current piece
         self._failed_in_row = 0
         self._opened_in_row = 0
         self.wait_until = 0.0

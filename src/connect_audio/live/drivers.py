@@ -60,7 +60,7 @@ def _run(task: Task) -> SinkError | None:
         task.work.deliver()
     except SinkError as error:
         return error
-    except Exception as error:  # noqa: BLE001 - no error of a sink stops the recording
+    except Exception as error:  # noqa: BLE001 - no exception of a sink may end the recording
         return _unforeseen(error)
     return None
 

@@ -45,14 +45,14 @@ def _make(name: str, setup: SinkSetup, own: Mapping[str, Callable[[SinkSetup], A
         return NamedSink(name, make(setup))
     except SinkError as error:
         code = error.code
-    except Exception as error:  # noqa: BLE001 - no error of a sink's maker stops the recording
+    except Exception as error:  # noqa: BLE001 - no exception of a maker may end the recording
         code = type(error).__name__
     logger.error("live sink cannot be made: the call is recorded without it", extra={"sink": name, "code": code})
     return NamedSink(name, None, code)
 
 
 def _entry_point(name: str) -> Callable[[SinkSetup], AudioSink]:
-    # Imported here: its import costs more than those of all sinks of this project.
+    # Imported here, since it costs more than all sinks of this project together.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
     for entry_point in entry_points(group=ENTRY_POINTS, name=name):

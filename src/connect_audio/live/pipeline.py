@@ -333,7 +333,7 @@ def _reader_for(sink: AudioSink) -> SinkReader | None:
         return BlockReader(sink)
     try:
         seconds: object = sink.segment_seconds
-    except Exception:  # noqa: BLE001 - no error of a sink stops another sink
+    except Exception:  # noqa: BLE001 - no exception of a sink may end the recording
         return None
     if type(seconds) is not int or not 1 <= seconds <= LONGEST_SEGMENT_S:
         return None

@@ -19,7 +19,7 @@ class PipelineState:
         clock: measures and waits.
         logger: gets ids, codes and numbers, never texts of a sink.
         buffer: the newest audio; None before the first.
-        lock: held for every use of the buffer or of a sink's progress.
+        lock: held during every use of the buffer and of a sink's progress.
     """
 
     policy: LivePolicy

@@ -152,7 +152,7 @@ def test_the_sink_closes_its_secret() -> None:
 def test_an_answer_s_body_that_does_not_end_costs_the_connection_and_nothing_else(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_connection, "_REST_S", 0.3)
+    monkeypatch.setattr(webhook_connection, "_BODY_S", 0.3)
     monkeypatch.setattr(webhook_connection, "ANSWER_S", 60.0)
     monkeypatch.setattr(webhook_connection, "DELIVERY_S", 60.0)
     with connected([behaviour]) as (sink, receiver):

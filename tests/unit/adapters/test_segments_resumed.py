@@ -1,4 +1,4 @@
-"""The sink `segments` in a later invocation: an index goes on, a damaged one is remade, another call's stays as it is."""
+"""The sink `segments` in a later invocation: an index goes on, a damaged one is remade, another call's is left."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_an_index_of_other_segments_is_left_alone_and_nothing_is_written_beside_
     sink_of(store, **there).deliver_segment(call.segment(0, there.get("seconds", 1)))
     before = dict(store.files)
     sink = sink_of(store, **mine)
-    message = f"FOREIGN_INDEX: index.json is there already and tells of other segments: {difference}"
+    message = f"FOREIGN_INDEX: index.json is there already and lists other segments: {difference}"
     attempts: list[Callable[[], None]] = [lambda: sink.deliver_segment(call.segment(1)), lambda: sink.end(call.end)]
     for attempt in attempts:
         with pytest.raises(SinkError, match=f"^{re.escape(message)}$") as caught:
@@ -213,8 +213,7 @@ def test_whether_a_place_is_taken_can_be_asked_before_anything_comes() -> None:
     sink_of(store, contact_id="another").deliver_segment(call.segment(0))
     before = dict(store.files)
     message = (
-        "FOREIGN_INDEX: index.json is there already and tells of other segments: contactId another instead of "
-        f"{CONTACT}"
+        f"FOREIGN_INDEX: index.json is there already and lists other segments: contactId another instead of {CONTACT}"
     )
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
         sink_of(store).prepare()
@@ -234,7 +233,7 @@ def test_an_index_of_another_rate_is_left_alone_also_where_the_rate_was_not_know
     before = dict(store.files)
     sink = sink_of(store)
     sink.prepare()
-    message = "FOREIGN_INDEX: index.json is there already and tells of other segments: sampleRate 16000 instead of 8000"
+    message = "FOREIGN_INDEX: index.json is there already and lists other segments: sampleRate 16000 instead of 8000"
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
         sink.deliver_segment(call.segment(1))
     assert store.files == before
@@ -246,7 +245,7 @@ def test_a_page_of_other_segments_is_left_alone_too() -> None:
     del store.files["index.json"]
     before = dict(store.files)
     message = (
-        "FOREIGN_INDEX: index-00000.json is there already and tells of other segments: contactId another instead of "
+        "FOREIGN_INDEX: index-00000.json is there already and lists other segments: contactId another instead of "
         f"{CONTACT}"
     )
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
@@ -262,7 +261,7 @@ def test_an_index_of_a_later_version_is_left_alone_and_one_with_more_fields_is_n
     sink_of(store).deliver_segment(call.segment(1))
     assert state(store) == ("live", 2, 0, [])
     store.files["index.json"] = json.dumps({**head, "schemaVersion": "2.0"}).encode()
-    message = "FOREIGN_INDEX: index.json is there already and tells of other segments: schemaVersion 2.0 instead of 1.0"
+    message = "FOREIGN_INDEX: index.json is there already and lists other segments: schemaVersion 2.0 instead of 1.0"
     with pytest.raises(SinkError, match=f"^{re.escape(message)}$"):
         sink_of(store).deliver_segment(call.segment(2))
 

@@ -206,8 +206,8 @@ def test_audio_that_begins_between_two_output_samples_is_refused() -> None:
         before={CUSTOMER: bytes(2), AGENT: bytes(2)},
     )
     message = (
-        "a segment at position 1 cannot be resampled from 16000 to 8000 Hz: its start must be a whole "
-        "sample of either rate"
+        "a segment at position 1 cannot be resampled from 16000 to 8000 Hz: it must begin at a "
+        "whole sample of both rates"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         segment_wavs(audio, WavShape("tracks", 8_000))

@@ -29,7 +29,7 @@ SEGMENT_S3_CONFIG: Final = Config(
     parameter_validation=False,
 )
 """One try of at most 7 s, since the sink's driver tries again and nothing can interrupt boto3. The 2 s to connect count
-for each address of the host name: a call takes longer only if all of S3 is out of reach. The parameters are this
+for each address of the host name. So a call takes longer only if all of S3 is out of reach. The parameters are this
 module's own, so botocore need not validate them, which takes a tenth of a call's processor time."""
 
 LIVE_TAG: Final = "connect-audio=live"
@@ -43,7 +43,7 @@ class _Encryption(TypedDict):
 
 
 def segments_prefix(recording_key: str) -> str:
-    """Return the prefix of a recording's segments: its key with `.segments/` instead of `.wav`.
+    """The prefix of a recording's segments: its key with `.segments/` instead of `.wav`.
 
     Args:
         recording_key: the WAV's key.
@@ -76,7 +76,7 @@ class SegmentBucket:
 
     Args:
         bucket: the bucket's name.
-        prefix: what names begin with, its slash included (`segments_prefix`).
+        prefix: beginning of every key, its slash included (`segments_prefix`).
         client: an S3 client of its own, from `segment_client`; closed by `close`.
         kms_key_arn: encrypt with this key (SSE-KMS with a bucket key); None leaves it to the bucket's default.
     """

@@ -14,7 +14,7 @@ class SegmentFolder:
     """One folder, made with its parents once something is written.
 
     Args:
-        folder: its path; may exist and hold other files.
+        folder: the place; may exist and hold other files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,8 +24,8 @@ class SegmentFolder:
         """Write a file beside its place and move it there, so that a reader never sees half of one.
 
         Args:
-            name: name of the file.
-            body: its whole content.
+            name: the file's name.
+            body: all of it.
             content_type: not kept; a file's name says what it is.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The index of a call's segments as values: pages of 600 segments each, and a head over them. Used by `SegmentSink`.
+"""The index of a call's segments as values: pages of 600 segments each, and a head over them.
 
 Only the newest page is rewritten with each segment, and it keeps its entries' text. So a segment costs the same in the
 first minute of a call and in its 47th hour. Schema: `docs/segments-index.schema.json`.
@@ -31,30 +31,30 @@ MAX_RANGES: Final = 1000
 
 
 class State(StrEnum):
-    """LIVE as long as more may come."""
+    """State of a call's index: more segments may come, or the call is over."""
 
     LIVE = "live"
     ENDED = "ended"
 
 
 class DamagedIndexError(ValueError):
-    """No index of any call."""
+    """The text is no index."""
 
 
 class ForeignIndexError(ValueError):
-    """A sound index, but of another call, of other settings or of another version of the schema."""
+    """The index is of another call, of other settings or of another version of the schema."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexedCall:
-    """The constant facts of a call, which the head and every page hold.
+    """The constant facts about a call, which the head and every page repeat.
 
     Args:
-        contact_id: the contact.
+        contact_id: the call's contact.
         recording: URI or file name of the recording that the segments are of.
         segment_seconds: length of a segment but the last.
         layout: `stereo` or `tracks`.
-        sample_rate: rate of the WAVs; None before the first segment.
+        sample_rate: samples a second of the WAVs; None before the first segment.
     """
 
     contact_id: str
@@ -79,7 +79,7 @@ class IndexedCall:
 
         Raises:
             DamagedIndexError: it is no index.
-            ForeignIndexError: it is another's; the message says in what it differs.
+            ForeignIndexError: it is another's; the message names the difference.
         """
         try:
             found = json.loads(text)
@@ -87,7 +87,7 @@ class IndexedCall:
             raise DamagedIndexError("it is no JSON") from exc
         mine = self.to_json()
         if not isinstance(found, dict) or not mine.keys() <= found.keys():
-            raise DamagedIndexError("it lacks fields that every index has")
+            raise DamagedIndexError("it lacks a field that every index has")
         major, _, _ = str(found["schemaVersion"]).partition(".")
         if major != SCHEMA_VERSION.partition(".")[0]:
             raise ForeignIndexError(f"schemaVersion {str(found['schemaVersion'])[:20]} instead of {SCHEMA_VERSION}")
@@ -140,7 +140,7 @@ class IndexPage:
     """The entries of up to 600 segments, by number.
 
     Args:
-        number: number of the page.
+        number: the page's number, from 0.
         entries: their JSON.
     """
 
@@ -165,7 +165,7 @@ class IndexPage:
         self._entries[entry["number"]] = _encoded(entry)
 
     def cut(self, end: int) -> bool:
-        """Take out all segments from a number on; return True if there were any."""
+        """Remove the entries from a number on; return True if there were any."""
         beyond = [number for number in self._entries if number >= end]
         for number in beyond:
             del self._entries[number]
@@ -179,7 +179,7 @@ class IndexPage:
 
     @classmethod
     def decode(cls, number: int, text: bytes, call: IndexedCall) -> IndexPage:
-        """Read what `encode` wrote.
+        """Read a page that `encode` wrote.
 
         Raises:
             DamagedIndexError: it is no page.
@@ -196,7 +196,7 @@ class IndexPage:
 
 
 class MissingSegments:
-    """Ranges of numbers, both ends included, in order and apart: the first `MAX_RANGES`; later ones are dropped.
+    """Ranges of numbers, both ends included, in order and apart; only the first `MAX_RANGES` are kept.
 
     Args:
         ranges: to begin with.
@@ -227,11 +227,11 @@ class MissingSegments:
         return self.ranges != before
 
     def cut(self, end: int) -> None:
-        """Take out what lies at or beyond a number."""
+        """Remove the numbers from one on."""
         self._ranges = [(first, min(last, end - 1)) for first, last in self._ranges if first < end]
 
     def discard(self, number: int) -> bool:
-        """Take a number out; return True if it was in."""
+        """Remove a number; return True if it was there."""
         at = bisect_left(self._ranges, number, key=lambda each: each[1])
         if at == len(self._ranges) or self._ranges[at][0] > number:
             return False
@@ -244,16 +244,16 @@ class MissingSegments:
 
 @dataclass(slots=True, kw_only=True)
 class IndexHead:
-    """The summary of a call's segments.
+    """The head of the index: all that is known of a call's segments.
 
     Args:
-        pages: how many segments each page lists.
-        newest: up to which number all are known to be listed or missing; -1 for none.
-        missing: segments that no page lists.
-        sample_rate: rate of the WAVs that were there before; None for none.
+        pages: number of segments that each page lists, by page.
+        newest: number up to which every segment is listed or missing; -1 for none.
+        missing: the segments that no page lists.
+        sample_rate: samples a second of the WAVs found; None if there were none.
         start_ms: time of the recording's first frame, ms since the epoch; None while unknown.
-        state: LIVE as long as more may come.
-        duration_seconds: length of the recording; None while more may come.
+        state: live or ended.
+        duration_seconds: length of the recording, seconds; None while the call lasts.
     """
 
     pages: dict[int, int] = field(default_factory=dict)
@@ -265,7 +265,7 @@ class IndexHead:
     duration_seconds: float | None = None
 
     def note(self, page: IndexPage, segment: int) -> bool:
-        """Note a segment that its page lists now; return True if the head has to be written again."""
+        """Note a segment that its page lists now; return True if the head has changed."""
         begins = page.number not in self.pages
         self.pages[page.number] = len(page)
         skipped = self.missing.add(self.newest + 1, segment - 1)
@@ -274,7 +274,7 @@ class IndexHead:
         return begins or skipped or came
 
     def take(self, page: IndexPage) -> None:
-        """Take a page that was there before: all that it lists, and for missing what it should list and does not."""
+        """Note a page that was found: its entries, and the segments that it lacks."""
         first = page.number * PAGE_SEGMENTS
         self.pages[page.number] = len(page)
         for segment in page:
@@ -284,11 +284,11 @@ class IndexHead:
             self.missing.add(left + 1, right - 1)
 
     def pages_beyond(self, end: int) -> list[int]:
-        """The pages that can list what lies at or beyond a number."""
+        """The pages that may list a segment from a number on."""
         return [page for page in sorted(self.pages) if (page + 1) * PAGE_SEGMENTS > end]
 
     def cut(self, end: int) -> None:
-        """The recording has so many segments: what has not come of them is missing, and nothing else is."""
+        """Fix the number of segments: each one that has not come is missing, and no other."""
         self.missing.add(self.newest + 1, end - 1)
         self.missing.cut(end)
         self.newest = end - 1
@@ -314,7 +314,7 @@ class IndexHead:
 
     @classmethod
     def decode(cls, text: bytes, call: IndexedCall) -> IndexHead:
-        """Read the output of `encode`, to continue it. The newest page knows more: its segments are still to be noted.
+        """Read a head that `encode` wrote. The caller then notes the newest page, which may list more.
 
         Raises:
             DamagedIndexError: it is no head.
@@ -326,7 +326,7 @@ class IndexHead:
             ranges = [(_number(each["first"]), _number(each["last"])) for each in found["missing"]]
         except (KeyError, TypeError, ValueError) as exc:
             raise DamagedIndexError("it is no head of an index") from exc
-        # All before the newest page was settled when that began.
+        # When the newest page began, every segment before it was listed or missing.
         newest = max([last for _, last in ranges] + [page * PAGE_SEGMENTS - 1 for page in pages], default=-1)
         return cls(pages=pages, missing=MissingSegments(ranges), newest=newest, sample_rate=found["sampleRate"])
 

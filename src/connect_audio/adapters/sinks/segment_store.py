@@ -15,7 +15,7 @@ class SegmentStore(Protocol):
         """Write a file whole, replacing any: a reader sees the old one or the new one.
 
         Raises:
-            SinkError: it was not written; `retryable` is True if another try may help without a change.
+            SinkError: the file was not written; `retryable` says whether another try may succeed.
         """
 
     def get(self, name: str) -> bytes | None:

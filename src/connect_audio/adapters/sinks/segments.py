@@ -39,25 +39,27 @@ from connect_audio.sinks import LiveEnd, LiveSegment
 _WAV: Final = "audio/wav"
 _JSON: Final = "application/json"
 LAST_CALL_SECONDS: Final = 3.0
-"""No call of the store begins later than this after a `deliver` or `end` began: with the 7 s that one may take, ten."""
+"""Latest begin of a call of the store within a delivery, seconds. With the 7 s of such a call a delivery takes 10 s,
+after which the driver would interrupt it. A later call fails with `TIMEOUT`."""
 _PAGES_HELD: Final = 2
-"""Pages in memory. Repeated segments reach back by the buffer's length, 300 s at most: over one border of pages."""
+"""Pages in memory. A repeated delivery reaches back by the buffer's 300 s at most, so over one border between pages. An
+older page is read from the store again."""
 
 
 class SegmentFileSink:
     """Segments of one call, in one invocation, as `connect_audio.sinks.SegmentSink`.
 
-    The index that an earlier invocation left is gone on with: it is read once, before the first segment. A damaged head
-    is made again from the pages; a damaged page is begun anew and what it listed is missing. An index of another call,
-    or of other settings, stays as it is, and nothing is written beside it.
+    The sink continues the index of an earlier invocation, which it reads once, before the first segment. A damaged head
+    is rebuilt from the pages. A damaged page begins anew, and the segments that it listed are missing. An index of
+    another call or of other settings stays as it is, and the sink writes nothing beside it.
 
     Args:
-        store: store of the files; closed by `close`.
-        contact_id: the contact.
+        store: the place of the files; closed by `close`.
+        contact_id: the call's contact.
         recording: URI or file name of the recording, for the index.
         shape: form of the WAVs.
         segment_seconds: length of a segment.
-        clock: measures the time of a `deliver`.
+        clock: measures how long a delivery takes.
     """
 
     def __init__(
@@ -81,22 +83,22 @@ class SegmentFileSink:
         self._call: IndexedCall | None = None
         self._head: IndexHead | None = None
         self._head_is_due = True
-        # The page to look at next while the index of earlier invocations is being read; None once it has been.
+        # The next page to read of the index that earlier invocations left; None once all are read.
         self._unread: int | None = None
         self._pages: dict[int, IndexPage] = {}
-        # Pages that know more than the store does: of the segment under way, and where a write failed of earlier ones.
+        # Pages with entries that the store lacks: of the segment under way, and after a failed write of earlier ones.
         self._unwritten: set[int] = set()
 
     @property
     def segment_seconds(self) -> int:
-        """How the audio is to be cut: seconds of a segment."""
+        """Length of a segment, seconds."""
         return self._segment_seconds
 
     def prepare(self) -> None:
-        """Read what is there already, so that the first `deliver` need not; also for callers who want to know before.
+        """Read the index of earlier invocations, so that the first delivery need not.
 
         Raises:
-            SinkError: as `deliver`; nothing is written.
+            SinkError: as `deliver_segment`; nothing is written.
         """
         with self._interruptible():
             self._opened(self._indexed_call(self._shape.rate))
@@ -119,16 +121,16 @@ class SegmentFileSink:
             head.start_ms = round((segment.start - segment.position) * 1000 / segment.rate)
             self._head_is_due |= head.state is State.ENDED
             head.state, head.duration_seconds = State.LIVE, None
-            # Noted before it is written: should that fail, the entry goes with the next one, for its files are there.
+            # Noted before it is written: if that fails, the entry goes with the next one, since its files are there.
             self._head_is_due |= head.note(page, segment.number)
             self._unwritten.add(page.number)
             self._write_index(call, head)
 
     def end(self, end: LiveEnd) -> None:
-        """Say in the index that the call is over, how long it was and what is missing.
+        """Write into the index that the call is over, its length, and the missing segments.
 
         Raises:
-            SinkError: as `deliver`.
+            SinkError: as `deliver_segment`.
         """
         with self._interruptible():
             call = self._indexed_call(self._shape.rate or end.rate)
@@ -143,9 +145,9 @@ class SegmentFileSink:
             self._write_index(call, head)
 
     def interrupt(self) -> None:
-        """Let a `deliver` or `end` begin nothing more; the store's call under way has its own timeouts, 7 s.
+        """Let the delivery or `end` under way begin no further call of the store. A call under way times out after 7 s.
 
-        An interrupt that comes a moment too early counts for the next, since the caller cannot know.
+        An interrupt between two deliveries counts for the next one, since the caller cannot know.
         """
         self._interrupted.set()
 
@@ -154,7 +156,7 @@ class SegmentFileSink:
         self._store.close()
 
     def _cut(self, count: int, call: IndexedCall, head: IndexHead) -> None:
-        """Let the index list no more than the recording has: live audio may prove to be no part of it."""
+        """Remove the segments beyond the recording's end: audio delivered ahead may not have been recorded."""
         for number in head.pages_beyond(count):
             page = self._page(number, call, head)
             if page.cut(count):
@@ -182,11 +184,11 @@ class SegmentFileSink:
         return self._call
 
     def _opened(self, call: IndexedCall) -> IndexHead:
-        """The head, after what earlier invocations left has been read: head, newest page and any begun after it."""
+        """The head, after the index of earlier invocations was read: head, newest page and any page begun after it."""
         if self._head is None:
             self._head = self._read_head(call)
             self._unread = max(self._head.pages, default=0)
-        # Again at each call, since the rate may not have been known when the head was read.
+        # Checked at each call, since the rate may be unknown when the head is read.
         there, mine = self._head.sample_rate, call.sample_rate
         if there is not None and mine is not None and there != mine:
             raise _foreign(HEAD_NAME, ForeignIndexError(f"sampleRate {there} instead of {mine}"))
@@ -219,7 +221,7 @@ class SegmentFileSink:
         return self._pages[number]
 
     def _read_page(self, number: int, call: IndexedCall) -> IndexPage | None:
-        """A page as it is stored; an empty one where it is damaged, None where there is none."""
+        """A page as it is stored; an empty one if it is damaged, None if there is none."""
         name = page_name(number)
         text = self._get(name)
         try:
@@ -230,7 +232,7 @@ class SegmentFileSink:
             raise _foreign(name, exc) from exc
 
     def _take(self, page: IndexPage, head: IndexHead) -> None:
-        """Hold a page that was there before, and let the head know what it lists."""
+        """Hold a page that was found, and note its entries in the head."""
         head.take(page)
         self._head_is_due = True
         self._hold(page)

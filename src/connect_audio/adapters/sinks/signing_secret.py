@@ -12,13 +12,13 @@ SHORTEST_SECRET: Final = 16
 
 
 class SecretSource(Protocol):
-    """The source of the sink's secret."""
+    """Gives the sink its secret."""
 
     def __call__(self, *, fresh: bool = False) -> bytes:
         """Return the secret.
 
         Args:
-            fresh: True fetches it now, because the kept one was refused.
+            fresh: True to fetch the secret now, since the kept one was refused.
 
         Raises:
             SinkError: it cannot be had.

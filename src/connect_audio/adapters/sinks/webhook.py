@@ -1,6 +1,6 @@
-"""Live audio by POST: each segment as a WAV, signed, to an HTTPS endpoint; and one word at the call's end.
+"""The sink `webhook`: each segment as a signed WAV by POST to an HTTPS endpoint, and one event at the call's end.
 
-docs/webhook.md describes the posts, their check and the meaning of the answers.
+docs/webhook.md describes requests, signature and answers for the receiver's author.
 """
 
 from __future__ import annotations
@@ -32,14 +32,15 @@ from connect_audio.sinks import LiveEnd, LiveSegment
 EVENT_VERSION: Final = "1.0"
 USER_AGENT: Final = "connect-audio-consumer"
 
-# RFC 6585, 8470 and 9110: not now, but later. So is every 5xx.
+# RFC 6585, 8470 and 9110: a later try may succeed. The same holds for every 5xx.
 _PASSING: Final = frozenset({408, 425, 429})
-# Refused for the signature, perhaps because the secret was rotated.
+# The receiver refused the signature, perhaps since the secret was rotated.
 _UNSIGNED: Final = frozenset({401, 403})
-# The receiver has it under the same Idempotency-Key: that is what was wanted.
+# The receiver has the segment under the same Idempotency-Key, so the delivery has succeeded.
 _THERE_ALREADY: Final = 409
 _SECRET_PAUSE_S: Final = 60.0
-"""Least time between two fetches of a secret that was refused: a receiver that refuses all must not flood the store."""
+"""Shortest time between two fetches of a refused secret. A receiver that refuses everything must not flood the store;
+until then a refused request fails without a fetch."""
 
 
 class WebhookSink:
@@ -50,17 +51,17 @@ class WebhookSink:
         secret: gives the signing secret; closed with the sink.
         shape: form of the WAVs.
         segment_seconds: length of a segment, seconds.
-        contact_id: the contact.
+        contact_id: the call's contact.
         recording: name or URI of the recording.
-        streaming_start_ms: when the call's streaming began, ms since the epoch; it separates two streamings of one
-            contact.
-        allow_private: True allows private, loopback and link-local addresses.
+        streaming_start_ms: start of the call's streaming, ms since the epoch; two streamings of one contact differ in
+            it.
+        allow_private: True if private, loopback and link-local addresses are allowed.
         ca_file: certificates to trust besides the system's.
         resolve: the resolver.
         clock: for signatures and deadlines.
 
     Raises:
-        SinkError: `URL_REFUSED`, not retryable: the URL is none that can be posted to.
+        SinkError: `URL_REFUSED`, not retryable: nothing can be posted to the URL.
     """
 
     def __init__(
@@ -90,16 +91,16 @@ class WebhookSink:
         self._contact_id = contact_id
         self._recording = recording
         self._streaming_start_ms = streaming_start_ms
-        # Delivered tracks of a segment whose delivery failed: one of two.
+        # Keys of the tracks that the receiver took of a segment whose delivery failed: one of two.
         self._taken: set[str] = set()
 
     @property
     def segment_seconds(self) -> int:
-        """How the audio is to be cut."""
+        """Length of a segment, seconds."""
         return self._segment_seconds
 
     def prepare(self) -> None:
-        """Fetch the secret and load the certificates to trust, which the first `deliver_segment` does otherwise.
+        """Fetch the secret and load the certificates to trust, which the first delivery does otherwise.
 
         Raises:
             SinkError: as `deliver_segment`.
@@ -109,13 +110,13 @@ class WebhookSink:
         self._secret()
 
     def deliver_segment(self, segment: LiveSegment) -> None:
-        """Post a segment, and return once it was answered with 2xx, or 409: it is there already.
+        """Post a segment; return after an answer of 2xx, or 409, which means that the receiver has it.
 
         Raises:
-            SinkError: it was not. `HTTP_…` with the status, `TIMEOUT`, `CONNECTION`, `TLS`, `DNS`, `NO_HTTP` and
-                `INTERRUPTED` are worth another try. Exceptions are most of HTTP's 4xx and all of its 3xx.
-                `TLS_CERTIFICATE`, `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE` are final. AWS's codes come from
-                the secret's store.
+            SinkError: the receiver has not taken it. Retryable: `TIMEOUT`, `CONNECTION`, `TLS`, `DNS`, `NO_HTTP`,
+                `INTERRUPTED`, and `HTTP_…` with a status of 5xx, 408, 425 or 429. Not retryable: every other `HTTP_…`,
+                `TLS_CERTIFICATE`, `ADDRESS_REFUSED`, `CA_FILE` and `SECRET_UNUSABLE`. The secret's store gives AWS's
+                own codes.
         """
         self._connection.begin()
         for wav in segment_wavs(segment, self._shape):
@@ -154,7 +155,7 @@ class WebhookSink:
         self._post(headers, body, "the end")
 
     def interrupt(self) -> None:
-        """Called from another thread: make a `deliver_segment` or `end` that is under way fail soon."""
+        """Make the delivery or `end` under way fail soon; called from another thread."""
         self._connection.interrupt()
 
     def close(self) -> None:
@@ -163,7 +164,7 @@ class WebhookSink:
         self._secret.close()
 
     def _key(self, number: str, track: str, body: bytes) -> str:
-        """Name what is posted: the same again for the same bytes, another where a segment's audio was corrected."""
+        """The name of a request: the same for the same bytes, another one after a correction of the audio."""
         parts = [quote(self._contact_id), str(self._streaming_start_ms), number, track, _digest(body)]
         return "_".join(part for part in parts if part)
 
@@ -212,7 +213,7 @@ def _segment_headers(segment: LiveSegment, wav: SegmentWav, track: str) -> dict[
         "Content-Type": "audio/wav",
         f"{PREFIX}Segment": str(segment.number),
         f"{PREFIX}Track": track,
-        # In the WAV's own samples, so that a receiver can put it where it belongs without any arithmetic.
+        # In the WAV's own samples, so that a receiver needs no arithmetic to place it.
         f"{PREFIX}Position": str(segment.position * wav.rate // segment.rate),
         f"{PREFIX}Frames": str(wav.frames),
         f"{PREFIX}Sample-Rate": str(wav.rate),

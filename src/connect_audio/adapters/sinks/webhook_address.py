@@ -1,8 +1,8 @@
-"""The address that a webhook posts to, and its check: the guard against server-side request forgery.
+"""The address of a webhook, and the addresses that it may reach: the guard against server-side request forgery.
 
-The connection goes to the very address that was judged. Its name is not resolved a second time, so a name server gains
-nothing by a different answer. Odd spellings of an address (`0x7f.1`, `2130706433`, `[::ffff:…]`)
-need no rule of their own: the resolved address is judged. Used by `webhook_connection.py`.
+The connection goes to the very address that was judged. The name is not resolved a second time, so a name server gains
+nothing by another answer. Odd spellings of an address (`0x7f.1`, `2130706433`, `[::ffff:…]`) need no rule of their own:
+the address that they resolve to is judged. Used by `webhook_connection.py`.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _URL: Final = re.compile(
 )
 _LONGEST_URL: Final = 2000
 
-# Special-purpose addresses of IANA that `ipaddress` takes for global although no public service is there.
+# Special-purpose addresses of IANA that `ipaddress` calls global, although no public service is there.
 _NOT_PUBLIC: Final = (
     ip_network("192.88.99.0/24"),  # anycast relays of 6to4 (RFC 7526)
     ip_network("3fff::/20"),  # documentation (RFC 9637)
 )
-# All that has been given out as global unicast (RFC 4291, section 2.4); beyond it nothing is anybody's.
+# All global unicast addresses (RFC 4291, section 2.4); no others have been assigned.
 _GLOBAL_UNICAST_V6: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052; what DNS64 answers in subnets with IPv6 alone
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The target of the posts.
+    """The receiver's address.
 
     Args:
-        url: as it was given.
-        host: name or address, in lower case, without brackets and trailing dot: what the certificate must be for.
+        url: the address as it was given.
+        host: name or address that the certificate must be for, in lower case, without brackets and trailing dot.
         port: 1 to 65535.
-        target: path and query, as they are sent.
+        target: path and query.
     """
 
     url: str
@@ -64,8 +64,8 @@ def endpoint_of(url: str) -> Endpoint:
     """Read the address of a webhook.
 
     Raises:
-        SinkError: `URL_REFUSED`, not retryable: it is none that can be posted to. The message says why and does not
-            repeat it, since it may hold a token.
+        SinkError: `URL_REFUSED`, not retryable: nothing can be posted to the URL. The message gives the reason and does
+            not repeat the URL, which may hold a token.
     """
     if not url.isascii():
         raise _refused("holds characters beyond ASCII; write the name in its ASCII form (xn--…)")
@@ -111,9 +111,9 @@ def permitted_addresses(endpoint: Endpoint, resolve: Resolver, *, allow_private:
     """Resolve the host and judge everything that it resolves to.
 
     Args:
-        endpoint: gives the host.
+        endpoint: the receiver.
         resolve: the resolver.
-        allow_private: True allows addresses that are not public, too.
+        allow_private: True if addresses that are not public are allowed.
 
     Returns:
         The addresses to connect to, in the resolver's order, each once.
@@ -140,14 +140,14 @@ def permitted_addresses(endpoint: Endpoint, resolve: Resolver, *, allow_private:
 
 
 def objection(address: Address, *, allow_private: bool) -> str | None:
-    """Say what speaks against posting to an address.
+    """Find the reason for which an address may not be posted to.
 
     Args:
-        address: judged by the IPv4 address that is embedded in it, where one is.
-        allow_private: True allows addresses that are not public: private, loopback, link-local, shared.
+        address: the address; an embedded IPv4 address is judged in its place.
+        allow_private: True if private, loopback, link-local and shared addresses are allowed.
 
     Returns:
-        The kind of a refused address, in words; None for a permitted one.
+        The address's kind in words, or None if posting to it is allowed.
     """
     embedded = _embedded(address)
     if embedded is not None:

@@ -1,4 +1,4 @@
-"""One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a time for everything.
+"""One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a limit for every wait.
 
 It does not use urllib3 (ADR 12). Timeouts of urllib3 count from byte to byte, so a receiver that drips bytes could hold
 a request for ever. Here one deadline bounds name, connection, handshake, request and answer together. Nothing here
@@ -34,25 +34,28 @@ from connect_audio.core.errors import SinkError
 from connect_audio.ports import Clock
 
 DELIVERY_S: Final = 9.0
-"""For one delivery, all of it, in seconds; below the ten after which it would be interrupted."""
+"""Limit of a whole delivery, seconds; below the 10 s after which the driver would interrupt it. Beyond: `TIMEOUT`."""
 LOOKUP_S: Final = 3.0
+"""Limit of looking up the name, seconds. Beyond: `TIMEOUT`, and the next delivery waits for the same lookup."""
 CONNECT_S: Final = 3.0
-"""For TCP to one address, and again for TLS."""
+"""Limit of TCP to one address, and again of TLS, seconds. Beyond: the next address, or `TIMEOUT`."""
 ANSWER_S: Final = 5.0
-"""From the request's last byte to the end of the answer's head."""
-_ANSWER_BODY_S: Final = 0.5
-"""Seconds for the answer's body, which is not used. A longer one costs the connection."""
+"""Limit from the request's last byte to the end of the answer's head, seconds. Beyond: `TIMEOUT`."""
+_BODY_S: Final = 0.5
+"""Limit of the answer's body, which is read and thrown away, seconds. Beyond: the connection is closed."""
 _ANSWER_BYTES: Final = 16_384
-"""As much of an answer is read, head and body together."""
+"""Limit of an answer, head and body together. A longer head fails with `NO_HTTP`; a longer body costs the
+connection."""
 _LINGER_S: Final = 1.0
+"""Limit of waiting at `close` for a lookup that hangs, seconds. Beyond: its thread ends by itself."""
 
 
 class _AnswerTooLongError(HTTPException):
-    """The answer goes on beyond what is read of one."""
+    """The answer is longer than `_ANSWER_BYTES`."""
 
 
 class _BoundedSocket(ssl.SSLSocket):
-    """A TLS socket on which one deadline holds for all that is done, and a bound for all that is read."""
+    """A TLS socket with one deadline for all operations and one limit for all bytes read."""
 
     clock: Clock
     deadline: float
@@ -75,7 +78,7 @@ class _BoundedSocket(ssl.SSLSocket):
         return super().send(data, flags)
 
     def wait_no_longer(self) -> None:
-        """Let what comes next time out at the deadline."""
+        """Let the next operation time out at the deadline."""
         self.settimeout(_left(self.deadline, self.clock))
 
 
@@ -83,8 +86,8 @@ class WebhookConnection:
     """The connection; `interrupt` alone may be called from another thread.
 
     Args:
-        endpoint: target of the posts.
-        allow_private: True allows addresses that are not public, too.
+        endpoint: the receiver.
+        allow_private: True if addresses that are not public are allowed.
         ca_file: certificates to trust besides the system's.
         resolve: the resolver.
         clock: for the deadlines.
@@ -110,15 +113,15 @@ class WebhookConnection:
         self._http: HTTPConnection | None = None
         self._socket: _BoundedSocket | None = None
         self._lookup: _Lookup | None = None
-        # The interrupting thread uses these.
+        # The interrupting thread touches the following three.
         self._changed = threading.Condition()
         self._interrupted = False
-        # The connection's second descriptor. It stays open when the first is closed, so that an interrupt cannot shut
-        # down another socket under the same number.
+        # A second descriptor of the connection. Its number stays in use until `_drop`, so an interrupt can never shut
+        # down another socket that was given the same number.
         self._wire: socket.socket | None = None
 
     def begin(self) -> None:
-        """A delivery begins: its time runs."""
+        """Begin a delivery and its time limit."""
         self._doing = "beginning"
         self._deadline = self._clock.monotonic() + DELIVERY_S
 
@@ -133,11 +136,11 @@ class WebhookConnection:
     def post(self, headers: Mapping[str, str], body: bytes) -> int:
         """POST once and return the answer's status.
 
-        A kept connection may prove to be closed without an answer. Then a new one replaces it and the request is sent
-        again: the receiver may get it twice.
+        A kept connection that proves to be closed before an answer is replaced, and the request is sent again. The
+        receiver may get it twice.
 
         Raises:
-            SinkError: there is no answer.
+            SinkError: no answer came.
         """
         kept = self._http is not None
         try:
@@ -148,9 +151,9 @@ class WebhookConnection:
         return self._post(headers, body)
 
     def interrupt(self) -> None:
-        """Make a `post` that is under way fail soon; where none is, the next.
+        """Make the `post` under way fail soon, or the next one if none is.
 
-        An invocation's end may come in the moment before a delivery gets here. The delivery then fails at once.
+        The end of an invocation may come in the moment before a delivery gets here, and counts for that delivery.
         """
         with self._changed:
             self._interrupted = True
@@ -160,7 +163,7 @@ class WebhookConnection:
                     self._wire.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the connection. A lookup that hangs is waited for a second; it touches nothing but its own answer."""
+        """Close the connection, and wait for a lookup that hangs, at most `_LINGER_S`."""
         self._drop()
         if self._lookup is not None:
             self._lookup.thread.join(_LINGER_S)
@@ -194,8 +197,8 @@ class WebhookConnection:
             # http.client takes a head that is cut off for a whole one.
             answer.close()
             raise ConnectionAbortedError
-        # The status says it all; the rest is read only so that the connection can be used again.
-        tls.deadline = self._within(_ANSWER_BODY_S)
+        # Only the status counts. The body is read so that the connection can be used again.
+        tls.deadline = self._within(_BODY_S)
         with suppress(OSError, HTTPException):
             answer.read(_ANSWER_BYTES)
         if not answer.isclosed() or http.sock is None:
@@ -244,7 +247,7 @@ class WebhookConnection:
         return tls
 
     def _trust(self) -> ssl.SSLContext:
-        """The context; made at the first connection, since the system's certificates take their time to load."""
+        """The context, made once: loading the system's certificates takes more processor time than a delivery."""
         if self._context is None:
             context = ssl.create_default_context()
             context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -261,7 +264,7 @@ class WebhookConnection:
         return self._context
 
     def _addresses(self) -> tuple[Address, ...]:
-        # One at a time: a lookup that hangs is waited for again, not joined by another.
+        # One lookup at a time: the next delivery waits for one that hangs and starts no other.
         if self._lookup is None or self._lookup.answer.done():
             self._lookup = _Lookup(
                 self._endpoint, self._resolve, allow_private=self._allow_private, answered=self._notify
@@ -326,7 +329,7 @@ class WebhookConnection:
 
 
 class _Lookup:
-    """One look-up of the name in a thread of its own, since getaddrinfo can hang and not be interrupted."""
+    """One lookup of the name in a thread of its own, since getaddrinfo may hang and cannot be interrupted."""
 
     def __init__(self, endpoint: Endpoint, resolve: Resolver, *, allow_private: bool, answered: Any) -> None:
         self.answer: Future[tuple[Address, ...]] = Future()
@@ -334,7 +337,7 @@ class _Lookup:
         def run() -> None:
             try:
                 self.answer.set_result(permitted_addresses(endpoint, resolve, allow_private=allow_private))
-            except BaseException as exc:  # noqa: BLE001 - the waiting thread gets it
+            except BaseException as exc:  # noqa: BLE001 - the waiting thread gets the exception
                 self.answer.set_exception(exc)
             answered()
 
@@ -343,10 +346,10 @@ class _Lookup:
 
 
 def _left(deadline: float, clock: Clock) -> float:
-    """Seconds until then.
+    """Seconds until a deadline.
 
     Raises:
-        TimeoutError: there are none.
+        TimeoutError: the deadline has passed.
     """
     left = deadline - clock.monotonic()
     if left <= 0:

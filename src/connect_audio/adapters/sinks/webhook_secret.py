@@ -28,7 +28,7 @@ class WebhookSecret:
 
     Args:
         arn: ARN of a Secrets Manager secret or a Parameter Store parameter, as `LiveSettings.webhook_secret`.
-        session: gives the credentials.
+        session: has the credentials.
         max_age_s: how long it is kept, seconds.
     """
 

@@ -1,7 +1,7 @@
 """How a webhook's requests are signed, for both ends: `sign` is the sink's, `verify` the receiver's.
 
-Signed are the body and every header that describes the body, so that none can be swapped for another request's. This
-file needs only the standard library: the author of a receiver may copy it. docs/webhook.md describes it.
+The signature covers the body and every header that describes it, so none can be swapped for another request's. This
+file needs nothing but the standard library, so a receiver's author may copy it. docs/webhook.md describes the scheme.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def sign(headers: Mapping[str, str], body: bytes, secret: bytes) -> str:
     Args:
         headers: all others of the request, among them `Connect-Audio-Timestamp`; ASCII, without line breaks.
         body: as it is sent.
-        secret: text that both ends know.
+        secret: the key that both ends have.
     """
     return f"{_VERSION}={_mac(headers, body, secret)}"
 
@@ -39,17 +39,17 @@ def sign(headers: Mapping[str, str], body: bytes, secret: bytes) -> str:
 def verify(
     headers: Mapping[str, str], body: bytes, secrets: Iterable[bytes], now: float, tolerance_s: float = TOLERANCE_S
 ) -> None:
-    """Return if a recent request comes from a sender that knows one of the secrets; raise if not.
+    """Return if the sender has one of the secrets and the request is recent; raise if not.
 
     Args:
         headers: the request's, in any case.
         body: as it came, before anything decodes it.
-        secrets: the valid ones: one, and during a rotation the next one, too.
+        secrets: the valid secrets: one, and during a rotation the next one too.
         now: the time, seconds since the epoch.
         tolerance_s: how far the request's own time may be from it.
 
     Raises:
-        SignatureError: it does not.
+        SignatureError: the request is not to be believed.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     timestamp = lower.get(TIMESTAMP_HEADER.lower(), "")
@@ -58,7 +58,7 @@ def verify(
     offered = dict(part.strip().partition("=")[::2] for part in lower.get(SIGNATURE_HEADER.lower(), "").split(","))
     if _VERSION not in offered:
         raise SignatureError(f"{SIGNATURE_HEADER} is missing or holds no {_VERSION}")
-    # Every secret is tried, and in constant time, so that the duration gives nothing away.
+    # Every secret is tried in constant time, so that the duration reveals nothing.
     matches = [
         hmac.compare_digest(_mac(lower, body, secret).encode(), offered[_VERSION].encode("utf-8", "replace"))
         for secret in secrets
