@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from connect_audio.adapters.sinks.composition import SinkOptions, WebhookTarget, sinks_from
+
+from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
@@ -249,7 +250,7 @@ class LiveReplay:
         folder, webhook, shape = self._options.segments, self._options.webhook, self._options.shape
         target = None
         if webhook is not None:
-            target = WebhookTarget(
+            target = WebhookSinkOptions(
                 url=webhook.url,
                 secret=lambda: KnownSecret(webhook.secret),
                 allow_private=webhook.allow_private,

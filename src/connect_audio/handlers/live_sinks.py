@@ -122,7 +122,7 @@ def _pipeline_of(
 def _sink_options(
     live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session, clock: Clock
 ) -> SinkOptions:
-    from connect_audio.adapters.sinks.composition import SinkOptions, WebhookTarget  # noqa: PLC0415
+    from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions  # noqa: PLC0415
 
     def open_store() -> SegmentStore:
         from connect_audio.adapters.sinks.segment_bucket import (  # noqa: PLC0415
@@ -147,6 +147,8 @@ def _sink_options(
         layout="tracks" if live.segment_layout == "tracks" else "stereo",
         rate=live.segment_rate,
         open_store=open_store,
-        webhook=WebhookTarget(url=live.webhook_url or "", secret=secret, allow_private=live.webhook_private_addresses),
+        webhook=WebhookSinkOptions(
+            url=live.webhook_url or "", secret=secret, allow_private=live.webhook_private_addresses
+        ),
         clock=clock,
     )

@@ -21,7 +21,7 @@ type Layout = Literal["stereo", "tracks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookTarget:
+class WebhookSinkOptions:
     """The receiver of the sink `webhook`.
 
     Args:
@@ -52,7 +52,7 @@ class SinkOptions:
     layout: Layout
     rate: int | None
     open_store: Callable[[], SegmentStore] | None
-    webhook: WebhookTarget | None
+    webhook: WebhookSinkOptions | None
     clock: Clock
 
 
@@ -88,7 +88,7 @@ def _segments(setup: SinkSetup, options: SinkOptions, open_store: Callable[[], S
     )
 
 
-def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookTarget) -> SegmentSink:
+def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookSinkOptions) -> SegmentSink:
     from connect_audio.adapters.sinks.webhook import WebhookSink  # noqa: PLC0415
     from connect_audio.core.segment_wav import WavShape  # noqa: PLC0415
 
