@@ -61,10 +61,9 @@ def test_the_end_of_the_call_ends_a_pause_and_leaves_the_circuit_open() -> None:
 
 
 def test_the_tries_of_a_piece_are_counted_for_that_piece_alone() -> None:
-    circuit = breaker(most_tries=2)
-    circuit.failed(0.0, retryable=True)
-    assert not circuit.exhausted
-    circuit.failed(0.0, retryable=True)
-    assert circuit.exhausted
+    circuit, exhausted = breaker(most_tries=2), []
+    for _ in range(2):
+        circuit.failed(0.0, retryable=True)
+        exhausted.append(circuit.exhausted)
     circuit.next_piece()
-    assert not circuit.exhausted
+    assert [*exhausted, circuit.exhausted] == [False, True, False]
