@@ -13,7 +13,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-
 from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
