@@ -14,8 +14,9 @@ from connect_audio.recorder import Checkpoint, OutcomeStatus
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from support.calls import call
+from support.stream import Body, Stored
 from support.wav import same_wav, wav_of_call
-from support.world import Body, Stored, World, world
+from support.world import World, world
 
 SECONDS = 20
 

@@ -16,8 +16,9 @@ from connect_audio.recorder.call_stream import ReadState
 from connect_audio_local.synthesis.calls import Gap
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout
 from support.calls import call
+from support.stream import Body, Stored
 from support.wav import same_wav, wav_of, wav_of_call
-from support.world import KEPT, NAMES, Body, Stored, reasons_of, world
+from support.world import KEPT, NAMES, reasons_of, world
 
 OTHER = "00000000-0000-4000-8000-000000000002"
 THROTTLED = MediaSourceError("ClientLimitExceededException", "too many", retryable=True)
