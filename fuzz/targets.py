@@ -218,7 +218,9 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
             if isinstance(event, Fragment):
                 added = recording.add(event)
                 frames = recording.take()
-                if recording.timeline is not None:
+                if recording.timeline is None:
+                    pipeline.discard()
+                else:
                     pipeline.confirm(recording.timeline, added.live_samples())
                 output += b"".join(frames)
         placements = preview.look(reader.open)

@@ -412,17 +412,19 @@ class FragmentReader:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
         scale, not_audio, blocks, held_bytes = draft.timecode_scale_ns, draft.not_audio, draft.blocks, draft.held_bytes
         cluster_ns = draft.zero_ns + cluster_timecode * scale
-        for track_number, timecode, data, frame_count in decode_blocks(
-            buffer, starts, size=size, header_size=header_size, offset=offset
-        ):
-            kept = b"" if track_number in not_audio else data
-            held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
-            if held_bytes > MAX_FRAGMENT_BYTES:
-                raise _too_much(draft, offset)
-            time_ns = cluster_ns + timecode * scale
-            blocks.append(new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data))))
-            offset += size
-        draft.held_bytes = held_bytes
+        try:
+            for track_number, timecode, data, frame_count in decode_blocks(
+                buffer, starts, size=size, header_size=header_size, offset=offset
+            ):
+                kept = b"" if track_number in not_audio else data
+                held_bytes += len(kept) + BLOCK_OVERHEAD_BYTES
+                if held_bytes > MAX_FRAGMENT_BYTES:
+                    raise _too_much(draft, offset)
+                time_ns = cluster_ns + timecode * scale
+                blocks.append(new_tuple(Block, (track_number, time_ns, kept, frame_count, len(data))))
+                offset += size
+        finally:
+            draft.held_bytes = held_bytes
 
     def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
         tags = decode_tags(element.raw, offset=element.offset)
