@@ -242,8 +242,11 @@ def world(
     status: ContactState = ContactState.DISCONNECTED,
     **options: Any,
 ) -> World:
-    """A world whose stream holds some calls; by default Connect says that ours is over."""
+    """A world whose stream holds some calls; by default Connect says that ours is over.
+
+    A source whose reads take time makes every read look like one at the stream's head, so naps are off with it.
+    """
     clock = FakeClock()
-    return World(
-        FakeSource(fragments(*calls), clock, **options), clock, FakeStatus(clock, status), policy=policy or Policy()
-    )
+    usual = Policy(nap=0) if "read_s" in options else Policy()
+    source = FakeSource(fragments(*calls), clock, **options)
+    return World(source, clock, FakeStatus(clock, status), policy=policy or usual)

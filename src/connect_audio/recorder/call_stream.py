@@ -1,7 +1,8 @@
 """The call's stream, read for ever from a position: GetMedia is opened, read, and opened again behind the position.
 
 How it works. The caller alternates two verbs. `next()` hands out what there is and never waits for bytes; None asks for
-more of them. `read()` waits for bytes. Neither judges whether the call is over. `back_off()` is the only sleep. Events:
+more of them. `read()` waits for bytes. Neither judges whether the call is over. Only `back_off()` and `nap()` sleep.
+The events:
 
     Opened        a connection was opened
     Fragment      the next whole fragment. The position moves only when the caller accepts it, with `accept()`
@@ -36,6 +37,10 @@ _AT_HEAD_S: Final = 0.5
 """A read that waits longer than this has met the stream's head, s: stored bytes come without a pause."""
 _NO_RETENTION_KEEPS_S: Final = 270
 """Time after which a stream without retention may have lost what was not read, s. KVS buffers 5 minutes."""
+_NAP_AFTER_S: Final = 0.005
+"""A read that waits less than this found bytes that had gathered, s: reading goes on without a nap."""
+_NAP_WITHIN_MS: Final = 2000
+"""Farthest from the stream's head that reading naps, ms. A reader that lags by more catches up first."""
 _MOST_DOUBLINGS: Final = 16
 """Doublings of the backoff; the longest backoff ends it far earlier."""
 
@@ -133,12 +138,16 @@ class _Connection:
         opened_s: when it was opened, monotonic seconds.
         reader: makes events of its bytes.
         over: why nothing more comes of it; None while it is read.
+        waited_s: time that the newest read waited for bytes, s.
+        behind_ms: how far the newest fragment was behind the stream's head, ms; None before the first, or if unknown.
     """
 
     stream: MediaStream
     opened_s: float
     reader: FragmentReader = field(default_factory=FragmentReader)
     over: str | None = None
+    waited_s: float = 0.0
+    behind_ms: int | None = None
 
 
 class CallStream:
@@ -244,9 +253,22 @@ class CallStream:
         except MediaSourceError as error:
             self._note_head(connection, asked_s)
             return self._broken_off(connection, error)
-        self._note_head(connection, asked_s)
+        connection.waited_s = self._note_head(connection, asked_s)
         connection.reader.receive_data(data)
         return None
+
+    def nap(self, most_s: float) -> None:
+        """Let bytes gather for a moment if the newest read had to wait for them at the stream's head.
+
+        Args:
+            most_s: longest nap, s.
+        """
+        connection = self._connection
+        if connection is None or connection.waited_s < _NAP_AFTER_S:
+            return
+        connection.waited_s = 0.0
+        if connection.behind_ms is not None and connection.behind_ms <= _NAP_WITHIN_MS:
+            self._ports.clock.sleep(max(0.0, min(self._ports.policy.nap, most_s)))
 
     def accept(self, fragment: Fragment) -> Accepted:
         """Move the position behind a fragment that `next` returned.
@@ -256,6 +278,8 @@ class CallStream:
         """
         before = self._unconfirmed.confirmed_by(fragment)
         self._position = fragment.number or self._position
+        if self._connection is not None:
+            self._connection.behind_ms = fragment.millis_behind_now
         is_new = _number(fragment.number) > _number(self._state.newest)
         if is_new:
             self._fruitless = 0
@@ -339,12 +363,17 @@ class CallStream:
         """Count the time of observation from now on: before, GetMedia failed and silence meant nothing."""
         self._observed_since = self._ports.clock.monotonic()
 
-    def _note_head(self, connection: _Connection, asked_s: float) -> None:
-        """A read that waited between two fragments has met the stream's head. Within a fragment it is a stall."""
+    def _note_head(self, connection: _Connection, asked_s: float) -> float:
+        """Note the stream's head if a read waited between two fragments. Within a fragment a wait is a stall.
+
+        Returns:
+            Time that the read waited, s.
+        """
         waited_s = self._ports.clock.monotonic() - asked_s
         if waited_s >= _AT_HEAD_S and not connection.reader.midway:
             read_to_ms = self._ports.clock.now_ms() - round(waited_s * 1000)
             self._state = replace(self._state, read_to_ms=read_to_ms)
+        return waited_s
 
     def _broken_off(self, connection: _Connection, error: MediaSourceError) -> StreamEvent | None:
         """Treat a connection that stalls or breaks as the end of its body."""

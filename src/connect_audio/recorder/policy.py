@@ -28,6 +28,7 @@ class Policy:
         status_interval: least time between two questions to Connect about the contact's state.
         first_backoff: pause before the second reconnect in a row without a new fragment; doubles each time.
         longest_backoff: longest such pause.
+        nap: longest pause after a read at the stream's head, while bytes gather. Only a call without sinks has naps.
         early_ms: reading begins so long before StartTimestamp, ms.
         limit_s: longest recording.
         max_stalls: hand-overs in a row without a new fragment after which the recording gives up.
@@ -46,6 +47,7 @@ class Policy:
     status_interval: float = 60
     first_backoff: float = 0.5
     longest_backoff: float = 8
+    nap: float = 1.0
     early_ms: int = 5000
     limit_s: int = 47 * 3600
     max_stalls: int = 3

@@ -124,6 +124,8 @@ class _Step:
         if event is None:
             session.live.look(session.stream.look, self._may_preview)
             event = session.stream.read()
+            if not session.live.watches and session.end.cause is None:
+                session.stream.nap(self._left_s())
         return None if event is None else self._take(event)
 
     def _take(self, event: StreamEvent) -> EndOfRecording | Next | None:

@@ -1,0 +1,234 @@
+"""The stream of one call, read from a position for ever: events, positions, second readings, naps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from connect_audio.core.errors import MediaSourceError
+from connect_audio.core.fragments import Fragment
+from connect_audio.core.recording import Cursor
+from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
+from connect_audio.recorder import HandOver, Policy
+from connect_audio.recorder.call_stream import CallStream, Denied, Opened, Quiet, ReadState, StreamEvent
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from support.calls import call
+from support.live_sinks import LOGGER, Sink
+from support.wav import same_wav, wav_of_call
+from support.world import KEPT, Body, Stored, World, world
+
+SLICES = 16
+"""Pieces in which a fragment of a live call arrives: one a block of 64 ms."""
+
+
+def stream_of(at: World, state: ReadState | None = None, cursor: Cursor | None = None) -> CallStream:
+    return CallStream(at.ports(), state or ReadState(), cursor or Cursor())
+
+
+def step(stream: CallStream) -> StreamEvent | None:
+    """Take the next event, reading once where it asks for bytes."""
+    return stream.next() or stream.read()
+
+
+def whole(stream: CallStream) -> Fragment:
+    """Go on to the next whole fragment."""
+    while True:
+        event = step(stream)
+        if isinstance(event, Fragment):
+            return event
+
+
+def test_reading_begins_before_the_start_and_goes_on_behind_the_newest_accepted_fragment() -> None:
+    at = world(call(3))
+    stream = stream_of(at)
+    first = whole(stream)
+    stream.accept(first)
+    second = whole(stream)
+    stream.close()
+    assert whole(stream).number == second.number
+    assert at.source.selectors == [
+        FromProducerTime(DEFAULT_START_MS - Policy().early_ms),
+        AfterFragment(str(first.number)),
+    ]
+
+
+def test_a_stream_begins_behind_the_cursor_s_fragment() -> None:
+    at = world(call(3))
+    number = at.source.fragments[1].number
+    assert whole(stream_of(at, cursor=Cursor(fragment=number))).number == at.source.fragments[2].number
+    assert at.source.selectors == [AfterFragment(number)]
+
+
+def test_next_never_waits_for_bytes() -> None:
+    at = world(call(3))
+    stream = stream_of(at)
+    assert stream.next() == Opened()
+    assert stream.next() is None
+    assert stream.next() is None
+    assert at.source.reads == 0
+
+
+def test_a_body_that_ends_is_quiet_and_counted_as_a_reconnect() -> None:
+    at = world(call(1))
+    at.source.fragments.clear()
+    stream = stream_of(at)
+    assert [step(stream) for _ in range(4)] == [Opened(), None, Quiet("end of body"), Opened()]
+    assert stream.state.reconnects == 1
+
+
+def test_a_stream_that_cannot_be_opened_is_denied() -> None:
+    at = world(call(1))
+    at.source.refusal = error = MediaSourceError("NotAuthorizedException", "no", retryable=False)
+    stream = stream_of(at)
+    assert [step(stream), step(stream)] == [Denied(error), Denied(error)]
+    assert stream.state.reconnects == 0
+
+
+def test_an_accepted_fragment_is_new_once() -> None:
+    at = world(call(3))
+    stream = stream_of(at, ReadState(newest=at.source.fragments[0].number))
+    first = whole(stream)
+    assert (stream.lacks_known, stream.accept(first).is_new, stream.lacks_known) == (True, False, False)
+    second = whole(stream)
+    assert stream.accept(second).is_new
+    assert stream.state.newest == second.number
+
+
+def test_a_fresh_invocation_reads_nothing_again_only_behind_the_newest_fragment() -> None:
+    at = world(call(3))
+    stream = stream_of(at)
+    first = whole(stream)
+    stream.accept(first)
+    assert stream.stands_at(first.number)
+    stream.accept(whole(stream))
+    assert not stream.stands_at(first.number)
+
+
+@pytest.mark.parametrize(
+    ("state", "detail"),
+    [
+        (ReadState(), None),
+        (ReadState(jumps=3), "the stream reported fragments as not found, and 3 jumps led past them"),
+        (
+            ReadState(newest="7"),
+            (
+                "fragments read before the last hand-over, and not yet settled, had expired in the stream when they "
+                "were to be read again"
+            ),
+        ),
+        (
+            ReadState(unread_s=300),
+            "the stream was not read for 300 s, and is not known to keep anything for so long",
+        ),
+    ],
+)
+def test_a_loss_that_fragment_numbers_do_not_show_is_a_shortcoming(state: ReadState, detail: str | None) -> None:
+    found = stream_of(world(call(1)), state).shortcomings()
+    assert [(each.code, each.detail) for each in found] == ([] if detail is None else [("STREAM_FORGOT", detail)])
+
+
+def test_the_pause_between_connections_doubles_and_never_outlasts_the_step() -> None:
+    at = world(call(1))
+    stream = stream_of(at)
+    for _ in range(8):
+        stream.back_off(5.0)
+    assert at.clock.slept == [0.5, 1, 2, 4, 5, 5, 5]
+    stream.back_off(-1.0)
+    assert at.clock.slept[-1] == 0
+
+
+# Naps.
+
+
+def paced(at: World) -> Body:
+    """A body that comes at the pace of the call, in slices; a read takes all that has gathered."""
+
+    def body(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        pieces = [piece for each in selected for piece in sliced(each)]
+        while pieces:
+            at.clock.pass_by(max(0.0, (pieces[0][0] - at.clock.now_ms()) / 1000))
+            gathered = b""
+            while pieces and pieces[0][0] <= at.clock.now_ms():
+                gathered += pieces.pop(0)[1]
+            yield gathered
+
+    return body
+
+
+def sliced(each: Stored) -> Sequence[tuple[int, bytes]]:
+    """When each slice of a fragment arrives, ms since the epoch, and its bytes."""
+    size = -(-len(each.data) // SLICES)
+    took_ms = (each.at_ms - each.producer_ms) / SLICES
+    return [
+        (round(each.producer_ms + took_ms * (index + 1)), each.data[index * size : (index + 1) * size])
+        for index in range(SLICES)
+    ]
+
+
+def live(seconds: float, policy: Policy | None = None) -> World:
+    at = world(call(seconds), status=ContactState.CONNECTED, policy=policy)
+    at.status.disconnected_at_ms = at.source.fragments[-1].at_ms
+    at.source.bodies.append(paced(at))
+    return at
+
+
+def without_lag(at: World, behind: bytes) -> None:
+    """Let the stream say something else of how far it is behind."""
+    tag = b"AWS_KINESISVIDEO_MILLIS_BEHIND_NOW"
+    for index, each in enumerate(at.source.fragments):
+        at.source.fragments[index] = replace(each, data=each.data.replace(tag, behind))
+
+
+def test_a_live_call_without_sinks_is_read_twice_a_second_and_recorded_whole() -> None:
+    ours, at = call(60), live(60)
+    reads: list[int] = []
+    run = at.run(on_result=lambda _: reads.append(at.source.reads))
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status == "complete"
+    assert reads[0] < 60 * 2.5
+    assert at.clock.slept.count(1.0) > 50
+
+
+def test_a_live_call_with_sinks_has_no_naps() -> None:
+    at = live(20)
+
+    def pipeline(state: LiveState | None) -> LivePipeline:
+        return LivePipeline([NamedSink("a", Sink())], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
+
+    at.live = pipeline
+    at.run()
+    assert at.source.reads > len(at.source.fragments) * SLICES
+
+
+def test_a_reader_whose_distance_from_the_head_is_unknown_has_no_naps() -> None:
+    at = live(20)
+    without_lag(at, b"AWS_KINESISVIDEO_MILLIS_BEHIND_NOT")
+    at.run()
+    assert at.source.reads > len(at.source.fragments) * SLICES
+
+
+def test_a_reader_that_finds_bytes_waiting_has_no_naps() -> None:
+    at = world(call(20))
+    at.run()
+    assert 1.0 not in at.clock.slept[:1]
+    assert at.clock.monotonic() < 60
+
+
+def test_a_nap_ends_with_the_step() -> None:
+    at = live(60, Policy(nap=30))
+    at.claim()
+    result = at.step(KEPT, budget_s=20.5)
+    assert result.next == HandOver()
+    assert at.clock.monotonic() <= 20.5 + 0.064
+
+
+def test_a_nap_delays_the_end_of_a_call_by_no_more_than_itself() -> None:
+    ends = []
+    for nap in (0.0, 1.0):
+        at = live(30, Policy(nap=nap))
+        assert at.run().outcome.status == "complete"
+        ends.append(at.clock.monotonic())
+    assert ends[0] <= ends[1] <= ends[0] + 1.0
