@@ -28,6 +28,7 @@ from connect_audio.core.live_audio import LiveBlock, LiveSegment
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, interleave
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
 from connect_audio.request import RecordingRequest
@@ -139,7 +140,7 @@ def _record(
         for frames in recording.take():
             output.write(frames)
         now = recording.cursor()
-        assert Cursor.from_json(json.loads(json.dumps(now.to_json()))) == now
+        assert from_plain(Cursor, json.loads(json.dumps(to_plain(now)))) == now
         notes = notes.extended(recording.take_notes(), recording.rate)
     if stop is None:
         recording.end()
@@ -185,7 +186,7 @@ def _check_going_on(data: bytes, events: Sequence[Fragment | BytesLost], whole: 
     if kept.fragment is not None:
         at = numbers.index(kept.fragment)
         again = 1 + [index for index, event in enumerate(events) if isinstance(event, Fragment)][at]
-    resumed, _ = _record(events[again:], output, cursor=Cursor.from_json(json.loads(json.dumps(kept.to_json()))))
+    resumed, _ = _record(events[again:], output, cursor=from_plain(Cursor, json.loads(json.dumps(to_plain(kept)))))
     assert (resumed.frames, resumed.crc32, resumed.timeline) == (whole.frames, whole.crc32, whole.timeline), (
         f"going on behind event {again} of {len(events)} gives another recording"
     )

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.fragments import END, NEED_DATA, Completion, Fragment, FragmentReader
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, GeneratedStream, generated_streams
@@ -41,7 +42,7 @@ class CursorAndLog(RuleBasedStateMachine):
     def live(self) -> None:
         """A process begins: all it knows is what was saved."""
         cursor, stereo, notes = self.saved
-        self.recording = CallRecording(OURS, cursor=Cursor.from_json(through_json(cursor.to_json())))
+        self.recording = CallRecording(OURS, cursor=from_plain(Cursor, through_json(to_plain(cursor))))
         self.stereo = bytearray(stereo)
         self.notes = list(notes)
         self.position = cursor.fragment
@@ -107,7 +108,7 @@ class CursorAndLog(RuleBasedStateMachine):
         cursor, stereo, notes = self.saved
         self.position = cursor.fragment
         self.connect()
-        rest = record(events_of([self.body]), OURS, cursor=Cursor.from_json(through_json(cursor.to_json())))
+        rest = record(events_of([self.body]), OURS, cursor=from_plain(Cursor, through_json(to_plain(cursor))))
         whole = Recorded(stereo + rest.stereo, rest.cursor, [*notes, *rest.notes])
         assert whole.stereo == self.expected
         assert whole.cursor.crc32 == zlib.crc32(whole.stereo)

@@ -27,6 +27,7 @@ from connect_audio.core.admission import MAX_UNDECIDED_BYTES
 from connect_audio.core.errors import FragmentError
 from connect_audio.core.fragments import MAX_FRAGMENT_BYTES, NEED_DATA, Fragment, FragmentReader
 from connect_audio.core.matroska import MAX_BLOCK_BYTES, decode_tracks
+from connect_audio.core.plain import to_plain
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import MAX_SKEW_S
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
@@ -167,7 +168,7 @@ def test_the_24th_hour_of_a_call_takes_what_the_ninth_took() -> None:
     assert max(peaks) < formula(fragment=FRAGMENT, undecided=2 * FRAGMENT)
     # By the ninth hour the shapes of the fragments are known, which take room of their own (`core/shapes.py`).
     assert peaks[23] < peaks[8] * 1.02
-    assert len(json.dumps(listener.recording.cursor().to_json())) < 2500
+    assert len(json.dumps(to_plain(listener.recording.cursor()))) < 2500
 
 
 def test_without_labels_what_waits_stays_below_its_bound() -> None:

@@ -6,13 +6,11 @@ frames as the recording that wrote the cursor (ADR 3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass, field
 
-from connect_audio.core.admission import AdmissionState, Label
+from connect_audio.core.admission import AdmissionState
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.timeline import Gap, TimelineState, TrackCounts
+from connect_audio.core.timeline import Gap, TimelineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,40 +116,6 @@ class Cursor:
     fragments: FragmentCounts = field(default_factory=FragmentCounts)
     stream: StreamCounts = field(default_factory=StreamCounts)
     neighbours: NeighbourState = field(default_factory=NeighbourState)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON for a checkpoint."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read what `to_json` wrote."""
-        timeline, neighbours = data["timeline"], data["neighbours"]
-        return cls(
-            **{
-                **data,
-                "admission": AdmissionState(
-                    label=Label(data["admission"]["label"]), end_ms=data["admission"]["end_ms"]
-                ),
-                "timeline": timeline
-                and TimelineState(
-                    **{
-                        **timeline,
-                        "customer": TrackCounts(**timeline["customer"]),
-                        "agent": TrackCounts(**timeline["agent"]),
-                    }
-                ),
-                "fragments": FragmentCounts(**data["fragments"]),
-                "stream": StreamCounts(**data["stream"]),
-                "neighbours": NeighbourState(
-                    **{
-                        **neighbours,
-                        "first": neighbours["first"] and FragmentMark(**neighbours["first"]),
-                        "last": neighbours["last"] and FragmentMark(**neighbours["last"]),
-                    }
-                ),
-            }
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

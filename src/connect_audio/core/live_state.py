@@ -7,8 +7,8 @@ read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,21 +91,3 @@ class LiveState:
             for name, sink in self.sinks.items()
         }
         return type(self)(sinks=sinks)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
-            "tail": self.tail,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Read the JSON that `to_json` wrote."""
-        return cls(
-            sinks={
-                name: SinkState(**{**sink, "counts": SinkCounts(**sink["counts"])})
-                for name, sink in data["sinks"].items()
-            },
-            tail=data["tail"],
-        )

@@ -28,6 +28,7 @@ from connect_audio.core.fragments import NEED_DATA, BytesLost, Completion, Fragm
 from connect_audio.core.in_band import InBandError, Remedy
 from connect_audio.core.manifest import Reason
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, StartSelector
+from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.second_chance import Damage, NotFound, Unconfirmed, before_damage
 
@@ -344,7 +345,7 @@ class CallStream:
             return FromProducerTime(self._not_found.resume_ms)
         if self._position is not None:
             return AfterFragment(self._position)
-        return FromProducerTime(self._ports.request.start_timestamp_ms - self._ports.policy.early_ms)
+        return FromProducerTime(self._ports.request.start_timestamp_ms - EARLY_MS)
 
     def _open(self) -> Opened | Denied:
         self._damage.connected()

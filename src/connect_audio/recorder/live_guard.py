@@ -17,7 +17,7 @@ from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.live_state import LiveState, SinkState
-from connect_audio.core.recording import CallRecording
+from connect_audio.core.recording import Added, CallRecording
 from connect_audio.ports import Log, PartStore
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class NoLiveAudio:
     def look(self, under_way: Callable[[], OpenFragment | None], allowed: Callable[[int], bool]) -> None:
         """Do nothing."""
 
-    def confirm(self, placed: Sequence[LiveSamples]) -> None:
+    def confirm(self, added: Sequence[Added]) -> None:
         """Do nothing."""
 
-    def end(self, placed: Sequence[LiveSamples]) -> None:
+    def end(self, added: Sequence[Added]) -> None:
         """Do nothing."""
 
     def give_up(self) -> None:
@@ -156,11 +156,11 @@ class GuardedLiveAudio:
                 if placements:
                     pipeline.write(placements, self._preview.rate)
 
-    def confirm(self, placed: Sequence[LiveSamples]) -> None:
+    def confirm(self, added: Sequence[Added]) -> None:
         """Pass on that the recording has decided on fragments.
 
         Args:
-            placed: samples that the recording has placed since the last time, each party's in order.
+            added: results of the recording since the last time.
         """
         pipeline = self._working
         if pipeline is not None:
@@ -169,18 +169,18 @@ class GuardedLiveAudio:
                 if timeline is None:
                     pipeline.discard()
                 else:
-                    pipeline.confirm(timeline, placed)
+                    pipeline.confirm(timeline, _placed(added))
 
-    def end(self, placed: Sequence[LiveSamples]) -> None:
+    def end(self, added: Sequence[Added]) -> None:
         """Pass on that the call is over and its timeline closed: all of it will be recorded.
 
         Args:
-            placed: samples that the recording has placed since the last `confirm`, each party's in order.
+            added: results of the recording since the last `confirm`.
         """
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
-                pipeline.end(self._recording.timeline, placed, settled=True)
+                pipeline.end(self._recording.timeline, _placed(added), settled=True)
 
     def give_up(self) -> None:
         """Pass on that the recorder gives up: only frames taken from the timeline are recorded."""
@@ -266,6 +266,11 @@ class GuardedLiveAudio:
 
 
 type CallLiveAudio = GuardedLiveAudio | NoLiveAudio
+
+
+def _placed(added: Sequence[Added]) -> list[LiveSamples]:
+    """Return the samples that the recording has placed, each party's in order."""
+    return [samples for each in added for samples in each.live_samples()]
 
 
 def _try_twice[T](work: Callable[[], T]) -> T | StorageError:

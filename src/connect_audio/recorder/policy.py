@@ -11,6 +11,8 @@ MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Smallest part that S3 accepts, bytes; only the last part of an upload may be smaller."""
 _PART_SECONDS: Final = 120
 """Least audio in a part, seconds. Shorter parts would cost a day-long call more operations than the engine allows."""
+EARLY_MS: Final = 5000
+"""Reading begins so long before StartTimestamp, ms: the first fragment may be a little older than the event says."""
 _MOST_EXCESS_BYTES: Final = 3 * 1024 * 1024
 """Most that a part may exceed its full size, bytes: a fragment may come after hours of silence."""
 
@@ -24,36 +26,27 @@ class Policy:
         idle_limit: silence of our contact that ends the recording whatever Connect says.
         refusal_limit: GetMedia failing with a non-retryable error for so long ends the recording.
         patience: silence after which the step ends, so that waiting for more costs nothing.
-        longest_wait: longest suspension between two looks at a silent stream; less where the stream has no retention.
         status_interval: least time between two questions to Connect about the contact's state.
         first_backoff: pause before the second reconnect in a row without a new fragment; doubles each time.
         longest_backoff: longest such pause.
         nap: longest pause after a read at the stream's head, while bytes gather. Only a call without sinks has naps.
-        early_ms: reading begins so long before StartTimestamp, ms.
         limit_s: longest recording.
         max_stalls: hand-overs in a row without a new fragment after which the recording gives up.
         part_bytes: PCM of a full part, bytes; None for what S3 and the engine's quota demand. Only tests set it, with a
             store that accepts smaller parts.
-        streaming_gap_ms: shortest pause in our audio behind which another streaming of the contact may begin, ms.
-        streaming_grace: time that the recording of another streaming has to appear in the bucket, counted from the
-            arrival of the audio behind the pause. Its flow starts it some seconds after the audio.
     """
 
     drain: float = 30
     idle_limit: float = 600
     refusal_limit: float = 60
     patience: float = 30
-    longest_wait: int = 300
     status_interval: float = 60
     first_backoff: float = 0.5
     longest_backoff: float = 8
     nap: float = 1.0
-    early_ms: int = 5000
     limit_s: int = 47 * 3600
     max_stalls: int = 3
     part_bytes: int | None = None
-    streaming_gap_ms: int = 500
-    streaming_grace: float = 15
 
     def full_part_bytes(self, rate: int) -> int:
         """Return the PCM that makes a part full, bytes.

@@ -30,8 +30,8 @@ from typing import Final, assert_never
 
 from connect_audio.core.admission import Decision, Verdict, start_ms
 from connect_audio.core.fragments import BytesLost, Fragment
-from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
+from connect_audio.core.recording import Added
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
 from connect_audio.recorder.checkpoint import StepCounts
@@ -45,6 +45,8 @@ _FIRST_WAIT_S: Final = 10
 """Length of the first suspension, s; doubles with each further one in a row."""
 _MOST_DOUBLINGS: Final = 10
 """Doublings of a suspension; the longest wait ends them earlier."""
+_LONGEST_WAIT_S: Final = 300
+"""Longest suspension, s. Audio that comes meanwhile is recorded so much later."""
 _NO_RETENTION_WAIT_S: Final = 60
 """Longest suspension for a stream without retention, s. KVS buffers 5 minutes of it, so a minute leaves a margin."""
 _MOST_SUSPENSIONS: Final = 300
@@ -171,22 +173,18 @@ class _Step:
             session.stream.close()
             return HandOver()
         accepted = session.stream.accept(fragment)
-        decisions: list[Decision] = []
-        placed: list[LiveSamples] = []
+        added: list[Added] = []
         if accepted.before is not None:
-            added = session.recording.add(accepted.before)
-            decisions += added.decisions
-            placed += added.live_samples()
+            added.append(session.recording.add(accepted.before))
         if fragment.millis_behind_now is not None:
             self._behind_ms = fragment.millis_behind_now
         if accepted.is_new:
             self._new_fragments += 1
             self._quiet_since_s = self._clock.monotonic()
-        added = session.recording.add(fragment)
-        decisions += added.decisions
+        added.append(session.recording.add(fragment))
         session.frames = session.recording.take()
-        session.live.confirm([*placed, *added.live_samples()])
-        return self._judge(decisions, is_new=accepted.is_new)
+        session.live.confirm(added)
+        return self._judge([decision for each in added for decision in each.decisions], is_new=accepted.is_new)
 
     def _is_on_one_side(self, fragment: Fragment) -> bool:
         """Behind a pause, find out whether a later streaming begins. False if the deadline comes first."""
@@ -272,9 +270,7 @@ class _Step:
     def _wait_s(self) -> int:
         """Length of the next suspension: twice as long with each one in a row without a new fragment, s."""
         waits = 0 if self._new_fragments else self._session.counts.waits
-        longest = self._ports.policy.longest_wait
-        if not self._session.stream.state.is_kept:
-            longest = min(longest, _NO_RETENTION_WAIT_S)
+        longest = _LONGEST_WAIT_S if self._session.stream.state.is_kept else _NO_RETENTION_WAIT_S
         return max(1, min(longest, _FIRST_WAIT_S << min(waits, _MOST_DOUBLINGS)))
 
     def _settle(self, ending: EndOfRecording) -> None:
@@ -283,12 +279,10 @@ class _Step:
         session.ending = ending
         session.stream.close()
         cut = session.stream.give_up_cut()
-        placed: list[LiveSamples] = []
-        if cut is not None:
-            placed += session.recording.add(cut).live_samples()
-        placed += session.recording.end().live_samples()
+        added = [] if cut is None else [session.recording.add(cut)]
+        added.append(session.recording.end())
         session.frames = session.recording.take()
-        session.live.end(placed)
+        session.live.end(added)
 
     def _end_with_part(self) -> StepResult:
         session = self._session

@@ -47,7 +47,7 @@ class Session:
         self.stream = CallStream(ports, checkpoint.read, checkpoint.cursor)
         self.end = EndOfCall(checkpoint.end, ports.policy, ports.clock.now_ms())
         others = OtherStreamings(ports.request, ports.names, ports.store)
-        self.border = StreamingBorder(checkpoint.border, ports.request.contact_id, others, ports.policy)
+        self.border = StreamingBorder(checkpoint.border, ports.request.contact_id, others)
         self.counts = checkpoint.counts
         self.live: CallLiveAudio = NoLiveAudio()
         if ports.live is not None:

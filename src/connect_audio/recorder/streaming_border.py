@@ -14,8 +14,12 @@ from typing import Final
 from connect_audio.core.admission import start_ms
 from connect_audio.core.fragments import Fragment
 from connect_audio.recorder.other_streamings import OtherStreamings
-from connect_audio.recorder.policy import Policy
+from connect_audio.recorder.policy import EARLY_MS
 
+_GAP_MS: Final = 500
+"""Shortest pause behind which another streaming may begin, ms. A flow needs longer to stop and start streaming."""
+_GRACE_MS: Final = 15_000
+"""Time that the recording of another streaming has to appear in the bucket after its audio, ms."""
 _POLL_S: Final = 3.0
 """Time between two looks at the bucket, s."""
 
@@ -72,14 +76,12 @@ class StreamingBorder:
         state: findings of earlier steps.
         contact_id: the contact.
         others: finds the contact's other recordings.
-        policy: length of a pause, grace.
     """
 
-    def __init__(self, state: BorderState, contact_id: str, others: OtherStreamings, policy: Policy) -> None:
+    def __init__(self, state: BorderState, contact_id: str, others: OtherStreamings) -> None:
         self._state = state
         self._contact_id = contact_id
         self._others = others
-        self._policy = policy
 
     @property
     def state(self) -> BorderState:
@@ -96,7 +98,7 @@ class StreamingBorder:
         state = self._state
         return (
             ours_end_ms is not None
-            and begin_ms - ours_end_ms >= self._policy.streaming_gap_ms
+            and begin_ms - ours_end_ms >= _GAP_MS
             and begin_ms > (state.ours_until_ms or 0)
             and state.until_ms is None
         )
@@ -121,7 +123,7 @@ class StreamingBorder:
             or not self.may_begin_at(begin_ms, ours_end_ms)
         ):
             return Ours()
-        later_ms = self._others.first_after(begin_ms + self._policy.early_ms)
+        later_ms = self._others.first_after(begin_ms + EARLY_MS)
         if later_ms is not None and later_ms > ours_end_ms:
             # StartTimestamp lies near the first fragment, not at it: the pause is the border.
             until_ms = min(later_ms, begin_ms)
@@ -129,7 +131,7 @@ class StreamingBorder:
             return Theirs(until_ms)
         # KVS's clock may run ahead: wait no longer than for a fragment that came just now.
         came_ms = min(fragment.server_timestamp_ms or begin_ms, arrived_ms)
-        missing_s = (came_ms + round(self._policy.streaming_grace * 1000) - now_ms) / 1000
+        missing_s = (came_ms + _GRACE_MS - now_ms) / 1000
         if missing_s > 0:
             return AskAgain(min(_POLL_S, missing_s))
         self._state = replace(self._state, ours_until_ms=begin_ms)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.fragments import Fragment
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
@@ -32,7 +33,7 @@ class Saved:
 
 
 def through_json(cursor: Cursor) -> Cursor:
-    return Cursor.from_json(json.loads(json.dumps(cursor.to_json())))
+    return from_plain(Cursor, json.loads(json.dumps(to_plain(cursor))))
 
 
 def after(fragments: Sequence[Fragment], number: str | None) -> list[Fragment]:

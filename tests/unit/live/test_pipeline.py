@@ -12,6 +12,7 @@ from connect_audio.core.live_audio import LiveBlock, LiveSamples
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink, SinkCounts, SinkState
 from connect_audio.live.piece import Piece
+from connect_audio.core.plain import from_plain, to_plain
 from support.clock import FakeClock
 from support.live_sinks import LOGGER, ORIGIN, RATE, Blocks, Call, FakeSink, Segments, call_into, refusal, stereo
 
@@ -35,7 +36,7 @@ def handed_over(call: Call, *sinks: Segments) -> Call:
     call.pipeline.flush()
     call.pipeline.close()
     state, tail = call.pipeline.state(frames)
-    state = LiveState.from_json(json.loads(json.dumps(state.to_json())))
+    state = from_plain(LiveState, json.loads(json.dumps(to_plain(state))))
     following = call_into(*sinks, state=state, taken=frames)
     following.pipeline.resume(following.timeline, tail)
     # What the one before had not settled is read again.

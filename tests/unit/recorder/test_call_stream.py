@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import pytest
 
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.fragments import Fragment
-from connect_audio.core.recording import Cursor
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
 from connect_audio.recorder import HandOver, Policy
 from connect_audio.recorder.call_stream import CallStream, Denied, Opened, Quiet, ReadState, StreamEvent
+from connect_audio.recorder.policy import EARLY_MS
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call
 from support.live_sinks import LOGGER, Sink
@@ -50,7 +51,7 @@ def test_reading_begins_before_the_start_and_goes_on_behind_the_newest_accepted_
     stream.close()
     assert whole(stream).number == second.number
     assert at.source.selectors == [
-        FromProducerTime(DEFAULT_START_MS - Policy().early_ms),
+        FromProducerTime(DEFAULT_START_MS - EARLY_MS),
         AfterFragment(str(first.number)),
     ]
 

@@ -1,4 +1,4 @@
-"""Claim and finish: one recording a streaming, whoever else tries, and nothing left behind whatever is run again."""
+"""Publishing: one WAV and one manifest, and nothing left behind whatever is run again."""
 
 from __future__ import annotations
 
@@ -10,25 +10,20 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.recorder import (
-    AlreadyPublished,
     Checkpoint,
-    Granted,
     HandOver,
     Outcome,
     OutcomeStatus,
     Over,
     Policy,
-    Refused,
     StepResult,
 )
-from connect_audio.recorder.claim import Refusal
 from connect_audio_local.synthesis.calls import Gap
 from support.calls import call
 from support.wav import same_wav, wav_of_call
-from support.world import EXECUTION, NAMES, World, finish, world
+from support.world import NAMES, World, finish, world
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
 
@@ -67,75 +62,6 @@ def long() -> World:
     return world(call(400, gaps=(Gap(at_ms=5120, length_ms=3000),)), policy=Policy(drain=0))
 
 
-# --- claim -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_claim_is_granted_once_and_again_to_the_same_execution() -> None:
-    at = short()
-    assert at.claim() == Granted(retention_hours=24)
-    assert at.claim() == Granted(retention_hours=24, repairs=1)
-    assert at.store.objects[NAMES.claim][0] == EXECUTION.encode()
-
-
-def test_another_execution_is_refused_and_touches_nothing() -> None:
-    at = short()
-    at.claim()
-    before = dict(at.store.objects)
-    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.CLAIMED)
-    assert at.store.objects == before
-
-
-def test_what_was_recorded_already_is_refused_and_no_claim_remains() -> None:
-    at = short()
-    at.run()
-    before = dict(at.store.objects)
-    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
-    assert at.store.objects == before
-
-
-def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished() -> None:
-    at = short()
-    at.claim()
-
-    def goes(name: str) -> None:
-        if name == "get":
-            at.store.objects.pop(NAMES.claim, None)
-
-    at.store.before_call = goes
-    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
-
-
-def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
-    at = short()
-    at.source.retention = MediaSourceError("NotAuthorizedException", "no", retryable=False)
-    assert at.claim() == Granted(retention_hours=None)
-    assert at.run().outcome.status is OutcomeStatus.COMPLETE
-
-
-def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_it_had() -> None:
-    at = world(call(60), read_s=1.0, policy=Policy(drain=0))
-    results = [at.step(at.granted().checkpoint(), budget_s=20)]
-    assert isinstance(results[0].next, HandOver)
-    put = at.store.put
-
-    def refuse(key: str, body: bytes, *, content_type: str) -> None:
-        if key == NAMES.manifest:
-            raise StorageError("AccessDenied", "no", retryable=False)
-        put(key, body, content_type=content_type)
-
-    at.store.put = refuse  # type: ignore[assignment, method-assign]
-    reasons = [Reason("STEP_FAILED", "for good")]
-    with pytest.raises(StorageError):
-        finish(at, results, reasons=reasons)
-    at.store.put = put  # type: ignore[method-assign]
-    wav = at.store.objects[NAMES.key]
-    assert at.claim() == AlreadyPublished(repairs=1)
-    outcome = finish(at, results, reasons=reasons)
-    assert (outcome.status, outcome.reasons) == (OutcomeStatus.PARTIAL, ("STEP_FAILED",))
-    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
-    assert at.store.objects[NAMES.key] == wav
-
-
 def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
     at = short()
     results = recorded(at)
@@ -147,9 +73,6 @@ def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
     at.store.put(staged, b"audio", content_type="application/octet-stream")
     assert finish(at, results).status is OutcomeStatus.FOREIGN
     assert staged in at.store.objects
-
-
-# --- finish ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -249,6 +172,17 @@ def test_a_foreign_object_that_comes_at_the_last_moment_is_left_alone_too(
     assert finish(at, results).status is OutcomeStatus.FOREIGN
     assert at.store.objects == {NAMES.key: (b"foreign", {})}
     assert at.store.uploads == {}
+
+
+@pytest.mark.parametrize("make", [short, long])
+def test_a_finish_run_again_after_it_withdrew_the_recording_says_so_again(make: Callable[[], World]) -> None:
+    at = make()
+    results = recorded(at)
+    at.store.objects[NAMES.key] = (b"foreign", {})
+    finish(at, results)
+    del at.store.objects[NAMES.key]
+    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert at.store.objects == {}
 
 
 def test_no_manifest_is_put_beside_a_foreign_object_where_nothing_came() -> None:

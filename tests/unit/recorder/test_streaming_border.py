@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from connect_audio.core.fragments import Completion, Fragment
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import ContactState
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
+from connect_audio.recorder.streaming_border import AskAgain, BorderState, Ours, StreamingBorder, Theirs
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
 from support.wav import same_wav, wav_of, wav_of_call
@@ -88,3 +90,80 @@ def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() ->
     assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) == late
     assert others.first_after(late - 1) is None
     assert others.latest_before() == DEFAULT_START_MS - 1
+
+
+# The border alone, without a stream.
+
+
+def border(at: World, state: BorderState | None = None) -> StreamingBorder:
+    others = OtherStreamings(REQUEST, NAMES, at.store)
+    return StreamingBorder(state or BorderState(), REQUEST.contact_id, others)
+
+
+def fragment_at(begin_ms: int, *, server_ms: int | None = None, contact_id: str = REQUEST.contact_id) -> Fragment:
+    return Fragment(
+        number="1",
+        server_timestamp_ms=server_ms,
+        producer_timestamp_ms=begin_ms,
+        millis_behind_now=None,
+        contact_ids=(contact_id,),
+        tags=(),
+        timecode_scale_ns=1_000_000,
+        tracks=(),
+        blocks=(),
+        errors=(),
+        completion=Completion.TOKEN,
+        truncation=None,
+        offset=0,
+        size=0,
+    )
+
+
+END = DEFAULT_START_MS + 20_000
+LATE = END + 60_000
+
+
+def test_only_behind_a_pause_may_a_later_streaming_begin() -> None:
+    found = border(world(FIRST))
+    assert not found.may_begin_at(END + 499, END)
+    assert found.may_begin_at(END + 500, END)
+    assert not found.may_begin_at(END + 500, None)
+    assert not border(world(FIRST), BorderState(until_ms=LATE)).may_begin_at(LATE, END)
+    assert not border(world(FIRST), BorderState(ours_until_ms=LATE)).may_begin_at(LATE, END)
+
+
+@pytest.mark.parametrize("contact_id", [REQUEST.contact_id, "another"])
+def test_without_a_pause_or_of_another_contact_nothing_is_looked_up(contact_id: str) -> None:
+    at = world(FIRST)
+    at.store.before_call = pytest.fail
+    begin_ms = END if contact_id == REQUEST.contact_id else LATE
+    fragment = fragment_at(begin_ms, contact_id=contact_id)
+    assert border(at).look(fragment, END, arrived_ms=LATE, now_ms=LATE) == Ours()
+
+
+def test_a_young_fragment_is_looked_at_every_three_seconds_until_the_grace_is_over() -> None:
+    found, fragment = border(world(FIRST)), fragment_at(LATE, server_ms=LATE)
+    looks = [found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + after) for after in (0, 13_000, 15_000)]
+    assert looks == [AskAgain(3.0), AskAgain(2.0), Ours()]
+    assert found.state == BorderState(ours_until_ms=LATE)
+
+
+def test_a_clock_of_the_stream_that_runs_ahead_makes_no_longer_wait_than_the_grace() -> None:
+    found, fragment = border(world(FIRST)), fragment_at(LATE, server_ms=LATE + 3_600_000)
+    assert found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + 14_999) == AskAgain(0.001)
+    assert found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + 15_000) == Ours()
+
+
+@pytest.mark.parametrize(("start_ms", "until_ms"), [(LATE - 700, LATE - 700), (LATE + 900, LATE)])
+def test_the_border_is_the_later_start_or_the_pause_if_that_is_earlier(start_ms: int, until_ms: int) -> None:
+    at = world(FIRST)
+    at.store.put(other_streaming(start_ms).claim, b"another", content_type="text/plain")
+    found = border(at)
+    assert found.look(fragment_at(LATE), END, arrived_ms=LATE, now_ms=LATE) == Theirs(until_ms)
+    assert found.state == BorderState(until_ms=until_ms)
+
+
+def test_a_recording_that_began_before_the_pause_is_no_border() -> None:
+    at = world(FIRST)
+    at.store.put(other_streaming(END - 1000).claim, b"another", content_type="text/plain")
+    assert border(at).look(fragment_at(LATE), END, arrived_ms=LATE, now_ms=LATE + 15_000) == Ours()
