@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from connect_audio.core.live_audio import LiveBlock, LiveSamples
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, Party
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink, SinkCounts, SinkState
 from connect_audio.live.piece import Piece
-from connect_audio.core.plain import from_plain, to_plain
 from support.clock import FakeClock
 from support.live_sinks import LOGGER, ORIGIN, RATE, Blocks, Call, FakeSink, Segments, call_into, refusal, stereo
 

@@ -17,9 +17,10 @@ from connect_audio.recorder.call_stream import CallStream, Denied, Opened, Quiet
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call
-from support.live_sinks import LOGGER, Sink
+from support.live_sinks import LOGGER, Segments
+from support.stream import Body, Stored
 from support.wav import same_wav, wav_of_call
-from support.world import KEPT, Body, Stored, World, world
+from support.world import KEPT, World, world
 
 SLICES = 16
 """Pieces in which a fragment of a live call arrives: one a block of 64 ms."""
@@ -197,7 +198,7 @@ def test_a_live_call_with_sinks_has_no_naps() -> None:
     at = live(20)
 
     def pipeline(state: LiveState | None) -> LivePipeline:
-        return LivePipeline([NamedSink("a", Sink())], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
+        return LivePipeline([NamedSink("a", Segments())], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
 
     at.live = pipeline
     at.run()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from connect_audio.core.errors import StorageError
@@ -12,6 +14,7 @@ from support.world import EXECUTION, NAMES, World, world
 
 RATE = 8000
 FULL = 1000
+A, B, C = (letter * FULL for letter in (b"a", b"b", b"c"))
 MOST = 2 * FULL
 
 
@@ -44,39 +47,39 @@ def test_a_part_is_cut_inside_a_fragment_only_at_twice_its_size() -> None:
 def test_part_1_is_staged_since_its_header_is_not_known_yet() -> None:
     at = small()
     parts = parts_of(at)
-    assert parts.fill(iter([b"a" * FULL]), RATE)
-    assert parts.upload(1) is None
+    assert parts.fill(iter([A]), RATE)
+    assert parts.upload(1, zlib.crc32(A)) is None
     assert parts.size == 0
     key = NAMES.staged_part(1, 1, "attempt1")
-    assert parts.state == PartState(number=2, first=Staged(key=key, size=FULL))
-    assert at.store.objects[key][0] == b"a" * FULL
+    assert parts.state == PartState(number=2, first=Staged(key=key, size=FULL), crc32_before=zlib.crc32(A))
+    assert at.store.objects[key][0] == A
     assert at.store.uploads == {}
 
 
 def test_the_next_part_opens_the_upload_of_this_execution() -> None:
     at = small()
-    parts = parts_of(at, PartState(number=2))
-    parts.fill(iter([b"b" * FULL]), RATE)
-    part = parts.upload(7)
+    parts = parts_of(at, PartState(number=2, crc32_before=zlib.crc32(A)))
+    parts.fill(iter([B]), RATE)
+    part = parts.upload(7, zlib.crc32(A + B))
     assert part is not None
     assert (part.number, part.size) == (2, FULL)
     ((upload_id, (key, metadata, stored)),) = at.store.uploads.items()
-    assert (key, metadata["execution"], dict(stored)) == (NAMES.key, EXECUTION, {2: b"b" * FULL})
-    assert parts.state == PartState(number=3, upload_id=upload_id)
-    parts.fill(iter([b"c" * FULL]), RATE)
+    assert (key, metadata["execution"], dict(stored)) == (NAMES.key, EXECUTION, {2: B})
+    assert parts.state == PartState(number=3, upload_id=upload_id, crc32_before=zlib.crc32(A + B))
+    parts.fill(iter([C]), RATE)
     called: list[str] = []
     at.store.before_call = called.append
-    parts.upload(8)
+    parts.upload(8, zlib.crc32(A + B + C))
     assert called == ["upload_part"]
-    assert parts.state == PartState(number=4, upload_id=upload_id)
+    assert parts.state == PartState(number=4, upload_id=upload_id, crc32_before=zlib.crc32(A + B + C))
 
 
 def test_an_upload_that_a_dead_attempt_left_is_used_again() -> None:
     at = small()
     left = open_upload(at.ports())
     parts = parts_of(at, PartState(number=2))
-    parts.fill(iter([b"b" * FULL]), RATE)
-    parts.upload(7)
+    parts.fill(iter([B]), RATE)
+    parts.upload(7, zlib.crc32(B))
     assert parts.state.upload_id == left
 
 
@@ -90,7 +93,7 @@ def test_what_is_no_whole_part_is_staged_and_read_back_by_the_next_invocation() 
     again = parts_of(at, parts.state)
     assert again.size == 600
     assert again.fill(iter([b"b" * 600]), RATE)
-    again.upload(2)
+    again.upload(2, zlib.crc32(b"a" * 600 + b"b" * 600))
     first = again.state.first
     assert first is not None
     assert at.store.objects[first.key][0] == b"a" * 600 + b"b" * 600
@@ -104,10 +107,11 @@ def test_a_later_part_that_was_staged_goes_up_whole() -> None:
     parts.stage(1)
     again = parts_of(at, parts.state)
     again.fill(iter([b"b" * 600]), RATE)
-    part = again.upload(2)
+    crc32 = zlib.crc32(b"a" * 600 + b"b" * 600)
+    part = again.upload(2, crc32)
     assert part is not None
     assert part.size == 1200
-    assert again.state == PartState(number=3, upload_id=again.state.upload_id)
+    assert again.state == PartState(number=3, upload_id=again.state.upload_id, crc32_before=crc32)
 
 
 def test_a_step_without_new_frames_writes_no_object() -> None:
@@ -126,10 +130,10 @@ def test_a_step_without_new_frames_writes_no_object() -> None:
 def test_a_part_that_s3_refuses_stays_in_the_making() -> None:
     at = small()
     parts = parts_of(at, PartState(number=2))
-    parts.fill(iter([b"b" * FULL]), RATE)
+    parts.fill(iter([B]), RATE)
     at.store.failures.extend([None, StorageError("SlowDown", "busy", retryable=True)])
     with pytest.raises(StorageError):
-        parts.upload(7)
+        parts.upload(7, zlib.crc32(B))
     assert (parts.size, parts.state) == (FULL, PartState(number=2))
 
 
