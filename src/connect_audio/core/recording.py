@@ -257,7 +257,8 @@ class CallRecording:
         fragment, verdict, state = decision
         notes = self._note_errors(fragment.errors, fragment.number) if fragment.errors else []
         behind = fragment.millis_behind_now
-        if behind is not None and behind > (self._stream.max_millis_behind_now or -1):
+        most = self._stream.max_millis_behind_now
+        if behind is not None and (most is None or behind > most):
             self._stream = replace(self._stream, max_millis_behind_now=behind)
         placed: Sequence[Placed] = ()
         if verdict.admitted:

@@ -158,7 +158,9 @@ class FragmentShape:
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
         values = sorted((span for span in spans if span.role != _MEDIA), key=lambda span: span.role)
-        self._pick_values = _unsorted_picker(values)
+        self._values = [slice(span.start, span.stop) for span in values]
+        if any(span.stop - span.start > _MAX_DIGITS for span in values):
+            raise ShapeError("a value that is too long")
         self._tags = _TagTemplate(fragment)
         self._knows_producer_time = _index_of(spans, _PRODUCER) < _index_of(spans, _TIMECODE)
         self.layout: Final = BlockLayout(_block_places(raw, spans), fragment)
@@ -185,8 +187,10 @@ class FragmentShape:
         raw = buffer[at : at + self.size]
         if b"".join(self._pick_fixed(raw)) != self._fixed:
             return None
-        number, server, producer, behind, token, timecode = values = self._pick_values(raw)
-        if not all(map(_accepts, _ACCEPTS, values)):
+        number, server, producer, behind, token, timecode = [raw[place] for place in self._values]
+        if not (
+            number.isdigit() and behind.isdigit() and token.isdigit() and _is_seconds(server) and _is_seconds(producer)
+        ):
             return None
         model = self.model
         producer_ms = _milliseconds(producer)
@@ -233,10 +237,6 @@ class FragmentShape:
             elif role != _MEDIA and not _ACCEPTS[role](buffer[at + start : at + stop]):
                 return None
         return len(self._parts)
-
-
-def _accepts(test: Callable[[bytes], bool], value: bytes) -> bool:
-    return test(value)
 
 
 class _TagTemplate:
@@ -530,9 +530,3 @@ def stretches(places: Sequence[tuple[int, int]]) -> Callable[[bytes], tuple[byte
         layout.append(f"{start - at}x{stop - start}s")
         at = stop
     return struct.Struct(">" + "".join(layout)).unpack_from
-
-
-def _unsorted_picker(spans: Sequence[_Span]) -> Callable[[bytes], tuple[bytes, ...]]:
-    """Make a function that cuts values out of bytes, in the order of `spans`."""
-    slices = [slice(span.start, span.stop) for span in spans]
-    return lambda raw: tuple(raw[each] for each in slices)
