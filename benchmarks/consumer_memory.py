@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from multiprocessing.connection import Connection
 
-MOST_MIB: Final = 80
+MOST_MIB: Final = 56
 MOST_GROWTH_MIB: Final = 4
 _LENGTHS: Final = {"10 min": 600, "1 h": 3600, "4 h": 4 * 3600}
 _ENGINE: Final = "1 h, local engine"

@@ -32,8 +32,8 @@ from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-MOST_CPU_S: Final = 1.0
-LEAST_RATIO: Final = 2.0
+MOST_CPU_S: Final = 0.5
+LEAST_RATIO: Final = 5.0
 REPLAY: Final = "replay, the command"
 CORE: Final = "core"
 EBMLITE: Final = "ebmlite, whole fragments"

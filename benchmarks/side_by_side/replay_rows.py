@@ -14,7 +14,7 @@ from typing import Final
 from benchmarks.side_by_side.captures import capture
 from benchmarks.side_by_side.child import Medians, Usage, in_turn, medians, run
 from benchmarks.side_by_side.lines import Line, absolute_line, ratio_line
-from benchmarks.side_by_side.pyav import NotInstallableError, pyav_command
+from benchmarks.side_by_side.pyav import NotInstallableError, pyav_commands
 from benchmarks.side_by_side.trees import BUILD, Tree, Trees
 
 HOUR_S: Final = 3600
@@ -73,7 +73,7 @@ def replay_1h(trees: Trees, repeats: int) -> Iterator[Line]:
     note = ""
     with tempfile.TemporaryDirectory(prefix="pyav-") as folder:
         try:
-            others["PyAV"] = pyav_command(Path(folder))
+            others = pyav_commands(Path(folder))
         except NotInstallableError as error:
             note = f"skipped: {error}"
         usages = _replayed(trees, "connect", HOUR_S, repeats, others)
@@ -84,6 +84,10 @@ def replay_1h(trees: Trees, repeats: int) -> Iterator[Line]:
     else:
         pyav = cost(usages, "PyAV", HOUR_S)
         yield ratio_line("replay, 1 h, and PyAV's PCM", "CPU-s/h", pyav.cpu_s, now.cpu_s, 0.65, against="PyAV")
+        streamed = cost(usages, "PyAV 2", HOUR_S)
+        yield ratio_line(
+            "replay, 1 h, and PyAV packet by packet", "CPU-s/h", streamed.cpu_s, now.cpu_s, None, against="PyAV 2"
+        )
         yield ratio_line("replay, 1 h, peak", "MiB", pyav.peak_mib, now.peak_mib, None, against="PyAV")
     yield ratio_line("replay, 1 h, peak", "MiB", before.peak_mib, now.peak_mib, None)
 
