@@ -77,7 +77,7 @@ def pyav_commands(folder: Path) -> dict[str, Callable[[Path], list[str]]]:
         if done.returncode:
             raise NotInstallableError((done.stderr.strip().splitlines() or ["uv failed"])[-1])
 
-    def command(program: str, capture: Path) -> list[str]:
+    def started(program: str, capture: Path) -> list[str]:
         return [str(python), "-c", program, str(capture), str(folder)]
 
-    return {name: partial(command, program) for name, program in PROGRAMS.items()}
+    return {name: partial(started, program) for name, program in PROGRAMS.items()}

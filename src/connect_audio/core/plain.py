@@ -106,6 +106,7 @@ def _hints(made: Any) -> dict[str, Any]:
     return {each.name: hints[each.name] for each in fields(made)}
 
 
+@lru_cache(maxsize=256)
 def _members(hint: Any) -> tuple[Any, ...]:
     """The members of a union, aliases resolved; of any other type, the type alone."""
     if isinstance(hint, TypeAliasType):
@@ -115,5 +116,6 @@ def _members(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
-def _dataclasses(hint: Any) -> list[Any]:
-    return [each for each in _members(hint) if isinstance(each, type) and is_dataclass(each)]
+@lru_cache(maxsize=256)
+def _dataclasses(hint: Any) -> tuple[Any, ...]:
+    return tuple(each for each in _members(hint) if isinstance(each, type) and is_dataclass(each))

@@ -77,6 +77,8 @@ class Parts:
         self._ports = ports
         self._state = state
         self._pcm = bytearray() if state.staged is None else ports.store.get(state.staged.key)
+        # The policy's sizes at the rate, which are asked for some times a second.
+        self._rate = self._full = self._most = 0
 
     @property
     def state(self) -> PartState:
@@ -98,13 +100,14 @@ class Parts:
         Returns:
             True if the part is full.
         """
-        policy = self._ports.policy
-        most = policy.most_part_bytes(rate)
+        if rate != self._rate:
+            policy = self._ports.policy
+            self._rate, self._full, self._most = rate, policy.full_part_bytes(rate), policy.most_part_bytes(rate)
         for chunk in frames:
             self._pcm += chunk
-            if len(self._pcm) >= most:
+            if len(self._pcm) >= self._most:
                 return True
-        return len(self._pcm) >= policy.full_part_bytes(rate)
+        return len(self._pcm) >= self._full
 
     def upload(self, step: int, crc32: int) -> UploadedPart | None:
         """Make a part of the buffer, and begin the next one.
