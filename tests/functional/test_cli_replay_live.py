@@ -12,12 +12,9 @@ from pathlib import Path
 import pytest
 
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
-from connect_audio_local.webhook.server import (
-    WebhookReceiver,
-    answer,
-    hang_before_reading,
-    webhook_receiver,
-)
+from connect_audio_local.webhook.faults import answer, hang_before_reading
+from connect_audio_local.webhook.model import WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 from support.calls import capture_of
 from support.command import COMMAND, PATIENCE_S, run
 from support.replayed_calls import (

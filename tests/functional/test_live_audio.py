@@ -24,13 +24,9 @@ from connect_audio.sinks import ENTRY_POINTS, AudioSink, LiveEnd, SinkSetup
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.model import Delivery, Live
 from connect_audio_local.synthesis.calls import synthesize_stream
-from connect_audio_local.webhook.server import (
-    WebhookReceiver,
-    answer,
-    hang_after_reading,
-    reset_before_reading,
-    webhook_receiver,
-)
+from connect_audio_local.webhook.faults import answer, hang_after_reading, reset_before_reading
+from connect_audio_local.webhook.model import WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 from support.wav import pcm, same_wav, wav_of_call
 from support.whole_path import Recorded, a_call, cloud_of, event_for, record, serve
 

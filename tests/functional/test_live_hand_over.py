@@ -18,15 +18,9 @@ import pytest
 
 from connect_audio_local.kvs import Live
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
-from connect_audio_local.webhook.server import (
-    Delivery,
-    Exchange,
-    WebhookReceiver,
-    accept,
-    drip_head,
-    hang_after_reading,
-    webhook_receiver,
-)
+from connect_audio_local.webhook.faults import drip_head, hang_after_reading
+from connect_audio_local.webhook.model import Delivery, Exchange, WebhookReceiver, accept
+from connect_audio_local.webhook.server import webhook_receiver
 from support.engine_chaos import Run, Schedule, run, scene
 from support.heard_segments import judged
 from support.stuck_sink import TAKES, install

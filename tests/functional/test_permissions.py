@@ -21,7 +21,8 @@ from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Operation, S3Trouble
-from connect_audio_local.webhook.server import WebhookReceiver, webhook_receiver
+from connect_audio_local.webhook.model import WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
 from support.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene

@@ -16,7 +16,8 @@ from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import Party
 from connect_audio.core.segment_wav import WavShape
-from connect_audio_local.webhook.server import Behaviour, Delivery, WebhookReceiver, webhook_receiver
+from connect_audio_local.webhook.model import Behaviour, Delivery, WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 
 SECRET: Final = b"a secret of both ends, long enough"
 NEXT_SECRET: Final = b"the one that comes after it, longer"

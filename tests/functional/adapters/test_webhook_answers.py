@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from connect_audio_local.webhook import server as misbehaviour
+from connect_audio_local.webhook import faults as misbehaviour
 from connect_audio_local.webhook.server import webhook_receiver
 from support.webhook_sink import (
     NEXT_SECRET,

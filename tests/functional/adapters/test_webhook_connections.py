@@ -11,8 +11,9 @@ import pytest
 
 from connect_audio.adapters.sinks import webhook_connection
 from connect_audio.sinks import LiveEnd
-from connect_audio_local.webhook import server as misbehaviour
-from connect_audio_local.webhook.server import Behaviour, webhook_receiver
+from connect_audio_local.webhook import faults as misbehaviour
+from connect_audio_local.webhook.model import Behaviour, accept
+from connect_audio_local.webhook.server import webhook_receiver
 from support.webhook_sink import (
     ORIGIN,
     PATIENCE_S,
@@ -45,7 +46,7 @@ def test_a_connection_that_the_receiver_closes_between_segments_is_replaced(beha
 
 
 def test_a_kept_connection_that_breaks_without_an_answer_is_replaced_at_once() -> None:
-    with connected([misbehaviour.accept, misbehaviour.reset_instead_of_answering]) as (sink, receiver):
+    with connected([accept, misbehaviour.reset_instead_of_answering]) as (sink, receiver):
         sink.deliver_segment(segment(0))
         sink.deliver_segment(segment(1))
         assert [each.arrivals for each in receiver.received] == [1, 2]

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 
 from connect_audio.core.errors import SinkError
-from connect_audio_local.webhook import server as misbehaviour
+from connect_audio_local.webhook import faults as misbehaviour
 from connect_audio_local.webhook.server import webhook_receiver
 from support.webhook_sink import (
     SECRET,

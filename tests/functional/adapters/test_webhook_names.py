@@ -16,8 +16,9 @@ from connect_audio.adapters.sinks import webhook_address, webhook_connection
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.adapters.sinks.webhook_address import Resolver
 from connect_audio.core.pcm import Party
-from connect_audio_local.webhook import server as misbehaviour
-from connect_audio_local.webhook.server import WebhookReceiver, webhook_receiver
+from connect_audio_local.webhook import faults as misbehaviour
+from connect_audio_local.webhook.model import WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 from support.webhook_sink import (
     PATIENCE_S,
     REFUSED,

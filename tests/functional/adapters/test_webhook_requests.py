@@ -11,7 +11,8 @@ import wave
 
 from connect_audio.core.segment_wav import WavShape, segment_wavs
 from connect_audio.sinks import LiveEnd
-from connect_audio_local.webhook import server as misbehaviour
+from connect_audio_local.webhook import faults as misbehaviour
+from connect_audio_local.webhook.model import accept
 from support.webhook_sink import (
     CONTACT,
     ORIGIN,
@@ -147,7 +148,7 @@ def test_delivered_again_a_segment_has_the_same_key_and_a_corrected_one_another(
 
 
 def test_of_two_tracks_the_one_that_was_taken_is_not_posted_again() -> None:
-    behaviours = [misbehaviour.accept, misbehaviour.answer(503)]
+    behaviours = [accept, misbehaviour.answer(503)]
     with connected(behaviours, shape=WavShape("tracks")) as (sink, receiver):
         assert failure(lambda: sink.deliver_segment(segment(0)))[0] == "HTTP_503"
         sink.deliver_segment(segment(0))
