@@ -42,6 +42,9 @@ _NAP_AFTER_S: Final = 0.005
 """A read that waits less than this found bytes that had gathered, s: reading goes on without a nap."""
 _NAP_WITHIN_MS: Final = 2000
 """Farthest from the stream's head that reading naps, ms. A reader that lags by more catches up first."""
+_NAP_SLACK_MS: Final = 10_000
+"""Most by which media may outrun the clock in a connection that naps, ms: the backlog that a live call begins with.
+A stream that comes faster than its own time is no live call, whatever KVS says of its head."""
 _MOST_DOUBLINGS: Final = 16
 """Doublings of the backoff; the longest backoff ends it far earlier."""
 
@@ -141,6 +144,8 @@ class _Connection:
         over: why nothing more comes of it; None while it is read.
         waited_s: time that the newest read waited for bytes, s.
         behind_ms: how far the newest fragment was behind the stream's head, ms; None before the first, or if unknown.
+        first_ms: end of the first accepted fragment by the producer's clock, ms since the epoch; None before it.
+        outran_ms: media time since then that the clock does not explain, ms.
     """
 
     stream: MediaStream
@@ -149,6 +154,27 @@ class _Connection:
     over: str | None = None
     waited_s: float = 0.0
     behind_ms: int | None = None
+    first_ms: int | None = None
+    outran_ms: float = 0.0
+
+    def note(self, fragment: Fragment, ended_ms: int | None, now_s: float) -> None:
+        """Note an accepted fragment.
+
+        Args:
+            fragment: the fragment.
+            ended_ms: its end by the producer's clock, ms since the epoch; None if unknown.
+            now_s: monotonic seconds.
+        """
+        self.behind_ms = fragment.millis_behind_now
+        if ended_ms is not None:
+            self.first_ms = ended_ms if self.first_ms is None else self.first_ms
+            self.outran_ms = ended_ms - self.first_ms - (now_s - self.opened_s) * 1000
+
+    @property
+    def is_live(self) -> bool:
+        """True if the newest fragment is at the stream's head, and media keeps the clock's pace."""
+        near = self.behind_ms is not None and self.behind_ms <= _NAP_WITHIN_MS
+        return near and self.outran_ms <= _NAP_SLACK_MS
 
 
 class CallStream:
@@ -268,7 +294,7 @@ class CallStream:
         if connection is None or connection.waited_s < _NAP_AFTER_S:
             return
         connection.waited_s = 0.0
-        if connection.behind_ms is not None and connection.behind_ms <= _NAP_WITHIN_MS:
+        if connection.is_live:
             self._ports.clock.sleep(max(0.0, min(self._ports.policy.nap, most_s)))
 
     def accept(self, fragment: Fragment) -> Accepted:
@@ -279,15 +305,16 @@ class CallStream:
         """
         before = self._unconfirmed.confirmed_by(fragment)
         self._position = fragment.number or self._position
+        ended_ms = end_ms(fragment) or fragment.producer_timestamp_ms
         if self._connection is not None:
-            self._connection.behind_ms = fragment.millis_behind_now
+            self._connection.note(fragment, ended_ms, self._ports.clock.monotonic())
         is_new = _number(fragment.number) > _number(self._state.newest)
         if is_new:
             self._fruitless = 0
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
             read_to_ms = max(self._state.read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
             self._state = replace(self._state, newest=fragment.number, read_to_ms=read_to_ms)
-        self._not_found.came(end_ms(fragment) or fragment.producer_timestamp_ms)
+        self._not_found.came(ended_ms)
         return Accepted(before, is_new)
 
     def audio_came(self) -> None:

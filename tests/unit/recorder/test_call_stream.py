@@ -212,6 +212,16 @@ def test_a_reader_whose_distance_from_the_head_is_unknown_has_no_naps() -> None:
     assert at.source.reads > len(at.source.fragments) * SLICES
 
 
+def test_a_stream_that_comes_faster_than_its_own_time_has_one_nap_at_most() -> None:
+    at = live(100, Policy(nap=0.75))
+    for index, each in enumerate(at.source.fragments):
+        hurried_ms = DEFAULT_START_MS + (each.at_ms - DEFAULT_START_MS) // 50
+        began_ms = DEFAULT_START_MS + (each.producer_ms - DEFAULT_START_MS) // 50
+        at.source.fragments[index] = replace(each, producer_ms=began_ms, at_ms=hurried_ms)
+    at.run()
+    assert at.clock.slept.count(0.75) <= 1
+
+
 def test_a_reader_that_finds_bytes_waiting_has_no_naps() -> None:
     at = world(call(20))
     at.run()
