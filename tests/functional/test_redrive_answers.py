@@ -302,7 +302,7 @@ def test_a_history_wins_over_the_message(stage: Scene) -> None:
 
 def test_a_continuation_in_a_message_that_nobody_can_read_is_left(stage: Scene) -> None:
     stage.lambda_is(ScriptedLambda())
-    stage.message({**REQUEST.to_payload(), CONTINUES: {"parts": []}})
+    stage.message({**REQUEST.to_payload(), CONTINUES: {"execution": "x"}})
     code, told = stage.redrive()
     assert (code, "continues is not what the redrive command writes" in told) == (3, True)
 

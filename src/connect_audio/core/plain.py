@@ -63,7 +63,7 @@ def from_plain(hint: Any, data: Any) -> Any:
 
     Raises:
         KeyError: a union's value names no member of it.
-        TypeError: the data has other fields or another form than the type.
+        TypeError: a field is missing or unknown, or the data has another form than the type.
         ValueError: an enum has no such value.
     """
     members = _members(hint)
@@ -96,6 +96,8 @@ def _from_fields(made: Any, data: Any) -> Any:
     hints = _hints(made)
     if unknown := data.keys() - hints.keys():
         raise TypeError(f"{made.__name__} has no field {min(unknown)}")
+    if missing := hints.keys() - data.keys():
+        raise TypeError(f"{made.__name__} lacks field {min(missing)}")
     return made(**{name: from_plain(hints[name], each) for name, each in data.items()})
 
 

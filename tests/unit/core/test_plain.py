@@ -74,7 +74,8 @@ def test_a_dataclass_alone_carries_its_fields_and_nothing_else() -> None:
     ("data", "error"),
     [
         ({"count": 1, "size": 2}, TypeError),
-        ({"count": "1"}, TypeError),
+        ({"count": "1", "colour": None}, TypeError),
+        ({"count": 1}, TypeError),
         ({"count": 1, "colour": "blue"}, ValueError),
         ({}, TypeError),
         ([], TypeError),
