@@ -12,9 +12,8 @@ class SystemClock:
         """Milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
 
-    def monotonic(self) -> float:
-        """Seconds of a clock that never steps back."""
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
+    """Seconds of a clock that never steps back."""
 
     def sleep(self, seconds: float) -> None:
         """Wait; not at all for zero or a negative number of seconds."""

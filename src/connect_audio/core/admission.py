@@ -141,6 +141,11 @@ class Admission:
         """How many fragments wait for the next label."""
         return len(self._undecided)
 
+    @property
+    def end_ms(self) -> int | None:
+        """End of the last admitted audio, ms since the epoch."""
+        return self._end_ms
+
     def state(self) -> AdmissionState:
         """The state after the last decided fragment."""
         return AdmissionState(label=self._label, end_ms=self._end_ms)

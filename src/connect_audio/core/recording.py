@@ -158,7 +158,7 @@ class CallRecording:
     @property
     def end_ms(self) -> int | None:
         """End of the last admitted audio, ms since the epoch."""
-        return self._admission.state().end_ms
+        return self._admission.end_ms
 
     @property
     def full(self) -> bool:

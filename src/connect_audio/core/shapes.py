@@ -232,7 +232,7 @@ class FragmentShape:
             if stop > have:
                 return index if buffer.startswith(fixed[: max(0, have - start)], at + start) else None
             if fixed:
-                if not buffer.startswith(fixed, at + start):
+                if buffer[at + start : at + stop] != fixed:
                     return None
             elif role != _MEDIA and not _ACCEPTS[role](buffer[at + start : at + stop]):
                 return None

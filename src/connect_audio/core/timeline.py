@@ -214,18 +214,14 @@ class Timeline:
     """
 
     def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES) -> None:
-        self._rate = state.rate
+        self.rate: Final = state.rate
+        """Samples a second."""
         self._origin = state.origin
         self._settled = state.settled
         self._taken = taken
         self._limit = limit
         self._customer = _Track(Party.CUSTOMER, state.customer)
         self._agent = _Track(Party.AGENT, state.agent)
-
-    @property
-    def rate(self) -> int:
-        """Samples a second."""
-        return self._rate
 
     @property
     def origin(self) -> int | None:
@@ -250,7 +246,7 @@ class Timeline:
     def state(self) -> TimelineState:
         """The timeline's state; it pairs with the frames taken only if `end <= taken`."""
         return TimelineState(
-            rate=self._rate,
+            rate=self.rate,
             origin=self._origin,
             settled=self._settled,
             customer=_copied(self._customer.counts),
@@ -328,7 +324,7 @@ class Timeline:
 
     def _tolerance(self, block_length: int, tick_ns: int) -> int:
         """How far, in samples, a block may be off its predecessor's end and still join it."""
-        return max(min(self._rate * JITTER_MS // 1000, block_length // 2), -(-tick_ns * self._rate // _NS))
+        return max(min(self.rate * JITTER_MS // 1000, block_length // 2), -(-tick_ns * self.rate // _NS))
 
     def _join(self, track: _Track, start: int, block_length: int, tolerance: int) -> int:
         """Turn a time into a position, and a position within the tolerance of the track's end into that end."""
@@ -348,7 +344,7 @@ class Timeline:
         counts = track.counts
         length = len(samples) // SAMPLE_BYTES
         floor = max(counts.end, self._settled)
-        if start + length <= 0 or start > floor + MAX_HOLE_S * self._rate:
+        if start + length <= 0 or start > floor + MAX_HOLE_S * self.rate:
             counts.out_of_range += length
             return None
         if start + length > self._limit:
@@ -384,7 +380,7 @@ class Timeline:
         To be called once a fragment, at its end: the result is part of what makes the output repeatable.
         """
         customer, agent = self._customer.counts.end, self._agent.counts.end
-        self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self._rate)
+        self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self.rate)
 
     def close(self) -> list[Gap]:
         """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again.

@@ -189,6 +189,9 @@ class CallStream:
     def __init__(self, ports: RecorderPorts, state: ReadState, cursor: Cursor) -> None:
         self._ports = ports
         self._state = state
+        # These two change with each fragment, so `_state` gets them only when it is asked for.
+        self._newest = state.newest
+        self._read_to_ms = state.read_to_ms
         self._position = cursor.fragment
         self._recorded_to_ms = cursor.admission.end_ms or ports.request.start_timestamp_ms
         self._connection: _Connection | None = None
@@ -202,7 +205,12 @@ class CallStream:
     @property
     def state(self) -> ReadState:
         """State for the next step."""
-        return self._state
+        return replace(self._state, newest=self._newest, read_to_ms=self._read_to_ms)
+
+    @property
+    def is_kept(self) -> bool:
+        """True if the stream is known to keep its fragments for an hour at least."""
+        return self._state.is_kept
 
     @property
     def opened_s(self) -> float | None:
@@ -227,7 +235,7 @@ class CallStream:
     @property
     def lacks_known(self) -> bool:
         """True while fragments that an earlier invocation read have not come again."""
-        return _number(self._state.newest) > _number(self._position)
+        return _number(self._newest) > _number(self._position)
 
     def stands_at(self, fragment: str | None) -> bool:
         """Return True if a fresh invocation that begins behind that fragment would read nothing again."""
@@ -284,18 +292,19 @@ class CallStream:
         connection.reader.receive_data(data)
         return None
 
-    def nap(self, most_s: float) -> None:
+    def nap(self, deadline: float) -> None:
         """Let bytes gather for a moment if the newest read had to wait for them at the stream's head.
 
         Args:
-            most_s: longest nap, s.
+            deadline: when the nap must be over, monotonic seconds.
         """
         connection = self._connection
         if connection is None or connection.waited_s < _NAP_AFTER_S:
             return
         connection.waited_s = 0.0
         if connection.is_live:
-            self._ports.clock.sleep(max(0.0, min(self._ports.policy.nap, most_s)))
+            left_s = deadline - self._ports.clock.monotonic()
+            self._ports.clock.sleep(max(0.0, min(self._ports.policy.nap, left_s)))
 
     def accept(self, fragment: Fragment) -> Accepted:
         """Move the position behind a fragment that `next` returned.
@@ -308,12 +317,12 @@ class CallStream:
         ended_ms = end_ms(fragment) or fragment.producer_timestamp_ms
         if self._connection is not None:
             self._connection.note(fragment, ended_ms, self._ports.clock.monotonic())
-        is_new = _number(fragment.number) > _number(self._state.newest)
+        is_new = _number(fragment.number) > _number(self._newest)
         if is_new:
             self._fruitless = 0
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
-            read_to_ms = max(self._state.read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
-            self._state = replace(self._state, newest=fragment.number, read_to_ms=read_to_ms)
+            self._newest = fragment.number
+            self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
         self._not_found.came(ended_ms)
         return Accepted(before, is_new)
 
@@ -382,7 +391,7 @@ class CallStream:
             return Denied(error)
         self._connection = _Connection(stream, self._ports.clock.monotonic())
         now_ms = self._ports.clock.now_ms()
-        unread_s = (now_ms - (self._state.read_to_ms or now_ms)) // 1000
+        unread_s = (now_ms - (self._read_to_ms or now_ms)) // 1000
         if unread_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
             self._state = replace(self._state, unread_s=max(self._state.unread_s, unread_s))
         return Opened()
@@ -399,8 +408,7 @@ class CallStream:
         """
         waited_s = self._ports.clock.monotonic() - asked_s
         if waited_s >= _AT_HEAD_S and not connection.reader.midway:
-            read_to_ms = self._ports.clock.now_ms() - round(waited_s * 1000)
-            self._state = replace(self._state, read_to_ms=read_to_ms)
+            self._read_to_ms = self._ports.clock.now_ms() - round(waited_s * 1000)
         return waited_s
 
     def _broken_off(self, connection: _Connection, error: MediaSourceError) -> StreamEvent | None:

@@ -155,14 +155,16 @@ class EndOfCall:
     """
 
     def __init__(self, state: EndState, policy: Policy, now_ms: int) -> None:
-        self._state = state if state.last_audio_ms else replace(state, last_audio_ms=now_ms)
+        self._state = state
+        # Changes with each fragment, so `_state` gets it only when it is asked for.
+        self._last_audio_ms = state.last_audio_ms or now_ms
         self._policy = policy
         self._denials = 0
 
     @property
     def state(self) -> EndState:
         """State for the next step."""
-        return self._state
+        return replace(self._state, last_audio_ms=self._last_audio_ms)
 
     @property
     def cause(self) -> EndReason | None:
@@ -171,7 +173,9 @@ class EndOfCall:
 
     def audio(self, now_ms: int) -> None:
         """Note new audio of our contact."""
-        self._state = replace(self._state, last_audio_ms=now_ms, cause=None, cause_ms=0)
+        self._last_audio_ms = now_ms
+        if self._state.cause is not None:
+            self._state = replace(self._state, cause=None, cause_ms=0)
 
     def seems_over(self, cause: EndReason, now_ms: int) -> None:
         """Note a cause to think that the call is over. The first cause counts."""
@@ -241,10 +245,10 @@ class EndOfCall:
         """
         state = self._state
         evidence = Evidence(
-            silent_ms=now_ms - state.last_audio_ms,
+            silent_ms=now_ms - self._last_audio_ms,
             cause=state.cause,
             # Time between two invocations is no silence, so the drain does not begin before its cause.
-            drained_ms=now_ms - max(state.last_audio_ms, state.cause_ms),
+            drained_ms=now_ms - max(self._last_audio_ms, state.cause_ms),
             unreadable_ms=_since(state.unreadable_since_ms, now_ms),
             denied_ms=_since(state.denied_since_ms, now_ms),
             denials=self._denials,

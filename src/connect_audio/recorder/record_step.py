@@ -115,20 +115,27 @@ class _Step:
                 return self._end_staged(found)
 
     def _advance(self) -> EndOfRecording | Next | None:
-        """Take one event from the stream."""
+        """Take one event from the stream, reading until it comes."""
         session = self._session
-        session.live.interrupt_overdue()
-        if self._clock.monotonic() >= self._budget.deadline:
-            return HandOver()
-        if session.recording.full:
-            return EndOfRecording(EndReason.RECORDING_LIMIT)
-        event = session.stream.next()
-        if event is None:
-            session.live.look(session.stream.look, self._may_preview)
-            event = session.stream.read()
-            if not session.live.watches and session.end.cause is None:
-                session.stream.nap(self._left_s())
-        return None if event is None else self._take(event)
+        is_full = session.recording.full
+        event: StreamEvent | None = None
+        while event is None:
+            session.live.interrupt_overdue()
+            if self._clock.monotonic() >= self._budget.deadline:
+                return HandOver()
+            if is_full:
+                return EndOfRecording(EndReason.RECORDING_LIMIT)
+            event = session.stream.next() or self._read()
+        return self._take(event)
+
+    def _read(self) -> StreamEvent | None:
+        """Wait for bytes. None if they came; else what follows from a connection that stalls or breaks."""
+        session = self._session
+        session.live.look(session.stream.look, self._may_preview)
+        event = session.stream.read()
+        if not session.live.watches and session.end.cause is None:
+            session.stream.nap(self._budget.deadline)
+        return event
 
     def _take(self, event: StreamEvent) -> EndOfRecording | Next | None:
         """Hand an event to the objects that it concerns."""
@@ -252,7 +259,7 @@ class _Step:
         """
         stream = self._session.stream
         # An earlier invocation has seen these fragments, so silence before they come again is no end.
-        expects_known = stream.state.is_kept and stream.lacks_known
+        expects_known = stream.is_kept and stream.lacks_known
         return self._session.end.decide(
             self._clock.now_ms(),
             observed=stream.observed_s >= (self._session.least_observation_s or 0.0),
@@ -265,12 +272,12 @@ class _Step:
         if session.counts.hand_overs >= _MOST_SUSPENSIONS:
             return False
         # A fresh invocation reads everything behind the cursor again, and a stream without retention may not have it.
-        return session.stream.state.is_kept or session.stream.stands_at(session.recording.cursor().fragment)
+        return session.stream.is_kept or session.stream.stands_at(session.recording.cursor().fragment)
 
     def _wait_s(self) -> int:
         """Length of the next suspension: twice as long with each one in a row without a new fragment, s."""
         waits = 0 if self._new_fragments else self._session.counts.waits
-        longest = _LONGEST_WAIT_S if self._session.stream.state.is_kept else _NO_RETENTION_WAIT_S
+        longest = _LONGEST_WAIT_S if self._session.stream.is_kept else _NO_RETENTION_WAIT_S
         return max(1, min(longest, _FIRST_WAIT_S << min(waits, _MOST_DOUBLINGS)))
 
     def _settle(self, ending: EndOfRecording) -> None:
