@@ -36,7 +36,7 @@ class ByteWindow:
         self.ended = False
         """True if no more bytes will come."""
         self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._received = 0  # offset in the stream
         self._kept_from: int | None = None  # offset in the stream
         self._joins_kept = 0  # joins since then
 
@@ -48,7 +48,7 @@ class ByteWindow:
     @property
     def size(self) -> int:
         """Bytes received and not yet consumed."""
-        return len(self.buffer) - self.position + self._waiting_bytes
+        return self._received - self.base - self.position
 
     @property
     def waits(self) -> bool:
@@ -59,8 +59,8 @@ class ByteWindow:
         """Store bytes; `b""` says that no more will come."""
         if data:
             self._waiting.append(data)
-            self._waiting_bytes += len(data)
             self.last_read = len(data)
+            self._received += self.last_read
         else:
             self.ended = True
 
@@ -75,7 +75,6 @@ class ByteWindow:
         self.position -= first
         self.buffer = b"".join((unread, *self._waiting)) if unread or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
-        self._waiting_bytes = 0
 
     def _first_kept(self, offset: int) -> int:
         """The position in the buffer from which on a join keeps the bytes."""
