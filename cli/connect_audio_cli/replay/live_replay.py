@@ -186,25 +186,17 @@ class LiveReplay:
             driver=Threads if is_paced else Inline,
         )
 
-    def confirm(self, placed: Sequence[LiveSamples]) -> None:
-        """The recording has decided on fragments.
-
-        Args:
-            placed: samples that it has placed since the last time, each party's in order.
-        """
+    def confirm(self) -> None:
+        """The extraction has decided on fragments."""
         if self._pipeline is not None and self._timeline is not None:
-            self._pipeline.confirm(self._timeline, placed)
+            self._pipeline.confirm(self._timeline, self._placed())
             self._interrupt_overdue()
 
-    def end(self, placed: Sequence[LiveSamples]) -> None:
-        """The call is over: let the sinks have the rest, for some seconds, and close them.
-
-        Args:
-            placed: samples that the recording has placed since the last `confirm`, each party's in order.
-        """
+    def end(self) -> None:
+        """The call is over: let the sinks have the rest, for some seconds, and close them."""
         self.begin()
         if self._pipeline is not None:
-            self._pipeline.end(self._timeline, placed)
+            self._pipeline.end(self._timeline, self._placed())
             self._pipeline.flush()
             self._pipeline.close()
 
@@ -232,6 +224,10 @@ class LiveReplay:
         """Stop the sinks, whatever they are at; no thread runs afterwards."""
         if self._pipeline is not None:
             self._pipeline.close()
+
+    def _placed(self) -> Sequence[LiveSamples]:
+        """Samples that the extraction has placed since the last `confirm`, each party's in order."""
+        return () if self._extraction is None else self._extraction.added.live_samples()
 
     @property
     def _timeline(self) -> Timeline | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from connect_audio.core.fragment import Fragment
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.manifest import NoteLog
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, LevelMeter, Party
@@ -59,6 +60,30 @@ class Replay:
     live: LiveOutcome | None = None
 
 
+class NoLiveReplay:
+    """Stands in for `LiveReplay` where no live audio is wanted: every method does nothing."""
+
+    is_paced: Final = False
+
+    def follow(self, extraction: Extraction) -> None:
+        """Take no audio."""
+
+    def grown(self, fragment: OpenFragment | Fragment) -> None:
+        """Take no blocks."""
+
+    def confirm(self) -> None:
+        """Pass nothing on."""
+
+    def end(self) -> None:
+        """End nothing."""
+
+    def outcome(self, frames: int) -> None:
+        """Return None: there was no live audio."""
+
+    def close(self) -> None:
+        """Stop nothing."""
+
+
 def replay(
     chunks: Iterable[bytes],
     output: Path,
@@ -67,7 +92,7 @@ def replay(
     contact_id: str | None = None,
     accept_unlabelled: bool = False,
     limit_s: int | None = None,
-    live: LiveReplay | None = None,
+    live: LiveReplay | NoLiveReplay | None = None,
 ) -> Replay:
     """Write `<output>/<contact id>.wav` and `.json`.
 
@@ -78,15 +103,14 @@ def replay(
         contact_id: the contact; None for the first contact that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
-        live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end.
+        live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end. None for none.
 
     Raises:
         CommandError: unusable input or output; nothing was written but live audio delivered by then.
     """
+    live = live or NoLiveReplay()
     events: Iterator[CaptureEvent] = (
-        growing_events(small_pieces(chunks), name)
-        if live is not None and live.is_paced
-        else capture_events(chunks, name)
+        growing_events(small_pieces(chunks), name) if live.is_paced else capture_events(chunks, name)
     )
     wav: _WavFile | None = None
     notes = NoteLog()
@@ -100,24 +124,20 @@ def replay(
             limit_s=limit_s,
             options=_OPTIONS,
         )
-        if live is not None:
-            cleanup.callback(live.close)
-            live.follow(extraction)
+        cleanup.callback(live.close)
+        live.follow(extraction)
         for fragment in extraction.fragments():
-            if live is not None:
-                live.grown(fragment)
+            live.grown(fragment)
             if isinstance(fragment, OpenFragment):
                 continue
             _measure(extraction, meters)
             wav = _drain(extraction, wav, output, cleanup)
-            if live is not None:
-                # Only now, when there is a file for the WAV.
-                live.confirm(extraction.added.live_samples())
+            # Only now, when there is a file for the WAV.
+            live.confirm()
             notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
         _measure(extraction, meters)
         wav = _drain(extraction, wav, output, cleanup)
-        if live is not None:
-            live.end(extraction.added.live_samples())
+        live.end()
         notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
         return _publish(extraction, wav, output, notes, meters, live)
 
@@ -128,10 +148,10 @@ def _publish(
     output: Path,
     notes: NoteLog,
     meters: Mapping[Party, LevelMeter],
-    live: LiveReplay | None,
+    live: LiveReplay | NoLiveReplay,
 ) -> Replay:
     """Make the manifest and give both files their names."""
-    outcome = None if live is None or wav is None else live.outcome(wav.frames)
+    outcome = None if wav is None else live.outcome(wav.frames)
     manifest = extraction.manifest(notes, live=None if outcome is None else outcome.state)
     if wav is None:  # pragma: no cover - the manifest of a recording without frames has been refused
         raise CommandError("no frame was written")
