@@ -19,6 +19,8 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 _NAME: Final = "connect-audio"
 _INTERRUPTED: Final = 128 + signal.SIGINT
 _READER_GONE: Final = 128 + signal.SIGPIPE
+_LEAST_HELP_COLUMNS: Final = 60
+"""The least width of the commands' summaries: narrower ones are torn into single words."""
 
 COMMANDS: Final = {
     "demo": "Run a whole two-party call on this machine and show the recording.",
@@ -108,14 +110,17 @@ def _command(arguments: list[str]) -> int:
         command: Callable[[Sequence[str]], int] = import_module(f"connect_audio_cli.commands.{arguments[0]}").main
         return command(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
-        raise CommandError(f"No such command '{printable(arguments[0], 60)}' (see {_NAME} --help)")
+        from connect_audio_cli.output.arguments import similar  # noqa: PLC0415 - see the module
+
+        hint = similar(arguments[0], COMMANDS)
+        raise CommandError(f"No such command '{printable(arguments[0], 60)}'{hint} (see {_NAME} --help)")
     return _about(arguments)
 
 
 def _about(arguments: list[str]) -> int:
     """Show the help or the version."""
     if arguments in ([], ["-h"], ["--help"]):
-        sys.stdout.write(_HELP.format(commands="\n".join(f"  {name:<10}  {line}" for name, line in COMMANDS.items())))
+        sys.stdout.write(_HELP.format(commands=_summaries()))
     elif arguments == ["--version"]:
         from importlib.metadata import version  # noqa: PLC0415 - see the module
 
@@ -123,6 +128,19 @@ def _about(arguments: list[str]) -> int:
     else:
         raise CommandError(f"No such option: {printable(arguments[0], 60)} (see {_NAME} --help)")
     return ExitCode.WHOLE
+
+
+def _summaries() -> str:
+    """Return the commands and what each does, as wide as the terminal."""
+    from textwrap import fill  # noqa: PLC0415 - see the module
+
+    from connect_audio_cli.output.terminal import width  # noqa: PLC0415 - see the module
+
+    columns = max(width(), _LEAST_HELP_COLUMNS)
+    return "\n".join(
+        fill(line, columns, initial_indent=f"  {name:<10}  ", subsequent_indent=" " * 14)
+        for name, line in COMMANDS.items()
+    )
 
 
 def _complain(message: str, code: int) -> int:

@@ -210,6 +210,10 @@ def test_help_names_every_command_and_imports_none_of_the_work() -> None:
         assert re.search(rf"^  {command} ", process.stdout, re.MULTILINE)
 
 
+def test_the_help_fits_a_terminal_of_80_columns() -> None:
+    assert max(map(len, run("--help").out.splitlines())) <= 80
+
+
 def test_the_bare_command_shows_its_help() -> None:
     assert run() == run("--help")
 
@@ -220,7 +224,14 @@ def test_the_bare_command_shows_its_help() -> None:
         (("replay",), "Missing argument 'CAPTURE' (see connect-audio replay --help)"),
         (("nonsense",), "No such command 'nonsense' (see connect-audio --help)"),
         (("inspect", "x", "--nonsense"), "No such option: --nonsense (see connect-audio inspect --help)"),
-        (("inspect", "x", "--limit", "-1"), "Invalid value for '--limit': "),
+        (("inspect", "--nonsense"), "No such option: --nonsense (see connect-audio inspect --help)"),
+        (
+            ("replay", "x", "--out=y"),
+            "No such option: --out (did you mean --output?) (see connect-audio replay --help)",
+        ),
+        (("synthesise",), "No such command 'synthesise' (did you mean synthesize?) (see connect-audio --help)"),
+        (("redrive",), "Missing option '--queue-url' (see connect-audio redrive --help)"),
+        (("inspect", "x", "--limit", "-1"), "Invalid value for '--limit': -1 is not at least 0"),
         (("emulate", "x", "--port", "99999"), "Invalid value for '--port': "),
     ],
 )

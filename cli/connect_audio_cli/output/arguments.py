@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn, override
 
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
@@ -19,10 +19,12 @@ _LEAST_HELP_COLUMNS: Final = 60
 """Narrower than this argparse breaks words."""
 _MOST_HELP_COLUMNS: Final = 100
 """Wider lines are hard to read."""
+_LEAST_LIKENESS: Final = 0.7
+"""The least ratio of difflib at which one word is proposed for another: --out is like --output, --nope like nothing."""
 # argparse's own texts (CPython 3.13, argparse.py), and how this command says the same.
 _TEXTS: Final = (
+    (re.compile(r"the following arguments are required: (-\S+?)(?:,.*)?"), "Missing option '{0}'"),
     (re.compile(r"the following arguments are required: (\S+?)(?:,.*)?"), "Missing argument '{0}'"),
-    (re.compile(r"unrecognized arguments: (-[^\s=]+).*", re.DOTALL), "No such option: {0}"),
     (re.compile(r"unrecognized arguments: (.*)", re.DOTALL), "Got unexpected extra argument ({0})"),
     (re.compile(r"argument (?:-\w/)?(\S+): expected .*argument.*"), "Option '{0}' requires an argument"),
     (re.compile(r"argument (?:-\w/)?(\S+): ignored explicit argument .*"), "Option '{0}' does not take a value"),
@@ -60,7 +62,21 @@ class Parser(argparse.ArgumentParser):
             CommandError: it cannot be used.
             SystemExit: the help was asked for, and is shown.
         """
+        self._refuse_unknown_options(arguments)
         return self.parse_intermixed_args(list(arguments))
+
+    def _refuse_unknown_options(self, arguments: Sequence[str]) -> None:
+        """Name an unknown option before argparse complains of an argument that is missing."""
+        known = self._option_string_actions
+        for argument in arguments:
+            if argument in ("--", "-h", "--help"):
+                return
+            name = argument.partition("=")[0]
+            is_option = len(argument) > 1 and argument.startswith("-") and " " not in argument
+            if is_option and not (
+                name in known or argument[:2] in known or self._negative_number_matcher.match(argument)
+            ):
+                self.error(f"No such option: {name}{similar(name, known)}")
 
     @override
     def error(self, message: str) -> NoReturn:
@@ -111,6 +127,14 @@ def number[Number: (int, float)](
         return value
 
     return read
+
+
+def similar(name: str, known: Iterable[str]) -> str:
+    """Return a question that names the known word most like a mistyped one; empty if none is like it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
+
+    found = get_close_matches(name, list(known), n=1, cutoff=_LEAST_LIKENESS)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def flag(parser: Parser | argparse._ArgumentGroup, name: str, help_text: str) -> None:

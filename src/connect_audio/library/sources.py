@@ -112,12 +112,15 @@ def _read_path(name: str, file: BinaryFile) -> Iterator[bytes]:
 
 
 def _read_file(file: BinaryFile) -> Iterator[Any]:
-    """Yield what has arrived, without waiting for a full buffer where the file can do so."""
+    """Yield what has arrived, without waiting for a full buffer where the file can do so.
+
+    A file that does not block gives None while it has no bytes: that is no end, so it is passed on and refused.
+    """
     if hasattr(file, "set_socket_timeout") and hasattr(file, "__enter__"):
         # botocore's StreamingBody, whose read waits for all it was asked for: entering it gives the response (ADR 4).
         file = file.__enter__()
     read = getattr(file, "read1", file.read)
-    while chunk := read(CHUNK_BYTES):
+    while (chunk := read(CHUNK_BYTES)) is None or chunk:
         yield chunk
 
 
@@ -125,7 +128,7 @@ def _checked(name: str, chunks: Iterator[Any]) -> Iterator[bytes]:
     """Pass the chunks on as bytes and leave empty ones out, which would mean the end."""
     for chunk in chunks:
         if not isinstance(chunk, bytes | bytearray | memoryview):
-            advice = ': open it with mode "rb"' if isinstance(chunk, str) else ""
+            advice = {str: ': open it with mode "rb"', type(None): ": set it to blocking"}.get(type(chunk), "")
             raise CaptureError(f"{name}: gives {type(chunk).__name__}, not bytes{advice}")
         if len(chunk):
             yield bytes(chunk)

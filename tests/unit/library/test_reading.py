@@ -171,6 +171,17 @@ def test_unlabelled_audio_is_read_on_request_alone() -> None:
     assert connect_audio.read(data, "mine", accept_unlabelled=True).frames == 24_000
 
 
+class NothingYet(io.RawIOBase):
+    """A file that does not block and has no bytes yet."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: object) -> int | None:
+        del buffer
+        return None
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
@@ -184,6 +195,7 @@ def test_unlabelled_audio_is_read_on_request_alone() -> None:
         (None, "the source is of type NoneType: pass a path, bytes, a binary file or an iterable of bytes"),
         (["text"], 'the iterable: gives str, not bytes: open it with mode "rb"'),
         (io.StringIO("text"), 'the file: gives str, not bytes: open it with mode "rb"'),
+        (NothingYet(), "the file: gives NoneType, not bytes: set it to blocking"),
         ([1, 2], "the iterable: gives int, not bytes"),
     ],
 )
