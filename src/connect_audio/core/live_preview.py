@@ -13,6 +13,7 @@ from typing import Final
 from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import Block, OpenFragment, holds_document
 from connect_audio.core.live_audio import LiveSamples
+from connect_audio.core.matroska import load_schema
 from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.runs import runs_of
@@ -32,6 +33,7 @@ class LivePreview:
     """
 
     def __init__(self, recording: CallRecording) -> None:
+        load_schema()
         self._recording = recording
         self._fragment: OpenFragment | None = None  # looked at last
         self._seen = 0  # blocks of it that were looked at

@@ -326,6 +326,11 @@ def _ebmlite() -> Any:
     return loadSchema("matroska.xml")
 
 
+def load_schema() -> None:
+    """Load the Matroska schema now, so that the first fragment does not wait for it."""
+    _ebmlite()
+
+
 def _load(raw: bytes) -> Any:
     """Parse one element with ebmlite.
 

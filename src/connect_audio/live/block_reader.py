@@ -56,6 +56,10 @@ class BlockReader:
                 return True
         return False
 
+    def complete_at(self, buffer: LiveBuffer) -> None:
+        """As `SinkReader.complete_at`: any audio makes a block."""
+        del buffer
+
     def next(self, buffer: LiveBuffer) -> Piece | None:
         """Cut the samples that arrived together, or at most a second of silence where none did."""
         found: tuple[Party, BufferedRun] | None = None

@@ -74,6 +74,9 @@ class SinkReader(Protocol):
     def has_next(self, buffer: LiveBuffer) -> bool:
         """True if a whole piece is in the buffer."""
 
+    def complete_at(self, buffer: LiveBuffer) -> int | None:
+        """Position that both parties' audio must reach for another piece; None if any audio makes one."""
+
     def next(self, buffer: LiveBuffer) -> Piece | None:
         """Cut the next piece, without going on; None if there is none yet."""
 

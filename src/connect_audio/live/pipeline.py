@@ -5,6 +5,7 @@ recorder's thread alone, in this order:
 
 - `resume`, if an earlier invocation has recorded a part of the call;
 - `write` after each read with new audio, ahead of the recording's decision;
+- `longest_nap_s` before a read, so that bytes gather while no segment can be complete;
 - `confirm` after each decided fragment, or `discard` as long as the recording has no audio;
 - `end` once the call is over;
 - `flush`, `close` and `state` before the invocation ends.
@@ -18,6 +19,7 @@ Nothing here raises because of a sink, and only `flush` and `close` wait for one
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,6 +47,9 @@ BAD_SINK: Final = "BAD_SINK"
 _MOST_SAMPLES: Final = 2_400_000
 """Samples of each party that the buffer holds at most: 300 s at Connect's 8 kHz, the limit of LIVE_BUFFER_SECONDS.
 At a higher rate the buffer holds fewer seconds; older audio is dropped."""
+_NAP_MARGIN_S: Final = 0.1
+"""Time before a segment can be complete at which a nap ends, s: more than a block of Connect's, 64 ms. A segment whose
+audio comes earlier than that waits for the nap's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,7 @@ class LivePipeline:
         self._lead_s = max((progress.lead_s for progress in self._sinks), default=0)
         self._end: LiveEnd | None = None
         self._closed = False
+        self._least_age_s: float | None = None  # shortest time from a sample's position to its arrival
         self._driver = driver(self._shared, self._sinks)
 
     @property
@@ -154,6 +160,7 @@ class LivePipeline:
             for each in samples:
                 buffer = shared.buffer or self._new_buffer(rate, each.start - BEFORE_FIRST_S * rate, None)
                 self._rewind(buffer, buffer.write(each, now))
+            self._note_age(now)
             self._drop_oldest()
             self._driver.wake()
 
@@ -182,7 +189,9 @@ class LivePipeline:
                 for progress in self._sinks:
                     progress.learn_origin(buffer)
             reached = {party: origin + timeline.complete_up_to(party) for party in PARTIES}
-            self._rewind(buffer, buffer.confirm(placed, reached, shared.clock.monotonic()))
+            now = shared.clock.monotonic()
+            self._rewind(buffer, buffer.confirm(placed, reached, now))
+            self._note_age(now)
             self._drop_oldest()
             self._free(buffer, origin + timeline.taken)
             self._driver.wake()
@@ -214,6 +223,33 @@ class LivePipeline:
             for progress in self._sinks:
                 progress.end(end)
             self._driver.wake()
+
+    def longest_nap_s(self) -> float:
+        """Longest time that the writer may let audio gather without delaying a piece, seconds.
+
+        Returns:
+            Time until the next piece can be complete at the earliest, less a margin; 0 if a sink takes blocks or the
+            recording has no origin. No audio is expected sooner after its time than the quickest so far.
+        """
+        shared = self._shared
+        with shared.lock:
+            working = [progress for progress in self._sinks if not progress.finished]
+            if not working:
+                return math.inf
+            buffer = shared.buffer
+            borders = [None if buffer is None else progress.complete_at(buffer) for progress in working]
+            known = [border for border in borders if border is not None]
+            if buffer is None or self._least_age_s is None or len(known) < len(borders):
+                return 0.0
+            due_s = min(known) / buffer.rate + self._least_age_s
+            return max(0.0, due_s - shared.clock.monotonic() - _NAP_MARGIN_S)
+
+    def _note_age(self, now: float) -> None:
+        """Note how long after its time the newest audio of both parties arrived."""
+        buffer = self._shared.buffer
+        if buffer is not None:
+            age_s = now - buffer.whole_to / buffer.rate
+            self._least_age_s = age_s if self._least_age_s is None else min(self._least_age_s, age_s)
 
     def _new_buffer(self, rate: int, begins: int, origin: int | None) -> LiveBuffer:
         buffer = self._shared.buffer = LiveBuffer(rate, begins, origin)

@@ -46,6 +46,10 @@ class SegmentReader:
         """True if a segment of full length is in the buffer."""
         return self.position is not None and self.position + self._length(buffer) <= buffer.whole_to
 
+    def complete_at(self, buffer: LiveBuffer) -> int | None:
+        """As `SinkReader.complete_at`: the first border of segments that the audio has not reached."""
+        return None if buffer.origin is None else self._border_from(buffer.whole_to + 1, buffer)
+
     def next(self, buffer: LiveBuffer) -> Piece | None:
         """Cut the next segment; a shorter one only at the end of the call."""
         origin, start, whole_to = buffer.origin, self.position, buffer.whole_to

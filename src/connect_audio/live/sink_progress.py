@@ -151,6 +151,10 @@ class SinkProgress:
         self._turn += 1
         self.breaker.next_piece()
 
+    def complete_at(self, buffer: LiveBuffer) -> int | None:
+        """Position that both parties' audio must reach for another piece; None if any audio makes one."""
+        return self._reader.complete_at(buffer)
+
     # The driver's side.
 
     def has_work(self, buffer: LiveBuffer) -> bool:

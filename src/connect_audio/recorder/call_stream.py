@@ -292,19 +292,21 @@ class CallStream:
         connection.reader.receive_data(data)
         return None
 
-    def nap(self, deadline: float) -> None:
+    def nap(self, deadline: float, longest_s: float) -> None:
         """Let bytes gather for a moment if the newest read had to wait for them at the stream's head.
 
         Args:
             deadline: when the nap must be over, monotonic seconds.
+            longest_s: longest nap, s; a `Policy.nap` that is shorter counts.
         """
         connection = self._connection
         if connection is None or connection.waited_s < _NAP_AFTER_S:
             return
         connection.waited_s = 0.0
         if connection.is_live:
-            left_s = deadline - self._ports.clock.monotonic()
-            self._ports.clock.sleep(max(0.0, min(self._ports.policy.nap, left_s)))
+            left_s = min(longest_s, deadline - self._ports.clock.monotonic())
+            if left_s > 0:
+                self._ports.clock.sleep(min(self._ports.policy.nap, left_s))
 
     def accept(self, fragment: Fragment) -> Accepted:
         """Move the position behind a fragment that `next` returned.

@@ -7,6 +7,7 @@ say so. A call without sinks has `NoLiveAudio`, which has the same methods and d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -58,11 +59,14 @@ class LiveSaved:
 class NoLiveAudio:
     """Live audio of a call without sinks."""
 
-    watches: Final = False
     failures: Final[Mapping[str, str]] = {}
 
     def look(self, under_way: Callable[[], OpenFragment | None], allowed: Callable[[int], bool]) -> None:
         """Do nothing."""
+
+    def longest_nap_s(self) -> float:
+        """Return infinity: no sink waits for audio."""
+        return math.inf
 
     def confirm(self, added: Sequence[Added]) -> None:
         """Do nothing."""
@@ -118,8 +122,6 @@ class GuardedLiveAudio:
         logger: takes ids and numbers.
     """
 
-    watches: Final = True
-
     def __init__(self, wanted: LiveWanted, recording: CallRecording, before: LiveState, logger: Log) -> None:
         self._recording = recording
         self._before = before
@@ -155,6 +157,14 @@ class GuardedLiveAudio:
                 placements = self._preview.look(under_way(), allowed=allowed)
                 if placements:
                     pipeline.write(placements, self._preview.rate)
+
+    def longest_nap_s(self) -> float:
+        """Longest time for which reading may pause without delaying a sink, s; infinity once live audio has failed."""
+        pipeline = self._working
+        if pipeline is not None:
+            with self._guard:
+                return pipeline.longest_nap_s()
+        return math.inf
 
     def confirm(self, added: Sequence[Added]) -> None:
         """Pass on that the recording has decided on fragments.

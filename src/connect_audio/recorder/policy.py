@@ -29,7 +29,8 @@ class Policy:
         status_interval: least time between two questions to Connect about the contact's state.
         first_backoff: pause before the second reconnect in a row without a new fragment; doubles each time.
         longest_backoff: longest such pause.
-        nap: longest pause after a read at the stream's head, while bytes gather. Only a call without sinks has naps.
+        nap: longest pause after a read at the stream's head, while bytes gather. No nap delays a sink:
+            a call with a sink for blocks has none, and one with sinks for segments naps between the segments.
         limit_s: longest recording.
         max_stalls: hand-overs in a row without a new fragment after which the recording gives up.
         part_bytes: PCM of a full part, bytes; None for what S3 and the engine's quota demand. Only tests set it, with a

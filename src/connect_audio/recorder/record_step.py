@@ -129,13 +129,16 @@ class _Step:
         return self._take(event)
 
     def _read(self) -> StreamEvent | None:
-        """Wait for bytes. None if they came; else what follows from a connection that stalls or breaks."""
+        """Wait for bytes, after a nap if one delays no sink.
+
+        Returns:
+            None if bytes came; else what follows from a connection that stalls or breaks.
+        """
         session = self._session
         session.live.look(session.stream.look, self._may_preview)
-        event = session.stream.read()
-        if not session.live.watches and session.end.cause is None:
-            session.stream.nap(self._budget.deadline)
-        return event
+        if session.end.cause is None:
+            session.stream.nap(self._budget.deadline, session.live.longest_nap_s())
+        return session.stream.read()
 
     def _take(self, event: StreamEvent) -> EndOfRecording | Next | None:
         """Hand an event to the objects that it concerns."""

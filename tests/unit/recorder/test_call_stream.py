@@ -15,9 +15,10 @@ from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, S
 from connect_audio.recorder import HandOver, Policy
 from connect_audio.recorder.call_stream import CallStream, Denied, Opened, Quiet, ReadState, StreamEvent
 from connect_audio.recorder.policy import EARLY_MS
+from connect_audio.sinks import AudioSink, LiveSegment
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call
-from support.live_sinks import LOGGER, Segments
+from support.live_sinks import LOGGER, Blocks, Segments
 from support.stream import Body, Stored
 from support.wav import same_wav, wav_of_call
 from support.world import KEPT, World, world
@@ -145,11 +146,11 @@ def test_the_pause_between_connections_doubles_and_never_outlasts_the_step() -> 
 # Naps.
 
 
-def paced(at: World) -> Body:
+def paced(at: World, slices: int = SLICES) -> Body:
     """A body that comes at the pace of the call, in slices; a read takes all that has gathered."""
 
     def body(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
-        pieces = [piece for each in selected for piece in sliced(each)]
+        pieces = [piece for each in selected for piece in sliced(each, slices)]
         while pieces:
             at.clock.pass_by(max(0.0, (pieces[0][0] - at.clock.now_ms()) / 1000))
             gathered = b""
@@ -160,13 +161,13 @@ def paced(at: World) -> Body:
     return body
 
 
-def sliced(each: Stored) -> Sequence[tuple[int, bytes]]:
+def sliced(each: Stored, slices: int) -> Sequence[tuple[int, bytes]]:
     """When each slice of a fragment arrives, ms since the epoch, and its bytes."""
-    size = -(-len(each.data) // SLICES)
-    took_ms = (each.at_ms - each.producer_ms) / SLICES
+    size = -(-len(each.data) // slices)
+    took_ms = (each.at_ms - each.producer_ms) / slices
     return [
         (round(each.producer_ms + took_ms * (index + 1)), each.data[index * size : (index + 1) * size])
-        for index in range(SLICES)
+        for index in range(slices)
     ]
 
 
@@ -194,15 +195,46 @@ def test_a_live_call_without_sinks_is_read_twice_a_second_and_recorded_whole() -
     assert at.clock.slept.count(1.0) > 50
 
 
-def test_a_live_call_with_sinks_has_no_naps() -> None:
-    at = live(20)
-
+def into_sink(at: World, sink: AudioSink) -> World:
     def pipeline(state: LiveState | None) -> LivePipeline:
-        return LivePipeline([NamedSink("a", Segments())], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
+        return LivePipeline([NamedSink("a", sink)], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
 
     at.live = pipeline
+    return at
+
+
+class TimedSegments(Segments):
+    """Notes when each segment comes."""
+
+    def __init__(self, at: World) -> None:
+        super().__init__()
+        self.came_s: list[float] = []
+        self._clock = at.clock
+
+    def deliver_segment(self, segment: LiveSegment) -> None:
+        self.came_s.append(round(self._clock.monotonic(), 3))
+        super().deliver_segment(segment)
+
+
+def test_a_live_call_with_a_sink_for_blocks_has_no_naps() -> None:
+    at = into_sink(live(20), Blocks())
     at.run()
     assert at.source.reads > len(at.source.fragments) * SLICES
+
+
+@pytest.mark.parametrize("slices", [SLICES, 1])
+def test_naps_between_segments_delay_no_segment_block_by_block_and_in_bursts(slices: int) -> None:
+    reads, came_s = [], []
+    for nap in (0.0, 1.0):
+        at = live(60, Policy(nap=nap))
+        at.source.bodies[0] = paced(at, slices)
+        sink = TimedSegments(at)
+        into_sink(at, sink).run()
+        reads.append(at.source.reads)
+        came_s.append(sink.came_s[:-1])
+    assert came_s[1] == came_s[0]
+    assert len(came_s[0]) >= 58
+    assert reads[1] < reads[0] / 2 or slices == 1
 
 
 def test_a_reader_whose_distance_from_the_head_is_unknown_has_no_naps() -> None:
