@@ -37,14 +37,17 @@ OPERATIONS: Final = {
         "PutObject",
         "UploadPart",
     },
+    # The webhook sink's secret lies in one of these.
+    "secretsmanager": {"GetSecretValue"},
+    "ssm": {"GetParameter"},
 }
 """The operations of each service that some client of the functions calls."""
 
 MEMBERS: Final = {"connect": {"Contact": {"DisconnectTimestamp", "Id"}}}
 """The members of a shape that are kept, where not all are: the rest of a contact, a caller's data, is never parsed."""
 
-ENDPOINTS: Final = frozenset({*OPERATIONS, "secretsmanager", "ssm", "sts"})
-"""The services in the table of endpoints: all above, the webhook sink's secrets, and roles on a developer's machine.
+ENDPOINTS: Final = frozenset({*OPERATIONS, "sts"})
+"""The services in the table of endpoints: all above, and roles on a developer's machine.
 
 botocore names them there by endpoint prefix, which is the service's name for all of them but `kinesis-video-media`.
 """
