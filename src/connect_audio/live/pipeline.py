@@ -228,8 +228,8 @@ class LivePipeline:
         """Longest time that the writer may let audio gather without delaying a piece, seconds.
 
         Returns:
-            Time until the next piece can be complete at the earliest, less a margin. It is 0 if a sink takes blocks or the
-            recording has no origin. No audio is expected sooner after its time than the quickest so far.
+            Time until the next piece can be complete at the earliest, less a margin. It is 0 if a sink takes blocks or
+            the recording has no origin. No audio is expected sooner after its time than the quickest so far.
         """
         shared = self._shared
         with shared.lock:
