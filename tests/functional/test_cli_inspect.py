@@ -210,6 +210,12 @@ def test_help_names_every_command_and_imports_none_of_the_work() -> None:
         assert re.search(rf"^  {command} ", process.stdout, re.MULTILINE)
 
 
+def test_a_file_may_begin_with_a_dash_behind_two_dashes() -> None:
+    assert (
+        run("inspect", "--", "--no-such.mkv").complaint == "./--no-such.mkv: cannot be read: No such file or directory"
+    )
+
+
 def test_the_help_fits_a_terminal_of_80_columns() -> None:
     assert max(map(len, run("--help").out.splitlines())) <= 80
 

@@ -63,7 +63,7 @@ class Parser(argparse.ArgumentParser):
             SystemExit: the help was asked for, and is shown.
         """
         self._refuse_unknown_options(arguments)
-        return self.parse_intermixed_args(list(arguments))
+        return self.parse_intermixed_args(_without_separator(arguments))
 
     def _refuse_unknown_options(self, arguments: Sequence[str]) -> None:
         """Name an unknown option before argparse complains of an argument that is missing."""
@@ -85,6 +85,18 @@ class Parser(argparse.ArgumentParser):
                 message = text.format(*found.groups())
                 break
         raise CommandError(f"{printable(message)} (see {self.prog} --help)", ExitCode.UNUSABLE)
+
+
+def _without_separator(arguments: Sequence[str]) -> list[str]:
+    """Take out `--`, behind which everything is a file, even with a dash at its beginning.
+
+    CPython 3.13's `parse_intermixed_args` reads the rest twice and takes such a file for an option.
+    """
+    if "--" not in arguments:
+        return list(arguments)
+    at = arguments.index("--")
+    files = [f"./{name}" if name.startswith("-") and name != "-" else name for name in arguments[at + 1 :]]
+    return [*arguments[:at], *files]
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
