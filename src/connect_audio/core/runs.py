@@ -62,13 +62,13 @@ class _PlannedRun(NamedTuple):
     Args:
         track: the blocks' track.
         after_ns: when the first block begins, ns after the Cluster's Timecode.
-        payloads: cuts the payloads out of a fragment.
+        payloads: cuts the payloads out of bytes, given the position of a fragment in them.
         block_length: samples of each block.
     """
 
     track: AudioTrack
     after_ns: int
-    payloads: Callable[[bytes], tuple[bytes, ...]]
+    payloads: Callable[[bytes, int], tuple[bytes, ...]]
     block_length: int
 
 
@@ -141,9 +141,14 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
         if plan is None or plan.tracks is not tracks:
             plan = blocks.layout.plan = _planned(blocks.layout, tracks, by_number)
         if plan.runs is not None:
-            raw, cluster_ns = blocks.raw, blocks.cluster_ns
+            buffer, at, cluster_ns = blocks.buffer, blocks.at, blocks.cluster_ns
             return [
-                Run(track, to_samples(cluster_ns + after_ns, track.pcm.rate), b"".join(payloads(raw)), block_length)
+                Run(
+                    track,
+                    to_samples(cluster_ns + after_ns, track.pcm.rate),
+                    b"".join(payloads(buffer, at)),
+                    block_length,
+                )
                 for track, after_ns, payloads, block_length in plan.runs
             ], plan.ignored
     groups, ignored = _grouped(blocks, by_number)

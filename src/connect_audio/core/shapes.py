@@ -26,6 +26,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
 from connect_audio.core.ebml import VINT_LENGTH, new_tuple, read_header
@@ -157,8 +158,8 @@ class FragmentShape:
         self._ends = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
-        values = sorted((span for span in spans if span.role != _MEDIA), key=lambda span: span.role)
-        self._values = [slice(span.start, span.stop) for span in values]
+        values = [span for span in spans if span.role != _MEDIA]
+        self._pick_values = _values_by_role(values)
         if any(span.stop - span.start > _MAX_DIGITS for span in values):
             raise ShapeError("a value that is too long")
         self._tags = _TagTemplate(fragment)
@@ -184,10 +185,9 @@ class FragmentShape:
         Returns:
             None if it is not of this shape.
         """
-        raw = buffer[at : at + self.size]
-        if b"".join(self._pick_fixed(raw)) != self._fixed:
+        if b"".join(self._pick_fixed(buffer, at)) != self._fixed:
             return None
-        number, server, producer, behind, token, timecode = [raw[place] for place in self._values]
+        number, server, producer, behind, token, timecode = self._pick_values(buffer, at)
         if not (
             number.isdigit() and behind.isdigit() and token.isdigit() and _is_seconds(server) and _is_seconds(producer)
         ):
@@ -206,7 +206,7 @@ class FragmentShape:
             tags=self._tags.filled((number, server, producer, behind, token)),
             timecode_scale_ns=model.timecode_scale_ns,
             tracks=model.tracks,
-            blocks=ShapedBlocks(self.layout, raw, cluster_ns),
+            blocks=ShapedBlocks(self.layout, buffer, at, cluster_ns),
             errors=(),
             completion=Completion.TOKEN,
             truncation=None,
@@ -288,23 +288,25 @@ class ShapedBlocks(Sequence[Block]):
 
     Args:
         layout: their places.
-        raw: the fragment's bytes.
+        buffer: bytes that hold the fragment; they stay in memory as long as the fragment does.
+        at: position of the fragment in them.
         cluster_ns: the Cluster's Timecode, ns since the epoch.
     """
 
-    __slots__ = ("_made", "cluster_ns", "layout", "raw")
+    __slots__ = ("_made", "at", "buffer", "cluster_ns", "layout")
 
-    def __init__(self, layout: BlockLayout, raw: bytes, cluster_ns: int) -> None:
+    def __init__(self, layout: BlockLayout, buffer: bytes, at: int, cluster_ns: int) -> None:
         self.layout = layout
-        self.raw = raw
+        self.buffer = buffer
+        self.at = at
         self.cluster_ns = cluster_ns
         self._made: tuple[Block, ...] | None = None
 
     def _blocks(self) -> tuple[Block, ...]:
         if self._made is None:
-            raw, cluster_ns = self.raw, self.cluster_ns
+            buffer, at, cluster_ns = self.buffer, self.at, self.cluster_ns
             self._made = tuple(
-                Block(track_number, cluster_ns + after_ns, raw[start:stop], 1, stop - start)
+                Block(track_number, cluster_ns + after_ns, buffer[at + start : at + stop], 1, stop - start)
                 for track_number, after_ns, start, stop in self.layout.places
             )
         return self._made
@@ -523,10 +525,22 @@ def _index_of(spans: Sequence[_Span], role: int) -> int:
     return next(index for index, span in enumerate(spans) if span.role == role)
 
 
-def stretches(places: Sequence[tuple[int, int]]) -> Callable[[bytes], tuple[bytes, ...]]:
-    """Make a function that cuts stretches, which are in order, out of bytes that may be longer."""
+def stretches(places: Sequence[tuple[int, int]]) -> Callable[[bytes, int], tuple[bytes, ...]]:
+    """Make a function that cuts stretches out of bytes, given the position that the places count from.
+
+    Args:
+        places: start and stop of each stretch, in order.
+    """
     layout, at = [], 0
     for start, stop in places:
         layout.append(f"{start - at}x{stop - start}s")
         at = stop
     return struct.Struct(">" + "".join(layout)).unpack_from
+
+
+def _values_by_role(spans: Sequence[_Span]) -> Callable[[bytes, int], tuple[bytes, ...]]:
+    """Make a function that cuts values out of bytes like `stretches`, and gives them in the order of their roles."""
+    in_order = sorted(spans)
+    pick = stretches([(span.start, span.stop) for span in in_order])
+    by_role = itemgetter(*sorted(range(len(in_order)), key=lambda index: in_order[index].role))
+    return lambda buffer, at: by_role(pick(buffer, at))
