@@ -22,8 +22,8 @@ STANDARD_INPUT = "-"
 _CHUNK_BYTES = 128 * 1024
 """Bytes of a read. Reads of 256 KiB cost 12 % more: they leave the caches before their fragments are copied."""
 _FREED_BYTES = 1024 * 1024
-"""A block as long as that is freed once, ahead of the reads. From then on glibc keeps freed memory for the next read,
-and does not give it back to the kernel and fetch it again: a sixth of a replay's page faults remain."""
+"""Bytes of a block that is freed once, ahead of the reads. From then on glibc keeps freed memory for the next read.
+Otherwise the kernel gets it back and gives it out again, with up to six times as many page faults in a replay."""
 _PIECE_BYTES = 256
 """Pieces of a paced replay: less than the shortest block of telephony (20 ms at 8 kHz are 320 bytes)."""
 
