@@ -317,7 +317,7 @@ class FragmentReader:
         draft = self._draft
         if draft is None or draft.delivered or not draft.blocks:
             return
-        if _MAGIC in draft.blocks[-1].data and self._parser.search_last_data(draft.last_block_offset):
+        if _may_hold_document(draft.blocks[-1].data) and self._parser.search_last_data(draft.last_block_offset):
             draft.blocks.pop()
 
     def _search(self) -> FragmentEvent:
@@ -488,6 +488,16 @@ def holds_document(data: bytes) -> bool:
     at = data.find(_MAGIC)
     while at >= 0:
         if _document_at(data, at):
+            return True
+        at = data.find(_MAGIC, at + 1)
+    return False
+
+
+def _may_hold_document(data: bytes) -> bool:
+    """Return True unless a block's payload is long enough to rule out that a document begins in it."""
+    at = data.find(_MAGIC)
+    while at >= 0:
+        if _document_at(data, at) is not False:
             return True
         at = data.find(_MAGIC, at + 1)
     return False
