@@ -25,7 +25,7 @@ the end makes it a `Fragment`. After the token the draft stays, delivered, since
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -178,6 +178,7 @@ class FragmentReader:
     """Read fragments from the bytes of one GetMedia body, one GetMediaForFragmentList body or one capture file.
 
     Memory: one element of at most `MAX_BLOCK_BYTES`, a fragment of at most `MAX_FRAGMENT_BYTES` and one received chunk.
+    A fragment that was read by its shape keeps the chunk that it came in.
 
     Args:
         shapes: how fragments are read as a whole; `NoShapes` for element by element alone.
@@ -317,7 +318,9 @@ class FragmentReader:
         draft = self._draft
         if draft is None or draft.delivered or not draft.blocks:
             return
-        if _may_hold_document(draft.blocks[-1].data) and self._parser.search_last_data(draft.last_block_offset):
+        verdicts = _documents_in(draft.blocks[-1].data)
+        may_begin = any(verdict is not False for verdict in verdicts)
+        if may_begin and self._parser.search_last_data(draft.last_block_offset):
             draft.blocks.pop()
 
     def _search(self) -> FragmentEvent:
@@ -485,22 +488,15 @@ def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:
 
 def holds_document(data: bytes) -> bool:
     """Return True if a block's payload holds a whole document's beginning, not by chance: another contact's audio."""
-    at = data.find(_MAGIC)
-    while at >= 0:
-        if _document_at(data, at):
-            return True
-        at = data.find(_MAGIC, at + 1)
-    return False
+    return any(_documents_in(data))
 
 
-def _may_hold_document(data: bytes) -> bool:
-    """Return True unless a block's payload is long enough to rule out that a document begins in it."""
+def _documents_in(data: bytes) -> Iterator[bool | None]:
+    """Yield the verdict of `_document_at` on each place in a block's payload where a document may begin."""
     at = data.find(_MAGIC)
     while at >= 0:
-        if _document_at(data, at) is not False:
-            return True
+        yield _document_at(data, at)
         at = data.find(_MAGIC, at + 1)
-    return False
 
 
 def _document_at(data: bytes, at: int) -> bool | None:

@@ -196,15 +196,28 @@ class LivePipeline:
             self._free(buffer, origin + timeline.taken)
             self._driver.wake()
 
-    def end(self, timeline: Timeline | None, placed: Iterable[LiveSamples] = (), *, settled: bool = True) -> None:
-        """Note that the call is over; only the first call counts.
+    def end(self, timeline: Timeline | None, placed: Iterable[LiveSamples] = ()) -> None:
+        """Note that the call is over and its timeline closed: the recording has all settled frames.
+
+        Only the first call of `end` or `give_up` counts.
 
         Args:
             timeline: the recording's; None if the recording has no audio.
             placed: the audio that the recording has placed since the last `confirm`, each party's in order.
-            settled: True if the timeline is closed, so that the recording has all settled frames. Otherwise the
-                recording has the frames taken.
         """
+        # Frames that an earlier invocation took are recorded, even if they could not be read again.
+        self._finish(timeline, placed, 0 if timeline is None else max(timeline.settled, timeline.taken))
+
+    def give_up(self, timeline: Timeline | None) -> None:
+        """Note that the recorder gives up: the recording has only the frames taken.
+
+        Args:
+            timeline: the recording's; None if the recording has no audio.
+        """
+        self._finish(timeline, (), 0 if timeline is None else timeline.taken)
+
+    def _finish(self, timeline: Timeline | None, placed: Iterable[LiveSamples], frames: int) -> None:
+        """Deliver the last audio, then the end of a recording of so many frames."""
         if self._end is not None:
             return
         if timeline is None:
@@ -213,8 +226,6 @@ class LivePipeline:
             self.confirm(timeline, placed)
         end = LiveEnd(frames=0, origin=None, rate=None)
         if timeline is not None and timeline.origin is not None:
-            # Frames that an earlier invocation took are recorded, even if they could not be read again.
-            frames = max(timeline.settled if settled else 0, timeline.taken)
             end = LiveEnd(frames=frames, origin=timeline.origin, rate=timeline.rate)
         self._end = end
         with self._shared.lock:

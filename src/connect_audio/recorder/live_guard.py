@@ -190,14 +190,14 @@ class GuardedLiveAudio:
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
-                pipeline.end(self._recording.timeline, _placed(added), settled=True)
+                pipeline.end(self._recording.timeline, _placed(added))
 
     def give_up(self) -> None:
         """Pass on that the recorder gives up: only frames taken from the timeline are recorded."""
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
-                pipeline.end(self._recording.timeline, settled=False)
+                pipeline.give_up(self._recording.timeline)
 
     def interrupt_overdue(self) -> None:
         """Interrupt deliveries that last too long; to be called now and then."""
