@@ -1,7 +1,7 @@
 """Checks the project's language: how sentences begin, how long they are, and which words they avoid.
 
 `python scripts/language.py PATH...` prints each offender of the given files or folders, one a line, and exits with 1
-if there is any. Without a path it reads every checked file. `--counts` prints the number of offenders a file.
+if there is any. Without a path it reads every checked file.
 CONTRIBUTING.md, "How we write", explains the rules. `tests/unit/test_language.py` runs the same checks.
 """
 
@@ -277,17 +277,13 @@ def _plain(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints the offenders, or their number a file, and returns the exit code."""
-    counts = "--counts" in arguments
-    files = checked_files(Path(each) for each in arguments if not each.startswith("-"))
+    """Prints the offenders and returns the exit code."""
+    files = checked_files(map(Path, arguments))
     total = 0
     for file in files:
         found = offences(file)
         total += len(found)
-        if counts and found:
-            sys.stdout.write(f"{len(found):5} {file.relative_to(ROOT).as_posix()}\n")
-        elif not counts:
-            sys.stdout.writelines(f"{each}\n" for each in found)
+        sys.stdout.writelines(f"{each}\n" for each in found)
     sys.stdout.write(f"{total} in {len(files)} files\n")
     return 1 if total else 0
 
