@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import socket
+import sys
 import threading
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -174,3 +178,22 @@ def test_where_nobody_listens_it_is_tried_again_later() -> None:
             f"connecting ({at(receiver)}) failed (ConnectionRefusedError)",
             True,
         )
+
+
+def test_ctrl_c_between_request_and_answer_leaves_no_exception_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    makefile = socket.socket.makefile
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return makefile(*args, **options)
+
+    ignored: list[object] = []
+    with connected() as (sink, _):
+        monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: ignored.append(unraisable.exc_value))
+        monkeypatch.setattr(socket.socket, "makefile", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sink.deliver_segment(segment(0))
+        monkeypatch.undo()
+    gc.collect()
+    assert not ignored

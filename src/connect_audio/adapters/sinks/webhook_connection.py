@@ -18,7 +18,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Final, override
 
@@ -80,6 +80,15 @@ class _BoundedSocket(ssl.SSLSocket):
     def wait_no_longer(self) -> None:
         """Let the next operation time out at the deadline."""
         self.settimeout(_left(self.deadline, self.clock))
+
+
+class _Answer(HTTPResponse):
+    """An answer that can be closed whenever Ctrl-C arrives, also before its constructor has set `fp`.
+
+    A replay delivers in the main thread, and `HTTPResponse.close` fails without that attribute.
+    """
+
+    fp: Any = None
 
 
 class WebhookConnection:
@@ -220,6 +229,7 @@ class WebhookConnection:
                 continue
             self._http = HTTPConnection(self._endpoint.host, self._endpoint.port)
             self._http.auto_open = 0
+            self._http.response_class = _Answer
             self._http.sock = self._socket
             return self._http
         raise failure or ConnectionError
