@@ -170,7 +170,7 @@ class LiveProbe:
         counts: Counter[str] = Counter()
         for name, heard in self.heard.items():
             told = next(sink for sink in manifest["live"]["sinks"] if sink["name"] == name)
-            assert told["failed"] is None
+            assert told["failure"] is None
             assert "another contact's audio" not in heard.misfits, name
             counts["segments told again"] += heard.again
             if told["droppedSeconds"]:

@@ -315,12 +315,12 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
     _judge_connections(world, rivals)
     _judge_bucket(world)
     if bucket.objects.get(NAMES.key, (b"",))[0] == FOREIGN:
-        assert {outcome.status for outcome in outcomes} <= {OutcomeStatus.FOREIGN, OutcomeStatus.REFUSED}
+        assert {outcome.status for outcome in outcomes} <= {OutcomeStatus.KEY_TAKEN, OutcomeStatus.REFUSED}
         # An empty recording's manifest may have been written the moment before the foreign object came.
         empty = not any(each.results and each.results[-1].checkpoint.cursor.frames for each in ran)
         allowed = {NAMES.key, NAMES.manifest} if empty else {NAMES.key}
         assert set(bucket.objects) <= allowed, "something lies beside the foreign object"
-        judged.status, judged.causes = "foreign", ["a foreign object at the key"]
+        judged.status, judged.causes = "key_taken", ["a foreign object at the key"]
         return judged
     ours = [(each, outcome) for each, outcome in granted if outcome.status is not OutcomeStatus.REFUSED]
     # Where nothing came there is no WAV to keep a later starter out.
@@ -432,7 +432,7 @@ def _judge_recording(
         brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
         excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
         # Reading goes on by a producer time beyond the one that is gone, where KVS finds no fragment of before it.
-        if "STREAM_FORGOT" in outcome.reasons:
+        if "MEDIA_EXPIRED" in outcome.reasons:
             log = schedule.call.log
             gone_ends = [(at, entry.end_ms) for at, entry in enumerate(log) if entry.number in source.vanished]
             excused |= {
@@ -479,7 +479,7 @@ def _judge_recording(
         judged.numbers.update(execution.live.judge(world.wav, manifest, s3_failed=bool(execution.store.met)))
     if world.wav == whole.wav and not excused:
         # What was not read may have been ours or the next caller's: said on suspicion, and only where nothing is kept.
-        suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"STREAM_FORGOT"}
+        suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"MEDIA_EXPIRED"}
         if suspected and (schedule.retention_fails or not schedule.retention):
             judged.causes = ["something was not read again, and the stream is not known to keep anything"]
             return
@@ -492,7 +492,7 @@ def _judge_recording(
         allowed = (
             # Of what was damaged the producer may have sent a second copy, and the first may have lost its name.
             set(whole_reasons(whole))
-            | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_FORGOT", "STREAM_HOLES", "UNDECIDABLE_FRAGMENTS"}
+            | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "MEDIA_EXPIRED", "STREAM_HOLES", "UNDECIDABLE_FRAGMENTS"}
             if excused
             else set()
         )

@@ -88,7 +88,7 @@ def test_the_segments_joined_are_the_recording_which_is_what_it_is_without_them(
     assert (output / WAV).read_bytes() == (tmp_path / "plain" / WAV).read_bytes()
     manifest, plain = (json.loads((where / MANIFEST).read_bytes()) for where in (output, tmp_path / "plain"))
     (told,) = manifest.pop("live")["sinks"]
-    assert (told["name"], told["deliveries"], told["droppedSeconds"], told["failed"]) == ("segments", 5, 0, None)
+    assert (told["name"], told["deliveries"], told["droppedSeconds"], told["failure"]) == ("segments", 5, 0, None)
     assert plain.pop("live") is None
     assert manifest == plain
     assert names(folder) == [*(f"{number:06d}.wav" for number in range(5)), "index-00000.json", "index.json"]

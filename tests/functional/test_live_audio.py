@@ -94,7 +94,7 @@ def test_the_segments_of_a_call_joined_are_its_recording_sample_for_sample(moto_
     assert found.manifest is not None
     assert index["durationSeconds"] == found.manifest["recording"]["durationSeconds"]
     told = live_of(found, "segments")
-    assert (told["droppedSeconds"], told["failed"], told["failedTries"]) == (0, None, 0)
+    assert (told["droppedSeconds"], told["failure"], told["failedAttempts"]) == (0, None, 0)
     assert found.manifest["warnings"] == []
 
 
@@ -193,7 +193,7 @@ def test_what_a_receiver_refuses_for_a_while_it_gets_afterwards(
     assert b"".join(pcm(wavs[number]) for number in sorted(wavs)) == found.wav[44:]
     told = live_of(found, "webhook")
     assert told["droppedSeconds"] == 0
-    assert told["failedTries"] == len(behaviours)
+    assert told["failedAttempts"] == len(behaviours)
 
 
 def test_private_addresses_get_nothing_unless_they_are_allowed(
@@ -299,7 +299,7 @@ def test_a_sink_that_does_its_worst_changes_no_byte_of_the_recording(
     assert told["deliveries"] == 0
     # Blocks count for each party.
     assert told["droppedSeconds"] == pytest.approx(2 * seconds)
-    assert told["failedTries"] > 0
+    assert told["failedAttempts"] > 0
     assert joined(kept) == found.wav[44:], "the sink beside it did not get all of the call"
     assert live_of(found, "beside")["droppedSeconds"] == 0
     assert "7946" not in capsys.readouterr().out
@@ -349,7 +349,7 @@ def test_a_sink_that_cannot_be_made_keeps_no_call_from_being_recorded(
     assert found.manifest is not None
     assert found.manifest["status"] == "complete"
     told = live_of(found, name)
-    assert told["failed"] == why
+    assert told["failure"] == why
     assert told["droppedSeconds"] == found.manifest["recording"]["durationSeconds"]
     codes = [warning["code"] for warning in found.manifest["warnings"]]
     assert codes == ["LIVE_SINK_FAILED", "LIVE_AUDIO_DROPPED"]

@@ -122,7 +122,7 @@ def test_a_webhook_that_hangs_at_the_deadline_holds_nothing_up_and_gets_what_it_
     assert b"".join(pcm(wavs[number].body) for number in sorted(wavs)) == found.wav[44:]
     assert len(ends) == 1
     told = live_of(found, "webhook")
-    assert (told["droppedSeconds"], told["failed"], told["failedTries"]) == (0, None, 1)
+    assert (told["droppedSeconds"], told["failure"], told["failedAttempts"]) == (0, None, 1)
     assert requests == told["deliveries"] + 1 + len(ends)
 
 
@@ -132,7 +132,7 @@ def test_a_sink_that_never_comes_back_is_left_behind_for_good_and_the_recording_
     options = json.dumps({"STUCK_DIARY": str(stage.diary)})
     found = stage.record({"LIVE_SINKS": "stuck,segments", "LIVE_SINK_OPTIONS": options})
     told = live_of(found, "stuck")
-    assert (told["deliveries"], told["failed"]) == (TAKES, "LEFT_BEHIND")
+    assert (told["deliveries"], told["failure"]) == (TAKES, "LEFT_BEHIND")
     assert found.manifest is not None
     assert found.wav is not None
     assert "LIVE_SINK_FAILED" in [warning["code"] for warning in found.manifest["warnings"]]

@@ -250,7 +250,7 @@ def test_a_message_leaves_the_queue_where_its_execution_returned_a_recording_or_
     [
         ('{"status": "rejected", "reason": "MALFORMED_EVENT"}', "recorded nothing of it: it returned rejected"),
         ('{"status": "refused"}', "it returned refused"),
-        ('{"status": "foreign"}', "it returned foreign"),
+        ('{"status": "key_taken"}', "it returned key_taken"),
         ('"complete"', "shows no result of it"),
         ('{"status": "comp', "shows no result of it"),
         (None, "shows no result of it"),

@@ -54,7 +54,7 @@ def test_a_whole_call_is_counted_and_measured_once(moto_server: str, capfd: pyte
     assert metrics[Metric.GAP_SECONDS] == [0]
     silence = sum(track["silenceSamples"] for track in found.manifest["tracks"].values()) / 8000
     assert metrics[Metric.SILENCE_SECONDS] == [silence]
-    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["resumes"]
+    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["reconnects"]
     assert sum(metrics[Metric.INTERRUPTED_ATTEMPTS]) == sum(metrics[Metric.DAMAGED_RUNS]) == 0
     assert sum(metrics[Metric.HAND_OVERS]) == 0
     assert metrics[Metric.BEHIND_LIVE_SECONDS] == [0]
@@ -94,7 +94,7 @@ def test_hand_overs_are_counted_with_what_was_left_of_each_invocation(
     assert found.manifest is not None
     metrics = by_metric(emitted(capfd.readouterr().out))
     assert sum(metrics[Metric.HAND_OVERS]) == found.manifest["handOvers"] >= 2
-    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["resumes"]
+    assert sum(metrics[Metric.RECONNECTS]) == found.manifest["reconnects"]
     margins = metrics[Metric.DEADLINE_MARGIN_SECONDS]
     assert len(margins) == found.manifest["handOvers"]
     # The deadline margin is 5 s, and saving takes something of it.

@@ -41,7 +41,7 @@ EACH_PARTY: Final[Mapping[str, str]] = {
     "LIVE_SEGMENT_RATE": "16000",
 }
 # What of a manifest no kill may change; how many strangers were seen depends on when reading stopped.
-_LASTING: Final = ("status", "reasons", "tracks", "gaps", "streamErrors", "lostBytes", "lostRuns")
+_LASTING: Final = ("status", "reasons", "tracks", "gaps", "inBandErrors", "lostBytes", "lostByteRuns")
 
 
 @dataclass(frozen=True)

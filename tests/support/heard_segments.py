@@ -43,7 +43,7 @@ def judged(objects: Mapping[str, bytes], wav: bytes, manifest: Mapping[str, Any]
         AssertionError: something is there that should not be, lacks without being counted, or is not what was recorded.
     """
     (told,) = [sink for sink in manifest["live"]["sinks"] if sink["name"] == "segments"]
-    assert told["failed"] is None, told
+    assert told["failure"] is None, told
     head = json.loads(objects["index.json"])
     recorded = _stereo(wav)
     rate, seconds = recorded.rate, head["segmentSeconds"]

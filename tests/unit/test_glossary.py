@@ -39,7 +39,6 @@ def _rows(text: str) -> list[list[str]]:
 
 GLOSSARY: Final = _rows(_section("glossary"))
 RENAMED: Final = _rows(_section("manifest 2.0"))
-ADDED: Final = _rows(_section("manifest 2.0 additions"))
 PLAIN: Final = set(re.findall(r"[a-z0-9]+", _section("plain words")))
 
 
@@ -87,28 +86,21 @@ def test_the_field_the_code_or_the_metric_of_a_word_exists(row: list[str]) -> No
         | set(re.findall(r"`([^`]+)`", MANIFEST))
         | {each.value for each in EndReason}
     )
-    later = {name.strip("`").split(".")[-1] for _, name, *_ in ADDED} | {
-        new.strip("`").split(".")[-1] for _, _, new, _ in RENAMED
-    }
-    for name, when in re.findall(r"`([^`]+)`( \((?:2\.0|planned)\))?", row[4]):
-        if when == " (2.0)":
-            assert name.split(".")[-1] in later, f"{row[0]}: {name}"
-        elif not when:
+    for name, planned in re.findall(r"`([^`]+)`( \(planned\))?", row[4]):
+        if not planned:
             assert name in known, f"{row[0]}: {name}"
 
 
-def test_a_renamed_name_of_the_manifest_is_there_now_and_its_new_name_is_free() -> None:
+def test_a_renamed_name_of_the_manifest_is_gone_and_its_new_name_is_there() -> None:
     source = "\n".join(path.read_text("utf-8") for path in CODE if path.is_relative_to(ROOT / "src"))
     for kind, old, new, reason in RENAMED:
         assert reason, old
-        assert f"{old} |" in MANIFEST or kind in {"outcome", "verdict"}, old
-        assert f"{new} |" not in MANIFEST, new
-        if kind in {"outcome", "verdict"}:
-            assert f'"{old.strip("`")}"' in source or f'"{new.strip("`")}"' in source, old
-
-
-def test_a_name_that_manifest_2_adds_is_free() -> None:
-    assert not [name for _, name, _ in ADDED if f"{name} |" in MANIFEST]
+        assert f"{old} |" not in MANIFEST, old
+        if kind == "outcome":
+            assert f'"{new.strip("`")}"' in source, new
+            assert f'"{old.strip("`")}"' not in source, old
+        else:
+            assert f"{new} |" in MANIFEST, new
 
 
 def test_every_word_of_a_metric_is_in_the_glossary() -> None:

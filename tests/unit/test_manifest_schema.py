@@ -63,7 +63,7 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
 
 
 SEGMENTS: Final = SinkState(
-    failed="LEFT_BEHIND",
+    failure="LEFT_BEHIND",
     counts=SinkCounts(delivered=3, delivered_frames=24_000, dropped_frames=8000, failures=7, circuit_opened=1),
 )
 
@@ -98,7 +98,7 @@ def partial() -> dict[str, Any]:
             stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/calls/1",
             retention_hours=0,
             start_timestamp_ms=first.contents.producer_ms - 60_000,
-            resumes=2,
+            reconnects=2,
             hand_overs=1,
             reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
             live=LiveState(sinks={"segments": SEGMENTS}),
@@ -132,7 +132,7 @@ def test_the_partial_sample_has_something_in_every_list_and_object() -> None:
     assert expected <= {reason["code"] for reason in manifest["reasons"]}
     assert manifest["warnings"]
     assert manifest["gaps"]["listed"]
-    assert manifest["streamErrors"]["listed"]
+    assert manifest["inBandErrors"]["listed"]
     assert manifest["fragments"]["last"]
 
 

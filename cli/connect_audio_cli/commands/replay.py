@@ -176,8 +176,8 @@ def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     if counts.dropped_frames:
         dropped = duration(counts.dropped_frames / recording["sampleRate"])
         return f"{sink.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
-    if sink.state.failed is not None:
-        return f"{sink.name} did not finish: {sink.state.failed}"
+    if sink.state.failure is not None:
+        return f"{sink.name} did not finish: {sink.state.failure}"
     return f"{sink.name} did not take the end: {code}"
 
 
@@ -192,7 +192,7 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
         track = tracks[party]
         shown_level = "silence" if math.isinf(level) else f"{level:.1f} dBFS"
         audio = duration(track["audioSamples"] / recording["sampleRate"])
-        yield name, f"{party}: {shown_level}, {audio} of audio, {count(track['gaps'], 'gap')}"
+        yield name, f"{party}: {shown_level}, {audio} of audio, {count(track['gapCount'], 'gap')}"
     if done.live is not None:
         for sink in done.live.sinks:
             yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])

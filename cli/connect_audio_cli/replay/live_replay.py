@@ -64,7 +64,7 @@ class SinkOutcome:
     @property
     def lacks(self) -> bool:
         """True if any audio did not reach it."""
-        return bool(self.state.counts.dropped_frames or self.state.failed or not self.ended)
+        return bool(self.state.counts.dropped_frames or self.state.failure or not self.ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

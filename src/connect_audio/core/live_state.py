@@ -40,12 +40,12 @@ class SinkState:
 
     Args:
         frames: position before which the sink needs nothing, frames since the recording's first.
-        failed: code of the failure that disabled the sink; None while the sink is in use.
+        failure: code of the failure that disabled the sink; None while the sink is in use.
         counts: the sink's counts.
     """
 
     frames: int = 0
-    failed: str | None = None
+    failure: str | None = None
     counts: SinkCounts = field(default_factory=SinkCounts)
 
     def without(self, frames: int) -> Self:
@@ -70,13 +70,13 @@ class LiveState:
     sinks: Mapping[str, SinkState] = field(default_factory=dict)
     tail: str | None = None
 
-    def with_failed(self, failed: Mapping[str, str]) -> Self:
+    def with_failures(self, failures: Mapping[str, str]) -> Self:
         """The same state with some sinks disabled.
 
         Args:
-            failed: code of each failure, by name of the sink.
+            failures: code of each failure, by name of the sink.
         """
-        lost = {name: replace(self.sinks.get(name, SinkState()), failed=why) for name, why in failed.items()}
+        lost = {name: replace(self.sinks.get(name, SinkState()), failure=why) for name, why in failures.items()}
         return replace(self, sinks={**self.sinks, **lost})
 
     def without_tail(self, frames: int) -> Self:
@@ -87,7 +87,7 @@ class LiveState:
         """
         # A disabled sink's losses are counted at the end of the call.
         sinks = {
-            name: replace(sink, frames=max(frames, sink.frames)) if sink.failed else sink.without(frames)
+            name: replace(sink, frames=max(frames, sink.frames)) if sink.failure else sink.without(frames)
             for name, sink in self.sinks.items()
         }
         return type(self)(sinks=sinks)

@@ -21,7 +21,7 @@ from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.core.timeline import TrackCounts
 from connect_audio.core.wav import HEADER_BYTES
 
-SCHEMA_VERSION: Final = "1.1"
+SCHEMA_VERSION: Final = "2.0"
 MAX_GAPS: Final = 1000
 MAX_ERRORS: Final = 100
 _OPENING_TOLERANCE_MS: Final = 5000
@@ -134,7 +134,7 @@ class RecordingFacts:
         stream_arn: None for a capture.
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
-        resumes: how often GetMedia was opened again.
+        reconnects: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
         reasons: reasons why it is not whole, besides the cursor's.
         live: the sinks of live audio; None where there are none.
@@ -147,7 +147,7 @@ class RecordingFacts:
     stream_arn: str | None = None
     retention_hours: int | None = None
     start_timestamp_ms: int | None = None
-    resumes: int = 0
+    reconnects: int = 0
     hand_overs: int = 0
     reasons: Sequence[Reason] = field(default_factory=tuple)
     live: LiveState | None = None
@@ -211,10 +211,10 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "ignoredBlocks": fragments.ignored_blocks,
         },
         "gaps": _gaps(stream, notes, rate),
-        "streamErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
+        "inBandErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": stream.lost_bytes,
-        "lostRuns": stream.lost_byte_runs,
-        "resumes": facts.resumes,
+        "lostByteRuns": stream.lost_byte_runs,
+        "reconnects": facts.reconnects,
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": stream.max_millis_behind_now,
         "live": facts.live and {"sinks": [_live_sink(name, sink, rate) for name, sink in facts.live.sinks.items()]},
@@ -237,8 +237,8 @@ def _warnings(facts: RecordingFacts, rate: int | None) -> list[dict[str, str]]:
         detail = "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good"
         found.append({"code": "NO_RETENTION", "detail": detail})
     for name, sink in facts.live.sinks.items() if facts.live else ():
-        if sink.failed is not None:
-            detail = f"live audio does not go to {name}, or not any more: {sink.failed}"
+        if sink.failure is not None:
+            detail = f"live audio does not go to {name}, or not any more: {sink.failure}"
             found.append({"code": "LIVE_SINK_FAILED", "detail": detail})
         dropped = sink.counts.dropped_frames
         if dropped:
@@ -254,9 +254,9 @@ def _live_sink(name: str, sink: SinkState, rate: int | None) -> dict[str, Any]:
         "deliveries": counts.delivered,
         "deliveredSeconds": counts.delivered_frames / (rate or 1),
         "droppedSeconds": counts.dropped_frames / (rate or 1),
-        "failedTries": counts.failures,
+        "failedAttempts": counts.failures,
         "circuitOpenings": counts.circuit_opened,
-        "failed": sink.failed,
+        "failure": sink.failure,
     }
 
 
@@ -284,7 +284,7 @@ def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
     if timeline is not None:
         for party, track in ((Party.CUSTOMER, timeline.customer), (Party.AGENT, timeline.agent)):
             check(track.late, "LATE_AUDIO", f"{{}} samples of the {party} came after silence had taken their place")
-            check(track.out_of_range, "MISPLACED_AUDIO", f"{{}} samples of the {party} have times outside the call")
+            check(track.out_of_range, "OUT_OF_RANGE_AUDIO", f"{{}} samples of the {party} have times outside the call")
             check(
                 track.beyond_limit, "RECORDING_LIMIT", f"{{}} samples of the {party} lie beyond the longest recording"
             )
@@ -331,9 +331,9 @@ def _track(track: TrackCounts, channel: str, frames: int) -> dict[str, Any]:
         "silenceSamples": frames - track.audio,
         "repeatedSamples": track.repeated,
         "lateSamples": track.late,
-        "misplacedSamples": track.out_of_range,
+        "outOfRangeSamples": track.out_of_range,
         "beyondLimitSamples": track.beyond_limit,
-        "gaps": track.gaps,
+        "gapCount": track.gaps,
         "maxJitterSamples": track.max_jitter,
         "danglingBytes": track.dangling_bytes,
     }

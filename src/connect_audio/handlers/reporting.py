@@ -22,7 +22,7 @@ _ENDS: Final = {
     OutcomeStatus.PARTIAL: Metric.RECORDINGS_PARTIAL,
     OutcomeStatus.EMPTY: Metric.RECORDINGS_EMPTY,
     OutcomeStatus.REFUSED: Metric.RECORDINGS_REFUSED,
-    OutcomeStatus.FOREIGN: Metric.RECORDINGS_FAILED,
+    OutcomeStatus.KEY_TAKEN: Metric.RECORDINGS_FAILED,
     OutcomeStatus.FAILED: Metric.RECORDINGS_FAILED,
 }
 
@@ -148,7 +148,7 @@ def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Me
         failures += counts.failures - earlier.failures
         dropped += counts.dropped_frames - earlier.dropped_frames
         opened += counts.circuit_opened - earlier.circuit_opened
-        failed += sink.failed is not None and known.failed is None
+        failed += sink.failure is not None and known.failure is None
     timeline = result.checkpoint.cursor.timeline
     return {
         Metric.LIVE_DELIVERIES: deliveries,

@@ -58,12 +58,12 @@ class Track:
     Args:
         audio_samples: samples that were received.
         silence_samples: samples that are zeros because nothing was received.
-        gaps: how many times nothing was received.
+        gap_count: how many times nothing was received.
     """
 
     audio_samples: int
     silence_samples: int
-    gaps: int
+    gap_count: int
 
     @property
     def empty(self) -> bool:
@@ -150,7 +150,7 @@ class Call:
             party: Track(
                 audio_samples=tracks[party]["audioSamples"],
                 silence_samples=tracks[party]["silenceSamples"],
-                gaps=tracks[party]["gaps"],
+                gap_count=tracks[party]["gapCount"],
             )
             for party in PARTIES
         }

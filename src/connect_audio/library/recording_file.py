@@ -14,7 +14,7 @@ from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.call import Call, Gap
 from connect_audio.library.text import printable
 
-_SCHEMA: Final = "1."
+_SCHEMA: Final = "2."
 """Versions of the manifest that can be read: a new major version may rename what is read here."""
 
 

@@ -32,8 +32,8 @@ def make_sinks(
     """
     known = {} if state is None else state.sinks
     return [
-        NamedSink(name, None, known[name].failed)
-        if name in known and known[name].failed is not None
+        NamedSink(name, None, known[name].failure)
+        if name in known and known[name].failure is not None
         else _make(name, setup, own, logger)
         for name in names
     ]

@@ -59,12 +59,12 @@ class NamedSink:
     Args:
         name: name of the sink in LIVE_SINKS.
         sink: the sink; None if it could not be made.
-        failed: code of the failure to make it; None if it was made.
+        failure: code of the failure to make it; None if it was made.
     """
 
     name: str
     sink: AudioSink | None
-    failed: str | None = None
+    failure: str | None = None
 
 
 class LivePipeline:
@@ -100,11 +100,11 @@ class LivePipeline:
         for named in sinks:
             known = before.get(named.name, SinkState())
             reader = None if named.sink is None else _reader_for(named.sink)
-            if reader is not None and known.failed is None:
+            if reader is not None and known.failure is None:
                 breaker = CircuitBreaker(policy, jitter)
                 self._sinks.append(SinkProgress(named.name, reader, breaker, known))
                 continue
-            self._disabled[named.name] = replace(known, failed=known.failed or named.failed or BAD_SINK)
+            self._disabled[named.name] = replace(known, failure=known.failure or named.failure or BAD_SINK)
             if named.sink is not None:
                 close_sink(logger, named.name, named.sink)
         self._lead_s = max((progress.lead_s for progress in self._sinks), default=0)
@@ -122,8 +122,8 @@ class LivePipeline:
     def failures(self) -> Mapping[str, str]:
         """Code of the failure of each disabled sink, by name."""
         with self._shared.lock:
-            made = {progress.name: progress.failed for progress in self._sinks if progress.failed is not None}
-        return {**{name: state.failed for name, state in self._disabled.items() if state.failed is not None}, **made}
+            made = {progress.name: progress.failure for progress in self._sinks if progress.failure is not None}
+        return {**{name: state.failure for name, state in self._disabled.items() if state.failure is not None}, **made}
 
     # The buffer.
 
@@ -353,7 +353,7 @@ class LivePipeline:
             made = {progress.name: progress.state(buffer, frames) for progress in self._sinks}
             disabled = {name: self._lacking(state) for name, state in self._disabled.items()}
             state = LiveState(sinks={**disabled, **made})
-            first = min((sink.frames for sink in made.values() if sink.failed is None), default=frames)
+            first = min((sink.frames for sink in made.values() if sink.failure is None), default=frames)
             if self._lead_s:
                 first = max(0, first - 1)  # the sample before a segment, for filters
             if buffer is None or buffer.origin is None or first >= frames:

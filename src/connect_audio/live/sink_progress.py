@@ -63,7 +63,7 @@ class SinkProgress:
         self.name = name
         self.breaker = breaker
         self.counts = state.counts.copy()
-        self.failed = state.failed
+        self.failure = state.failure
         """Code of the failure that disabled the sink; None while the sink is in use."""
         self.longest_lag = 0.0
         """Longest time from the arrival of a piece's last sample to its delivery, seconds; the pipeline resets it."""
@@ -92,7 +92,7 @@ class SinkProgress:
     @property
     def finished(self) -> bool:
         """True if the sink gets nothing more: the call has ended for it, or it is disabled."""
-        return self._ended or self.failed is not None
+        return self._ended or self.failure is not None
 
     # The buffer's side.
 
@@ -141,7 +141,7 @@ class SinkProgress:
 
     def fail(self, code: str) -> None:
         """Disable the sink for the rest of the call."""
-        self.failed = code
+        self.failure = code
 
     def _rewound(self) -> None:
         self._new_turn()
@@ -245,4 +245,4 @@ class SinkProgress:
         if buffer is not None and buffer.origin is not None:
             place = self._reader.needed_from(buffer.origin + frames, buffer)
             needed = needed if place is None else max(0, place - buffer.origin)
-        return SinkState(frames=needed, failed=self.failed, counts=self.counts.copy())
+        return SinkState(frames=needed, failure=self.failure, counts=self.counts.copy())

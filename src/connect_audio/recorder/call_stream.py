@@ -375,7 +375,7 @@ class CallStream:
             detail = f"the stream was not read for {state.unread_s} s, and is not known to keep anything for so long"
         else:
             return ()
-        return (Reason("STREAM_FORGOT", detail),)
+        return (Reason("MEDIA_EXPIRED", detail),)
 
     def _selector(self) -> StartSelector:
         """Start of the next GetMedia."""

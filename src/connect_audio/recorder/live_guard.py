@@ -271,7 +271,7 @@ class GuardedLiveAudio:
         """The state once live audio has failed: no sink is used any more."""
         known = self._before.sinks
         names = self._pipeline.names if self._pipeline is not None else [*known] or ["live"]
-        lost = {name: replace(known.get(name, SinkState()), failed=LIVE_FAILED) for name in names}
+        lost = {name: replace(known.get(name, SinkState()), failure=LIVE_FAILED) for name in names}
         return LiveSaved(LiveState(sinks={**known, **lost}))
 
 

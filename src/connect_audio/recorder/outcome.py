@@ -16,7 +16,7 @@ class OutcomeStatus(StrEnum):
     EMPTY = "empty"
     REFUSED = "refused"
     """Another execution records, or has recorded, this streaming."""
-    FOREIGN = "foreign"
+    KEY_TAKEN = "key_taken"
     """An object of another origin appeared at the recording's key; this execution's own recording was withdrawn."""
     FAILED = "failed"
     """A step that claims or publishes failed for good; the execution fails with its error."""

@@ -120,7 +120,7 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
             _clean_up(ports)
         case _:
             assert_never(at_key)
-    return Outcome(status=OutcomeStatus.FOREIGN, end_reason=recorded.end.reason)
+    return Outcome(status=OutcomeStatus.KEY_TAKEN, end_reason=recorded.end.reason)
 
 
 def _look(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> AtKey:
@@ -187,7 +187,7 @@ def _put_manifest(
         stream_arn=request.stream_arn,
         retention_hours=checkpoint.read.retention_hours,
         start_timestamp_ms=request.start_timestamp_ms,
-        resumes=checkpoint.read.reconnects,
+        reconnects=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,
         reasons=reasons,
         live=checkpoint.live,

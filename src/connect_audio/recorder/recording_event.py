@@ -23,7 +23,7 @@ DETAIL_TYPES: Final[Mapping[OutcomeStatus, str]] = {
     OutcomeStatus.COMPLETE: "Recording Completed",
     OutcomeStatus.PARTIAL: "Recording Partial",
     OutcomeStatus.EMPTY: "Recording Failed",
-    OutcomeStatus.FOREIGN: "Recording Failed",
+    OutcomeStatus.KEY_TAKEN: "Recording Failed",
     OutcomeStatus.FAILED: "Recording Failed",
 }
 """A refused execution has no event: the execution that holds the recording announces it."""

@@ -51,7 +51,7 @@ class Session:
         self.counts = checkpoint.counts
         self.live: CallLiveAudio = NoLiveAudio()
         if ports.live is not None:
-            before = (checkpoint.live or LiveState()).with_failed(failed_sinks)
+            before = (checkpoint.live or LiveState()).with_failures(failed_sinks)
             self.live = GuardedLiveAudio(ports.live, self.recording, before, ports.logger)
         self.frames: Iterator[bytes] = iter(())
         """Settled frames that are being given out; a part may be cut in their midst."""

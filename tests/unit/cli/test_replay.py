@@ -122,7 +122,7 @@ def test_errors_in_the_stream_are_in_the_manifest_also_those_before_the_contact_
 
     done = replay(iter(data), tmp_path, name="capture")
 
-    assert done.manifest["streamErrors"]["count"] == 2
+    assert done.manifest["inBandErrors"]["count"] == 2
 
 
 def test_channel_levels_are_those_of_the_parties(tmp_path: Path) -> None:

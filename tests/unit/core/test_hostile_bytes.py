@@ -170,7 +170,7 @@ def test_the_manifest_counts_what_garbage_took() -> None:
     reasons = [reason["code"] for reason in manifest["reasons"]]
     assert reasons == ["TRUNCATED_FRAGMENTS", "LOST_BYTES"]
     assert manifest["lostBytes"] == len(damaged) - at
-    assert manifest["lostRuns"] == 1
+    assert manifest["lostByteRuns"] == 1
     assert manifest["fragments"]["truncated"] == 1
     assert recorded.cursor.frames == 3 * 1024 * 8
 

@@ -35,7 +35,7 @@ FACTS: Final = RecordingFacts(
     stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/name/1",
     retention_hours=24,
     start_timestamp_ms=START_MS,
-    resumes=2,
+    reconnects=2,
     hand_overs=1,
 )
 WHOLE: Final = record([fragment(index, OURS, millis_behind_now=9) for index in range(3)], OURS)
@@ -100,9 +100,9 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
                 "silenceSamples": 0,
                 "repeatedSamples": 0,
                 "lateSamples": 0,
-                "misplacedSamples": 0,
+                "outOfRangeSamples": 0,
                 "beyondLimitSamples": 0,
-                "gaps": 0,
+                "gapCount": 0,
                 "maxJitterSamples": 0,
                 "danglingBytes": 0,
             }
@@ -132,10 +132,10 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
             "ignoredBlocks": 0,
         },
         "gaps": {"count": 0, "streamHoles": 0, "streamHoleSeconds": 0.0, "producerPauses": 0, "listed": []},
-        "streamErrors": {"count": 0, "listed": []},
+        "inBandErrors": {"count": 0, "listed": []},
         "lostBytes": 0,
-        "lostRuns": 0,
-        "resumes": 2,
+        "lostByteRuns": 0,
+        "reconnects": 2,
         "handOvers": 1,
         "maxMillisBehindNow": 9,
         "live": None,
@@ -185,7 +185,7 @@ def test_without_audio_a_recording_is_empty() -> None:
             "LATE_AUDIO",
             "8 samples of the customer came after silence had taken their place",
         ),
-        (with_customer(out_of_range=9), "MISPLACED_AUDIO", "9 samples of the customer have times outside the call"),
+        (with_customer(out_of_range=9), "OUT_OF_RANGE_AUDIO", "9 samples of the customer have times outside the call"),
         (
             with_customer(beyond_limit=10),
             "RECORDING_LIMIT",
@@ -273,7 +273,7 @@ def test_gaps_and_errors_are_listed() -> None:
             "missingFragments": None,
         }
     ]
-    assert built["streamErrors"] == {
+    assert built["inBandErrors"] == {
         "count": 1,
         "listed": [
             {"code": 4000, "meaning": "the requested fragment is not found", "text": "x" * 128, "fragment": "7"}

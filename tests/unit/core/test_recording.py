@@ -242,7 +242,7 @@ def test_of_endless_errors_the_first_are_noted_and_all_are_counted() -> None:
     result = recorded(*log)
 
     assert len(result.notes) == MAX_ERROR_NOTES == 1000
-    assert result.manifest(OURS)["streamErrors"]["count"] == 1500
+    assert result.manifest(OURS)["inBandErrors"]["count"] == 1500
 
 
 # --- the cursor ------------------------------------------------------------------------------------------------------

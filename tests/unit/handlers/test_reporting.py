@@ -97,7 +97,7 @@ def test_each_outcome_is_counted_once_and_an_empty_one_as_failed_where_nobody_co
     unread = status is OutcomeStatus.EMPTY and end_reason in {EndReason.SOURCE_FAILED, EndReason.RECORDER_FAILED}
     name = {
         OutcomeStatus.COMPLETE: "RecordingsCompleted",
-        OutcomeStatus.FOREIGN: "RecordingsFailed",
+        OutcomeStatus.KEY_TAKEN: "RecordingsFailed",
     }.get(status, f"Recordings{status.value.title()}")
     ends = [metric.title for metric in counted(capsys) if metric.title.startswith("Recordings")]
     assert ends == ["RecordingsFailed" if unread else name]

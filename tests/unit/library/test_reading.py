@@ -129,7 +129,7 @@ def test_gaps_name_the_party_the_place_and_the_missing_fragments() -> None:
     found = {(gap.party, gap.start_frame, gap.frames, gap.missing_fragments) for gap in call.gaps}
     assert found == {("agent", 0, 2560, None), ("agent", 8192, 4000, 0), ("customer", 8192, 4000, 0)}
     assert {(gap.start_seconds, gap.seconds) for gap in call.gaps} == {(0.0, 0.32), (1.024, 0.5)}
-    assert call.tracks["agent"] == connect_audio.Track(audio_samples=24_000 - 2560, silence_samples=6560, gaps=2)
+    assert call.tracks["agent"] == connect_audio.Track(audio_samples=24_000 - 2560, silence_samples=6560, gap_count=2)
 
 
 def test_an_absent_party_is_silence_as_long_as_the_call() -> None:
@@ -312,7 +312,7 @@ def test_a_wav_without_its_manifest_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"schemaVersion": "9.0"}', b'{"schemaVersion": "1.1"}'])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"schemaVersion": "9.0"}', b'{"schemaVersion": "2.0"}'])
 def test_a_json_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     wav = recorded(tmp_path, CALL)
     wav.with_suffix(".json").write_bytes(content)

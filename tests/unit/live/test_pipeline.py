@@ -93,7 +93,7 @@ def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_c
 
 
 def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
-    sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failed="LEFT_BEHIND")}
+    sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failure="LEFT_BEHIND")}
     state = LiveState(sinks=sinks, tail="somewhere").without_tail(250)
     assert {name: (each.frames, each.counts.dropped_frames) for name, each in state.sinks.items()} == {
         "a": (250, 150),
@@ -119,10 +119,10 @@ def test_counts_go_on_over_invocations() -> None:
 
 def test_a_sink_that_failed_for_good_is_not_used_again_and_closed_unused() -> None:
     sink = Segments()
-    call = call_into(sink, state=LiveState(sinks={"a": SinkState(failed="LEFT_BEHIND")}))
+    call = call_into(sink, state=LiveState(sinks={"a": SinkState(failure="LEFT_BEHIND")}))
     call.speak(3)
     assert (sink.numbers, sink.closed) == ([], 1)
-    assert call.pipeline.state(call.take())[0].sinks["a"].failed == "LEFT_BEHIND"
+    assert call.pipeline.state(call.take())[0].sinks["a"].failure == "LEFT_BEHIND"
 
 
 def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers() -> None:
@@ -131,7 +131,7 @@ def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers(
     pipeline = LivePipeline(named, LivePolicy(), FakeClock(0), LOGGER)
     pipeline.close()
     state, tail = pipeline.state(0)
-    assert {name: each.failed for name, each in state.sinks.items()} == {"broken": "UNKNOWN_SINK", "made": None}
+    assert {name: each.failure for name, each in state.sinks.items()} == {"broken": "UNKNOWN_SINK", "made": None}
     assert tail == b""
 
 
@@ -216,7 +216,7 @@ def test_a_piece_that_fell_off_the_buffer_in_part_while_it_was_under_way_is_not_
 
 def test_what_a_sink_that_is_not_used_lacks_is_counted_once_the_call_is_over() -> None:
     state = LiveState(
-        sinks={"a": SinkState(frames=3 * RATE, failed="LEFT_BEHIND", counts=SinkCounts(dropped_frames=RATE))}
+        sinks={"a": SinkState(frames=3 * RATE, failure="LEFT_BEHIND", counts=SinkCounts(dropped_frames=RATE))}
     )
     call = call_into(Segments(), Segments(), state=state)
     call.speak(10)

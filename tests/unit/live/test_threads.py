@@ -299,7 +299,7 @@ def test_a_sink_that_heeds_nothing_is_left_behind_told_and_never_used_again() ->
     call.speak(1)
     assert sink.in_hand.wait(PATIENCE_S)
     call.pipeline.close()
-    assert call.pipeline.state(call.take())[0].sinks["a"].failed == LEFT_BEHIND
+    assert call.pipeline.state(call.take())[0].sinks["a"].failure == LEFT_BEHIND
     # What it does once it comes back changes nothing any more.
     sink.released.set()
     for thread in threading.enumerate():

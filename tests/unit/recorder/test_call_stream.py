@@ -130,7 +130,7 @@ def test_a_fresh_invocation_reads_nothing_again_only_behind_the_newest_fragment(
 )
 def test_a_loss_that_fragment_numbers_do_not_show_is_a_shortcoming(state: ReadState, detail: str | None) -> None:
     found = stream_of(world(call(1)), state).shortcomings()
-    assert [(each.code, each.detail) for each in found] == ([] if detail is None else [("STREAM_FORGOT", detail)])
+    assert [(each.code, each.detail) for each in found] == ([] if detail is None else [("MEDIA_EXPIRED", detail)])
 
 
 def test_the_pause_between_connections_doubles_and_never_outlasts_the_step() -> None:

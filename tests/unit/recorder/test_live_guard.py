@@ -38,7 +38,7 @@ def test_a_call_over_parts_and_invocations_is_heard_as_it_is_recorded() -> None:
     assert stereo(sink) == run.wav[44:]
     assert [end.frames for end in sink.ends] == [600 * 8000]
     (told,) = run.manifest["live"]["sinks"]
-    assert (told["name"], told["droppedSeconds"], told["failed"]) == ("a", 0.0, None)
+    assert (told["name"], told["droppedSeconds"], told["failure"]) == ("a", 0.0, None)
     assert not [key for key in at.store.objects if ".staging/" in key]
 
 
@@ -67,7 +67,7 @@ def test_a_bug_in_live_audio_costs_the_sinks_alone_and_is_told(where: str, monke
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
-    assert run.manifest["live"]["sinks"][0]["failed"] == LIVE_FAILED
+    assert run.manifest["live"]["sinks"][0]["failure"] == LIVE_FAILED
     assert [warning["code"] for warning in run.manifest["warnings"]] == ["LIVE_SINK_FAILED"]
     assert sink.closed == 1
 
@@ -81,7 +81,7 @@ def test_live_audio_that_cannot_even_be_made_costs_no_recording() -> None:
     at.live = live
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
-    assert run.manifest["live"]["sinks"][0]["failed"] == LIVE_FAILED
+    assert run.manifest["live"]["sinks"][0]["failure"] == LIVE_FAILED
 
 
 @pytest.mark.parametrize("operation", ["put", "get"])
@@ -125,7 +125,7 @@ def test_sinks_that_cannot_be_made_in_one_invocation_keep_what_earlier_ones_gave
     run = at.run(fresh_each_step=True)
     assert same_wav(run.wav, wav_of_call(ours))
     (told,) = run.manifest["live"]["sinks"]
-    assert (told["name"], told["failed"]) == ("a", LIVE_FAILED)
+    assert (told["name"], told["failure"]) == ("a", LIVE_FAILED)
     assert told["deliveries"] == len(sink.took) > 100
 
 
@@ -151,7 +151,7 @@ def test_a_sink_that_was_left_behind_is_not_used_by_a_step_that_runs_again() -> 
         with pytest.raises(StorageError):
             recorder.record(KEPT, Budget(deadline, deadline))
         recorder.record(KEPT, Budget(deadline, deadline))
-    assert [state and {name: each.failed for name, each in state.sinks.items()} for state in states] == [
+    assert [state and {name: each.failure for name, each in state.sinks.items()} for state in states] == [
         {},
         {"a": "LEFT_BEHIND"},
     ]

@@ -71,7 +71,7 @@ def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
     results.append(replace(results[-1], checkpoint=replace(results[-1].checkpoint, cursor=longer)))
     staged = NAMES.staged_part(1, 2, "attempt")
     at.store.put(staged, b"audio", content_type="application/octet-stream")
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert staged in at.store.objects
 
 
@@ -150,10 +150,10 @@ def test_a_foreign_object_at_the_key_is_left_alone_and_ours_withdrawn(make: Call
     at = make()
     results = recorded(at)
     at.store.objects[NAMES.key] = (b"foreign", {})
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert at.store.objects == {NAMES.key: (b"foreign", {})}
     assert at.store.uploads == {}
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert at.store.objects == {NAMES.key: (b"foreign", {})}
 
 
@@ -169,7 +169,7 @@ def test_a_foreign_object_that_comes_at_the_last_moment_is_left_alone_too(
             at.store.objects[NAMES.key] = (b"foreign", {})
 
     at.store.before_call = comes
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert at.store.objects == {NAMES.key: (b"foreign", {})}
     assert at.store.uploads == {}
 
@@ -181,7 +181,7 @@ def test_a_finish_run_again_after_it_withdrew_the_recording_says_so_again(make: 
     at.store.objects[NAMES.key] = (b"foreign", {})
     finish(at, results)
     del at.store.objects[NAMES.key]
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert at.store.objects == {}
 
 
@@ -189,7 +189,7 @@ def test_no_manifest_is_put_beside_a_foreign_object_where_nothing_came() -> None
     at = world()
     results = recorded(at)
     at.store.objects[NAMES.key] = (b"foreign", {})
-    assert finish(at, results).status is OutcomeStatus.FOREIGN
+    assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert at.store.objects == {NAMES.key: (b"foreign", {})}
 
 

@@ -255,7 +255,7 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
         border=BorderState(from_ms=1, until_ms=2, ours_until_ms=3),
         parts=replace(full.parts, upload_id="u"),
         counts=StepCounts(steps=1, hand_overs=2, waits=3, stalls=4),
-        live=LiveState(sinks={"a": SinkState(frames=1, failed="x")}, tail="t"),
+        live=LiveState(sinks={"a": SinkState(frames=1, failure="x")}, tail="t"),
     )
     assert from_plain(Checkpoint, json.loads(json.dumps(to_plain(full)))) == full
 

@@ -41,7 +41,7 @@ OUTCOMES: Final = {
     "empty": Outcome(
         status=OutcomeStatus.EMPTY, manifest=MANIFEST, reasons=("NO_AUDIO",), end_reason=EndReason.SOURCE_FAILED
     ),
-    "foreign": Outcome(status=OutcomeStatus.FOREIGN, end_reason=EndReason.DISCONNECTED),
+    "key_taken": Outcome(status=OutcomeStatus.KEY_TAKEN, end_reason=EndReason.DISCONNECTED),
     "failed": Outcome(status=OutcomeStatus.FAILED, reasons=("STEP_FAILED",), end_reason=EndReason.RECORDER_FAILED),
 }
 
@@ -71,7 +71,7 @@ def test_completed_partial_and_failed_are_told_apart_by_the_detail_type() -> Non
         "complete": "Recording Completed",
         "partial": "Recording Partial",
         "empty": "Recording Failed",
-        "foreign": "Recording Failed",
+        "key_taken": "Recording Failed",
         "failed": "Recording Failed",
     }
     assert {each.value for each in DETAIL_TYPES} == set(OUTCOMES) == set(SCHEMA["properties"]["status"]["enum"])

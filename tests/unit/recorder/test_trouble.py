@@ -128,7 +128,7 @@ def test_bytes_that_are_malformed_twice_are_salvaged_and_the_loss_is_counted() -
     assert run.outcome.status is OutcomeStatus.PARTIAL
     assert run.reasons == ["TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_HOLES"][: len(run.reasons)]
     assert run.manifest["fragments"]["truncated"] == 1
-    assert run.manifest["lostRuns"] == 1
+    assert run.manifest["lostByteRuns"] == 1
     assert 0 < run.manifest["lostBytes"] < 20_000
     # All but the damaged half of one fragment is in its place.
     expected = wav_of_call(ours)
@@ -235,7 +235,7 @@ def test_a_last_fragment_damaged_before_its_number_is_one_loss_however_often_it_
     run = at.run()
     assert run.outcome.status is OutcomeStatus.PARTIAL
     assert run.reasons == ["LOST_BYTES"]
-    assert run.manifest["lostRuns"] == 1
+    assert run.manifest["lostByteRuns"] == 1
     assert 0 < run.manifest["lostBytes"] <= 32_768 + 1100
 
 
@@ -249,7 +249,7 @@ def test_two_fragments_in_a_row_that_are_damaged_before_their_numbers_hold_up_no
     assert len(run.wav) == len(expected)
     end = 44 + 7 * 32_768
     assert same_wav(run.wav[end:], expected[end:])
-    assert run.manifest["lostRuns"] == 2
+    assert run.manifest["lostByteRuns"] == 2
     assert run.outcome.end_reason is EndReason.DISCONNECTED
 
 
@@ -259,7 +259,7 @@ def test_two_damaged_fragments_are_two_losses() -> None:
     damaged(at, 9)
     run = at.run()
     assert run.manifest["fragments"]["truncated"] == 2
-    assert run.manifest["lostRuns"] == 2
+    assert run.manifest["lostByteRuns"] == 2
     assert sum(result.repairs for result in run.results) == 2
 
 
@@ -295,7 +295,7 @@ def test_a_passing_error_inside_the_stream_is_noted_and_the_stream_read_again(co
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
-    assert [error["code"] for error in run.manifest["streamErrors"]["listed"]] == [code]
+    assert [error["code"] for error in run.manifest["inBandErrors"]["listed"]] == [code]
     assert at.source.selectors[1] == AfterFragment(at.source.fragments[4].number)
 
 
@@ -338,8 +338,8 @@ def test_a_fragment_that_is_gone_costs_itself_and_not_the_rest_of_the_call(count
     assert len(run.wav) == len(expected)
     assert same_wav(run.wav[:start], expected[:start])
     assert same_wav(run.wav[end:], expected[end:])
-    assert run.reasons == ["STREAM_FORGOT", "STREAM_HOLES"]
-    assert 4000 in [error["code"] for error in run.manifest["streamErrors"]["listed"]]
+    assert run.reasons == ["MEDIA_EXPIRED", "STREAM_HOLES"]
+    assert 4000 in [error["code"] for error in run.manifest["inBandErrors"]["listed"]]
 
 
 def test_each_of_two_fragments_that_are_gone_is_passed_over_by_itself_in_a_fresh_invocation_too() -> None:
@@ -376,7 +376,7 @@ def test_a_fragment_that_is_gone_behind_a_damaged_one_holds_up_nothing() -> None
     end = 44 + 7 * 32_768
     assert len(run.wav) == len(expected)
     assert same_wav(run.wav[end:], expected[end:])
-    assert "STREAM_FORGOT" in run.reasons
+    assert "MEDIA_EXPIRED" in run.reasons
 
 
 def test_a_last_fragment_that_is_gone_is_reported() -> None:
@@ -384,7 +384,7 @@ def test_a_last_fragment_that_is_gone_is_reported() -> None:
     gone(at, -1)
     run = at.run()
     assert run.outcome.status is OutcomeStatus.PARTIAL
-    assert run.reasons == ["STREAM_FORGOT"]
+    assert run.reasons == ["MEDIA_EXPIRED"]
 
 
 def test_an_error_that_comes_with_every_connection_is_no_spin() -> None:
@@ -393,7 +393,7 @@ def test_an_error_that_comes_with_every_connection_is_no_spin() -> None:
     run = at.run()
     assert run.outcome.end_reason is EndReason.IDLE
     assert len(at.source.selectors) < 200
-    assert len(run.manifest["streamErrors"]["listed"]) <= 100
+    assert len(run.manifest["inBandErrors"]["listed"]) <= 100
 
 
 def test_pauses_between_connections_grow_only_while_nothing_comes() -> None:

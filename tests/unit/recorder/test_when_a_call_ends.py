@@ -45,7 +45,7 @@ def test_the_end_of_a_body_is_not_the_end_of_the_call() -> None:
         *(AfterFragment(numbers[count - 1]) for count in (7, 10, 19)),
     ]
     assert isinstance(at.source.selectors[0], FromProducerTime)
-    assert run.manifest["resumes"] == len(at.source.selectors)
+    assert run.manifest["reconnects"] == len(at.source.selectors)
 
 
 def test_a_live_call_is_recorded_to_its_end_and_finished_after_the_drain() -> None:
@@ -402,10 +402,10 @@ def test_a_tail_that_the_stream_forgot_before_it_was_settled_is_reported() -> No
     assert run.outcome.end_reason is EndReason.IDLE
     assert run.outcome.duration_s < 30
     assert run.outcome.status is OutcomeStatus.PARTIAL
-    assert run.reasons == ["STREAM_FORGOT"]
+    assert run.reasons == ["MEDIA_EXPIRED"]
 
 
-@pytest.mark.parametrize(("away_s", "reasons"), [(200, ()), (400, ("STREAM_FORGOT",))])
+@pytest.mark.parametrize(("away_s", "reasons"), [(200, ()), (400, ("MEDIA_EXPIRED",))])
 def test_a_stream_that_keeps_nothing_and_was_not_read_for_minutes_may_have_lost_the_end(
     away_s: int, reasons: tuple[str, ...]
 ) -> None:
@@ -434,7 +434,7 @@ def test_a_stall_within_a_fragment_is_no_sign_that_all_has_been_read() -> None:
     at.clock.pass_by(100)
     at.source.fragments = at.source.fragments[:1]
     last = at.step(first.checkpoint)
-    assert reasons_of(last) == ["STREAM_FORGOT"]
+    assert reasons_of(last) == ["MEDIA_EXPIRED"]
 
 
 def test_a_throttle_in_the_last_moment_of_the_idle_limit_makes_no_failure_of_the_source() -> None:
