@@ -162,6 +162,15 @@ type ObjectBody = bytes | bytearray
 """The bytes of an object or of a part. A store sends a bytearray as it is, without a copy, and keeps no reference."""
 
 
+class Lifetime(StrEnum):
+    """How long an object is needed. Its writer says so; no key is guessed from."""
+
+    KEPT = "KEPT"
+    """It is a result: nothing but the bucket's expiry deletes it."""
+    TEMPORARY = "TEMPORARY"
+    """It serves until its recording is published. The bucket's lifecycle deletes a leftover."""
+
+
 class PartStore(Protocol):
     """One bucket. Keys are whole; every method raises `StorageError` if S3 refuses or cannot be reached.
 
@@ -169,11 +178,25 @@ class PartStore(Protocol):
     bucket's lifecycle rule is the last net.
     """
 
-    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
+    ) -> None:
         """Write an object, replacing any."""
 
     def put_new(
-        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
     ) -> WriteOutcome:
         """Write an object only where the key is free (`IfNoneMatch: *`; 412 is EXISTS, a 409 is tried again)."""
 

@@ -15,6 +15,7 @@ from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.ports import (
     AfterFragment,
     ContactState,
+    Lifetime,
     ObjectBody,
     ObjectHead,
     StartSelector,
@@ -228,14 +229,31 @@ class ChaosStore:
             return WriteOutcome.EXISTS  # type: ignore[return-value]  # of conditional writes alone
         return result
 
-    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
-        self._call("put", lambda: self.bucket.put(key, body, content_type=content_type, metadata=metadata))
+    def put(
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
+    ) -> None:
+        self._call(
+            "put", lambda: self.bucket.put(key, body, content_type=content_type, metadata=metadata, lifetime=lifetime)
+        )
 
     def put_new(
-        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
     ) -> WriteOutcome:
         return self._call(
-            "put_new", lambda: self.bucket.put_new(key, body, content_type=content_type, metadata=metadata)
+            "put_new",
+            lambda: self.bucket.put_new(key, body, content_type=content_type, metadata=metadata, lifetime=lifetime),
         )
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:

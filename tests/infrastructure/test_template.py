@@ -7,7 +7,7 @@ import importlib
 import json
 import re
 from collections.abc import Iterator
-from fnmatch import fnmatch
+from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from botocore import xform_name
 
 from connect_audio.adapters import s3_recording
 from connect_audio.adapters.sinks import segment_bucket
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import RecordingRequest
 from connect_audio.settings import Choice, ConsumerSettings, LiveSettings, TriggerSettings, variables, variables_set
 from infrastructure.evaluation import evaluated
 
@@ -439,6 +441,10 @@ def test_each_permission_of_the_consumer_reaches_no_further_than_an_arn_can_say(
     assert {sid: one["Resource"] for sid, one in granted.items()} == {
         "ReadTheStreams": "arn:aws:kinesisvideo:eu-west-2:111122223333:stream/live*/*",
         "WriteTheRecordings": "arn:aws:s3:::<RecordingsBucket>/recordings/*",
+        "ClearStagingAndClaims": [
+            "arn:aws:s3:::<RecordingsBucket>/recordings/*.wav.staging/*",
+            "arn:aws:s3:::<RecordingsBucket>/recordings/*.wav.claim",
+        ],
         "FindWhatIsThere": "arn:aws:s3:::<RecordingsBucket>",
         "LookAtTheContact": "arn:aws:connect:eu-west-2:111122223333:instance/*/contact/*",
         "LeaveWhatFailed": "<FailedRecordings.Arn>",
@@ -468,6 +474,10 @@ def test_a_given_instance_bucket_and_bus_narrow_the_permissions(template: Json) 
     )
     assert granted["LookAtTheContact"]["Resource"] == f"{INSTANCE}/contact/*"
     assert granted["WriteTheRecordings"]["Resource"] == "arn:aws:s3:::calls.example/audio/*"
+    assert granted["ClearStagingAndClaims"]["Resource"] == [
+        "arn:aws:s3:::calls.example/audio/*.wav.staging/*",
+        "arn:aws:s3:::calls.example/audio/*.wav.claim",
+    ]
     assert granted["FindWhatIsThere"]["Resource"] == "arn:aws:s3:::calls.example"
     assert granted["AnnounceTheRecording"]["Resource"].endswith(":event-bus/calls")
 
@@ -577,8 +587,39 @@ def test_the_bucket_is_private_encrypted_and_stays_when_the_stack_goes(resources
     assert by_default["KMSMasterKeyID"]["Fn::If"][:2] == ["HasRecordingsKey", {"Ref": "RecordingsKmsKeyArn"}]
 
 
+def bucket_policy(resources: Json) -> dict[str, Json]:
+    """The statements of the bucket's policy by Sid."""
+    found = resources["RecordingsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    return {one["Sid"]: one for one in found}
+
+
+def test_the_bucket_takes_a_recording_under_a_free_name_alone(template: Json) -> None:
+    stack = evaluated(template, {"StreamNamePrefix": "live", "RecordingsPrefix": "audio"})["Resources"]
+    policy = bucket_policy(stack)
+    assert set(policy) == {"TlsOnly", "RecordingsAreWrittenOnce"}
+    statement = policy["RecordingsAreWrittenOnce"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:PutObject")
+    # Creating an upload and adding a part to it write no object, and S3 takes no condition with them.
+    assert statement["Condition"] == {
+        "Null": {"s3:if-none-match": "true"},
+        "Bool": {"s3:ObjectCreationOperation": "true"},
+    }
+    denied = statement["Resource"].removeprefix("<RecordingsBucket.Arn>/")
+    request = RecordingRequest.from_payload(json.loads((EVENTS / "consumer_payload.json").read_text("utf-8")))
+    names = RecordingNames(bucket="b", key=request.recording_key("audio"))
+    assert fnmatchcase(names.key, denied)
+    segments = segment_bucket.segments_prefix(names.key)
+    replaced = [
+        names.manifest,
+        names.claim,
+        names.staged_part(1, 1, "a"),
+        *(f"{segments}{name}.wav" for name in ("000012", "000012.customer", "000012.agent")),
+    ]
+    assert not [key for key in replaced if fnmatchcase(key, denied)]
+
+
 def test_the_bucket_refuses_whatever_does_not_come_over_tls(resources: Json) -> None:
-    (statement,) = resources["RecordingsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statement = bucket_policy(resources)["TlsOnly"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Resource"] == [

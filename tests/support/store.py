@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import ObjectBody, ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectBody, ObjectHead, UploadedPart, WriteOutcome
 from connect_audio.recorder.policy import MIN_PART_BYTES
 
 
@@ -20,6 +20,7 @@ class MemoryStore:
         self.objects: dict[str, tuple[bytes, dict[str, str]]] = {}
         self.uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = {}
         self.written: list[tuple[str, int]] = []
+        self.temporary: set[str] = set()
         self.failures: deque[StorageError | None] = deque()
         self.before_call: Callable[[str], None] = lambda _name: None
         self._ids = 0
@@ -30,21 +31,39 @@ class MemoryStore:
         if failure is not None:
             raise failure
 
-    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
-        assert content_type
-        self._enter("put")
+    def _write(self, key: str, body: ObjectBody, metadata: Mapping[str, str] | None, lifetime: Lifetime) -> None:
         self.written.append((key, len(body)))
         self.objects[key] = (bytes(body), dict(metadata or {}))
+        if lifetime is Lifetime.TEMPORARY:
+            self.temporary.add(key)
+
+    def put(
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
+    ) -> None:
+        assert content_type
+        self._enter("put")
+        self._write(key, body, metadata, lifetime)
 
     def put_new(
-        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
     ) -> WriteOutcome:
         assert content_type
         self._enter("put_new")
         if key in self.objects:
             return WriteOutcome.EXISTS
-        self.written.append((key, len(body)))
-        self.objects[key] = (bytes(body), dict(metadata or {}))
+        self._write(key, body, metadata, lifetime)
         return WriteOutcome.WRITTEN
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
@@ -61,6 +80,8 @@ class MemoryStore:
     def delete(self, keys: Iterable[str]) -> None:
         self._enter("delete")
         for key in keys:
+            # The consumer's role may delete nothing else (template.yaml).
+            assert ".wav.staging/" in key or key.endswith(".wav.claim"), key
             self.objects.pop(key, None)
 
     def list_keys(self, prefix: str) -> Sequence[str]:

@@ -23,7 +23,7 @@ from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of, passes
 from connect_audio.adapters.s3_checksum import crc32_checksum
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectHead, UploadedPart, WriteOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -74,8 +74,8 @@ class _WriteParameters(TypedDict):
 class S3PartStore:
     """One bucket.
 
-    Every body carries its CRC-32, which S3 checks on arrival and keeps. Objects under a `.staging/` folder and `.claim`
-    objects are tagged `connect-audio=temporary`.
+    Every body carries its CRC-32, which S3 checks on arrival and keeps. Temporary objects are tagged
+    `connect-audio=temporary`, for the bucket's lifecycle rule.
 
     Args:
         bucket: the bucket's name.
@@ -92,18 +92,32 @@ class S3PartStore:
         self._kms_key_arn = kms_key_arn
         self._clock = clock or SystemClock()
 
-    def put(self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None) -> None:
+    def put(
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
+    ) -> None:
         """Write an object, replacing any.
 
         Raises:
             StorageError: S3 refused or cannot be reached; `InvalidMetadata` where metadata is not printable ASCII.
         """
-        parameters = self._write_parameters(key, content_type, metadata)
+        parameters = self._write_parameters(key, content_type, metadata, lifetime)
         with self._translated("PutObject", key):
             self._client.put_object(Body=_blob(body), **crc32_checksum(body), **parameters)
 
     def put_new(
-        self, key: str, body: ObjectBody, *, content_type: str, metadata: Mapping[str, str] | None = None
+        self,
+        key: str,
+        body: ObjectBody,
+        *,
+        content_type: str,
+        metadata: Mapping[str, str] | None = None,
+        lifetime: Lifetime = Lifetime.KEPT,
     ) -> WriteOutcome:
         """Write an object only where the key is free.
 
@@ -112,7 +126,7 @@ class S3PartStore:
         Raises:
             StorageError: as `put`; `ConditionalRequestConflict`, retryable, where concurrent writes of the key go on.
         """
-        parameters = self._write_parameters(key, content_type, metadata)
+        parameters = self._write_parameters(key, content_type, metadata, lifetime)
         return self._write_once(
             "PutObject",
             key,
@@ -294,11 +308,13 @@ class S3PartStore:
             else:
                 return WriteOutcome.WRITTEN
 
-    def _write_parameters(self, key: str, content_type: str, metadata: Mapping[str, str] | None) -> _WriteParameters:
+    def _write_parameters(
+        self, key: str, content_type: str, metadata: Mapping[str, str] | None, lifetime: Lifetime = Lifetime.KEPT
+    ) -> _WriteParameters:
         parameters = _WriteParameters(
             Bucket=self._bucket, Key=key, ContentType=content_type, Metadata=_checked_metadata(key, metadata or {})
         )
-        if _is_temporary(key):
+        if lifetime is Lifetime.TEMPORARY:
             parameters["Tagging"] = TEMPORARY_TAG
         if self._kms_key_arn is not None:
             parameters["ServerSideEncryption"] = "aws:kms"
@@ -320,10 +336,6 @@ class S3PartStore:
 def _blob(body: ObjectBody) -> bytes:
     """The body as the stubs want it: they do not know that botocore takes a bytearray and sends it without a copy."""
     return cast("bytes", body)
-
-
-def _is_temporary(key: str) -> bool:
-    return ".staging/" in key or key.endswith(".claim")
 
 
 def _completed(part: UploadedPart) -> CompletedPartTypeDef:

@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectHead, UploadedPart, WriteOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,22 +77,25 @@ def test_s3_keeps_content_type_and_checksum(store: S3PartStore, s3_client: S3Cli
     assert head["ChecksumCRC32"] == "y/Q5Jg=="
 
 
+@pytest.mark.parametrize("key", [KEY, f"calls.staging/{KEY}", f"{KEY}.claim"])
 @pytest.mark.parametrize(
-    ("key", "tags"),
-    [
-        (KEY, {}),
-        (f"{KEY}.claim", {"connect-audio": "temporary"}),
-        (f"{KEY}.staging/00001-attempt.pcm", {"connect-audio": "temporary"}),
-        (KEY.replace(".wav", ".json"), {}),
-    ],
+    ("lifetime", "tags"), [(Lifetime.KEPT, {}), (Lifetime.TEMPORARY, {"connect-audio": "temporary"})]
 )
-def test_temporary_objects_are_tagged_for_the_lifecycle_rule_and_no_others(
-    store: S3PartStore, s3_client: S3Client, bucket: str, key: str, tags: dict[str, str]
+def test_an_object_is_tagged_for_the_lifecycle_rule_if_its_writer_says_so_whatever_its_key(
+    store: S3PartStore, s3_client: S3Client, bucket: str, key: str, lifetime: Lifetime, tags: dict[str, str]
 ) -> None:
-    store.put_new(key, b"", content_type=WAV)
+    store.put_new(key, b"", content_type=WAV, lifetime=lifetime)
     assert _tags(s3_client, bucket, key) == tags
-    store.put(key, b"", content_type=WAV)
+    store.put(key, b"", content_type=WAV, lifetime=lifetime)
     assert _tags(s3_client, bucket, key) == tags
+
+
+def test_an_upload_is_kept_whatever_its_key(store: S3PartStore, s3_client: S3Client, bucket: str) -> None:
+    key = f"calls.staging/{KEY}"
+    upload_id = store.open_upload(key, content_type=WAV, metadata={})
+    part = store.upload_part(key, upload_id, 1, b"RIFF")
+    assert store.complete_upload(key, upload_id, [part]) is WriteOutcome.WRITTEN
+    assert _tags(s3_client, bucket, key) == {}
 
 
 def test_a_missing_object_has_no_head_and_cannot_be_read(store: S3PartStore) -> None:

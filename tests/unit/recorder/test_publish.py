@@ -257,3 +257,13 @@ def test_the_objects_around_a_recording_carry_ids_alone() -> None:
     at.run()
     _, metadata = at.store.objects[NAMES.key]
     assert set(metadata) == {"contact-id", "start-timestamp", "execution"}
+
+
+def test_all_that_serves_until_a_recording_is_published_is_marked_temporary_and_the_recording_is_not() -> None:
+    at = long()
+    results = recorded(at)
+    finish(at, results)
+    written = {key for key, _ in at.store.written}
+    assert at.store.temporary == {key for key in written if key not in {NAMES.key, NAMES.manifest}}
+    assert NAMES.claim in at.store.temporary
+    assert any(key.startswith(NAMES.staging) for key in at.store.temporary)
