@@ -24,12 +24,14 @@ class Structure:
         tags: every SimpleTag, in order.
         tracks: number, type and name of each TrackEntry.
         timecode_scale: ns a tick.
+        first_timecode: the first Cluster's Timecode, ticks; None where there is no Cluster.
         blocks: track number, time in ns, number of frames and payload of each block.
     """
 
     tags: list[tuple[str, str]] = field(default_factory=list)
     tracks: list[tuple[int, int, str]] = field(default_factory=list)
     timecode_scale: int = 1_000_000
+    first_timecode: int | None = None
     blocks: list[tuple[int, int, int, bytes]] = field(default_factory=list)
 
 
@@ -48,6 +50,8 @@ def structures(data: bytes) -> list[Structure]:
             found[-1].tracks.append(_track(element))
         elif element.name == "Timecode":
             timecode = element.value
+            if found[-1].first_timecode is None:
+                found[-1].first_timecode = timecode
         elif element.id in {0xA3, 0xA1}:
             found[-1].blocks.append(_block(bytes(element.value), timecode, found[-1].timecode_scale))
     return found

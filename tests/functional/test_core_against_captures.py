@@ -51,10 +51,11 @@ def test_no_fragment_of_a_capture_is_lost_and_each_is_what_ebmlite_reads(name: s
         assert [tuple(tag) for tag in fragment.tags] == [tag for tag in structure.tags if tag[0] != "ContactId"]
         assert [(track.number, track.track_type, track.name) for track in fragment.tracks] == structure.tracks
         assert fragment.timecode_scale_ns == structure.timecode_scale
-        # A video producer's Cluster timecodes may count from its fragment; then the producer timestamp is their zero.
-        producer_ns = (fragment.producer_timestamp_ms or 0) * 1_000_000
-        is_relative = any(producer_ns - time_ns > 86_400_000_000_000 for _, time_ns, _, _ in structure.blocks)
-        zero_ns = producer_ns if is_relative else 0
+        # A video producer's Cluster timecodes may count from its fragment or its session. Then the first Cluster begins
+        # at the producer timestamp.
+        first_ns = (structure.first_timecode or 0) * structure.timecode_scale
+        zero_ns = (fragment.producer_timestamp_ms or 0) * 1_000_000 - first_ns
+        zero_ns = zero_ns if zero_ns > 86_400_000_000_000 else 0
         assert [(block.track_number, block.time_ns, block.frame_count, block.size) for block in fragment.blocks] == [
             (track, zero_ns + time_ns, frames, len(payload)) for track, time_ns, frames, payload in structure.blocks
         ]

@@ -133,7 +133,7 @@ class OpenFragment:
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
     cluster_timecode: int | None = None
     last_block_offset: int = 0  # in the stream
-    zero_ns: int = 0  # zero of the Cluster timecodes, since the epoch
+    zero_ns: int | None = None  # zero of the Cluster timecodes, since the epoch; None before the first one
     delivered: bool = False
 
     @classmethod
@@ -373,10 +373,8 @@ class FragmentReader:
             self._take_blocks(draft, element)
         elif element_id == TIMECODE:
             draft.cluster_timecode = decode_uint(raw, payload)
-            # Connect's count from the epoch; a producer may also have them count from the fragment's own beginning.
-            producer_ns = (draft.producer_timestamp_ms or 0) * 1_000_000
-            is_relative = producer_ns - draft.cluster_timecode * draft.timecode_scale_ns > _DAY_NS
-            draft.zero_ns = producer_ns if is_relative else 0
+            if draft.zero_ns is None:
+                draft.zero_ns = _zero_ns(draft, draft.cluster_timecode * draft.timecode_scale_ns)
         elif element_id == TRACKS:
             draft.tracks = decode_tracks(raw, offset=offset)
             draft.not_audio = frozenset(
@@ -414,7 +412,7 @@ class FragmentReader:
         if draft.delivered:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
         scale, not_audio, blocks, held_bytes = draft.timecode_scale_ns, draft.not_audio, draft.blocks, draft.held_bytes
-        cluster_ns = draft.zero_ns + cluster_timecode * scale
+        cluster_ns = (draft.zero_ns or 0) + cluster_timecode * scale
         try:
             for track_number, timecode, data, frame_count in decode_blocks(
                 buffer, starts, size=size, header_size=header_size, offset=offset
@@ -472,6 +470,16 @@ class FragmentReader:
             draft.blocks.clear()
             return fragment
         return None
+
+
+def _zero_ns(draft: OpenFragment, first_cluster_ns: int) -> int:
+    """Find the zero of a fragment's Cluster timecodes, ns since the epoch.
+
+    Connect's timecodes count from the epoch. Another producer's may count from the fragment's beginning or from that of
+    the producer session. In both forms the first Cluster begins at the producer timestamp.
+    """
+    zero_ns = (draft.producer_timestamp_ms or 0) * 1_000_000 - first_cluster_ns
+    return zero_ns if zero_ns > _DAY_NS else 0
 
 
 def _without_swallowed(blocks: Sequence[Block]) -> Sequence[Block]:

@@ -196,7 +196,7 @@ class FragmentShape:
         producer_ms = _milliseconds(producer)
         cluster_ns = int.from_bytes(timecode) * model.timecode_scale_ns
         if self._knows_producer_time and producer_ms * 1_000_000 - cluster_ns > _DAY_NS:
-            cluster_ns += producer_ms * 1_000_000
+            cluster_ns = producer_ms * 1_000_000  # see `_zero_ns` in `core/fragments.py`
         return Fragment(
             number=number.decode(),
             server_timestamp_ms=_milliseconds(server),
