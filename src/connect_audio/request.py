@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import RequestError, SettingsError
@@ -51,6 +51,24 @@ def live_variables(payload: Mapping[str, Any]) -> Mapping[str, str]:
     return live
 
 
+class Location(NamedTuple):
+    """The place of a resource of AWS.
+
+    Args:
+        partition: `aws`, `aws-us-gov` or another.
+        region: the region's code.
+    """
+
+    partition: str
+    region: str
+
+    @classmethod
+    def of(cls, arn: str) -> Self:
+        """Read the location out of a whole ARN."""
+        _, partition, _, region, *_ = arn.split(":")
+        return cls(partition, region)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingRequest:
     """One streaming of one contact, validated.
@@ -89,7 +107,7 @@ class RecordingRequest:
         if not _MIN_MS <= self.start_timestamp_ms <= _MAX_MS:
             raise RequestError(
                 MALFORMED,
-                f"start timestamp {self.start_timestamp_ms} is not in epoch milliseconds ({_MIN_MS} to {_MAX_MS})",
+                f"start timestamp is not in epoch milliseconds ({_MIN_MS} to {_MAX_MS})",
             )
         if self.start_fragment_number is not None and not _DIGITS.fullmatch(self.start_fragment_number):
             raise RequestError(MALFORMED, "start fragment number is not a decimal number of 1 to 128 digits")
@@ -100,9 +118,14 @@ class RecordingRequest:
         return self.instance_arn.rsplit("/", 1)[1]
 
     @property
+    def location(self) -> Location:
+        """The partition and region of the stream, taken from its ARN."""
+        return Location.of(self.stream_arn)
+
+    @property
     def region(self) -> str:
         """The region of the stream, taken from its ARN."""
-        return self.stream_arn.split(":")[3]
+        return self.location.region
 
     @property
     def execution_name(self) -> str:

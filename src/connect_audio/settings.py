@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from connect_audio.core.errors import SettingsError
+from connect_audio.request import Location
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -283,6 +284,11 @@ class TriggerSettings:
             default=1500,
         )
     )
+
+    @property
+    def location(self) -> Location | None:
+        """The partition and region of the consumer; None where the setting gives no ARN."""
+        return Location.of(self.consumer_function) if self.consumer_function.startswith("arn:") else None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

@@ -12,13 +12,21 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+from connect_audio.adapters.event_kinds import FLOW_EVENT, kind_of
 from connect_audio.core.errors import RequestError
-from connect_audio.request import MALFORMED, RecordingRequest
+from connect_audio.request import MALFORMED, Location, RecordingRequest
 
 NOT_VOICE = "NOT_VOICE"
 MEDIA_STREAMING_NOT_STARTED = "MEDIA_STREAMING_NOT_STARTED"
+
+_NOT_STARTED_CAUSES: Final = (
+    "the usual causes: live media streaming is not enabled for the instance (Connect console, Data storage). "
+    'Or the flow has no "Start media streaming" before this function. Or that block took its error branch. '
+    "Or the stream was stopped before"
+)
+"""The causes of a contact without a stream, the likeliest first."""
 
 # Connect keeps at most 32 768 bytes of attributes on a contact (UpdateContactAttributes). A flow's parameters are such
 # text too, and everything else is ids. Eight times that is Lambda's old limit of an asynchronous event.
@@ -34,38 +42,57 @@ _TIMESTAMP = re.compile(r"\d{1,15}", re.ASCII)
 _ODD_ARN = re.compile(r"(arn:aws[a-z-]*:kinesisvideo)::([a-z]{2}[a-z0-9-]*-\d:\d{12}:stream/.*)", re.ASCII)
 
 
-def parse_connect_event(event: object) -> RecordingRequest:
+def parse_connect_event(event: object, location: Location | None = None) -> RecordingRequest:
     """Read the streaming and the contact that an event asks to record.
 
     An event that says `StopTimestamp` is accepted: what the stream retains can still be recorded.
 
     Args:
-        event: the decoded JSON, whatever it is.
+        event: the decoded JSON, any value.
+        location: the stack's own; None does not compare it with the stream's.
 
     Raises:
         RequestError: `MALFORMED_EVENT` naming the path at fault, `NOT_VOICE` or `MEDIA_STREAMING_NOT_STARTED`.
             The message holds paths, types and sizes, never a value of the event.
     """
-    if not isinstance(event, Mapping):
-        raise RequestError(MALFORMED, f"the event is {_type(event)}, it must be an object")
+    if not isinstance(event, Mapping) or ("Details" not in event and kind_of(event) is not None):
+        raise RequestError(MALFORMED, _not_a_flow_s(event))
     _check_size(event)
     at = ""
     if event.get("Details") is None and "MediaStreams" in event:
         contact: Mapping[str, Any] = event
     else:
         at = "Details.ContactData."
+        if "Details" not in event:
+            raise RequestError(MALFORMED, f"Details is missing: the event must be {FLOW_EVENT}; events/ has samples")
         contact = _object(_object(event, "Details", "Details"), "ContactData", "Details.ContactData")
 
     _check_channel(contact, at)
-    audio = _audio(contact, at)
+    audio = _audio(contact, at, parameters=event.get("Details"))
     at_audio = f"{at}MediaStreams.Customer.Audio."
-    return RecordingRequest(
+    request = RecordingRequest(
         contact_id=_text(contact, "ContactId", at),
         instance_arn=_text(contact, "InstanceARN", at),
         stream_arn=_stream_arn(_text(audio, "StreamARN", at_audio), at_audio),
         start_timestamp_ms=_timestamp(audio, "StartTimestamp", at_audio),
         start_fragment_number=_optional_number(audio, "StartFragmentNumber", at_audio),
     )
+    if location is not None and request.location != location:
+        what = "partition" if request.location.partition != location.partition else "region"
+        raise RequestError(
+            MALFORMED,
+            f"{at_audio}StreamARN names another {what} than the one of this stack: deploy the stack where the Connect "
+            "instance is",
+        )
+    return request
+
+
+def _not_a_flow_s(event: object) -> str:
+    """Say what an event looks like that is none of a flow's, and what to send instead."""
+    kind = kind_of(event)
+    if kind is not None:
+        return f"the event looks like {kind.looks_like}, not like {FLOW_EVENT}: {kind.instead}"
+    return f"the event is {_type(event)}, it must be an object: {FLOW_EVENT}"
 
 
 def contact_id_of(event: object) -> str | None:
@@ -99,8 +126,15 @@ def _check_channel(contact: Mapping[str, Any], at: str) -> None:
         raise RequestError(NOT_VOICE, f"{at}Channel is not VOICE, only voice contacts have audio")
 
 
-def _audio(contact: Mapping[str, Any], at: str) -> Mapping[str, Any]:
-    """Walk to `MediaStreams.Customer.Audio`; Connect writes null at any step where streaming was never started."""
+def _audio(contact: Mapping[str, Any], at: str, *, parameters: object) -> Mapping[str, Any]:
+    """Walk to `MediaStreams.Customer.Audio`; Connect writes null at any step if streaming was never started.
+
+    Args:
+        contact: the object that holds `MediaStreams`.
+        at: its path, with a dot at its end; empty for the event itself.
+        parameters: the object that may hold `Parameters`, for the message alone.
+    """
+    causes = _NOT_STARTED_CAUSES + _parameters_hint(parameters)
     value = contact
     path = at.rstrip(".")
     for name in ("MediaStreams", "Customer", "Audio"):
@@ -108,15 +142,23 @@ def _audio(contact: Mapping[str, Any], at: str) -> Mapping[str, Any]:
         if value.get(name) is None:
             raise RequestError(
                 MEDIA_STREAMING_NOT_STARTED,
-                f'{path} is {_absence(value, name)}: the flow must pass "Start media streaming" before this function',
+                f"{path} is {_absence(value, name)}: {causes}",
             )
         value = _object(value, name, path)
     if not any(value.get(name) for name in ("StreamARN", "StartTimestamp")):
         raise RequestError(
             MEDIA_STREAMING_NOT_STARTED,
-            f'{path} has no StreamARN: the flow must pass "Start media streaming" before this function',
+            f"{path} has no StreamARN: {causes}",
         )
     return value
+
+
+def _parameters_hint(details: object) -> str:
+    """The hint for a flow that passes the stream as parameters of its block, as some samples do."""
+    parameters = details.get("Parameters") if isinstance(details, Mapping) else None
+    if isinstance(parameters, Mapping) and any(name.lower() == "streamarn" for name in map(str, parameters)):
+        return ". The stream in Details.Parameters is not read: the block needs no parameters"
+    return ""
 
 
 def _stream_arn(arn: str, at: str) -> str:

@@ -65,7 +65,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     contact_id = contact_id_of(event)
     logger.append_keys(contact_id=contact_id)
     try:
-        request = parse_connect_event(event)
+        request = parse_connect_event(event, settings.location)
     except RequestError as exc:
         emit(Service.TRIGGER, {Metric.RECORDINGS_REJECTED: 1}, reason=exc.reason, contact_id=contact_id)
         return _rejected(exc.reason, str(exc))

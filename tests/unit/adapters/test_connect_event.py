@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connect_audio.adapters.connect_event import MAX_EVENT_BYTES, contact_id_of, parse_connect_event
 from connect_audio.core.errors import RequestError
-from connect_audio.request import RecordingRequest
+from connect_audio.request import Location, RecordingRequest
 
 ROOT = Path(__file__).parents[3]
 CONTACT = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
@@ -61,7 +61,12 @@ def refusal(event: Any) -> tuple[str, str]:
 VOICE = sample("connect_voice.json")
 CONTACT_DATA = "Details.ContactData"
 AUDIO = f"{CONTACT_DATA}.MediaStreams.Customer.Audio"
-NOT_STARTED_HINT = 'the flow must pass "Start media streaming" before this function'
+NOT_STARTED_HINT = (
+    "the usual causes: live media streaming is not enabled for the instance (Connect console, Data storage). "
+    'Or the flow has no "Start media streaming" before this function. Or that block took its error branch. '
+    "Or the stream was stopped before"
+)
+FLOW_EVENT = 'the event that the flow block "Invoke AWS Lambda function" sends'
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_an_audio_object_of_nothing_is_streaming_that_never_started(audio: Any) 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("Details", ABSENT, "Details is missing"),
+        ("Details", ABSENT, f"Details is missing: the event must be {FLOW_EVENT}; events/ has samples"),
         ("Details", None, "Details is null"),
         ("Details", [], "Details is a list, it must be an object"),
         (CONTACT_DATA, ABSENT, "Details.ContactData is missing"),
@@ -190,7 +195,112 @@ def test_a_missing_or_wrong_path_is_named(path: str, value: Any, message: str) -
     assert refusal(changed(VOICE, path, value)) == ("MALFORMED_EVENT", message)
 
 
-@pytest.mark.parametrize("event", [None, [], "x", 3, True])
+WRONG_SOURCES: list[tuple[str, Any, str, str]] = [
+    (
+        "stringified.json",
+        json.dumps(VOICE),
+        "JSON inside a text",
+        "pass the object itself",
+    ),
+    (
+        "chime_voice_connector.json",
+        {"version": "0", "source": "aws.chime", "detail-type": "Chime VoiceConnector Streaming Status", "detail": {}},
+        "an EventBridge event of Amazon Chime SDK",
+        "records Amazon Connect alone",
+    ),
+    (
+        "connect_contact_event.json",
+        {"source": "aws.connect", "detail-type": "Amazon Connect Contact Event", "detail": {"contactId": CONTACT}},
+        "an EventBridge event of Amazon Connect",
+        "call this function from a contact flow",
+    ),
+    (
+        "",
+        {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}},
+        "an EventBridge event",
+        "call this function from a contact flow",
+    ),
+    (
+        "ctr_kinesis.json",
+        {"Records": [{"eventSource": "aws:kinesis", "kinesis": {"data": "e30="}}]},
+        "records of a Kinesis data stream, such as contact records",
+        "call this function from a contact flow",
+    ),
+    (
+        "",
+        {"AWSContactTraceRecordFormatVersion": "2017-03-10", "ContactId": CONTACT, "MediaStreams": [{"Type": "AUDIO"}]},
+        "a contact record",
+        "it comes when the contact is over",
+    ),
+    ("", {"Records": [{"EventSource": "aws:sns"}]}, "a batch of records", "call this function from a contact flow"),
+    ("", {"Records": []}, "a batch of records", "call this function from a contact flow"),
+    ("", {"requestContext": {"http": {}}, "body": "{}"}, "an HTTP request", "call this function from a contact flow"),
+    ("", {"sessionState": {}, "bot": {}}, "an event of Amazon Lex", "call this function from a contact flow"),
+    (
+        "transcriber_payload.json",
+        {"streamARN": EXPECTED.stream_arn, "startFragmentNum": "1", "connectContactId": CONTACT},
+        "the payload of the transcription samples",
+        "this function starts the consumer itself",
+    ),
+    ("", EXPECTED.to_payload(), "the input of this stack's consumer", "send it to the consumer's alias"),
+    (
+        "console_hello.json",
+        {"key1": "value1", "key2": "value2", "key3": "value3"},
+        "the test event of the Lambda console",
+        "paste an event of the folder events/",
+    ),
+    ("", {}, "an empty object", "call this function from a contact flow"),
+]
+
+
+@pytest.mark.parametrize(("event", "looks_like", "instead"), [each[1:] for each in WRONG_SOURCES])
+def test_an_event_of_another_source_is_told_what_it_looks_like_and_what_to_send(
+    event: Any, looks_like: str, instead: str
+) -> None:
+    reason, message = refusal(event)
+    assert reason == "MALFORMED_EVENT"
+    assert message.startswith(f"the event looks like {looks_like}")
+    assert f"not like {FLOW_EVENT}: " in message
+    assert instead in message
+    assert CONTACT not in message
+    assert EXPECTED.stream_arn not in message
+
+
+@pytest.mark.parametrize(("name", "looks_like"), [(name, looks) for name, _, looks, _ in WRONG_SOURCES if name])
+def test_what_else_reaches_a_trigger_is_recognised(name: str, looks_like: str) -> None:
+    path = ROOT.parent / "shared" / "cases" / "events" / name
+    if not path.exists():
+        pytest.skip(f"needs the shared event {name}")
+    assert refusal(json.loads(path.read_text("utf-8")))[1].startswith(f"the event looks like {looks_like}")
+
+
+@pytest.mark.parametrize("name", ["StreamARN", "streamARN"])
+def test_a_stream_in_the_block_s_parameters_is_said_to_be_unread(name: str) -> None:
+    event = changed(VOICE, AUDIO, None)
+    event["Details"]["Parameters"] = {name: EXPECTED.stream_arn}
+    reason, message = refusal(event)
+    assert reason == "MEDIA_STREAMING_NOT_STARTED"
+    assert message.endswith("The stream in Details.Parameters is not read: the block needs no parameters")
+
+
+@pytest.mark.parametrize(
+    ("location", "what"),
+    [
+        (Location("aws", "eu-west-2"), None),
+        (None, None),
+        (Location("aws", "us-east-1"), "region"),
+        (Location("aws-us-gov", "eu-west-2"), "partition"),
+    ],
+)
+def test_a_stream_elsewhere_than_the_stack_is_refused(location: Location | None, what: str | None) -> None:
+    if what is None:
+        assert parse_connect_event(VOICE, location) == EXPECTED
+        return
+    with pytest.raises(RequestError, match=f"StreamARN names another {what} than the one of this stack: deploy"):
+        parse_connect_event(VOICE, location)
+
+
+@pytest.mark.parametrize("event", [None, [], 3, True])
 def test_an_event_that_is_no_object_is_malformed(event: object) -> None:
     assert refusal(event)[0] == "MALFORMED_EVENT"
 
@@ -205,8 +315,10 @@ def test_a_start_that_is_no_count_of_milliseconds_is_malformed(text: str) -> Non
     )
 
 
-def test_a_start_in_seconds_is_malformed() -> None:
-    assert refusal(changed(VOICE, f"{AUDIO}.StartTimestamp", "1764000000"))[0] == "MALFORMED_EVENT"
+def test_a_start_in_seconds_is_malformed_and_quoted_nowhere() -> None:
+    reason, message = refusal(changed(VOICE, f"{AUDIO}.StartTimestamp", "1764000000"))
+    assert (reason, "1764000000" in message) == ("MALFORMED_EVENT", False)
+    assert "start timestamp is not in epoch milliseconds" in message
 
 
 @pytest.mark.parametrize("contact_id", ["../../x", "a/b", "..", "%2e%2e%2f", "a\n", "\ud800", "x" * 300])
