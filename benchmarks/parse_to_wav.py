@@ -23,6 +23,7 @@ from benchmarks.bounds import Bound
 from benchmarks.long_calls import long_call_fragments
 from benchmarks.side_by_side.child import run
 from benchmarks.side_by_side.trees import ROOT, Tree
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.fragments import END, NEED_DATA, Block, Completion, Fragment, FragmentReader
 from connect_audio.core.matroska import TrackEntry
 from connect_audio.core.recording import CallRecording
@@ -143,7 +144,7 @@ def write_wav(fragments: Iterable[Fragment], wav: Path) -> int:
             recording.add(fragment)
             for frames in recording.take():
                 file.write(frames)
-        recording.end()
+        recording.end(StreamEnd.END_OF_INPUT)
         for frames in recording.take():
             file.write(frames)
         data_bytes = file.tell() - HEADER_BYTES

@@ -21,6 +21,7 @@ from aws_lambda_powertools import Logger
 
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import RequestError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, Block, BytesLost, Fragment, FragmentReader
@@ -143,7 +144,7 @@ def _record(
         assert from_plain(Cursor, json.loads(json.dumps(to_plain(now)))) == now
         notes = notes.extended(recording.take_notes(), recording.rate)
     if stop is None:
-        recording.end()
+        recording.end(StreamEnd.END_OF_INPUT)
         for frames in recording.take():
             output.write(frames)
     last = recording.cursor()
@@ -227,7 +228,7 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
         placements = preview.look(reader.open)
         if placements:
             pipeline.write(placements, preview.rate)
-    added = recording.end()
+    added = recording.end(StreamEnd.END_OF_INPUT)
     frames = recording.take()
     pipeline.end(recording.timeline, added.live_samples())
     output += b"".join(frames)
@@ -392,7 +393,7 @@ class _Sink:
             recording.add(event)
             self._take(recording)
             recording.take_notes()
-        recording.end()
+        recording.end(StreamEnd.END_OF_INPUT)
         self._take(recording)
 
     def _take(self, recording: CallRecording) -> None:

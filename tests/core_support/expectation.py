@@ -109,26 +109,40 @@ def _is_ours(seen: Sequence[Seen], index: int) -> bool:
         return False
     if right is not None and right.labels == (OURS,):
         return True
-    # Our call ends somewhere here: the unlabelled ones are ours as far as they run on from ours without a break,
-    # unless they run on into somebody else's. One that may be cut off could have been labelled at its end.
+    # Our call ends somewhere here: the unlabelled ones are ours as far as they run on from ours without a break, in
+    # time and in the producer's count, unless others' audio may run on from them. One that may be cut off could have
+    # been labelled at its end.
     first = next(at for at in range(index, -1, -1) if seen[at].labels) + 1
     last = next((at for at in range(index, len(seen)) if seen[at].labels), len(seen)) - 1
-    ends = [other for at, other in enumerate(seen[:first]) if other.blocks and _is_ours(seen, at)]
+    before = [other for at, other in enumerate(seen[:first]) if _is_ours(seen, at)]
+    ends = [_end(other) for other in before if other.blocks]
     if not ends:
         return False
-    end = max(_end(other) for other in ends)
-    unbroken = True
+    end, counter = max(ends), max(_counter(other) for other in before)
+    broken: Seen | None = None
     for at in range(first, last + 1):
         other = seen[at]
+        is_next = _counter(other) == counter + 1
         if other.blocks:
-            unbroken = unbroken and other.ended and abs(_start(other) - end) <= _RUN_ON_NS
-            end = _end(other) if unbroken else end
-        if at == index and not unbroken:
+            runs_on = is_next and other.ended and abs(_start(other) - end) <= _RUN_ON_NS
+            broken = broken or (None if runs_on else other)
+            end = end if broken else _end(other)
+        counter += is_next and broken is None
+        if at == index and broken is not None:
             return False
+    if broken is not None:
+        # The end of the bytes may cut our own last fragment, which is no stranger then.
+        is_cut = right is None and not broken.ended
+        return is_cut or _start(broken) - end > _RUN_ON_NS
     if right is None:
         return True
     start = _start(right) if right.blocks else right.fragment.contents.producer_ms * 1_000_000
-    return not unbroken or start - end > _RUN_ON_NS
+    return start - end > _RUN_ON_NS
+
+
+def _counter(item: Seen) -> int:
+    """The producer's count in a fragment number: the bits above the 92 lowest, without the mark at bit 156."""
+    return int(item.fragment.contents.number) // 2**92 - 2**64
 
 
 def _start(item: Seen) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.ebml import EbmlParser, ElementRule, Token
 from connect_audio.core.errors import StreamError
@@ -147,7 +148,7 @@ def record(events: Sequence[Event], contact_id: str, *, cursor: Cursor | None = 
         for frames in recording.take():
             stereo += frames
         notes += recording.take_notes()
-    recording.end()
+    recording.end(StreamEnd.END_OF_INPUT)
     for frames in recording.take():
         stereo += frames
     final = recording.cursor()

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
 from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.core.manifest import (
@@ -56,7 +57,7 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
                 recording.lose(event)
             else:
                 recording.add(event)  # what is left is a Fragment
-    recording.end()
+    recording.end(StreamEnd.END_OF_INPUT)
     assert all(recording.take())
     notes = NoteLog().extended(recording.take_notes(), recording.rate)
     return build_manifest(recording.cursor(), facts, notes)

@@ -4,10 +4,20 @@ A privacy rule: another contact's audio is never written and never delivered, no
 
 A fragment that names no contact is admitted in two cases:
 
-- both labelled neighbours are our contact's;
-- the left neighbour is, the call ends there, and the fragment's time runs on from our contact and from no other.
+- both labelled neighbours are our contact's, and its number is not of another producer session;
+- the left neighbour is our contact's, and all evidence says the same: time, number and what follows.
 
 Otherwise it is dropped and counted. `OURS` in a name means: of our contact.
+
+How it works. Unlabelled fragments behind our contact's wait for the next label or the end. Then one of two rules
+decides on all of them:
+
+    _between     the next label is our contact's. Only a number of another producer session speaks against a fragment.
+    _close_gap   the next label is another contact's, or none comes. Each fragment must begin near the end of the audio
+                 before it. Its number must be the next one of the producer session. `StreamEnd` or the next label must
+                 show that nobody else's audio runs on from it.
+
+The number is evidence against a fragment, and never alone for it.
 """
 
 from __future__ import annotations
@@ -18,16 +28,30 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from connect_audio.core.fragment import Completion, Fragment
+from connect_audio.core.fragment import Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, media_bytes, start_ns
 
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
 MAX_UNDECIDED_BYTES: Final = 8 * 1024 * 1024
 """Most bytes of unlabelled fragments that wait for the next label: three minutes of both parties at 8 kHz."""
+_OUT_OF_ORDER: Final = 8
+"""Farthest that a fragment's counter may lie outside its neighbours' and still be of their session, fragments. In a
+capture fragments may have changed places. A counter beyond it is another session's."""
 
 _WHOLE: Final = frozenset({Completion.TOKEN, Completion.SUCCESSOR})
 """Completions with a proven end. Another fragment may lack its end, and with it a ContactId after the Cluster."""
+
+
+class StreamEnd(StrEnum):
+    """Knowledge of the stream behind its last fragment, once the call is over."""
+
+    SILENT = "SILENT"
+    """The stream was read to its head, and no fragment followed."""
+    UNREAD = "UNREAD"
+    """Another fragment may follow: an error, a limit or a failure ended the reading."""
+    END_OF_INPUT = "END_OF_INPUT"
+    """A capture ends, which shows nothing."""
 
 
 class Label(StrEnum):
@@ -65,16 +89,46 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProducerSession:
+    """The counters of admitted fragments that the producer numbered without a jump.
+
+    Args:
+        first: the lowest counter.
+        last: the highest counter.
+    """
+
+    first: int
+    last: int
+
+    def goes_on_with(self, counter: int | None) -> bool:
+        """Return True if a counter is the next one."""
+        return counter == self.last + 1
+
+    def after(self, counter: int | None) -> ProducerSession:
+        """Return the session behind a fragment without audio, which belongs to it only if its counter is the next."""
+        return self if counter is None or not self.goes_on_with(counter) else self.with_counter(counter)
+
+    def with_counter(self, counter: int) -> ProducerSession:
+        """Return the session of the newest admitted fragment: this one, or a new one behind a jump."""
+        if self.first - _OUT_OF_ORDER <= counter <= self.last + 1:
+            return ProducerSession(first=min(self.first, counter), last=max(self.last, counter))
+        return ProducerSession(first=counter, last=counter)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionState:
-    """The state between fragments: the last label and the end of our contact's audio.
+    """The state between fragments: the last label, and the end of our contact's audio.
 
     Args:
         label: the last label.
         end_ms: end of the last admitted fragment with audio, ms since the epoch; None before the first.
+        session: the producer session of the last admitted fragment; None before the first, or where none is known. A
+            fragment that did not run on ends the session.
     """
 
     label: Label = Label.NONE
     end_ms: int | None = None
+    session: ProducerSession | None = None
 
 
 class Decision(NamedTuple):
@@ -126,6 +180,7 @@ class Admission:
         self._contact_id = contact_id
         self._label = state.label
         self._end_ms = state.end_ms
+        self._session = state.session
         self._from_ms = from_ms
         self._until_ms = until_ms
         self._accept_unlabelled = accept_unlabelled
@@ -148,7 +203,7 @@ class Admission:
 
     def state(self) -> AdmissionState:
         """The state after the last decided fragment."""
-        return AdmissionState(label=self._label, end_ms=self._end_ms)
+        return AdmissionState(label=self._label, end_ms=self._end_ms, session=self._session)
 
     def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
         """Return True if an open fragment will be admitted, by all that is known: no fragment before it waits.
@@ -188,11 +243,7 @@ class Admission:
             label, verdict = Label.OTHER, Verdict.OTHER_STREAMING
         else:
             label, verdict = Label.OURS, Verdict.OURS
-        decisions = (
-            [self._decide(waiting, Verdict.OURS_BY_NEIGHBOURS) for waiting in self._release()]
-            if label is Label.OURS
-            else self._close_gap(_Successor(start))
-        )
+        decisions = self._between(fragment) if label is Label.OURS else self._close_gap(_Successor(start))
         self._label = label
         decisions.append(self._decide(fragment, verdict))
         return decisions
@@ -202,39 +253,67 @@ class Admission:
         before = self._from_ms is not None and end is not None and end <= self._from_ms
         return before or (self._until_ms is not None and start is not None and start >= self._until_ms)
 
-    def end(self) -> list[Decision]:
-        """The call is over: decide on what waits."""
-        return self._close_gap(None)
+    def end(self, how: StreamEnd) -> list[Decision]:
+        """The call is over: decide on the fragments that wait.
 
-    def _close_gap(self, successor: _Successor | None) -> list[Decision]:
+        Args:
+            how: the knowledge of the stream behind them.
+        """
+        return self._close_gap(how)
+
+    def _between(self, right: Fragment) -> list[Decision]:
+        """Decide on unlabelled fragments between two of our contact's.
+
+        Args:
+            right: the right neighbour.
+        """
+        waiting = self._release()
+        right_counter = fragment_counter(right.number)
+        leads_up = _leading_up_to(waiting, right_counter)
+        decisions: list[Decision] = []
+        for fragment, leads in zip(waiting, leads_up, strict=True):
+            if leads or not _of_another_session(fragment, self._session, right_counter):
+                verdict = Verdict.OURS_BY_NEIGHBOURS
+            else:
+                verdict = Verdict.UNDECIDABLE if media_bytes(fragment.blocks) else Verdict.NO_AUDIO
+            decisions.append(self._decide(fragment, verdict))
+        return decisions
+
+    def _close_gap(self, behind: _Successor | StreamEnd) -> list[Decision]:
         """Decide on unlabelled fragments to the right of our contact's.
 
         Args:
-            successor: the fragment after them, which is not our contact's; None at the end of the call.
+            behind: the fragment after them, which is another contact's; at the end of the call, the knowledge instead.
         """
         waiting = self._release()
         verdicts: list[Verdict] = []
-        end = self._end_ms
-        runs_on = True
+        end, session = self._end_ms, self._session
+        unfit: Fragment | None = None
         for fragment in waiting:
-            if not media_bytes(fragment.blocks):
-                verdicts.append(Verdict.NO_AUDIO)
+            counter = fragment_counter(fragment.number)
+            has_audio = bool(media_bytes(fragment.blocks))
+            goes_on = session is not None and session.goes_on_with(counter)
+            if has_audio and (unfit or not goes_on or not self._follows(fragment, end)):
+                unfit = unfit or fragment
+                verdicts.append(Verdict.UNDECIDABLE)
                 continue
-            start = start_ms(fragment)
-            runs_on = (
-                runs_on
-                and end is not None
-                and start is not None
-                and -RUN_ON_MS <= start - end <= RUN_ON_MS
-                and fragment.completion in _WHOLE
-                and (self._until_ms is None or start < self._until_ms)
-            )
-            verdicts.append(Verdict.OURS_BY_NEIGHBOURS if runs_on else Verdict.UNDECIDABLE)
-            end = end_ms(fragment) if runs_on else end
-        if runs_on and successor is not None and successor.follows(end):
-            # They run on into the successor's audio as well, so the border is unknown.
+            verdicts.append(Verdict.OURS_BY_NEIGHBOURS if has_audio else Verdict.NO_AUDIO)
+            end = end_ms(fragment) if has_audio else end
+            session = session.after(counter) if unfit is None and session is not None else session
+        if not _is_border(behind, unfit, end):
             verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
-        return [self._decide(fragment, verdict) for fragment, verdict in zip(waiting, verdicts, strict=True)]
+        return [self._decide_last(fragment, verdict) for fragment, verdict in zip(waiting, verdicts, strict=True)]
+
+    def _follows(self, fragment: Fragment, end: int | None) -> bool:
+        """Return True if a whole fragment begins near the end of our contact's audio, ms since the epoch."""
+        start = start_ms(fragment)
+        return (
+            end is not None
+            and start is not None
+            and -RUN_ON_MS <= start - end <= RUN_ON_MS
+            and fragment.completion in _WHOLE
+            and (self._until_ms is None or start < self._until_ms)
+        )
 
     def _release(self) -> list[Fragment]:
         waiting = list(self._undecided)
@@ -247,17 +326,74 @@ class Admission:
         self._undecided_bytes -= fragment.held_bytes
         return self._decide(fragment, Verdict.UNDECIDABLE)
 
+    def _decide_last(self, fragment: Fragment, verdict: Verdict) -> Decision:
+        """Decide on a fragment that our contact's audio may end with: behind one that is dropped, none runs on."""
+        if verdict is Verdict.UNDECIDABLE:
+            self._session = None
+        return self._decide(fragment, verdict)
+
     def _decide(self, fragment: Fragment, verdict: Verdict) -> Decision:
         if verdict.admitted:
             end = end_ms(fragment)
             if end is not None:
                 self._end_ms = end if self._end_ms is None else max(self._end_ms, end)
+        self._count_on(fragment, verdict)
         label = self._label
         if verdict is Verdict.OURS:
             label = Label.OURS
         elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.OTHER_STREAMING}:
             label = Label.OTHER
-        return Decision(fragment, verdict, AdmissionState(label=label, end_ms=self._end_ms))
+        return Decision(fragment, verdict, AdmissionState(label=label, end_ms=self._end_ms, session=self._session))
+
+    def _count_on(self, fragment: Fragment, verdict: Verdict) -> None:
+        """Note the counter of a fragment that is our contact's, or that only stands among our contact's."""
+        counter = fragment_counter(fragment.number)
+        if verdict.admitted:
+            if counter is None:
+                self._session = None
+            elif self._session is None:
+                self._session = ProducerSession(first=counter, last=counter)
+            else:
+                self._session = self._session.with_counter(counter)
+        elif verdict is Verdict.NO_AUDIO and self._session is not None:
+            self._session = self._session.after(counter)
+
+
+def _is_border(behind: _Successor | StreamEnd, unfit: Fragment | None, end: int | None) -> bool:
+    """Return True if our contact's audio ends where the last unlabelled fragment that runs on from it ends.
+
+    Args:
+        behind: the next label, or what is known at the end of the call.
+        unfit: the first unlabelled fragment that does not run on; None for none.
+        end: end of the audio before it, ms since the epoch; None if unknown.
+    """
+    if behind is StreamEnd.UNREAD:
+        return False
+    if unfit is None:
+        return not isinstance(behind, _Successor) or not behind.follows(end)
+    if behind is StreamEnd.END_OF_INPUT and unfit.completion not in _WHOLE:
+        # A capture may be cut anywhere.
+        return True
+    # Another contact's audio may begin with it.
+    return not _Successor(start_ms(unfit)).follows(end)
+
+
+def _leading_up_to(waiting: Sequence[Fragment], right: int | None) -> list[bool]:
+    """Return for each fragment True if its counter and the later ones lead up to the right neighbour's."""
+    leads: list[bool] = []
+    for fragment in reversed(waiting):
+        right = None if right is None else right - 1
+        leads.append(right is not None and fragment_counter(fragment.number) == right)
+        right = right if leads[-1] else None
+    return leads[::-1]
+
+
+def _of_another_session(fragment: Fragment, left: ProducerSession | None, right: int | None) -> bool:
+    """Return True if a fragment's counter lies outside its neighbours' counters. Without a counter nothing is shown."""
+    counter = fragment_counter(fragment.number)
+    if counter is None or left is None or right is None:
+        return False
+    return not left.first - _OUT_OF_ORDER <= counter <= max(left.last, right) + _OUT_OF_ORDER
 
 
 def start_ms(fragment: Fragment) -> int | None:

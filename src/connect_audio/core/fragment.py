@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.matroska import TrackEntry
+
+_MOST_DIGITS: Final = 48
+"""Digits of the largest number that has a counter, which is below `1 << 157`. A longer number shows no counter."""
 
 
 class Completion(StrEnum):
@@ -108,9 +111,10 @@ def fragment_counter(number: str | None) -> int | None:
     """The producer's count inside a fragment number, or None where the number is not of that anatomy.
 
     `n = 1 << 156 | counter << 92 | server ms << 28 | 28 bits`, the counter stepping by 1 inside a producer session.
-    Undocumented by AWS and seen in every capture so far: for diagnosis, never for order.
+    Undocumented by AWS and seen in every capture so far. It serves for diagnosis and as evidence against a fragment's
+    belonging, never for order.
     """
-    if number is None:
+    if number is None or len(number) > _MOST_DIGITS or not (number.isascii() and number.isdigit()):
         return None
     value = int(number)
     return (value >> 92) & (1 << 64) - 1 if value >> 156 == 1 else None

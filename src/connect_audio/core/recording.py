@@ -3,7 +3,7 @@
     recording.add(fragment)         admission and timeline, in stream order; tells what was decided and placed
     for frames in recording.take()  what no later fragment can change
     recording.cursor()              where to go on: all before it is in the frames taken, nothing after it is needed
-    recording.end()                 the call is over
+    recording.end(how)              the call is over
 
 How it works. `Admission` decides about each fragment, at once or when the next label comes. An admitted fragment's
 blocks are joined into runs (`runs.py`), decoded to mono and placed on the `Timeline`, which settles what both tracks
@@ -26,7 +26,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from connect_audio.core.admission import RUN_ON_MS, Admission, AdmissionState, Decision, Verdict, end_ms, start_ms
+from connect_audio.core.admission import (
+    RUN_ON_MS,
+    Admission,
+    AdmissionState,
+    Decision,
+    StreamEnd,
+    Verdict,
+    end_ms,
+    start_ms,
+)
 from connect_audio.core.copying import copier
 from connect_audio.core.cursor import (
     Cursor,
@@ -198,14 +207,17 @@ class CallRecording:
         """Count and note in-band errors of a fragment that is not added, since it will be read again."""
         self._points.note(self._note_errors(errors, fragment))
 
-    def end(self) -> Added:
+    def end(self, how: StreamEnd) -> Added:
         """The call is over: decide what waits, pad the shorter track. `take` gives out the rest.
+
+        Args:
+            how: the knowledge of the stream behind the last fragment.
 
         Returns:
             The decisions about fragments that had waited, and the samples placed of them.
         """
         self._commit()
-        added = self._added(self._admission.end())
+        added = self._added(self._admission.end(how))
         gaps: Sequence[Gap] = () if self._timeline is None else self._timeline.close()
         last = self._last_number()
         notes = [GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in gaps]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import CaptureError, UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Fragment, OpenFragment
@@ -120,7 +121,7 @@ class Extraction:
                     self._name_contact(event.contact_ids[0])
                 self.added = self.recording.add(event)
             yield event
-        self.added = self.recording.end()
+        self.added = self.recording.end(StreamEnd.END_OF_INPUT)
 
     def manifest(self, notes: NoteLog, *, live: LiveState | None = None) -> dict[str, Any]:
         """Make the manifest of the recording, once all its frames and notes are taken.

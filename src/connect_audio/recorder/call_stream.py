@@ -146,6 +146,8 @@ class _Connection:
         behind_ms: how far the newest fragment was behind the stream's head, ms; None before the first, or if unknown.
         first_ms: end of the first accepted fragment by the producer's clock, ms since the epoch; None before it.
         outran_ms: media time since then that the clock does not explain, ms.
+        has_failed: it met an in-band error or damage, or began behind a jump: its silence shows nothing.
+        met_head: it ended at the stream's head, where no fragment was under way.
     """
 
     stream: MediaStream
@@ -156,6 +158,8 @@ class _Connection:
     behind_ms: int | None = None
     first_ms: int | None = None
     outran_ms: float = 0.0
+    has_failed: bool = False
+    met_head: bool = False
 
     def note(self, fragment: Fragment, ended_ms: int | None, now_s: float) -> None:
         """Note an accepted fragment.
@@ -200,6 +204,7 @@ class CallStream:
         self._not_found = NotFound()
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False
+        self._met_silence = False
         self._observed_since = ports.clock.monotonic()
 
     @property
@@ -226,6 +231,11 @@ class CallStream:
     def is_exhausted(self) -> bool:
         """True if the last connection brought no new fragment."""
         return self._fruitless > 0
+
+    @property
+    def met_silence(self) -> bool:
+        """True if the newest connection was read to the stream's head, and nothing follows the newest fragment."""
+        return self._met_silence and not self.waits_for_cut
 
     @property
     def waits_for_cut(self) -> bool:
@@ -270,6 +280,7 @@ class CallStream:
                 if self._damage.lost(self._position):
                     return event
             else:
+                connection.met_head = True
                 return self._quiet("end of body")
         return self._quiet(connection.over)
 
@@ -286,7 +297,8 @@ class CallStream:
         try:
             data = connection.stream.read()
         except MediaSourceError as error:
-            self._note_head(connection, asked_s)
+            is_between = not connection.reader.midway
+            connection.met_head = self._note_head(connection, asked_s) >= _AT_HEAD_S and is_between
             return self._broken_off(connection, error)
         connection.waited_s = self._note_head(connection, asked_s)
         connection.reader.receive_data(data)
@@ -315,6 +327,7 @@ class CallStream:
             fragment: the fragment.
         """
         before = self._unconfirmed.confirmed_by(fragment)
+        self._met_silence = False
         self._position = fragment.number or self._position
         ended_ms = end_ms(fragment) or fragment.producer_timestamp_ms
         if self._connection is not None:
@@ -387,11 +400,13 @@ class CallStream:
 
     def _open(self) -> Opened | Denied:
         self._damage.connected()
+        self._met_silence = False
         try:
             stream = self._ports.source.open(self._selector())
         except MediaSourceError as error:
             return Denied(error)
-        self._connection = _Connection(stream, self._ports.clock.monotonic())
+        jumps = self._not_found.resume_ms is not None
+        self._connection = _Connection(stream, self._ports.clock.monotonic(), has_failed=jumps)
         now_ms = self._ports.clock.now_ms()
         unread_s = (now_ms - (self._read_to_ms or now_ms)) // 1000
         if unread_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
@@ -428,6 +443,8 @@ class CallStream:
         return self._quiet(error.code)
 
     def _quiet(self, cause: str) -> Quiet:
+        connection = self._connection
+        self._met_silence = connection is not None and connection.met_head and not connection.has_failed
         self.close()
         self._state = replace(self._state, reconnects=self._state.reconnects + 1)
         self._ports.logger.debug("stream read again", extra={"cause": cause, "after": self._position})
@@ -435,6 +452,7 @@ class CallStream:
 
     def _salvages(self, connection: _Connection, error: StreamError) -> bool:
         """Look for the next document behind damage that was read twice. False if the damage must be read again."""
+        connection.has_failed = True
         verdict = self._damage.met(self._position)
         if verdict is Damage.Verdict.READ_AGAIN:
             return False
@@ -454,6 +472,7 @@ class CallStream:
             fragment = replace(fragment, blocks=before_damage(fragment.blocks))
         elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
             worst = next((error for error in fragment.errors if error.remedy is not Remedy.SKIP_FRAGMENT), None)
+            connection.has_failed = connection.has_failed or bool(fragment.errors)
             if worst is not None:
                 connection.over = f"in-band error {worst.code}"
                 fatal = worst if worst.remedy is Remedy.OPERATOR else None

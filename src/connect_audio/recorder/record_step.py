@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from connect_audio.core.admission import Decision, Verdict, start_ms
+from connect_audio.core.admission import Decision, StreamEnd, Verdict, start_ms
 from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.core.recording import Added
@@ -287,10 +287,12 @@ class _Step:
         """The call is over: record the fragments that waited for its end, and settle everything."""
         session = self._session
         session.ending = ending
+        is_silent = ending.reason in _SILENT_ENDS and session.stream.met_silence
+        how = StreamEnd.SILENT if is_silent else StreamEnd.UNREAD
         session.stream.close()
         cut = session.stream.give_up_cut()
         added = [] if cut is None else [session.recording.add(cut)]
-        added.append(session.recording.end())
+        added.append(session.recording.end(how))
         session.frames = session.recording.take()
         session.live.end(added)
 
@@ -368,6 +370,11 @@ class _Step:
         """Number of this record step, from 1."""
         return self._session.counts.steps + 1
 
+
+_SILENT_ENDS: Final = frozenset(
+    {EndReason.DISCONNECTED, EndReason.IDLE, EndReason.OTHER_CONTACT, EndReason.OTHER_STREAMING}
+)
+"""Ends that silence decides, if the stream was read to its head. Another end leaves the rest of the stream unread."""
 
 _CAUSES: Final = {
     Verdict.OTHER: EndReason.OTHER_CONTACT,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connect_audio.core.admission import (
@@ -16,6 +16,8 @@ from connect_audio.core.admission import (
     AdmissionState,
     Decision,
     Label,
+    ProducerSession,
+    StreamEnd,
     Verdict,
     end_ms,
     start_ms,
@@ -27,13 +29,16 @@ OURS: Final = "ours"
 OTHER: Final = "other"
 
 
-def decide(fragments: Iterable[Fragment], *, end: bool = True, until_ms: int | None = None) -> list[Decision]:
+def decide(
+    fragments: Iterable[Fragment], *, end: StreamEnd | None = StreamEnd.SILENT, until_ms: int | None = None
+) -> list[Decision]:
+    """`end`: how the call ends; None while it goes on."""
     admission = Admission(OURS, until_ms=until_ms)
     decisions = [decision for each in fragments for decision in admission.add(each)]
-    return decisions + (admission.end() if end else [])
+    return decisions + ([] if end is None else admission.end(end))
 
 
-def verdicts(*fragments: Fragment, end: bool = True, until_ms: int | None = None) -> list[str]:
+def verdicts(*fragments: Fragment, end: StreamEnd | None = StreamEnd.SILENT, until_ms: int | None = None) -> list[str]:
     return [decision.verdict.value for decision in decide(fragments, end=end, until_ms=until_ms)]
 
 
@@ -135,6 +140,35 @@ def test_an_unlabelled_fragment_without_audio_is_nobodys() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("counters", "verdict"),
+    [
+        ((50, 51, 52), "OURS_BY_NEIGHBOURS"),
+        ((50, 60, 70), "OURS_BY_NEIGHBOURS"),  # fragments are missing on both sides
+        ((50, 52, 51), "OURS_BY_NEIGHBOURS"),  # two have changed places
+        ((50, 49, 51), "OURS_BY_NEIGHBOURS"),
+        ((50, 1, 2), "OURS_BY_NEIGHBOURS"),  # our producer has begun a new session
+        ((50, 900, 901), "OURS_BY_NEIGHBOURS"),
+        ((50, 51, 2), "OURS_BY_NEIGHBOURS"),
+        ((50, 900, 51), "UNDECIDABLE"),
+        ((50, 1, 51), "UNDECIDABLE"),
+        ((50, 30, 2), "UNDECIDABLE"),
+    ],
+)
+def test_between_ours_a_fragment_of_another_session_is_not_ours(counters: tuple[int, int, int], verdict: str) -> None:
+    left, between, right = counters
+    log = [fragment(left, OURS, at_ms=0), fragment(between, at_ms=1024), fragment(right, OURS, at_ms=2048)]
+
+    assert verdicts(*log) == ["OURS", verdict, "OURS"]
+
+
+def test_between_ours_a_number_without_a_count_is_no_evidence() -> None:
+    log = [fragment(0, OURS), replace(fragment(1), number="7"), fragment(2, OURS)]
+
+    assert verdicts(*log) == ["OURS", "OURS_BY_NEIGHBOURS", "OURS"]
+    assert verdicts(replace(log[0], number=None), fragment(900, at_ms=1024), log[2])[1] == "OURS_BY_NEIGHBOURS"
+
+
 # --- the end of the call ---------------------------------------------------------------------------------------------
 
 # The first fragment ends at 1024 ms.
@@ -152,6 +186,52 @@ def test_an_unlabelled_fragment_without_audio_is_nobodys() -> None:
 )
 def test_the_last_fragments_are_ours_without_a_name_while_time_runs_on(at_ms: int, verdict: str) -> None:
     assert verdicts(fragment(0, OURS), fragment(1, at_ms=at_ms)) == ["OURS", verdict]
+
+
+@pytest.mark.parametrize(
+    ("counter", "verdict"),
+    [(1, "OURS_BY_NEIGHBOURS"), (2, "UNDECIDABLE"), (0, "UNDECIDABLE"), (1000, "UNDECIDABLE")],
+)
+@pytest.mark.parametrize("end", [StreamEnd.SILENT, StreamEnd.END_OF_INPUT])
+def test_the_last_fragments_are_ours_without_a_name_while_the_producer_counts_on(
+    counter: int, verdict: str, end: StreamEnd
+) -> None:
+    assert verdicts(fragment(0, OURS), fragment(counter, at_ms=1024), end=end) == ["OURS", verdict]
+
+
+@pytest.mark.parametrize("number", [None, "1", "7" * 48, "9" * 5000, "abc", str(1 << 157 | 1 << 92)])
+def test_a_last_fragment_whose_number_shows_no_count_is_not_ours_without_a_name(number: str | None) -> None:
+    last = replace(fragment(1), number=number)
+
+    assert verdicts(fragment(0, OURS), last) == ["OURS", "UNDECIDABLE"]
+    assert verdicts(replace(fragment(0, OURS), number=number), fragment(1)) == ["OURS", "UNDECIDABLE"]
+
+
+def test_where_nothing_is_known_of_what_follows_the_last_fragments_are_not_ours_without_a_name() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, blocks=()), fragment(3)]
+
+    assert verdicts(*log, end=StreamEnd.UNREAD) == ["OURS", "UNDECIDABLE", "NO_AUDIO", "UNDECIDABLE"]
+
+
+def test_a_fragment_without_audio_is_counted_by_the_producer_too() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, blocks=()), fragment(3)]
+
+    assert verdicts(*log) == ["OURS", "OURS_BY_NEIGHBOURS", "NO_AUDIO", "OURS_BY_NEIGHBOURS"]
+    assert verdicts(log[0], log[1], log[3]) == ["OURS", "UNDECIDABLE", "UNDECIDABLE"]
+
+
+def test_the_fragments_before_one_of_another_session_are_ours_only_where_time_separates_them_from_it() -> None:
+    log = [fragment(0, OURS), fragment(1)]
+
+    assert verdicts(*log, fragment(900, at_ms=2048)) == ["OURS", "UNDECIDABLE", "UNDECIDABLE"]
+    assert verdicts(*log, fragment(900, at_ms=4049)) == ["OURS", "OURS_BY_NEIGHBOURS", "UNDECIDABLE"]
+
+
+def test_the_fragments_before_a_cut_one_are_ours_only_in_a_capture_which_may_end_anywhere() -> None:
+    log = [fragment(0, OURS), fragment(1), fragment(2, completion=Completion.TRUNCATED)]
+
+    assert verdicts(*log, end=StreamEnd.END_OF_INPUT) == ["OURS", "OURS_BY_NEIGHBOURS", "UNDECIDABLE"]
+    assert verdicts(*log, end=StreamEnd.SILENT) == ["OURS", "UNDECIDABLE", "UNDECIDABLE"]
 
 
 def test_once_time_does_not_run_on_nothing_behind_is_ours() -> None:
@@ -222,9 +302,9 @@ def test_each_decision_tells_the_state_after_it() -> None:
     states = [decision.state for decision in decide([fragment(0, OURS), fragment(1), fragment(2, OTHER, at_ms=9000)])]
 
     assert states == [
-        AdmissionState(label=Label.OURS, end_ms=START_MS + 1024),
-        AdmissionState(label=Label.OURS, end_ms=START_MS + 2048),
-        AdmissionState(label=Label.OTHER, end_ms=START_MS + 2048),
+        AdmissionState(label=Label.OURS, end_ms=START_MS + 1024, session=ProducerSession(first=0, last=0)),
+        AdmissionState(label=Label.OURS, end_ms=START_MS + 2048, session=ProducerSession(first=0, last=1)),
+        AdmissionState(label=Label.OTHER, end_ms=START_MS + 2048, session=ProducerSession(first=0, last=1)),
     ]
 
 
@@ -232,21 +312,36 @@ def test_audio_that_comes_again_does_not_move_the_end_back() -> None:
     assert decide([fragment(1, OURS), fragment(2, OURS, at_ms=0)])[-1].state.end_ms == START_MS + 2048
 
 
-@given(
-    st.lists(st.sampled_from(((OURS,), (OTHER,), (), (OURS, OTHER))), max_size=8),
-    st.lists(st.sampled_from((0, 500, 5000)), min_size=8, max_size=8),
-    st.integers(0, 8),
-)
-def test_from_any_decision_s_state_the_rest_is_decided_alike(
-    labels: list[tuple[str, ...]], pauses: list[int], at: int
-) -> None:
-    starts = [1024 * index + sum(pauses[:index]) for index in range(8)]
-    log = [fragment(index, *names, at_ms=starts[index]) for index, names in enumerate(labels)]
-    decisions = decide(log)
+_LABELS = st.sampled_from(((OURS,), (OTHER,), (), (), (OURS, OTHER)))
+_ENDS = st.sampled_from(StreamEnd)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Fragment]:
+    """Fragments of any label, with pauses and steps back, jumps of the counter, cut ones, and ones without audio."""
+    log, at_ms, counter = [], 0, 1
+    for _ in range(draw(st.integers(0, 8))):
+        at_ms += 1024 + draw(st.sampled_from((0, 0, 0, 500, 5000, -1024)))
+        counter += draw(st.sampled_from((1, 1, 1, 1, 2, 0, -1, 1000, -1000)))
+        each = fragment(
+            max(counter, 0),
+            *draw(_LABELS),
+            at_ms=at_ms,
+            blocks=draw(st.sampled_from((None, None, None, ()))),
+            completion=draw(st.sampled_from((Completion.TOKEN, Completion.TOKEN, Completion.TRUNCATED))),
+        )
+        log.append(each if draw(st.integers(0, 5)) else replace(each, number="7"))
+    return log
+
+
+@settings(max_examples=500)
+@given(logs(), _ENDS, st.integers(0, 8))
+def test_from_any_decision_s_state_the_rest_is_decided_alike(log: list[Fragment], end: StreamEnd, at: int) -> None:
+    decisions = decide(log, end=end)
     at = min(at, len(decisions))
 
     admission = Admission(OURS, decisions[at - 1].state if at else None)
-    rest = [decision for each in log[at:] for decision in admission.add(each)] + admission.end()
+    rest = [decision for each in log[at:] for decision in admission.add(each)] + admission.end(end)
 
     assert rest == decisions[at:]
     assert [decision.fragment for decision in decisions] == log
@@ -308,10 +403,54 @@ def test_a_hole_inside_a_fragment_does_not_count_for_the_length_of_its_blocks() 
 # --- the privacy rule ------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.sampled_from(((OURS,), (OTHER,), (), (OURS, OTHER))), max_size=8), st.booleans())
-def test_nothing_is_admitted_that_has_not_ours_to_its_left(labels: list[tuple[str, ...]], end: bool) -> None:  # noqa: FBT001 - drawn
+@settings(max_examples=500)
+@given(logs(), st.sampled_from((None, *StreamEnd)))
+def test_nothing_is_admitted_that_has_not_ours_to_its_left(log: list[Fragment], end: StreamEnd | None) -> None:
     last: tuple[str, ...] = ()
-    for decision in decide([fragment(index, *names) for index, names in enumerate(labels)], end=end):
+    for decision in decide(log, end=end):
         last = decision.fragment.contact_ids or last
         if decision.verdict.admitted:
             assert last == (OURS,)
+
+
+@settings(max_examples=500)
+@given(
+    st.integers(1, 40),
+    st.integers(0, 3),
+    st.integers(1, 5),
+    st.sampled_from((0, 50, 1999, 2001, 60_000)),
+    st.sampled_from((1, 2, 9, 1000, -1000, 1 << 40)),
+    st.sampled_from((None, *StreamEnd)),
+    st.sampled_from((None, OTHER, OURS)),
+)
+def test_no_unlabelled_fragment_of_another_session_is_ever_admitted(
+    labelled: int,
+    unlabelled: int,
+    strangers: int,
+    pause_ms: int,
+    jump: int,
+    end: StreamEnd | None,
+    behind: str | None,
+) -> None:
+    """Our call, its unlabelled end, and fragments of another producer session that name nobody."""
+    ours = [
+        fragment(2000 + index, *((OURS,) if index < labelled else ()), at_ms=1024 * index)
+        for index in range(labelled + unlabelled)
+    ]
+    first = labelled + unlabelled
+    counter = 2000 + first + jump
+    theirs = [fragment(counter + index, at_ms=1024 * (first + index) + pause_ms) for index in range(strangers)]
+    log = [*ours, *theirs]
+    if behind is not None:
+        log.append(
+            fragment(
+                counter + strangers if behind == OTHER else 2000 + first,
+                behind,
+                at_ms=1024 * (first + strangers) + pause_ms,
+            )
+        )
+    admitted = {decision.fragment.number for decision in decide(log, end=end) if decision.verdict.admitted}
+
+    far = abs(jump) > 8
+    if behind != OURS or far:
+        assert not admitted & {each.number for each in theirs}

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.fragments import END, NEED_DATA, Fragment, FragmentReader
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_buffer import LiveBuffer
@@ -46,7 +47,7 @@ class Listener:
                 if isinstance(event, Fragment):
                     self._confirm(recording, recording.add(event).live_samples())
             self._write(preview.look(reader.open), preview)
-        self._confirm(recording, recording.end().live_samples())
+        self._confirm(recording, recording.end(StreamEnd.END_OF_INPUT).live_samples())
         return self
 
     def _write(self, placements: Any, preview: LivePreview) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from connect_audio.core.admission import StreamEnd
 from connect_audio.core.cursor import (
     Cursor,
     ErrorNote,
@@ -130,7 +131,7 @@ def test_lost_bytes_are_counted_in_runs() -> None:
     recording = CallRecording(OURS)
     recording.lose(BytesLost(0, 100, "cause"))
     recording.lose(BytesLost(500, 11, "cause"))
-    recording.end()
+    recording.end(StreamEnd.END_OF_INPUT)
 
     assert recording.cursor().stream == recording.stream == StreamCounts(lost_bytes=111, lost_byte_runs=2)
 
@@ -331,7 +332,7 @@ def test_the_longest_recording_is_kept_and_what_lies_beyond_counted() -> None:
     recording = CallRecording(OURS, limit_s=2)
     for index in range(3):
         recording.add(fragment(index, OURS))
-    recording.end()
+    recording.end(StreamEnd.END_OF_INPUT)
 
     assert recording.full
     frames = sum(len(piece) for piece in recording.take()) // 4
@@ -353,7 +354,7 @@ def test_a_stranger_s_hours_after_a_call_that_ends_unevenly_take_no_room() -> No
         recording.add(fragment(index, OTHER, at_ms=3000 + 1024 * index))
 
     assert points_held(recording) <= 2
-    recording.end()
+    recording.end(StreamEnd.END_OF_INPUT)
     assert len(b"".join(recording.take())) == 160
     assert recording.cursor().fragment == fragment(199, at_ms=3000 + 1024 * 199).number
     assert recording.cursor().fragments.other_contact == 199

@@ -15,7 +15,7 @@ from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
-from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
 from core_support.generated_streams import AFTER, OURS, GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, fragments_of, record
@@ -106,7 +106,7 @@ def long_fragment(index: int, contact_id: str | None, *, at_s: float | None = No
     start_ms = DEFAULT_START_MS + round(1000 * (3 * index if at_s is None else at_s))
     blocks = [Block.at_ms(2, start_ms + 250 * step, bytes([index, step]) * 2000) for step in range(12)]
     contents = FragmentContents(
-        number=str(1000 + index),
+        number=fragment_number(1000 + index, start_ms),
         producer_ms=start_ms,
         server_ms=start_ms,
         contact_id=contact_id,
@@ -134,4 +134,4 @@ def test_a_kill_among_fragments_that_were_decided_together_decides_the_rest_alik
         saved = go_on(Saved(), log, killed_after=5, chunks=chunks)
         cursors.add(saved.cursor.fragment)
         assert_same(finish(saved, log), uninterrupted)
-    assert {"1000", "1001"} <= cursors
+    assert {each.number for each in log[:2]} <= cursors
