@@ -121,7 +121,7 @@ class SegmentSink(Sink, Protocol):
 
     @property
     def segment_seconds(self) -> int:
-        """Length of a segment, 1 to 60 s. Read once, before the first delivery."""
+        """Length of a segment, 1 to 60 s. Read once, directly after the sink is made."""
 
     def deliver_segment(self, segment: LiveSegment) -> None:
         """Take a segment; return once it is safe.
@@ -161,7 +161,9 @@ class MakeSink(Protocol):
     """Makes a sink for one call and one invocation."""
 
     def __call__(self, setup: SinkSetup) -> AudioSink:
-        """Make the sink. The recorder waits meanwhile, so slow work belongs in `prepare`.
+        """Make the sink, in the thread that calls its methods later.
+
+        The recorder waits 5 s at most, so slow work belongs in `prepare`. A sink that is late is not used.
 
         Args:
             setup: the facts about the call.

@@ -154,7 +154,7 @@ class LiveProbe:
         sinks = []
         for name, heard in self.heard.items():
             kind = ChaosSegments if heard.segment_seconds else ChaosBlocks
-            sinks.append(NamedSink(name, kind(heard, self.hooks, self.chance, self.trouble)))
+            sinks.append(NamedSink.of(name, kind(heard, self.hooks, self.chance, self.trouble)))
         policy = LivePolicy(first_backoff=0.001, longest_backoff=0.001)
         return LivePipeline(sinks, policy, self.clock, _LOGGER, state=state, driver=Inline, jitter=self.chance.random)
 

@@ -154,7 +154,7 @@ def call_into(
     taken: int = 0,
 ) -> Call:
     """A pipeline over sinks named a, b, c…, and a call that nobody has spoken in."""
-    named: Sequence[NamedSink] = [NamedSink("abcdefgh"[index], sink) for index, sink in enumerate(sinks)]
+    named: Sequence[NamedSink] = [NamedSink.of("abcdefgh"[index], sink) for index, sink in enumerate(sinks)]
     pipeline = LivePipeline(
         named,
         policy or LivePolicy(),

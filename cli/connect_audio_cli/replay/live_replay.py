@@ -176,7 +176,7 @@ class LiveReplay:
             made.pop_all()
         is_paced = self._pacer is not None
         self._pipeline = LivePipeline(
-            [NamedSink(sink.name, sink) for sink in self._sinks],
+            [NamedSink.of(sink.name, sink) for sink in self._sinks],
             LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_FLUSH_S)
             if is_paced
             else LivePolicy(most_tries=_MOST_TRIES),

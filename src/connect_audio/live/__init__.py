@@ -12,7 +12,8 @@ No failure of a sink gets out of the pipeline, and nothing waits for a sink but 
 
 from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.live.drivers import Inline, Threads
-from connect_audio.live.pipeline import LivePipeline, NamedSink
+from connect_audio.live.named_sink import NamedSink
+from connect_audio.live.pipeline import LivePipeline
 from connect_audio.live.policy import LivePolicy
 
 __all__ = ["Inline", "LivePipeline", "LivePolicy", "LiveState", "NamedSink", "SinkCounts", "SinkState", "Threads"]

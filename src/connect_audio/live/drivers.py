@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from connect_audio.core.errors import SinkError
 from connect_audio.live.pipeline_state import PipelineState
 from connect_audio.live.sink_progress import SinkProgress, Task
+from connect_audio.live.sink_thread import SinkThread
 from connect_audio.ports import Log
 from connect_audio.sinks import Sink
 
@@ -154,11 +155,14 @@ class Inline:
             _close(self._shared, progress)
 
 
-class _SinkThread(threading.Thread):
-    """One sink's thread."""
+class _Worker:
+    """The work of one sink's thread.
+
+    Raises:
+        RuntimeError: the machine has no more threads.
+    """
 
     def __init__(self, shared: PipelineState, progress: SinkProgress) -> None:
-        super().__init__(name=f"live-{progress.name}", daemon=True)
         self.progress = progress
         self.condition = threading.Condition(shared.lock)
         self.busy_since: float | None = None
@@ -166,8 +170,15 @@ class _SinkThread(threading.Thread):
         self.stopping = False
         self.interrupter: threading.Thread | None = None
         self._shared = shared
+        thread = progress.thread
+        if thread is None:
+            thread = SinkThread(progress.name)
+            thread.start()
+        self._thread = thread
+        thread.submit(self._run)
+        thread.finish()
 
-    def run(self) -> None:
+    def _run(self) -> None:
         self._busy()
         self._guarded(lambda: _prepare(self._shared, self.progress))
         self._idle(None, None)
@@ -211,7 +222,7 @@ class _SinkThread(threading.Thread):
     def interrupt(self) -> None:
         """Make the task under way fail soon. In a thread of its own, since the sink's `interrupt` may block."""
         self.interrupted = True
-        self.interrupter = threading.Thread(target=self._interrupt, name=f"{self.name}-interrupt", daemon=True)
+        self.interrupter = threading.Thread(target=self._interrupt, name=f"{self._thread.name}-interrupt", daemon=True)
         try:
             self.interrupter.start()
         except RuntimeError:
@@ -227,7 +238,7 @@ class _SinkThread(threading.Thread):
     @property
     def threads(self) -> Sequence[threading.Thread]:
         """This thread, and the thread that interrupts it if there is one."""
-        return [self] if self.interrupter is None else [self, self.interrupter]
+        return [self._thread] if self.interrupter is None else [self._thread, self.interrupter]
 
 
 class Threads:
@@ -237,11 +248,10 @@ class Threads:
 
     def __init__(self, shared: PipelineState, sinks: Sequence[SinkProgress]) -> None:
         self._shared = shared
-        self._threads: list[_SinkThread] = []
+        self._workers: list[_Worker] = []
         for progress in sinks:
-            thread = _SinkThread(shared, progress)
             try:
-                thread.start()
+                worker = _Worker(shared, progress)
             except RuntimeError:
                 progress.fail(NO_THREAD)
                 shared.logger.error(  # noqa: TRY400 - the text says all
@@ -249,63 +259,63 @@ class Threads:
                 )
                 _close(shared, progress)
             else:
-                self._threads.append(thread)
+                self._workers.append(worker)
 
     def wake(self) -> None:
         """Wake the threads whose sinks have work."""
         buffer = self._shared.buffer
         if buffer is None:
             return
-        for thread in self._threads:
-            if thread.busy_since is None and thread.progress.has_work(buffer):
-                thread.condition.notify()
+        for worker in self._workers:
+            if worker.busy_since is None and worker.progress.has_work(buffer):
+                worker.condition.notify()
 
     def flush(self, timeout_s: float) -> None:
         """As `Driver.flush`; a sink whose circuit is open makes no progress."""
         shared = self._shared
         until = shared.clock.monotonic() + timeout_s
-        for thread in self._threads:
-            with thread.condition:
-                while shared.buffer is not None and not thread.progress.finished:
+        for worker in self._workers:
+            with worker.condition:
+                while shared.buffer is not None and not worker.progress.finished:
                     now = shared.clock.monotonic()
-                    breaker = thread.progress.breaker
+                    breaker = worker.progress.breaker
                     if breaker.is_open and breaker.wait_until > now:
                         break
                     left_s = until - now
-                    idle = thread.busy_since is None and not thread.progress.has_work(shared.buffer)
+                    idle = worker.busy_since is None and not worker.progress.has_work(shared.buffer)
                     if idle or left_s <= 0:
                         break
-                    thread.condition.notify_all()
-                    thread.condition.wait(left_s)
+                    worker.condition.notify_all()
+                    worker.condition.wait(left_s)
 
     def interrupt_overdue(self) -> None:
         """Interrupt each task that has lasted `LivePolicy.longest_delivery`, once."""
         now = self._shared.clock.monotonic()
         longest = self._shared.policy.longest_delivery
-        for thread in self._threads:
-            with thread.condition:
-                since = thread.busy_since
-                overdue = since is not None and not thread.interrupted and now - since >= longest
+        for worker in self._workers:
+            with worker.condition:
+                since = worker.busy_since
+                overdue = since is not None and not worker.interrupted and now - since >= longest
             if overdue:
-                thread.interrupt()
+                worker.interrupt()
 
     def stop(self) -> None:
         """Interrupt the tasks under way, and join all threads."""
-        for thread in self._threads:
-            with thread.condition:
-                thread.stopping = True
-                busy = thread.busy_since is not None
-                thread.condition.notify_all()
+        for worker in self._workers:
+            with worker.condition:
+                worker.stopping = True
+                busy = worker.busy_since is not None
+                worker.condition.notify_all()
             if busy:
-                thread.interrupt()
+                worker.interrupt()
         until = self._shared.clock.monotonic() + self._shared.policy.join
-        for thread in self._threads:
-            for each in thread.threads:
+        for worker in self._workers:
+            for each in worker.threads:
                 each.join(max(0.0, until - self._shared.clock.monotonic()))
-            if any(each.is_alive() for each in thread.threads):
+            if any(each.is_alive() for each in worker.threads):
                 with self._shared.lock:
-                    thread.progress.fail(LEFT_BEHIND)
+                    worker.progress.fail(LEFT_BEHIND)
                 self._shared.logger.error(
-                    "live sink did not stop in time; disabled for this call", extra={"sink": thread.progress.name}
+                    "live sink did not stop in time; disabled for this call", extra={"sink": worker.progress.name}
                 )
-        self._threads = []
+        self._workers = []

@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.live_audio import LiveSamples
@@ -31,40 +31,21 @@ from connect_audio.core.live_preview import BEFORE_FIRST_S
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, channel, interleave
 from connect_audio.core.timeline import Timeline
-from connect_audio.live.block_reader import BlockReader
 from connect_audio.live.circuit_breaker import CircuitBreaker
 from connect_audio.live.drivers import Driver, Threads, close_sink
-from connect_audio.live.piece import SinkReader
+from connect_audio.live.named_sink import NamedSink
 from connect_audio.live.pipeline_state import PipelineState
 from connect_audio.live.policy import LivePolicy
-from connect_audio.live.segment_reader import SegmentReader
 from connect_audio.live.sink_progress import SinkProgress
 from connect_audio.ports import Clock, Log
-from connect_audio.sinks import LONGEST_SEGMENT_S, AudioSink, BlockSink, LiveEnd, SegmentSink
+from connect_audio.sinks import LiveEnd
 
-BAD_SINK: Final = "BAD_SINK"
-"""Code of a sink that is of neither kind or of both, or whose `segment_seconds` is no integer from 1 to 60."""
 _MOST_SAMPLES: Final = 2_400_000
 """Samples of each party that the buffer holds at most: 300 s at Connect's 8 kHz, the limit of LIVE_BUFFER_SECONDS.
 At a higher rate the buffer holds fewer seconds; older audio is dropped."""
 _NAP_MARGIN_S: Final = 0.1
 """Time before a segment can be complete at which a nap ends, s: more than a block of Connect's, 64 ms. A segment whose
 audio comes earlier than that waits for the nap's end."""
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSink:
-    """A sink, or the reason for which there is none.
-
-    Args:
-        name: name of the sink in LIVE_SINKS.
-        sink: the sink; None if it could not be made.
-        failure: code of the failure to make it; None if it was made.
-    """
-
-    name: str
-    sink: AudioSink | None
-    failure: str | None = None
 
 
 class LivePipeline:
@@ -99,12 +80,11 @@ class LivePipeline:
         self._sinks: list[SinkProgress] = []
         for named in sinks:
             known = before.get(named.name, SinkState())
-            reader = None if named.sink is None else _reader_for(named.sink)
-            if reader is not None and known.failure is None:
+            if named.reader is not None and known.failure is None:
                 breaker = CircuitBreaker(policy, jitter)
-                self._sinks.append(SinkProgress(named.name, reader, breaker, known))
+                self._sinks.append(SinkProgress(named.name, named.reader, breaker, known, named.thread))
                 continue
-            self._disabled[named.name] = replace(known, failure=known.failure or named.failure or BAD_SINK)
+            self._disabled[named.name] = replace(known, failure=known.failure or named.failure)
             if named.sink is not None:
                 close_sink(logger, named.name, named.sink)
         self._lead_s = max((progress.lead_s for progress in self._sinks), default=0)
@@ -370,18 +350,3 @@ class LivePipeline:
         if not self._closed:
             self._closed = True
             self._driver.stop()
-
-
-def _reader_for(sink: AudioSink) -> SinkReader | None:
-    """The reader for a sink's kind; None for a sink that is not made as its kind demands."""
-    if isinstance(sink, SegmentSink) == isinstance(sink, BlockSink):
-        return None
-    if isinstance(sink, BlockSink):
-        return BlockReader(sink)
-    try:
-        seconds: object = sink.segment_seconds
-    except Exception:  # noqa: BLE001 - no exception of a sink may end the recording
-        return None
-    if type(seconds) is not int or not 1 <= seconds <= LONGEST_SEGMENT_S:
-        return None
-    return SegmentReader(sink, seconds)

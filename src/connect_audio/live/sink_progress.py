@@ -22,6 +22,7 @@ from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_state import SinkState
 from connect_audio.live.circuit_breaker import CircuitBreaker
 from connect_audio.live.piece import Piece, SinkReader
+from connect_audio.live.sink_thread import SinkThread
 from connect_audio.sinks import LiveEnd, Sink
 
 
@@ -57,10 +58,20 @@ class SinkProgress:
         reader: the sink's place on the buffer.
         breaker: the pauses between tries.
         state: the state that earlier invocations left.
+        thread: the thread that made the sink; None if the caller's thread did.
     """
 
-    def __init__(self, name: str, reader: SinkReader, breaker: CircuitBreaker, state: SinkState) -> None:
+    def __init__(
+        self,
+        name: str,
+        reader: SinkReader,
+        breaker: CircuitBreaker,
+        state: SinkState,
+        thread: SinkThread | None = None,
+    ) -> None:
         self.name = name
+        self.thread = thread
+        """The thread that made the sink and is to run its code; None for a new one."""
         self.breaker = breaker
         self.counts = state.counts.copy()
         self.failure = state.failure

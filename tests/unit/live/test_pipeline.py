@@ -127,7 +127,7 @@ def test_a_sink_that_failed_for_good_is_not_used_again_and_closed_unused() -> No
 
 def test_a_sink_that_could_not_be_made_is_in_the_state_and_nothing_else_suffers() -> None:
     sink = Segments()
-    named = [NamedSink("made", sink), NamedSink("broken", None, "UNKNOWN_SINK")]
+    named = [NamedSink.of("made", sink), NamedSink("broken", None, "UNKNOWN_SINK")]
     pipeline = LivePipeline(named, LivePolicy(), FakeClock(0), LOGGER)
     pipeline.close()
     state, tail = pipeline.state(0)

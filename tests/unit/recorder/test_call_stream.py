@@ -197,7 +197,7 @@ def test_a_live_call_without_sinks_is_read_twice_a_second_and_recorded_whole() -
 
 def into_sink(at: World, sink: AudioSink) -> World:
     def pipeline(state: LiveState | None) -> LivePipeline:
-        return LivePipeline([NamedSink("a", sink)], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
+        return LivePipeline([NamedSink.of("a", sink)], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline)
 
     at.live = pipeline
     return at

@@ -22,7 +22,7 @@ def heard(at: World, *sinks: Segments | Blocks) -> World:
     """Let sinks hear what is recorded; one made anew for each invocation would be the same."""
 
     def live(state: LiveState | None) -> LivePipeline:
-        named = [NamedSink("abc"[index], sink) for index, sink in enumerate(sinks)]
+        named = [NamedSink.of("abc"[index], sink) for index, sink in enumerate(sinks)]
         return LivePipeline(named, LivePolicy(), at.clock, LOGGER, state=state, driver=Inline, jitter=lambda: 1.0)
 
     at.live = live
