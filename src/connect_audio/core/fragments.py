@@ -1,4 +1,4 @@
-"""Fragments out of bytes: one KVS fragment is one Matroska document with its number, times, tags, tracks and blocks.
+"""Fragments out of bytes: a KVS fragment is a Matroska document, or a part of one, with number, times, tags and blocks.
 
     reader.receive_data(chunk)         stores; b"" means end of body or file
     event = reader.next_event()        Fragment | BytesLost | NEED_DATA | END
@@ -11,11 +11,13 @@ it is over. Live audio looks at `reader.open` after each read: a block is in the
 How it works. Between two fragments `Shapes` looks at the next one (`core/shapes.py`). If it has the shape of one
 before, it is read as a whole, or waited for while it fits. Otherwise its elements fill an `OpenFragment`, the draft.
 The EBML header begins a draft; tags, tracks and blocks go into it. The continuation token, the next EBML header or
-the end makes it a `Fragment`. After the token the draft stays, delivered, since error tags may follow it.
+the end makes it a `Fragment`. A document may hold more of them, merged or remuxed. Then the next one begins behind the
+token, with a new fragment number, or without any number with each Cluster. A draft behind a token waits for one of
+these, or for error tags: until then it has not begun.
 
 | state | meaning |
 | --- | --- |
-| `_draft` | the fragment under way, or the delivered one before the next |
+| `_draft` | the fragment under way, or the one that may follow in the same document |
 | `_elementwise`, `_shaped` | whether the fragment under way is read by its elements; the last one that was not |
 | `_pending` | what `open` came upon and `next_event` has to give out |
 | `_suspect_bytes` | the element that is being decoded: searched again if it makes no sense |
@@ -26,7 +28,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Final, Self
 
 from connect_audio.core.ebml import (
@@ -56,6 +59,7 @@ from connect_audio.core.matroska import (
     TAGS,
     TIMECODE,
     TRACKS,
+    TagValue,
     TrackEntry,
     decode_blocks,
     decode_tags,
@@ -88,11 +92,20 @@ BLOCK_OVERHEAD_BYTES: Final = 256
 TAG_OVERHEAD_BYTES: Final = 256
 """Memory of a tag beside its two texts, and more."""
 
+MAX_CLUSTERS_BYTES: Final = MAX_FRAGMENT_BYTES // 2
+"""A new Cluster begins another fragment beyond this, also where nothing else says so. KVS's fragments stay below it."""
+MAX_CONTACT_IDS: Final = 4
+"""Most distinct contacts that a fragment is known to name. Two are a contradiction already; others are passed over."""
+MAX_CONTACT_ID_CHARS: Final = 256
+"""Longest ContactId that is kept as it is; Connect's have 36 characters. A hash stands for the rest of a longer one."""
+
 _AUDIO_TRACK: Final = 2
 _DAY_NS: Final = 86_400_000_000_000
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 _MAX_HEADER_BYTES: Final = 4096
 _PREFIX: Final = "AWS_KINESISVIDEO_"
+_NUMBER: Final = _PREFIX + "FRAGMENT_NUMBER"
+_TOKEN: Final = _PREFIX + "CONTINUATION_TOKEN"
 _SERVER_TAGS: Final = frozenset({_PREFIX + "SERVER_TIMESTAMP", _PREFIX + "SERVER_SIDE_TIMESTAMP"})
 _PRODUCER_TAGS: Final = frozenset({_PREFIX + "PRODUCER_TIMESTAMP", _PREFIX + "PRODUCER_SIDE_TIMESTAMP"})
 _SECONDS: Final = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?", re.ASCII)
@@ -112,10 +125,11 @@ class OpenFragment:
         offset: offset of its first byte in the stream, bytes.
         contact_ids: the distinct ContactId values so far, in order.
         tags: every other SimpleTag so far as (name, value), in order.
+        document_tags: SimpleTags of its document that hold where it has none of that name.
         timecode_scale_ns: ns a timecode tick.
         tracks: the TrackEntries.
         blocks: the whole blocks so far, in stream order.
-        delivered: True once its continuation token has come; later bytes belong to no fragment.
+        begun: False behind a continuation token, until a number, a Cluster or an error follows in the same document.
     """
 
     offset: int
@@ -125,43 +139,62 @@ class OpenFragment:
     millis_behind_now: int | None = None
     contact_ids: list[str] = field(default_factory=list)
     tags: list[tuple[str, str]] = field(default_factory=list)
+    document_tags: Sequence[tuple[str, str]] = ()
     timecode_scale_ns: int = 1_000_000
     tracks: tuple[TrackEntry, ...] = ()
     not_audio: frozenset[int] = frozenset()
     blocks: list[Block] = field(default_factory=list)
     errors: list[InBandError] = field(default_factory=list)
     held_bytes: int = FRAGMENT_OVERHEAD_BYTES  # an estimate that errs on the high side
+    has_cluster: bool = False
     cluster_timecode: int | None = None
     last_block_offset: int = 0  # in the stream
     zero_ns: int | None = None  # zero of the Cluster timecodes, since the epoch; None before the first one
-    delivered: bool = False
+    begun: bool = True
+    number_tag: str | None = None  # as it stands before its blocks, decimal or not
+    has_token: bool = False  # before its first Cluster
+    last_labels: list[str] = field(default_factory=list)  # ContactId values since its last block
+    before: Fragment | None = None  # the one before it in its document, without its blocks, until it has begun
 
     @classmethod
-    def delivered_as(cls, fragment: Fragment) -> Self:
-        """Make the draft that a fragment leaves after its continuation token."""
+    def after(cls, fragment: Fragment, *, begun: bool) -> Self:
+        """Make the draft of the fragment that may follow in the same document.
+
+        Args:
+            fragment: the fragment before it.
+            begun: True if something of it has come already.
+        """
         return cls(
-            fragment.offset,
-            number=fragment.number,
-            contact_ids=list(fragment.contact_ids),
+            fragment.offset + fragment.size,
+            document_tags=[tag for tag in fragment.tags if not tag[0].startswith(_PREFIX)],
             timecode_scale_ns=fragment.timecode_scale_ns,
-            held_bytes=fragment.held_bytes,
-            cluster_timecode=0,
-            delivered=True,
+            tracks=fragment.tracks,
+            not_audio=_not_audio(fragment.tracks),
+            begun=begun,
+            before=None if begun else replace(fragment, blocks=()),
         )
 
     def tag(self, name: str) -> str | None:
         """The first value of a tag so far, or None."""
-        return next((value for tag_name, value in self.tags if tag_name == name), None)
+        return next((value for tag_name, value in self._all_tags() if tag_name == name), None)
+
+    def _all_tags(self) -> Sequence[tuple[str, str]]:
+        if not self.document_tags:
+            return self.tags
+        names = {name for name, _ in self.tags}
+        return [*self.tags, *(tag for tag in self.document_tags if tag[0] not in names)]
 
     def finish(self, completion: Completion, truncation: str | None, end: int) -> Fragment:
         """Make the fragment of what has come; `end` is the offset after its last byte."""
+        if self.has_token and not self.has_cluster and completion is not Completion.TRUNCATED:
+            completion = Completion.TOKEN
         return Fragment(
             number=self.number,
             server_timestamp_ms=self.server_timestamp_ms,
             producer_timestamp_ms=self.producer_timestamp_ms,
             millis_behind_now=self.millis_behind_now,
             contact_ids=tuple(self.contact_ids),
-            tags=tuple(self.tags),
+            tags=tuple(self._all_tags()),
             timecode_scale_ns=self.timecode_scale_ns,
             tracks=self.tracks,
             blocks=tuple(_without_swallowed(self.blocks) if completion is Completion.TRUNCATED else self.blocks),
@@ -203,7 +236,7 @@ class FragmentReader:
     @property
     def midway(self) -> bool:
         """True if a fragment, or any other element, has begun and is not over."""
-        return self._parser.buffered > 0 or (self._draft is not None and not self._draft.delivered)
+        return self._parser.buffered > 0 or self._under_way is not None
 
     @property
     def open(self) -> OpenFragment | None:
@@ -219,7 +252,12 @@ class FragmentReader:
                 self._pending = error
             else:
                 self._pending = None if event is NEED_DATA else event
-        return None if self._draft is None or self._draft.delivered else self._draft
+        return self._under_way
+
+    @property
+    def _under_way(self) -> OpenFragment | None:
+        draft = self._draft
+        return None if draft is None or not draft.begun else draft
 
     def next_event(self) -> FragmentEvent:
         """Return the next event, `NEED_DATA`, or `END` once the input is used up.
@@ -262,7 +300,7 @@ class FragmentReader:
         self._elementwise = True
         shaped, self._shaped = self._shaped, None
         if shaped is not None:
-            self._draft = OpenFragment.delivered_as(shaped)
+            self._draft = OpenFragment.after(shaped, begun=False)
         if self._shapes.elementwise() and learns:
             self._parser.window.keep()
         else:
@@ -272,7 +310,8 @@ class FragmentReader:
         """A fragment that was read element by element is over at its token: the next one may have its shape."""
         self._elementwise = False
         raw = self._parser.window.kept(fragment.offset, fragment.offset + fragment.size)
-        if raw is not None and self._parser.between_documents:
+        # A later fragment of a document is read by what stands before it, so its bytes alone have no shape.
+        if raw is not None and raw.startswith(_MAGIC) and self._parser.between_documents:
             self._shapes.learn(raw, fragment, leaves_open=self._parser.open_element == SEGMENT)
 
     def _next_by_element(self) -> FragmentEvent:
@@ -285,11 +324,13 @@ class FragmentReader:
                 event = self._take_element(token)
                 self._suspect_bytes = 0
                 if event is not None:
-                    if event.completion is Completion.TOKEN:
+                    if not self._under_way:
                         self._learn(event)
                     return event
             elif type(token) is MasterStart:
-                self._take_master(token)
+                event = self._take_master(token)
+                if event is not None:
+                    return event
             elif token is NEED_DATA:
                 return NEED_DATA
             elif token is END:
@@ -315,8 +356,8 @@ class FragmentReader:
 
         This is so if a body was cut off inside a block and another body follows, as in captures joined end to end.
         """
-        draft = self._draft
-        if draft is None or draft.delivered or not draft.blocks:
+        draft = self._under_way
+        if draft is None or not draft.blocks:
             return
         verdicts = _documents_in(draft.blocks[-1].data)
         may_begin = any(verdict is not False for verdict in verdicts)
@@ -328,8 +369,8 @@ class FragmentReader:
         cause = self._resync_cause
         if cause is None:  # pragma: no cover - the caller has looked
             return NEED_DATA
-        draft, self._draft = self._draft, None
-        if draft is not None and not draft.delivered:
+        draft, self._draft = self._under_way, None
+        if draft is not None:
             return draft.finish(Completion.TRUNCATED, cause, self._resync_offset)
         lost = self._parser.resynchronise(is_matroska_document)
         if lost is None:
@@ -338,9 +379,9 @@ class FragmentReader:
         return BytesLost(self._resync_offset, lost, cause)
 
     def _end(self) -> FragmentEvent:
-        draft, self._draft = self._draft, None
+        draft, self._draft = self._under_way, None
         truncation = self._parser.truncation()
-        if draft is not None and not draft.delivered:
+        if draft is not None:
             completion = Completion.END_OF_BODY if truncation is None else Completion.TRUNCATED
             return draft.finish(completion, truncation, self._parser.offset)
         if truncation is not None and self._parser.buffered and not self._ended:
@@ -349,10 +390,29 @@ class FragmentReader:
         self._ended = True
         return END
 
-    def _take_master(self, token: MasterStart) -> None:
+    def _take_master(self, token: MasterStart) -> Fragment | None:
+        """Begin a Cluster; return the fragment that ends with it."""
         draft = self._require_draft(token.offset)
-        if token.element_id == CLUSTER:
-            draft.cluster_timecode = None
+        if token.element_id != CLUSTER:
+            return None
+        fragment = None
+        if draft.blocks and (draft.number_tag is None or draft.held_bytes > MAX_CLUSTERS_BYTES):
+            fragment = self._succeed(draft, token.offset)
+            before, draft = draft, self._require_draft(token.offset)
+            draft.number_tag, draft.zero_ns = before.number_tag, before.zero_ns
+            if before.number_tag is not None or before.number is None:
+                # The tags of such a document belong to all its Clusters.
+                draft.contact_ids = before.contact_ids
+        draft.begun, draft.before = True, None
+        draft.has_cluster = True
+        draft.cluster_timecode = None
+        return fragment
+
+    def _succeed(self, draft: OpenFragment, offset: int) -> Fragment:
+        """End a fragment where something in its document can only be of the next one, which becomes the draft."""
+        fragment = draft.finish(Completion.SUCCESSOR, None, offset)
+        self._draft = OpenFragment.after(fragment, begun=True)
+        return fragment
 
     def _require_draft(self, offset: int) -> OpenFragment:
         if self._draft is None:
@@ -363,7 +423,7 @@ class FragmentReader:
         element_id, offset, payload, raw = element
         if element_id == EBML_HEADER:
             previous, self._draft = self._draft, OpenFragment(offset)
-            if previous is not None and not previous.delivered:
+            if previous is not None and previous.begun:
                 return previous.finish(Completion.SUCCESSOR, None, offset)
             return None
         draft = self._require_draft(offset)
@@ -377,9 +437,7 @@ class FragmentReader:
                 draft.zero_ns = _zero_ns(draft, draft.cluster_timecode * draft.timecode_scale_ns)
         elif element_id == TRACKS:
             draft.tracks = decode_tracks(raw, offset=offset)
-            draft.not_audio = frozenset(
-                track.number for track in draft.tracks if track.track_type not in {_AUDIO_TRACK, 0}
-            )
+            draft.not_audio = _not_audio(draft.tracks)
         elif element_id == INFO:
             draft.timecode_scale_ns = decode_timecode_scale(raw, offset=offset)
         return None
@@ -388,6 +446,7 @@ class FragmentReader:
         """Decode a block, and the similar blocks behind it that are already here."""
         _, offset, header_size, raw = element
         size = len(raw)
+        draft.last_labels.clear()
         self._decode_blocks(draft, raw, range(1), size, header_size, offset)
         draft.last_block_offset = offset
         buffer, starts = self._parser.take_repeats()
@@ -409,7 +468,7 @@ class FragmentReader:
         cluster_timecode = draft.cluster_timecode
         if cluster_timecode is None:
             raise MatroskaError("a block before its Cluster's Timecode", offset=offset)
-        if draft.delivered:
+        if not draft.begun:
             raise MatroskaError("a block after its fragment's continuation token", offset=offset)
         scale, not_audio, blocks, held_bytes = draft.timecode_scale_ns, draft.not_audio, draft.blocks, draft.held_bytes
         cluster_ns = (draft.zero_ns or 0) + cluster_timecode * scale
@@ -428,48 +487,89 @@ class FragmentReader:
             draft.held_bytes = held_bytes
 
     def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
+        """Take a Tags element; return the fragment that ends with it, or before it."""
         tags = decode_tags(element.raw, offset=element.offset)
+        fragment = None
+        if draft.blocks and _of_another_fragment(draft, tags):
+            # The labels between two Clusters may be of either fragment.
+            labels = draft.last_labels
+            fragment = self._succeed(draft, element.offset)
+            draft = self._require_draft(element.offset)
+            draft.contact_ids = labels
         draft.held_bytes += TAG_OVERHEAD_BYTES * len(tags) + 2 * len(element.raw)
         if draft.held_bytes > MAX_FRAGMENT_BYTES:
             raise _too_much(draft, element.offset)
-        continued = False
-        error_values: list[str] = []
-        for tag in tags:
-            name, value = tag
-            if name == "ContactId":
-                if value and value not in draft.contact_ids:
-                    draft.contact_ids.append(value)
-                continue
-            draft.tags.append(tag)
-            if not name.startswith(_PREFIX):
-                continue
-            if name == "AWS_KINESISVIDEO_FRAGMENT_NUMBER":
-                if not _DECIMAL.fullmatch(value):
-                    raise MatroskaError("fragment number that is not decimal", offset=element.offset)
-                draft.number = value
-            elif name in _SERVER_TAGS:
-                draft.server_timestamp_ms = _milliseconds(value)
-            elif name in _PRODUCER_TAGS:
-                draft.producer_timestamp_ms = _milliseconds(value)
-            elif name == "AWS_KINESISVIDEO_MILLIS_BEHIND_NOW":
-                draft.millis_behind_now = int(value) if _DECIMAL.fullmatch(value) else None
-            elif name == "AWS_KINESISVIDEO_CONTINUATION_TOKEN":
-                continued = True
-            elif name in ERROR_TAGS:
-                error_values.append(value)
-        if error_values:
-            if draft.delivered:
-                # An error that KVS reports after the continuation token comes as a fragment of its own.
-                contact_ids = draft.contact_ids.copy()
-                draft = self._draft = OpenFragment(element.offset, number=draft.number, contact_ids=contact_ids)
-            draft.errors.append(InBandError.from_tags(error_values))
-        if continued and not draft.delivered:
-            draft.delivered = True
+        has_token = _take_values(draft, tags)
+        if has_token and fragment is None and (draft.has_cluster or draft.errors):
             end = element.offset + len(element.raw)
             fragment = draft.finish(Completion.TOKEN, None, end)
-            draft.blocks.clear()
-            return fragment
-        return None
+            self._draft = OpenFragment.after(fragment, begun=False)
+        elif has_token:
+            draft.has_token = True
+        return fragment
+
+
+def _of_another_fragment(draft: OpenFragment, tags: Sequence[TagValue]) -> bool:
+    """Return True if tags behind a fragment's blocks can only be of the next one in its document."""
+    return any(
+        (name == _NUMBER and draft.number_tag is not None and value != draft.number_tag)
+        or (name == _TOKEN and draft.has_token)
+        for name, value in tags
+    )
+
+
+def _take_values(draft: OpenFragment, tags: Sequence[TagValue]) -> bool:
+    """Add tags to a fragment; return True if the continuation token is among them."""
+    has_token = False
+    error_values: list[str] = []
+    for tag in tags:
+        name, value = tag
+        if name == "ContactId":
+            _take_label(draft, value)
+            continue
+        draft.tags.append(tag)
+        if not name.startswith(_PREFIX):
+            continue
+        if name == _NUMBER:
+            draft.begun = True
+            draft.number_tag = draft.number_tag if draft.blocks else value
+            draft.number = value if _DECIMAL.fullmatch(value) else None
+        elif name in _SERVER_TAGS:
+            draft.server_timestamp_ms = _milliseconds(value)
+        elif name in _PRODUCER_TAGS:
+            draft.producer_timestamp_ms = _milliseconds(value)
+        elif name == "AWS_KINESISVIDEO_MILLIS_BEHIND_NOW":
+            draft.millis_behind_now = int(value) if _DECIMAL.fullmatch(value) else None
+        elif name == _TOKEN:
+            has_token = True
+        elif name in ERROR_TAGS:
+            error_values.append(value)
+    if error_values:
+        if not draft.begun and draft.before is not None:
+            # An error that KVS reports after the continuation token comes as a fragment of its own.
+            draft.number = draft.before.number
+            for contact_id in draft.before.contact_ids:
+                _take_label(draft, contact_id)
+        draft.begun = True
+        draft.errors.append(InBandError.from_tags(error_values))
+    return has_token
+
+
+def _take_label(draft: OpenFragment, contact_id: str) -> None:
+    """Add a ContactId; more than two say no more than two, which contradict each other."""
+    if not contact_id:
+        return
+    if len(contact_id) > MAX_CONTACT_ID_CHARS:
+        # Its beginning alone could be another one's.
+        contact_id = f"{contact_id[:MAX_CONTACT_ID_CHARS]} {sha256(contact_id.encode()).hexdigest()}"
+    for labels in (draft.contact_ids, draft.last_labels):
+        if contact_id not in labels and len(labels) < MAX_CONTACT_IDS:
+            labels.append(contact_id)
+
+
+def _not_audio(tracks: Sequence[TrackEntry]) -> frozenset[int]:
+    """Numbers of the tracks that are declared as something else than audio."""
+    return frozenset(track.number for track in tracks if track.track_type not in {_AUDIO_TRACK, 0})
 
 
 def _zero_ns(draft: OpenFragment, first_cluster_ns: int) -> int:
