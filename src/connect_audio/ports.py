@@ -223,6 +223,12 @@ class PartStore(Protocol):
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, in order."""
 
+    def list_level(self, prefix: str) -> Sequence[str]:
+        """Return the keys under a prefix that have no further `/`, and the folders there, ending in `/`, in order.
+
+        A folder counts once, however many objects it holds.
+        """
+
     def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         """Return the id of an open multipart upload to exactly `key`, re-using one that exists, else creating it."""
 

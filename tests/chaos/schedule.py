@@ -36,6 +36,7 @@ _PORTS = (
     "head",
     "delete",
     "list_keys",
+    "list_level",
     "open_upload",
     "find_uploads",
     "upload_part",
@@ -51,7 +52,7 @@ _PORTS = (
     "deliver",
     "sink end",
 )
-_STORE_PORTS = _PORTS[:11]
+_STORE_PORTS = _PORTS[:12]
 _STORE_FAULTS = (
     StoreFault.SLOW_DOWN,
     StoreFault.INTERNAL,

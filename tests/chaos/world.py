@@ -268,6 +268,9 @@ class ChaosStore:
     def list_keys(self, prefix: str) -> Sequence[str]:
         return self._call("list_keys", lambda: self.bucket.list_keys(prefix))
 
+    def list_level(self, prefix: str) -> Sequence[str]:
+        return self._call("list_level", lambda: self.bucket.list_level(prefix))
+
     def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         return self._call(
             "open_upload", lambda: self.bucket.open_upload(key, content_type=content_type, metadata=metadata)

@@ -88,6 +88,10 @@ class MemoryStore:
         self._enter("list_keys")
         return sorted(key for key in self.objects if key.startswith(prefix))
 
+    def list_level(self, prefix: str) -> Sequence[str]:
+        self._enter("list_level")
+        return sorted({_to_next_slash(key, len(prefix)) for key in self.objects if key.startswith(prefix)})
+
     def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         assert content_type
         self._enter("open_upload")
@@ -141,6 +145,10 @@ class MemoryStore:
         if upload is None or upload[0] != key:
             raise StorageError("NoSuchUpload", upload_id, retryable=False)
         return upload
+
+
+def _to_next_slash(key: str, at: int) -> str:
+    return key[: key.index("/", at) + 1] if "/" in key[at:] else key
 
 
 def _etag(body: ObjectBody) -> str:

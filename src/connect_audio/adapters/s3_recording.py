@@ -205,6 +205,25 @@ class S3PartStore:
         with self._translated("ListObjectsV2", prefix):
             return tuple(item["Key"] for page in pages for item in page.get("Contents", []))
 
+    def list_level(self, prefix: str) -> Sequence[str]:
+        """All keys under a prefix without a further `/`, and the folders there, in order. A folder costs one name.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached.
+        """
+        paginator = self._client.get_paginator("list_objects_v2")
+        pages = paginator.paginate(Bucket=self._bucket, Prefix=prefix, Delimiter="/")
+        with self._translated("ListObjectsV2", prefix):
+            names = [
+                name
+                for page in pages
+                for name in (
+                    *(item["Key"] for item in page.get("Contents", [])),
+                    *(item["Prefix"] for item in page.get("CommonPrefixes", [])),
+                )
+            ]
+        return tuple(sorted(names))
+
     def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
         """Return the id of an open multipart upload to exactly `key`, re-using the oldest one, else creating it.
 

@@ -54,12 +54,12 @@ class OtherStreamings:
         return min((start for start in self._starts(ours, until_ms) if ours < start <= until_ms), default=None)
 
     def _starts(self, from_ms: int, until_ms: int) -> set[int]:
-        """Starts that have an object on one of the days between."""
+        """Starts that have an object on one of the days between. A recording's thousands of segments count as one."""
         day = datetime.fromtimestamp(from_ms // 1000, UTC).date()
         last = datetime.fromtimestamp(until_ms // 1000, UTC).date()
         starts: set[int] = set()
         while day <= last:
-            for key in self._store.list_keys(f"{self._root}{day:%Y/%m/%d}/{self._request.contact_id}_"):
+            for key in self._store.list_level(f"{self._root}{day:%Y/%m/%d}/{self._request.contact_id}_"):
                 match = _START.search(key, len(self._root))
                 if match is not None:
                     at = datetime.strptime(match[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)

@@ -112,6 +112,33 @@ def test_keys_are_listed_in_order_below_their_prefix_alone(store: S3PartStore) -
     assert store.list_keys("nothing/") == ()
 
 
+def test_a_level_is_listed_with_one_name_for_each_folder(store: S3PartStore) -> None:
+    for key in ("day/a.wav", "day/a.json", "day/a.segments/1.wav", "day/a.segments/2.wav", "day/b.wav", "dayx", "day/"):
+        store.put(key, b"", content_type=WAV)
+    assert store.list_level("day/a") == ("day/a.json", "day/a.segments/", "day/a.wav")
+    assert store.list_level("day") == ("day/", "dayx")
+    assert store.list_level("nothing/") == ()
+
+
+def test_a_recording_s_many_segments_are_listed_as_one_name_in_one_request(
+    store: S3PartStore, s3_client: S3Client
+) -> None:
+    asked: list[int] = []
+
+    def ask_for_ten(params: dict[str, object], **_: object) -> None:
+        params["MaxKeys"] = 10  # a page of S3 has 1000 names, unless fewer are asked for
+        asked.append(1)
+
+    for number in range(25):
+        store.put(f"day/a.segments/{number}", b"", content_type=WAV)
+    store.put("day/a.wav", b"", content_type=WAV)
+    s3_client.meta.events.register("before-parameter-build.s3.ListObjectsV2", ask_for_ten)
+    assert store.list_level("day/a") == ("day/a.segments/", "day/a.wav")
+    assert len(asked) == 1
+    assert len(store.list_keys("day/a")) == 26
+    assert len(asked) == 4
+
+
 def test_objects_are_deleted_and_missing_ones_are_no_error(store: S3PartStore) -> None:
     store.put("one", b"", content_type=WAV)
     store.put("two", b"", content_type=WAV)

@@ -231,6 +231,21 @@ def test_listings_are_read_to_their_last_page(s3: Stubber, store: S3PartStore) -
     assert store.list_keys("p/") == ("p/1", "p/2")
 
 
+def test_a_level_is_listed_with_a_delimiter_to_its_last_page(s3: Stubber, store: S3PartStore) -> None:
+    expected = {"Bucket": BUCKET, "Prefix": "p/", "Delimiter": "/"}
+    s3.add_response(
+        "list_objects_v2",
+        {"CommonPrefixes": [{"Prefix": "p/b/"}], "IsTruncated": True, "NextContinuationToken": "more"},
+        expected,
+    )
+    s3.add_response(
+        "list_objects_v2",
+        {"Contents": [{"Key": "p/a"}, {"Key": "p/c"}], "IsTruncated": False},
+        {**expected, "ContinuationToken": "more"},
+    )
+    assert store.list_level("p/") == ("p/a", "p/b/", "p/c")
+
+
 def test_uploads_are_searched_to_the_last_page(s3: Stubber, store: S3PartStore) -> None:
     s3.add_response(
         "list_multipart_uploads",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -90,6 +91,24 @@ def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() ->
     assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) == late
     assert others.first_after(late - 1) is None
     assert others.latest_before() == DEFAULT_START_MS - 1
+
+
+def test_a_look_costs_one_name_for_each_recording_however_many_segments_it_has() -> None:
+    at = world(FIRST)
+    for start_ms in (DEFAULT_START_MS, SECOND_START_MS):
+        prefix = f"{other_streaming(start_ms).key.removesuffix('.wav')}.segments/"
+        at.store.objects.update({f"{prefix}{number:06d}.wav": (b"", {}) for number in range(10_000)})
+    listed: list[int] = []
+    list_level = at.store.list_level
+
+    def counted(prefix: str) -> Sequence[str]:
+        names = list_level(prefix)
+        listed.append(len(names))
+        return names
+
+    at.store.list_level = counted  # type: ignore[method-assign]
+    assert OtherStreamings(REQUEST, NAMES, at.store).first_after(SECOND_START_MS) == SECOND_START_MS
+    assert listed == [2]  # one request, since a page has 1000 names
 
 
 # The border alone, without a stream.
