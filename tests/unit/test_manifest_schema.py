@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connect_audio.core.admission import StreamEnd
+from connect_audio.core.evidence import CallPart, ProofState
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
 from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.core.manifest import (
@@ -25,6 +26,7 @@ from connect_audio.core.manifest import (
     build_manifest,
 )
 from connect_audio.core.recording import CallRecording
+from connect_audio.core.status import RULES, WARNINGS
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import InBandError, write_fragment
 from connect_audio_local.synthesis.speech import two_party_conversation
@@ -32,13 +34,17 @@ from support.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[2]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))
+EVIDENCE: Final = (ROOT / "src" / "connect_audio" / "core" / "evidence.py").read_text("utf-8")
 DOCUMENT: Final = (ROOT / "docs" / "manifest.md").read_text("utf-8")
-# One row stands for both parties, and for the first and the last fragment.
+# One row stands for both parties, for the first and the last fragment, and for each part of the call.
 SHARED: Final = {
     "tracks.customer.": "tracks.*.",
     "tracks.agent.": "tracks.*.",
     "fragments.first.": "fragments.*.",
     "fragments.last.": "fragments.*.",
+    "evidence.opening.": "evidence.*.",
+    "evidence.middle.": "evidence.*.",
+    "evidence.end.": "evidence.*.",
 }
 
 
@@ -156,20 +162,32 @@ def test_every_field_of_the_schema_is_required() -> None:
         assert schema["required"] == list(schema["properties"])
 
 
-@pytest.mark.parametrize(
-    ("heading", "written_in"),
-    [
-        ("Why it is not whole", r'(?:Reason\(|check\(\s*[\w.]+,)\s*"([A-Z_]+)"'),
-        ("Warnings", r'"code": "([A-Z_]+)"'),
-    ],
-)
-def test_every_code_that_the_source_writes_is_documented_and_the_other_way_round(heading: str, written_in: str) -> None:
+def test_each_reason_and_warning_has_a_row_in_the_order_of_its_rank() -> None:
+    assert _documented("Why it is not whole") == [rule.code for rule in RULES]
+    assert _documented("Warnings") == [rule.code for rule in WARNINGS]
+
+
+def test_the_row_of_a_reason_names_the_parts_that_it_refutes() -> None:
+    section = _section("Why it is not whole")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([a-z, ]+) \|", section, re.MULTILINE))
+    assert rows == {rule.code: ", ".join(part for part in CallPart if part in rule.refutes) for rule in RULES}
+
+
+def test_each_code_that_the_recorder_reports_is_ranked() -> None:
     package = ROOT / "src" / "connect_audio"
-    sources = [package / "core" / "manifest.py", *package.glob("recorder/*.py"), *package.glob("handlers/*.py")]
-    text = "\n".join(path.read_text("utf-8") for path in sources)
-    codes = set(re.findall(written_in, text))
-    assert codes
-    assert set(_documented(heading)) == codes
+    sources = [path.read_text("utf-8") for path in package.rglob("*.py")]
+    reported = {code for text in sources for code in re.findall(r'Reason\(\s*"([A-Z_]+)"', text)}
+    assert len(reported) > 4
+    assert reported <= {rule.code for rule in (*RULES, *WARNINGS)}
+
+
+def test_each_proof_and_its_state_is_documented() -> None:
+    written = set(re.findall(r'ProofState\.[A-Z_]+,\s*"([A-Z_]+)"', EVIDENCE))
+    ranked = {rule.code for rule in RULES}
+    states = [state.value for state in ProofState]
+    assert len(written) > 8
+    assert set(_documented("Evidence")) == (written - ranked) | set(states)
+    assert SCHEMA["$defs"]["proof"]["properties"]["state"]["enum"] == states
 
 
 def test_every_end_reason_and_status_is_documented() -> None:
@@ -179,9 +197,13 @@ def test_every_end_reason_and_status_is_documented() -> None:
 
 def _documented(heading: str) -> list[str]:
     """The first column of the tables below a heading."""
+    return re.findall(r"^\| `([^`]+)` \|", _section(heading), re.MULTILINE)
+
+
+def _section(heading: str) -> str:
     section = re.search(rf"^## {heading}[^\n]*\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL)
     assert section, heading
-    return re.findall(r"^\| `([^`]+)` \|", section[1], re.MULTILINE)
+    return section[1]
 
 
 def _objects(schema: Any) -> Iterator[Mapping[str, Any]]:

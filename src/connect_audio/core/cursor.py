@@ -83,12 +83,16 @@ class NeighbourState:
     Args:
         first: the first admitted fragment with audio; None before it.
         last: the last admitted fragment with audio; None before the first.
+        first_admitted: number of the first admitted fragment that has one, with or without audio; None before it.
+        last_admitted: number of the last one, or of a fragment without audio that continues it; None before the first.
         unlabelled: how many unlabelled fragments that were dropped stand directly before the next one.
         unlabelled_end_ms: when the last of them ended, ms since the epoch; None for none, or where it has no blocks.
     """
 
     first: FragmentMark | None = None
     last: FragmentMark | None = None
+    first_admitted: str | None = None
+    last_admitted: str | None = None
     unlabelled: int = 0
     unlabelled_end_ms: int | None = None
 

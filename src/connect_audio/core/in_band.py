@@ -72,6 +72,11 @@ class InBandError:
         return _MEANINGS[self.code][0] if self.code in _MEANINGS else "an error code unknown to this version"
 
     @property
+    def sentence(self) -> str:
+        """The error for a person: AWS's code and its meaning."""
+        return f"KVS reports {self.code} inside the stream: {self.meaning}"
+
+    @property
     def remedy(self) -> Remedy:
         """The remedy; an unknown code is worth another try."""
         return _MEANINGS[self.code][1] if self.code in _MEANINGS else Remedy.RECONNECT

@@ -2,155 +2,40 @@
 
 A recording that is not whole says so here. Recorder and replay both build it from the final cursor.
 
-*How it works.* `build_manifest` joins the final cursor, the recorder's facts and the notes. Each reason is a rule over
-a count (`_reasons`), and the status follows from reasons and frames. `NoteLog` joins the gaps and errors of many steps
-and keeps the first ones.
+*How it works.* `build_manifest` joins the final cursor, the recorder's facts and the notes. `core/status.py` decides
+status, reasons, warnings and evidence. This module gives all of them their places in the JSON document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, Final
 
-from connect_audio.core.cursor import Cursor, ErrorNote, FragmentMark, GapNote, Note, StreamCounts
-from connect_audio.core.live_state import LiveState, SinkState
-from connect_audio.core.pcm import FRAME_BYTES, Party
+from connect_audio.core.cursor import Cursor, FragmentMark, StreamCounts
+from connect_audio.core.evidence import Proof
+from connect_audio.core.live_state import SinkState
+from connect_audio.core.note_log import MAX_ERRORS, MAX_GAPS, NoteLog
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.recording_facts import EndReason, Reason, RecordingFacts, Status
+from connect_audio.core.status import judge
 from connect_audio.core.timeline import TrackCounts
 from connect_audio.core.wav import HEADER_BYTES
 
+__all__ = [
+    "MAX_ERRORS",
+    "MAX_GAPS",
+    "SCHEMA_VERSION",
+    "EndReason",
+    "NoteLog",
+    "Reason",
+    "RecordingFacts",
+    "Status",
+    "build_manifest",
+    "rfc3339",
+]
+
 SCHEMA_VERSION: Final = "2.0"
-MAX_GAPS: Final = 1000
-MAX_ERRORS: Final = 100
-_OPENING_TOLERANCE_MS: Final = 5000
-
-
-class Status(StrEnum):
-    """The completeness of a recording."""
-
-    COMPLETE = "complete"
-    PARTIAL = "partial"
-    EMPTY = "empty"
-
-
-class EndReason(StrEnum):
-    """Why a recording ended where it did."""
-
-    DISCONNECTED = "DISCONNECTED"
-    """Connect says that the contact is disconnected, and nothing of it came for the drain time."""
-    OTHER_CONTACT = "OTHER_CONTACT"
-    """Another contact uses the stream by now, and the contact's audio stayed away for the drain time."""
-    OTHER_STREAMING = "OTHER_STREAMING"
-    """A later streaming of the same contact began, which has a recording of its own."""
-    IDLE = "IDLE"
-    """The contact's audio stayed away for the idle limit."""
-    RECORDING_LIMIT = "RECORDING_LIMIT"
-    """The longest recording was reached."""
-    SOURCE_FAILED = "SOURCE_FAILED"
-    """The stream could not be read any more; the reason beside it says why."""
-    RECORDER_FAILED = "RECORDER_FAILED"
-    """The recorder could not go on; what had been staged was published."""
-    END_OF_INPUT = "END_OF_INPUT"
-    """The capture ended (replay)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason why a recording is not whole.
-
-    Args:
-        code: UPPER_SNAKE, listed in `docs/manifest.md`.
-        detail: a sentence with numbers, no personal data.
-    """
-
-    code: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoteLog:
-    """Gaps and in-band errors as the manifest lists them: the first ones, and how many in all.
-
-    Args:
-        gaps: the first `MAX_GAPS`, as JSON.
-        gap_count: all of them.
-        errors: the first `MAX_ERRORS`, as JSON.
-        error_count: all of them.
-    """
-
-    gaps: Sequence[Mapping[str, Any]] = ()
-    gap_count: int = 0
-    errors: Sequence[Mapping[str, Any]] = ()
-    error_count: int = 0
-
-    def extended(self, notes: Sequence[Note], rate: int | None) -> NoteLog:
-        """This log with more notes behind it.
-
-        Args:
-            notes: in timeline order.
-            rate: samples a second.
-        """
-        if not notes:
-            return self
-        gaps = [_gap_json(note, rate or 1) for note in notes if isinstance(note, GapNote)]
-        errors = [_error_json(note) for note in notes if isinstance(note, ErrorNote)]
-        return self.joined(NoteLog(gaps=gaps, gap_count=len(gaps), errors=errors, error_count=len(errors)))
-
-    def joined(self, other: NoteLog) -> NoteLog:
-        """This log with another behind it."""
-        return NoteLog(
-            gaps=[*self.gaps, *other.gaps][:MAX_GAPS],
-            gap_count=self.gap_count + other.gap_count,
-            errors=[*self.errors, *other.errors][:MAX_ERRORS],
-            error_count=self.error_count + other.error_count,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, for a staged object."""
-        return {
-            "gaps": list(self.gaps),
-            "gapCount": self.gap_count,
-            "errors": list(self.errors),
-            "errorCount": self.error_count,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> NoteLog:
-        """Read what `to_json` wrote."""
-        return cls(gaps=data["gaps"], gap_count=data["gapCount"], errors=data["errors"], error_count=data["errorCount"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordingFacts:
-    """The manifest's content besides the cursor.
-
-    Args:
-        contact_id: the contact.
-        recording: S3 URI or file name of the WAV; None if there is none.
-        end_reason: why it ended.
-        instance_id: the Connect instance's; None where unknown.
-        stream_arn: None for a capture.
-        retention_hours: DataRetentionInHours of the stream; None where unknown.
-        start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
-        reconnects: how often GetMedia was opened again.
-        hand_overs: how often a fresh invocation took over.
-        reasons: reasons why it is not whole, besides the cursor's.
-        live: the sinks of live audio; None where there are none.
-    """
-
-    contact_id: str
-    recording: str | None
-    end_reason: EndReason
-    instance_id: str | None = None
-    stream_arn: str | None = None
-    retention_hours: int | None = None
-    start_timestamp_ms: int | None = None
-    reconnects: int = 0
-    hand_overs: int = 0
-    reasons: Sequence[Reason] = field(default_factory=tuple)
-    live: LiveState | None = None
 
 
 def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
@@ -164,15 +49,15 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
     Returns:
         The JSON document of `docs/manifest.md`.
     """
-    reasons = [*facts.reasons, *_reasons(cursor, facts)]
-    status = Status.EMPTY if not cursor.frames else Status.PARTIAL if reasons else Status.COMPLETE
+    judgement = judge(cursor, facts)
     fragments, stream, timeline = cursor.fragments, cursor.stream, cursor.timeline
     rate = None if timeline is None else timeline.rate
     return {
         "schemaVersion": SCHEMA_VERSION,
-        "status": status.value,
-        "reasons": [{"code": reason.code, "detail": reason.detail} for reason in reasons],
-        "warnings": _warnings(facts, rate),
+        "status": judgement.status.value,
+        "reasons": _coded(judgement.reasons),
+        "warnings": _coded(judgement.warnings),
+        "evidence": {part.value: _proof(proof) for part, proof in judgement.evidence.items()},
         "endReason": facts.end_reason.value,
         "contactId": facts.contact_id,
         "instanceId": facts.instance_id,
@@ -221,6 +106,14 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
     }
 
 
+def _coded(reasons: Sequence[Reason]) -> list[dict[str, str]]:
+    return [{"code": reason.code, "detail": reason.detail} for reason in reasons]
+
+
+def _proof(proof: Proof) -> dict[str, str]:
+    return {"state": proof.state.value, "code": proof.code, "detail": proof.detail}
+
+
 def _gaps(stream: StreamCounts, notes: NoteLog, rate: int | None) -> dict[str, Any]:
     return {
         "count": notes.gap_count,
@@ -229,22 +122,6 @@ def _gaps(stream: StreamCounts, notes: NoteLog, rate: int | None) -> dict[str, A
         "producerPauses": stream.producer_pauses,
         "listed": list(notes.gaps),
     }
-
-
-def _warnings(facts: RecordingFacts, rate: int | None) -> list[dict[str, str]]:
-    found = []
-    if facts.retention_hours is not None and facts.retention_hours < 1:
-        detail = "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good"
-        found.append({"code": "NO_RETENTION", "detail": detail})
-    for name, sink in facts.live.sinks.items() if facts.live else ():
-        if sink.failure is not None:
-            detail = f"live audio does not go to {name}, or not any more: {sink.failure}"
-            found.append({"code": "LIVE_SINK_FAILED", "detail": detail})
-        dropped = sink.counts.dropped_frames
-        if dropped:
-            detail = f"{name} did not get {dropped / (rate or 1):.3f} s of the live audio"
-            found.append({"code": "LIVE_AUDIO_DROPPED", "detail": detail})
-    return found
 
 
 def _live_sink(name: str, sink: SinkState, rate: int | None) -> dict[str, Any]:
@@ -258,43 +135,6 @@ def _live_sink(name: str, sink: SinkState, rate: int | None) -> dict[str, Any]:
         "circuitOpenings": counts.circuit_opened,
         "failure": sink.failure,
     }
-
-
-def _reasons(cursor: Cursor, facts: RecordingFacts) -> list[Reason]:
-    """Everything in the cursor that says that audio is missing or may be."""
-    counts, stream, timeline = cursor.fragments, cursor.stream, cursor.timeline
-    found: list[Reason] = []
-
-    def check(count: int, code: str, detail: str) -> None:
-        if count:
-            found.append(Reason(code, detail.format(count)))
-
-    if not cursor.frames:
-        found.append(Reason("NO_AUDIO", "no fragment of this contact carried audio"))
-    check(counts.truncated, "TRUNCATED_FRAGMENTS", "{} fragments were cut off; their whole blocks are in the recording")
-    check(stream.lost_bytes, "LOST_BYTES", "{} bytes of the stream belong to no readable fragment")
-    check(
-        counts.undecidable,
-        "UNDECIDABLE_FRAGMENTS",
-        "{} fragments beside the contact's own name no contact and were left out",
-    )
-    check(counts.contradictory, "CONTRADICTORY_FRAGMENTS", "{} fragments name more than one contact and were left out")
-    check(counts.unsupported_audio, "UNSUPPORTED_AUDIO", "{} fragments hold audio in another format or at another rate")
-    check(stream.stream_holes, "STREAM_HOLES", "{} times neither track has audio, and fragments may be missing there")
-    if timeline is not None:
-        for party, track in ((Party.CUSTOMER, timeline.customer), (Party.AGENT, timeline.agent)):
-            check(track.late, "LATE_AUDIO", f"{{}} samples of the {party} came after silence had taken their place")
-            check(track.out_of_range, "OUT_OF_RANGE_AUDIO", f"{{}} samples of the {party} have times outside the call")
-            check(
-                track.beyond_limit, "RECORDING_LIMIT", f"{{}} samples of the {party} lie beyond the longest recording"
-            )
-            check(track.dangling_bytes, "DANGLING_BYTES", f"{{}} bytes of the {party} make no whole sample")
-        start, origin = facts.start_timestamp_ms, (timeline.origin or 0) * 1000 // timeline.rate
-        if start is not None and origin - start > _OPENING_TOLERANCE_MS:
-            found.append(
-                Reason("OPENING_MISSING", f"the first audio begins {(origin - start) / 1000:.3f} s after the start")
-            )
-    return found
 
 
 def rfc3339(ms: int | None) -> str | None:
@@ -336,25 +176,4 @@ def _track(track: TrackCounts, channel: str, frames: int) -> dict[str, Any]:
         "gapCount": track.gaps,
         "maxJitterSamples": track.max_jitter,
         "danglingBytes": track.dangling_bytes,
-    }
-
-
-def _gap_json(note: GapNote, rate: int) -> dict[str, Any]:
-    return {
-        "track": note.gap.party.value,
-        "startSeconds": note.gap.start / rate,
-        "startFrame": note.gap.start,
-        "frames": note.gap.length,
-        "afterFragment": note.after,
-        "beforeFragment": note.before,
-        "missingFragments": note.missing_fragments,
-    }
-
-
-def _error_json(note: ErrorNote) -> dict[str, Any]:
-    return {
-        "code": note.error.code,
-        "meaning": note.error.meaning,
-        "text": note.error.text[:128],
-        "fragment": note.fragment,
     }

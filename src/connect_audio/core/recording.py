@@ -306,6 +306,8 @@ class CallRecording:
             )
         elif neighbours.unlabelled:
             self._neighbours = replace(neighbours, unlabelled=0, unlabelled_end_ms=None)
+        if verdict is Verdict.NO_AUDIO and missing_between(neighbours.last_admitted, fragment.number) == 0:
+            self._neighbours = replace(self._neighbours, last_admitted=fragment.number)
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
         counts, neighbours = self._fragments, self._neighbours
@@ -318,7 +320,13 @@ class CallRecording:
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
                 counts.undecidable += neighbours.unlabelled
                 counts.unlabelled_elsewhere -= neighbours.unlabelled
-            self._neighbours = replace(neighbours, unlabelled=0, unlabelled_end_ms=None)
+        self._neighbours = replace(
+            neighbours,
+            first_admitted=neighbours.first_admitted or fragment.number,
+            last_admitted=fragment.number or neighbours.last_admitted,
+            unlabelled=0,
+            unlabelled_end_ms=None,
+        )
 
     def _place(self, fragment: Fragment) -> Sequence[Placed]:
         """Put an admitted fragment's audio on the timeline."""
@@ -348,7 +356,7 @@ class CallRecording:
         last = FragmentMark(
             number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
         )
-        self._neighbours = NeighbourState(first=self._neighbours.first or last, last=last)
+        self._neighbours = replace(self._neighbours, first=self._neighbours.first or last, last=last)
         return placed
 
     def _note_gaps(

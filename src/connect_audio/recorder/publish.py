@@ -187,6 +187,7 @@ def _put_manifest(
         stream_arn=request.stream_arn,
         retention_hours=checkpoint.read.retention_hours,
         start_timestamp_ms=request.start_timestamp_ms,
+        start_fragment=request.start_fragment_number,
         reconnects=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,
         reasons=reasons,

@@ -152,8 +152,7 @@ class _Step:
             case InBandErrors(errors, fragment, fatal):
                 session.recording.report(errors, fragment)
                 if fatal is not None:
-                    detail = f"KVS reports {fatal.code} inside the stream: {fatal.meaning}"
-                    return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("IN_BAND_ERROR", detail),))
+                    return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("IN_BAND_ERROR", fatal.sentence),))
             case Opened():
                 if session.end.state.error_code is not None:
                     session.stream.watch_anew()

@@ -77,6 +77,24 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "status": "complete",
         "reasons": [],
         "warnings": [],
+        "evidence": {
+            "opening": {
+                "state": "proven",
+                "code": "START_TIMESTAMP",
+                "detail": "the first audio begins at or before StartTimestamp",
+            },
+            "middle": {
+                "state": "proven",
+                "code": "NO_HOLE",
+                "detail": "3 fragments without a hole between them, and every byte of them is accounted for",
+            },
+            "end": {
+                "state": "proven",
+                "code": "DISCONNECTED",
+                "detail": "Connect says DISCONNECTED, and for the drain time the stream was read and had nothing "
+                "more of the contact",
+            },
+        },
         "endReason": "DISCONNECTED",
         "contactId": OURS,
         "instanceId": "instance",
@@ -227,7 +245,7 @@ def test_an_opening_that_is_missing_by_more_than_five_seconds_is_told() -> None:
     ]
 
 
-def test_the_recorder_s_own_reasons_come_first() -> None:
+def test_a_failed_source_comes_before_the_damage_it_left() -> None:
     facts = replace(FACTS, reasons=[Reason("SOURCE_FAILED", "why")])
 
     assert reasons(with_stream(lost_bytes=1), facts)[0] == ("SOURCE_FAILED", "why")

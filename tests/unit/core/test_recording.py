@@ -81,7 +81,9 @@ def test_every_fragment_is_counted_by_its_verdict() -> None:
     )
     # The hole is where the contradictory one was left out.
     assert cursor.stream == StreamCounts(stream_holes=1, stream_hole_frames=SECOND)
-    assert cursor.neighbours == NeighbourState(first=mark(log[2]), last=mark(log[6]))
+    assert cursor.neighbours == NeighbourState(
+        first=mark(log[2]), last=mark(log[6]), first_admitted=log[2].number, last_admitted=log[6].number
+    )
 
 
 def test_unlabelled_fragments_right_before_ours_may_have_been_its_beginning() -> None:

@@ -1,0 +1,86 @@
+"""The vocabulary of a recording's end: status, end reason, reasons, and the facts that the cursor does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from connect_audio.core.live_state import LiveState
+
+
+class Status(StrEnum):
+    """The completeness of a recording."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+
+
+class EndReason(StrEnum):
+    """Why a recording ended where it did."""
+
+    DISCONNECTED = "DISCONNECTED"
+    """Connect says that the contact is disconnected, and nothing of it came for the drain time."""
+    OTHER_CONTACT = "OTHER_CONTACT"
+    """Another contact uses the stream by now, and the contact's audio stayed away for the drain time."""
+    OTHER_STREAMING = "OTHER_STREAMING"
+    """A later streaming of the same contact began, which has a recording of its own."""
+    IDLE = "IDLE"
+    """The contact's audio stayed away for the idle limit."""
+    RECORDING_LIMIT = "RECORDING_LIMIT"
+    """The longest recording was reached."""
+    SOURCE_FAILED = "SOURCE_FAILED"
+    """The stream could not be read any more; the reason beside it says why."""
+    RECORDER_FAILED = "RECORDER_FAILED"
+    """The recorder could not go on; what had been staged was published."""
+    END_OF_INPUT = "END_OF_INPUT"
+    """The capture ended (replay)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason why a recording is not whole, or one warning.
+
+    Args:
+        code: UPPER_SNAKE, a row of `status.RULES` and of `docs/manifest.md`.
+        detail: a sentence with numbers, no personal data.
+    """
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFacts:
+    """The manifest's content besides the cursor.
+
+    Args:
+        contact_id: the contact.
+        recording: S3 URI or file name of the WAV; None if there is none.
+        end_reason: why it ended.
+        instance_id: the Connect instance's; None where unknown.
+        stream_arn: None for a capture.
+        retention_hours: DataRetentionInHours of the stream; None where unknown.
+        start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
+        start_fragment: StartFragmentNumber of the event; None where the event has none.
+        stop_fragment: FragmentStopNumber of Connect's description of the contact; None where Connect gives none.
+        reconnects: how often GetMedia was opened again.
+        hand_overs: how often a fresh invocation took over.
+        reasons: reasons why it is not whole, besides the cursor's.
+        live: the sinks of live audio; None where there are none.
+    """
+
+    contact_id: str
+    recording: str | None
+    end_reason: EndReason
+    instance_id: str | None = None
+    stream_arn: str | None = None
+    retention_hours: int | None = None
+    start_timestamp_ms: int | None = None
+    start_fragment: str | None = None
+    stop_fragment: str | None = None
+    reconnects: int = 0
+    hand_overs: int = 0
+    reasons: Sequence[Reason] = field(default_factory=tuple)
+    live: LiveState | None = None

@@ -1,0 +1,318 @@
+"""The status of a recording: one table of rules, for the recorder and for `connect-audio replay` alike.
+
+*How it works.* `RULES` holds every code that a manifest can carry as a reason, the likeliest cause first. A rule reads
+the final cursor and the facts and yields a detail for each finding. The recorder's own reasons join the rule of their
+code. A finding refutes the parts of the call that the rule names: their evidence is not proven, and the recording is
+partial. `WARNINGS` is the same for dangers that did no harm. `judge` walks both tables; nothing else decides a status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from connect_audio.core.cursor import Cursor
+from connect_audio.core.evidence import (
+    CallPart,
+    Proof,
+    ProofState,
+    end_proof,
+    middle_proof,
+    opening_proof,
+)
+from connect_audio.core.pcm import Party
+from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
+from connect_audio.core.timeline import TrackCounts
+
+_OPENING: Final = frozenset({CallPart.OPENING})
+_MIDDLE: Final = frozenset({CallPart.MIDDLE})
+_END: Final = frozenset({CallPart.END})
+
+
+class Case(NamedTuple):
+    """Everything that the rules look at.
+
+    Args:
+        cursor: the final one, with every frame taken.
+        facts: the facts besides.
+    """
+
+    cursor: Cursor
+    facts: RecordingFacts
+
+
+type Find = Callable[[Case], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One code, and when it is found.
+
+    Args:
+        code: UPPER_SNAKE, a row of `docs/manifest.md`.
+        refutes: the parts of the call whose proof a finding refutes; of a warning none.
+        find: yields a detail for each finding: a sentence with numbers, no personal data.
+    """
+
+    code: str
+    refutes: frozenset[CallPart]
+    find: Find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """The status of a recording and its grounds.
+
+    Args:
+        status: complete, partial or empty.
+        reasons: why it is not complete, the likeliest cause first.
+        warnings: dangers that did no harm.
+        evidence: the proof of each part of the call.
+    """
+
+    status: Status
+    reasons: Sequence[Reason]
+    warnings: Sequence[Reason]
+    evidence: Mapping[CallPart, Proof]
+
+
+def judge(cursor: Cursor, facts: RecordingFacts) -> Judgement:
+    """Decide on a recording.
+
+    Args:
+        cursor: the final one, with every frame taken.
+        facts: the facts besides.
+    """
+    case = Case(cursor, facts)
+    reasons = list(_found(RULES, case))
+    ranked = {rule.code for rule in RULES}
+    # A code without a row must not make a recording look whole. A test holds that each code has one.
+    reasons += [reason for reason in facts.reasons if reason.code not in ranked]
+    return Judgement(
+        status=Status.EMPTY if not cursor.frames else Status.PARTIAL if reasons else Status.COMPLETE,
+        reasons=reasons,
+        warnings=list(_found(WARNINGS, case)),
+        evidence={part: _proof(part, case, reasons) for part in CallPart},
+    )
+
+
+def one_line(reasons: Sequence[Reason]) -> str:
+    """Return the likeliest cause with its detail, and the further codes, for a person."""
+    if not reasons:
+        return "nothing is missing"
+    first, *others = reasons
+    codes = ", ".join(dict.fromkeys(reason.code for reason in others if reason.code != first.code))
+    return f"{first.code}: {first.detail}" + (f" (also {codes})" if codes else "")
+
+
+def _found(rules: Sequence[Rule], case: Case) -> Iterator[Reason]:
+    for rule in rules:
+        details = [reason.detail for reason in case.facts.reasons if reason.code == rule.code]
+        yield from (Reason(rule.code, detail) for detail in dict.fromkeys([*details, *rule.find(case)]))
+
+
+def _proof(part: CallPart, case: Case, reasons: Sequence[Reason]) -> Proof:
+    """Return what refutes a part, the likeliest cause first, or else what proves it."""
+    refuting = {rule.code for rule in RULES if part in rule.refutes}
+    for reason in reasons:
+        if reason.code in refuting:
+            return Proof(ProofState.NOT_PROVEN, reason.code, reason.detail)
+    match part:
+        case CallPart.OPENING:
+            return opening_proof(case.cursor, case.facts)
+        case CallPart.MIDDLE:
+            return middle_proof(case.cursor)
+        case CallPart.END:
+            return end_proof(case.cursor, case.facts)
+
+
+# --- findings --------------------------------------------------------------------------------------------------------
+
+
+def _reported(_: Case) -> Iterator[str]:
+    """Find nothing: only the recorder reports this code."""
+    yield from ()
+
+
+def _when(applies: Callable[[Case], bool | int], detail: str) -> Find:
+    """Return a rule with one detail."""
+
+    def find(case: Case) -> Iterator[str]:
+        if applies(case):
+            yield detail
+
+    return find
+
+
+def _count(number: Callable[[Case], int], detail: str) -> Find:
+    """Return a rule over one count, whose detail has the count's place."""
+
+    def find(case: Case) -> Iterator[str]:
+        if number(case):
+            yield detail.format(number(case))
+
+    return find
+
+
+def _of_each_track(number: Callable[[TrackCounts], int], detail: str) -> Find:
+    """Return a rule over a count of each track, whose detail has places for count and party."""
+
+    def find(case: Case) -> Iterator[str]:
+        for party, track in _tracks(case):
+            if number(track):
+                yield detail.format(number(track), party)
+
+    return find
+
+
+def _tracks(case: Case) -> Iterator[tuple[Party, TrackCounts]]:
+    timeline = case.cursor.timeline
+    if timeline is not None:
+        yield from ((Party.CUSTOMER, timeline.customer), (Party.AGENT, timeline.agent))
+
+
+def _accounts(case: Case) -> Iterator[str]:
+    """Hold the sums of each track together."""
+    for party, track in _tracks(case):
+        if track.audio > case.cursor.frames:
+            yield f"{track.audio} samples of the {party} do not fit {case.cursor.frames} frames"
+
+
+def _opening(case: Case) -> Iterator[str]:
+    proof = opening_proof(case.cursor, case.facts)
+    if case.cursor.timeline is not None and proof.state is ProofState.NOT_PROVEN:
+        yield proof.detail
+
+
+def _open_end(code: str) -> Find:
+    """Return a rule for an end that its own reason leaves open, where no other reason says why."""
+
+    def find(case: Case) -> Iterator[str]:
+        proof = end_proof(case.cursor, case.facts)
+        reported = {reason.code for reason in case.facts.reasons} & {rule.code for rule in RULES if rule.refutes & _END}
+        if proof.state is ProofState.NOT_PROVEN and proof.code == code and not reported:
+            yield proof.detail
+
+    return find
+
+
+def _beyond_limit(case: Case) -> Iterator[str]:
+    beyond = list(
+        _of_each_track(lambda track: track.beyond_limit, "{} samples of the {} lie beyond the longest recording")(case)
+    )
+    yield from beyond or _open_end("RECORDING_LIMIT")(case)
+
+
+def _failed_sinks(case: Case) -> Iterator[str]:
+    live = case.facts.live
+    for name, sink in live.sinks.items() if live else ():
+        if sink.failure is not None:
+            yield f"live audio does not go to {name}, or not any more: {sink.failure}"
+
+
+def _dropped_live(case: Case) -> Iterator[str]:
+    live, timeline = case.facts.live, case.cursor.timeline
+    for name, sink in live.sinks.items() if live else ():
+        dropped = sink.counts.dropped_frames
+        if dropped:
+            yield f"{name} did not get {dropped / (timeline.rate if timeline else 1):.3f} s of the live audio"
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("ACCOUNTS_DISAGREE", _MIDDLE, _accounts),
+    # The recorder or its source.
+    Rule("STEP_FAILED", _END, _open_end("STEP_FAILED")),
+    Rule("NO_PROGRESS", _END, _reported),
+    Rule("UPLOAD_LOST", _END, _reported),
+    Rule("IN_BAND_ERROR", _END, _reported),
+    Rule("SOURCE_FAILED", _END, _open_end("SOURCE_FAILED")),
+    Rule("MEDIA_EXPIRED", _MIDDLE, _reported),
+    # Audio that is there and not understood.
+    Rule(
+        "UNSUPPORTED_AUDIO",
+        _MIDDLE,
+        _count(
+            lambda case: case.cursor.fragments.unsupported_audio,
+            "{} fragments hold audio in another format or at another rate",
+        ),
+    ),
+    Rule(
+        "NO_AUDIO",
+        _OPENING | _MIDDLE,
+        _when(lambda case: not case.cursor.frames, "no fragment of this contact carried audio"),
+    ),
+    # The call's borders.
+    Rule("OPENING_MISSING", _OPENING, _opening),
+    Rule("ENDING_MISSING", _END, _open_end("ENDING_MISSING")),
+    Rule("RECORDING_LIMIT", _END, _beyond_limit),
+    # Damage, and fragments that were left out.
+    Rule(
+        "TRUNCATED_FRAGMENTS",
+        _MIDDLE,
+        _count(
+            lambda case: case.cursor.fragments.truncated,
+            "{} fragments were cut off; their whole blocks are in the recording",
+        ),
+    ),
+    Rule(
+        "LOST_BYTES",
+        _MIDDLE,
+        _count(lambda case: case.cursor.stream.lost_bytes, "{} bytes of the stream belong to no readable fragment"),
+    ),
+    Rule(
+        "UNDECIDABLE_FRAGMENTS",
+        _MIDDLE,
+        _count(
+            lambda case: case.cursor.fragments.undecidable,
+            "{} fragments beside the contact's own name no contact and were left out",
+        ),
+    ),
+    Rule(
+        "CONTRADICTORY_FRAGMENTS",
+        _MIDDLE,
+        _count(
+            lambda case: case.cursor.fragments.contradictory,
+            "{} fragments name more than one contact and were left out",
+        ),
+    ),
+    # Symptoms: a cause above explains them where there is one.
+    Rule(
+        "STREAM_HOLES",
+        _MIDDLE,
+        _count(
+            lambda case: case.cursor.stream.stream_holes,
+            "{} times neither track has audio, and fragments may be missing there",
+        ),
+    ),
+    Rule(
+        "LATE_AUDIO",
+        _MIDDLE,
+        _of_each_track(lambda track: track.late, "{} samples of the {} came after silence had taken their place"),
+    ),
+    Rule(
+        "OUT_OF_RANGE_AUDIO",
+        _MIDDLE,
+        _of_each_track(lambda track: track.out_of_range, "{} samples of the {} have times outside the call"),
+    ),
+    Rule(
+        "DANGLING_BYTES",
+        _MIDDLE,
+        _of_each_track(lambda track: track.dangling_bytes, "{} bytes of the {} make no whole sample"),
+    ),
+)
+"""Every reason, the likeliest cause first: a cause stands before its symptoms."""
+
+WARNINGS: Final[tuple[Rule, ...]] = (
+    Rule(
+        "NO_RETENTION",
+        frozenset(),
+        _when(
+            lambda case: case.facts.retention_hours is not None and case.facts.retention_hours < 1,
+            "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good",
+        ),
+    ),
+    Rule("LIVE_SINK_FAILED", frozenset(), _failed_sinks),
+    Rule("LIVE_AUDIO_DROPPED", frozenset(), _dropped_live),
+)
+"""Every warning: a danger that did no harm to the recording."""
