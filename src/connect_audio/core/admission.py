@@ -85,7 +85,7 @@ class Verdict(StrEnum):
     @property
     def admitted(self) -> bool:
         """True if the audio belongs to our contact."""
-        return self in {Verdict.OURS, Verdict.OURS_BY_NEIGHBOURS}
+        return self is Verdict.OURS or self is Verdict.OURS_BY_NEIGHBOURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from connect_audio.core.admission import AdmissionState
+from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.in_band import InBandError
+from connect_audio.core.order import OrderState
 from connect_audio.core.timeline import Gap, TimelineState
 
 
@@ -63,6 +65,7 @@ class StreamCounts:
         in_band_errors: errors that KVS reported inside the stream.
         stream_holes: times when neither track has audio and fragments may be missing.
         stream_hole_frames: their length, frames.
+        missing_fragments: fragments that the numbers show to be missing where a track has a hole.
         producer_pauses: such times where the fragment numbers show that none is missing.
         max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
     """
@@ -72,6 +75,7 @@ class StreamCounts:
     in_band_errors: int = 0
     stream_holes: int = 0
     stream_hole_frames: int = 0
+    missing_fragments: int = 0
     producer_pauses: int = 0
     max_millis_behind_now: int | None = None
 
@@ -110,6 +114,8 @@ class Cursor:
         fragments: counts up to that fragment.
         stream: counts up to that fragment.
         neighbours: state that the next fragment is compared with.
+        order: state that the next fragment's time and counter are compared with.
+        times: contradictions between numbers of the stream up to that fragment.
     """
 
     fragment: str | None = None
@@ -120,6 +126,8 @@ class Cursor:
     fragments: FragmentCounts = field(default_factory=FragmentCounts)
     stream: StreamCounts = field(default_factory=StreamCounts)
     neighbours: NeighbourState = field(default_factory=NeighbourState)
+    order: OrderState = field(default_factory=OrderState)
+    times: TimesDisagree = field(default_factory=TimesDisagree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

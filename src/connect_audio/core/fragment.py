@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from connect_audio.core.in_band import InBandError
@@ -107,6 +108,7 @@ class BytesLost:
     cause: str
 
 
+@lru_cache(maxsize=8)
 def fragment_counter(number: str | None) -> int | None:
     """The producer's count inside a fragment number, or None where the number is not of that anatomy.
 

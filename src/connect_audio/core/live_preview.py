@@ -106,7 +106,7 @@ class LivePreview:
 
     def _judge(self, fragment: OpenFragment, block: Block) -> None:
         recording = self._recording
-        if not recording.admits_at_once(fragment.contact_ids, block.time_ns // 1_000_000):
+        if not recording.places_at_once(fragment, block):
             return
         mime_type = fragment.tag("MimeType")
         if mime_type is None and not all(entry.codec_id.startswith("A_PCM/INT") for entry in fragment.tracks):

@@ -96,6 +96,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "ignoredBlocks": fragments.ignored_blocks,
         },
         "gaps": _gaps(stream, notes, rate),
+        "timesDisagree": {"count": cursor.times.count, "kinds": cursor.times.kinds()},
         "inBandErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": stream.lost_bytes,
         "lostByteRuns": stream.lost_byte_runs,
@@ -119,6 +120,7 @@ def _gaps(stream: StreamCounts, notes: NoteLog, rate: int | None) -> dict[str, A
         "count": notes.gap_count,
         "streamHoles": stream.stream_holes,
         "streamHoleSeconds": stream.stream_hole_frames / rate if rate else 0.0,
+        "missingFragments": stream.missing_fragments,
         "producerPauses": stream.producer_pauses,
         "listed": list(notes.gaps),
     }

@@ -16,6 +16,7 @@ first fragment come with its first audio.
 | `Admission`: last label, fragments that wait for the next | each fragment |
 | `Timeline`: samples not yet taken, ends of the tracks, settled and taken frames | each admitted fragment, `take` |
 | counts and neighbours | each decided fragment |
+| `FragmentOrder`: end of the last fragment, fragments whose time leaps | each decided fragment |
 | `ResumePoints`: possible cursors, notes | each decided fragment, `take`, `cursor`, `take_notes` |
 """
 
@@ -36,6 +37,7 @@ from connect_audio.core.admission import (
     end_ms,
     start_ms,
 )
+from connect_audio.core.claims import disagreements
 from connect_audio.core.copying import copier
 from connect_audio.core.cursor import (
     Cursor,
@@ -48,9 +50,10 @@ from connect_audio.core.cursor import (
     StreamCounts,
 )
 from connect_audio.core.errors import UnsupportedAudioError
-from connect_audio.core.fragments import BytesLost, Completion, Fragment, fragment_counter
+from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment, fragment_counter
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_audio import LiveSamples
+from connect_audio.core.order import FragmentOrder
 from connect_audio.core.pcm import to_mono
 from connect_audio.core.resume_points import ResumePoints
 from connect_audio.core.runs import Run, audio_of, runs_of
@@ -126,6 +129,8 @@ class CallRecording:
         self._stream = cursor.stream
         self._neighbours = cursor.neighbours
         self._number = cursor.fragment  # number of the last decided fragment that had one
+        self._order = FragmentOrder(cursor.order, cursor.times)
+        self._notes: list[Note] = []  # on fragments since the last point
         self._points = ResumePoints(cursor)
 
     def _make_timeline(self, state: TimelineState, taken: int) -> Timeline:
@@ -179,9 +184,16 @@ class CallRecording:
         """The timeline of the audio; None before the first."""
         return self._timeline
 
-    def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
-        """See `Admission.admits_at_once`."""
-        return self._admission.admits_at_once(contact_ids, start_ms)
+    def places_at_once(self, fragment: OpenFragment, block: Block) -> bool:
+        """Return True if an open fragment will be placed as soon as it is over, by all that is known.
+
+        Args:
+            fragment: the fragment.
+            block: its first block.
+        """
+        return self._admission.admits_at_once(fragment.contact_ids, block.time_ns // 1_000_000) and self._order.passes(
+            fragment.number, fragment.server_timestamp_ms, block
+        )
 
     def stop_before(self, until_ms: int) -> None:
         """From now on admit nothing that begins at or after a time, ms since the epoch."""
@@ -218,11 +230,13 @@ class CallRecording:
         """
         self._commit()
         added = self._added(self._admission.end(how))
+        late = [placed for decision in self._order.flush() for placed in self._apply(decision)]
         gaps: Sequence[Gap] = () if self._timeline is None else self._timeline.close()
         last = self._last_number()
-        notes = [GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in gaps]
-        self._mark(None, notes, self._admission.state())
-        return added
+        self._notes += [GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in gaps]
+        self._mark(self._admission.state())
+        origin = None if self._timeline is None else self._timeline.origin
+        return Added(added.decisions, [*added.placed, *late], origin)
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled stereo frames that were not given out before, at most 32 KiB at a time."""
@@ -248,13 +262,19 @@ class CallRecording:
     def _added(self, decisions: Sequence[Decision]) -> Added:
         placed: list[Placed] = []
         for decision in decisions:
-            placed += self._apply(decision)
+            self._number = decision.fragment.number or self._number
+            for each in self._order.add(decision):
+                placed += self._apply(each)
+            if self._order.missing:
+                missing = self._stream.missing_fragments + self._order.take_missing()
+                self._stream = replace(self._stream, missing_fragments=missing)
+            if not self._order.waiting:
+                self._mark(decision.state)
         return Added(decisions, placed, None if self._timeline is None else self._timeline.origin)
 
-    def _mark(self, fragment: str | None, notes: Sequence[Note], admission: AdmissionState) -> None:
-        """Note where the recording stands after a fragment."""
+    def _mark(self, admission: AdmissionState) -> None:
+        """Note where the recording stands: all fragments up to here are placed."""
         timeline = self._timeline
-        self._number = fragment or self._number
         cursor = Cursor(
             fragment=self._number,
             admission=admission,
@@ -262,12 +282,16 @@ class CallRecording:
             fragments=_copied_fragments(self._fragments),
             stream=self._stream,
             neighbours=self._neighbours,
+            order=self._order.state,
+            times=self._order.disagree,
         )
-        self._points.mark(0 if timeline is None else timeline.end, cursor, notes)
+        self._points.mark(0 if timeline is None else timeline.end, cursor, self._notes)
+        self._notes = []
 
     def _apply(self, decision: Decision) -> Sequence[Placed]:
-        fragment, verdict, state = decision
-        notes = self._note_errors(fragment.errors, fragment.number) if fragment.errors else []
+        fragment, verdict, _ = decision
+        if fragment.errors:
+            self._notes += self._note_errors(fragment.errors, fragment.number)
         behind = fragment.millis_behind_now
         most = self._stream.max_millis_behind_now
         if behind is not None and (most is None or behind > most):
@@ -277,10 +301,9 @@ class CallRecording:
             self._count_admitted(fragment, verdict)
             before, previous_end = self._neighbours, 0 if self._timeline is None else self._timeline.end
             placed = self._place(fragment)
-            notes += self._note_gaps(fragment, placed, before, previous_end)
+            self._notes += self._note_gaps(fragment, placed, before, previous_end)
         else:
             self._count_dropped(fragment, verdict)
-        self._mark(fragment.number, notes, state)
         return placed
 
     def _note_errors(self, errors: Sequence[InBandError], fragment: str | None) -> list[Note]:
@@ -351,6 +374,11 @@ class CallRecording:
         if self._timeline is None:
             self._timeline = self._make_timeline(TimelineState(rate=rate), self._frames_before)
             self._timeline.set_origin(min(run.start for run in runs))
+        doubts = disagreements(
+            fragment.blocks, tracks, producer_ms=fragment.producer_timestamp_ms, tick_ns=fragment.timecode_scale_ns
+        )
+        if doubts is not None:
+            self._order.doubt(doubts)
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
         self._timeline.settle()
         last = FragmentMark(

@@ -276,11 +276,19 @@ class BlockLayout:
         """When the earliest block begins, ns after the Cluster's Timecode."""
         self.end_ns: Final = times[-1] + (steps[len(steps) // 2] if steps else 0)
         """When the last block begins, plus the median step between blocks; see `end_ms` in `core/admission.py`."""
+        self.last_ns: Final = times[-1]
+        """When the last block begins, ns after the Cluster's Timecode."""
         self.media_bytes: Final = sum(stop - start for _, _, start, stop in self.places)
         self.audio: tuple[AudioTrack, ...] | None = None
         """The audio tracks of these fragments; None until `core/runs.py` has found them."""
         self.plan: Any = None
         """The runs of these fragments, once `core/runs.py` has worked them out."""
+        self.is_straight = False
+        """True once `core/claims.py` has found the blocks in the order of their times."""
+        self.spans: tuple[Any, ...] = ()
+        """The time that each track takes, once `core/claims.py` has worked it out."""
+        self.doubts: tuple[Any, int, int] | None = None
+        """The tracks, and what `core/claims.py` found wrong with the lengths of their blocks."""
 
 
 class ShapedBlocks(Sequence[Block]):

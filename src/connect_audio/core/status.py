@@ -219,6 +219,20 @@ def _dropped_live(case: Case) -> Iterator[str]:
             yield f"{name} did not get {dropped / (timeline.rate if timeline else 1):.3f} s of the live audio"
 
 
+def _times(case: Case) -> Iterator[str]:
+    times = case.cursor.times
+    if times.count:
+        yield f"{times.count} times the stream's own numbers contradict each other: {times.text()}"
+
+
+def _holes(case: Case) -> Iterator[str]:
+    stream = case.cursor.stream
+    if stream.stream_holes:
+        yield f"{stream.stream_holes} times neither track has audio, and fragments may be missing there"
+    elif stream.missing_fragments:
+        yield f"{stream.missing_fragments} fragments are missing by their numbers"
+
+
 RULES: Final[tuple[Rule, ...]] = (
     Rule("ACCOUNTS_DISAGREE", _MIDDLE, _accounts),
     # The recorder or its source.
@@ -277,14 +291,8 @@ RULES: Final[tuple[Rule, ...]] = (
         ),
     ),
     # Symptoms: a cause above explains them where there is one.
-    Rule(
-        "STREAM_HOLES",
-        _MIDDLE,
-        _count(
-            lambda case: case.cursor.stream.stream_holes,
-            "{} times neither track has audio, and fragments may be missing there",
-        ),
-    ),
+    Rule("TIMES_DISAGREE", _MIDDLE, _times),
+    Rule("STREAM_HOLES", _MIDDLE, _holes),
     Rule(
         "LATE_AUDIO",
         _MIDDLE,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.cursor import Cursor, ErrorNote, GapNote
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.manifest import (
@@ -149,7 +150,18 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
             "otherStreaming": 0,
             "ignoredBlocks": 0,
         },
-        "gaps": {"count": 0, "streamHoles": 0, "streamHoleSeconds": 0.0, "producerPauses": 0, "listed": []},
+        "gaps": {
+            "count": 0,
+            "streamHoles": 0,
+            "streamHoleSeconds": 0.0,
+            "missingFragments": 0,
+            "producerPauses": 0,
+            "listed": [],
+        },
+        "timesDisagree": {
+            "count": 0,
+            "kinds": {"leap": 0, "clockChange": 0, "blockLeap": 0, "blockOverlap": 0, "rate": 0, "clusterTime": 0},
+        },
         "inBandErrors": {"count": 0, "listed": []},
         "lostBytes": 0,
         "lostByteRuns": 0,
@@ -197,6 +209,12 @@ def test_without_audio_a_recording_is_empty() -> None:
             with_stream(stream_holes=7),
             "STREAM_HOLES",
             "7 times neither track has audio, and fragments may be missing there",
+        ),
+        (with_stream(missing_fragments=3), "STREAM_HOLES", "3 fragments are missing by their numbers"),
+        (
+            replace(WHOLE.cursor, times=TimesDisagree(leap=1, rate=4)),
+            "TIMES_DISAGREE",
+            "5 times the stream's own numbers contradict each other: leap 1, rate 4",
         ),
         (
             with_customer(late=8),

@@ -1,0 +1,388 @@
+"""The step between admission and the timeline: fragments whose time leaps wait for what follows them.
+
+    order.add(decision)    the decisions that can be carried out now
+    order.flush()          the call is over: all that wait
+
+*How it works.* Consecutive fragments of a producer session have consecutive counters, and their tracks run on. Such a
+fragment passes at once. One that runs on by its counter and leaps by its time is compared with the server's clock. If
+the server's clock has gone on as far, the producer paused, and the fragment passes, too. Otherwise up to `MAX_HELD`
+fragments wait. If the time goes on behind the leap as it was before, the fragment leaped alone. Its blocks are then
+moved to the time between its neighbours. If a fragment comes that fills the time before it, it stood too early in the
+stream. Otherwise the producer's clock has changed: the times stay as they are, and the change is counted.
+
+Fragments that merely come out of order do not wait: the timeline puts them into silence that is not settled yet.
+
+| state | changes with |
+| --- | --- |
+| `OrderState`: end of the last fragment, its counter, counters missing before it | each fragment with audio |
+| fragments that wait | each fragment |
+| `disagree`: contradictions so far | a leap, a change of the clock, a fragment that contradicts itself |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from connect_audio.core.admission import Decision, Verdict
+from connect_audio.core.claims import CLUSTER_SLACK_MS, TimesDisagree, TrackSpan, straightened, track_spans
+from connect_audio.core.fragment import Block, fragment_counter
+from connect_audio.core.runs import start_ns
+from connect_audio.core.shapes import ShapedBlocks
+
+MAX_HELD: Final = 3
+"""Fragments that wait at most: some 3 s of live audio, which are late only behind a leap of time."""
+MAX_HELD_BYTES: Final = 8 * 1024 * 1024
+"""Most bytes of fragments that wait; see `MAX_UNDECIDED_BYTES` in `core/admission.py`."""
+RUN_ON_NS: Final = 30_000_000
+"""A fragment runs on if it begins so near to the end of the one before: three times the jitter tolerance."""
+MAX_BACK_NS: Final = 1_600_000_000
+"""A fragment that begins further back may have leaped alone. Less is a change of the clock."""
+FAR_NS: Final = 3_000_000_000
+"""A call's first fragment that is further from the server's clock waits for the second one."""
+MAX_MISSING: Final = 1000
+"""A counter that jumps further is another producer session's, and nothing is known to be missing."""
+MAX_MISSING_KEPT: Final = 32
+"""Counters kept to recognise a fragment that comes late. Beyond, the oldest count as missing for good."""
+
+_MS: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class OrderState:
+    """The state that the next fragment is compared with. A new value replaces the one before.
+
+    Args:
+        counter: highest counter in fragment numbers so far; None where they have no such anatomy, and before the first.
+        base_ns: when the last fragment's earliest block begins, ns since the epoch.
+        spans: the time of each of its tracks; empty before the first fragment.
+        least_delay_ns: least time by which the server's clock was behind a fragment's beginning; None before the first.
+        missing: the newest counters that have not come, in order.
+    """
+
+    counter: int | None = None
+    base_ns: int = 0
+    spans: tuple[TrackSpan, ...] = ()
+    least_delay_ns: int | None = None
+    missing: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """A fragment with audio, and what it says about its place.
+
+    Args:
+        decision: admission's, the fragment's blocks straightened.
+        counter: the counter in its number; None where the number has no such anatomy.
+        base_ns: when its earliest block begins, ns since the epoch.
+        spans: the time of each of its tracks.
+    """
+
+    decision: Decision
+    counter: int | None
+    base_ns: int
+    spans: tuple[TrackSpan, ...]
+
+
+class FragmentOrder:
+    """Decide when and at what time each admitted fragment is placed.
+
+    Memory: at most `MAX_HELD` fragments of at most `MAX_HELD_BYTES`, or the newest one alone.
+
+    Args:
+        state: state to continue from.
+        disagree: contradictions so far.
+    """
+
+    def __init__(self, state: OrderState, disagree: TimesDisagree) -> None:
+        self.state = state
+        self.disagree = disagree
+        self.missing = 0
+        """Fragments found to be missing, less the ones that came late, since `take_missing`."""
+        self.waiting: list[_Arrival] = []
+        """The fragments that wait; they lie beyond the cursor."""
+
+    def add(self, decision: Decision) -> Sequence[Decision]:
+        """Take the next decision; return the decisions that can be carried out now."""
+        fragment = decision.fragment
+        blocks = fragment.blocks
+        if blocks.__class__ is ShapedBlocks:
+            if self._runs_on_alike(decision, blocks):
+                return (decision,)
+        elif not blocks:
+            return self._without_audio(decision)
+        if not decision.verdict.admitted:
+            return [*self.flush(), decision]
+        arrival = self._arrival(decision)
+        if not self.waiting and self._runs_on(arrival):
+            self._pass(arrival)
+            return (arrival.decision,)
+        self.waiting.append(self._as_produced(arrival))
+        return self._released()
+
+    def flush(self) -> Sequence[Decision]:
+        """Return the decisions on all fragments that wait, with each fragment that leaped alone moved."""
+        held, self.waiting = self.waiting, []
+        if all(each.counter is not None for each in held):
+            held.sort(key=lambda each: each.counter or 0)
+        passed = []
+        for index, each in enumerate(held):
+            arrival = self._repaired(each, held[index + 1] if index + 1 < len(held) else None)
+            self._pass(arrival)
+            passed.append(arrival.decision)
+        return passed
+
+    def doubt(self, found: TimesDisagree) -> None:
+        """Count contradictions of one fragment."""
+        self.disagree = self.disagree.plus(found)
+
+    def take_missing(self) -> int:
+        """Fragments found to be missing by their numbers, less the ones that came late, since the last call."""
+        missing, self.missing = self.missing, 0
+        return missing
+
+    def passes(self, number: str | None, server_ms: int | None, block: Block) -> bool:
+        """Return True if an open fragment will pass at once, by all that is known.
+
+        Args:
+            number: its number.
+            server_ms: its server timestamp, ms since the epoch; None where absent.
+            block: its first block.
+        """
+        state = self.state
+        if self.waiting:
+            return False
+        if not state.spans:
+            return server_ms is None or abs(server_ms * _MS - block.time_ns) <= FAR_NS
+        end = next((state.base_ns + span.after_ns for span in state.spans if span.number == block.track_number), None)
+        counter = fragment_counter(number)
+        if counter is not None and state.counter is not None and counter != state.counter + 1:
+            return end is None or block.time_ns <= end + RUN_ON_NS
+        return end is None or -MAX_BACK_NS <= block.time_ns - end <= RUN_ON_NS
+
+    def _runs_on_alike(self, decision: Decision, blocks: ShapedBlocks) -> bool:
+        """Pass a fragment of the last one's layout that runs on from it. Nearly all do, so this costs little."""
+        state, fragment = self.state, decision.fragment
+        spans = blocks.layout.spans
+        counter = fragment_counter(fragment.number)
+        if (
+            spans is not state.spans
+            or not spans
+            or self.waiting
+            or decision.verdict is not Verdict.OURS
+            or counter is None
+            or state.counter is None
+            or counter != state.counter + 1
+        ):
+            return False
+        base_ns = blocks.cluster_ns + blocks.layout.start_ns
+        if not -RUN_ON_NS <= base_ns + spans[0].first_ns - state.base_ns - spans[0].after_ns <= RUN_ON_NS:
+            return False
+        server_ms, least_ns = fragment.server_timestamp_ms, state.least_delay_ns
+        if server_ms is not None and (least_ns is None or server_ms * _MS - base_ns < least_ns):
+            least_ns = server_ms * _MS - base_ns
+        self.state = OrderState(counter, base_ns, spans, least_ns, state.missing)
+        return True
+
+    def _without_audio(self, decision: Decision) -> Sequence[Decision]:
+        """Pass a fragment that has no place, and note that its counter is not missing."""
+        state = self.state
+        counter = fragment_counter(decision.fragment.number)
+        if counter is not None and state.counter is not None and counter == state.counter + 1:
+            self.state = replace(state, counter=counter)
+        return (decision,)
+
+    def _arrival(self, decision: Decision) -> _Arrival:
+        fragment = decision.fragment
+        blocks = fragment.blocks
+        if blocks.__class__ is not ShapedBlocks or not blocks.layout.spans:
+            blocks, leaps = straightened(blocks)
+            if blocks is not fragment.blocks:
+                decision = decision._replace(fragment=replace(fragment, blocks=tuple(blocks)))
+            if leaps:
+                self.doubt(TimesDisagree(block_leap=leaps))
+            spans = track_spans(blocks)
+            base_ns = start_ns(blocks)
+        else:
+            spans = blocks.layout.spans
+            base_ns = blocks.cluster_ns + blocks.layout.start_ns
+        return _Arrival(decision, fragment_counter(fragment.number), base_ns, spans)
+
+    def _runs_on(self, arrival: _Arrival) -> bool:
+        """Return True if a fragment's time needs no explanation by later fragments."""
+        state = self.state
+        if not state.spans:
+            return not _is_far(arrival)
+        leap_ns = self._leap_ns(arrival)
+        if -RUN_ON_NS <= leap_ns <= RUN_ON_NS:
+            return True
+        if not self._is_next(arrival):
+            return True
+        return self._server_agrees(arrival, leap_ns) if leap_ns > 0 else leap_ns >= -MAX_BACK_NS
+
+    def _as_produced(self, arrival: _Arrival) -> _Arrival:
+        """Move a fragment whose Cluster time leaped to its producer timestamp, where that runs on."""
+        producer_ms = arrival.decision.fragment.producer_timestamp_ms
+        if not self.state.spans or producer_ms is None or not _is_contradictory(arrival):
+            return arrival
+        leap_ns = self._leap_ns(arrival)
+        if abs(producer_ms * _MS - (arrival.base_ns - leap_ns)) > RUN_ON_NS:
+            return arrival
+        self.doubt(TimesDisagree(leap=1))
+        return _moved(arrival, -leap_ns)
+
+    def _is_next(self, arrival: _Arrival) -> bool:
+        """Return True if no number says that a fragment does not follow the last one directly."""
+        counter, last = arrival.counter, self.state.counter
+        return counter is None or last is None or counter == last + 1
+
+    def _leap_ns(self, arrival: _Arrival) -> int:
+        """See `_leap_between`, from the last fragment that passed."""
+        return _leap_between(self.state.base_ns, self.state.spans, arrival.base_ns, arrival.spans)
+
+    def _server_agrees(self, arrival: _Arrival, leap_ns: int) -> bool:
+        """Return True if the server's clock allows for a leap forward.
+
+        No fragment arrives before it was recorded. If the time had not passed, this fragment's delay would be less than
+        the least so far, by the length of the leap.
+        """
+        delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
+        return delay_ns is not None and least_ns is not None and delay_ns >= least_ns - leap_ns // 2
+
+    def _released(self) -> Sequence[Decision]:
+        """Pass the fragments that the newest one explains."""
+        released: list[Decision] = []
+        while self.waiting:
+            found = next((each for each in self.waiting if abs(self._leap_ns(each)) <= RUN_ON_NS), None)
+            if found is None or not self.state.spans:
+                break
+            self.waiting.remove(found)
+            self._pass(found)
+            released.append(found.decision)
+        if self.waiting and (
+            len(self.waiting) >= MAX_HELD or self._is_explained() or self._waiting_bytes() > MAX_HELD_BYTES
+        ):
+            released += self.flush()
+        return released
+
+    def _waiting_bytes(self) -> int:
+        return sum(each.decision.fragment.held_bytes for each in self.waiting)
+
+    def _is_explained(self) -> bool:
+        """Return True if the leap is too long to be filled by fragments that are still to come."""
+        if len(self.waiting) < 2:
+            return False
+        first = self.waiting[0]
+        longest_ns = max(span.after_ns - span.first_ns for span in first.spans)
+        leap_ns = self._leap_ns(first) if self.state.spans else -1
+        return not 0 < leap_ns <= MAX_HELD * longest_ns
+
+    def _repaired(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
+        """Move a fragment that leaped alone to the time between its neighbours; count a leap or a clock's change.
+
+        Args:
+            arrival: the fragment.
+            successor: the one behind it; None where none has come.
+        """
+        if not self.state.spans:
+            return self._repaired_first(arrival, successor)
+        leap_ns = self._leap_ns(arrival)
+        if -RUN_ON_NS <= leap_ns <= RUN_ON_NS or not self._is_next(arrival):
+            return arrival
+        if successor is not None and _follows(arrival, successor):
+            moved_ns = arrival.base_ns - leap_ns
+            onward_ns = _leap_between(moved_ns, arrival.spans, successor.base_ns, successor.spans)
+            if abs(onward_ns) <= RUN_ON_NS:
+                self.doubt(TimesDisagree(leap=1))
+                return _moved(arrival, -leap_ns)
+        if leap_ns > 0 and _delay_ns(arrival) is not None and not self._server_agrees(arrival, leap_ns):
+            self.doubt(TimesDisagree(clock_change=1))
+        return arrival
+
+    def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
+        """Move a call's first fragment before the second one if its own time is far from the server's clock."""
+        if successor is None or not _follows(arrival, successor) or not _is_far(arrival) or _is_far(successor):
+            return arrival
+        leap_ns = _leap_between(arrival.base_ns, arrival.spans, successor.base_ns, successor.spans)
+        if abs(leap_ns) <= RUN_ON_NS:
+            return arrival
+        self.doubt(TimesDisagree(leap=1))
+        return _moved(arrival, leap_ns)
+
+    def _pass(self, arrival: _Arrival) -> None:
+        """Go on from a fragment."""
+        state, counter = self.state, arrival.counter
+        delay_ns, least_ns = _delay_ns(arrival), state.least_delay_ns
+        if delay_ns is not None and (least_ns is None or delay_ns < least_ns):
+            least_ns = delay_ns
+        missing = state.missing
+        if counter is not None and state.counter is not None and counter != state.counter + 1:
+            leap_ns = self._leap_ns(arrival)
+            if counter in missing or state.counter - MAX_HELD <= counter <= state.counter:
+                self.missing -= counter in missing
+                missing = tuple(each for each in missing if each != counter)
+                if abs(leap_ns) > RUN_ON_NS:
+                    # It comes late or once more: what follows goes on from the fragments that came before it.
+                    self.state = replace(state, missing=missing)
+                    return
+                counter = state.counter
+            elif leap_ns > RUN_ON_NS and counter - state.counter <= MAX_MISSING:
+                waiting = {each.counter for each in self.waiting}
+                absent = [each for each in range(state.counter + 1, counter) if each not in waiting]
+                self.missing += len(absent)
+                missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
+        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, missing)
+
+
+def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, after: Sequence[TrackSpan]) -> int:
+    """By how much later than the end of one fragment another begins, on the track where it is least, ns.
+
+    Tracks may be skewed, but a leap moves all tracks of a fragment.
+    """
+    apart_ns = after_ns - before_ns
+    ends = {span.number: span.after_ns for span in before}
+    leaps = [apart_ns + span.first_ns - ends[span.number] for span in after if span.number in ends]
+    return min(leaps, key=abs) if leaps else 0
+
+
+def _delay_ns(arrival: _Arrival) -> int | None:
+    """How long after its beginning the server took a fragment, ns; negative where the clocks differ."""
+    server_ms = arrival.decision.fragment.server_timestamp_ms
+    return None if server_ms is None else server_ms * _MS - arrival.base_ns
+
+
+def _is_contradictory(arrival: _Arrival) -> bool:
+    """Return True if a fragment's producer timestamp lies outside of it."""
+    producer_ms = arrival.decision.fragment.producer_timestamp_ms
+    return producer_ms is not None and _distance_ns(arrival, producer_ms) > CLUSTER_SLACK_MS * _MS
+
+
+def _is_far(arrival: _Arrival) -> bool:
+    """Return True if a fragment's time is far from the server's, or from its producer timestamp."""
+    server_ms = arrival.decision.fragment.server_timestamp_ms
+    return (server_ms is not None and _distance_ns(arrival, server_ms) > FAR_NS) or _is_contradictory(arrival)
+
+
+def _distance_ns(arrival: _Arrival, time_ms: int) -> int:
+    """How far outside of a fragment a time lies, ns; 0 inside."""
+    after_ns = time_ms * _MS - arrival.base_ns
+    return max(-after_ns, after_ns - max(span.after_ns for span in arrival.spans), 0)
+
+
+def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
+    """Return True if no number says that one fragment does not follow another directly."""
+    return arrival.counter is None or successor.counter is None or successor.counter == arrival.counter + 1
+
+
+def _moved(arrival: _Arrival, by_ns: int) -> _Arrival:
+    """Move a fragment's blocks."""
+    fragment = arrival.decision.fragment
+    blocks = tuple(block._replace(time_ns=block.time_ns + by_ns) for block in fragment.blocks)
+    moved = replace(arrival, base_ns=arrival.base_ns + by_ns)
+    producer_ms = fragment.producer_timestamp_ms
+    if producer_ms is not None and abs(producer_ms * _MS - arrival.base_ns) < abs(producer_ms * _MS - moved.base_ns):
+        producer_ms += by_ns // _MS  # it leaped, too
+    fragment = replace(fragment, blocks=blocks, producer_timestamp_ms=producer_ms)
+    moved.decision = arrival.decision._replace(fragment=fragment)
+    return moved

@@ -1,0 +1,265 @@
+"""Fragments whose time leaps: told from pauses, from changes of the clock and from fragments out of order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from connect_audio.core.cursor import Cursor
+from connect_audio.core.fragments import Fragment
+from connect_audio.core.recording import CallRecording
+from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, write_fragment
+from core_support.reading import Recorded, events_of, fragments_of, record
+
+CONTACT = "00000000-0000-4000-8000-000000000001"
+SAMPLES = 8192
+"""Samples of each party in a fragment."""
+FRAGMENTS = 8
+CALL = SyntheticCall(
+    customer=Random(1).randbytes(2 * SAMPLES * FRAGMENTS), agent=Random(2).randbytes(2 * SAMPLES * FRAGMENTS)
+)
+LEAPS_MS = st.integers(2_000, 60_000) | st.integers(-60_000, -2_000)
+
+
+def call(source: SyntheticCall = CALL) -> list[SyntheticFragment]:
+    return list(synthesize_call(source))
+
+
+def moved(each: SyntheticFragment, by_ms: int, *, producer: bool = True, server_ms: int = 0) -> SyntheticFragment:
+    """A fragment that says another time.
+
+    Args:
+        each: the fragment.
+        by_ms: added to its Cluster time, ms.
+        producer: whether its producer timestamp moves alike.
+        server_ms: added to its server timestamp, ms.
+    """
+    blocks = tuple(
+        Block(block.track_number, block.time_ns + by_ms * 1_000_000, block.pcm) for block in each.contents.blocks
+    )
+    contents = replace(
+        each.contents,
+        blocks=blocks,
+        producer_ms=each.producer_ms + by_ms * producer,
+        server_ms=each.server_ms + server_ms,
+    )
+    return SyntheticFragment(write_fragment(contents), contents, each.duration_ms)
+
+
+def recorded(fragments: Sequence[SyntheticFragment]) -> Recorded:
+    return record(events_of([b"".join(each.data for each in fragments)]), CONTACT)
+
+
+def parsed(fragments: Sequence[SyntheticFragment]) -> list[Fragment]:
+    return fragments_of(events_of([b"".join(each.data for each in fragments)]))
+
+
+def kinds(result: Recorded) -> dict[str, int]:
+    """The contradictions that were counted."""
+    times = result.cursor.times
+    counted = {name: getattr(times, name) for name in times.__slots__}
+    return {name: count for name, count in counted.items() if count}
+
+
+WHOLE = recorded(call()).stereo
+
+
+@settings(max_examples=40)
+@given(index=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, producer=st.booleans())
+def test_a_fragment_that_leaps_alone_is_placed_between_its_neighbours_and_told(
+    index: int,
+    by_ms: int,
+    producer: bool,  # noqa: FBT001 - drawn
+) -> None:
+    fragments = call()
+    fragments[index] = moved(fragments[index], by_ms, producer=producer)
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert kinds(result) == {"leap": 1}
+
+
+@settings(max_examples=20)
+@given(by_ms=LEAPS_MS.filter(lambda ms: abs(ms) > 4_000), producer=st.booleans())
+def test_a_first_fragment_that_leaps_alone_costs_nothing_behind_it(
+    by_ms: int,
+    producer: bool,  # noqa: FBT001 - drawn
+) -> None:
+    fragments = call()
+    fragments[0] = moved(fragments[0], by_ms, producer=producer)
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert kinds(result) == {"leap": 1}
+
+
+@pytest.mark.parametrize("by_ms", [3_000, 30_000])
+def test_a_last_fragment_that_leaps_is_placed_as_it_says_and_told(by_ms: int) -> None:
+    fragments = call()
+    fragments[-1] = moved(fragments[-1], by_ms)
+
+    result = recorded(fragments)
+
+    assert result.stereo.startswith(WHOLE[: -4 * SAMPLES])
+    assert result.stereo.endswith(WHOLE[-4 * SAMPLES :])
+    assert len(result.stereo) == len(WHOLE) + 32 * by_ms
+    assert kinds(result) == {"clock_change": 1}
+
+
+@pytest.mark.parametrize("by_ms", [2_000, 30_000])
+def test_a_clock_that_changes_forward_against_the_servers_is_told_and_loses_nothing(by_ms: int) -> None:
+    fragments = call()
+    fragments[4:] = [moved(each, by_ms) for each in fragments[4:]]
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE[: 16 * SAMPLES] + bytes(32 * by_ms) + WHOLE[16 * SAMPLES :]
+    assert kinds(result) == {"clock_change": 1}
+
+
+@pytest.mark.parametrize("late_ms", [-900, 0, 400, 20_000])
+@pytest.mark.parametrize("by_ms", [2_000, 30_000])
+def test_a_pause_of_the_producer_is_a_pause_and_nothing_waits(by_ms: int, late_ms: int) -> None:
+    fragments = call()
+    fragments[4:] = [moved(each, by_ms, server_ms=by_ms + late_ms) for each in fragments[4:]]
+
+    recording = CallRecording(CONTACT)
+    placed = [len(recording.add(each).placed) for each in parsed(fragments)]
+    result = recorded(fragments)
+
+    assert all(placed)
+    assert result.stereo == WHOLE[: 16 * SAMPLES] + bytes(32 * by_ms) + WHOLE[16 * SAMPLES :]
+    assert kinds(result) == {}
+
+
+@pytest.mark.parametrize("offset_ms", [-1_000, 0, 2_500])
+@pytest.mark.parametrize("lag_ms", [0, 704, 4_000])
+def test_nothing_waits_and_nothing_is_told_where_the_call_runs_on(offset_ms: int, lag_ms: int) -> None:
+    noise = Random(7)
+    fragments = [
+        moved(each, 0, server_ms=offset_ms - 170 + noise.randint(-900, 900))
+        for each in call(replace(CALL, agent_joins_ms=0))
+    ]
+    lagging = [
+        replace(
+            each.contents,
+            blocks=tuple(
+                block
+                if block.track_number == number_of_customer(each)
+                else Block(block.track_number, block.time_ns - lag_ms * 1_000_000, block.pcm)
+                for block in each.contents.blocks
+            ),
+        )
+        for each in fragments
+    ]
+    log = fragments_of(events_of([b"".join(write_fragment(each) for each in lagging)]))
+
+    recording = CallRecording(CONTACT)
+    assert all(recording.add(each).placed for each in log)
+    assert kinds(record(log, CONTACT)) == {}
+
+
+def number_of_customer(each: SyntheticFragment) -> int:
+    return next(track.number for track in each.contents.tracks if track.name == FROM_CUSTOMER)
+
+
+@settings(max_examples=30)
+@given(
+    leap_at=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, killed_after=st.lists(st.integers(0, FRAGMENTS), max_size=4)
+)
+def test_a_leap_is_repaired_alike_however_often_the_recording_is_killed(
+    leap_at: int, by_ms: int, killed_after: list[int]
+) -> None:
+    fragments = call()
+    fragments[leap_at] = moved(fragments[leap_at], by_ms)
+    log = parsed(fragments)
+    cursor, stereo = Cursor(), b""
+    for lives in killed_after:
+        recording = CallRecording(CONTACT, cursor=cursor)
+        for each in behind(log, cursor)[:lives]:
+            recording.add(each)
+            stereo += b"".join(recording.take())
+        cursor = recording.cursor()
+
+    rest = record(behind(log, cursor), CONTACT, cursor=cursor)
+
+    assert stereo + rest.stereo == WHOLE
+    assert kinds(rest) == {"leap": 1}
+
+
+def behind(log: Sequence[Fragment], cursor: Cursor) -> Sequence[Fragment]:
+    """The fragments behind a cursor, as GetMedia gives them."""
+    numbers = [each.number for each in log]
+    return log if cursor.fragment is None else log[numbers.index(cursor.fragment) + 1 :]
+
+
+def test_no_more_than_three_fragments_wait_for_the_end_of_a_leap() -> None:
+    fragments = call()
+    fragments[4:] = [moved(each, 2_000) for each in fragments[4:]]
+
+    recording = CallRecording(CONTACT)
+    placed = [len(recording.add(each).placed) for each in parsed(fragments)]
+
+    assert [index for index, count in enumerate(placed) if not count] == [4, 5]
+
+
+def test_a_missing_number_counts_though_the_tracks_are_skewed_by_more_than_a_fragment() -> None:
+    for lag_ms in (0, 1_024, 2_048, 4_000):
+        log = [
+            write_fragment(
+                replace(
+                    each.contents,
+                    blocks=tuple(
+                        Block(block.track_number, block.time_ns + lag_ms * 1_000_000, block.pcm)
+                        if block.track_number == number_of_customer(each)
+                        else block
+                        for block in each.contents.blocks
+                    ),
+                )
+            )
+            for each in call()
+        ]
+        del log[4]
+
+        result = record(events_of([b"".join(log)]), CONTACT)
+
+        assert result.cursor.stream.missing_fragments == 1
+        assert "STREAM_HOLES" in {reason["code"] for reason in result.manifest(CONTACT)["reasons"]}
+
+
+def test_numbers_that_jump_where_no_time_is_missing_are_no_hole() -> None:
+    fragments = [replace_number(each, index) for index, each in enumerate(call())]
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert result.cursor.stream.missing_fragments == 0
+
+
+def replace_number(each: SyntheticFragment, index: int) -> SyntheticFragment:
+    number = str(int(each.contents.number) + (index // 2 << 93))
+    contents = replace(each.contents, number=number)
+    return SyntheticFragment(write_fragment(contents), contents, each.duration_ms)
+
+
+def test_a_fragment_that_comes_late_is_no_longer_missing() -> None:
+    fragments = call()
+    fragments[3], fragments[4] = fragments[4], fragments[3]
+
+    assert recorded(fragments).cursor.stream.missing_fragments == 0
+
+
+def test_empty_fragments_are_not_missing() -> None:
+    fragments = call()
+    empty = replace(fragments[4].contents, blocks=())
+    fragments[4] = SyntheticFragment(write_fragment(empty), empty, 0)
+
+    assert recorded(fragments).cursor.stream.missing_fragments == 0
