@@ -121,6 +121,12 @@ class Metric(Enum):
         _CONSUMER,
         "Second executions of a streaming that another execution records or has recorded.",
     )
+    CLAIMS_REFUSED = (
+        "ClaimsRefused",
+        _COUNT,
+        _CONSUMER,
+        "The part of RecordingsRefused whose recording another execution claims; a dead one puts its audio at risk.",
+    )
     AUDIO_SECONDS = ("AudioSeconds", _SECONDS, _CONSUMER, "Length of the recordings.")
     GAP_SECONDS = (
         "GapSeconds",

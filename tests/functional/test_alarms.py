@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio import telemetry
+from connect_audio.adapters.connect_event import parse_connect_event
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.capture import stored
 from connect_audio_local.kvs.model import EmulatedStream, Live
@@ -178,6 +179,19 @@ def s3_refuses_the_recording(stage: Stage) -> None:
         stage.records(cloud, a_call(2, start_ms=now_ms()))
 
 
+def a_dead_execution_holds_the_claim(stage: Stage) -> None:
+    with stage.cloud() as cloud:
+        call = a_call(2, start_ms=now_ms())
+        stream = serve(cloud, call)
+        event = event_for(stream.arn, start_ms=call.start_ms or 0)
+        request = parse_connect_event(event)
+        claim = f"{request.recording_key('recordings')}.claim"
+        with closing(cloud.s3()) as s3:
+            s3.put_object(Bucket=cloud.bucket, Key=claim, Body=b"arn:aws:lambda:dead")
+        answer = cloud.trigger(event)
+        cloud.wait(answer["executionName"], 60)
+
+
 def the_beginning_is_missing(stage: Stage) -> None:
     with stage.cloud() as cloud:
         stage.records(cloud, a_call(5, start_ms=now_ms() + 9000), start_ms=now_ms())
@@ -223,6 +237,7 @@ def a_sink_of_live_audio_is_not_there(stage: Stage) -> None:
 
 PROVOCATIONS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "AnnouncementsFailedAlarm": the_bus_refuses,
+    "ClaimsRefusedAlarm": a_dead_execution_holds_the_claim,
     "BehindLiveAlarm": reading_is_behind,
     "DeadlineMarginAlarm": the_margin_is_small,
     "LiveDroppedAlarm": a_sink_of_live_audio_is_not_there,

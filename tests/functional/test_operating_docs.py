@@ -227,7 +227,7 @@ def test_the_monthly_cost_counts_what_the_template_and_the_code_have() -> None:
     watched = sum(
         len([each for each in one["Properties"].get("Metrics", [1]) if _is_metric(each)]) for one in ALARMS.values()
     )
-    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen"}
+    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen"}
     text = " ".join(_text("cost.md").split())
     assert f"{metrics} custom metrics {metrics * 0.3:.2f}" in text
     assert f"{words[len(ALARMS)]} alarms over {words[watched]} metrics {watched * 0.1:.2f}" in text

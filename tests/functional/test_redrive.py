@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 FUNCTION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live"
+PLACE = {"RECORDINGS_BUCKET": "recordings"}
 NUMBERS = count(1)
 
 
@@ -98,13 +99,14 @@ def stage(cloud: ProcessCloud, moto_server: str, monkeypatch: pytest.MonkeyPatch
     stream = cloud.emulator.add_stream(EmulatedStream(f"redriven-{number}", _of(contact_id, long.fragments)))
     request = request_for(contact_id, INSTANCE, stream.arn, long.start_ms)
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", moto_server)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", cloud.s3_url)
     with closing(boto3.client("sqs", region_name="eu-west-2")) as sqs:
         queue_url = sqs.create_queue(QueueName=f"failed-{number}")["QueueUrl"]
 
         def start(name: str, payload: Any) -> None:
             made.start(name, payload)
 
-        with LambdaFront(start, durable_url=cloud.engine.url) as front:
+        with LambdaFront(start, durable_url=cloud.engine.url, environment=PLACE) as front:
             monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", front.url)
             made = Scene(cloud, front, sqs, queue_url, request, long.wav)
             yield made
@@ -210,7 +212,7 @@ def test_a_redriven_execution_that_lambda_has_forgotten_goes_on_where_its_messag
     capsys.readouterr()
     before = len(stage.cloud.gate.crossings)
     forgetful = wire_server(lambda exchange: exchange.respond_json({"DurableExecutions": []}))
-    with LambdaFront(stage.start, durable_url=forgetful.url) as front:
+    with LambdaFront(stage.start, durable_url=forgetful.url, environment=PLACE) as front:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", front.url)
         assert stage.redrive() == 0
         assert stage.is_whole(f"{name}-r1")

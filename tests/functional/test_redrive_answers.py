@@ -94,11 +94,37 @@ class Execution:
         return {name: value for name, value in known.items() if value is not None}
 
 
+class ScriptedBucket:
+    """S3, with the objects of one bucket by key; `refusal` is the code of every answer."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, str] = {}
+        self.refusal: str | None = None
+
+    def __call__(self, exchange: Exchange) -> None:
+        key = unquote(urlsplit(exchange.request.path).path).removeprefix("/calls/")
+        if self.refusal is not None:
+            exchange.respond(
+                403, f"<Error><Code>{self.refusal}</Code></Error>".encode(), content_type="application/xml"
+            )
+        elif key in self.objects:
+            exchange.respond(200, self.objects[key].encode(), content_type="text/plain")
+        else:
+            exchange.respond(404, b"<Error><Code>NoSuchKey</Code></Error>", content_type="application/xml")
+
+
 class ScriptedLambda:
-    """Lambda, as a script says: `refusals` are error codes by operation and execution name."""
+    """Lambda, as a script says: `refusals` are error codes by operation and execution name.
+
+    A started execution claims its recording at once, unless `claims` is false.
+    """
 
     def __init__(self, *known: Execution) -> None:
         self.known = list(known)
+        self.bucket = ScriptedBucket()
+        self.claims = True
+        self.lists_nothing = False
+        self.environment: dict[str, str] = {"RECORDINGS_BUCKET": "calls", "RECORDINGS_PREFIX": "audio"}
         self.refusals: dict[tuple[str, str], str] = {}
         self.invoked: dict[str, bytes] = {}
         self.lists_by_alias_alone = False
@@ -111,6 +137,9 @@ class ScriptedLambda:
     def __call__(self, exchange: Exchange) -> None:
         parts = urlsplit(exchange.request.path)
         steps = unquote(parts.path)
+        if steps.endswith("/configuration"):
+            exchange.respond_json({"Environment": {"Variables": self.environment}})
+            return
         if steps.endswith("/invocations"):
             operation, name = "Invoke", exchange.request.headers["x-amz-durable-execution-name"]
         elif steps.endswith("/durable-executions"):
@@ -122,19 +151,38 @@ class ScriptedLambda:
             exchange.respond(400, b'{"Message": "so it is"}', x_amzn_errortype=refusal, content_type="application/json")
         elif operation == "Invoke":
             self.invoked[name] = exchange.request.body
+            self._start(name)
             exchange.respond(202)
         elif operation == "List":
             shown = not self.lists_by_alias_alone or parse_qs(parts.query).get("Qualifier") == ["live"]
+            shown = shown and not self.lists_nothing
             found = [each.to_json() for each in self.known if shown and each.name == name]
             exchange.respond_json({"DurableExecutions": found})
         else:
-            execution = next(each for each in self.known if each.arn in steps)
-            if operation == "History":
+            execution = next((each for each in self.known if each.arn in steps), None)
+            if execution is None:
+                exchange.respond(
+                    404, b"{}", x_amzn_errortype="ResourceNotFoundException", content_type="application/json"
+                )
+            elif operation == "History":
                 exchange.respond_json({"Events": list(execution.events)})
             else:
                 result = {} if execution.result is None else {"Result": execution.result}
                 payload = {"InputPayload": json.dumps(execution.payload)} if self.shows_inputs else {}
                 exchange.respond_json(execution.to_json() | {"Version": "1"} | payload | result)
+
+    def _start(self, name: str) -> None:
+        payload = self.payload(name)
+        request = RecordingRequest.from_payload(payload)
+        execution = Execution(name, status="RUNNING", ended_s=None, payload=payload)
+        self.known.append(execution)
+        if self.claims:
+            continued = Continuation.from_payload(payload)
+            self.claim(execution.arn if continued is None else continued.execution, request)
+
+    def claim(self, arn: str, request: RecordingRequest = REQUEST) -> None:
+        """Let an execution hold the claim of a recording."""
+        self.bucket.objects[f"{request.recording_key('audio')}.claim"] = arn
 
 
 class ScriptedQueue:
@@ -196,6 +244,7 @@ class Scene:
 
     def lambda_is(self, script: ScriptedLambda) -> ScriptedLambda:
         self.monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", self.servers(script).url)
+        self.monkeypatch.setenv("AWS_ENDPOINT_URL_S3", self.servers(script.bucket).url)
         return script
 
     def redrive(self, *options: str) -> tuple[int, str]:
@@ -211,8 +260,9 @@ class Scene:
         with (
             closing(boto3.client("sqs", region_name="eu-west-2")) as sqs,
             closing(boto3.client("lambda", region_name="eu-west-2")) as lambda_,
+            closing(boto3.client("s3", region_name="eu-west-2")) as s3,
         ):
-            yield Redrive(QUEUE_URL, FUNCTION, sqs=sqs, lambda_=lambda_, clock=FakeClock(NOW_MS))
+            yield Redrive(QUEUE_URL, FUNCTION, sqs=sqs, lambda_=lambda_, s3=s3, clock=FakeClock(NOW_MS))
 
     def numbers(self) -> tuple[int, int]:
         """How many messages anybody may receive, and how many are hidden."""
@@ -335,10 +385,178 @@ def test_an_execution_that_lambda_lists_by_its_alias_alone_is_found(stage: Scene
 
 
 def test_nothing_is_started_beside_an_execution_that_runs_whichever_it_is(stage: Scene) -> None:
-    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, "RUNNING", ended_s=None), Execution(f"{NAME}-r1")))
+    running = Execution(NAME, "RUNNING", ended_s=None)
+    lambda_ = stage.lambda_is(ScriptedLambda(running, Execution(f"{NAME}-r1")))
+    lambda_.claim(running.arn)
     stage.message(REQUEST.to_payload())
     assert stage.redrive() == (0, f"running   {NAME}  execution {NAME} is at it\n")
     assert lambda_.invoked == {}
+
+
+@pytest.mark.parametrize(
+    ("holder", "said"),
+    [
+        (None, "an execution of it runs and does not hold the claim yet"),
+        (Execution(f"{NAME}-r7").arn, "another execution holds the claim"),
+    ],
+)
+def test_a_message_stays_while_its_running_execution_does_not_hold_the_claim(
+    stage: Scene, holder: str | None, said: str
+) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, "RUNNING", ended_s=None)))
+    if holder is not None:
+        lambda_.claim(holder)
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, said in told, lambda_.invoked, stage.numbers()) == (3, True, {}, (1, 0))
+
+
+# The claim
+
+
+def test_an_execution_that_lambda_does_not_list_is_found_by_its_claim_and_continued(stage: Scene) -> None:
+    died = Execution(NAME, events=[recorded(1, part(1)), recorded(2, part(2))])
+    lambda_ = stage.lambda_is(ScriptedLambda(died))
+    lambda_.lists_nothing = True
+    lambda_.claim(died.arn)
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, f"started   {NAME}  {NAME}-r1 goes on behind its part 3" in told) == (0, True)
+    expected = Continuation(execution=died.arn).after(part(1)).after(part(2))
+    assert Continuation.from_payload(lambda_.payload(f"{NAME}-r1")) == expected
+    assert stage.numbers() == (0, 0)
+
+
+def test_nothing_is_started_over_the_claim_of_an_execution_that_lambda_no_longer_knows(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    lambda_.claim(Execution(NAME).arn)
+    stage.message(REQUEST.to_payload(), OTHER.to_payload())
+    code, told = stage.redrive()
+    assert code == 3
+    assert f"left      {NAME}  an execution that Lambda no longer knows holds the claim" in told
+    assert list(lambda_.invoked) == [f"{OTHER_NAME}-r1"]
+    assert stage.numbers() == (1, 0)
+
+
+def test_nothing_is_started_over_the_claim_of_another_recording_s_execution(stage: Scene) -> None:
+    stranger = Execution(OTHER_NAME)
+    lambda_ = stage.lambda_is(ScriptedLambda(stranger))
+    lambda_.claim(stranger.arn)
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, f"execution {OTHER_NAME} of another recording holds the claim" in told) == (3, True)
+    assert lambda_.invoked == {}
+
+
+def test_nothing_is_started_where_another_execution_holds_the_claim_than_the_one_to_continue(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME, events=[recorded(1, part(1))])))
+    lambda_.claim(Execution(f"{NAME}-r1").arn)
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, "another execution holds the claim than the one to continue from" in told) == (3, True)
+    assert (lambda_.invoked, stage.numbers()) == ({}, (1, 0))
+
+
+def test_a_message_stays_until_its_successor_holds_the_claim(stage: Scene) -> None:
+    lambda_ = ScriptedLambda()
+    lambda_.claims = False
+    stage.message(REQUEST.to_payload())
+    with stage.stopped(lambda_) as redrive, closing(redrive.run()) as run:
+        (found,) = run
+    assert found.outcome is Outcome.LEFT
+    assert found.detail == f"{NAME}-r1 was started and does not hold the claim yet: try again in a minute"
+    assert (list(lambda_.invoked), stage.numbers()) == ([f"{NAME}-r1"], (1, 0))
+    # By now it does, so the next run lets the message go.
+    lambda_.claim(lambda_.known[-1].arn)
+    assert stage.redrive() == (0, f"running   {NAME}  execution {NAME}-r1 is at it\n")
+    assert stage.numbers() == (0, 0)
+
+
+def test_a_recording_that_is_in_the_bucket_without_a_claim_is_finished(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    lambda_.bucket.objects[REQUEST.recording_key("audio")] = "RIFF"
+    stage.message(REQUEST.to_payload())
+    assert stage.redrive() == (0, f"finished  {NAME}  its recording is in the bucket, and nothing claims it\n")
+    assert (lambda_.invoked, stage.numbers()) == ({}, (0, 0))
+
+
+def test_without_a_look_at_the_claims_nothing_is_started(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME)))
+    lambda_.bucket.refusal = "AccessDenied"
+    stage.message(REQUEST.to_payload(), OTHER.to_payload())
+    code, told = stage.redrive()
+    assert (code, "AWS refuses GetObject: AccessDenied" in told) == (2, True)
+    assert (lambda_.invoked, stage.numbers()) == ({}, (2, 0))
+
+
+def test_a_function_that_does_not_show_its_bucket_leaves_every_message(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda(Execution(NAME)))
+    lambda_.environment = {}
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert (code, "does not show the consumer's bucket (RECORDINGS_BUCKET)" in told) == (3, True)
+    assert lambda_.invoked == {}
+
+
+# The selection
+
+
+def test_only_the_given_contacts_are_taken_and_no_other_message_is_hidden(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    stage.message(REQUEST.to_payload(), OTHER.to_payload(), "no input")
+    code, told = stage.redrive("--contact-id", OTHER.contact_id)
+    assert (code, NAME in told, list(lambda_.invoked)) == (0, False, [f"{OTHER_NAME}-r1"])
+    assert stage.numbers() == (2, 0)
+    nobody = "30000000-0000-4000-8000-00000000000f"
+    assert stage.redrive("--contact-id", nobody) == (0, "the queue has no message of these contacts\n")
+
+
+def test_no_more_messages_are_taken_than_asked_for(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    stage.message(REQUEST.to_payload(), OTHER.to_payload())
+    code, _ = stage.redrive("--max", "1")
+    assert (code, len(lambda_.invoked), stage.numbers()) == (0, 1, (1, 0))
+
+
+def describing(outputs: dict[str, str]) -> Handler:
+    """CloudFormation with one stack of these outputs."""
+    members = "".join(
+        f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
+        for key, value in outputs.items()
+    )
+    body = (
+        '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult><Stacks>'
+        f"<member><StackName>calls</StackName><Outputs>{members}</Outputs></member>"
+        "</Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    )
+    return lambda exchange: exchange.respond(200, body.encode(), content_type="text/xml")
+
+
+def test_a_stack_s_outputs_name_queue_and_function(stage: Scene, wire_server: Servers) -> None:
+    outputs = {"FailedRecordingsQueueUrl": QUEUE_URL, "ConsumerAliasArn": FUNCTION}
+    stage.monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", wire_server(describing(outputs)).url)
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    stage.message(REQUEST.to_payload())
+    code = cli.main(["redrive", "--stack", "calls", "--region", "eu-west-2"])
+    assert (code, list(lambda_.invoked)) == (0, [f"{NAME}-r1"])
+
+
+def test_a_stack_of_another_project_is_refused_in_one_line(stage: Scene, wire_server: Servers) -> None:
+    stage.monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", wire_server(describing({})).url)
+    assert cli.main(["redrive", "--stack", "calls", "--region", "eu-west-2"]) == 2
+    assert "stack calls has no outputs FailedRecordingsQueueUrl and ConsumerAliasArn" in stage.capsys.readouterr().err
+
+
+def test_a_profile_that_is_not_there_is_said_in_one_line(stage: Scene) -> None:
+    assert stage.redrive("--profile", "nobody-s") == (
+        2,
+        "connect-audio: AWS cannot be asked: The config profile (nobody-s) could not be found\n",
+    )
+
+
+def test_without_a_stack_or_both_addresses_the_command_says_what_to_give(stage: Scene) -> None:
+    assert cli.main(["redrive", "--queue-url", QUEUE_URL]) == 2
+    assert "give --stack NAME, or --queue-url and --function" in stage.capsys.readouterr().err
 
 
 def test_an_execution_whose_input_lambda_does_not_show_is_left_since_it_may_have_continued_another(
@@ -393,7 +611,7 @@ def test_what_lambda_refuses_of_one_message_leaves_that_one_alone(
     stage.message(REQUEST.to_payload(), OTHER.to_payload())
     exit_code, told = stage.redrive()
     assert exit_code == 3
-    assert re.search(rf"^left      {NAME}  Lambda refuses [A-Za-z]+: {code}: so it is$", told, re.MULTILINE)
+    assert re.search(rf"^left      {NAME}  AWS refuses [A-Za-z]+: {code}: so it is$", told, re.MULTILINE)
     assert list(lambda_.invoked) == [f"{OTHER_NAME}-r1"]
 
 

@@ -23,6 +23,7 @@ ALARMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "StartsRefusedAlarm": ("starts-refused", ("trigger", "StartsRefused", "Sum", AT_LEAST, 1)),
     "TriggerErrorsAlarm": ("trigger-errors", ("<TriggerFunction>", "Errors", "Sum", AT_LEAST, 1)),
     "RecordingsFailedAlarm": ("recordings-failed", ("consumer", "RecordingsFailed", "Sum", AT_LEAST, 1)),
+    "ClaimsRefusedAlarm": ("claims-refused", ("consumer", "ClaimsRefused", "Sum", AT_LEAST, 1)),
     "RecordingsPartialAlarm": ("recordings-partial", ("consumer", "RecordingsPartial", "Sum", AT_LEAST, 1)),
     "BehindLiveAlarm": ("behind-live", ("consumer", "BehindLiveSeconds", "Maximum", ABOVE, 60)),
     "StartDelayAlarm": ("start-delay", ("consumer", "StartDelaySeconds", "Maximum", ABOVE, 60)),

@@ -7,12 +7,16 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from connect_audio_cli.output.arguments import Parser, flag
+from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
+
+if TYPE_CHECKING:
+    from boto3 import Session
 
 _FUNCTION: Final = re.compile(
     r"(?:arn:aws[a-z-]*:lambda:(?P<region>[a-z0-9-]+):[0-9]{12}:function:)?[A-Za-z0-9-_]{1,64}:[A-Za-z0-9-_]{1,128}",
@@ -27,64 +31,101 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: as `run`, or options that cannot be used.
     """
     given = _parser().read(arguments)
-    run(given.queue_url, given.function, dry_run=given.dry_run)
+    run(
+        Target(given.stack, given.queue_url, given.function, given.profile, given.region),
+        contact_ids=given.contact_id or (),
+        most=given.max,
+        dry_run=given.dry_run,
+    )
     return ExitCode.WHOLE
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The stack to work on, as the options say it. Either `stack`, or `queue_url` and `function`.
+
+    Args:
+        stack: name of the CloudFormation stack; None for none.
+        queue_url: the dead-letter queue's URL; None for the stack's.
+        function: the consumer, qualified; None for the stack's.
+        profile: profile of AWS's configuration; None for the default.
+        region: region; None for the function's, or the profile's.
+    """
+
+    stack: str | None
+    queue_url: str | None
+    function: str | None
+    profile: str | None
+    region: str | None
 
 
 def _parser() -> Parser:
     parser = Parser(
         "redrive",
-        "--queue-url URL --function ARN",
+        "--stack NAME",
         "Start failed recordings again, each where it stood. Works on AWS, with your credentials.\n\n"
         "Takes the messages of the dead-letter queue; each one that is started again, or need not be, leaves the "
-        "queue.",
+        "queue. Instead of --stack, give --queue-url and --function.",
         "Exit code 3: a message was left in the queue.",
     )
+    parser.add_argument("--stack", metavar="NAME", help="The stack, whose outputs name queue and function.")
     parser.add_argument(
         "--queue-url",
         metavar="URL",
-        required=True,
         help="The dead-letter queue: the stack's output FailedRecordingsQueueUrl.",
     )
     parser.add_argument(
         "--function",
         metavar="ARN",
-        required=True,
         help="The consumer, with its alias: the stack's output ConsumerAliasArn.",
     )
+    parser.add_argument(
+        "--contact-id", metavar="ID", action="append", help="Only this contact's recordings; may be given many times."
+    )
+    parser.add_argument("--max", metavar="N", type=number(int, 1), help="Take so many messages at most.")
+    parser.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
+    parser.add_argument("--region", metavar="REGION", help="Region of the stack; by default the function's own.")
     flag(parser, "--dry-run", "Say what would be done, and do nothing.")
     return parser
 
 
-def run(queue_url: str, function: str, *, dry_run: bool) -> None:
+def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = None, dry_run: bool = False) -> None:
     """Redrive a queue and print the outcome of each message.
 
     Args:
-        queue_url: the dead-letter queue's URL.
-        function: the consumer, qualified.
+        target: the stack.
+        contact_ids: contacts whose recordings are redriven; empty for all.
+        most: number of messages to take at most; None for all.
         dry_run: only look.
 
     Raises:
         CommandError: AWS refused or cannot be reached, or a message was left in the queue.
     """
-    known = _FUNCTION.fullmatch(function)
-    if known is None:
-        raise CommandError(
-            f"--function {printable(function)} has no alias: give the consumer's ARN, or name, with :live behind it"
-        )
+    _check(target)
     with needs("redrive"):
         import boto3  # noqa: PLC0415 - help and slips need none of it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
         from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
         from connect_audio_cli.redrive.decision import Outcome  # noqa: PLC0415
-        from connect_audio_cli.redrive.redrive import Redrive  # noqa: PLC0415
+        from connect_audio_cli.redrive.redrive import Redrive, Selection  # noqa: PLC0415
     outcomes: Counter[Outcome] = Counter()
     try:
         with ExitStack() as stack:
-            sqs = stack.enter_context(closing(boto3.client("sqs", region_name=known["region"])))
-            lambda_ = stack.enter_context(closing(boto3.client("lambda", region_name=known["region"])))
-            redrive = Redrive(queue_url, function, sqs=sqs, lambda_=lambda_, clock=SystemClock(), dry_run=dry_run)
+            known = None if target.function is None else _FUNCTION.fullmatch(target.function)
+            region = target.region or (known and known["region"]) or None
+            session = boto3.Session(profile_name=target.profile, region_name=region)
+            queue_url, function = _addresses(target, session)
+            redrive = Redrive(
+                queue_url,
+                function,
+                sqs=stack.enter_context(closing(session.client("sqs"))),
+                lambda_=stack.enter_context(closing(session.client("lambda"))),
+                s3=stack.enter_context(closing(session.client("s3"))),
+                clock=SystemClock(),
+                selection=Selection(contact_ids=frozenset(contact_ids), most=most),
+                dry_run=dry_run,
+            )
             redriven = stack.enter_context(closing(redrive.run()))
             for each in redriven:
                 outcomes[each.outcome] += 1
@@ -97,6 +138,39 @@ def run(queue_url: str, function: str, *, dry_run: bool) -> None:
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
     if not outcomes:
-        sys.stdout.write("the queue is empty\n")
+        sys.stdout.write("the queue has no message of these contacts\n" if contact_ids else "the queue is empty\n")
     elif outcomes[Outcome.LEFT] and not dry_run:
         raise CommandError(f"{count(outcomes[Outcome.LEFT], 'message')} left in the queue", ExitCode.NOT_WHOLE)
+
+
+def _check(target: Target) -> None:
+    if target.stack is None and (target.queue_url is None or target.function is None):
+        raise CommandError(
+            "give --stack NAME, or --queue-url and --function (see connect-audio redrive --help)", ExitCode.UNUSABLE
+        )
+    if target.function is not None and _FUNCTION.fullmatch(target.function) is None:
+        raise CommandError(
+            f"--function {printable(target.function)} has no alias: give the consumer's ARN, or name, with :live "
+            "behind it"
+        )
+
+
+def _addresses(target: Target, session: Session) -> tuple[str, str]:
+    """The queue's URL and the function's ARN: the given ones, or the stack's outputs.
+
+    Raises:
+        CommandError: the stack has no such outputs.
+    """
+    if target.queue_url is not None and target.function is not None:
+        return target.queue_url, target.function
+    with closing(session.client("cloudformation")) as client:
+        (found,) = client.describe_stacks(StackName=target.stack or "")["Stacks"]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+    queue_url = target.queue_url or outputs.get("FailedRecordingsQueueUrl")
+    function = target.function or outputs.get("ConsumerAliasArn")
+    if queue_url is None or function is None:
+        raise CommandError(
+            f"stack {printable(target.stack or '')} has no outputs FailedRecordingsQueueUrl and ConsumerAliasArn: is "
+            "it one of this project?"
+        )
+    return queue_url, function

@@ -70,10 +70,43 @@ class ExecutionHistory:
                 )
         return None
 
+    def of_arn(self, arn: str, name: str) -> Attempt | None:
+        """Return the execution that an ARN names; None if Lambda no longer knows it.
+
+        Args:
+            arn: an execution's ARN, as a claim has it.
+            name: name of the recording's first execution.
+
+        Raises:
+            InDoubtError: the execution is of another recording.
+        """
+        try:
+            known = self._lambda.get_durable_execution(DurableExecutionArn=arn)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") != "ResourceNotFoundException":
+                raise
+            return None
+        found = known["DurableExecutionName"]
+        number = found.removeprefix(f"{name}-r") if found != name else "0"
+        if not number.isdecimal():
+            raise InDoubtError(f"execution {found} of another recording holds the claim")
+        return Attempt(int(number), found, arn, known["Status"], known.get("EndTimestamp"))
+
     def result(self, attempt: Attempt) -> str | None:
         """Return the JSON that an execution returned; None if Lambda does not show it."""
         known = self._lambda.get_durable_execution(DurableExecutionArn=attempt.arn, IncludeExecutionData=True)
         return known.get("Result")
+
+    def beginning(self, attempt: Attempt) -> Continuation:
+        """Return the state with which an execution began; its `execution` is the identity that the claim bears.
+
+        Raises:
+            InDoubtError: Lambda does not show the input.
+        """
+        known = self._lambda.get_durable_execution(DurableExecutionArn=attempt.arn, IncludeExecutionData=True)
+        if "InputPayload" not in known:
+            raise InDoubtError(f"Lambda does not show the input of execution {attempt.name}")
+        return Continuation.from_payload(json.loads(known["InputPayload"])) or Continuation(execution=attempt.arn)
 
     def continuation(self, attempt: Attempt) -> Continuation:
         """Return the state of a failed execution, with the work of its own predecessors.
@@ -81,11 +114,7 @@ class ExecutionHistory:
         Raises:
             InDoubtError: Lambda does not show all of it.
         """
-        known = self._lambda.get_durable_execution(DurableExecutionArn=attempt.arn, IncludeExecutionData=True)
-        if "InputPayload" not in known:
-            raise InDoubtError(f"Lambda does not show the input of execution {attempt.name}")
-        before = Continuation.from_payload(json.loads(known["InputPayload"]))
-        state = before or Continuation(execution=attempt.arn)
+        state = self.beginning(attempt)
         pages = self._lambda.get_paginator("get_durable_execution_history").paginate(
             DurableExecutionArn=attempt.arn, IncludeExecutionData=True
         )

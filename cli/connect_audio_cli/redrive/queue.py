@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-_HIDDEN_S: Final = 60
-"""Seconds for which a message is hidden from another redrive. At its end the command shows the remaining messages
-again; this limit is for a command that was killed."""
+_HIDDEN_S: Final = 600
+"""Seconds for which a message is hidden from another redrive: ten messages, each with a wait for its claim. At its end
+the command shows the remaining messages again; this limit is for a command that was killed."""
 _BATCH: Final = 10
 """Messages in one call of SQS at most (SQS, quotas)."""
 _MOST_REPEATS: Final = 100

@@ -21,10 +21,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from connect_audio_local.stoppable_server import StoppableServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 # botocore's model of lambda 2015-03-31: operation Invoke, shapes NamespacedFunctionName and DurableExecutionName.
 _PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+_CONFIGURATION = re.compile(r"/2015-03-31/functions/[^/]+/configuration")
 _FUNCTION = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?(?P<name>[a-zA-Z0-9-_.]{1,64})(?::(?P<qualifier>[^:]+))?"
 )
@@ -87,6 +88,7 @@ class LambdaFront:
         host: address to bind; `0.0.0.0` for containers.
         port: port to bind, 0 for any free one.
         durable_url: address of a durable engine that answers requests about executions; without one they are refused.
+        environment: the functions' variables, which GetFunctionConfiguration answers.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class LambdaFront:
         host: str = "127.0.0.1",
         port: int = 0,
         durable_url: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._state = _State()
         self._on_start = on_start
@@ -115,7 +118,12 @@ class LambdaFront:
                 front._serve(self)
 
             def do_GET(self) -> None:
-                _refuse(self, _NO_ENGINE) if durable_url is None else _pass_on(self, durable_url)
+                if _CONFIGURATION.fullmatch(urlsplit(self.path).path):
+                    _answer_json(self, {"Environment": {"Variables": dict(environment or {})}})
+                elif durable_url is None:
+                    _refuse(self, _NO_ENGINE)
+                else:
+                    _pass_on(self, durable_url)
 
             def log_message(self, *_args: object) -> None:
                 """Stay silent: a demo's output is its own."""
@@ -273,6 +281,10 @@ def _pass_on(http: BaseHTTPRequestHandler, url: str) -> None:
     except urllib.error.HTTPError as error:
         with error:
             _answer(http, error.code, error.read(), {"Content-Type": "application/json"})
+
+
+def _answer_json(http: BaseHTTPRequestHandler, document: object) -> None:
+    _answer(http, 200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
 
 def _answer(http: BaseHTTPRequestHandler, status: int, body: bytes, headers: dict[str, str]) -> None:

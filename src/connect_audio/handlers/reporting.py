@@ -14,6 +14,7 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.core.plain import to_plain
 from connect_audio.ports import Log
 from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
+from connect_audio.recorder.claim import Refusal
 from connect_audio.request import RecordingRequest
 from connect_audio.telemetry import Metric, Service, emit
 
@@ -52,6 +53,8 @@ class ConsumerReports:
         values: dict[Metric, float] = {}
         if isinstance(claim, Refused):
             values[Metric.RECORDINGS_REFUSED] = 1
+            if claim.reason is Refusal.CLAIMED:
+                values[Metric.CLAIMS_REFUSED] = 1
             self.logger.warning("recording refused", extra={"reason": claim.reason.value})
         else:
             if not continued:

@@ -17,11 +17,13 @@ from connect_audio.recorder import (
     OutcomeStatus,
     Over,
     PartDone,
+    Refused,
     StepResult,
     Wait,
 )
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.checkpoint import StepCounts
+from connect_audio.recorder.claim import Refusal
 from connect_audio.recorder.parts import PartState
 from connect_audio.recorder.step_result import Next
 from connect_audio.telemetry import Metric
@@ -51,6 +53,16 @@ def test_the_start_s_delay_is_told_to_the_millisecond_and_never_negative(
     for now_ms in (START + 61_234, START - 5000):
         reports.claimed(Granted(), now_ms, continued=False)
     assert counted(capsys)[Metric.START_DELAY_SECONDS] == [61.234, 0]
+
+
+@pytest.mark.parametrize(
+    ("reason", "claims"), [(Refusal.CLAIMED, {Metric.CLAIMS_REFUSED: [1]}), (Refusal.ALREADY_RECORDED, {})]
+)
+def test_a_refusal_by_a_standing_claim_is_counted_apart(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str], reason: Refusal, claims: dict[Metric, list[float]]
+) -> None:
+    reports.claimed(Refused(reason=reason), START, continued=False)
+    assert counted(capsys) == {Metric.RECORDINGS_REFUSED: [1]} | claims
 
 
 def test_a_redriven_execution_says_nothing_of_how_long_starts_take(
