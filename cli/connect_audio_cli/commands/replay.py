@@ -157,12 +157,13 @@ def _live_replay(options: LiveOptions) -> LiveReplay:
 
 def _lacking(done: Replay) -> Iterator[str]:
     """Yield a line for each lack of the recording and of its sinks."""
-    from connect_audio.core.manifest import Status  # noqa: PLC0415 - see `run`
+    from connect_audio.core.recording_facts import Reason, Status  # noqa: PLC0415 - see `run`
+    from connect_audio.core.status import one_line  # noqa: PLC0415 - see `run`
 
     sinks = [_lacking_in_sink(sink, done) for sink in (done.live.sinks if done.live else ()) if sink.lacks]
     if done.manifest["status"] != Status.COMPLETE:
-        codes = ", ".join(reason["code"] for reason in done.manifest["reasons"])
-        yield f'{done.wav} is written but not whole: {codes} (see "reasons" in {done.manifest_path.name})'
+        causes = one_line([Reason(reason["code"], reason["detail"]) for reason in done.manifest["reasons"]])
+        yield f'{done.wav} is written but not whole: {causes} (see "reasons" in {done.manifest_path.name})'
     elif sinks:
         yield f"{done.wav} is whole, but not all of its live audio was taken"
     yield from sinks

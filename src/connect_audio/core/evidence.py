@@ -20,6 +20,11 @@ OPENING_TOLERANCE_MS: Final = 5000
 no document says how soon audio follows StartTimestamp. Later audio makes the recording partial."""
 
 
+OTHER_CONTACT_MS: Final = 30_000
+"""Media time from a contact's last audio to another contact's audio that proves the call's end in a capture, ms. The
+value is the recorder's drain time, so that both judge alike. An error behind it takes nothing from the recording."""
+
+
 class CallPart(StrEnum):
     """A part of the call that needs evidence of its own."""
 

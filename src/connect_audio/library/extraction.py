@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
-from connect_audio.core.admission import StreamEnd
+from connect_audio.core.admission import StreamEnd, Verdict, start_ms
 from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import CaptureError, UnsupportedAudioError
-from connect_audio.core.fragments import BytesLost, Fragment, OpenFragment
+from connect_audio.core.evidence import OTHER_CONTACT_MS
+from connect_audio.core.fragments import BytesLost, Completion, Fragment, OpenFragment
+from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_state import LiveState
-from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, build_manifest
+from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import audio_tracks
 from connect_audio.core.recording import Added, CallRecording
 from connect_audio.library.capture import CaptureEvent
@@ -94,6 +96,7 @@ class Extraction:
         self.added = Added((), (), None)
         """The result of the last fragment yielded by `fragments`; after its end, of the fragments that had waited."""
         self._seen = _Seen()
+        self._end = _EndOfCapture()
         self._events = self._seen.watch(events)
         self._name = name
         self._accept_unlabelled = accept_unlabelled
@@ -119,7 +122,8 @@ class Extraction:
             if isinstance(event, Fragment):
                 if self.contact_id is None and len(event.contact_ids) == 1:
                     self._name_contact(event.contact_ids[0])
-                self.added = self.recording.add(event)
+                self.added = self._add(event)
+                self._end.look_at(event, self.added, self.recording.end_ms)
             yield event
         self.added = self.recording.end(StreamEnd.END_OF_INPUT)
 
@@ -141,6 +145,7 @@ class Extraction:
             recording=f"{self.contact_id}.wav",
             end_reason=EndReason.END_OF_INPUT,
             instance_id=self._seen.instances.get(self.contact_id),
+            reasons=self._end.reasons(),
             live=live,
         )
         return build_manifest(cursor, facts, notes)
@@ -150,7 +155,16 @@ class Extraction:
         """Further contacts that the capture names, the first 100."""
         return tuple(other for other in self._seen.contacts if other != self.contact_id)
 
+    def _add(self, fragment: Fragment) -> Added:
+        """Add a fragment. A document of an error alone is no fragment of any contact; the recorder does the same."""
+        if fragment.errors and not fragment.blocks:
+            self.recording.report(fragment.errors, fragment.number)
+            return Added((), (), self.added.origin)
+        return self.recording.add(fragment)
+
     def _why_nothing(self) -> str:
+        if self._end.error is not None:
+            return self._end.error.sentence
         return self._seen.why_nothing(self.contact_id, accept_unlabelled=self._accept_unlabelled, options=self._options)
 
     def _name_contact(self, contact_id: str) -> None:
@@ -188,6 +202,41 @@ class Extraction:
                 f"name another contact with {self._options.contact_id}"
             )
         return contact_id
+
+
+class _EndOfCapture:
+    """Separate a capture that ends in an in-band error from one that was read to its end.
+
+    The recorder decides the same about a stream: audio behind the error shows that reading went on.
+    """
+
+    def __init__(self) -> None:
+        self.error: InBandError | None = None
+        """The in-band error behind the newest audio; None where there is none, or where the call had ended before."""
+        self._is_over = False
+
+    def look_at(self, fragment: Fragment, added: Added, end_ms: int | None) -> None:
+        """Take the next fragment.
+
+        Args:
+            fragment: the fragment.
+            added: the result of adding it.
+            end_ms: end of the contact's audio, ms since the epoch; None before the first.
+        """
+        for each, verdict, _ in added.decisions:
+            begin_ms = start_ms(each)
+            if verdict.admitted:
+                self._is_over = False
+            elif verdict is Verdict.OTHER and begin_ms is not None and end_ms is not None:
+                self._is_over = self._is_over or begin_ms - end_ms >= OTHER_CONTACT_MS
+        if fragment.errors and not (fragment.blocks and fragment.completion is Completion.TOKEN):
+            self.error = None if self._is_over else fragment.errors[-1]
+        elif fragment.blocks:
+            self.error = None
+
+    def reasons(self) -> tuple[Reason, ...]:
+        """Return why the capture's end proves nothing."""
+        return () if self.error is None else (Reason("IN_BAND_ERROR", self.error.sentence),)
 
 
 class _Seen:
