@@ -37,6 +37,9 @@ class FakeSource:
         keeps: fragments that can be had again once newer ones were served; None for all.
         window_s: fragments older than that are gone; None for never.
         retention: DataRetentionInHours, or the error that DescribeStream answers.
+
+    `in_place_of` has, by fragment number, what every body holds in its place, and the error that follows; None for an
+    end in good order.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class FakeSource:
         self.selectors: list[StartSelector] = []
         self.bodies: deque[Body | MediaSourceError | None] = deque()
         self.refusal: MediaSourceError | None = None
+        self.in_place_of: dict[str, tuple[bytes, MediaSourceError | None]] = {}
         self.served: list[str] = []
         self.reads = 0
         self.open_now = 0
@@ -106,6 +110,13 @@ class FakeSource:
                         raise MediaSourceError("ReadTimeoutError", "silent", retryable=True)
             if self._is_gone(each):
                 continue
+            if each.number in self.in_place_of:
+                data, error = self.in_place_of[each.number]
+                if data:
+                    yield data
+                if error is not None:
+                    raise error
+                return
             self.served.append(each.number)
             yield from cut(each.data, self.chunk)
         if self.holds_open:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import boto3
 from botocore.config import Config
+from urllib3.exceptions import ReadTimeoutError
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, CONNECTION_ERROR, failure_of
 from connect_audio.adapters.system_clock import SystemClock
-from connect_audio.core.errors import MediaSourceError
+from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError
 from connect_audio.ports import AfterFragment
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ class KvsMediaStream:
 
     def __init__(self, body: StreamingBody, *, stream_name: str, read_timeout_s: float) -> None:
         self._stream_name = stream_name
+        self._read_timeout_s = read_timeout_s
         self._received = 0
         self._closed = False
         self._failure: MediaSourceError | None = None
@@ -186,6 +188,10 @@ class KvsMediaStream:
             raise self._failure
         try:
             data = self._raw.read1(READ_BYTES)
+        except ReadTimeoutError as exc:
+            # The connection is sound: it is the stream that is silent.
+            message = f"{self._position()}: silent for {self._read_timeout_s:g} s ({type(exc).__name__})"
+            raise self._failed(MediaSourceError(READ_TIMEOUT, message, retryable=True)) from exc
         except AWS_EXCEPTIONS as exc:
             raise self._failed(_media_error(self._position(), exc)) from exc
         # botocore makes urllib3 ignore a body's Content-Length and compares it only in its own read().

@@ -91,6 +91,7 @@ class NeighbourState:
         last_admitted: number of the last one, or of a fragment without audio that continues it; None before the first.
         unlabelled: how many unlabelled fragments that were dropped stand directly before the next one.
         unlabelled_end_ms: when the last of them ended, ms since the epoch; None for none, or where it has no blocks.
+        has_tokens: True once an admitted fragment ended with its continuation token.
     """
 
     first: FragmentMark | None = None
@@ -99,6 +100,7 @@ class NeighbourState:
     last_admitted: str | None = None
     unlabelled: int = 0
     unlabelled_end_ms: int | None = None
+    has_tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,11 +73,16 @@ class SettingsError(ConnectAudioError):
     """A setting that is missing or out of bounds; the message names the variable, the value's bounds and the fix."""
 
 
+READ_TIMEOUT = "ReadTimeoutError"
+"""Code of a read that waited in vain: the connection is sound, and the stream may be silent."""
+
+
 class MediaSourceError(ConnectAudioError):
     """A Kinesis Video Streams call failed.
 
     Attributes:
-        code: AWS's error code, for example `ResourceNotFoundException`, or `ConnectionError` below HTTP.
+        code: AWS's error code, for example `ResourceNotFoundException`; `READ_TIMEOUT` for a silent connection, or
+            `ConnectionError` for any other failure below HTTP.
         retryable: True if the same call may succeed later without a change by an operator.
     """
 

@@ -18,13 +18,15 @@ class Remedy(StrEnum):
     RECONNECT = "RECONNECT"
     """Transient: ask again after the last completed fragment."""
     SKIP_FRAGMENT = "SKIP_FRAGMENT"
-    """The fragment will not come any more: go on with the next."""
+    """KVS does not find the fragment: ask again, then go on with the next."""
     OPERATOR = "OPERATOR"
     """An operator has to change keys or permissions."""
 
 
 _MEANINGS: Final = {
     3002: ("error writing to the stream", Remedy.RECONNECT),
+    # No list of AWS has it. It often passes (aws-sdk-js issue 3217), and so may any fragment that is not found.
+    3000: ("the requested fragment is not found", Remedy.SKIP_FRAGMENT),
     4000: ("the requested fragment is not found", Remedy.SKIP_FRAGMENT),
     4500: ("access denied to the stream's KMS key", Remedy.OPERATOR),
     4501: ("the stream's KMS key is disabled", Remedy.OPERATOR),

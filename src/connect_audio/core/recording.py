@@ -333,10 +333,11 @@ class CallRecording:
             self._neighbours = replace(self._neighbours, last_admitted=fragment.number)
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
-        counts, neighbours = self._fragments, self._neighbours
+        counts = self._fragments
+        counts.truncated += self._is_cut(fragment.completion)
         counts.admitted += 1
         counts.admitted_unlabelled += verdict is Verdict.OURS_BY_NEIGHBOURS
-        counts.truncated += fragment.completion is Completion.TRUNCATED
+        neighbours = self._neighbours
         if neighbours.unlabelled:
             # They stood directly before this fragment. If they also ran on into it, they may have been its beginning.
             start, end = start_ms(fragment), neighbours.unlabelled_end_ms
@@ -350,6 +351,14 @@ class CallRecording:
             unlabelled=0,
             unlabelled_end_ms=None,
         )
+
+    def _is_cut(self, completion: Completion) -> bool:
+        """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
+        if completion is Completion.TOKEN:
+            if not self._neighbours.has_tokens:
+                self._neighbours = replace(self._neighbours, has_tokens=True)
+            return False
+        return completion is Completion.TRUNCATED or self._neighbours.has_tokens
 
     def _place(self, fragment: Fragment) -> Sequence[Placed]:
         """Put an admitted fragment's audio on the timeline."""

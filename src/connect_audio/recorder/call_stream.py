@@ -8,29 +8,32 @@ The events:
     Fragment      the next whole fragment. The position moves only when the caller accepts it, with `accept()`
     BytesLost     damaged bytes that were read twice; each loss comes once
     InBandErrors  errors that KVS reports inside the stream
-    Quiet         the body ended, stalled or broke; the call may be over, or not
+    Quiet         the connection is over: it was silent, or it failed
     Denied        GetMedia could not be opened
 
-A fragment that is damaged, cut or missing gets its second reading here (`second_chance.py`). The state has two parts.
-`ReadState` goes into the checkpoint. The connection, the position and the second chances live for one invocation.
+A fragment that is damaged or cut gets its second reading here (`second_chance.py`). A place that no connection can read
+is skipped (`skip.py`). The state has two parts. `ReadState` goes into the checkpoint. The connection, the position and
+the second chances live for one invocation.
 The next invocation begins at the cursor, and KVS gives everything behind it once more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from connect_audio.core.admission import end_ms
 from connect_audio.core.cursor import Cursor
-from connect_audio.core.errors import MediaSourceError, StreamError
+from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError, StreamError
 from connect_audio.core.fragments import NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
 from connect_audio.core.in_band import InBandError, Remedy
 from connect_audio.core.manifest import Reason
 from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, StartSelector
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.recorder_ports import RecorderPorts
-from connect_audio.recorder.second_chance import Damage, NotFound, Unconfirmed, before_damage
+from connect_audio.recorder.second_chance import Damage, Unconfirmed, before_damage
+from connect_audio.recorder.skip import Failure, Skip, follows
 
 _JUMP_PAUSE_S: Final = 0.25
 """Pause before GetMedia is opened behind missing fragments, s. KVS allows five GetMedia calls a second."""
@@ -47,6 +50,25 @@ _NAP_SLACK_MS: Final = 10_000
 A stream that comes faster than its own time is no live call, whatever KVS says of its head."""
 _MOST_DOUBLINGS: Final = 16
 """Doublings of the backoff; the longest backoff ends it far earlier."""
+_PAUSES_A_ROUND: Final = 4
+"""Doublings of the backoff behind each round of probes that found nothing: the pauses begin no more at the shortest."""
+_MOST_SKIPPED: Final = 8
+"""Kinds of skipped places that are counted apart; a further kind counts as the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Places of the stream that no connection could read.
+
+    Args:
+        reason: their failure.
+        count: how many.
+        behind: position of the newest one; None at the stream's beginning.
+    """
+
+    reason: Reason
+    count: int
+    behind: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +81,8 @@ class ReadState:
         reconnects: how often GetMedia was opened again.
         read_to_ms: wall-clock time up to which the stream has been read completely, ms since the epoch; None at first.
         unread_s: longest time in which a stream without retention was not read, s, since the newest audio of the call.
-        jumps: how often reading resumed behind a fragment that KVS did not find.
+        has_tokens: True once a fragment ended with its continuation token: one without it is cut.
+        skipped: the places that were skipped, by their failure.
     """
 
     retention_hours: int | None = None
@@ -67,7 +90,8 @@ class ReadState:
     reconnects: int = 0
     read_to_ms: int | None = None
     unread_s: int = 0
-    jumps: int = 0
+    has_tokens: bool = False
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def is_kept(self) -> bool:
@@ -101,9 +125,11 @@ class Quiet:
 
     Args:
         cause: why, for the log.
+        failure: why its silence means nothing; None where the stream was silent.
     """
 
     cause: str
+    failure: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +168,12 @@ class _Connection:
         opened_s: when it was opened, monotonic seconds.
         reader: makes events of its bytes.
         over: why nothing more comes of it; None while it is read.
+        failure: why its silence means nothing; None while it was listened to.
         waited_s: time that the newest read waited for bytes, s.
         behind_ms: how far the newest fragment was behind the stream's head, ms; None before the first, or if unknown.
         first_ms: end of the first accepted fragment by the producer's clock, ms since the epoch; None before it.
         outran_ms: media time since then that the clock does not explain, ms.
-        has_failed: it met an in-band error or damage, or began behind a jump: its silence shows nothing.
+        has_failed: it met an in-band error or damage, or began behind a skipped place: its silence shows nothing.
         met_head: it ended at the stream's head, where no fragment was under way.
     """
 
@@ -154,6 +181,7 @@ class _Connection:
     opened_s: float
     reader: FragmentReader = field(default_factory=FragmentReader)
     over: str | None = None
+    failure: Failure | None = None
     waited_s: float = 0.0
     behind_ms: int | None = None
     first_ms: int | None = None
@@ -201,7 +229,7 @@ class CallStream:
         self._connection: _Connection | None = None
         self._damage = Damage()
         self._unconfirmed = Unconfirmed()
-        self._not_found = NotFound()
+        self._skip = Skip()
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False
         self._met_silence = False
@@ -268,7 +296,7 @@ class CallStream:
                 event = connection.reader.next_event()
             except StreamError as error:
                 if not self._salvages(connection, error):
-                    return self._quiet(type(error).__name__)
+                    return self._quiet(connection, type(error).__name__)
                 continue
             if event is NEED_DATA:
                 return None
@@ -277,12 +305,12 @@ class CallStream:
                 if found is not None:
                     return found
             elif isinstance(event, BytesLost):
-                if self._damage.lost(self._position):
+                if self._counts_loss(connection, event):
                     return event
             else:
                 connection.met_head = True
-                return self._quiet("end of body")
-        return self._quiet(connection.over)
+                return self._quiet(connection, "end of body")
+        return self._quiet(connection, connection.over)
 
     def read(self) -> StreamEvent | None:
         """Wait for bytes, for the next call of `next`.
@@ -327,6 +355,9 @@ class CallStream:
             fragment: the fragment.
         """
         before = self._unconfirmed.confirmed_by(fragment)
+        if self._state.skipped and (self._skip.selector is None or follows(self._position, fragment.number)):
+            # The place can be read by now, or nothing was missing between the position and the probe.
+            self._state = replace(self._state, skipped=_but(self._state.skipped, self._position))
         self._met_silence = False
         self._position = fragment.number or self._position
         ended_ms = end_ms(fragment) or fragment.producer_timestamp_ms
@@ -338,7 +369,9 @@ class CallStream:
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
             self._newest = fragment.number
             self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
-        self._not_found.came(ended_ms)
+        if fragment.completion is Completion.TOKEN and not self._state.has_tokens:
+            self._state = replace(self._state, has_tokens=True)
+        self._skip.came(ended_ms)
         return Accepted(before, is_new)
 
     def audio_came(self) -> None:
@@ -377,9 +410,13 @@ class CallStream:
     def shortcomings(self) -> tuple[Reason, ...]:
         """Reasons why audio may be missing that the fragments' numbers do not show."""
         state = self._state
-        if state.jumps:
-            detail = f"the stream reported fragments as not found, and {state.jumps} jumps led past them"
-        elif self.lacks_known:
+        found = [Reason(each.reason.code, _skips(each)) for each in state.skipped]
+        place = self._skip.failure
+        if place is not None and not _is_cut(place):
+            found.append(place.reason)
+        if any(each.code == "MEDIA_EXPIRED" for each in found):
+            return tuple(found)
+        if self.lacks_known:
             detail = (
                 "fragments read before the last hand-over, and not yet settled, had expired in the stream when they "
                 "were to be read again"
@@ -387,13 +424,14 @@ class CallStream:
         elif state.unread_s:
             detail = f"the stream was not read for {state.unread_s} s, and is not known to keep anything for so long"
         else:
-            return ()
-        return (Reason("MEDIA_EXPIRED", detail),)
+            return tuple(found)
+        return (*found, Reason("MEDIA_EXPIRED", detail))
 
     def _selector(self) -> StartSelector:
         """Start of the next GetMedia."""
-        if self._not_found.resume_ms is not None:
-            return FromProducerTime(self._not_found.resume_ms)
+        behind = self._skip.selector
+        if behind is not None:
+            return behind
         if self._position is not None:
             return AfterFragment(self._position)
         return FromProducerTime(self._ports.request.start_timestamp_ms - EARLY_MS)
@@ -405,8 +443,8 @@ class CallStream:
             stream = self._ports.source.open(self._selector())
         except MediaSourceError as error:
             return Denied(error)
-        jumps = self._not_found.resume_ms is not None
-        self._connection = _Connection(stream, self._ports.clock.monotonic(), has_failed=jumps)
+        skips = self._skip.selector is not None
+        self._connection = _Connection(stream, self._ports.clock.monotonic(), has_failed=skips)
         now_ms = self._ports.clock.now_ms()
         unread_s = (now_ms - (self._read_to_ms or now_ms)) // 1000
         if unread_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
@@ -430,31 +468,97 @@ class CallStream:
 
     def _broken_off(self, connection: _Connection, error: MediaSourceError) -> StreamEvent | None:
         """Treat a connection that stalls or breaks as the end of its body."""
+        is_silent = error.code == READ_TIMEOUT and (self._damage.salvaging or not connection.reader.midway)
+        if not is_silent:
+            stalled = error.code == READ_TIMEOUT
+            connection.failure = _broken("it stalled within a fragment" if stalled else error.code)
         connection.reader.receive_data(b"")
         try:
             event = connection.reader.next_event()
         except StreamError as malformed:
-            return None if self._salvages(connection, malformed) else self._quiet(type(malformed).__name__)
-        if isinstance(event, BytesLost) and self._damage.lost(self._position):
+            return None if self._salvages(connection, malformed) else self._quiet(connection, type(malformed).__name__)
+        if isinstance(event, BytesLost) and self._counts_loss(connection, event):
             connection.over = error.code
             return event
         if isinstance(event, Fragment) and event.blocks and not self._damage.salvaging:
-            self._unconfirmed.cut(event, self._position)
-        return self._quiet(error.code)
+            self._cut(connection, event)
+        return self._quiet(connection, error.code)
 
-    def _quiet(self, cause: str) -> Quiet:
-        connection = self._connection
-        self._met_silence = connection is not None and connection.met_head and not connection.has_failed
+    def _cut(self, connection: _Connection, fragment: Fragment) -> None:
+        """Keep a fragment that the end of the connection has cut, or may have cut."""
+        is_known = self._unconfirmed.cut(fragment, self._position)
+        if is_known or connection.failure is None:
+            number = fragment.number or "without a number"
+            connection.failure = _broken(f"fragment {number} did not come whole", is_final=is_known)
+
+    def _quiet(self, connection: _Connection, cause: str) -> Quiet:
+        self._met_silence = connection.met_head and not connection.has_failed and connection.failure is None
         self.close()
         self._state = replace(self._state, reconnects=self._state.reconnects + 1)
         self._ports.logger.debug("stream read again", extra={"cause": cause, "after": self._position})
-        return Quiet(cause)
+        return Quiet(cause, self._settle_place(connection.failure))
+
+    def _settle_place(self, failure: Failure | None) -> Reason | None:
+        """Note how a connection ended for the place behind the position.
+
+        Returns:
+            Why the connection's silence means nothing; None where it was silence.
+        """
+        skip, was_probing = self._skip, self._skip.is_probing
+        is_skipped, now_ms = False, self._ports.clock.now_ms()
+        if failure is None:
+            skip.ended(self._recorded_to_ms, now_ms)
+        else:
+            is_skipped = skip.failed(failure, self._position, self._recorded_to_ms, now_ms)
+            if is_skipped:
+                self._count_skip(failure)
+        if is_skipped or skip.is_seeking:
+            # A probe is progress.
+            self._fruitless, self._jumped = 0, True
+        elif was_probing:
+            self._fruitless = _PAUSES_A_ROUND * skip.rounds
+        failing = skip.failing
+        if is_skipped or (failing is None and failure is not None and not failure.is_final):
+            failing = failure
+        return None if failing is None else failing.reason
+
+    def _count_skip(self, failure: Failure) -> None:
+        """Reading goes on behind a place that no connection could read."""
+        self.watch_anew()
+        state = self._state
+        self._ports.logger.warning(
+            "place of the stream cannot be read: reading goes on behind it",
+            extra={"after": self._position, "reason": failure.reason.code},
+        )
+        is_counted = any(_number(self._position) <= _number(each.behind) for each in state.skipped)
+        if is_counted or _is_cut(failure):
+            return
+        known = [each.reason for each in state.skipped]
+        if failure.reason not in known and len(known) < _MOST_SKIPPED:
+            skipped = (*state.skipped, Skipped(failure.reason, 1, self._position))
+        else:
+            at = known.index(failure.reason) if failure.reason in known else len(known) - 1
+            skipped = tuple(
+                replace(each, count=each.count + 1, behind=self._position) if index == at else each
+                for index, each in enumerate(state.skipped)
+            )
+        self._state = replace(state, skipped=skipped)
+
+    def _counts_loss(self, connection: _Connection, lost: BytesLost) -> bool:
+        """Bytes were passed over. Unless a fragment comes behind them, the connection has failed."""
+        is_cut = not self._damage.salvaging
+        how = "the body ended within an element" if is_cut else "no fragment comes behind malformed bytes"
+        is_alike = self._damage.lost_alike(self._position, lost.count) and not is_cut
+        connection.failure = connection.failure or _broken(how, is_final=is_alike)
+        return self._damage.lost(self._position)
 
     def _salvages(self, connection: _Connection, error: StreamError) -> bool:
         """Look for the next document behind damage that was read twice. False if the damage must be read again."""
         connection.has_failed = True
         verdict = self._damage.met(self._position)
         if verdict is Damage.Verdict.READ_AGAIN:
+            reason = Reason(_CUT, f"the stream could not be read: {type(error).__name__}")
+            connection.failure = connection.failure or Failure(reason, is_place=False)
             return False
         if verdict is Damage.Verdict.SALVAGE:
             self._ports.logger.warning(
@@ -465,42 +569,80 @@ class CallStream:
 
     def _sort_out(self, connection: _Connection, fragment: Fragment) -> Fragment | InBandErrors | None:
         """Return a completed fragment, or what it reports. None if it is known or set aside for its second reading."""
-        if fragment.completion is Completion.TRUNCATED:
+        completion, number = fragment.completion, fragment.number
+        if completion is Completion.TRUNCATED:
             if not self._damage.salvaging:
-                self._unconfirmed.cut(fragment, self._position)
+                self._cut(connection, fragment)
                 return None
             fragment = replace(fragment, blocks=before_damage(fragment.blocks))
-        elif fragment.completion is not Completion.TOKEN or not fragment.blocks:
-            worst = next((error for error in fragment.errors if error.remedy is not Remedy.SKIP_FRAGMENT), None)
-            connection.has_failed = connection.has_failed or bool(fragment.errors)
-            if worst is not None:
-                connection.over = f"in-band error {worst.code}"
-                fatal = worst if worst.remedy is Remedy.OPERATOR else None
-                return InBandErrors(fragment.errors, fragment.number, fatal)
-            if fragment.errors and not fragment.blocks:
-                return self._missing(fragment)
-            if fragment.completion is Completion.END_OF_BODY:
+        elif completion is not Completion.TOKEN or not fragment.blocks:
+            if fragment.errors:
+                return self._report(connection, fragment)
+            if completion is Completion.END_OF_BODY:
                 # Its bytes are whole, but the end of a live body may have cut it.
-                self._unconfirmed.cut(fragment, self._position)
+                if self._state.has_tokens:
+                    self._cut(connection, fragment)
+                else:
+                    self._unconfirmed.cut(fragment, self._position)
                 return None
-        is_known = fragment.number is not None and fragment.number == self._position
+            if self._lacks_token(fragment):
+                self._cut(connection, fragment)
+                connection.over = "fragment without its continuation token"
+                return None
+        is_known = number is not None and number == self._position
+        if self._skip.is_probing:
+            # It will be read again, from the position or behind the place.
+            if _number(number) > _number(self._position):
+                self._skip.found()
+                connection.over = "more lies behind"
+            return None
+        connection.failure = None
         return None if is_known else fragment
 
-    def _missing(self, fragment: Fragment) -> InBandErrors:
-        """KVS does not find the next fragment. Its length is unknown, so reading jumps ahead step by step."""
-        now_ms = self._ports.clock.now_ms()
-        resume_ms = self._not_found.reported(self._recorded_to_ms, now_ms)
-        if resume_ms is not None:
-            self._state = replace(self._state, jumps=self._state.jumps + 1)
-            if resume_ms < now_ms:
-                # A jump is progress, and no silence.
-                self._fruitless = 0
-                self._jumped = True
-                self.watch_anew()
-            self._ports.logger.warning(
-                "fragment not found in the stream: reading resumes behind it", extra={"after": self._position}
-            )
-        return InBandErrors(fragment.errors, fragment.number)
+    def _lacks_token(self, fragment: Fragment) -> bool:
+        """Return True if the next document began before the fragment's token came."""
+        lacks = self._state.has_tokens and fragment.completion is Completion.SUCCESSOR and bool(fragment.blocks)
+        return lacks and fragment.number not in {None, self._position}
+
+    def _report(self, connection: _Connection, fragment: Fragment) -> InBandErrors:
+        """KVS reports an error in the place of a fragment, or of its end: nothing more comes of this connection."""
+        worst = max(fragment.errors, key=lambda error: _SEVERITY.index(error.remedy))
+        connection.over, connection.has_failed = f"in-band error {worst.code}", True
+        is_gone = worst.remedy is Remedy.SKIP_FRAGMENT
+        detail = f"KVS reports {worst.code} inside the stream: {worst.meaning}"
+        connection.failure = Failure(
+            Reason("MEDIA_EXPIRED" if is_gone else "IN_BAND_ERROR", detail), is_final=is_gone, number=fragment.number
+        )
+        if fragment.blocks:
+            self._unconfirmed.cut(replace(fragment, errors=()), self._position)
+        return InBandErrors(fragment.errors, fragment.number, worst if worst.remedy is Remedy.OPERATOR else None)
+
+
+_SEVERITY: Final = (Remedy.SKIP_FRAGMENT, Remedy.RECONNECT, Remedy.OPERATOR)
+"""Remedies from the least to the most: of several errors the worst decides."""
+_CUT: Final = "SOURCE_FAILED"
+"""Reason of a connection that broke, and of a fragment that did not come whole."""
+
+
+def _broken(how: str, *, is_final: bool = False) -> Failure:
+    return Failure(Reason(_CUT, f"the stream could not be read: {how}"), is_final=is_final)
+
+
+def _is_cut(failure: Failure) -> bool:
+    """Return True for a fragment that two readings cut alike: it is recorded, and counted as truncated."""
+    return failure.is_final and failure.reason.code == _CUT
+
+
+def _but(skipped: Sequence[Skipped], position: str | None) -> tuple[Skipped, ...]:
+    """Return the skipped places but the one behind a position: a later reading found a fragment there."""
+    kept = [replace(each, count=each.count - (each.behind == position)) for each in skipped]
+    return tuple(each for each in kept if each.count)
+
+
+def _skips(places: Skipped) -> str:
+    """Make the detail of a reason: the failure, and how often it was skipped."""
+    times = "1 place was" if places.count == 1 else f"{places.count} places were"
+    return f"{places.reason.detail}; {times} skipped for it, after several tries"
 
 
 def _number(fragment: str | None) -> int:

@@ -7,9 +7,10 @@ How it works. `EndOfCall` takes observations and keeps them in one `EndState`:
     audio()         new audio of our contact arrived: the call goes on, any cause is dropped
     seems_over()    a cause: Connect says DISCONNECTED, or the audio of another contact or streaming follows ours
     connect_says()  Connect's answer; DISCONNECTED is a cause
-    unreadable()    GetMedia failed; while it fails, silence means nothing
-    readable()      GetMedia works again
+    unreadable()    a connection failed: GetMedia was refused, or the body broke, was cut or held an error
+    readable()       a connection did not fail: from now on silence is silence
 
+The time of failed connections counts neither for the drain nor for the idle limit.
 `decide()` then walks the table `RULES` from top to bottom, and the first rule that applies answers. A cause alone ends
 nothing: the stream must stay silent for the drain time as well. Without a cause the idle limit ends the call.
 """
@@ -50,18 +51,22 @@ class EndState:
         asked_ms: when Connect was last asked about the contact; None before the first time.
         cause: why the call seems over; None while it does not.
         cause_ms: when that cause appeared; 0 without a cause.
-        unreadable_since_ms: first of the GetMedia failures in a row; None while GetMedia works.
+        readable_from_ms: since when the stream can be read again; 0 before the first failure.
+        failing_ms: how long connections failed since the newest audio, up to then, ms.
+        unreadable_since_ms: first of the failures in a row; None while the stream can be read.
         denied_since_ms: first of the non-retryable failures in a row; None if the last try was none.
-        error_code: AWS's code of the newest failure; None while GetMedia works.
+        failure: the newest failure, as a reason of the manifest; None while the stream can be read.
     """
 
     last_audio_ms: int = 0
     asked_ms: int | None = None
     cause: EndReason | None = None
     cause_ms: int = 0
+    readable_from_ms: int = 0
+    failing_ms: int = 0
     unreadable_since_ms: int | None = None
     denied_since_ms: int | None = None
-    error_code: str | None = None
+    failure: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +76,12 @@ class Evidence:
     Args:
         silent_ms: time since the newest audio of our contact.
         cause: why the call seems over; None while it does not.
-        drained_ms: silence since that cause, or since the newest audio where that is later.
-        unreadable_ms: how long GetMedia has failed; None while it works.
+        drained_ms: silence since that cause, the newest audio or the newest failure, whichever is latest.
+        failing_ms: the part of the silence in which connections failed, without the present failure.
+        unreadable_ms: how long the stream could not be read; None while it can.
         denied_ms: how long GetMedia has failed with a non-retryable error; None if the last try did not.
         denials: non-retryable failures in a row in this step.
-        error_code: AWS's code of the newest failure; None while GetMedia works.
+        failure: the newest failure; None while the stream can be read.
         observed: this invocation has watched the stream long enough for silence to mean anything.
         read_to_end: all that the stream is known to hold has been read.
     """
@@ -83,10 +89,11 @@ class Evidence:
     silent_ms: int
     cause: EndReason | None = None
     drained_ms: int = 0
+    failing_ms: int = 0
     unreadable_ms: int | None = None
     denied_ms: int | None = None
     denials: int = 0
-    error_code: str | None = None
+    failure: Reason | None = None
     observed: bool = True
     read_to_end: bool = True
 
@@ -104,12 +111,12 @@ def _not_observed(seen: Evidence, _: Policy) -> bool:
 
 
 def _drained(seen: Evidence, policy: Policy) -> bool:
-    may_drain = seen.cause is not None and seen.read_to_end and seen.error_code is None
+    may_drain = seen.cause is not None and seen.read_to_end and seen.failure is None
     return may_drain and seen.drained_ms >= policy.drain * 1000
 
 
 def _idle(seen: Evidence, policy: Policy) -> bool:
-    return seen.error_code is None and seen.silent_ms >= policy.idle_limit * 1000
+    return seen.failure is None and seen.silent_ms - seen.failing_ms >= policy.idle_limit * 1000
 
 
 def _unreadable(seen: Evidence, policy: Policy) -> bool:
@@ -131,8 +138,7 @@ def _by_silence(_: Evidence) -> EndOfRecording:
 
 
 def _by_failure(seen: Evidence) -> EndOfRecording:
-    detail = f"the stream could not be read: {seen.error_code}"
-    return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("SOURCE_FAILED", detail),))
+    return EndOfRecording(EndReason.SOURCE_FAILED, () if seen.failure is None else (seen.failure,))
 
 
 RULES: Final[tuple[tuple[Rule, Callable[[Evidence], EndOfRecording | None]], ...]] = (
@@ -174,8 +180,8 @@ class EndOfCall:
     def audio(self, now_ms: int) -> None:
         """Note new audio of our contact."""
         self._last_audio_ms = now_ms
-        if self._state.cause is not None:
-            self._state = replace(self._state, cause=None, cause_ms=0)
+        if self._state.cause is not None or self._state.failing_ms:
+            self._state = replace(self._state, cause=None, cause_ms=0, failing_ms=0)
 
     def seems_over(self, cause: EndReason, now_ms: int) -> None:
         """Note a cause to think that the call is over. The first cause counts."""
@@ -210,17 +216,30 @@ class EndOfCall:
         if answer is ContactState.DISCONNECTED:
             self.seems_over(EndReason.DISCONNECTED, now_ms)
 
-    def readable(self) -> None:
-        """Note that GetMedia works."""
-        if self._state.error_code is not None:
-            self._state = replace(self._state, unreadable_since_ms=None, denied_since_ms=None, error_code=None)
+    @property
+    def is_readable(self) -> bool:
+        """True while the stream can be read: silence is silence."""
+        return self._state.failure is None
+
+    def readable(self, now_ms: int) -> None:
+        """Note a connection that did not fail: it was silent, or it brought a new fragment."""
+        state = self._state
+        if state.failure is not None:
+            self._state = replace(
+                state,
+                readable_from_ms=now_ms,
+                failing_ms=state.failing_ms + (_since(state.unreadable_since_ms, now_ms) or 0),
+                unreadable_since_ms=None,
+                denied_since_ms=None,
+                failure=None,
+            )
         self._denials = 0
 
-    def unreadable(self, code: str, *, retryable: bool, now_ms: int) -> None:
-        """Note that GetMedia failed.
+    def unreadable(self, failure: Reason, *, retryable: bool, now_ms: int) -> None:
+        """Note a connection that failed, or could not be opened.
 
         Args:
-            code: AWS's error code.
+            failure: a reason of the manifest, for a call that ends so.
             retryable: False if only an operator can end the error.
             now_ms: wall clock, ms since the epoch.
         """
@@ -229,7 +248,7 @@ class EndOfCall:
         denied_ms = None
         if not retryable:
             denied_ms = now_ms if state.denied_since_ms is None else state.denied_since_ms
-        self._state = replace(state, unreadable_since_ms=since_ms, denied_since_ms=denied_ms, error_code=code)
+        self._state = replace(state, unreadable_since_ms=since_ms, denied_since_ms=denied_ms, failure=failure)
         self._denials = 0 if retryable else self._denials + 1
 
     def decide(self, now_ms: int, *, observed: bool, read_to_end: bool) -> EndOfRecording | None:
@@ -248,11 +267,12 @@ class EndOfCall:
             silent_ms=now_ms - self._last_audio_ms,
             cause=state.cause,
             # Time between two invocations is no silence, so the drain does not begin before its cause.
-            drained_ms=now_ms - max(self._last_audio_ms, state.cause_ms),
+            drained_ms=now_ms - max(self._last_audio_ms, state.cause_ms, state.readable_from_ms),
+            failing_ms=state.failing_ms,
             unreadable_ms=_since(state.unreadable_since_ms, now_ms),
             denied_ms=_since(state.denied_since_ms, now_ms),
             denials=self._denials,
-            error_code=state.error_code,
+            failure=state.failure,
             observed=observed,
             read_to_end=read_to_end,
         )

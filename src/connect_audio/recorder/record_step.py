@@ -154,22 +154,32 @@ class _Step:
                 if fatal is not None:
                     return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("IN_BAND_ERROR", fatal.sentence),))
             case Opened():
-                if session.end.state.error_code is not None:
-                    session.stream.watch_anew()
-                session.end.readable()
-            case Quiet():
+                pass
+            case Quiet(_, failure):
+                if failure is None:
+                    self._listened()
+                else:
+                    session.end.unreadable(failure, retryable=True, now_ms=self._clock.now_ms())
                 return self._look_around()
             case Denied(error):
-                if session.end.state.error_code is None:
+                if session.end.is_readable:
                     self._ports.logger.warning(
                         "stream cannot be read: GetMedia is tried again",
                         extra={"code": error.code, "retryable": error.retryable},
                     )
-                session.end.unreadable(error.code, retryable=error.retryable, now_ms=self._clock.now_ms())
+                reason = Reason("SOURCE_FAILED", f"the stream could not be read: {error.code}")
+                session.end.unreadable(reason, retryable=error.retryable, now_ms=self._clock.now_ms())
                 return self._look_around()
             case _:
                 assert_never(event)
         return None
+
+    def _listened(self) -> None:
+        """A connection did not fail: silence counts from here on."""
+        session = self._session
+        if not session.end.is_readable:
+            session.stream.watch_anew()
+        session.end.readable(self._clock.now_ms())
 
     def _may_preview(self, begin_ms: int) -> bool:
         """Return True if only its own end can keep a fragment that begins then, ms, from being recorded."""
@@ -189,6 +199,7 @@ class _Step:
             self._behind_ms = fragment.millis_behind_now
         if accepted.is_new:
             self._new_fragments += 1
+            self._listened()
             self._quiet_since_s = self._clock.monotonic()
         added.append(session.recording.add(fragment))
         session.frames = session.recording.take()
@@ -319,8 +330,8 @@ class _Step:
             following = Over(EndOfRecording(EndReason.RECORDER_FAILED, (Reason("NO_PROGRESS", detail),)))
             session.live.give_up()
         if isinstance(following, Over):
-            reasons = (*following.end.shortcomings, *session.stream.shortcomings())
-            following = Over(EndOfRecording(following.end.reason, reasons))
+            reasons = dict.fromkeys((*following.end.shortcomings, *session.stream.shortcomings()))
+            following = Over(EndOfRecording(following.end.reason, tuple(reasons)))
         live = self._save_live(following)
         session.counts = counts
         return StepResult(

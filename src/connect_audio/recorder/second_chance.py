@@ -1,13 +1,14 @@
-"""Damaged, cut or missing fragments: each is read once more before it is given up.
+"""Damaged or cut fragments: each is read once more before it is given up.
 
 Pure; lives for one invocation.
 
 How it works. GetMedia begins behind a fragment number, the position. Bytes directly behind the position therefore come
-again with every connection. Three things can be wrong there, and each has its object:
+again with every connection. Two things can be wrong there, and each has its object:
 
     Damage       malformed bytes. First time: read again. Second time: salvage the whole blocks and count the loss.
     Unconfirmed  a fragment that the end of a body may have cut. It is recorded only if it never comes again.
-    NotFound     KVS reports that the next fragment is not found. First time: read again. Then jump ahead in time.
+
+A place that fails however often it is read is another matter: `skip.py`.
 
 A damaged fragment without a number cannot be skipped: every connection meets it again. Its error is then known, and
 each later error behind the same position gets a second reading of its own.
@@ -21,12 +22,6 @@ from typing import Final
 
 from connect_audio.core.fragments import Block, Fragment
 
-_FIRST_JUMP_MS: Final = 200
-"""Length of the first jumps over missing fragments, ms. A fragment shorter than this may be jumped over as well."""
-_SHORT_JUMPS: Final = 25
-"""Jumps of that length, five seconds in all. Later jumps double, or missing hours would take hours to pass."""
-_MOST_DOUBLINGS: Final = 16
-"""Doublings of a jump; 200 ms doubled so often are 91 hours, more than any recording."""
 _LONGEST_STEP_NS: Final = 250_000_000
 """Longest believable time between two blocks of a track in a damaged fragment, ns. A longer one is a damaged time."""
 
@@ -51,6 +46,7 @@ class Damage:
         self._next_met_once = False  # the error after the known ones
         self._counted_at: tuple[str | None, int] | None = None
         self._salvaging = False
+        self._newest_loss: tuple[str | None, int] | None = None
 
     @property
     def salvaging(self) -> bool:
@@ -85,6 +81,12 @@ class Damage:
         self._salvaging = False
         return counts
 
+    def lost_alike(self, position: str | None, count: int) -> bool:
+        """Note bytes without a document behind them. Return True if the reading before lost as many at this place."""
+        loss = (position, count)
+        is_alike, self._newest_loss = self._newest_loss == loss, loss
+        return is_alike
+
 
 class Unconfirmed:
     """The fragment that the end of a body may have cut, if there is one."""
@@ -95,18 +97,23 @@ class Unconfirmed:
     def __bool__(self) -> bool:
         return self._fragment is not None
 
-    def cut(self, fragment: Fragment, position: str | None) -> None:
+    def cut(self, fragment: Fragment, position: str | None) -> bool:
         """Keep a fragment that may be cut. If it was kept before, the reading with more blocks stays.
 
         Args:
             fragment: the fragment; ignored without a number.
             position: number of the newest completed fragment, which is ignored too.
+
+        Returns:
+            True if it was kept before and no more of it has come: so it lies in the stream.
         """
         kept = self._fragment
         if fragment.number is None or fragment.number == position:
-            return
-        if kept is None or kept.number != fragment.number or len(kept.blocks) <= len(fragment.blocks):
+            return False
+        is_known = kept is not None and kept.number == fragment.number
+        if kept is None or not is_known or len(kept.blocks) <= len(fragment.blocks):
             self._fragment = fragment
+        return is_known and kept is not None and len(kept.blocks) >= len(fragment.blocks)
 
     def confirmed_by(self, fragment: Fragment) -> Fragment | None:
         """Note a whole fragment. Return the kept one if that stands before it and did not come again."""
@@ -121,48 +128,6 @@ class Unconfirmed:
         """Note that nothing more will come. Return the kept fragment, if there is one."""
         kept, self._fragment = self._fragment, None
         return kept
-
-
-class NotFound:
-    """Fragments directly behind the position that KVS does not find."""
-
-    def __init__(self) -> None:
-        self._in_a_row = 0
-        self._newest_end_ms: int | None = None
-        self._resume_ms: int | None = None
-
-    @property
-    def resume_ms(self) -> int | None:
-        """Producer time where reading resumes, ms since the epoch; None where no fragment is missing."""
-        return self._resume_ms
-
-    def came(self, end_ms: int | None) -> None:
-        """Note a fragment. The missing ones are passed if it is newer than all before it.
-
-        Args:
-            end_ms: its end by the producer's clock, ms since the epoch; None where damage has taken its times.
-        """
-        if end_ms is not None and end_ms > (self._newest_end_ms or 0):
-            self._newest_end_ms = end_ms
-            self._in_a_row, self._resume_ms = 0, None
-
-    def reported(self, fallback_ms: int, now_ms: int) -> int | None:
-        """Note one more report of KVS.
-
-        Args:
-            fallback_ms: begin of the jump if no fragment with a time has come yet, ms since the epoch.
-            now_ms: no jump goes beyond the present, ms since the epoch.
-
-        Returns:
-            Time at which reading resumes, ms since the epoch; None at the first report: the fragment is read again.
-        """
-        jumps, self._in_a_row = self._in_a_row, self._in_a_row + 1
-        if not jumps:
-            return None
-        doublings = min(max(0, jumps - _SHORT_JUMPS), _MOST_DOUBLINGS)
-        jump_ms = _FIRST_JUMP_MS * (min(jumps, _SHORT_JUMPS) << doublings)
-        self._resume_ms = min((self._newest_end_ms or fallback_ms) + jump_ms, now_ms)
-        return self._resume_ms
 
 
 def before_damage(blocks: Sequence[Block]) -> tuple[Block, ...]:

@@ -82,7 +82,11 @@ def test_every_fragment_is_counted_by_its_verdict() -> None:
     # The hole is where the contradictory one was left out.
     assert cursor.stream == StreamCounts(stream_holes=1, stream_hole_frames=SECOND, missing_fragments=1)
     assert cursor.neighbours == NeighbourState(
-        first=mark(log[2]), last=mark(log[6]), first_admitted=log[2].number, last_admitted=log[6].number
+        first=mark(log[2]),
+        last=mark(log[6]),
+        first_admitted=log[2].number,
+        last_admitted=log[6].number,
+        has_tokens=True,
     )
 
 

@@ -10,10 +10,19 @@ import pytest
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.fragments import Fragment
+from connect_audio.core.manifest import Reason
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
 from connect_audio.recorder import HandOver, Policy
-from connect_audio.recorder.call_stream import CallStream, Denied, Opened, Quiet, ReadState, StreamEvent
+from connect_audio.recorder.call_stream import (
+    CallStream,
+    Denied,
+    Opened,
+    Quiet,
+    ReadState,
+    Skipped,
+    StreamEvent,
+)
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.sinks import AudioSink, LiveSegment
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
@@ -114,7 +123,10 @@ def test_a_fresh_invocation_reads_nothing_again_only_behind_the_newest_fragment(
     ("state", "detail"),
     [
         (ReadState(), None),
-        (ReadState(jumps=3), "the stream reported fragments as not found, and 3 jumps led past them"),
+        (
+            ReadState(skipped=(Skipped(Reason("MEDIA_EXPIRED", "KVS does not find it"), 3, None),)),
+            "KVS does not find it; 3 places were skipped for it, after several tries",
+        ),
         (
             ReadState(newest="7"),
             (

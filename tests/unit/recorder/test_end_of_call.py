@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.manifest import EndReason
+from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.ports import ContactState
 from connect_audio.recorder.end_of_call import RULES, EndOfCall, EndOfRecording, EndState, Evidence
 from connect_audio.recorder.policy import Policy
@@ -15,7 +15,8 @@ S = 1000
 POLICY = Policy(drain=30, idle_limit=600, refusal_limit=60, status_interval=60)
 QUIET = Evidence(silent_ms=0)
 DISCONNECTED = replace(QUIET, cause=EndReason.DISCONNECTED, silent_ms=40 * S)
-UNREADABLE = replace(QUIET, error_code="X", unreadable_ms=0)
+LOST = Reason("SOURCE_FAILED", "the stream could not be read: X")
+UNREADABLE = replace(QUIET, failure=LOST, unreadable_ms=0)
 DENIED = replace(UNREADABLE, denied_ms=60 * S, denials=6)
 
 
@@ -32,6 +33,12 @@ def decided(seen: Evidence) -> EndReason | None:
         pytest.param(replace(QUIET, silent_ms=600 * S - 1), None, id="silence within the idle limit"),
         pytest.param(replace(QUIET, silent_ms=600 * S), EndReason.IDLE, id="silence for the idle limit"),
         pytest.param(
+            replace(QUIET, silent_ms=900 * S, failing_ms=300 * S + 1), None, id="silence that nobody listened to"
+        ),
+        pytest.param(
+            replace(QUIET, silent_ms=900 * S, failing_ms=300 * S), EndReason.IDLE, id="as much as was listened to"
+        ),
+        pytest.param(
             replace(QUIET, silent_ms=600 * S, read_to_end=False), EndReason.IDLE, id="the idle limit asks for no more"
         ),
         pytest.param(replace(QUIET, silent_ms=900 * S, observed=False), None, id="silence that was not observed"),
@@ -41,7 +48,7 @@ def decided(seen: Evidence) -> EndReason | None:
             replace(DISCONNECTED, drained_ms=30 * S, read_to_end=False), None, id="a drain with something left to read"
         ),
         pytest.param(
-            replace(DISCONNECTED, drained_ms=30 * S, error_code="X", unreadable_ms=S),
+            replace(DISCONNECTED, drained_ms=30 * S, failure=LOST, unreadable_ms=S),
             None,
             id="a drain in which the stream cannot be read",
         ),
@@ -136,18 +143,44 @@ def test_connect_is_asked_once_an_interval_and_no_more_once_there_is_a_cause() -
 def test_a_stream_that_can_be_read_again_has_not_failed() -> None:
     end = end_of_call()
     for at_s in range(0, 120, 10):
-        end.unreadable("Denied", retryable=False, now_ms=at_s * S)
+        end.unreadable(LOST, retryable=False, now_ms=at_s * S)
     assert ended(end, 110, observed=False) is EndReason.SOURCE_FAILED
-    end.readable()
-    assert end.state == EndState(last_audio_ms=1)
+    end.readable(115 * S)
+    assert end.state == EndState(last_audio_ms=1, readable_from_ms=115 * S, failing_ms=115 * S)
     assert ended(end, 110, observed=False) is None
+
+
+def test_neither_drain_nor_idle_limit_counts_while_nobody_listens() -> None:
+    end = end_of_call()
+    end.connect_says(ContactState.DISCONNECTED, 10 * S)
+    end.unreadable(LOST, retryable=True, now_ms=20 * S)
+    assert ended(end, 100) is None
+    end.readable(100 * S)
+    assert ended(end, 129.9) is None
+    assert ended(end, 130) is EndReason.DISCONNECTED
+    end.audio(200 * S)
+    end.unreadable(LOST, retryable=True, now_ms=300 * S)
+    end.readable(400 * S)
+    assert ended(end, 899.9) is None
+    assert ended(end, 900) is EndReason.IDLE
+    end.audio(1000 * S)
+    assert end.state == EndState(last_audio_ms=1000 * S, asked_ms=10 * S, readable_from_ms=400 * S)
+
+
+def test_a_recording_that_ends_while_the_stream_cannot_be_read_tells_the_newest_failure() -> None:
+    end = end_of_call()
+    in_band = Reason("IN_BAND_ERROR", "KVS reports 5000 inside the stream: internal service error")
+    end.unreadable(LOST, retryable=True, now_ms=10 * S)
+    end.unreadable(in_band, retryable=True, now_ms=20 * S)
+    assert end.decide(609 * S, observed=True, read_to_end=True) is None
+    assert end.decide(610 * S, observed=True, read_to_end=True) == EndOfRecording(EndReason.SOURCE_FAILED, (in_band,))
 
 
 def test_a_denial_counts_from_its_own_beginning_and_a_retryable_failure_interrupts_it() -> None:
     end = end_of_call()
     for at_s in range(0, 120, 10):
-        end.unreadable("Denied", retryable=False, now_ms=at_s * S)
-    end.unreadable("Throttled", retryable=True, now_ms=120 * S)
+        end.unreadable(LOST, retryable=False, now_ms=at_s * S)
+    end.unreadable(LOST, retryable=True, now_ms=120 * S)
     assert end.state.unreadable_since_ms == 0
     assert end.state.denied_since_ms is None
     assert ended(end, 120) is None
@@ -156,17 +189,17 @@ def test_a_denial_counts_from_its_own_beginning_and_a_retryable_failure_interrup
 def test_denials_before_a_retryable_failure_do_not_count() -> None:
     end = end_of_call()
     for at_s in (0, 10, 20, 30, 40):
-        end.unreadable("Denied", retryable=False, now_ms=at_s * S)
-    end.unreadable("Throttled", retryable=True, now_ms=50 * S)
+        end.unreadable(LOST, retryable=False, now_ms=at_s * S)
+    end.unreadable(LOST, retryable=True, now_ms=50 * S)
     for at_s in (60, 130):
-        end.unreadable("Denied", retryable=False, now_ms=at_s * S)
+        end.unreadable(LOST, retryable=False, now_ms=at_s * S)
     assert ended(end, 130) is None
 
 
 def test_a_fresh_invocation_denies_six_times_before_the_denial_is_final() -> None:
-    end = end_of_call(unreadable_since_ms=10 * S, denied_since_ms=10 * S, error_code="Denied")
+    end = end_of_call(unreadable_since_ms=10 * S, denied_since_ms=10 * S, failure=LOST)
     for tries in range(1, 7):
-        end.unreadable("Denied", retryable=False, now_ms=(100 + tries) * S)
+        end.unreadable(LOST, retryable=False, now_ms=(100 + tries) * S)
         assert ended(end, 100 + tries) is (EndReason.SOURCE_FAILED if tries == 6 else None)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.manifest import EndReason
+from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import LiveState, SinkState
 from connect_audio.ports import AfterFragment, FromProducerTime
@@ -22,6 +22,7 @@ from connect_audio.recorder import (
     Recorder,
     StepResult,
 )
+from connect_audio.recorder.call_stream import Skipped
 from connect_audio.recorder.checkpoint import StepCounts
 from connect_audio.recorder.end_of_call import EndState
 from connect_audio.recorder.streaming_border import BorderState
@@ -242,7 +243,13 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
     assert full.parts.first is not None
     full = replace(
         full,
-        read=replace(full.read, retention_hours=0, unread_s=5, jumps=6),
+        read=replace(
+            full.read,
+            retention_hours=0,
+            unread_s=5,
+            has_tokens=True,
+            skipped=(Skipped(Reason("MEDIA_EXPIRED", "gone"), 2, "7"),),
+        ),
         end=EndState(
             last_audio_ms=1,
             asked_ms=2,
@@ -250,7 +257,9 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
             cause_ms=3,
             unreadable_since_ms=4,
             denied_since_ms=5,
-            error_code="x",
+            readable_from_ms=6,
+            failing_ms=7,
+            failure=Reason("IN_BAND_ERROR", "KVS reports 5000"),
         ),
         border=BorderState(from_ms=1, until_ms=2, ours_until_ms=3),
         parts=replace(full.parts, upload_id="u"),

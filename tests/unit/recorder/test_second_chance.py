@@ -1,11 +1,11 @@
-"""Damaged, cut and missing fragments each get one more reading before they are given up."""
+"""Damaged and cut fragments each get one more reading before they are given up."""
 
 from __future__ import annotations
 
 import pytest
 
 from connect_audio.core.fragments import Block, Completion, Fragment
-from connect_audio.recorder.second_chance import Damage, NotFound, Unconfirmed, before_damage
+from connect_audio.recorder.second_chance import Damage, Unconfirmed, before_damage
 
 Verdict = Damage.Verdict
 
@@ -117,42 +117,6 @@ def test_a_fragment_without_a_number_or_at_the_position_is_not_kept(number: str 
     unconfirmed = Unconfirmed()
     unconfirmed.cut(fragment(number), "7")
     assert unconfirmed.give_up() is None
-
-
-# Missing fragments.
-
-
-def test_a_missing_fragment_is_asked_for_again_and_then_jumped_over_in_steps() -> None:
-    missing = NotFound()
-    missing.came(1000)
-    assert missing.reported(0, 10**9) is None
-    assert missing.resume_ms is None
-    assert [missing.reported(0, 10**9) for _ in range(3)] == [1200, 1400, 1600]
-    assert missing.resume_ms == 1600
-
-
-def test_after_five_seconds_the_jumps_double() -> None:
-    missing = NotFound()
-    jumps = [missing.reported(0, 10**12) for _ in range(30)]
-    assert jumps[25:29] == [5000, 10_000, 20_000, 40_000]
-
-
-def test_no_jump_leads_beyond_the_present() -> None:
-    missing = NotFound()
-    missing.reported(1000, 1100)
-    assert missing.reported(1000, 1100) == 1100
-
-
-def test_only_a_newer_fragment_ends_the_jumps() -> None:
-    missing = NotFound()
-    missing.came(1000)
-    missing.reported(0, 10**9)
-    missing.reported(0, 10**9)
-    for end_ms in (None, 900, 1000):
-        missing.came(end_ms)
-        assert missing.resume_ms == 1200
-    missing.came(1300)
-    assert missing.resume_ms is None
 
 
 # Blocks of a damaged fragment.

@@ -1,0 +1,205 @@
+"""The way past a place of the stream that no connection can read.
+
+Pure; lives for one invocation. A place is what lies directly behind the position.
+
+How it works. A failure may pass, so the place gets `TRIES` connections first. Then probes look behind it, step by step.
+Nothing that a probe finds is recorded yet, since the failure may have passed meanwhile. So the place is tried once more
+after a probe found a fragment. Only if it fails again does reading go on behind it.
+
+    READING     connections begin behind the position
+    PROBING     connections begin behind the place: the first at the present, the next ones later step by step
+    CONFIRMING  a probe found a fragment: the place is tried once more
+    SKIPPED     reading begins behind the place, until a fragment comes
+
+The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over.
+A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
+place is the last one of the stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from connect_audio.core.fragment import fragment_counter
+from connect_audio.core.manifest import Reason
+from connect_audio.ports import AfterFragment, FromProducerTime, StartSelector
+
+TRIES: Final = 3
+"""Connections that fail at one place before probes look behind it. A failure that passes rarely lasts so long."""
+_MOST_ROUNDS: Final = 2
+"""Rounds after which the tries between two rounds of probes double no more: 12 tries with pauses of 8 s take 96 s."""
+_FIRST_STEP_MS: Final = 200
+"""Step from one probe to the next, ms. A fragment shorter than this may be skipped as well."""
+_SHORT_STEPS: Final = 25
+"""Probes with that step, five seconds in all. Later steps double, or hours would take hours to pass."""
+_MOST_DOUBLINGS: Final = 16
+"""Doublings of a step; 200 ms doubled so often are 91 hours, more than any recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The failure of a connection: its silence means nothing.
+
+    Args:
+        reason: a reason of the manifest, for a place that is skipped and a call that ends so.
+        is_final: True if the stream holds no more of the place: KVS does not find it, or two readings ended alike.
+        is_place: False if the next reading deals with it anyhow; then it is no try of the place.
+        number: number of the fragment at fault, as KVS names it; None where it does not.
+    """
+
+    reason: Reason
+    is_final: bool = False
+    is_place: bool = True
+    number: str | None = None
+
+
+class _Phase(Enum):
+    READING = auto()
+    PROBING = auto()
+    CONFIRMING = auto()
+    SKIPPED = auto()
+
+
+class Skip:
+    """The place directly behind the position."""
+
+    def __init__(self) -> None:
+        self._phase = _Phase.READING
+        self._tries = 0
+        self._rounds = 0
+        self._steps = 0
+        self._named: str | None = None
+        self._is_at_present = False
+        self._has_found = False
+        self._is_last = False
+        self._selector: StartSelector | None = None
+        self._newest_end_ms: int | None = None
+        self._failure: Failure | None = None
+
+    @property
+    def selector(self) -> StartSelector | None:
+        """Begin of the next connection; None for the position."""
+        return self._selector if self._phase in {_Phase.PROBING, _Phase.SKIPPED} else None
+
+    @property
+    def is_probing(self) -> bool:
+        """True if the next connection is a probe."""
+        return self._phase is _Phase.PROBING
+
+    @property
+    def is_seeking(self) -> bool:
+        """True if the next connection is a probe, or follows on one at once."""
+        return self._phase in {_Phase.PROBING, _Phase.CONFIRMING}
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of probes that found nothing."""
+        return self._rounds
+
+    @property
+    def failure(self) -> Failure | None:
+        """Failure of the place while reading has not passed it."""
+        return None if self._phase is _Phase.SKIPPED else self._failure
+
+    @property
+    def failing(self) -> Failure | None:
+        """Failure of the place while silence means nothing; None where the place is known to be the stream's last."""
+        failure = self.failure
+        return None if failure is not None and failure.is_final and self._is_last else failure
+
+    def came(self, end_ms: int | None) -> None:
+        """Note an accepted fragment. The place is passed if the fragment is newer than all before it.
+
+        Args:
+            end_ms: its end by the producer's clock, ms since the epoch; None where damage has taken its times.
+        """
+        if end_ms is not None and end_ms > (self._newest_end_ms or 0):
+            self._newest_end_ms = end_ms
+            if self._failure is not None:
+                self._pass()
+
+    def failed(self, failure: Failure, position: str | None, fallback_ms: int, now_ms: int) -> bool:
+        """Note a connection that failed before a new fragment came.
+
+        Args:
+            failure: the failure.
+            position: number of the newest completed fragment; None before the first.
+            fallback_ms: begin of the probes if no fragment with a time has come yet, ms since the epoch.
+            now_ms: no probe begins beyond the present, ms since the epoch.
+
+        Returns:
+            True if reading goes on behind the place from now on.
+        """
+        if not failure.is_place:
+            self._failure = self._failure or failure
+            return False
+        if self._phase is _Phase.PROBING:
+            if self._is_at_present:
+                self._begin_anew(self._rounds + 1)
+            else:
+                self._step(fallback_ms, now_ms)
+            return False
+        self._failure = failure
+        if self._phase is _Phase.CONFIRMING:
+            self._phase = _Phase.SKIPPED
+            self._tries = 0
+            return True
+        self._phase = _Phase.READING
+        self._tries += 1
+        if self._tries >= TRIES << self._rounds:
+            self._phase, self._steps, self._has_found, self._is_at_present = _Phase.PROBING, 0, False, True
+            self._named = failure.number if follows(position, failure.number) else None
+            self._selector = FromProducerTime(now_ms)
+        return False
+
+    def found(self) -> None:
+        """Note that a probe found a fragment: its connection ends."""
+        self._has_found = True
+
+    def ended(self, fallback_ms: int, now_ms: int) -> None:
+        """Note the end of a connection that did not fail.
+
+        Args:
+            fallback_ms: as for `failed`.
+            now_ms: as for `failed`.
+        """
+        if self._phase is _Phase.PROBING:
+            if self._is_at_present:
+                self._is_at_present = self._has_found = False
+                self._step(fallback_ms, now_ms)
+            elif self._has_found:
+                self._phase, self._is_last = _Phase.CONFIRMING, False
+            else:
+                self._is_last = True
+                self._begin_anew(self._rounds + 1)
+        elif self._phase is not _Phase.SKIPPED:
+            self._pass()
+
+    def _pass(self) -> None:
+        self._begin_anew(0)
+        self._failure, self._is_last = None, False
+
+    def _begin_anew(self, rounds: int) -> None:
+        self._phase, self._tries, self._rounds = _Phase.READING, 0, min(rounds, _MOST_ROUNDS)
+
+    def _step(self, fallback_ms: int, now_ms: int) -> None:
+        """Put the next probe one step behind the one before, or give the place its tries anew."""
+        if self._named is not None:
+            self._selector, self._named = AfterFragment(self._named), None
+            return
+        last = self._selector.ms if isinstance(self._selector, FromProducerTime) else None
+        if self._steps and last is not None and last >= now_ms:
+            self._begin_anew(self._rounds + 1)
+            return
+        self._steps += 1
+        doublings = min(max(0, self._steps - _SHORT_STEPS), _MOST_DOUBLINGS)
+        ahead_ms = _FIRST_STEP_MS * (min(self._steps, _SHORT_STEPS) << doublings)
+        self._selector = FromProducerTime(min((self._newest_end_ms or fallback_ms) + ahead_ms, now_ms))
+
+
+def follows(position: str | None, number: str | None) -> bool:
+    """Return True if a fragment is the next one behind the position, by the producer's counter."""
+    first, second = fragment_counter(position), fragment_counter(number)
+    return first is not None and second is not None and second == first + 1

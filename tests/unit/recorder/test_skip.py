@@ -1,0 +1,154 @@
+"""The way past a place that no connection can read: tries, probes, one more try, and only then the skip."""
+
+from __future__ import annotations
+
+import pytest
+
+from connect_audio.core.manifest import Reason
+from connect_audio.ports import AfterFragment, FromProducerTime, StartSelector
+from connect_audio.recorder.skip import TRIES, Failure, Skip
+
+BROKEN = Failure(Reason("IN_BAND_ERROR", "KVS reports 5000 inside the stream: internal service error"))
+GONE = Failure(Reason("MEDIA_EXPIRED", "KVS reports 4000 inside the stream: not found"), is_final=True)
+LATER_MS = 10**12
+PRESENT = FromProducerTime(LATER_MS)
+
+
+def fail(skip: Skip, times: int = 1, failure: Failure = BROKEN, now_ms: int = LATER_MS) -> list[StartSelector | None]:
+    """Fail so often behind fragment 7; return where each next connection begins."""
+    selectors = []
+    for _ in range(times):
+        assert not skip.failed(failure, "7", 0, now_ms)
+        if skip.selector == PRESENT:
+            skip.ended(0, now_ms)
+        selectors.append(skip.selector)
+    return selectors
+
+
+def at_1000() -> Skip:
+    skip = Skip()
+    skip.came(1000)
+    return skip
+
+
+def test_a_place_is_tried_three_times_and_then_probed_behind_in_steps() -> None:
+    assert fail(at_1000(), 5) == [None, None, *(FromProducerTime(ms) for ms in (1200, 1400, 1600))]
+    assert TRIES == 3
+
+
+def test_after_five_seconds_the_steps_double() -> None:
+    probes = [each.ms for each in fail(Skip(), 31) if isinstance(each, FromProducerTime)]
+    assert probes[24:] == [5000, 10_000, 20_000, 40_000, 80_000]
+
+
+def test_what_a_probe_finds_is_skipped_to_only_if_the_place_fails_once_more() -> None:
+    skip = at_1000()
+    fail(skip, 3)
+    assert skip.is_probing
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert (skip.is_probing, skip.selector) == (False, None)
+    assert skip.failed(BROKEN, "7", 0, LATER_MS)
+    assert skip.selector == FromProducerTime(1200)
+    assert skip.failing is None
+
+
+def test_a_place_that_can_be_read_again_after_a_probe_is_not_skipped() -> None:
+    skip = at_1000()
+    fail(skip, 3)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    skip.came(2024)
+    assert (skip.selector, skip.failure) == (None, None)
+    assert fail(skip, 2) == [None, None]
+
+
+def test_the_number_that_kvs_names_is_skipped_by_itself_where_it_is_the_next() -> None:
+    def number(counter: int) -> str:
+        return str(1 << 156 | counter << 92)
+
+    named = Failure(BROKEN.reason, number=number(8))
+    skip = at_1000()
+    for _ in range(3):
+        skip.failed(named, number(7), 0, LATER_MS)
+    skip.ended(0, LATER_MS)
+    selectors = [skip.selector, not skip.failed(named, number(7), 0, LATER_MS) and skip.selector]
+    assert selectors == [AfterFragment(number(8)), FromProducerTime(1200)]
+    far = at_1000()
+    for _ in range(3):
+        far.failed(named, number(6), 0, LATER_MS)
+    far.ended(0, LATER_MS)
+    assert far.selector == FromProducerTime(1200)
+
+
+def test_no_probe_begins_beyond_the_present_and_then_the_place_is_tried_anew_twice_as_often() -> None:
+    skip = at_1000()
+    for _ in range(3):
+        skip.failed(BROKEN, "7", 0, 1100)
+    skip.ended(0, 1100)
+    assert skip.selector == FromProducerTime(1100)
+    tries = [not skip.failed(BROKEN, "7", 0, 1100) and skip.selector is None for _ in range(7)]
+    assert tries == [True] * 6 + [False]
+
+
+def test_a_stream_that_fails_at_the_present_too_is_not_probed_any_further() -> None:
+    skip = at_1000()
+    for tries in (3, 6, 12, 12):
+        for _ in range(tries):
+            assert skip.selector is None
+            skip.failed(BROKEN, "7", 0, LATER_MS)
+        assert skip.selector == PRESENT
+        skip.failed(BROKEN, "7", 0, LATER_MS)
+
+
+@pytest.mark.parametrize(("failure", "is_readable"), [(BROKEN, False), (GONE, True)])
+def test_a_silent_probe_makes_the_place_the_last_one(failure: Failure, is_readable: bool) -> None:  # noqa: FBT001 - parametrised
+    skip = at_1000()
+    fail(skip, 3, failure)
+    skip.ended(0, LATER_MS)
+    fail(skip, 1, failure)
+    # KVS will not find it whoever asks, so silence behind it is silence; a failure that may pass leaves a doubt.
+    assert (skip.failing is None) is is_readable
+    assert skip.failure == failure
+    assert skip.rounds == 1
+
+
+def test_more_that_comes_behind_the_last_place_is_found_by_the_next_probes() -> None:
+    skip = at_1000()
+    fail(skip, 3, GONE)
+    skip.ended(0, LATER_MS)
+    assert fail(skip, 6, GONE)[-1] == FromProducerTime(1200)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert skip.failed(GONE, "7", 0, LATER_MS)
+
+
+def test_damage_that_the_next_reading_deals_with_is_no_try_but_no_silence_either() -> None:
+    skip = at_1000()
+    fail(skip, 9, Failure(BROKEN.reason, is_place=False))
+    assert skip.selector is None
+    assert skip.failing is not None
+    skip.ended(0, LATER_MS)
+    assert skip.failing is None
+
+
+def test_only_a_newer_fragment_passes_the_place() -> None:
+    skip = at_1000()
+    fail(skip, 3)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    skip.failed(BROKEN, "7", 0, LATER_MS)
+    for end_ms in (None, 900, 1000):
+        skip.came(end_ms)
+        assert skip.selector == FromProducerTime(1200)
+    skip.came(1300)
+    assert skip.selector is None
+
+
+def test_a_place_that_fails_behind_the_skip_as_well_is_tried_from_the_position_again() -> None:
+    skip = at_1000()
+    fail(skip, 3)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    skip.failed(BROKEN, "7", 0, LATER_MS)
+    assert fail(skip, 3) == [None, None, FromProducerTime(1200)]
