@@ -28,7 +28,7 @@ from connect_audio.core.manifest import (
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.status import RULES, WARNINGS
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesize_call
-from connect_audio_local.synthesis.fragment_writer import InBandError, write_fragment
+from connect_audio_local.synthesis.fragment_writer import InBandError, Track, write_fragment
 from connect_audio_local.synthesis.speech import two_party_conversation
 from support.schema_paths import paths_of_schema, paths_of_value
 
@@ -88,7 +88,12 @@ def complete() -> dict[str, Any]:
 def partial() -> dict[str, Any]:
     """A fragment is missing, one brings an in-band error, the last is cut off; everything else is known."""
     first, second, _, fourth, *rest = call()
-    failed = replace(fourth.contents, error=InBandError(3002, "ERROR_WRITING"))
+    failed = replace(
+        fourth.contents,
+        error=InBandError(3002, "ERROR_WRITING"),
+        tracks=[*fourth.contents.tracks, Track(3, "AUDIO_TO_AGENT")],
+        blocks=[*fourth.contents.blocks, replace(fourth.contents.blocks[0], track_number=3)],
+    )
     pieces = [
         first.data,
         second.data,
@@ -135,11 +140,12 @@ def test_the_schema_itself_is_valid_and_of_this_major_version() -> None:
 
 def test_the_partial_sample_has_something_in_every_list_and_object() -> None:
     manifest = partial()
-    expected = {"SOURCE_FAILED", "STREAM_HOLES", "TRUNCATED_FRAGMENTS", "OPENING_MISSING"}
+    expected = {"SOURCE_FAILED", "STREAM_HOLES", "TRUNCATED_FRAGMENTS", "OPENING_MISSING", "UNKNOWN_TRACK"}
     assert expected <= {reason["code"] for reason in manifest["reasons"]}
     assert manifest["warnings"]
     assert manifest["gaps"]["listed"]
     assert manifest["inBandErrors"]["listed"]
+    assert manifest["unknownTracks"]
     assert manifest["fragments"]["last"]
 
 

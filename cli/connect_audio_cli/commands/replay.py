@@ -53,6 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         contact_id=given.contact_id,
         output=given.output,
         accept_unlabelled=given.accept_unlabelled,
+        tracks=(given.customer_track, given.agent_track),
         live=live,
     )
     return ExitCode.WHOLE
@@ -83,6 +84,12 @@ def _parser() -> Parser:
         "--accept-unlabelled",
         "Take audio that names no contact for this contact's. Only for captures that hold one call alone.",
     )
+    for party in ("customer", "agent"):
+        parser.add_argument(
+            f"--{party}-track",
+            metavar="NAME|NUMBER",
+            help=f"The {party}'s track, where no name in the capture is Connect's. inspect lists the tracks.",
+        )
     live = parser.add_argument_group("Live audio")
     live.add_argument(
         "--segments",
@@ -115,7 +122,13 @@ def _parser() -> Parser:
 
 
 def run(
-    capture: str, *, contact_id: str | None, output: Path, accept_unlabelled: bool, live: LiveOptions | None
+    capture: str,
+    *,
+    contact_id: str | None,
+    output: Path,
+    accept_unlabelled: bool,
+    tracks: tuple[str | None, str | None],
+    live: LiveOptions | None,
 ) -> None:
     """Replay a capture and say what came of it.
 
@@ -123,6 +136,7 @@ def run(
         CommandError: nothing was written, or something that is not whole.
     """
     # Imported here, so that help and slips of the fingers cost no more than they use.
+    from connect_audio.core.tracks import TrackNames  # noqa: PLC0415
     from connect_audio_cli.captures import open_capture  # noqa: PLC0415
     from connect_audio_cli.output.progress import progress_of  # noqa: PLC0415
     from connect_audio_cli.output.table import print_values  # noqa: PLC0415
@@ -139,6 +153,7 @@ def run(
             name=opened.name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
+            track_names=TrackNames(*tracks),
             live=live_replay,
         )
     print_values(_summary(done))

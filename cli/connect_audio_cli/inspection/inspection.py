@@ -12,15 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connect_audio.core.admission import end_ms, start_ms
-from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
+from connect_audio.core.pcm import Encoding
 from connect_audio.core.recording import missing_between
+from connect_audio.core.tracks import choose_tracks
 from connect_audio_cli.captures import read_events
 
 _MAX_LISTED: Final = 1000
 _NS: Final = 1_000_000_000
+_ENCODINGS: Final = {
+    Encoding.S16LE: "16-bit little-endian PCM",
+    Encoding.S16BE: "16-bit big-endian PCM",
+    Encoding.MULAW: "G.711 mu-law",
+    Encoding.ALAW: "G.711 A-law",
+}
 _TRACK_TYPES: Final = {1: "video", 2: "audio", 17: "subtitle"}
 
 
@@ -222,33 +228,28 @@ def is_gap(row: FragmentRow) -> bool:
 
 def _end_ms(fragment: Fragment) -> float | None:
     """When its last block ends: to the sample for PCM, by the blocks' rhythm for anything else."""
-    try:
-        formats = {track.number: track.pcm for track in audio_tracks(fragment.tracks, fragment.tag("MimeType"))}
-    except UnsupportedAudioError:
-        formats = {}
+    choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"))
+    formats = {track.number: track.pcm for track in choice.audio}
     ends = []
     for block in fragment.blocks:
         pcm = formats.get(block.track_number)
         if pcm is not None:
-            samples = len(block.data) // (SAMPLE_BYTES * pcm.channels)
+            samples = len(block.data) // pcm.frame_bytes
             ends.append((block.time_ns + samples * _NS // pcm.rate) / 1_000_000)
     return max(ends) if ends else end_ms(fragment)
 
 
 def _audio(fragment: Fragment, number: int) -> str | None:
     """The real format of a track, in words."""
-    try:
-        tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
-    except UnsupportedAudioError as error:
-        return (
-            str(error) if any(entry.number == number and entry.track_type == 2 for entry in fragment.tracks) else None
-        )
-    for track in tracks:
+    choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"))
+    for track in choice.audio:
         if track.number == number:
-            order = "big" if track.pcm.big_endian else "little"
             channels = "mono" if track.pcm.channels == 1 else f"{track.pcm.channels} channels"
-            return f"16-bit {order}-endian PCM, {track.pcm.rate} Hz, {channels}: the {track.party}"
-    return None
+            return f"{_ENCODINGS[track.pcm.encoding]}, {track.pcm.rate} Hz, {channels}: the {track.party}"
+    for refused in choice.unsupported:
+        if refused.number == number:
+            return f"unsupported: {refused.refusal}: the {refused.party}"
+    return "unknown: no party has this name" if number in dict(choice.unknown) else None
 
 
 def fragment_json(row: FragmentRow) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from connect_audio.library.text import printable
+from connect_audio.text import printable
 
 __all__ = ["CommandError", "ExitCode", "describe", "printable"]
 

@@ -17,14 +17,14 @@ from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOpt
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
-from connect_audio.core.errors import SinkError, UnsupportedAudioError
+from connect_audio.core.errors import SinkError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.live_state import LiveState, SinkState
-from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.timeline import Timeline
+from connect_audio.core.tracks import choose_tracks
 from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
 from connect_audio.ports import Clock
@@ -341,11 +341,7 @@ class _Observed:
 
 def _length_ns(fragment: OpenFragment | Fragment, block: Block) -> int:
     """How long a block lasts; 0 where it is no audio that we know."""
-    try:
-        tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
-    except UnsupportedAudioError:
-        return 0
-    for track in tracks:
+    for track in choose_tracks(fragment.tracks, fragment.tag("MimeType")).audio:
         if track.number == block.track_number:
-            return block.size * 1_000_000_000 // (SAMPLE_BYTES * track.pcm.channels * track.pcm.rate)
+            return block.size * 1_000_000_000 // (track.pcm.frame_bytes * track.pcm.rate)
     return 0

@@ -16,6 +16,7 @@ from connect_audio.core.fragment import Fragment
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.manifest import NoteLog
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, LevelMeter, Party
+from connect_audio.core.tracks import CONNECT_NAMES, TrackNames
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.capture import CaptureEvent, capture_events, growing_events
 from connect_audio.library.extraction import Extraction, OptionNames
@@ -34,6 +35,8 @@ _OPTIONS: Final = OptionNames(
     contact_id_given="--contact-id ID",
     accept_unlabelled="--accept-unlabelled",
     both_given="--accept-unlabelled --contact-id ID",
+    customer_track="--customer-track",
+    agent_track="--agent-track",
 )
 
 
@@ -92,6 +95,7 @@ def replay(
     contact_id: str | None = None,
     accept_unlabelled: bool = False,
     limit_s: int | None = None,
+    track_names: TrackNames = CONNECT_NAMES,
     live: LiveReplay | NoLiveReplay | None = None,
 ) -> Replay:
     """Write `<output>/<contact id>.wav` and `.json`.
@@ -103,6 +107,7 @@ def replay(
         contact_id: the contact; None for the first contact that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
+        track_names: the parties' tracks as the user names them.
         live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end. None for none.
 
     Raises:
@@ -122,6 +127,7 @@ def replay(
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
             limit_s=limit_s,
+            track_names=track_names,
             options=_OPTIONS,
         )
         cleanup.callback(live.close)

@@ -48,6 +48,21 @@ _KEYFRAME = 0x80
 
 
 @dataclass(frozen=True, slots=True)
+class TrackCodec:
+    """The codec that one TrackEntry names in place of the layout's.
+
+    Args:
+        codec_id: the CodecID, for example `A_OPUS`; empty for none.
+        codec_private: the CodecPrivate; empty for none.
+        rate: SamplingFrequency of the Audio master, Hz; None for no Audio master.
+    """
+
+    codec_id: str
+    codec_private: bytes = b""
+    rate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Track:
     """One TrackEntry.
 
@@ -55,11 +70,13 @@ class Track:
         number: track number, 1 to 2**56 - 2; above 126 it takes more than one byte in every block.
         name: `AUDIO_FROM_CUSTOMER`, `AUDIO_TO_CUSTOMER`, or `Track_audio/L16` as the legacy single track is named.
         uid: TrackUID; Connect's do not equal the track numbers.
+        codec: its codec; None for the layout's.
     """
 
     number: int
     name: str
     uid: int = 1
+    codec: TrackCodec | None = None
 
 
 CONNECT_TRACKS = (Track(1, TO_CUSTOMER, uid=2), Track(2, FROM_CUSTOMER, uid=1))
@@ -348,7 +365,9 @@ class _Writer:
         return self.master(_TRACKS, b"".join(self.track_entry(track) for track in self.contents.tracks), 4)
 
     def track_entry(self, track: Track) -> bytes:
-        if self.layout.codec is Codec.PCM:
+        if track.codec is not None:
+            codec = self.track_codec(track.codec)
+        elif self.layout.codec is Codec.PCM:
             audio = (
                 self.element(_SAMPLING_FREQUENCY, struct.pack(">d", self.contents.rate))
                 + self.element(_CHANNELS, b"\x01")
@@ -366,6 +385,15 @@ class _Writer:
             + codec,
             4,
         )
+
+    def track_codec(self, named: TrackCodec) -> bytes:
+        codec = self.element(_CODEC_ID, named.codec_id.encode()) if named.codec_id else b""
+        if named.codec_private:
+            codec += self.element(_CODEC_PRIVATE, named.codec_private)
+        if named.rate is not None:
+            audio = self.element(_SAMPLING_FREQUENCY, struct.pack(">d", named.rate)) + self.element(_CHANNELS, b"\x01")
+            codec += self.element(_AUDIO, audio)
+        return codec
 
     # --- tags ---
 

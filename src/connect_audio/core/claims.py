@@ -15,9 +15,9 @@ from statistics import median_low
 from typing import Final
 
 from connect_audio.core.fragment import Block
-from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio.core.tracks import AudioTrack
 
 CLUSTER_SLACK_MS: Final = 1_000
 """A producer timestamp may lie so far outside of its fragment's blocks; KVS takes it from the first Cluster."""
@@ -212,7 +212,7 @@ def _length_doubts(blocks: Sequence[Block], tracks: Sequence[AudioTrack], tick_n
     """
     overlaps = rates = 0
     for track in tracks:
-        per_second = SAMPLE_BYTES * track.pcm.channels * track.pcm.rate
+        per_second = track.pcm.frame_bytes * track.pcm.rate
         own = [block for block in blocks if block[0] == track.number]
         # A block with the time of the one before it is that block once more, or the accounts call it conflicting.
         pairs = [

@@ -12,6 +12,7 @@ from connect_audio.core.admission import AdmissionState
 from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.order import OrderState
+from connect_audio.core.other_tracks import OtherTracks
 from connect_audio.core.timeline import Gap, TimelineState
 
 
@@ -38,7 +39,8 @@ class FragmentCounts:
         other_streaming: in another streaming of the same contact.
         truncated: admitted, with only the whole blocks there.
         without_audio: admitted, with blocks but no track that is PCM audio.
-        unsupported_audio: admitted, with audio that cannot be decoded or at another rate than the recording's.
+        unsupported_audio: admitted, with a party's audio that cannot be decoded or has another rate than the
+            recording's.
         ignored_blocks: blocks of admitted fragments on tracks that are no party's.
     """
 
@@ -118,6 +120,7 @@ class Cursor:
         neighbours: state that the next fragment is compared with.
         order: state that the next fragment's time and counter are compared with.
         times: contradictions between numbers of the stream up to that fragment.
+        other_tracks: audio on tracks that are not recorded, up to that fragment.
     """
 
     fragment: str | None = None
@@ -130,6 +133,7 @@ class Cursor:
     neighbours: NeighbourState = field(default_factory=NeighbourState)
     order: OrderState = field(default_factory=OrderState)
     times: TimesDisagree = field(default_factory=TimesDisagree)
+    other_tracks: OtherTracks = field(default_factory=OtherTracks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

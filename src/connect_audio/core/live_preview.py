@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import Block, OpenFragment, holds_document
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.matroska import load_schema
-from connect_audio.core.pcm import AudioTrack, audio_tracks, to_mono
+from connect_audio.core.pcm import to_mono
 from connect_audio.core.recording import CallRecording
 from connect_audio.core.runs import runs_of
 from connect_audio.core.timeline import Timeline, TimelineState, to_samples
+from connect_audio.core.tracks import AudioTrack, choose_tracks
 
 _LONGEST_LEAP_S: Final = 0.5
 """Between two blocks of a track: what is longer may as well be a damaged time, so it waits for the fragment's end."""
@@ -111,10 +111,7 @@ class LivePreview:
         mime_type = fragment.tag("MimeType")
         if mime_type is None and not all(entry.codec_id.startswith("A_PCM/INT") for entry in fragment.tracks):
             return  # it may come behind the Cluster, and say something else than we would assume
-        try:
-            tracks = audio_tracks(fragment.tracks, mime_type)
-        except UnsupportedAudioError:
-            return
+        tracks = choose_tracks(fragment.tracks, mime_type, recording.track_names).audio
         rate = recording.rate or (tracks[0].pcm.rate if tracks else 0)
         if not tracks or any(track.pcm.rate != rate for track in tracks):
             return

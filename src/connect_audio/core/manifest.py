@@ -16,7 +16,8 @@ from connect_audio.core.cursor import Cursor, FragmentMark, StreamCounts
 from connect_audio.core.evidence import Proof
 from connect_audio.core.live_state import SinkState
 from connect_audio.core.note_log import MAX_ERRORS, MAX_GAPS, NoteLog
-from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.other_tracks import OtherTracks
+from connect_audio.core.pcm import FRAME_BYTES, PARTIES
 from connect_audio.core.recording_facts import EndReason, Reason, RecordingFacts, Status
 from connect_audio.core.status import judge
 from connect_audio.core.timeline import TrackCounts
@@ -77,9 +78,15 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "dataCrc32": f"{cursor.crc32:08x}",
         },
         "tracks": {
-            "customer": _track(timeline.customer if timeline else TrackCounts(), "left", cursor.frames),
-            "agent": _track(timeline.agent if timeline else TrackCounts(), "right", cursor.frames),
+            party.value: _track(
+                (timeline and getattr(timeline, party)) or TrackCounts(),
+                cursor.frames,
+                channel=channel,
+                unsupported_bytes=cursor.other_tracks.unsupported_bytes(party),
+            )
+            for party, channel in zip(PARTIES, ("left", "right"), strict=True)
         },
+        "unknownTracks": _unknown_tracks(cursor.other_tracks),
         "fragments": {
             "first": _fragment(cursor.neighbours.first),
             "last": _fragment(cursor.neighbours.last),
@@ -166,7 +173,17 @@ def _fragment(mark: FragmentMark | None) -> dict[str, Any] | None:
     }
 
 
-def _track(track: TrackCounts, channel: str, frames: int) -> dict[str, Any]:
+def _unknown_tracks(tracks: OtherTracks) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = [
+        {"name": track.name, "number": track.number, "blocks": track.blocks, "bytes": track.size}
+        for track in tracks.unknown
+    ]
+    if tracks.further_blocks:
+        listed.append({"name": None, "number": None, "blocks": tracks.further_blocks, "bytes": tracks.further_size})
+    return listed
+
+
+def _track(track: TrackCounts, frames: int, *, channel: str, unsupported_bytes: int) -> dict[str, Any]:
     return {
         "channel": channel,
         "audioSamples": track.audio,
@@ -177,5 +194,6 @@ def _track(track: TrackCounts, channel: str, frames: int) -> dict[str, Any]:
         "beyondLimitSamples": track.beyond_limit,
         "gapCount": track.gaps,
         "maxJitterSamples": track.max_jitter,
+        "unsupportedBytes": unsupported_bytes,
         "danglingBytes": track.dangling_bytes,
     }

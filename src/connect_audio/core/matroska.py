@@ -46,6 +46,8 @@ _MAX_STRUCTURE_BYTES: Final = 256 * 1024
 # KVS allows 10 tags of 128 + 256 characters a fragment and codec private data of some KB; this is generous.
 _MAX_CACHED_BYTES: Final = 4096
 # Many times what Connect writes. Larger elements would let a hostile stream fill the caches with hundreds of MB.
+_MAX_CODEC_PRIVATE_BYTES: Final = 40
+"""Size of a WAVEFORMATEXTENSIBLE, the longest one that is read."""
 
 _IN_SEGMENT = frozenset({SEGMENT})
 _IN_CLUSTER = frozenset({CLUSTER})
@@ -270,6 +272,7 @@ class TrackEntry:
         sampling_frequency: Hz from the Audio master, None where absent.
         channels: from the Audio master, None where absent.
         bit_depth: from the Audio master, None where absent.
+        codec_private: the first `_MAX_CODEC_PRIVATE_BYTES` of CodecPrivate; empty where absent.
     """
 
     number: int
@@ -279,6 +282,7 @@ class TrackEntry:
     sampling_frequency: float | None = None
     channels: int | None = None
     bit_depth: int | None = None
+    codec_private: bytes = b""
 
 
 def decode_tracks(raw: bytes, *, offset: int) -> tuple[TrackEntry, ...]:
@@ -368,6 +372,10 @@ def _string(element: Any, name: str) -> str | None:
     return next((_text(bytes(child.getRawValue())) for child in _children(element, name)), None)
 
 
+def _binary(element: Any, name: str) -> bytes:
+    return next((bytes(child.getRawValue()) for child in _children(element, name)), b"")
+
+
 @lru_cache(maxsize=64)
 def _tags_with_ebmlite(raw: bytes) -> tuple[TagValue, ...]:
     def walk(simple_tag: Any) -> Iterator[TagValue]:
@@ -403,6 +411,7 @@ def _tracks_with_ebmlite(raw: bytes) -> tuple[TrackEntry, ...]:
                 sampling_frequency=_value(audio, "SamplingFrequency", None),
                 channels=_value(audio, "Channels", None),
                 bit_depth=_value(audio, "BitDepth", None),
+                codec_private=_binary(entry, "CodecPrivate")[:_MAX_CODEC_PRIVATE_BYTES],
             )
         )
     return tuple(entries)

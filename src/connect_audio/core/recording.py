@@ -37,7 +37,7 @@ from connect_audio.core.admission import (
     end_ms,
     start_ms,
 )
-from connect_audio.core.claims import disagreements
+from connect_audio.core.claims import TimesDisagree, disagreements
 from connect_audio.core.copying import copier
 from connect_audio.core.cursor import (
     Cursor,
@@ -49,15 +49,16 @@ from connect_audio.core.cursor import (
     Note,
     StreamCounts,
 )
-from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment, fragment_counter
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.order import FragmentOrder
+from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import to_mono
 from connect_audio.core.resume_points import ResumePoints
-from connect_audio.core.runs import Run, audio_of, runs_of
+from connect_audio.core.runs import Run, runs_of, tracks_of
 from connect_audio.core.timeline import MAX_FRAMES, Gap, Placed, Timeline, TimelineState
+from connect_audio.core.tracks import CONNECT_NAMES, TrackChoice, TrackNames, at_rate
 
 MAX_ERROR_NOTES: Final = 1000
 """In-band errors that are noted one by one; the rest is counted."""
@@ -104,6 +105,7 @@ class CallRecording:
         until_ms: admit nothing that begins at or after it, ms since the epoch.
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
+        track_names: the parties' tracks as a user names them.
     """
 
     def __init__(
@@ -115,12 +117,15 @@ class CallRecording:
         until_ms: int | None = None,
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
+        track_names: TrackNames = CONNECT_NAMES,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(
             contact_id, cursor.admission, from_ms=from_ms, until_ms=until_ms, accept_unlabelled=accept_unlabelled
         )
         self._limit_s = limit_s
+        self.track_names: Final = track_names
+        """The parties' tracks as a user names them."""
         self._timeline = None if cursor.timeline is None else self._make_timeline(cursor.timeline, cursor.frames)
         # Some may have been taken before any fragment's audio was wholly in them: then the cursor has no timeline yet.
         self._frames_before = cursor.frames
@@ -128,6 +133,7 @@ class CallRecording:
         self._fragments = _copied_fragments(cursor.fragments)
         self._stream = cursor.stream
         self._neighbours = cursor.neighbours
+        self._other_tracks = cursor.other_tracks
         self._number = cursor.fragment  # number of the last decided fragment that had one
         self._order = FragmentOrder(cursor.order, cursor.times)
         self._notes: list[Note] = []  # on fragments since the last point
@@ -147,7 +153,7 @@ class CallRecording:
         """
         # The cursor's own counts end with the last fragment; bytes lost since then are only in the recording's.
         cursor = replace(self.cursor(), fragments=self.fragments, stream=self.stream)
-        return CallRecording(contact_id, cursor=cursor, limit_s=self._limit_s)
+        return CallRecording(contact_id, cursor=cursor, limit_s=self._limit_s, track_names=self.track_names)
 
     @property
     def rate(self) -> int | None:
@@ -284,6 +290,7 @@ class CallRecording:
             neighbours=self._neighbours,
             order=self._order.state,
             times=self._order.disagree,
+            other_tracks=self._other_tracks,
         )
         self._points.mark(0 if timeline is None else timeline.end, cursor, self._notes)
         self._notes = []
@@ -364,20 +371,16 @@ class CallRecording:
         """Put an admitted fragment's audio on the timeline."""
         if not fragment.blocks:
             return ()
-        try:
-            tracks = audio_of(fragment)
-        except UnsupportedAudioError:
-            self._fragments.unsupported_audio += 1
-            return ()
-        if not tracks:
-            self._fragments.without_audio += 1
-            return ()
-        rate = self.rate or tracks[0].pcm.rate
+        choice = tracks_of(fragment, self.track_names)
+        tracks = choice.audio
+        rate = self.rate or (tracks[0].pcm.rate if tracks else 0)
         if any(track.pcm.rate != rate for track in tracks):
-            self._fragments.unsupported_audio += 1
-            return ()
-        runs, ignored = runs_of(fragment.blocks, tracks)
-        self._fragments.ignored_blocks += ignored
+            choice = at_rate(choice, rate)
+            tracks = choice.audio
+        runs, others = runs_of(fragment.blocks, tracks)
+        if others:
+            self._count_others(choice, others)
+        self._fragments.without_audio += not tracks and not choice.unsupported
         if not runs:
             return ()
         if self._timeline is None:
@@ -388,6 +391,8 @@ class CallRecording:
         )
         if doubts is not None:
             self._order.doubt(doubts)
+        if choice.claims_disagree and not (doubts and doubts.rate):
+            self._order.doubt(TimesDisagree(rate=1))
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
         self._timeline.settle()
         last = FragmentMark(
@@ -395,6 +400,13 @@ class CallRecording:
         )
         self._neighbours = replace(self._neighbours, first=self._neighbours.first or last, last=last)
         return placed
+
+    def _count_others(self, choice: TrackChoice, others: Sequence[BlockCount]) -> None:
+        """Count a fragment's blocks on tracks that are not recorded."""
+        refused = {track.number for track in choice.unsupported}
+        self._other_tracks = self._other_tracks.added(choice, others)
+        self._fragments.unsupported_audio += any(each.number in refused for each in others)
+        self._fragments.ignored_blocks += sum(each.blocks for each in others if each.number not in refused)
 
     def _note_gaps(
         self, fragment: Fragment, placed: Sequence[Placed], before: NeighbourState, previous_end: int

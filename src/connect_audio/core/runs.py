@@ -12,9 +12,10 @@ from operator import sub
 from typing import Final, NamedTuple
 
 from connect_audio.core.fragment import Block, Fragment
-from connect_audio.core.pcm import SAMPLE_BYTES, AudioTrack, audio_tracks
+from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.shapes import BlockLayout, ShapedBlocks, stretches
 from connect_audio.core.timeline import to_samples
+from connect_audio.core.tracks import AudioTrack, TrackChoice, TrackNames, choose_tracks
 
 _NS: Final = 1_000_000_000
 
@@ -78,12 +79,12 @@ class _Plan(NamedTuple):
     Args:
         tracks: the audio tracks that they are of.
         runs: each track's in order; None if they depend on the Cluster's time.
-        ignored: blocks on none of the tracks.
+        others: blocks on none of the tracks.
     """
 
     tracks: Sequence[AudioTrack]
     runs: Sequence[_PlannedRun] | None
-    ignored: int
+    others: tuple[BlockCount, ...]
 
 
 def start_ns(blocks: Sequence[Block]) -> int:
@@ -110,22 +111,23 @@ def media_bytes(blocks: Sequence[Block]) -> int:
     return sum(len(block.data) for block in blocks)
 
 
-def audio_of(fragment: Fragment) -> tuple[AudioTrack, ...]:
-    """Return the tracks of a fragment that are a party's PCM, see `audio_tracks`.
+def tracks_of(fragment: Fragment, names: TrackNames) -> TrackChoice:
+    """Return the parties' tracks of a fragment, see `choose_tracks`.
 
-    Raises:
-        UnsupportedAudioError: there is an audio track of a known name whose samples cannot be decoded.
+    Args:
+        fragment: the fragment.
+        names: the parties' tracks as a user names them; the same for all fragments of a reader.
     """
     blocks = fragment.blocks
     if not isinstance(blocks, ShapedBlocks):
-        return audio_tracks(fragment.tracks, fragment.tag("MimeType"))
+        return choose_tracks(fragment.tracks, fragment.tag("MimeType"), names)
     layout = blocks.layout
-    if layout.audio is None:
-        layout.audio = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
-    return layout.audio
+    if layout.choice is None:
+        layout.choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"), names)
+    return layout.choice
 
 
-def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list[Run], int]:
+def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list[Run], Sequence[BlockCount]]:
     """Join blocks into runs.
 
     Args:
@@ -133,7 +135,7 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
         tracks: the audio tracks.
 
     Returns:
-        The runs, each track's in order, and how many blocks are on none of the tracks.
+        The runs, each track's in order, and the blocks on none of the tracks, by track number.
     """
     by_number = {track.number: track for track in tracks}
     if isinstance(blocks, ShapedBlocks):
@@ -150,12 +152,12 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
                     block_length,
                 )
                 for track, after_ns, payloads, block_length in plan.runs
-            ], plan.ignored
-    groups, ignored = _grouped(blocks, by_number)
+            ], plan.others
+    groups, others = _grouped(blocks, by_number)
     return [
         Run(group.track, group.start, b"".join([blocks[index][2] for index in group.indexes]), group.block_length)
         for group in groups
-    ], ignored
+    ], others
 
 
 def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mapping[int, AudioTrack]) -> _Plan:
@@ -165,9 +167,9 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
         track = by_number.get(number)
         if track is not None and after_ns * track.pcm.rate % _NS:
             # The rounding of the Cluster's time decides if blocks follow each other to the sample.
-            return _Plan(tracks, None, 0)
+            return _Plan(tracks, None, ())
     blocks = [Block(number, after_ns, bytes(stop - start), 1, stop - start) for number, after_ns, start, stop in places]
-    groups, ignored = _grouped(blocks, by_number)
+    groups, others = _grouped(blocks, by_number)
     runs = [
         _PlannedRun(
             group.track,
@@ -177,10 +179,12 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
         )
         for group in groups
     ]
-    return _Plan(tracks, runs, ignored)
+    return _Plan(tracks, runs, others)
 
 
-def _grouped(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tuple[list[_Group], int]:
+def _grouped(
+    blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]
+) -> tuple[list[_Group], tuple[BlockCount, ...]]:
     """Find the blocks that make a run.
 
     Args:
@@ -188,12 +192,12 @@ def _grouped(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tu
         by_number: the audio tracks by track number.
 
     Returns:
-        The groups, each track's in order, and how many blocks are on none of the tracks.
+        The groups, each track's in order, and the blocks on none of the tracks, by track number.
     """
     closed: list[_Group] = []
     open_groups: dict[int, _Group] = {}
-    ignored = 0
-    for index, (number, time_ns, data, _, _) in enumerate(blocks):
+    others: dict[int, tuple[int, int]] = {}
+    for index, (number, time_ns, data, _, payload) in enumerate(blocks):
         size = len(data)
         group = open_groups.get(number)
         if group is not None:
@@ -205,10 +209,11 @@ def _grouped(blocks: Sequence[Block], by_number: Mapping[int, AudioTrack]) -> tu
             closed.append(group)
         track = by_number.get(number)
         if track is None:
-            ignored += 1
+            count, total = others.get(number, (0, 0))
+            others[number] = (count + 1, total + payload)
             continue
         start = to_samples(time_ns, track.pcm.rate)
-        length, dangling = divmod(size, SAMPLE_BYTES * track.pcm.channels)
+        length, dangling = divmod(size, track.pcm.frame_bytes)
         # A block with half a sample at its end closes its run: nothing can follow it to the sample.
         open_groups[number] = _Group(track, start, [index], size, length, -1 if dangling else start + length)
-    return [*closed, *open_groups.values()], ignored
+    return [*closed, *open_groups.values()], tuple(BlockCount(number, *each) for number, each in others.items())

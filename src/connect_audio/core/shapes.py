@@ -40,7 +40,7 @@ from connect_audio.core.matroska import (
     TIMECODE,
     TagValue,
 )
-from connect_audio.core.pcm import AudioTrack
+from connect_audio.core.tracks import TrackChoice
 
 MAX_SHAPES: Final = 8
 """Layouts that may take turns, such as the lengths of MILLIS_BEHIND_NOW; the one that matched longest ago goes."""
@@ -279,8 +279,8 @@ class BlockLayout:
         self.last_ns: Final = times[-1]
         """When the last block begins, ns after the Cluster's Timecode."""
         self.media_bytes: Final = sum(stop - start for _, _, start, stop in self.places)
-        self.audio: tuple[AudioTrack, ...] | None = None
-        """The audio tracks of these fragments; None until `core/runs.py` has found them."""
+        self.choice: TrackChoice | None = None
+        """The parties' tracks of these fragments; None until `core/runs.py` has found them."""
         self.plan: Any = None
         """The runs of these fragments, once `core/runs.py` has worked them out."""
         self.is_straight = False

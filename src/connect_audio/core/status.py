@@ -155,6 +155,17 @@ def _count(number: Callable[[Case], int], detail: str) -> Find:
     return find
 
 
+def _sentence(sentence: Callable[[Case], str | None]) -> Find:
+    """Return a rule over an account that says itself what it counts, and None for nothing."""
+
+    def find(case: Case) -> Iterator[str]:
+        found = sentence(case)
+        if found is not None:
+            yield found
+
+    return find
+
+
 def _of_each_track(number: Callable[[TrackCounts], int], detail: str) -> Find:
     """Return a rule over a count of each track, whose detail has places for count and party."""
 
@@ -246,11 +257,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "UNSUPPORTED_AUDIO",
         _MIDDLE,
-        _count(
-            lambda case: case.cursor.fragments.unsupported_audio,
-            "{} fragments hold audio in another format or at another rate",
-        ),
+        _sentence(lambda case: case.cursor.other_tracks.unsupported_sentence()),
     ),
+    Rule("UNKNOWN_TRACK", _MIDDLE, _sentence(lambda case: case.cursor.other_tracks.unknown_sentence())),
     Rule(
         "NO_AUDIO",
         _OPENING | _MIDDLE,

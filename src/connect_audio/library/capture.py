@@ -11,7 +11,7 @@ from typing import Final
 
 from connect_audio.core.errors import CaptureError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
-from connect_audio.library.text import printable
+from connect_audio.text import printable
 
 _SEARCH_BYTES: Final = 64 * 1024 * 1024
 """Bytes that are searched for the first fragment. KVS takes fragments of at most 50 MB, so one begins within that.

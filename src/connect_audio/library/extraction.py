@@ -15,16 +15,16 @@ from typing import Any, Final
 
 from connect_audio.core.admission import StreamEnd, Verdict, start_ms
 from connect_audio.core.contact_id import is_contact_id
-from connect_audio.core.errors import CaptureError, UnsupportedAudioError
+from connect_audio.core.errors import CaptureError
 from connect_audio.core.evidence import OTHER_CONTACT_MS
 from connect_audio.core.fragments import BytesLost, Completion, Fragment, OpenFragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_state import LiveState
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
-from connect_audio.core.pcm import audio_tracks
 from connect_audio.core.recording import Added, CallRecording
+from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
-from connect_audio.library.text import printable
+from connect_audio.text import printable
 
 _MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Fragments held until a contact is named: 17 minutes of a call. Beyond, the caller has to name the contact."""
@@ -32,6 +32,8 @@ _COST_OF_AN_EVENT: Final = 4096
 """The weight of an event beside its audio in `_MAX_HELD_BYTES`, so that empty fragments are bounded, too."""
 _MAX_LISTED: Final = 100
 """Contacts and kinds of tracks that are kept for messages, however many a capture holds; further ones are left out."""
+_MAX_NAMED: Final = 8
+"""Tracks that one message names."""
 _NO_CONTACT_ID: Final = "is no contact id: 1 to 50 letters, digits and inner hyphens"
 _TRACK_TYPES: Final = {1: "video", 2: "audio", 17: "subtitle"}
 _NOBODY: Final = ""
@@ -47,12 +49,16 @@ class OptionNames:
         contact_id_given: the same with a value.
         accept_unlabelled: the option that accepts unlabelled fragments.
         both_given: that option and the contact id.
+        customer_track: the option that names the customer's track.
+        agent_track: the option that names the agent's track.
     """
 
     contact_id: str
     contact_id_given: str
     accept_unlabelled: str
     both_given: str
+    customer_track: str
+    agent_track: str
 
 
 PYTHON_OPTIONS: Final = OptionNames(
@@ -60,6 +66,8 @@ PYTHON_OPTIONS: Final = OptionNames(
     contact_id_given='contact_id="ID"',
     accept_unlabelled="accept_unlabelled=True",
     both_given='contact_id="ID", accept_unlabelled=True',
+    customer_track="customer_track",
+    agent_track="agent_track",
 )
 """As `connect_audio.read` has them."""
 
@@ -73,10 +81,11 @@ class Extraction:
         contact_id: the contact; None for the first one that the capture names.
         accept_unlabelled: take fragments that name no contact for this contact's.
         limit_s: longest recording, seconds; what a WAV can hold if None.
+        track_names: the parties' tracks as the user names them.
         options: how messages spell the options.
 
     Raises:
-        CaptureError: `contact_id` is no contact id.
+        CaptureError: `contact_id` is no contact id, or both parties' tracks have the same name.
     """
 
     def __init__(
@@ -87,15 +96,17 @@ class Extraction:
         contact_id: str | None,
         accept_unlabelled: bool,
         limit_s: int | None = None,
+        track_names: TrackNames = CONNECT_NAMES,
         options: OptionNames = PYTHON_OPTIONS,
     ) -> None:
         if contact_id is not None and not is_contact_id(contact_id):
             raise CaptureError(f"{options.contact_id} '{printable(contact_id, 60)}' {_NO_CONTACT_ID}")
         self.contact_id = contact_id
-        self.recording = CallRecording(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
+        self._track_names = track_names
+        self.recording = self._recording_of(contact_id or _NOBODY, accept_unlabelled=accept_unlabelled, limit_s=limit_s)
         self.added = Added((), (), None)
         """The result of the last fragment yielded by `fragments`; after its end, of the fragments that had waited."""
-        self._seen = _Seen()
+        self._seen = _Seen(track_names, options)
         self._end = _EndOfCapture()
         self._events = self._seen.watch(events)
         self._name = name
@@ -138,6 +149,9 @@ class Extraction:
             CaptureError: the capture holds no audio of the contact.
         """
         cursor = self.recording.cursor()
+        misnamed = self._seen.misnamed_track()
+        if misnamed is not None:
+            raise CaptureError(f"{self._name}: {misnamed}")
         if self.contact_id is None or not cursor.frames:
             raise CaptureError(f"{self._name}: {self._why_nothing()}")
         facts = RecordingFacts(
@@ -165,7 +179,12 @@ class Extraction:
     def _why_nothing(self) -> str:
         if self._end.error is not None:
             return self._end.error.sentence
-        return self._seen.why_nothing(self.contact_id, accept_unlabelled=self._accept_unlabelled, options=self._options)
+        return self._seen.why_nothing(self.contact_id, accept_unlabelled=self._accept_unlabelled)
+
+    def _recording_of(self, contact_id: str, *, accept_unlabelled: bool, limit_s: int | None) -> CallRecording:
+        return CallRecording(
+            contact_id, accept_unlabelled=accept_unlabelled, limit_s=limit_s, track_names=self._track_names
+        )
 
     def _name_contact(self, contact_id: str) -> None:
         """Go on under the first contact's name: nothing was admitted so far, but the counts stay."""
@@ -184,7 +203,7 @@ class Extraction:
             if isinstance(event, Fragment):
                 if len(event.contact_ids) == 1:
                     self.contact_id = self._checked(event.contact_ids[0])
-                    self.recording = CallRecording(self.contact_id, accept_unlabelled=True, limit_s=self._limit_s)
+                    self.recording = self._recording_of(self.contact_id, accept_unlabelled=True, limit_s=self._limit_s)
                     return chain(held, self._events)
                 held_bytes += sum(len(block.data) for block in event.blocks)
             if held_bytes > _MAX_HELD_BYTES:
@@ -240,13 +259,24 @@ class _EndOfCapture:
 
 
 class _Seen:
-    """The contents of a capture, for the message that says why there is no recording."""
+    """The contents of a capture, for the message that says why there is no recording.
 
-    def __init__(self) -> None:
+    Args:
+        track_names: the parties' tracks as the user names them.
+        options: how messages spell the options.
+    """
+
+    def __init__(self, track_names: TrackNames, options: OptionNames) -> None:
         self.contacts: dict[str, None] = {}
         self.instances: dict[str, str] = {}
+        self._names = track_names
+        self._options = options
         self._tracks: dict[str, None] = {}
-        self._unsupported: str | None = None
+        self._audio: dict[str, None] = {}  # audio tracks as messages name them
+        self._found: set[str] = set()  # names of `track_names` that a fragment has
+        self._same = False  # both names are the same track
+        self._refusal: str | None = None
+        self._unknown = False
         self._pcm = False
 
     def watch(self, events: Iterable[CaptureEvent]) -> Iterator[CaptureEvent]:
@@ -262,23 +292,69 @@ class _Seen:
                 instance_id = fragment.tag("InstanceId")
                 if instance_id:
                     self.instances[contact_id] = printable(instance_id, 100)
+        if self._names != CONNECT_NAMES:
+            self._look_for_names(fragment)
         if self._pcm:
             return
-        try:
-            self._pcm = bool(audio_tracks(fragment.tracks, fragment.tag("MimeType")))
-        except UnsupportedAudioError as error:
-            self._unsupported = self._unsupported or str(error)
+        choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"), self._names)
+        self._pcm = bool(choice.audio)
+        if choice.unsupported:
+            refused = choice.unsupported[0]
+            self._refusal = self._refusal or f"the {refused.party}'s track is {refused.refusal}"
+        self._unknown = self._unknown or bool(choice.unknown)
         for track in fragment.tracks:
             if len(self._tracks) < _MAX_LISTED:
                 kind = _TRACK_TYPES.get(track.track_type, f"type {track.track_type}")
-                self._tracks[f"{kind} {track.codec_id or 'of no codec'}"] = None
+                self._tracks[f"{kind} {printable(track.codec_id, 40) or 'of no codec'}"] = None
+        for number, name in choice.unknown:
+            if len(self._audio) < _MAX_LISTED:
+                self._audio[f"{number} '{name}'"] = None
 
-    def why_nothing(self, contact_id: str | None, *, accept_unlabelled: bool, options: OptionNames) -> str:
+    def _look_for_names(self, fragment: Fragment) -> None:
+        found = []
+        for wanted in (self._names.customer, self._names.agent):
+            entry = None if wanted is None else find_track(fragment.tracks, wanted)
+            if wanted is not None and entry is not None:
+                self._found.add(wanted)
+                found.append(entry.number)
+        self._same = self._same or len(set(found)) < len(found)
+        for entry in fragment.tracks:
+            if len(self._audio) < _MAX_LISTED:
+                self._audio[f"{entry.number} '{shown_name(entry.name)}'"] = None
+
+    def misnamed_track(self) -> str | None:
+        """Say which name of a party's track is of no use; None if both were found."""
+        options = self._options
+        for option, wanted in (
+            (options.customer_track, self._names.customer),
+            (options.agent_track, self._names.agent),
+        ):
+            if wanted is not None and wanted not in self._found:
+                return f"{option}: it has no audio track '{printable(wanted, 60)}', only {self._listed_audio()}"
+        if self._same:
+            return f"{options.customer_track} and {options.agent_track} name the same track"
+        return None
+
+    def _listed_audio(self) -> str:
+        return f"track {', track '.join(list(self._audio)[:_MAX_NAMED])}" if self._audio else "tracks without audio"
+
+    def _why_no_pcm(self) -> str:
+        if self._refusal:
+            return f"there is no PCM audio track in it: {self._refusal}"
+        if self._unknown:
+            options = self._options
+            return (
+                f"no name of its tracks is a party's ({self._listed_audio()}); say which is which with "
+                f"{options.customer_track} and {options.agent_track}, by name or number"
+            )
+        only = f", only {', '.join(self._tracks)}" if self._tracks else ""
+        return f"there is no PCM audio track in it{only}"
+
+    def why_nothing(self, contact_id: str | None, *, accept_unlabelled: bool) -> str:
+        """Say why there is no recording."""
+        options = self._options
         if not self._pcm:
-            if self._unsupported:
-                return f"there is no PCM audio track in it: {printable(self._unsupported)}"
-            only = f", only {printable(', '.join(self._tracks))}" if self._tracks else ""
-            return f"there is no PCM audio track in it{only}"
+            return self._why_no_pcm()
         one_call = "if all its audio is of one call, add"
         if contact_id is None:
             if accept_unlabelled:

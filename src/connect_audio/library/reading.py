@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from connect_audio.core.cursor import GapNote, Note
-from connect_audio.core.errors import CaptureError, UnsupportedAudioError
+from connect_audio.core.errors import CaptureError
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.manifest import NoteLog
-from connect_audio.core.pcm import SAMPLE_BYTES, audio_tracks
+from connect_audio.core.tracks import choose_tracks, track_names
 from connect_audio.library.call import Call, Gap
 from connect_audio.library.capture import capture_events
 from connect_audio.library.extraction import Extraction
@@ -41,7 +41,14 @@ class Contact:
     duration: float
 
 
-def read(source: Source, contact_id: str | None = None, *, accept_unlabelled: bool = False) -> Call:
+def read(
+    source: Source,
+    contact_id: str | None = None,
+    *,
+    accept_unlabelled: bool = False,
+    customer_track: str | int | None = None,
+    agent_track: str | int | None = None,
+) -> Call:
     """Read one call.
 
     A damaged or truncated capture gives a call of status `"partial"` with reasons, not an exception.
@@ -54,10 +61,12 @@ def read(source: Source, contact_id: str | None = None, *, accept_unlabelled: bo
             is left out.
         accept_unlabelled: take fragments that name no contact for this call's. For captures in which nothing names a
             contact and all audio is of one call.
+        customer_track: name or number of the customer's track; None for Connect's names. For captures with other names.
+        agent_track: the same for the agent's track.
 
     Raises:
-        CaptureError: the source cannot be read, is no capture, or holds no audio of the contact. The message says what
-            to do. Errors that the caller's own file or iterable raises pass unchanged.
+        CaptureError: the source cannot be read, is no capture, holds no audio of the contact, or no such track. The
+            message says what to do. Errors that the caller's own file or iterable raises pass unchanged.
 
     Example:
         >>> import connect_audio
@@ -73,6 +82,7 @@ def read(source: Source, contact_id: str | None = None, *, accept_unlabelled: bo
             opened.name,
             contact_id=contact_id,
             accept_unlabelled=accept_unlabelled,
+            track_names=track_names(customer_track, agent_track),
         )
         stereo = bytearray()
         notes = NoteLog()
@@ -123,15 +133,12 @@ class _Span:
 
     def add(self, fragment: Fragment) -> None:
         self.fragments += 1
-        try:
-            tracks = audio_tracks(fragment.tracks, fragment.tag("MimeType"))
-        except UnsupportedAudioError:
-            return
+        tracks = choose_tracks(fragment.tracks, fragment.tag("MimeType")).audio
         formats = {track.number: track.pcm for track in tracks}
         for block in fragment.blocks:
             pcm = formats.get(block.track_number)
             if pcm is not None and block.data:
-                samples = len(block.data) // (SAMPLE_BYTES * pcm.channels)
+                samples = len(block.data) // pcm.frame_bytes
                 self.start = block.time_ns if self.start is None else min(self.start, block.time_ns)
                 self.end = max(self.end, block.time_ns + samples * _NS // pcm.rate)
 

@@ -12,7 +12,7 @@ from connect_audio.core.errors import CaptureError
 from connect_audio.core.pcm import FRAME_BYTES, MAX_RATE, MIN_RATE, Party
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.call import Call, Gap
-from connect_audio.library.text import printable
+from connect_audio.text import printable
 
 _SCHEMA: Final = "2."
 """Versions of the manifest that can be read: a new major version may rename what is read here."""

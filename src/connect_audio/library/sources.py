@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from connect_audio.core.errors import CaptureError
-from connect_audio.library.text import printable
+from connect_audio.text import printable
 
 CHUNK_BYTES: Final = 256 * 1024
 """The most bytes that one read asks for: a few fragments of a call. More would only take more memory."""

@@ -89,8 +89,8 @@ def test_a_connect_fragment_is_read_with_all_it_says() -> None:
     assert fragment.tag("no such tag") is None
     assert fragment.timecode_scale_ns == 1_000_000
     assert fragment.tracks == (
-        TrackEntry(number=1, track_type=2, name="AUDIO_TO_CUSTOMER", codec_id="A_AAC"),
-        TrackEntry(number=2, track_type=2, name="AUDIO_FROM_CUSTOMER", codec_id="A_AAC"),
+        TrackEntry(number=1, track_type=2, name="AUDIO_TO_CUSTOMER", codec_id="A_AAC", codec_private=b"\x11\x90"),
+        TrackEntry(number=2, track_type=2, name="AUDIO_FROM_CUSTOMER", codec_id="A_AAC", codec_private=b"\x11\x90"),
     )
     assert fragment.blocks == tuple(
         Block(block.track_number, block.time_ns, block.pcm, 1, 1024) for block in CONTENTS.blocks

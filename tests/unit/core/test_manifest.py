@@ -22,8 +22,10 @@ from connect_audio.core.manifest import (
     RecordingFacts,
     build_manifest,
 )
+from connect_audio.core.other_tracks import BlockCount, OtherTracks
 from connect_audio.core.pcm import Party
 from connect_audio.core.timeline import Gap, TimelineState, TrackCounts
+from connect_audio.core.tracks import TrackChoice, UnsupportedTrack
 from core_support.fragments_by_hand import START_MS, fragment
 from core_support.reading import record
 
@@ -68,6 +70,12 @@ def with_customer(**counts: int) -> Cursor:
     timeline = WHOLE.cursor.timeline
     assert timeline is not None
     return replace(WHOLE.cursor, timeline=replace(timeline, customer=replace(timeline.customer, **counts)))
+
+
+def with_other_tracks(*unsupported: UnsupportedTrack) -> Cursor:
+    """Six blocks on track 1, of a party's unsupported track or of no party."""
+    choice = TrackChoice(unsupported=unsupported, unknown=() if unsupported else ((1, "line 2"),))
+    return replace(WHOLE.cursor, other_tracks=OtherTracks().added(choice, [BlockCount(1, 6, 600)]))
 
 
 def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
@@ -123,10 +131,12 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
                 "beyondLimitSamples": 0,
                 "gapCount": 0,
                 "maxJitterSamples": 0,
+                "unsupportedBytes": 0,
                 "danglingBytes": 0,
             }
             for name, channel in (("customer", "left"), ("agent", "right"))
         },
+        "unknownTracks": [],
         "fragments": {
             "first": {
                 "number": first.number,
@@ -201,9 +211,19 @@ def test_without_audio_a_recording_is_empty() -> None:
             "5 fragments name more than one contact and were left out",
         ),
         (
-            with_fragments(unsupported_audio=6),
+            with_other_tracks(
+                UnsupportedTrack(1, Party.AGENT, "codec A_OPUS without a MimeType, neither 16-bit PCM nor G.711")
+            ),
             "UNSUPPORTED_AUDIO",
-            "6 fragments hold audio in another format or at another rate",
+            (
+                "6 blocks hold audio that cannot be decoded or joined: the agent's is codec A_OPUS without a MimeType, "
+                "neither 16-bit PCM nor G.711"
+            ),
+        ),
+        (
+            with_other_tracks(),
+            "UNKNOWN_TRACK",
+            "6 blocks are on tracks of no known party: track 1 'line 2'",
         ),
         (
             with_stream(stream_holes=7),

@@ -23,6 +23,7 @@ from connect_audio.core.cursor import (
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.matroska import TrackEntry
+from connect_audio.core.other_tracks import OtherTracks, UnknownTrack
 from connect_audio.core.pcm import Party
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import MAX_ERROR_NOTES, CallRecording, missing_between
@@ -127,6 +128,58 @@ def test_blocks_of_no_party_s_track_are_counted() -> None:
 
     assert counts(fragment(0, OURS, blocks=[*both_tracks(0), stray])).ignored_blocks == 1
     assert counts(fragment(0, OURS, blocks=[stray])).ignored_blocks == 1
+    undeclared = UnknownTrack(name="", number=9, blocks=1, size=2)
+    assert recorded(fragment(0, OURS, blocks=[stray])).cursor.other_tracks == OtherTracks(unknown=(undeclared,))
+
+
+def test_an_unknown_track_is_counted_with_its_name_however_often_the_recording_is_resumed() -> None:
+    tracks = [CUSTOMER_TRACK, replace(AGENT_TRACK, name="AUDIO_TO_AGENT")]
+    log = [fragment(index, OURS, tracks=tracks) for index in range(9)]
+    unknown = UnknownTrack(name="AUDIO_TO_AGENT", number=2, blocks=9 * 16, size=9 * 2 * SECOND)
+
+    whole = recorded(*log)
+
+    assert whole.cursor.other_tracks == OtherTracks(unknown=(unknown,))
+    for end in range(1, 9):
+        earlier = CallRecording(OURS)
+        for each in log[:end]:
+            earlier.add(each)
+            assert all(earlier.take())
+        cursor = from_plain(Cursor, json.loads(json.dumps(to_plain(earlier.cursor()))))
+        # The silent party's time is settled after 5 s, so the cursor lies before `end`.
+        resumed = record(
+            [each for each in log if int(each.number or 0) > int(cursor.fragment or 0)], OURS, cursor=cursor
+        )
+        assert resumed.cursor.other_tracks == whole.cursor.other_tracks
+
+
+def test_one_party_in_another_codec_leaves_the_other_party_s_audio() -> None:
+    opus = replace(AGENT_TRACK, codec_id="A_OPUS")
+    log = fragment(0, OURS, tracks=[replace(CUSTOMER_TRACK, codec_id="A_PCM/INT/LIT"), opus], mime_type=None)
+
+    result = recorded(log)
+
+    assert result.stereo == b"\1\2\0\0" * SECOND
+    assert result.cursor.other_tracks.unsupported_bytes(Party.AGENT) == 2 * SECOND
+    assert result.cursor.fragments.unsupported_audio == 1
+
+
+def test_a_mime_type_that_contradicts_the_track_is_told_although_its_length_fits() -> None:
+    wide = replace(CUSTOMER_TRACK, sampling_frequency=16000.0)
+
+    result = recorded(fragment(0, OURS, tracks=[wide, AGENT_TRACK]))
+
+    assert (result.cursor.times.rate, result.cursor.times.count) == (1, 1)
+    assert result.manifest(OURS)["status"] == "partial"
+
+
+def test_blocks_of_video_are_counted_and_are_no_unknown_track() -> None:
+    video = TrackEntry(number=3, track_type=1, name="", codec_id="V_MPEG4/ISO/AVC")
+    log = fragment(0, OURS, tracks=[CUSTOMER_TRACK, AGENT_TRACK, video], blocks=[*both_tracks(0), block(3, 0, b"")])
+
+    result = recorded(log)
+
+    assert (result.cursor.fragments.ignored_blocks, result.cursor.other_tracks) == (1, OtherTracks())
 
 
 def test_an_empty_fragment_is_admitted_and_leaves_no_trace() -> None:

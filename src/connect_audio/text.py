@@ -1,4 +1,4 @@
-"""Text out of captures, fit for messages. The library and the command `connect-audio` use it."""
+"""Text out of captures, fit for messages and manifests."""
 
 from __future__ import annotations
 
