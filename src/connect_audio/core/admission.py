@@ -131,6 +131,30 @@ class AdmissionState:
     session: ProducerSession | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamingBounds:
+    """The part of a stream that one streaming of the contact fills, by fragment numbers, which grow along the stream.
+
+    Args:
+        first: number of its first fragment; None where the contact has no streaming before it.
+        until: number of the first fragment of the contact's next streaming; None while none is known.
+    """
+
+    first: int | None = None
+    until: int | None = None
+
+    def hold(self, number: str | None) -> bool:
+        """Return True if a fragment lies within; one without a number lies before every bound."""
+        if self.first is None and self.until is None:
+            return True
+        at = -1 if number is None else int(number)
+        return (self.first is None or at >= self.first) and (self.until is None or at < self.until)
+
+
+NOT_BEGUN: Final = StreamingBounds(first=1 << 256)
+"""Bounds of a streaming whose first fragment is not known yet. The number lies beyond every number of AWS."""
+
+
 class Decision(NamedTuple):
     """A fragment and its verdict; `state` is what to go on from after it, also where others were decided with it."""
 
@@ -161,8 +185,7 @@ class Admission:
     Args:
         contact_id: our contact.
         state: state to continue from.
-        from_ms: admit nothing that ends at or before it (the same contact's streaming before), ms since the epoch.
-        until_ms: admit nothing that begins at or after it (the same contact's next streaming), ms since the epoch.
+        bounds: admit nothing outside, which belongs to another streaming of the same contact.
         accept_unlabelled: True admits every fragment that names no contact. It is for captures from before Connect
             wrote labels, with one contact in the stream.
     """
@@ -172,8 +195,7 @@ class Admission:
         contact_id: str,
         state: AdmissionState | None = None,
         *,
-        from_ms: int | None = None,
-        until_ms: int | None = None,
+        bounds: StreamingBounds | None = None,
         accept_unlabelled: bool = False,
     ) -> None:
         state = state or AdmissionState()
@@ -181,15 +203,14 @@ class Admission:
         self._label = state.label
         self._end_ms = state.end_ms
         self._session = state.session
-        self._from_ms = from_ms
-        self._until_ms = until_ms
+        self._bounds = bounds or StreamingBounds()
         self._accept_unlabelled = accept_unlabelled
         self._undecided: deque[Fragment] = deque()
         self._undecided_bytes = 0
 
-    def stop_before(self, until_ms: int) -> None:
-        """From now on admit nothing that begins at or after a time, ms since the epoch."""
-        self._until_ms = until_ms
+    def keep_within(self, bounds: StreamingBounds) -> None:
+        """From now on admit nothing outside these bounds."""
+        self._bounds = bounds
 
     @property
     def undecided(self) -> int:
@@ -205,23 +226,17 @@ class Admission:
         """The state after the last decided fragment."""
         return AdmissionState(label=self._label, end_ms=self._end_ms, session=self._session)
 
-    def admits_at_once(self, contact_ids: Sequence[str], start_ms: int) -> bool:
+    def admits_at_once(self, contact_ids: Sequence[str], number: str | None) -> bool:
         """Return True if an open fragment will be admitted, by all that is known: no fragment before it waits.
 
         Args:
             contact_ids: whom it has named so far.
-            start_ms: when its first block begins, ms since the epoch.
+            number: its fragment number; None where it has not named it yet.
         """
-        return (
-            not self._undecided
-            and tuple(contact_ids) == (self._contact_id,)
-            and (self._from_ms is None or start_ms >= self._from_ms)
-            and (self._until_ms is None or start_ms < self._until_ms)
-        )
+        return not self._undecided and tuple(contact_ids) == (self._contact_id,) and self._bounds.hold(number)
 
     def add(self, fragment: Fragment) -> list[Decision]:
         """Take the next fragment; return what can be decided now, in stream order."""
-        start = start_ms(fragment)
         if not fragment.contact_ids:
             if self._accept_unlabelled:
                 return [self._decide(fragment, Verdict.OURS_BY_NEIGHBOURS)]
@@ -239,19 +254,14 @@ class Admission:
             label, verdict = Label.OTHER, Verdict.CONTRADICTORY
         elif fragment.contact_ids[0] != self._contact_id:
             label, verdict = Label.OTHER, Verdict.OTHER
-        elif self._belongs_to_another_streaming(fragment, start):
+        elif not self._bounds.hold(fragment.number):
             label, verdict = Label.OTHER, Verdict.OTHER_STREAMING
         else:
             label, verdict = Label.OURS, Verdict.OURS
-        decisions = self._between(fragment) if label is Label.OURS else self._close_gap(_Successor(start))
+        decisions = self._between(fragment) if label is Label.OURS else self._close_gap(_Successor(start_ms(fragment)))
         self._label = label
         decisions.append(self._decide(fragment, verdict))
         return decisions
-
-    def _belongs_to_another_streaming(self, fragment: Fragment, start: int | None) -> bool:
-        end = None if self._from_ms is None else end_ms(fragment)
-        before = self._from_ms is not None and end is not None and end <= self._from_ms
-        return before or (self._until_ms is not None and start is not None and start >= self._until_ms)
 
     def end(self, how: StreamEnd) -> list[Decision]:
         """The call is over: decide on the fragments that wait.
@@ -312,7 +322,7 @@ class Admission:
             and start is not None
             and -RUN_ON_MS <= start - end <= RUN_ON_MS
             and fragment.completion in _WHOLE
-            and (self._until_ms is None or start < self._until_ms)
+            and self._bounds.hold(fragment.number)
         )
 
     def _release(self) -> list[Fragment]:

@@ -33,6 +33,7 @@ from connect_audio.core.admission import (
     AdmissionState,
     Decision,
     StreamEnd,
+    StreamingBounds,
     Verdict,
     end_ms,
     start_ms,
@@ -101,8 +102,7 @@ class CallRecording:
     Args:
         contact_id: our contact.
         cursor: cursor to continue from.
-        from_ms: admit nothing that ends at or before it, ms since the epoch.
-        until_ms: admit nothing that begins at or after it, ms since the epoch.
+        bounds: see `Admission`.
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
         track_names: the parties' tracks as a user names them.
@@ -113,16 +113,13 @@ class CallRecording:
         contact_id: str,
         *,
         cursor: Cursor | None = None,
-        from_ms: int | None = None,
-        until_ms: int | None = None,
+        bounds: StreamingBounds | None = None,
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
         track_names: TrackNames = CONNECT_NAMES,
     ) -> None:
         cursor = cursor or Cursor()
-        self._admission = Admission(
-            contact_id, cursor.admission, from_ms=from_ms, until_ms=until_ms, accept_unlabelled=accept_unlabelled
-        )
+        self._admission = Admission(contact_id, cursor.admission, bounds=bounds, accept_unlabelled=accept_unlabelled)
         self._limit_s = limit_s
         self.track_names: Final = track_names
         """The parties' tracks as a user names them."""
@@ -197,13 +194,13 @@ class CallRecording:
             fragment: the fragment.
             block: its first block.
         """
-        return self._admission.admits_at_once(fragment.contact_ids, block.time_ns // 1_000_000) and self._order.passes(
+        return self._admission.admits_at_once(fragment.contact_ids, fragment.number) and self._order.passes(
             fragment.number, fragment.server_timestamp_ms, block
         )
 
-    def stop_before(self, until_ms: int) -> None:
-        """From now on admit nothing that begins at or after a time, ms since the epoch."""
-        self._admission.stop_before(until_ms)
+    def keep_within(self, bounds: StreamingBounds) -> None:
+        """From now on admit nothing outside these bounds."""
+        self._admission.keep_within(bounds)
 
     def add(self, fragment: Fragment) -> Added:
         """Take the next completed fragment.

@@ -41,17 +41,14 @@ class OtherStreamings:
         ours = self._request.start_timestamp_ms
         return max((start for start in self._starts(ours - _DAY_MS, ours) if start < ours), default=None)
 
-    def first_after(self, until_ms: int) -> int | None:
-        """StartTimestamp of the streaming after this one, ms since the epoch; None where there is none.
-
-        Args:
-            until_ms: how late it may have begun, ms since the epoch.
+    def first_between(self, after_ms: int, until_ms: int) -> int | None:
+        """StartTimestamp of the first later streaming in (`after_ms`, `until_ms`], ms since the epoch; None for none.
 
         Raises:
             StorageError: the bucket cannot be listed.
         """
-        ours = self._request.start_timestamp_ms
-        return min((start for start in self._starts(ours, until_ms) if ours < start <= until_ms), default=None)
+        after_ms = max(after_ms, self._request.start_timestamp_ms)
+        return min((start for start in self._starts(after_ms, until_ms) if after_ms < start <= until_ms), default=None)
 
     def _starts(self, from_ms: int, until_ms: int) -> set[int]:
         """Starts that have an object on one of the days between. A recording's thousands of segments count as one."""

@@ -39,7 +39,7 @@ from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.live_guard import LiveSaved
 from connect_audio.recorder.session import Session
 from connect_audio.recorder.step_result import HandOver, Next, Over, PartDone, StepResult, Wait
-from connect_audio.recorder.streaming_border import AskAgain, Theirs
+from connect_audio.recorder.streaming_border import AskAgain, Theirs, arrival_ms
 
 _FIRST_WAIT_S: Final = 10
 """Length of the first suspension, s; doubles with each further one in a row."""
@@ -184,7 +184,7 @@ class _Step:
     def _may_preview(self, begin_ms: int) -> bool:
         """Return True if only its own end can keep a fragment that begins then, ms, from being recorded."""
         session = self._session
-        return not session.stream.waits_for_cut and not session.border.may_begin_at(begin_ms, session.recording.end_ms)
+        return not session.stream.waits_for_cut and not session.border.may_begin_at(begin_ms)
 
     def _take_fragment(self, fragment: Fragment) -> EndOfRecording | HandOver | None:
         session = self._session
@@ -207,21 +207,25 @@ class _Step:
         return self._judge([decision for each in added for decision in each.decisions], is_new=accepted.is_new)
 
     def _is_on_one_side(self, fragment: Fragment) -> bool:
-        """Behind a pause, find out whether a later streaming begins. False if the deadline comes first."""
+        """Behind a break, find out whether a later streaming begins. False if the deadline comes first."""
         session = self._session
-        arrived_ms = now_ms = self._clock.now_ms()
-        while True:
-            side = session.border.look(fragment, session.recording.end_ms, arrived_ms=arrived_ms, now_ms=now_ms)
+        found = session.border.reach(fragment)
+        now_ms = self._clock.now_ms()
+        came_ms = arrival_ms(fragment, now_ms)
+        while found is not None:
+            side = session.border.ask(found, came_ms=came_ms, now_ms=now_ms)
             if isinstance(side, Theirs):
-                session.recording.stop_before(side.until_ms)
-                self._ports.logger.info("later streaming of the contact begins", extra={"until_ms": side.until_ms})
+                until_ms = found.begin_ms
+                self._ports.logger.info("later streaming of the contact begins", extra={"until_ms": until_ms})
             if not isinstance(side, AskAgain):
-                return True
+                break
             left_s = self._left_s()
             if left_s <= 0:
                 return False
             self._clock.sleep(min(side.in_s, left_s))
             now_ms = self._clock.now_ms()
+        session.recording.keep_within(session.border.bounds)
+        return True
 
     def _judge(self, decisions: Sequence[Decision], *, is_new: bool) -> EndOfRecording | None:
         """Note what a fragment says about the end of the call.

@@ -37,17 +37,14 @@ class Session:
         self.stands_at: Checkpoint | None = checkpoint
         """Checkpoint of the last step; None while a step is under way."""
         self.parts = Parts(ports, checkpoint.parts)
-        self.recording = CallRecording(
-            ports.request.contact_id,
-            cursor=checkpoint.cursor,
-            from_ms=checkpoint.border.from_ms,
-            until_ms=checkpoint.border.until_ms,
-            limit_s=ports.policy.limit_s,
-        )
-        self.stream = CallStream(ports, checkpoint.read, checkpoint.cursor)
-        self.end = EndOfCall(checkpoint.end, ports.policy, ports.clock.now_ms())
+        cursor, contact_id = checkpoint.cursor, ports.request.contact_id
         others = OtherStreamings(ports.request, ports.names, ports.store)
-        self.border = StreamingBorder(checkpoint.border, ports.request.contact_id, others)
+        self.border = StreamingBorder(checkpoint.border, contact_id, others, cursor.admission, cursor.fragment)
+        self.recording = CallRecording(
+            contact_id, cursor=cursor, bounds=self.border.bounds, limit_s=ports.policy.limit_s
+        )
+        self.stream = CallStream(ports, checkpoint.read, cursor)
+        self.end = EndOfCall(checkpoint.end, ports.policy, ports.clock.now_ms())
         self.counts = checkpoint.counts
         self.live: CallLiveAudio = NoLiveAudio()
         if ports.live is not None:

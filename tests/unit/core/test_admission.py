@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from connect_audio.core.admission import (
     MAX_UNDECIDED_BYTES,
+    NOT_BEGUN,
     Admission,
     AdmissionState,
     Decision,
     Label,
     ProducerSession,
     StreamEnd,
+    StreamingBounds,
     Verdict,
     end_ms,
     start_ms,
@@ -30,16 +32,18 @@ OTHER: Final = "other"
 
 
 def decide(
-    fragments: Iterable[Fragment], *, end: StreamEnd | None = StreamEnd.SILENT, until_ms: int | None = None
+    fragments: Iterable[Fragment], *, end: StreamEnd | None = StreamEnd.SILENT, within: StreamingBounds | None = None
 ) -> list[Decision]:
     """`end`: how the call ends; None while it goes on."""
-    admission = Admission(OURS, until_ms=until_ms)
+    admission = Admission(OURS, bounds=within)
     decisions = [decision for each in fragments for decision in admission.add(each)]
     return decisions + ([] if end is None else admission.end(end))
 
 
-def verdicts(*fragments: Fragment, end: StreamEnd | None = StreamEnd.SILENT, until_ms: int | None = None) -> list[str]:
-    return [decision.verdict.value for decision in decide(fragments, end=end, until_ms=until_ms)]
+def verdicts(
+    *fragments: Fragment, end: StreamEnd | None = StreamEnd.SILENT, within: StreamingBounds | None = None
+) -> list[str]:
+    return [decision.verdict.value for decision in decide(fragments, end=end, within=within)]
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -61,37 +65,43 @@ def test_names_are_compared_as_they_are() -> None:
     assert verdicts(fragment(0, OURS.upper()), fragment(1, f"{OURS} ")) == ["OTHER", "OTHER"]
 
 
-def test_of_the_same_contact_nothing_is_admitted_from_the_start_of_its_next_streaming_on() -> None:
-    until_ms = START_MS + 1024
+def bounds(first: int | None = None, until: int | None = None) -> StreamingBounds:
+    """The bounds at the fragments of these counts."""
+    numbers = [None if each is None else int(fragment(each).number or 0) for each in (first, until)]
+    return StreamingBounds(first=numbers[0], until=numbers[1])
 
-    assert verdicts(
-        fragment(0, OURS), fragment(1, OURS, at_ms=1023), fragment(2, OURS, at_ms=1024), until_ms=until_ms
-    ) == ["OURS", "OURS", "OTHER_STREAMING"]
+
+def test_of_the_same_contact_nothing_is_admitted_from_the_first_fragment_of_its_next_streaming_on() -> None:
+    log = [fragment(0, OURS), fragment(1, OURS), fragment(2, OURS), fragment(3, OURS, at_ms=0)]
+
+    assert verdicts(*log, within=bounds(until=2)) == ["OURS", "OURS", "OTHER_STREAMING", "OTHER_STREAMING"]
 
 
 def test_an_unlabelled_fragment_of_the_next_streaming_is_not_admitted_either() -> None:
     log = [fragment(0, OURS), fragment(1), fragment(2, OURS)]
 
-    assert verdicts(*log, until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE", "OTHER_STREAMING"]
-    assert verdicts(*log[:2], until_ms=START_MS + 1024) == ["OURS", "UNDECIDABLE"]
+    assert verdicts(*log, within=bounds(until=1)) == ["OURS", "UNDECIDABLE", "OTHER_STREAMING"]
+    assert verdicts(*log[:2], within=bounds(until=1)) == ["OURS", "UNDECIDABLE"]
 
 
-def test_of_the_same_contact_nothing_is_admitted_that_ended_before_its_streaming_began() -> None:
+def test_of_the_same_contact_nothing_is_admitted_before_the_first_fragment_of_its_streaming() -> None:
     log = [fragment(0, OURS), fragment(1), fragment(2, OURS)]
-    admission = Admission(OURS, from_ms=START_MS + 1024)
 
-    assert [decision.verdict.value for each in log for decision in admission.add(each)] == [
-        "OTHER_STREAMING",
-        "UNLABELLED_ELSEWHERE",
-        "OURS",
-    ]
-    assert Admission(OURS, from_ms=START_MS + 1023).add(log[0])[0].verdict is Verdict.OURS
+    assert verdicts(*log, within=bounds(first=2)) == ["OTHER_STREAMING", "UNLABELLED_ELSEWHERE", "OURS"]
+    assert verdicts(*log, within=NOT_BEGUN) == ["OTHER_STREAMING", "UNLABELLED_ELSEWHERE", "OTHER_STREAMING"]
+
+
+def test_a_fragment_without_a_number_lies_before_every_bound() -> None:
+    nameless = replace(fragment(0, OURS), number=None)
+
+    assert verdicts(nameless, within=bounds(first=0)) == ["OTHER_STREAMING"]
+    assert verdicts(nameless, within=bounds(until=0)) == ["OURS"]
 
 
 def test_that_the_next_streaming_has_begun_may_become_known_later() -> None:
     admission = Admission(OURS)
     admission.add(fragment(0, OURS))
-    admission.stop_before(START_MS + 2048)
+    admission.keep_within(bounds(until=2))
 
     assert [admission.add(fragment(index, OURS))[0].verdict.value for index in (1, 2)] == ["OURS", "OTHER_STREAMING"]
 

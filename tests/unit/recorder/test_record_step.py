@@ -22,6 +22,7 @@ from connect_audio.recorder import (
     Recorder,
     StepResult,
 )
+from connect_audio.recorder.audio_breaks import AudioState, Break
 from connect_audio.recorder.call_stream import Skipped
 from connect_audio.recorder.checkpoint import StepCounts
 from connect_audio.recorder.end_of_call import EndState
@@ -261,7 +262,19 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
             failing_ms=7,
             failure=Reason("IN_BAND_ERROR", "KVS reports 5000"),
         ),
-        border=BorderState(from_ms=1, until_ms=2, ours_until_ms=3),
+        border=BorderState(
+            from_ms=1,
+            first=2,
+            until=1 << 157,
+            ours_until=4,
+            earlier=AudioState(
+                end_ms=5,
+                counter=6,
+                newest=7,
+                is_among=True,
+                unlabelled=Break(end_ms=8, begin_ms=9, number=10),
+            ),
+        ),
         parts=replace(full.parts, upload_id="u"),
         counts=StepCounts(steps=1, hand_overs=2, waits=3, stalls=4),
         live=LiveState(sinks={"a": SinkState(frames=1, failure="x")}, tail="t"),

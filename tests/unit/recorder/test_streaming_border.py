@@ -7,16 +7,26 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.fragments import Completion, Fragment
+from connect_audio.core.admission import AdmissionState, Label, StreamingBounds
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import ContactState
+from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
-from connect_audio.recorder.streaming_border import AskAgain, BorderState, Ours, StreamingBorder, Theirs
-from connect_audio_local.synthesis.calls import DEFAULT_START_MS
+from connect_audio.recorder.streaming_border import (
+    AskAgain,
+    BorderState,
+    Ours,
+    StreamingBorder,
+    Theirs,
+    arrival_ms,
+)
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
+from core_support.reading import events_of, fragments_of
 from support.calls import call, fragments
+from support.stream import Stored
 from support.wav import same_wav, wav_of, wav_of_call
-from support.world import BUCKET, NAMES, REQUEST, World, world
+from support.world import BUCKET, NAMES, REQUEST, Run, World, world
 
 PAUSE_MS = 3000
 FIRST = call(20, seed=1)
@@ -83,13 +93,13 @@ def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() ->
     at = world(FIRST)
     others = OtherStreamings(REQUEST, NAMES, at.store)
     assert others.latest_before() is None
-    assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) is None
+    assert others.first_between(0, DEFAULT_START_MS + 3 * 86_400_000) is None
     late = DEFAULT_START_MS + 2 * 86_400_000 + 123
     at.store.put(other_streaming(late).notes(1, "a"), b"{}", content_type="application/json")
     at.store.put(other_streaming(DEFAULT_START_MS - 1).manifest, b"{}", content_type="application/json")
     at.store.put(NAMES.claim, b"me", content_type="text/plain")
-    assert others.first_after(DEFAULT_START_MS + 3 * 86_400_000) == late
-    assert others.first_after(late - 1) is None
+    assert others.first_between(0, DEFAULT_START_MS + 3 * 86_400_000) == late
+    assert others.first_between(0, late - 1) is None
     assert others.latest_before() == DEFAULT_START_MS - 1
 
 
@@ -107,82 +117,124 @@ def test_a_look_costs_one_name_for_each_recording_however_many_segments_it_has()
         return names
 
     at.store.list_level = counted  # type: ignore[method-assign]
-    assert OtherStreamings(REQUEST, NAMES, at.store).first_after(SECOND_START_MS) == SECOND_START_MS
+    assert OtherStreamings(REQUEST, NAMES, at.store).first_between(0, SECOND_START_MS) == SECOND_START_MS
     assert listed == [2]  # one request, since a page has 1000 names
 
 
-# The border alone, without a stream.
+# --- two recordings of one stream -----------------------------------------------------------------------------------
 
 
-def border(at: World, state: BorderState | None = None) -> StreamingBorder:
-    others = OtherStreamings(REQUEST, NAMES, at.store)
-    return StreamingBorder(state or BorderState(), REQUEST.contact_id, others)
+def both_recordings(gap_ms: int, start_ms: int, jump: int) -> tuple[Run, Run]:
+    """Record two streamings of one contact in one stream, each after the other's claim.
+
+    Args:
+        gap_ms: from the first streaming's end to the second one's begin, by their producers' clocks.
+        start_ms: the second one's StartTimestamp, behind its begin.
+        jump: step of the producer's count between them.
+    """
+    first = world(FIRST).source.fragments
+    begin_ms = first[-1].at_ms + gap_ms
+    second = [
+        renumbered(each, len(first) + jump + index)
+        for index, each in enumerate(world(replace(SECOND, start_ms=begin_ms)).source.fragments)
+    ]
+    requests = [REQUEST, replace(REQUEST, start_timestamp_ms=begin_ms + start_ms)]
+    names = [RecordingNames(BUCKET, request.recording_key("audio")) for request in requests]
+    runs = []
+    for request, other in zip(requests, reversed(names), strict=True):
+        at = world()
+        at.source.fragments = [*first, *second]
+        at.request = request
+        at.store.put(other.claim, b"another", content_type="text/plain")
+        runs.append(at.run())
+    return runs[0], runs[1]
 
 
-def fragment_at(begin_ms: int, *, server_ms: int | None = None, contact_id: str = REQUEST.contact_id) -> Fragment:
-    return Fragment(
-        number="1",
-        server_timestamp_ms=server_ms,
-        producer_timestamp_ms=begin_ms,
-        millis_behind_now=None,
-        contact_ids=(contact_id,),
-        tags=(),
-        timecode_scale_ns=1_000_000,
-        tracks=(),
-        blocks=(),
-        errors=(),
-        completion=Completion.TOKEN,
-        truncation=None,
-        offset=0,
-        size=0,
-    )
+def renumbered(each: Stored, counter: int) -> Stored:
+    number = fragment_number(counter, each.producer_ms)
+    return replace(each, number=number, data=each.data.replace(each.number.encode(), number.encode()))
+
+
+@pytest.mark.parametrize("start_ms", [-3000, -1500, -1499, -1000, -500, -1, 0, 1, 499, 500, 1000, 1500, 4500])
+@pytest.mark.parametrize(("gap_ms", "jump"), [(600, 1), (1000, 1), (3000, 1), (30_000, 1), (-1500, 1), (0, 1000)])
+def test_each_second_lies_in_exactly_one_of_two_recordings_however_their_clocks_differ(
+    gap_ms: int, jump: int, start_ms: int
+) -> None:
+    first, second = both_recordings(gap_ms, start_ms, jump)
+    assert same_wav(first.wav, wav_of_call(FIRST))
+    assert same_wav(second.wav, wav_of_call(SECOND))
+    assert [run.manifest["fragments"]["undecidable"] for run in (first, second)] == [0, 0]
+
+
+def test_two_recordings_in_two_streams_are_whole_however_their_clocks_differ() -> None:
+    for start_ms in (-1500, 0, 1500, 4500):
+        at = world(SECOND)
+        at.store.put(other_streaming(DEFAULT_START_MS - 60_000).key, b"RIFF", content_type="audio/wav")
+        at.request = replace(REQUEST, start_timestamp_ms=DEFAULT_START_MS + start_ms)
+        assert same_wav(at.run().wav, wav_of_call(SECOND))
+
+
+def test_where_no_break_shows_the_earlier_recording_goes_on_and_no_second_lies_in_neither() -> None:
+    first, second = both_recordings(0, 0, 1)
+    whole = [
+        one + two
+        for one, two in ((FIRST.customer, SECOND.customer), (FIRST.agent, SECOND.agent))
+        if isinstance(one, bytes) and isinstance(two, bytes)
+    ]
+    assert same_wav(first.wav, wav_of(*whole))
+    assert second.wav[44:] == first.wav[-(len(second.wav) - 44) :]
+
+
+# --- the border alone, without a stream -----------------------------------------------------------------------------
 
 
 END = DEFAULT_START_MS + 20_000
 LATE = END + 60_000
 
 
+def border(at: World, state: BorderState | None = None) -> StreamingBorder:
+    others = OtherStreamings(REQUEST, NAMES, at.store)
+    recorded = AdmissionState(label=Label.OURS, end_ms=END)
+    return StreamingBorder(state or BorderState(), REQUEST.contact_id, others, recorded)
+
+
+def break_at(begin_ms: int) -> Break:
+    return Break(end_ms=END, begin_ms=begin_ms, number=7)
+
+
 def test_only_behind_a_pause_may_a_later_streaming_begin() -> None:
     found = border(world(FIRST))
-    assert not found.may_begin_at(END + 499, END)
-    assert found.may_begin_at(END + 500, END)
-    assert not found.may_begin_at(END + 500, None)
-    assert not border(world(FIRST), BorderState(until_ms=LATE)).may_begin_at(LATE, END)
-    assert not border(world(FIRST), BorderState(ours_until_ms=LATE)).may_begin_at(LATE, END)
+    assert not found.may_begin_at(END + 499)
+    assert found.may_begin_at(END + 500)
+    assert not border(world(FIRST), BorderState(until=1)).may_begin_at(LATE)
 
 
-@pytest.mark.parametrize("contact_id", [REQUEST.contact_id, "another"])
-def test_without_a_pause_or_of_another_contact_nothing_is_looked_up(contact_id: str) -> None:
-    at = world(FIRST)
-    at.store.before_call = pytest.fail
-    begin_ms = END if contact_id == REQUEST.contact_id else LATE
-    fragment = fragment_at(begin_ms, contact_id=contact_id)
-    assert border(at).look(fragment, END, arrived_ms=LATE, now_ms=LATE) == Ours()
-
-
-def test_a_young_fragment_is_looked_at_every_three_seconds_until_the_grace_is_over() -> None:
-    found, fragment = border(world(FIRST)), fragment_at(LATE, server_ms=LATE)
-    looks = [found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + after) for after in (0, 13_000, 15_000)]
+def test_a_young_break_is_asked_about_every_three_seconds_until_the_grace_is_over() -> None:
+    found = border(world(FIRST))
+    looks = [found.ask(break_at(LATE), came_ms=LATE, now_ms=LATE + after) for after in (0, 13_000, 15_000)]
     assert looks == [AskAgain(3.0), AskAgain(2.0), Ours()]
-    assert found.state == BorderState(ours_until_ms=LATE)
+    assert found.state == BorderState(ours_until=7)
 
 
 def test_a_clock_of_the_stream_that_runs_ahead_makes_no_longer_wait_than_the_grace() -> None:
-    found, fragment = border(world(FIRST)), fragment_at(LATE, server_ms=LATE + 3_600_000)
-    assert found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + 14_999) == AskAgain(0.001)
-    assert found.look(fragment, END, arrived_ms=LATE, now_ms=LATE + 15_000) == Ours()
+    fragment = world(FIRST).source.fragments[0]
+    (read,) = fragments_of(events_of([fragment.data]))
+    assert read.server_timestamp_ms is not None
+    assert arrival_ms(read, read.server_timestamp_ms - 3_600_000) == read.server_timestamp_ms - 3_600_000
+    assert arrival_ms(read, read.server_timestamp_ms + 1) == read.server_timestamp_ms
 
 
-@pytest.mark.parametrize(("start_ms", "until_ms"), [(LATE - 700, LATE - 700), (LATE + 900, LATE)])
-def test_the_border_is_the_later_start_or_the_pause_if_that_is_earlier(start_ms: int, until_ms: int) -> None:
+@pytest.mark.parametrize("start_ms", [LATE - 700, LATE + 900, END + 1, LATE + 4500])
+def test_a_recording_that_fits_the_break_is_a_border(start_ms: int) -> None:
     at = world(FIRST)
     at.store.put(other_streaming(start_ms).claim, b"another", content_type="text/plain")
     found = border(at)
-    assert found.look(fragment_at(LATE), END, arrived_ms=LATE, now_ms=LATE) == Theirs(until_ms)
-    assert found.state == BorderState(until_ms=until_ms)
+    assert found.ask(break_at(LATE), came_ms=LATE, now_ms=LATE) == Theirs()
+    assert found.bounds == StreamingBounds(until=7)
 
 
-def test_a_recording_that_began_before_the_pause_is_no_border() -> None:
+@pytest.mark.parametrize("start_ms", [END - 1000, LATE + 4501, DEFAULT_START_MS - 1, DEFAULT_START_MS])
+def test_a_recording_that_began_elsewhere_is_no_border(start_ms: int) -> None:
     at = world(FIRST)
-    at.store.put(other_streaming(END - 1000).claim, b"another", content_type="text/plain")
-    assert border(at).look(fragment_at(LATE), END, arrived_ms=LATE, now_ms=LATE + 15_000) == Ours()
+    at.store.put(other_streaming(start_ms).claim, b"another", content_type="text/plain")
+    assert border(at).ask(break_at(LATE), came_ms=LATE, now_ms=LATE + 15_000) == Ours()

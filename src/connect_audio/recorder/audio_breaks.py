@@ -1,0 +1,141 @@
+"""Breaks in a contact's audio: the places where one streaming of the contact may end and the next one begin.
+
+Pure. Two recordings of one contact find the same breaks in one stream, so a border at a break leaves no audio out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from connect_audio.core.admission import end_ms, start_ms
+from connect_audio.core.fragments import Fragment, fragment_counter
+from connect_audio.core.runs import media_bytes
+from connect_audio.recorder.policy import EARLY_MS
+
+GAP_MS: Final = 500
+"""Shortest pause or step back of time at which another streaming may begin, ms. A flow needs longer to stop and start
+streaming. Shorter pauses are the producer's own."""
+CLOCKS_APART_MS: Final = EARLY_MS - GAP_MS
+"""Farthest that StartTimestamp and a streaming's first fragment lie apart by their clocks, ms. Reading begins
+`EARLY_MS` before StartTimestamp. A break less than `GAP_MS` behind that place would not show."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """A place where another streaming may begin. Times by the producer's clock, ms since the epoch.
+
+    Args:
+        end_ms: end of the audio before it.
+        begin_ms: begin of the audio behind it.
+        number: number of the first fragment behind it.
+    """
+
+    end_ms: int
+    begin_ms: int
+    number: int
+
+    @property
+    def earliest_ms(self) -> int:
+        """A streaming that begins here has a StartTimestamp after this."""
+        return min(self.end_ms, self.begin_ms - CLOCKS_APART_MS)
+
+    @property
+    def latest_ms(self) -> int:
+        """A streaming that begins here has a StartTimestamp at or before this."""
+        return self.begin_ms + CLOCKS_APART_MS
+
+    def may_be_start(self, start_timestamp_ms: int) -> bool:
+        """Return True if a streaming with that StartTimestamp, ms since the epoch, may begin here."""
+        return self.earliest_ms < start_timestamp_ms <= self.latest_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioState:
+    """A contact's audio up to a fragment.
+
+    Args:
+        end_ms: its end by the producer's clock, ms since the epoch; None before the first.
+        counter: the producer's count of its newest fragment; None where the number shows none.
+        newest: number of the newest fragment; -1 before the first.
+        is_among: the newest label is the contact's.
+        unlabelled: the break before unlabelled fragments that stand directly in front of the next one; None for none.
+    """
+
+    end_ms: int | None = None
+    counter: int | None = None
+    newest: int = -1
+    is_among: bool = False
+    unlabelled: Break | None = None
+
+
+class AudioBreaks:
+    """Find the breaks, fragment by fragment in stream order.
+
+    Args:
+        contact_id: the contact.
+        state: the audio so far.
+    """
+
+    def __init__(self, contact_id: str, state: AudioState) -> None:
+        self._contact_id = contact_id
+        self._end_ms = state.end_ms
+        self._counter = state.counter
+        self._newest = state.newest
+        self._is_among = state.is_among
+        self._unlabelled = state.unlabelled
+
+    @property
+    def state(self) -> AudioState:
+        """The audio so far."""
+        return AudioState(
+            end_ms=self._end_ms,
+            counter=self._counter,
+            newest=self._newest,
+            is_among=self._is_among,
+            unlabelled=self._unlabelled,
+        )
+
+    def lies_before(self, begin_ms: int) -> bool:
+        """Return True if a fragment that begins then, ms since the epoch, would lie behind a break of time."""
+        return self._end_ms is not None and abs(begin_ms - self._end_ms) >= GAP_MS
+
+    def look(self, fragment: Fragment) -> Break | None:
+        """Take the next fragment.
+
+        Returns:
+            The break before it, or before the unlabelled fragments directly in front of it. None for none, and for a
+            fragment that does not name the contact.
+        """
+        number = -1 if fragment.number is None else int(fragment.number)
+        if number <= self._newest:
+            return None
+        self._newest = number
+        labelled = fragment.contact_ids == (self._contact_id,)
+        if fragment.contact_ids and not labelled:
+            self._is_among, self._unlabelled = False, None
+            return None
+        if not labelled and not self._is_among:
+            return None
+        found = self._pass(fragment, number)
+        if not labelled:
+            self._unlabelled = self._unlabelled or found
+            return None
+        found, self._unlabelled = self._unlabelled or found, None
+        self._is_among = True
+        return found
+
+    def _pass(self, fragment: Fragment, number: int) -> Break | None:
+        """Move the end of the audio behind a fragment, and return the break before it."""
+        begin, end, before = start_ms(fragment), end_ms(fragment), self._end_ms
+        counter, counted = fragment_counter(fragment.number), self._counter
+        if not media_bytes(fragment.blocks) or begin is None or end is None:
+            self._counter = counter if counted is not None and counter == counted + 1 else counted
+            return None
+        self._counter = counter
+        jumps = counter is not None and counted is not None and counter != counted + 1
+        if before is None or not (jumps or abs(begin - before) >= GAP_MS):
+            self._end_ms = end if before is None else max(before, end)
+            return None
+        self._end_ms = end
+        return Break(end_ms=before, begin_ms=begin, number=number)

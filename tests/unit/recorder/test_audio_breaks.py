@@ -1,0 +1,105 @@
+"""Where a contact's audio breaks off, so that another streaming of the contact may begin there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from connect_audio.core.fragments import Fragment
+from connect_audio.recorder.audio_breaks import AudioBreaks, AudioState, Break
+from core_support.fragments_by_hand import START_MS, fragment
+
+OURS = "ours"
+
+
+def breaks(*log: Fragment, state: AudioState | None = None) -> list[tuple[int, int, str] | None]:
+    """Per fragment the break before it: end and begin in ms since the first fragment, and the count behind it."""
+    found = AudioBreaks(OURS, state or AudioState())
+    counts = {int(each.number or 0): index for index, each in enumerate(log)}
+    return [
+        None if each is None else (each.end_ms - START_MS, each.begin_ms - START_MS, f"fragment {counts[each.number]}")
+        for each in map(found.look, log)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at_ms", "is_break"), [(1024, False), (1523, False), (1524, True), (525, False), (524, True), (60_000, True)]
+)
+def test_a_pause_or_a_step_back_of_half_a_second_is_a_break(at_ms: int, is_break: bool) -> None:  # noqa: FBT001 - parametrised
+    found = breaks(fragment(0, OURS), fragment(1, OURS, at_ms=at_ms), fragment(2, OURS, at_ms=at_ms + 1024))
+    assert found == [None, (1024, at_ms, "fragment 1") if is_break else None, None]
+
+
+@pytest.mark.parametrize("counter", [2, 1000])
+def test_a_jump_of_the_producer_s_count_is_a_break_whatever_the_time(counter: int) -> None:
+    log = [fragment(0, OURS), fragment(counter, OURS, at_ms=1024), fragment(counter + 1, OURS, at_ms=2048)]
+    assert breaks(*log) == [None, (1024, 1024, "fragment 1"), None]
+
+
+def test_an_unlabelled_fragment_between_is_no_pause() -> None:
+    assert breaks(fragment(0, OURS), fragment(1), fragment(2, OURS)) == [None, None, None]
+
+
+def test_a_break_before_unlabelled_fragments_is_told_with_the_next_label() -> None:
+    log = [fragment(0, OURS), fragment(1, at_ms=4000), fragment(2, at_ms=5024), fragment(3, OURS, at_ms=6048)]
+    assert breaks(*log) == [None, None, None, (1024, 4000, "fragment 1")]
+    assert breaks(*log[:3], fragment(3, "other", at_ms=6048), fragment(4, OURS, at_ms=7072))[4] == (
+        6048,
+        7072,
+        "fragment 4",
+    )
+
+
+def test_fragments_of_others_and_fragments_without_audio_break_nothing() -> None:
+    assert breaks(fragment(0, OURS), fragment(1, OURS, blocks=()), fragment(2, OURS, at_ms=1024)) == [None] * 3
+    assert breaks(fragment(0, OURS), fragment(9, "other", at_ms=90_000)) == [None] * 2
+    assert breaks(fragment(0), fragment(5, OURS)) == [None] * 2
+
+
+def test_a_fragment_that_comes_again_breaks_nothing() -> None:
+    assert breaks(fragment(5, OURS), fragment(6, OURS), fragment(5, OURS), fragment(7, OURS)) == [None] * 4
+
+
+def test_from_any_state_the_remaining_breaks_are_found_alike() -> None:
+    log = [
+        fragment(0, OURS),
+        fragment(1, at_ms=4000),
+        fragment(2, OURS, at_ms=5024),
+        fragment(3, "other", at_ms=6048),
+        replace(fragment(4), number=None),
+        fragment(900, OURS, at_ms=6048),
+        fragment(901, OURS, at_ms=6048),
+    ]
+    whole = breaks(*log)
+    assert sum(each is not None for each in whole) == 3
+    for at in range(len(log)):
+        before = AudioBreaks(OURS, AudioState())
+        for each in log[:at]:
+            before.look(each)
+        after = AudioBreaks(OURS, before.state)
+        again = AudioBreaks(OURS, AudioState())
+        assert [after.look(each) for each in log[at:]] == [again.look(each) for each in log][at:]
+
+
+@pytest.mark.parametrize(
+    ("end_ms", "begin_ms", "start_ms", "fits"),
+    [
+        (20_000, 23_000, 23_000, True),
+        (20_000, 23_000, 20_001, True),
+        (20_000, 23_000, 18_501, True),  # StartTimestamp's clock is 4.5 s behind
+        (20_000, 23_000, 18_500, False),
+        (20_000, 23_000, 27_500, True),
+        (20_000, 23_000, 27_501, False),
+        (20_000, 90_000, 20_001, True),  # the audio came late
+        (20_000, 90_000, 20_000, False),
+        (20_000, 18_500, 20_000, True),  # the producers' clocks differ
+    ],
+)
+def test_a_streaming_may_begin_at_a_break_that_lies_near_its_start(
+    end_ms: int,
+    begin_ms: int,
+    start_ms: int,
+    fits: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    assert Break(end_ms=end_ms, begin_ms=begin_ms, number=1).may_be_start(start_ms) is fits
