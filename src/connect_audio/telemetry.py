@@ -108,6 +108,12 @@ class Metric(Enum):
         _CONSUMER,
         "Recordings published with audio missing; the manifest lists the reasons.",
     )
+    ACCOUNTS_DISAGREE = (
+        "AccountsDisagree",
+        _COUNT,
+        _CONSUMER,
+        "The part of RecordingsPartial whose sums do not add up: a fault of this project.",
+    )
     RECORDINGS_EMPTY = ("RecordingsEmpty", _COUNT, _CONSUMER, "Calls without any audio: a manifest and no WAV.")
     RECORDINGS_FAILED = (
         "RecordingsFailed",

@@ -34,6 +34,7 @@ from support.schema_paths import paths_of_schema, paths_of_value
 
 ROOT: Final = Path(__file__).parents[2]
 SCHEMA: Final[dict[str, Any]] = json.loads((ROOT / "docs" / "manifest.schema.json").read_text("utf-8"))
+OPERATIONS: Final = (ROOT / "docs" / "operations.md").read_text("utf-8")
 EVIDENCE: Final = (ROOT / "src" / "connect_audio" / "core" / "evidence.py").read_text("utf-8")
 DOCUMENT: Final = (ROOT / "docs" / "manifest.md").read_text("utf-8")
 # One row stands for both parties, for the first and the last fragment, and for each part of the call.
@@ -177,6 +178,12 @@ def test_the_row_of_a_reason_names_the_parts_that_it_refutes() -> None:
     section = _section("Why it is not whole")
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| ([a-z, ]+) \|", section, re.MULTILINE))
     assert rows == {rule.code: ", ".join(part for part in CallPart if part in rule.refutes) for rule in RULES}
+
+
+def test_each_reason_has_a_cause_and_a_remedy_for_the_operator() -> None:
+    section = OPERATIONS.split("\n## Recordings partial\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", section, re.MULTILINE)
+    assert {code for row in rows for code in re.findall(r"`([A-Z_]+)`", row)} == {rule.code for rule in RULES}
 
 
 def test_each_code_that_the_recorder_reports_is_ranked() -> None:

@@ -217,6 +217,8 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
     yield "Status", manifest["status"]
     for reason in manifest["reasons"]:
         yield "", f"{reason['code']}: {reason['detail']}"
+    for place, warning in enumerate(manifest["warnings"]):
+        yield "" if place else "Warning", f"{warning['code']}: {warning['detail']}"
     if done.other_contacts:
         yield "Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)"
 

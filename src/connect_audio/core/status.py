@@ -25,6 +25,8 @@ from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
 from connect_audio.core.timeline import TrackCounts
 
+ACCOUNTS_DISAGREE: Final = "ACCOUNTS_DISAGREE"
+"""The code of a recording whose sums do not add up, which has a metric of its own."""
 _OPENING: Final = frozenset({CallPart.OPENING})
 _MIDDLE: Final = frozenset({CallPart.MIDDLE})
 _END: Final = frozenset({CallPart.END})
@@ -245,7 +247,7 @@ def _holes(case: Case) -> Iterator[str]:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("ACCOUNTS_DISAGREE", _MIDDLE, _accounts),
+    Rule(ACCOUNTS_DISAGREE, _MIDDLE, _accounts),
     # The recorder or its source.
     Rule("STEP_FAILED", _END, _open_end("STEP_FAILED")),
     Rule("NO_PROGRESS", _END, _reported),

@@ -12,6 +12,7 @@ from typing import Any, Final
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.manifest import EndReason
 from connect_audio.core.plain import to_plain
+from connect_audio.core.status import ACCOUNTS_DISAGREE
 from connect_audio.ports import Log
 from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
 from connect_audio.recorder.claim import Refusal
@@ -109,6 +110,7 @@ class ConsumerReports:
             Metric.GAP_SECONDS: outcome.gap_s,
             Metric.SILENCE_SECONDS: outcome.silence_s,
             Metric.INTERRUPTED_ATTEMPTS: outcome.repairs,
+            Metric.ACCOUNTS_DISAGREE: int(ACCOUNTS_DISAGREE in outcome.reasons),
         }
         if outcome.audio_end_ms is not None:
             values[Metric.FINISH_DELAY_SECONDS] = max(0, now_ms - outcome.audio_end_ms) / 1000
