@@ -83,8 +83,8 @@ flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a
 flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after a change of it
 	@$(BIN)/python scripts/flow_into_template.py
 
-chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200), or in one again (SEED=)
-	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
+chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200, KINDS=all), or in one again (SEED=)
+	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
 
 bench: $(STAMP) ## The performance claims, measured again
 	@$(BIN)/python -m benchmarks

@@ -10,7 +10,9 @@ import time
 import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 
+from chaos.kinds import HELD, Kind, kinds_of
 from chaos.schedule import Judged, ScheduleFailedError, draw, run_schedule
 
 
@@ -20,10 +22,11 @@ def main() -> int:
     parser.add_argument("count", nargs="?", type=int, default=200, help="how many schedules")
     parser.add_argument("--first", type=int, default=None, help="seed of the first; by default taken from the clock")
     parser.add_argument("--seed", type=int, help="run this one alone, with its trace")
+    parser.add_argument("--kinds", type=kinds_of, default=HELD, help="all, held, none or names: see chaos/kinds.py")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     if arguments.seed is not None:
-        return _one(arguments.seed)
+        return _one(arguments.seed, arguments.kinds)
     first = time.time_ns() // 1_000_000 % 1_000_000_000 if arguments.first is None else arguments.first
     seeds = range(first, first + arguments.count)
     print(f"chaos: {arguments.count} schedules, seeds {seeds.start} to {seeds.stop - 1}", flush=True)
@@ -31,7 +34,9 @@ def main() -> int:
     judged: list[Judged] = []
     failed: list[tuple[int, str]] = []
     with ProcessPoolExecutor(arguments.processes) as pool:
-        for seed, result in zip(seeds, pool.map(_guarded, seeds, chunksize=4), strict=True):
+        for seed, result in zip(
+            seeds, pool.map(partial(_guarded, allowed=arguments.kinds), seeds, chunksize=4), strict=True
+        ):
             if isinstance(result, Judged):
                 judged.append(result)
             else:
@@ -46,10 +51,10 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _one(seed: int) -> int:
-    print(f"chaos: seed {seed}: {draw(seed)}")
+def _one(seed: int, allowed: frozenset[Kind]) -> int:
+    print(f"chaos: seed {seed}: {draw(seed, allowed)}")
     try:
-        judged = run_schedule(seed)
+        judged = run_schedule(seed, allowed)
     except ScheduleFailedError:
         traceback.print_exc()
         return 1
@@ -57,9 +62,9 @@ def _one(seed: int) -> int:
     return 0
 
 
-def _guarded(seed: int) -> Judged | str:
+def _guarded(seed: int, allowed: frozenset[Kind]) -> Judged | str:
     try:
-        return run_schedule(seed)
+        return run_schedule(seed, allowed)
     except ScheduleFailedError as error:
         return str(error)
 

@@ -10,6 +10,9 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from chaos.disorder import IN_THE_LOG, disordered
+from chaos.kinds import Kind
+from chaos.log import LogEntry
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_START_MS,
@@ -26,7 +29,6 @@ from connect_audio_local.synthesis.fragment_writer import (
     FragmentContents,
     FragmentLayout,
     Placement,
-    write_fragment,
 )
 
 OURS = DEFAULT_CONTACT_ID
@@ -44,29 +46,6 @@ _LAYOUTS = (
 
 
 @dataclass(frozen=True)
-class LogEntry:
-    """A fragment in the stream's log.
-
-    Args:
-        contents: what was written.
-        data: its bytes.
-        at_ms: when it becomes available, ms since the epoch.
-        end_ms: when its audio ends.
-        ours: whether it is our contact's.
-    """
-
-    contents: FragmentContents
-    data: bytes
-    at_ms: int
-    end_ms: int
-    ours: bool
-
-    @property
-    def number(self) -> str:
-        return self.contents.number
-
-
-@dataclass(frozen=True)
 class RandomCall:
     """A call and its stream.
 
@@ -76,6 +55,8 @@ class RandomCall:
         end_ms: when our audio ends, ms since the epoch.
         dangling: whether a block of ours holds half a sample.
         gaps: whether there are pauses in our streaming.
+        kinds: the disorder in the log.
+        never_stored: fragments that the producer counted and the stream lacks.
         words: for the one who reads a failure.
     """
 
@@ -84,6 +65,8 @@ class RandomCall:
     end_ms: int
     dangling: bool
     gaps: bool
+    kinds: tuple[Kind, ...]
+    never_stored: tuple[LogEntry, ...]
     words: str
 
     @property
@@ -91,12 +74,16 @@ class RandomCall:
         return tuple(entry for entry in self.log if entry.ours)
 
 
-def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
+def random_call(
+    chance: random.Random, *, live_delay_ms: int, kinds: Collection[Kind] = (), disorder: random.Random | None = None
+) -> RandomCall:
     """Make a call.
 
     Args:
         chance: decides.
         live_delay_ms: how long after its end a fragment becomes available.
+        kinds: disorder to put into the log.
+        disorder: decides about that alone, so that the call is otherwise the same.
     """
     rate = chance.choice((8000, 8000, 8000, 16_000))
     seconds = chance.choice((chance.uniform(3, 20), chance.uniform(20, 60), chance.uniform(60, 180)))
@@ -124,6 +111,12 @@ def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
     joins_ms = min(joins_ms, (blocks - 1) * _BLOCK_MS)
     has_before, has_after = chance.random() < 0.5, chance.random() < 0.5
     pause_after_ms = chance.choice((0, 500, 1900, 2500, 6000, 20_000))
+    disorder = disorder or random.Random(0)
+    has_stranger = Kind.UNLABELLED_STRANGER in kinds
+    has_after = has_after or has_stranger
+    new_session = disorder.random() < 0.7
+    # Without a label behind them, and without a new session, they are ours by all the evidence that there is.
+    nameless_after = frozenset(range(disorder.choice((1, 1, 2, 5) if new_session else (1,)) if has_stranger else 0))
     unlabelled = frozenset(
         chance.sample(range(1, max(2, fragments - 1)), k=chance.choice((0, 0, 1, 2, 5)) % max(1, fragments - 2))
         if fragments > 3 and not gaps
@@ -143,7 +136,8 @@ def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
         last_unlabelled=fragments > 2
         and not gaps
         and chance.random() < 0.3
-        and (not has_after or pause_after_ms > 2100),
+        and (not has_after or pause_after_ms > 2100)
+        and not has_stranger,
         short_blocks=short,
         layout=layout,
     )
@@ -170,23 +164,38 @@ def random_call(chance: random.Random, *, live_delay_ms: int) -> RandomCall:
                 contact_id=AFTER,
                 rate=rate,
                 pause_ms=pause_after_ms,
+                unlabelled=nameless_after,
                 layout=layout,
             )
         )
     pieces = [(each.contents, each.duration_ms) for each in synthesize_stream(calls)]
-    owners = _owners(pieces, calls)
+    owners = [not any(b"\x77" in block.pcm for block in contents.blocks) for contents, _ in pieces]
     # Nobody can tell whose a rewound fragment is that names nobody, at the end of a call.
     rewinds = 0 if ours.last_unlabelled else chance.choice((0, 0, 0, 1, 2))
-    log = _with_rewinds(pieces, owners, layout, chance, live_delay_ms, rewinds)
+    log = _with_rewinds(pieces, owners, chance, live_delay_ms, rewinds)
+    if has_stranger and new_session:
+        log = _with_new_session(log)
+    found = disordered(log, layout, [kind for kind in IN_THE_LOG if kind in kinds], disorder)
+    log = found.log
     mine = [entry for entry in log if entry.ours]
     dangling = any(len(block.pcm) % 2 for entry in mine for block in entry.contents.blocks)
     words = (
         f"{blocks * _BLOCK_MS / 1000:.1f} s at {rate} Hz, {sides}, joins {joins_ms} ms, gaps "
         f"{[(gap.at_ms, gap.length_ms) for gap in gaps]}, short {len(short)}, unlabelled {sorted(unlabelled)}"
         f"{' and the last' if ours.last_unlabelled else ''}, before {has_before}, after {has_after} "
-        f"({pause_after_ms} ms), rewinds {rewinds}"
+        f"({pause_after_ms} ms), rewinds {rewinds}, "
+        f"{' '.join(found.kinds) or 'in order'}"
     )
-    return RandomCall(log, rate, max(entry.end_ms for entry in mine), dangling, bool(gaps), words)
+    return RandomCall(
+        log,
+        rate,
+        max(entry.spoken_ms for entry in mine),
+        dangling,
+        bool(gaps),
+        (*found.kinds, *((Kind.UNLABELLED_STRANGER,) if has_stranger else ())),
+        found.never_stored,
+        words,
+    )
 
 
 def _noise(chance: random.Random, size: int) -> bytes:
@@ -194,23 +203,12 @@ def _noise(chance: random.Random, size: int) -> bytes:
     return bytes(chance.randbytes(size).translate(_OUR_BYTES))
 
 
-_OUR_BYTES = bytes(1 if value in {0, 0x77} else value for value in range(256))
-
-
-def _owners(pieces: Sequence[tuple[FragmentContents, int]], calls: Sequence[SyntheticCall]) -> list[bool]:
-    """Whose fragments are ours, the unlabelled ones too: they stand between ours or behind the last of them."""
-    labels = [contents.contact_id for contents, _ in pieces]
-    first = labels.index(OURS)
-    others_after = [at for at, label in enumerate(labels) if label == AFTER]
-    end = others_after[0] if others_after else len(labels)
-    assert len(calls) <= 3
-    return [first <= at < end for at in range(len(labels))]
+_OUR_BYTES = bytes(1 if value in {0, 0x77, 0x78} else value for value in range(256))
 
 
 def _with_rewinds(
     pieces: Sequence[tuple[FragmentContents, int]],
     owners: Sequence[bool],
-    layout: FragmentLayout,
     chance: random.Random,
     live_delay_ms: int,
     rewinds: int,
@@ -224,74 +222,37 @@ def _with_rewinds(
         again = list(range(max(mine[0], last - chance.randrange(4)), last + 1))
         order[at + 1 : at + 1] = again
     entries = []
-    latest_ms = 0
+    latest_ms = server_ms = 0
     for counter, index in enumerate(order, 1):
         contents, duration_ms = pieces[index]
         end_ms = contents.producer_ms + duration_ms
         latest_ms = max(latest_ms, end_ms)
-        number = fragment_number(counter, contents.server_ms)
-        contents = replace(contents, number=number)
+        # The server's clock goes on, whatever the producer sends again.
+        server_ms = max(server_ms, contents.server_ms)
+        contents = replace(contents, number=fragment_number(counter, server_ms), server_ms=server_ms)
         entries.append(
-            LogEntry(contents, write_fragment(contents, layout), latest_ms + live_delay_ms, end_ms, owners[index])
+            LogEntry(
+                contents,
+                b"",
+                latest_ms + live_delay_ms,
+                end_ms,
+                owners[index],
+                counter=counter,
+                spoken_ms=end_ms,
+            )
         )
     return tuple(entries)
 
 
-# --- what must be recorded -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What must come out of some fragments.
-
-    Args:
-        stereo: the frames as bytes.
-        origin_ms: time of the first, ms since the epoch.
-        spans: by fragment number, which frames its time covers.
-    """
-
-    stereo: bytes
-    origin_ms: int
-    spans: dict[str, tuple[int, int]]
-
-
-def expected_of(entries: Collection[LogEntry], rate: int) -> Expected:
-    """Say what must be recorded: every sample at its time, silence elsewhere.
-
-    Args:
-        entries: admitted fragments, in order.
-        rate: samples a second.
-    """
-    first = next(entry for entry in entries if entry.contents.blocks)
-    origin_ms = min(block.time_ns for block in first.contents.blocks) // 1_000_000
-
-    def position(time_ns: int) -> int:
-        samples, rest = divmod((time_ns // 1_000_000 - origin_ms) * rate, 1000)
-        assert rest == 0, "the generator keeps to whole samples"
-        return samples
-
-    sides = {FROM_CUSTOMER: bytearray(), TO_CUSTOMER: bytearray()}
-    spans: dict[str, tuple[int, int]] = {}
-    for entry in entries:
-        names = {track.number: track.name for track in entry.contents.tracks}
-        starts, ends = [], []
-        for block in entry.contents.blocks:
-            start = position(block.time_ns)
-            if start < 0:
-                continue  # sent again, and its first sending, with which the recording would begin, was not whole
-            pcm = block.pcm[: len(block.pcm) // 2 * 2]
-            side = sides[names[block.track_number]]
-            if len(side) < 2 * start + len(pcm):
-                side.extend(bytes(2 * start + len(pcm) - len(side)))
-            side[2 * start : 2 * start + len(pcm)] = pcm
-            starts.append(start)
-            ends.append(start + len(pcm) // 2)
-        if starts:
-            spans[entry.number] = (min(starts), max(ends))
-    left, right = sides.values()
-    length = max(len(left), len(right))
-    left.extend(bytes(length - len(left)))
-    right.extend(bytes(length - len(right)))
-    stereo = bytearray(2 * length)
-    stereo[0::4], stereo[1::4], stereo[2::4], stereo[3::4] = left[0::2], left[1::2], right[0::2], right[1::2]
-    return Expected(bytes(stereo), origin_ms, spans)
+def _with_new_session(log: Sequence[LogEntry]) -> tuple[LogEntry, ...]:
+    """The next contact's producer counts from elsewhere."""
+    behind = max(at for at, entry in enumerate(log) if entry.ours) + 1
+    jumped = [
+        replace(
+            entry,
+            counter=entry.counter + 70_000,
+            contents=replace(entry.contents, number=fragment_number(entry.counter + 70_000, entry.contents.server_ms)),
+        )
+        for entry in log[behind:]
+    ]
+    return (*log[:behind], *jumped)

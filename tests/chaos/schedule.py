@@ -9,17 +9,20 @@ cause that the schedule truly made unrecoverable; nothing is left in the bucket;
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from chaos.calls import Expected, LogEntry, RandomCall, expected_of, random_call
+from chaos.calls import RandomCall, random_call
 from chaos.execution import MARGIN_S, Execution
+from chaos.judge import Circumstances, Doubt, Judge
+from chaos.kinds import HELD, Kind
 from chaos.live import Heard, LiveProbe
-from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, StoreFault
+from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, Spell, StoreFault
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import HandOver, Outcome, OutcomeStatus, Policy, Refused, Wait
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
@@ -132,6 +135,8 @@ class Schedule:
     retention_fails: bool
     live: dict[str, int]
     live_trouble: float
+    kinds: frozenset[Kind]
+    spells: tuple[Spell, ...]
 
     def chance(self, what: str) -> random.Random:
         return random.Random(f"{self.seed}/{what}")
@@ -157,6 +162,7 @@ class Schedule:
             self.damaged,
             self.vanished,
             self.retention_fails,
+            self.spells,
         )
         execution = Execution(
             EXECUTION,
@@ -190,15 +196,26 @@ class Schedule:
             f"{self.call.words}; retention {self.retention} h, late {self.late_ms / 1000:.1f} s, parts "
             f"{self.policy.part_bytes}, invocations {self.invocation_s[0]:.0f}-{self.invocation_s[1]:.0f} s, "
             f"faults {self.source_faults}, damaged {len(self.damaged)}, vanished {len(self.vanished)}, "
-            f"sinks {self.live} ({self.live_trouble})"
+            f"sinks {self.live} ({self.live_trouble}), spells {[str(spell) for spell in self.spells]}"
         )
 
 
-def draw(seed: int) -> Schedule:
-    """Draw a schedule."""
+def draw(seed: int, allowed: Collection[Kind] = HELD) -> Schedule:
+    """Draw a schedule.
+
+    Args:
+        seed: decides all.
+        allowed: kinds of trouble that may come.
+    """
     chance = random.Random(f"{seed}/schedule")
     delay_ms = chance.choice((50, 300, 1500))
-    call = random_call(random.Random(f"{seed}/call"), live_delay_ms=delay_ms)
+    kinds = _draw_kinds(random.Random(f"{seed}/kinds"), allowed)
+    call = random_call(
+        random.Random(f"{seed}/call"),
+        live_delay_ms=delay_ms,
+        kinds=kinds,
+        disorder=random.Random(f"{seed}/disorder"),
+    )
     retention = chance.choice((24, 24, 0))
     length_ms = call.end_ms - DEFAULT_START_MS
     late_ms = chance.choice((0, 0, 0, 2000, chance.randrange(length_ms), length_ms + chance.randrange(3_600_000)))
@@ -227,7 +244,7 @@ def draw(seed: int) -> Schedule:
             entry.number
             for entry in chance.sample(call.ours[1:], k=min(len(call.ours) - 1, chance.choice((0,) * 12 + (1, 2))))
         )
-        if not call.gaps
+        if not call.gaps and not kinds & _MOVE_TIMES
         else frozenset(),
         retention_fails=chance.random() < 0.05,
         # Drawn last and apart, so that a schedule is otherwise the same with and without.
@@ -235,24 +252,75 @@ def draw(seed: int) -> Schedule:
             ({}, {"blocks": 0}, {"segments": 1}, {"blocks": 0, "long": 3, "s": 1})
         ),
         live_trouble=random.Random(f"{seed}/trouble").choice((0.0, 0.0, 0.1)),
+        kinds=kinds,
+        spells=_draw_spells(random.Random(f"{seed}/spells"), call, kinds),
     )
 
 
-def run_schedule(seed: int) -> Judged:
+_MOVE_TIMES = frozenset(
+    {
+        Kind.TIMES_SWAPPED,
+        Kind.NUMBERS_SWAPPED,
+        Kind.SKEW,
+        Kind.NEVER_STORED,
+        Kind.LEAP,
+        Kind.STEP_BACK,
+        Kind.STEP_AHEAD,
+    }
+)
+"""With these a reader that jumps by producer time may pass over more than the one fragment that it cannot get."""
+_CODES = (5000, 3002, 4503, 3000, 9999)
+
+
+def _draw_kinds(chance: random.Random, allowed: Collection[Kind]) -> frozenset[Kind]:
+    return frozenset(chance.sample(sorted(allowed), min(len(allowed), chance.choice((0, 1, 1, 1, 2, 3)))))
+
+
+def _draw_spells(chance: random.Random, call: RandomCall, kinds: frozenset[Kind]) -> tuple[Spell, ...]:
+    """Times in which the stream cannot be read."""
+    spells = []
+    mine = [at for at, entry in enumerate(call.log) if entry.ours]
+    inner = [] if call.gaps or kinds & _MOVE_TIMES else mine[1:-1]
+    if Kind.ERRORS_PASSING in kinds and inner:
+        spells.append(Spell(chance.choice(inner), chance.choice(_CODES), chance.uniform(1, 300)))
+    if Kind.ERRORS_FOR_EVER in kinds and inner:
+        spells.append(Spell(chance.choice(inner), chance.choice(_CODES), math.inf))
+    if Kind.ERRORS_AT_THE_END in kinds:
+        nameless = (
+            at
+            for at in range(mine[-1] + 1, len(call.log))
+            if call.log[at].contents.contact_id is not None or chance.random() < 0.3
+        )
+        spells.append(Spell(next(nameless, len(call.log)), chance.choice(_CODES), math.inf))
+    if Kind.BROKEN_HEAD in kinds:
+        spells.append(Spell(None, 0, chance.uniform(10, 200), call.end_ms + chance.randrange(-20_000, 10_000)))
+    return tuple(spells)
+
+
+def run_schedule(seed: int, allowed: Collection[Kind] = HELD) -> Judged:
     """Draw, run, judge.
+
+    Args:
+        seed: decides all.
+        allowed: kinds of trouble that may come.
 
     Raises:
         ScheduleFailedError: the promise was broken, or something unforeseen was raised.
     """
-    schedule = draw(seed)
+    schedule = draw(seed, allowed)
     trace: list[str] = []
     try:
         return _run(schedule, trace)
     except Exception as error:
         lines = "\n  ".join(trace)
         raise ScheduleFailedError(
-            f"{type(error).__name__}: {error}\n  {schedule}\n  {lines}\n  replay: make chaos SEED={seed}"
+            f"{type(error).__name__}: {error}\n  {schedule}\n  {lines}\n"
+            f"  replay: make chaos SEED={seed}{_kinds_option(allowed)}"
         ) from error
+
+
+def _kinds_option(allowed: Collection[Kind]) -> str:
+    return "" if frozenset(allowed) == HELD else f" KINDS={','.join(sorted(allowed))}"
 
 
 def _run(schedule: Schedule, trace: list[str]) -> Judged:
@@ -341,24 +409,52 @@ def _undisturbed(schedule: Schedule) -> World:
     world = schedule.world()
     world.source.damaged = world.source.vanished = frozenset()
     world.source.retention_fails = False
+    world.source.spells = ()
     outcome = world.execution.run()
     lost = _gone(schedule, world, [world.execution])
     if outcome.status is OutcomeStatus.EMPTY:
         assert lost >= {entry.number for entry in schedule.call.ours}, "the undisturbed run lacks the call"
         world.bucket.objects[NAMES.key] = (b"", {})
         return world
-    first = world.manifest["fragments"]["first"]["number"]
-    at = [entry.number for entry in schedule.call.ours].index(first)
-    assert {entry.number for entry in schedule.call.ours[:at]} <= lost, "the undisturbed run lacks the opening"
-    expected = expected_of(schedule.call.ours[at:], schedule.call.rate)
-    found = world.wav[44:]
-    _same(found, expected, lost)
+    try:
+        _judge(schedule, world, dict.fromkeys(lost, "forgotten by the stream"), ())
+    except AssertionError as error:
+        raise AssertionError(f"undisturbed: {error}; {outcome.status} {outcome.reasons}") from error
     if world.execution.live is not None:
         world.execution.live.judge(world.wav, world.manifest, s3_failed=False)
-    excused = {"DANGLING_BYTES"} if schedule.call.dangling else set()
-    excused |= {"OPENING_MISSING", "STREAM_HOLES"} if lost else set()
-    assert set(outcome.reasons) <= excused, f"undisturbed, and yet {outcome.reasons}"
     return world
+
+
+def _judge(
+    schedule: Schedule,
+    world: World,
+    excused: Mapping[str, str],
+    garbled: Collection[str],
+    *,
+    doubts: Collection[Doubt] = (),
+    cut_short: bool = False,
+) -> list[str]:
+    """Hold a recording against what was sent."""
+    call, met = schedule.call, world.source.met
+    known = Circumstances(
+        ours=call.ours,
+        never_stored=call.never_stored,
+        rate=call.rate,
+        excused=excused,
+        garbled=garbled,
+        doubts=frozenset(doubts) | {_DOUBTS[kind] for kind in call.kinds if kind in _DOUBTS},
+        read_once=not met["duplicate"] and not met["rewind"],
+        cut_short=cut_short,
+    )
+    return Judge(world.wav, world.manifest, known).judge()
+
+
+_DOUBTS = {
+    Kind.LEAP: Doubt.TIMES,
+    Kind.STEP_BACK: Doubt.CLOCK,
+    Kind.STEP_AHEAD: Doubt.CLOCK,
+    Kind.UNLABELLED_STRANGER: Doubt.NAMELESS,
+}
 
 
 def _rival(schedule: Schedule, world: World, number: int) -> Execution:
@@ -429,7 +525,7 @@ def _judge_recording(
     excused: dict[str, str] = dict.fromkeys(_gone(schedule, world, [execution]), "forgotten by the stream")
     excused |= dict.fromkeys(source.damaged, "damaged in the stream")
     excused |= dict.fromkeys(source.vanished, "not found by the stream")
-    if source.vanished:
+    if source.vanished or any(spell.code for spell in source.spells):
         brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
         excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
         # Reading goes on by a producer time beyond the one that is gone, where KVS finds no fragment of before it.
@@ -441,6 +537,11 @@ def _judge_recording(
                 for at, entry in enumerate(log)
                 if any(before < at and entry.contents.producer_ms < end_ms for before, end_ms in gone_ends)
             }
+    excused |= {
+        schedule.call.log[spell.at].number: "KVS reports an error at it"
+        for spell in source.spells
+        if spell.at is not None and spell.at < len(schedule.call.log) and schedule.call.log[spell.at].ours
+    }
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
     # Garbage may also stand behind the one before: met twice between two fragments, it counts as damage in the log.
     excused |= {
@@ -463,75 +564,30 @@ def _judge_recording(
         return
     manifest = world.manifest
     assert manifest["status"] == outcome.status.value
-    entries: list[LogEntry] = list(ours)
-    first = manifest["fragments"]["first"]["number"]
-    missing_start = numbers[: numbers.index(first)]
-    assert set(missing_start) <= set(excused), "the opening is missing"
-    entries = entries[len(missing_start) :]
-    expected = expected_of(entries, schedule.call.rate)
-    found = world.wav[44:]
-    if execution.salvaged or (ending == "upload lost" and "UPLOAD_LOST" in outcome.reasons):
+    cut_short = execution.salvaged or (ending == "upload lost" and "UPLOAD_LOST" in outcome.reasons)
+    doubts = set()
+    if schedule.retention_fails or not schedule.retention:
+        doubts.add(Doubt.NOT_KEPT)
+    for spell in source.spells:
+        if spell.at is not None and spell.at > max(source.index(number) for number in numbers):
+            doubts.add(Doubt.END_UNREAD)
+    garbled = source.damaged | set(source.garbled)
+    judged.causes = _judge(schedule, world, excused, garbled & set(excused), doubts=doubts, cut_short=cut_short)
+    if cut_short:
         assert outcome.status is OutcomeStatus.PARTIAL, "salvaged, and yet called whole"
-        _same(found, expected, frozenset(excused), prefix=True)
         judged.causes = ["a step failed for good" if execution.salvaged else "the upload was lost"]
         return
-    _same(found, expected, frozenset(excused))
+    if Doubt.END_UNREAD in doubts:
+        assert outcome.status is OutcomeStatus.PARTIAL, "the end could not be read, and yet called whole"
     if execution.live is not None:
         judged.numbers.update(execution.live.judge(world.wav, manifest, s3_failed=bool(execution.store.met)))
-    if world.wav == whole.wav and not excused:
-        # What was not read may have been ours or the next caller's: said on suspicion, and only where nothing is kept.
-        suspected = set(outcome.reasons) - set(whole_reasons(whole)) == {"MEDIA_EXPIRED"}
-        if suspected and (schedule.retention_fails or not schedule.retention):
-            judged.causes = ["something was not read again, and the stream is not known to keep anything"]
-            return
+    if world.wav == whole.wav and not excused and not doubts:
         assert outcome.reasons == whole_reasons(whole), f"{outcome.reasons} instead of {whole_reasons(whole)}"
         _same_manifest(manifest, whole.manifest)
-    elif found != expected_of(ours, schedule.call.rate).stereo:
-        assert outcome.status is OutcomeStatus.PARTIAL, "audio is missing and the recording is called complete"
-        judged.causes = sorted({excused[number] for number in excused})
-    else:
-        allowed = (
-            # Of what was damaged the producer may have sent a second copy, and the first may have lost its name.
-            set(whole_reasons(whole))
-            | {"TRUNCATED_FRAGMENTS", "LOST_BYTES", "MEDIA_EXPIRED", "STREAM_HOLES", "UNDECIDABLE_FRAGMENTS"}
-            if excused
-            else set()
-        )
-        assert set(outcome.reasons) <= allowed | set(whole_reasons(whole)), f"whole, and yet {outcome.reasons}"
-        judged.causes = sorted(set(excused.values())) if outcome.status is OutcomeStatus.PARTIAL else []
 
 
 def whole_reasons(whole: World) -> tuple[str, ...]:
     return tuple(reason["code"] for reason in whole.manifest["reasons"])
-
-
-def _same(found: bytes, expected: Expected, excused: frozenset[str], *, prefix: bool = False) -> None:
-    """Compare frames: equal, or silence where a fragment was excused, or shorter where those are at the end."""
-    if found == expected.stereo:
-        return
-    wanted = expected.stereo
-    if len(found) > len(wanted):
-        raise AssertionError(f"{len(found) // 4} frames, expected {len(wanted) // 4}")
-    mask = bytearray(len(wanted) // 4)
-    kept_end = 0
-    for number, (start, end) in expected.spans.items():
-        if number in excused:
-            # Also where the producer sent it again: of two copies the first counts, and it was the broken one.
-            mask[start:end] = b"\1" * (end - start)
-        else:
-            kept_end = max(kept_end, end)
-    if not prefix and len(found) // 4 < kept_end:
-        raise AssertionError(f"ends at frame {len(found) // 4}, expected at least {kept_end} of {len(wanted) // 4}")
-    if found == wanted[: len(found)]:
-        return
-    for frame in range(len(found) // 4):
-        a, b = found[4 * frame : 4 * frame + 4], wanted[4 * frame : 4 * frame + 4]
-        if a != b and not mask[frame]:
-            last = max(at for at in range(len(found) // 4) if found[4 * at : 4 * at + 4] != wanted[4 * at : 4 * at + 4])
-            raise AssertionError(
-                f"{len(found) // 4} of {len(wanted) // 4} frames, the first difference is at {frame} ({a.hex()} for "
-                f"{b.hex()}), the last at {last}"
-            )
 
 
 def _same_manifest(found: dict[str, Any], expected: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from chaos.calls import LogEntry
+from chaos.log import LogEntry
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.ports import (
     AfterFragment,
@@ -322,6 +322,26 @@ _MOST_FRUITLESS = 3
 """Faults in a row without a fragment: with a stall among them 20 s. Silence as long as the drain is the call's end."""
 
 
+@dataclass(frozen=True)
+class Spell:
+    """A time in which a stream cannot be read, from its first meeting on.
+
+    Args:
+        at: index in the log of the fragment at which KVS reports an error; None for bodies that break at any place.
+        code: the in-band error; 0 for bodies that break.
+        lasts_s: how long; infinity for ever.
+        not_before_ms: no meeting earlier, ms since the epoch.
+    """
+
+    at: int | None
+    code: int
+    lasts_s: float
+    not_before_ms: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.code or 'breaks'} at {self.at} for {self.lasts_s:.0f} s"
+
+
 @dataclass
 class ChaosSource:
     """The stream: a log whose fragments become available in time, and connections that fail.
@@ -336,6 +356,7 @@ class ChaosSource:
         live_pace: reads take no longer than this, s.
         damaged: numbers of fragments whose bytes are broken in the log itself.
         vanished: numbers of fragments in whose place KVS reports that they are not found.
+        spells: times in which the stream cannot be read.
     """
 
     log: Sequence[LogEntry]
@@ -347,6 +368,7 @@ class ChaosSource:
     damaged: frozenset[str] = frozenset()
     vanished: frozenset[str] = frozenset()
     retention_fails: bool = False
+    spells: Sequence[Spell] = ()
     met: Counter[str] = field(default_factory=Counter)
     open_now: int = 0
     most_open: int = 0
@@ -354,6 +376,7 @@ class ChaosSource:
     garbled: Counter[str] = field(default_factory=Counter)
     _fruitless: int = 0
     _stalls: int = 0
+    _met_ms: dict[Spell, int] = field(default_factory=dict)
     _refused_until_ms: int = -1
     _refusal: tuple[str, bool] = ("", True)
 
@@ -372,6 +395,17 @@ class ChaosSource:
 
     def is_gone(self, entry: LogEntry) -> bool:
         return self.retention == 0 and self.clock.now_ms() - entry.at_ms > BUFFER_S * 1000
+
+    def meets(self, index: int) -> Spell | None:
+        """The spell that keeps a reader from a fragment now."""
+        now_ms = self.clock.now_ms()
+        for spell in self.spells:
+            if spell.at in {None, index} and now_ms >= spell.not_before_ms:
+                since_ms = self._met_ms.setdefault(spell, now_ms)
+                if now_ms - since_ms < spell.lasts_s * 1000:
+                    self.met["spell: " + (f"in-band error {spell.code}" if spell.code else "broken body")] += 1
+                    return spell
+        return None
 
     def open(self, start: StartSelector) -> ChaosStream:
         nth = self.hooks.enter("open")
@@ -506,10 +540,20 @@ class ChaosStream:
             self._ends = True
             return
         if entry is None or wait_s > READ_TIMEOUT_S:
+            # At the head a spell is met without anything to wait for.
+            spell = source.meets(len(source.log)) if entry is None else None
+            if spell is not None:
+                source.clock.pass_by(0.5)
+                self._meet(spell, None)
+                return
             source.clock.pass_by(READ_TIMEOUT_S)
             self._ends = MediaSourceError("ReadTimeoutError", "silent", retryable=True)
             return
         source.clock.pass_by(max(0.0, wait_s))
+        spell = source.meets(self._next)
+        if spell is not None:
+            self._meet(spell, entry)
+            return
         if entry.number in source.vanished:
             source.met["in-band error 4000"] += 1
             self._buffer += _error_fragment(source.chance, 4000)
@@ -517,6 +561,17 @@ class ChaosStream:
             return
         self._serve(entry)
         self._after -= 1
+
+    def _meet(self, spell: Spell, entry: LogEntry | None) -> None:
+        """An error in place of the fragment, or a body that breaks within it."""
+        chance = self._source.chance
+        if spell.code:
+            self._buffer += _error_fragment(chance, spell.code)
+            self._ends = True
+            return
+        if entry is not None:
+            self._buffer += entry.data[: chance.randrange(len(entry.data))]
+        self._ends = MediaSourceError("ConnectionError", "reset by peer", retryable=True)
 
     def _serve(self, entry: LogEntry) -> None:
         source, chance = self._source, self._source.chance

@@ -20,7 +20,7 @@ def test_whatever_goes_wrong_the_recording_is_whole_or_says_why_not(first: int) 
     # A chunk in which nothing happens tests nothing.
     assert sum(each.kills.total() for each in judged) >= _CHUNK // 2
     assert sum(each.faults.total() for each in judged) >= 2 * _CHUNK
-    assert Counter(each.status for each in judged)["complete"] >= _CHUNK // 4
+    assert Counter(each.status for each in judged)["complete"] >= _CHUNK // 8
     numbers = sum((each.numbers for each in judged), Counter())
     assert numbers["sinks that heard all"] >= _CHUNK // 2
     assert numbers["sinks that heard all"] > 5 * numbers["sinks that lack something"]
