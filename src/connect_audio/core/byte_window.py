@@ -1,26 +1,23 @@
 """The bytes of a stream that were received and not yet consumed, as one buffer with a position.
 
 How it works. Received chunks wait in a list until `join` brings them behind the unread bytes of the buffer. So a
-trickle is not copied over and over. A join drops consumed bytes, but for two things. The last DATA element may have
-to be searched for a document after an error. The bytes from `keep` on may become a shape.
+trickle is not copied over and over. A join drops consumed bytes. Behind a `mark` it puts them aside, piece by piece,
+since a fragment may have to be read again, or become a shape.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
-MAX_SEARCHED_AGAIN: Final = 64 * 1024
-"""The last DATA element can be searched for a document after an error, if it is no longer: more is not kept for it."""
-_MAX_KEPT_BYTES: Final = 1024 * 1024
-_MAX_KEPT_JOINS: Final = 64
-"""Kept bytes are copied with each read. So many copies of half a fragment cost about as much as reading it."""
+MAX_READ_AGAIN: Final = 4 * 1024 * 1024
+"""Most consumed bytes that are kept: 20 s of 48 kHz stereo, KVS's longest fragment. A longer one is not read again."""
 
 
 class ByteWindow:
     """Bytes between what was consumed and what was received.
 
-    Memory: one received chunk, what the next token needs, `MAX_SEARCHED_AGAIN` bytes of the last element, 1 MiB while
-    bytes are kept.
+    Memory: one received chunk, what the next token needs, and behind a mark `MAX_READ_AGAIN` and one chunk more.
     """
 
     def __init__(self) -> None:
@@ -29,16 +26,15 @@ class ByteWindow:
         """Position of the next unread byte in the buffer."""
         self.base = 0
         """Offset in the stream of the buffer's first byte."""
-        self.last_data = 0
-        """Offset in the stream of the last DATA element."""
         self.last_read = 0
         """Bytes that were received last."""
         self.ended = False
         """True if no more bytes will come."""
         self._waiting: list[bytes] = []
         self._received = 0  # offset in the stream
-        self._kept_from: int | None = None  # offset in the stream
-        self._joins_kept = 0  # joins since then
+        self._marked: int | None = None  # offset in the stream
+        self._aside: deque[bytes] = deque()  # consumed bytes from the mark on, up to the buffer
+        self._aside_bytes = 0
 
     @property
     def offset(self) -> int:
@@ -49,6 +45,11 @@ class ByteWindow:
     def size(self) -> int:
         """Bytes received and not yet consumed."""
         return self._received - self.base - self.position
+
+    @property
+    def received(self) -> int:
+        """Bytes of the stream received so far."""
+        return self._received
 
     @property
     def waits(self) -> bool:
@@ -66,36 +67,52 @@ class ByteWindow:
 
     def join(self) -> None:
         """Bring all that was received into the buffer."""
-        last_data = max(0, self.last_data - self.base)
-        first = last_data if self.position - MAX_SEARCHED_AGAIN <= last_data else self.position
-        if self._kept_from is not None:
-            first = min(first, self._first_kept(self._kept_from))
-        unread = self.buffer[first:]
-        self.base += first
-        self.position -= first
+        if self._marked is not None:
+            self._put_aside(self.buffer[max(0, self._marked - self.base) : self.position])
+        unread = self.buffer[self.position :]
+        self.base += self.position
+        self.position = 0
         self.buffer = b"".join((unread, *self._waiting)) if unread or len(self._waiting) != 1 else self._waiting[0]
         self._waiting.clear()
 
-    def _first_kept(self, offset: int) -> int:
-        """The position in the buffer from which on a join keeps the bytes."""
-        self._joins_kept += 1
-        if self.offset - offset > _MAX_KEPT_BYTES or self._joins_kept > _MAX_KEPT_JOINS:
-            self._kept_from = None
-            return self.position
-        return max(0, offset - self.base)
+    def _put_aside(self, consumed: bytes) -> None:
+        if not consumed:
+            return
+        self._aside.append(consumed)
+        self._aside_bytes += len(consumed)
+        while self._aside_bytes - len(self._aside[0]) >= MAX_READ_AGAIN:
+            self._aside_bytes -= len(self._aside.popleft())
 
-    def keep(self) -> None:
-        """Keep the bytes from here on after they are consumed, for `kept`: at most 1 MiB and 64 reads of them."""
-        self._kept_from = self.offset
-        self._joins_kept = 0
+    def mark(self, offset: int) -> None:
+        """From now on keep the bytes from an offset on, which lies in the buffer."""
+        self._marked = offset
+        self._aside.clear()
+        self._aside_bytes = 0
 
-    def keep_nothing(self) -> None:
-        """Undo `keep`."""
-        self._kept_from = None
+    def unmark(self) -> None:
+        """Undo `mark`."""
+        self._marked = None
+        self._aside.clear()
+        self._aside_bytes = 0
 
-    def kept(self, start: int, stop: int) -> bytes | None:
-        """Return bytes between two offsets and keep them no longer; None if they are gone."""
-        kept_from, self._kept_from = self._kept_from, None
-        if kept_from is None or start < max(kept_from, self.base):
-            return None
+    def recall(self) -> bool:
+        """Bring the consumed bytes from the mark on back into the buffer, before the position.
+
+        Returns:
+            False if there is no mark, or if more than `MAX_READ_AGAIN` bytes behind it are consumed.
+        """
+        if self._marked is None or self.offset - self._marked > MAX_READ_AGAIN:
+            return False
+        if self._aside:
+            self.buffer = b"".join((*self._aside, self.buffer))
+            self.base -= self._aside_bytes
+            self.position += self._aside_bytes
+            self._aside.clear()
+            self._aside_bytes = 0
+        return True
+
+    def since_mark(self, start: int, stop: int) -> bytes:
+        """Return consumed bytes between two offsets; empty if some of them are gone."""
+        if not self.recall() or start < self.base:
+            return b""
         return self.buffer[start - self.base : stop - self.base]

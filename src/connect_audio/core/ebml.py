@@ -9,17 +9,22 @@ It moves by declared sizes, never by searching, and knows nothing of Matroska be
 `next_token` raises `EbmlError` and nothing else. After an error only `resynchronise` makes it go on.
 
 How it works. `_parse` decodes one header after the other at the position of the window. A master is pushed on a
-stack, a DATA element comes out whole, a SKIP element is passed over. An element of unknown size ends where an element
-begins that only an outer one may hold. Chunks are joined when there are enough bytes for the next token. A declared
-size is checked against the schema's bound before its payload is waited for. An element larger than any before is
-searched for a document that it must not hide.
+stack, a DATA element comes out whole, a SKIP element of any size is passed over as it comes. An element of unknown size
+ends where an element begins that only an outer one may hold. Chunks are joined when there are enough bytes for the next
+token. A declared size is checked against the schema's bound before its payload is waited for.
+
+A damaged size may reach over the next document. SKIP elements, and DATA elements of more than `MAX_BELIEVED_BYTES`, are
+searched for a document that they must not hide. Smaller ones are believed. When something behind them makes no sense,
+the caller has the bytes since `mark` read again, and then nothing is believed. So each verdict follows from the bytes
+of one document, however they were cut and whatever came before.
 
 | state | changes with |
 | --- | --- |
 | `_window`: buffer, position and waiting chunks (`core/byte_window.py`) | received bytes, each token |
 | `_stack`, `_limit` (the nearest known end) | masters that begin and end |
 | `_repeat_header`, `_repeat_size` (the last DATA element's) | each DATA element, for blocks of one size |
-| `_largest`, `_looked_to` | elements whose size was believed, or may have to be doubted |
+| `_skipped`: the SKIP element that is being passed over | its first and its last byte |
+| `_marked`: offset and stack to read again from; `_doubted_to`, `_looked_to` | `mark`, `read_again`, each search |
 | `_failed`, `_passed_over` | an error, and the search for the next document |
 """
 
@@ -30,7 +35,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from connect_audio.core.byte_window import MAX_SEARCHED_AGAIN, ByteWindow
+from connect_audio.core.byte_window import ByteWindow
 from connect_audio.core.errors import EbmlError
 
 ROOT: Final = 0
@@ -41,9 +46,11 @@ VOID: Final = 0xEC
 CRC_32: Final = 0xBF
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 
-# An element without a rule is padding, an index or a checksum. One broken size must not swallow more than half a minute
-# of the fragments that follow.
-MAX_SKIPPED_BYTES: Final = 1024 * 1024
+ANY_SIZE: Final = (1 << 56) - 2
+"""The bound of elements that are never held as a whole: masters and what is passed over."""
+MAX_BELIEVED_BYTES: Final = 64 * 1024
+"""Payload of a DATA element that is believed before anything follows it. Connect's blocks have 1 or 2 KiB, 4 s of 8 kHz
+PCM have 64. A larger element is searched as it comes: its broken size must not hold back minutes of a live call."""
 
 
 class Kind(Enum):
@@ -54,7 +61,7 @@ class Kind(Enum):
     DATA = auto()
     """Buffer the whole element, whatever is inside, and deliver it as one Element."""
     SKIP = auto()
-    """Pass over the whole element once it is there, unless an EBML header is inside."""
+    """Pass over the element as it comes, whatever its size, unless a document is inside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +72,7 @@ class ElementRule:
         name: the element's name in RFC 8794 or RFC 9559.
         kind: its handling.
         parents: IDs it may stand in; `ROOT` for the top level.
-        max_size: largest payload accepted, bytes; checked before a byte of the payload is buffered.
+        max_size: largest payload accepted, bytes; checked before a byte of the payload is buffered. Only DATA needs it.
         may_be_unknown_size: True allows the all-ones size (masters only).
     """
 
@@ -121,7 +128,6 @@ type Token = MasterStart | MasterEnd | Element | Signal
 VINT_LENGTH: Final = bytes(9 - byte.bit_length() if byte else 0 for byte in range(256))
 # The largest value that `length` bytes can hold means "unknown".
 _UNKNOWN_SIZE: Final = tuple((1 << 7 * length) - 1 for length in range(9))
-_MAX_HEADER_BYTES: Final = 4096
 _LOOK_EVERY_BYTES: Final = 64 * 1024
 """How much more of a large element comes before it is looked at again for a document that it must not hide."""
 _GLOBAL_IDS: Final = frozenset({VOID, CRC_32})
@@ -131,19 +137,30 @@ _NO_END: Final = 1 << 62
 """Stands for the end of an element of unknown size: beyond any stream."""
 
 
+class _Skipped(NamedTuple):
+    """An element that is being passed over: its rule's name, its size and where it begins and ends in the stream."""
+
+    name: str
+    size: int
+    start: int
+    end: int
+
+
 class _Open:
     """A master element whose end has not been reached.
 
     Args:
+        start: offset of its ID.
         end: offset of its end, None when unknown.
         limit: the nearest known end among it and its ancestors.
     """
 
-    __slots__ = ("element_id", "end", "limit", "name")
+    __slots__ = ("element_id", "end", "limit", "name", "start")
 
-    def __init__(self, element_id: int, name: str, end: int | None, limit: int) -> None:
+    def __init__(self, element_id: int, name: str, start: int, end: int | None, limit: int) -> None:
         self.element_id = element_id
         self.name = name
+        self.start = start
         self.end = end
         self.limit = limit
 
@@ -151,13 +168,14 @@ class _Open:
 class EbmlParser:
     """Parse one endless run of EBML documents.
 
-    Memory: at most the largest `max_size` of the schema's DATA and SKIP elements, its header, and one received chunk.
+    Memory: at most the largest `max_size` of the schema's DATA elements, its header, one received chunk, and what the
+    window keeps behind a mark.
 
     Args:
         schema: rules by element ID; IDs without a rule are skipped inside masters and refused at the top.
         document_at: judges if a document stands at a position of some bytes: True or False, None when more bytes
-            are needed. With it, a size that reaches over the next document is found out, also where the
-            element's end never comes.
+            are needed. Its verdict depends on the bytes from there on alone. With it, a size that reaches over the
+            next document is found out, also where the element's end never comes.
     """
 
     def __init__(
@@ -168,8 +186,10 @@ class EbmlParser:
     ) -> None:
         self._schema = schema
         self._document_at = document_at
-        self._looked_to = 0  # offset in the stream before which no document is hidden
-        self._largest = 0  # payload in bytes of the largest element that hid none
+        self._looked_to = 0  # offset in the stream before which the element that is searched hides no document
+        self._doubted_to = 0  # offset in the stream before which no element is believed
+        self._marked: tuple[int, tuple[_Open, ...]] = (0, ())  # offset in the stream, and what was open there
+        self._skipped: _Skipped | None = None
         self._window = ByteWindow()
         self._wanted = 0  # bytes from the position on without which there is no next token
         self._stack: list[_Open] = []
@@ -184,6 +204,16 @@ class EbmlParser:
     def offset(self) -> int:
         """Bytes of the stream consumed so far."""
         return self._window.offset
+
+    @property
+    def element_offset(self) -> int:
+        """Offset in the stream of the first element that is not over: bytes before it belong to whole ones."""
+        return self.offset - self._passed_over if self._skipped is None else self._skipped.start
+
+    @property
+    def midway(self) -> bool:
+        """True if the last element is not over."""
+        return self._window.size > 0 or self._skipped is not None
 
     @property
     def buffered(self) -> int:
@@ -202,9 +232,9 @@ class EbmlParser:
 
     @property
     def between_documents(self) -> bool:
-        """True if the next byte may begin a document: no element is open but a Segment of unknown size."""
+        """True if the next byte may begin a document that is believed: only a Segment of unknown size is open."""
         stack = self._stack
-        if self._failed:
+        if self._failed or self._skipped is not None or self.offset < self._doubted_to:
             return False
         return not stack or (len(stack) == 1 and (stack[0].end is None or stack[0].end == self.offset))
 
@@ -227,12 +257,12 @@ class EbmlParser:
             leaves_open: ID of its element of unknown size that further elements may follow in; None for none.
         """
         self._window.position += size
-        self._window.last_data = self.offset
         self._repeat_header = b""
         self._stack.clear()
         self._limit = _NO_END
         if leaves_open is not None:
-            self._stack.append(_Open(leaves_open, self._schema[leaves_open].name, None, _NO_END))
+            # It began somewhere in the document: its first byte is near enough.
+            self._stack.append(_Open(leaves_open, self._schema[leaves_open].name, self.offset - size, None, _NO_END))
 
     @property
     def open_element(self) -> int | None:
@@ -262,6 +292,8 @@ class EbmlParser:
         buffer, base = window.buffer, window.base
         length = len(buffer)
         while True:
+            if self._skipped is not None and self._pass_by(self._skipped):
+                return END if window.ended else NEED_DATA
             position = window.position
             start = base + position
             # An unknown-size child of a known-size parent ends with the parent at the latest.
@@ -291,19 +323,26 @@ class EbmlParser:
             end = payload_at + size
             if is_unknown or size > rule.max_size or base + end > self._limit:
                 self._check_size(rule, None if is_unknown else size, start)
+            is_data = rule.kind is Kind.DATA
+            if start < self._doubted_to or (is_data and size > MAX_BELIEVED_BYTES):
+                wanted = self._suspect(rule, size, end if is_data else payload_at)
+                if wanted:
+                    return self._starve(wanted)
+            if is_data and end > length:
+                return self._starve(end - position)
             if rule.kind is Kind.MASTER:
                 window.position = payload_at
                 return self._begin(rule, element_id, None if is_unknown else base + end, start)
-            if size > self._largest or end > length:
-                wanted = self._suspect(rule.name, payload_at, end)
-                if wanted:
-                    return self._starve(wanted)
-            window.position = end
-            if rule.kind is Kind.DATA:
-                window.last_data = start
-                self._repeat_header = buffer[position:payload_at]
+            if is_data:
+                window.position = end
+                # In doubt each block is looked at by itself.
+                believed = size <= MAX_BELIEVED_BYTES and base + end >= self._doubted_to
+                self._repeat_header = buffer[position:payload_at] if believed else b""
                 self._repeat_size = end - position
                 return new_tuple(Element, (element_id, start, payload_at - position, buffer[position:end]))
+            self._skipped = _Skipped(rule.name, size, start, base + end)
+            window.position = payload_at
+            self._looked_to = max(self._looked_to, base + payload_at)
 
     def _close_for(self, rule: ElementRule, start: int) -> MasterEnd:
         """Leave the innermost element, of unknown size, for an element that only an outer one may hold."""
@@ -331,19 +370,16 @@ class EbmlParser:
         self._repeat_header = b""
         size = None if end is None else end - self.offset
         self._limit = self._limit if end is None else end
-        self._stack.append(_Open(element_id, rule.name, end, self._limit))
+        self._stack.append(_Open(element_id, rule.name, start, end, self._limit))
         return MasterStart(element_id, start, size)
 
-    def _suspect(self, name: str, payload_at: int, end: int) -> int:
-        """Look into an element that is larger than any before, or whose end has not come, before its size is believed.
-
-        A damaged size may hide what follows. An element larger than any that hid nothing is looked at as it comes. A
-        smaller one is looked at if the stream ends inside it. So nothing depends on how the bytes were cut.
+    def _suspect(self, rule: ElementRule, size: int, end: int) -> int:
+        """Look into the element at the position for a document, as it comes, before its size is believed.
 
         Args:
-            name: the element's.
-            payload_at: position of its payload in the buffer.
-            end: position after it.
+            rule: the element's.
+            size: bytes of payload that it declares.
+            end: position after what is looked at: the element, or its ID and size alone.
 
         Returns:
             How many bytes from the element's first on are needed to go on; 0 if it may be believed.
@@ -351,40 +387,130 @@ class EbmlParser:
         Raises:
             EbmlError: the size reaches over the next document.
         """
-        position, length, size = self._window.position, len(self._window.buffer), end - payload_at
-        is_large = size > self._largest
-        if is_large or self._window.ended:
-            verdict = self._hides_document(payload_at, min(end, length))
-            if verdict:
-                offset = self._window.base + position
-                raise EbmlError(f"{name} of {size} bytes reaches over the next document", offset=offset)
-            if verdict is None:
-                return length - position + 1
-        if end > length:
-            return min(end - position, length - position + _LOOK_EVERY_BYTES) if is_large else end - position
-        self._largest = size
+        window = self._window
+        position, length = window.position, len(window.buffer)
+        end += self._overhang(window.offset)
+        # A document may begin in the ID and in the size, too.
+        verdict = self._hides_document(position + 1, end)
+        if verdict:
+            raise self._reaches_over(rule.name, size, window.offset)
+        if verdict is None:
+            return length - position + 1
+        if end > length and not window.ended:
+            return min(end - position, length - position + _LOOK_EVERY_BYTES)
         return 0
 
+    def _overhang(self, start: int) -> int:
+        """How far the first bytes of a document may reach over the end of the element that begins at an offset."""
+        return len(_MAGIC) - 1 if start < self._doubted_to else 0
+
+    def _reaches_over(self, name: str, size: int, start: int) -> EbmlError:
+        return EbmlError(f"{name} of {size} bytes reaches over the next document", offset=start)
+
+    def _pass_by(self, skipped: _Skipped) -> bool:
+        """Consume what has come of an element that is passed over. Returns True if more bytes are needed.
+
+        Raises:
+            EbmlError: its size reaches over the next document, which is at the position.
+        """
+        window = self._window
+        end, length = skipped.end - window.base, len(window.buffer)
+        reach = end + self._overhang(skipped.start)
+        verdict = self._hides_document(window.position, reach)
+        if verdict is not False:
+            window.position = self._looked_to - window.base
+            if verdict:
+                self._skipped = None
+                self._passed_over = self.offset - skipped.start
+                raise self._reaches_over(skipped.name, skipped.size, skipped.start)
+            self._wanted = length - window.position + 1
+            return True
+        if reach <= length or (window.ended and end <= length):
+            self._skipped = None
+            window.position = end
+            return False
+        window.position = max(window.position, min(end, length) - len(_MAGIC) + 1)
+        self._wanted = length - window.position + 1
+        return True
+
     def _hides_document(self, first: int, end: int) -> bool | None:
-        """Return True if a document begins between two positions of the buffer. Looks at no byte twice.
+        """Return True if a document begins between two positions of the buffer, at `_looked_to` then.
+
+        No byte is looked at twice.
+
+        Returns:
+            None if more bytes are needed to decide: the place in doubt is `_looked_to`.
+        """
+        buffer, base = self._window.buffer, self._window.base
+        search = max(first, self._looked_to - base)
+        while True:
+            candidate = buffer.find(_MAGIC, search, end)
+            if candidate < 0:
+                # The last three bytes may be the beginning of the magic.
+                self._looked_to = base + max(search, min(end, len(buffer)) - len(_MAGIC) + 1)
+                return False
+            verdict = self._document_at(buffer, candidate)
+            if verdict or (verdict is None and not self._window.ended):
+                self._looked_to = base + candidate
+                return verdict
+            search = candidate + 1
+
+    # Reading again, where something makes no sense.
+
+    def mark(self, offset: int) -> None:
+        """Note a place in the buffer that `read_again` goes back to: an element begins there."""
+        self._window.mark(offset)
+        self._marked = offset, tuple(opened for opened in self._stack if opened.start < offset)
+
+    def hides_document(self, end: int) -> bool | None:
+        """Return True if a document begins between the mark and an offset, that is inside an element.
+
+        Bytes that were read in doubt are not looked at again.
+
+        Args:
+            end: the offset, which may lie beyond the position.
 
         Returns:
             None if more bytes are needed to decide.
         """
-        search = max(first, self._looked_to - self._window.base)
-        while True:
-            candidate = self._window.buffer.find(_MAGIC, search, end)
-            if candidate < 0:
-                # The last three bytes may be the beginning of the magic.
-                self._looked_to = self._window.base + max(search, end - 3)
-                return False
-            verdict = self._document_at(self._window.buffer, candidate)
-            if verdict is None and not self._window.ended:
-                self._looked_to = self._window.base + candidate
-                return None
-            if verdict:
-                return True
-            search = candidate + 1
+        window = self._window
+        first = max(self._doubted_to, self._marked[0] + 1)
+        if first >= end:
+            return False
+        if window.waits:
+            self._join()
+        if not window.recall():
+            return False
+        first -= window.base
+        while (candidate := window.buffer.find(_MAGIC, first, end - window.base + len(_MAGIC) - 1)) >= 0:
+            verdict = self._document_at(window.buffer, candidate)
+            if verdict or (verdict is None and not window.ended):
+                return verdict
+            first = candidate + 1
+        # The last three bytes may be the beginning of the magic.
+        tail = window.buffer[max(0, end - window.base - len(_MAGIC) + 1) :]
+        may_begin = len(tail) < 2 * len(_MAGIC) and any(_MAGIC.startswith(tail[at:]) for at in range(len(tail)))
+        return None if may_begin and not window.ended else False
+
+    def read_again(self, doubted_to: int) -> None:
+        """Go back to the mark, and believe no element that begins before an offset.
+
+        To be called when `hides_document` has returned True.
+
+        Args:
+            doubted_to: the offset.
+        """
+        window = self._window
+        offset, stack = self._marked
+        window.position = offset - window.base
+        self._stack = list(stack)
+        self._limit = stack[-1].limit if stack else _NO_END
+        self._repeat_header = b""
+        self._skipped = None
+        self._failed = False
+        self._wanted = self._passed_over = 0
+        self._looked_to = offset
+        self._doubted_to = doubted_to
 
     def take_repeats(self) -> tuple[bytes, range]:
         """Take the elements that follow the last Element with the same ID and size, as far as they are all there.
@@ -401,8 +527,6 @@ class EbmlParser:
         position = first
         while position <= last and buffer.startswith(header, position):
             position += size
-        if position > first:
-            self._window.last_data = self._window.base + position - size
         self._window.position = position
         return buffer, range(first, position, size)
 
@@ -418,20 +542,6 @@ class EbmlParser:
         """
         self._window.position -= size
 
-    def search_last_data(self, offset: int) -> bool:
-        """Make `resynchronise`, which has to be next, search from the last DATA element on.
-
-        Args:
-            offset: the offset that the caller expects it at.
-
-        Returns:
-            False if another element is the last one, or if it is too long to be kept for this.
-        """
-        if offset != self._window.last_data or self.offset - offset > MAX_SEARCHED_AGAIN:
-            return False
-        self._window.position = offset - self._window.base
-        return True
-
     def _close(self, at: int) -> MasterEnd:
         """Leave the innermost element."""
         self._repeat_header = b""
@@ -446,9 +556,7 @@ class EbmlParser:
                 raise EbmlError(f"element 0x{element_id:X} does not belong at the top level", offset=start)
             if element_id == (1 << 7 * id_length + 1) - 1:
                 raise EbmlError(f"reserved element ID 0x{element_id:X}", offset=start)
-        return ElementRule(
-            name=f"element 0x{element_id:X}", kind=Kind.SKIP, parents=frozenset(), max_size=MAX_SKIPPED_BYTES
-        )
+        return ElementRule(name=f"element 0x{element_id:X}", kind=Kind.SKIP, parents=frozenset(), max_size=ANY_SIZE)
 
     def _fits_further_up(self, rule: ElementRule) -> bool:
         """Return True if an enclosing element may hold the element, reached by closing unknown-size ones only."""
@@ -464,6 +572,10 @@ class EbmlParser:
 
         Meaningful once `next_token` has returned `END`.
         """
+        skipped = self._skipped
+        if skipped is not None:
+            came = self._window.received - skipped.start
+            return f"stream ends after {came} bytes of a {skipped.size}-byte {skipped.name}"
         if self.buffered:
             return f"stream ends after {self.buffered} bytes of {self._describe_next()}"
         for opened in self._stack:
@@ -485,13 +597,14 @@ class EbmlParser:
         rule = self._schema.get(element_id)
         return f"a {size}-byte {rule.name if rule else f'element 0x{element_id:X}'}"
 
-    def resynchronise(self, is_document: Callable[[bytes], bool | None]) -> int | None:
+    def resynchronise(self, is_document: Callable[[bytes, int], bool | None]) -> int | None:
         """After an error, pass over bytes until the next *validated* EBML header.
 
         May be called again once more data has been received, for as long as it returns None.
 
         Args:
-            is_document: judges the bytes from a candidate header on: True or False, None when more are needed.
+            is_document: judges if a document begins at a position of some bytes: True or False, None when more bytes
+                are needed.
 
         Returns:
             How many bytes were passed over since the error, or None when the search needs more data.
@@ -499,6 +612,7 @@ class EbmlParser:
         """
         self._stack.clear()
         self._repeat_header = b""
+        self._skipped = None
         self._limit = _NO_END
         self._wanted = 0
         if self._window.waits:
@@ -511,7 +625,7 @@ class EbmlParser:
                 # The last three bytes may be the beginning of the magic.
                 keep = 0 if self._window.ended else min(3, len(self._window.buffer) - search)
                 return self._pass_over(first, len(self._window.buffer) - keep, found=False)
-            verdict = is_document(self._window.buffer[candidate : candidate + _MAX_HEADER_BYTES])
+            verdict = is_document(self._window.buffer, candidate)
             if verdict is None and not self._window.ended:
                 return self._pass_over(first, candidate, found=False)
             if verdict:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from connect_audio.core.fragments import Block, OpenFragment, holds_document
+from connect_audio.core.document_search import holds_document
+from connect_audio.core.fragments import Block, OpenFragment
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.matroska import load_schema
 from connect_audio.core.pcm import to_mono

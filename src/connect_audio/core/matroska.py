@@ -15,7 +15,18 @@ from typing import Any, Final, NamedTuple
 
 from ebmlite import loadSchema
 
-from connect_audio.core.ebml import EBML_HEADER, MAX_SKIPPED_BYTES, ROOT, ElementRule, Kind, read_header, read_vint
+from connect_audio.core.ebml import (
+    ANY_SIZE,
+    CRC_32,
+    EBML_HEADER,
+    ROOT,
+    VINT_LENGTH,
+    VOID,
+    ElementRule,
+    Kind,
+    read_header,
+    read_vint,
+)
 from connect_audio.core.errors import MatroskaError
 
 SEGMENT: Final = 0x18538067
@@ -49,6 +60,11 @@ _MAX_CACHED_BYTES: Final = 4096
 _MAX_CODEC_PRIVATE_BYTES: Final = 40
 """Size of a WAVEFORMATEXTENSIBLE, the longest one that is read."""
 
+_MAX_HEADER_PAYLOAD_BYTES: Final = 4096 - 64
+MAX_DOCUMENT_LOOK_BYTES: Final = 8192
+"""Bytes that show if a document begins somewhere: an EBML header, and padding before the first child of its Segment."""
+_SEGMENT_ID: Final = SEGMENT.to_bytes(4)
+
 _IN_SEGMENT = frozenset({SEGMENT})
 _IN_CLUSTER = frozenset({CLUSTER})
 
@@ -57,21 +73,19 @@ def _rule(name: str, kind: Kind, parents: frozenset[int], max_size: int, *, unkn
     return ElementRule(name=name, kind=kind, parents=parents, max_size=max_size, may_be_unknown_size=unknown)
 
 
-# A whole capture may sit in one Segment, so its size has no bound: masters are never buffered.
-_ANY_SIZE: Final = (1 << 56) - 2
 _MAX_FRAGMENT: Final = 50 * 1024 * 1024  # KVS service quota: no group of blocks is larger
 
 SCHEMA: Final = {
     EBML_HEADER: _rule("EBML header", Kind.DATA, frozenset({ROOT}), 4096),
-    SEGMENT: _rule("Segment", Kind.MASTER, frozenset({ROOT}), _ANY_SIZE, unknown=True),
+    SEGMENT: _rule("Segment", Kind.MASTER, frozenset({ROOT}), ANY_SIZE, unknown=True),
     INFO: _rule("Info", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
     TRACKS: _rule("Tracks", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
     TAGS: _rule("Tags", Kind.DATA, _IN_SEGMENT, _MAX_STRUCTURE_BYTES),
-    CLUSTER: _rule("Cluster", Kind.MASTER, _IN_SEGMENT, _ANY_SIZE, unknown=True),
-    0x114D9B74: _rule("SeekHead", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
-    0x1C53BB6B: _rule("Cues", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
-    0x1043A770: _rule("Chapters", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
-    0x1941A469: _rule("Attachments", Kind.SKIP, _IN_SEGMENT, MAX_SKIPPED_BYTES),
+    CLUSTER: _rule("Cluster", Kind.MASTER, _IN_SEGMENT, ANY_SIZE, unknown=True),
+    0x114D9B74: _rule("SeekHead", Kind.SKIP, _IN_SEGMENT, ANY_SIZE),
+    0x1C53BB6B: _rule("Cues", Kind.SKIP, _IN_SEGMENT, ANY_SIZE),
+    0x1043A770: _rule("Chapters", Kind.SKIP, _IN_SEGMENT, ANY_SIZE),
+    0x1941A469: _rule("Attachments", Kind.SKIP, _IN_SEGMENT, ANY_SIZE),
     TIMECODE: _rule("Timecode", Kind.DATA, _IN_CLUSTER, 8),
     SIMPLE_BLOCK: _rule("SimpleBlock", Kind.DATA, _IN_CLUSTER, MAX_BLOCK_BYTES),
     BLOCK_GROUP: _rule("BlockGroup", Kind.MASTER, _IN_CLUSTER, _MAX_FRAGMENT),
@@ -423,35 +437,74 @@ def _scale_with_ebmlite(raw: bytes) -> int:
     return scale
 
 
-def is_matroska_document(data: bytes) -> bool | None:
+def is_matroska_document(data: bytes, at: int = 0) -> bool | None:
     """Judge whether bytes that start with the EBML magic really begin a Matroska document.
 
     Args:
-        data: the bytes from the magic on, as many as there are.
+        data: the bytes, as many as there are.
+        at: position of the magic in them.
 
     Returns:
         True for a whole EBML header with a Matroska DocType followed by a Segment; None when more bytes are needed.
     """
+    have = len(data) - at
+    if have < 5:
+        return None
+    size_length = VINT_LENGTH[data[at + 4]]
+    if not size_length:
+        return False
+    if have < 4 + size_length:
+        return None
+    size, payload = read_vint(data, at + 4)
+    end = payload + size
+    if not 4 <= size <= _MAX_HEADER_PAYLOAD_BYTES:
+        return False
+    if len(data) < end + 4:
+        return None
+    doc_type = b""
+    inner = payload
     try:
-        size_length = 9 - data[4].bit_length() if len(data) > 4 and data[4] else 9
-        if len(data) < 5:
-            return None
-        if size_length > 8:
-            return False
-        if len(data) < 4 + size_length:
-            return None
-        size, payload = read_vint(data, 4)
-        end = payload + size
-        if not 4 <= size <= 4096 - 64:
-            return False
-        if len(data) < end + 4:
-            return None
-        doc_type = b""
-        at = payload
-        while at < end:
-            element_id, value, at = read_header(data, at, end)
+        while inner < end:
+            element_id, value, inner = read_header(data, inner, end)
             if element_id == _DOC_TYPE:
-                doc_type = data[value:at].rstrip(b"\0")
-        return doc_type in {b"matroska", b"webm"} and data[end : end + 4] == SEGMENT.to_bytes(4)
+                doc_type = data[value:inner].rstrip(b"\0")
     except ValueError:
         return False
+    return doc_type in {b"matroska", b"webm"} and data.startswith(_SEGMENT_ID, end)
+
+
+def document_goes_on(data: bytes, at: int) -> bool | None:
+    """Judge whether the Segment of the Matroska document that begins at a position has a child that it may have.
+
+    Args:
+        data: the bytes, as many as there are.
+        at: position of the EBML header, which `is_matroska_document` has found there.
+
+    Returns:
+        None when more bytes are needed, which is never beyond `MAX_DOCUMENT_LOOK_BYTES` from there.
+    """
+    end = min(len(data), at + MAX_DOCUMENT_LOOK_BYTES)
+    more = None if end == len(data) < at + MAX_DOCUMENT_LOOK_BYTES else False
+    size, payload = read_vint(data, at + 4)
+    at = payload + size + len(_SEGMENT_ID)
+    if at >= end:
+        return more
+    at += VINT_LENGTH[data[at]]
+    while True:
+        id_length = VINT_LENGTH[data[at]] if at < end else 0
+        size_at = at + id_length
+        if at >= end or (1 <= id_length <= 4 and size_at >= end):
+            return more
+        size_length = VINT_LENGTH[data[size_at]] if 1 <= id_length <= 4 else 0
+        if not size_length:
+            return False
+        if size_at + size_length > end:
+            return more
+        element_id = int.from_bytes(data[at:size_at])
+        if element_id not in _PADDING:
+            return element_id in SCHEMA and SEGMENT in SCHEMA[element_id].parents
+        size, payload = read_vint(data, size_at)
+        at = payload + size
+
+
+_PADDING: Final = frozenset({VOID, CRC_32})

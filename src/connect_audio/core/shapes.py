@@ -29,7 +29,7 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
-from connect_audio.core.ebml import VINT_LENGTH, new_tuple, read_header
+from connect_audio.core.ebml import MAX_BELIEVED_BYTES, VINT_LENGTH, new_tuple, read_header
 from connect_audio.core.fragment import Block, Completion, Fragment
 from connect_audio.core.matroska import (
     BLOCK_GROUP,
@@ -189,7 +189,7 @@ class FragmentShape:
             return None
         number, server, producer, behind, token, timecode = self._pick_values(buffer, at)
         if not (
-            number.isdigit() and behind.isdigit() and token.isdigit() and _is_seconds(server) and _is_seconds(producer)
+            number == token and number.isdigit() and behind.isdigit() and _is_seconds(server) and _is_seconds(producer)
         ):
             return None
         model = self.model
@@ -471,6 +471,8 @@ def _spans(raw: bytes) -> Iterator[_Span]:
         if element_id == TIMECODE:
             yield _Span(payload, after, _TIMECODE)
         elif element_id == SIMPLE_BLOCK:
+            if after - payload > MAX_BELIEVED_BYTES:
+                raise ShapeError("a block that is searched for another document before it is believed")
             if after - payload <= _BLOCK_HEAD_BYTES or not raw[payload] & 0x80 or raw[payload + 3] & _LACING:
                 raise ShapeError("a block with a long track number, with laces or without audio")
             yield _Span(payload + _BLOCK_HEAD_BYTES, after, _MEDIA)

@@ -101,7 +101,7 @@ def test_padding_checksums_and_unknown_elements_are_passed_over_at_every_level()
 
 @pytest.mark.parametrize("there", [None, 9], ids=["all of it there", "its end never comes"])
 def test_a_size_that_reaches_over_the_next_document_is_not_believed(there: int | None) -> None:
-    parser = EbmlParser(SCHEMA, document_at=lambda data, at: is_matroska_document(data[at:]))
+    parser = EbmlParser(SCHEMA, document_at=is_matroska_document)
     parser.receive_data(DOCUMENT + element(0x55FF, b"1234" + DOCUMENT + bytes(99))[: -(there or 0) or None])
 
     before = tokens_of(DOCUMENT)
@@ -109,7 +109,7 @@ def test_a_size_that_reaches_over_the_next_document_is_not_believed(there: int |
         parser.next_token()
     with pytest.raises(EbmlError, match="reaches over the next document"):
         parser.next_token()
-    assert parser.offset == len(DOCUMENT)
+    assert parser.element_offset == len(DOCUMENT)
     assert parser.resynchronise(is_matroska_document) == len(element(0x55FF, b"1234"))
 
 
