@@ -409,6 +409,20 @@ def replaying(output: Path) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
+def test_what_a_killed_replay_leaves_is_removed_by_the_next_one(output: Path) -> None:
+    with replaying(output) as process:
+        (left,) = names(output)
+        process.kill()
+        process.wait(PATIENCE_S)
+    assert left.endswith(".partial")
+    assert names(output) == [left]
+
+    with replaying(output) as process:
+        process.communicate(timeout=PATIENCE_S)
+
+    assert [Path(name).suffix for name in names(output)] == [".json", ".wav"]
+
+
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
 )

@@ -1,24 +1,33 @@
 """A file that gets its name only once it is whole, so that no reader ever meets half of one.
 
 `replay` and `synthesize` write through it.
+
+How it works. The bytes go into a file of a passing name, on which the process holds a lock (flock) as long as it lives.
+A killed process leaves its file behind and its lock goes. The next writer into the directory removes every such file
+whose lock is free. On a file system without locks nothing proves that the process is dead, so its file stays.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+
+_PREFIX: Final = ".connect-audio-"
+_SUFFIX: Final = ".partial"
 
 
 class AtomicFile:
     """Written under a passing name in the same directory, which is made where missing; a context manager.
 
-    Left without `publish`, for whatever reason, nothing remains.
+    Left without `publish`, for whatever reason, nothing remains. A file of a process that was killed is removed, too.
 
     Args:
         target: its name once it is whole; a file of that name is replaced then.
@@ -30,13 +39,13 @@ class AtomicFile:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self._path = target.parent / f".connect-audio-{secrets.token_hex(8)}.partial"
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise IsADirectoryError(None, "is a directory")
-            # Not mkstemp, whose files only their owner could read.
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            _remove_leftovers(target.parent)
+            self._path, descriptor = _create_locked(target.parent)
+            self._lock: int | None = os.dup(descriptor)  # holds it beyond `seal`
             # Without a buffer: what a full disk refuses is refused here, and not once more when the object goes.
             self._file = os.fdopen(descriptor, "wb", buffering=0)
         except OSError as error:
@@ -92,6 +101,7 @@ class AtomicFile:
         """Give the sealed file its name."""
         try:
             self._path.replace(self.target)
+            self._unlock()
             self._sync_directory()
         except OSError as error:
             raise self._failure(error) from error
@@ -101,6 +111,12 @@ class AtomicFile:
         with suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.target.parent, os.O_RDONLY)
@@ -111,3 +127,30 @@ class AtomicFile:
 
     def _failure(self, error: OSError) -> CommandError:
         return CommandError(f"{printable(str(self.target))}: cannot be written: {describe(error)}")
+
+
+def _create_locked(directory: Path) -> tuple[Path, int]:
+    """Create a file of a passing name and lock it, where locks are known. Returns its path and its descriptor."""
+    while True:
+        path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        # Not mkstemp, whose files only their owner could read.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return path, descriptor
+        # Another process found it before it was locked, and removed it.
+        os.close(descriptor)
+
+
+def _remove_leftovers(directory: Path) -> None:
+    """Remove the files of processes that are no more: their locks are free."""
+    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)

@@ -5,16 +5,20 @@
     points.cursor                     the newest point that holds
 
 A fragment is decided before its audio is settled: the leading track waits for the lagging one. So a point holds only
-when the frames taken have reached its end.
+when the frames taken have reached its end. Fragments may be as short as a sample. Beyond `MAX_POINTS` every second
+point is left out, so a recording resumes a few fragments earlier.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from connect_audio.core.cursor import Cursor, Note
+
+MAX_POINTS: Final = 128
+"""Most points that do not hold yet. Connect's fragments of 1 s make five, fragments of 0.1 s fifty."""
 
 
 class _Point(NamedTuple):
@@ -22,13 +26,13 @@ class _Point(NamedTuple):
 
     end: int
     cursor: Cursor
-    notes: Sequence[Note]
+    notes: list[Note]
 
 
 class ResumePoints:
     """Points of one recording, in stream order.
 
-    Memory: one point a fragment of the last `MAX_SKEW_S` seconds, and the notes that are not taken yet.
+    Memory: at most `MAX_POINTS` points, and the notes that are not taken yet.
 
     Args:
         cursor: the point that holds at the beginning.
@@ -62,8 +66,20 @@ class ResumePoints:
         """
         if self._ahead and self._ahead[-1].end == end:
             # Both hold from the same frame on, and the newer one knows more: hours of another contact take no room.
-            notes = [*self._ahead.pop().notes, *notes]
-        self._ahead.append(_Point(end, cursor, notes))
+            known = self._ahead.pop().notes
+            known.extend(notes)
+            self._ahead.append(_Point(end, cursor, known))
+            return
+        self._ahead.append(_Point(end, cursor, list(notes)))
+        if len(self._ahead) > MAX_POINTS:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Leave out every second point; its notes go to the next one, which holds later."""
+        points = list(self._ahead)
+        for left_out, kept in zip(points[-2::-2], points[::-2], strict=False):
+            kept.notes[:0] = left_out.notes
+        self._ahead = deque(reversed(points[::-2]))
 
     def commit(self, taken: int) -> None:
         """Move the cursor over every point whose frames have all been taken.

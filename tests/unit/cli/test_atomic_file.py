@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +103,72 @@ def holes_are_known(directory: Path) -> bool:
     with probe.open("wb") as file:
         file.truncate(10_000_000)
     return probe.stat().st_blocks * 512 < 1_000_000
+
+
+_KILLED_MIDWAY = """
+import os, signal, sys
+from pathlib import Path
+from connect_audio_cli.output.atomic_file import AtomicFile
+file = AtomicFile(Path(sys.argv[1]))
+file.write(b"half")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_file_of_a_killed_process_is_removed_by_the_next_one_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", _KILLED_MIDWAY, str(tmp_path / "call.wav")], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = names(tmp_path)
+
+    with AtomicFile(tmp_path / "first.wav") as first, AtomicFile(tmp_path / "second.wav") as second:
+        assert left not in names(tmp_path)
+        assert len(names(tmp_path)) == 2
+        for file in (first, second):
+            file.seal()
+            file.publish()
+
+    assert names(tmp_path) == ["first.wav", "second.wav"]
+
+
+def test_a_sealed_file_that_is_not_published_yet_is_no_leftover(tmp_path: Path) -> None:
+    with AtomicFile(tmp_path / "first.wav") as first:
+        first.write(b"whole")
+        first.seal()
+        with AtomicFile(tmp_path / "second.wav"):
+            pass
+        first.publish()
+
+    assert (tmp_path / "first.wav").read_bytes() == b"whole"
+
+
+def test_no_other_file_is_taken_for_a_leftover(tmp_path: Path) -> None:
+    other = tmp_path / "precious.wav"
+    other.write_bytes(b"precious")
+    (tmp_path / ".connect-audio-link.partial").symlink_to(other)
+    os.mkfifo(tmp_path / ".connect-audio-pipe.partial")
+    (tmp_path / "my.partial").write_bytes(b"mine")
+
+    with AtomicFile(tmp_path / "call.wav"):
+        pass
+
+    assert names(tmp_path) == [
+        ".connect-audio-link.partial",
+        ".connect-audio-pipe.partial",
+        "my.partial",
+        "precious.wav",
+    ]
+    assert other.read_bytes() == b"precious"
+
+
+def test_where_locks_are_unknown_no_leftover_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available", descriptor, operation)
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    (tmp_path / ".connect-audio-1.partial").write_bytes(b"whose?")
+
+    with AtomicFile(tmp_path / "call.wav") as file:
+        file.seal()
+        file.publish()
+
+    assert names(tmp_path) == [".connect-audio-1.partial", "call.wav"]
