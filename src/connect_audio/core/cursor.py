@@ -82,9 +82,9 @@ class StreamCounts:
     max_millis_behind_now: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class NeighbourState:
-    """The state that an admitted fragment is compared with.
+    """The state that an admitted fragment is compared with; changes in place.
 
     Args:
         first: the first admitted fragment with audio; None before it.

@@ -65,6 +65,7 @@ MAX_ERROR_NOTES: Final = 1000
 """In-band errors that are noted one by one; the rest is counted."""
 
 _copied_fragments: Final = copier(FragmentCounts)
+_copied_neighbours: Final = copier(NeighbourState)
 
 _COUNTED_AS: Final = {
     Verdict.OTHER: "other_contact",
@@ -129,10 +130,10 @@ class CallRecording:
         self._crc32 = cursor.crc32
         self._fragments = _copied_fragments(cursor.fragments)
         self._stream = cursor.stream
-        self._neighbours = cursor.neighbours
+        self._neighbours = _copied_neighbours(cursor.neighbours)
         self._other_tracks = cursor.other_tracks
         self._number = cursor.fragment  # number of the last decided fragment that had one
-        self._order = FragmentOrder(cursor.order, cursor.times)
+        self._order = FragmentOrder(cursor.order, cursor.times, track_names)
         self._notes: list[Note] = []  # on fragments since the last point
         self._points = ResumePoints(cursor)
 
@@ -284,7 +285,7 @@ class CallRecording:
             timeline=None if timeline is None else timeline.state(),
             fragments=_copied_fragments(self._fragments),
             stream=self._stream,
-            neighbours=self._neighbours,
+            neighbours=_copied_neighbours(self._neighbours),
             order=self._order.state,
             times=self._order.disagree,
             other_tracks=self._other_tracks,
@@ -303,7 +304,7 @@ class CallRecording:
         placed: Sequence[Placed] = ()
         if verdict.admitted:
             self._count_admitted(fragment, verdict)
-            before, previous_end = self._neighbours, 0 if self._timeline is None else self._timeline.end
+            before, previous_end = self._neighbours.last, 0 if self._timeline is None else self._timeline.end
             placed = self._place(fragment)
             self._notes += self._note_gaps(fragment, placed, before, previous_end)
         else:
@@ -328,13 +329,12 @@ class CallRecording:
         if count is not None:
             setattr(counts, count, getattr(counts, count) + 1)
         if verdict is Verdict.UNLABELLED_ELSEWHERE:
-            self._neighbours = replace(
-                neighbours, unlabelled=neighbours.unlabelled + 1, unlabelled_end_ms=end_ms(fragment)
-            )
+            neighbours.unlabelled += 1
+            neighbours.unlabelled_end_ms = end_ms(fragment)
         elif neighbours.unlabelled:
-            self._neighbours = replace(neighbours, unlabelled=0, unlabelled_end_ms=None)
+            neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
         if verdict is Verdict.NO_AUDIO and missing_between(neighbours.last_admitted, fragment.number) == 0:
-            self._neighbours = replace(self._neighbours, last_admitted=fragment.number)
+            neighbours.last_admitted = fragment.number
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
         counts = self._fragments
@@ -348,13 +348,10 @@ class CallRecording:
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
                 counts.undecidable += neighbours.unlabelled
                 counts.unlabelled_elsewhere -= neighbours.unlabelled
-        self._neighbours = replace(
-            neighbours,
-            first_admitted=neighbours.first_admitted or fragment.number,
-            last_admitted=fragment.number or neighbours.last_admitted,
-            unlabelled=0,
-            unlabelled_end_ms=None,
-        )
+        neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
+        neighbours.first_admitted = neighbours.first_admitted or fragment.number
+        if fragment.number not in self._order.late:
+            neighbours.last_admitted = fragment.number or neighbours.last_admitted
 
     def _is_cut(self, completion: Completion) -> bool:
         """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
@@ -395,7 +392,9 @@ class CallRecording:
         last = FragmentMark(
             number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
         )
-        self._neighbours = replace(self._neighbours, first=self._neighbours.first or last, last=last)
+        self._neighbours.first = self._neighbours.first or last
+        if fragment.number not in self._order.late:
+            self._neighbours.last = last
         return placed
 
     def _count_others(self, choice: TrackChoice, others: Sequence[BlockCount]) -> None:
@@ -406,22 +405,22 @@ class CallRecording:
         self._fragments.ignored_blocks += sum(each.blocks for each in others if each.number not in refused)
 
     def _note_gaps(
-        self, fragment: Fragment, placed: Sequence[Placed], before: NeighbourState, previous_end: int
+        self, fragment: Fragment, placed: Sequence[Placed], before: FragmentMark | None, previous_end: int
     ) -> list[Note]:
         """Note the holes before the placed samples, and separate a pause of the producer from missing fragments.
 
         Args:
             fragment: the fragment.
             placed: its placed samples.
-            before: its neighbours before it was placed.
+            before: the last admitted fragment with audio before it; None for none.
             previous_end: end of the timeline before it, frames.
         """
         if not any(each.gap for each in placed):
             return []
-        last = None if before.last is None else before.last.number
+        last = None if before is None else before.number
         missing = missing_between(last, fragment.number)
         lowest = min(each.start for each in placed)
-        if lowest > previous_end and before.first is not None:
+        if lowest > previous_end and before is not None:
             stream = self._stream
             self._stream = (
                 replace(stream, producer_pauses=stream.producer_pauses + 1)
