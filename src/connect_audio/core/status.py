@@ -30,6 +30,8 @@ ACCOUNTS_DISAGREE: Final = "ACCOUNTS_DISAGREE"
 _OPENING: Final = frozenset({CallPart.OPENING})
 _MIDDLE: Final = frozenset({CallPart.MIDDLE})
 _END: Final = frozenset({CallPart.END})
+_PLACE: Final = _MIDDLE | _END
+"""An error at one place of the stream: it refutes the end if the recording ends with it, else the middle."""
 
 
 class Case(NamedTuple):
@@ -116,7 +118,8 @@ def _found(rules: Sequence[Rule], case: Case) -> Iterator[Reason]:
 
 def _proof(part: CallPart, case: Case, reasons: Sequence[Reason]) -> Proof:
     """Return what refutes a part, the likeliest cause first, or else what proves it."""
-    refuting = {rule.code for rule in RULES if part in rule.refutes}
+    at_place = _MIDDLE if end_proof(case.cursor, case.facts).state is ProofState.PROVEN else _END
+    refuting = {rule.code for rule in RULES if part in (at_place if rule.refutes == _PLACE else rule.refutes)}
     for reason in reasons:
         if reason.code in refuting:
             return Proof(ProofState.NOT_PROVEN, reason.code, reason.detail)
@@ -252,8 +255,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("STEP_FAILED", _END, _open_end("STEP_FAILED")),
     Rule("NO_PROGRESS", _END, _reported),
     Rule("UPLOAD_LOST", _END, _reported),
-    Rule("IN_BAND_ERROR", _END, _reported),
-    Rule("SOURCE_FAILED", _END, _open_end("SOURCE_FAILED")),
+    Rule("IN_BAND_ERROR", _PLACE, _reported),
+    Rule("SOURCE_FAILED", _PLACE, _open_end("SOURCE_FAILED")),
     Rule("MEDIA_EXPIRED", _MIDDLE, _reported),
     # Audio that is there and not understood.
     Rule(

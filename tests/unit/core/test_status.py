@@ -202,6 +202,25 @@ def test_the_likeliest_cause_refutes_the_proof_of_its_part() -> None:
     assert proof == Proof(ProofState.NOT_PROVEN, "LOST_BYTES", "9 bytes of the stream belong to no readable fragment")
 
 
+@pytest.mark.parametrize(
+    ("end_reason", "middle", "end"),
+    [
+        (EndReason.DISCONNECTED, "IN_BAND_ERROR", "DISCONNECTED"),
+        (EndReason.SOURCE_FAILED, "NO_HOLE", "IN_BAND_ERROR"),
+        (EndReason.END_OF_INPUT, "NO_HOLE", "IN_BAND_ERROR"),
+    ],
+)
+def test_an_error_at_one_place_refutes_the_end_only_if_the_recording_ends_with_it(
+    end_reason: EndReason, middle: str, end: str
+) -> None:
+    facts = replace(EVENT, end_reason=end_reason, reasons=(Reason("IN_BAND_ERROR", "KVS reports 5000"),))
+
+    found = judge(WHOLE, facts)
+
+    assert found.status is Status.PARTIAL
+    assert [found.evidence[part].code for part in (CallPart.MIDDLE, CallPart.END)] == [middle, end]
+
+
 def test_a_code_without_a_rule_still_makes_a_recording_partial() -> None:
     found = judge(WHOLE, replace(CAPTURE, reasons=(Reason("NEW_CODE", "x"),)))
 
