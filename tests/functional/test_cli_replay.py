@@ -70,8 +70,8 @@ def test_the_summary_tells_duration_levels_status_and_where_the_files_lie(captur
     out = run("replay", capture, "--output", output).out
 
     assert "5.000 s" in out
-    assert re.search(r"Left +customer: -\d+\.\d dBFS", out)
-    assert re.search(r"Right +agent: -\d+\.\d dBFS", out)
+    assert re.search(r"Left +customer: speech -\d+\.\d dBFS, \d+ % of the time; 5\.000 s of audio", out)
+    assert re.search(r"Right +agent: speech -\d+\.\d dBFS, \d+ % of the time; ", out)
     assert re.search(r"Status +complete", out)
     assert str(output / f"{DEFAULT_CONTACT_ID}.wav") in out
     assert str(output / f"{DEFAULT_CONTACT_ID}.json") in out

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.output.arguments import CAPTURE_HELP, Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
-from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.formatting import count, duration, speech
 
 _ADVICE: Final = {
     "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
@@ -204,11 +203,12 @@ def _summary(done: Replay) -> Iterator[tuple[str, str]]:
     yield "Manifest", str(done.manifest_path)
     start = recording["startTime"] or "an unknown time"
     yield "Duration", f"{duration(recording['durationSeconds'])}, from {start}, {recording['sampleRate']} Hz"
-    for name, party, level in zip(("Left", "Right"), ("customer", "agent"), done.levels, strict=True):
+    for name, party in (("Left", "customer"), ("Right", "agent")):
         track = tracks[party]
-        shown_level = "silence" if math.isinf(level) else f"{level:.1f} dBFS"
+        share = track["activeSeconds"] / recording["durationSeconds"]
+        shown_level = speech(track["activeRmsDbfs"], share, track["peakDbfs"])
         audio = duration(track["audioSamples"] / recording["sampleRate"])
-        yield name, f"{party}: {shown_level}, {audio} of audio, {count(track['gapCount'], 'gap')}"
+        yield name, f"{party}: {shown_level}; {audio} of audio, {count(track['gapCount'], 'gap')}"
     if done.live is not None:
         for sink in done.live.sinks:
             yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])

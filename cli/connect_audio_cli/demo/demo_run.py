@@ -16,7 +16,8 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from connect_audio.core.pcm import FRAME_BYTES, SAMPLE_BYTES, channel, level_dbfs
+from connect_audio.core.pcm import FRAME_BYTES, channel
+from connect_audio_cli.output.formatting import speech
 from connect_audio_local.cloud import Execution, LocalCloud, connect_event
 from connect_audio_local.kvs.model import EmulatedStream
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_stream
@@ -145,7 +146,7 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
         title=f"{len(frames) // FRAME_BYTES / rate:.1f} s of stereo at {rate} Hz, status {manifest['status']}",
         title_justify="left",
     )
-    for heading in ("channel", "party", "level", "speaks", "equal to what was sent"):
+    for heading in ("channel", "party", "how loud", "equal to what was sent"):
         table.add_column(heading)
     whole: bool = manifest["status"] == "complete"
     for index, (name, party, sent) in enumerate(
@@ -156,18 +157,11 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
         same = received[: len(sent)] == sent and not any(received[len(sent) :])
         whole = whole and same
         verdict = "[green]yes, every sample[/]" if same else "[red]no[/]"
-        table.add_row(
-            name, party, f"{level_dbfs(received):.1f} dBFS", f"{100 * _activity(received, rate):.0f} %", verdict
-        )
+        track = manifest["tracks"][party]
+        share = track["activeSeconds"] / manifest["recording"]["durationSeconds"]
+        table.add_row(name, party, speech(track["activeRmsDbfs"], share, track["peakDbfs"]), verdict)
     console.print(table)
     others = manifest["fragments"]["otherContact"]
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")
     console.print(f"WAV       {fetched.wav}\nmanifest  {fetched.manifest}\nlogs      {log}", soft_wrap=True)
     return whole
-
-
-def _activity(samples: bytes, rate: int) -> float:
-    """Share of 100 ms windows above -50 dBFS."""
-    window = rate // 10 * SAMPLE_BYTES
-    levels = [level_dbfs(samples[at : at + window]) for at in range(0, len(samples), window)]
-    return sum(level > -50 for level in levels) / max(1, len(levels))

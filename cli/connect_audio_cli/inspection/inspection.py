@@ -14,9 +14,10 @@ from typing import Any, Final
 from connect_audio.core.admission import end_ms, start_ms
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.pcm import Encoding
+from connect_audio.core.levels import ChannelLevels, ChannelMeter, levels_json
+from connect_audio.core.pcm import Encoding, PcmFormat, to_mono
 from connect_audio.core.recording import missing_between
-from connect_audio.core.tracks import choose_tracks
+from connect_audio.core.tracks import TrackChoice, choose_tracks
 from connect_audio_cli.captures import read_events
 
 _MAX_LISTED: Final = 1000
@@ -70,7 +71,8 @@ class TrackSummary:
     Args:
         kind: `video`, `audio` or what its type number says.
         codec_id: as declared.
-        audio: its real format, or why it is no PCM; None for other kinds.
+        audio: its real format, or why it is not recorded; None for other kinds.
+        meter: measures its decoded samples, in stream order; None for a track that is not recorded.
     """
 
     number: int
@@ -81,6 +83,13 @@ class TrackSummary:
     fragments: int = 0
     blocks: int = 0
     size: int = 0
+    meter: ChannelMeter | None = None
+
+    def levels(self) -> dict[str, float | int | None] | None:
+        """Levels of the received samples in the manifest's words; None for a track that is not recorded."""
+        if self.meter is None:
+            return None
+        return levels_json(self.meter.levels(), self.meter.rate)
 
 
 @dataclass(slots=True)
@@ -201,8 +210,11 @@ class Inspection:
     def _add_tracks(self, row: FragmentRow) -> None:
         fragment = row.fragment
         sizes: Counter[int] = Counter()
+        payloads: dict[int, list[bytes]] = {}
         for block in fragment.blocks:
             sizes[block.track_number] += block.size
+            payloads.setdefault(block.track_number, []).append(block.data)
+        formats = {track.number: track.pcm for track in _choice(fragment).audio}
         for entry in fragment.tracks:
             key = (entry.number, entry.name, entry.codec_id)
             if key not in self.summary.tracks:
@@ -219,6 +231,8 @@ class Inspection:
             track.fragments += 1
             track.blocks += row.blocks.get(entry.number, 0)
             track.size += sizes[entry.number]
+            if entry.number in formats:
+                _measure(track, b"".join(payloads.get(entry.number, ())), formats[entry.number])
 
 
 def is_gap(row: FragmentRow) -> bool:
@@ -226,9 +240,21 @@ def is_gap(row: FragmentRow) -> bool:
     return row.gap_ms is not None and row.gap_ms > 1
 
 
+def _choice(fragment: Fragment) -> TrackChoice:
+    return choose_tracks(fragment.tracks, fragment.tag("MimeType"))
+
+
+def _measure(track: TrackSummary, payload: bytes, pcm: PcmFormat) -> None:
+    """Measure a fragment's samples of a track, unless their rate has changed: windows are of one rate."""
+    track.meter = track.meter or ChannelMeter(ChannelLevels(), pcm.rate)
+    if track.meter.rate == pcm.rate:
+        samples, _ = to_mono(payload, pcm)
+        track.meter.measure(samples)
+
+
 def _end_ms(fragment: Fragment) -> float | None:
     """When its last block ends: to the sample for PCM, by the blocks' rhythm for anything else."""
-    choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"))
+    choice = _choice(fragment)
     formats = {track.number: track.pcm for track in choice.audio}
     ends = []
     for block in fragment.blocks:
@@ -241,7 +267,7 @@ def _end_ms(fragment: Fragment) -> float | None:
 
 def _audio(fragment: Fragment, number: int) -> str | None:
     """The real format of a track, in words."""
-    choice = choose_tracks(fragment.tracks, fragment.tag("MimeType"))
+    choice = _choice(fragment)
     for track in choice.audio:
         if track.number == number:
             channels = "mono" if track.pcm.channels == 1 else f"{track.pcm.channels} channels"
@@ -321,6 +347,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
                 "fragments": track.fragments,
                 "blocks": track.blocks,
                 "mediaBytes": track.size,
+                "levels": track.levels(),
             }
             for track in summary.tracks.values()
         ],

@@ -9,18 +9,20 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from connect_audio.core.fragments import BytesLost, Completion
+from connect_audio.core.levels import peak_dbfs, rms_dbfs
 from connect_audio_cli.captures import CaptureInput, open_capture
 from connect_audio_cli.inspection.element_tree import ElementRow, KeptBytes, element_rows
 from connect_audio_cli.inspection.inspection import (
     FragmentRow,
     Inspection,
     Summary,
+    TrackSummary,
     fragment_json,
     is_gap,
     summary_json,
 )
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
-from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.formatting import count, duration, speech
 from connect_audio_cli.output.progress import progress_of
 from connect_audio_cli.output.table import Row, print_table, print_values
 from connect_audio_cli.output.terminal import is_terminal, width
@@ -227,6 +229,9 @@ def _summary_lines(name: str, summary: Summary) -> Iterator[tuple[str, str]]:
         line = f"{track.number} '{printable(track.name, 60)}', declared as {declared}"
         if track.audio:
             line += f", is {printable(track.audio)}"
+        shown = _speech(track)
+        if shown is not None:
+            line += f", {shown}"
         yield "Track", f"{line}; {count(track.blocks, 'block')}, {track.size} bytes"
     gaps = f"{summary.gaps or 'none'} between fragments"
     if summary.gaps:
@@ -250,6 +255,14 @@ def _summary_lines(name: str, summary: Summary) -> Iterator[tuple[str, str]]:
         yield "Cut off", f"fragment {index}: {printable(cause)}"
     if summary.whole:
         yield "Lost", "nothing: every byte is in a fragment, and every fragment has its end"
+
+
+def _speech(track: TrackSummary) -> str | None:
+    levels = None if track.meter is None else track.meter.levels().closed()
+    if levels is None or not levels.samples:
+        return None
+    share = levels.active / levels.samples
+    return speech(rms_dbfs(levels.active_energy, levels.active), share, peak_dbfs(levels.peak))
 
 
 def _print_trees(inspection: Inspection, kept: KeptBytes, limit: int | None) -> None:

@@ -17,6 +17,19 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def speech(active_dbfs: float | None, share: float, peak_dbfs: float | None) -> str:
+    """The level of a party's speech and how much of the time it speaks: `speech -17.2 dBFS, 19 % of the time`.
+
+    Args:
+        active_dbfs: RMS level of the active time, dBFS; None for none.
+        share: active part of the time, 0 to 1.
+        peak_dbfs: level of the loudest sample, dBFS; None for digital silence.
+    """
+    if active_dbfs is None:
+        return "silence" if peak_dbfs is None else f"no speech, peak {peak_dbfs:.1f} dBFS"
+    return f"speech {active_dbfs:.1f} dBFS, {100 * share:.0f} % of the time"
+
+
 def data_size(size: int) -> str:
     """Bytes in the decimal unit that suits them: `999 bytes`, `1.2 kB`, `3.4 MB`."""
     value = float(size)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from connect_audio.core.fragment import Fragment
 from connect_audio.core.fragments import OpenFragment
 from connect_audio.core.manifest import NoteLog
-from connect_audio.core.pcm import FRAME_BYTES, PARTIES, LevelMeter, Party
+from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.capture import CaptureEvent, capture_events, growing_events
@@ -49,7 +49,6 @@ class Replay:
         wav: path of the WAV.
         manifest_path: path of the manifest.
         manifest: the manifest.
-        levels: RMS level of the left and the right channel, dBFS; minus infinity for silence.
         other_contacts: further contacts that the capture names, the first 100.
         live: result of live audio; None without it.
     """
@@ -58,7 +57,6 @@ class Replay:
     wav: Path
     manifest_path: Path
     manifest: dict[str, Any]
-    levels: tuple[float, float]
     other_contacts: tuple[str, ...]
     live: LiveOutcome | None = None
 
@@ -120,7 +118,6 @@ def replay(
     wav: _WavFile | None = None
     notes = NoteLog()
     with capture_errors(), ExitStack() as cleanup:
-        meters = {party: LevelMeter() for party in PARTIES}
         extraction = Extraction(
             events,
             name,
@@ -136,16 +133,14 @@ def replay(
             live.grown(fragment)
             if isinstance(fragment, OpenFragment):
                 continue
-            _measure(extraction, meters)
             wav = _drain(extraction, wav, output, cleanup)
             # Only now, when there is a file for the WAV.
             live.confirm()
             notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
-        _measure(extraction, meters)
         wav = _drain(extraction, wav, output, cleanup)
         live.end()
         notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
-        return _publish(extraction, wav, output, notes, meters, live)
+        return _publish(extraction, wav, output, notes, live)
 
 
 def _publish(
@@ -153,7 +148,6 @@ def _publish(
     wav: _WavFile | None,
     output: Path,
     notes: NoteLog,
-    meters: Mapping[Party, LevelMeter],
     live: LiveReplay | NoLiveReplay,
 ) -> Replay:
     """Make the manifest and give both files their names."""
@@ -174,16 +168,9 @@ def _publish(
         wav=wav.file.target,
         manifest_path=manifest_path,
         manifest=manifest,
-        levels=(meters[Party.CUSTOMER].dbfs(wav.frames), meters[Party.AGENT].dbfs(wav.frames)),
         other_contacts=extraction.other_contacts,
         live=outcome,
     )
-
-
-def _measure(extraction: Extraction, meters: Mapping[Party, LevelMeter]) -> None:
-    """Measure what was placed last, while each party's samples still are by themselves."""
-    for placed in extraction.added.placed:
-        meters[placed.party].add(placed.samples)
 
 
 def _drain(extraction: Extraction, wav: _WavFile | None, output: Path, cleanup: ExitStack) -> _WavFile | None:

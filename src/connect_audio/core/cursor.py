@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from connect_audio.core.admission import AdmissionState
 from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.in_band import InBandError
+from connect_audio.core.levels import SILENT, Levels
 from connect_audio.core.order import OrderState
 from connect_audio.core.other_tracks import OtherTracks
 from connect_audio.core.timeline import Gap, TimelineState
@@ -84,7 +85,7 @@ class StreamCounts:
 
 @dataclass(slots=True)
 class NeighbourState:
-    """The state that an admitted fragment is compared with; changes in place.
+    """The state that an admitted fragment is compared with. A changed copy replaces it, since cursors hold it.
 
     Args:
         first: the first admitted fragment with audio; None before it.
@@ -115,6 +116,7 @@ class Cursor:
         timeline: state of the timeline after it; None before the first audio.
         frames: stereo frames taken; may lie beyond that fragment's end.
         crc32: CRC-32 of the taken frames' bytes, in order.
+        levels: levels of the frames taken.
         fragments: counts up to that fragment.
         stream: counts up to that fragment.
         neighbours: state that the next fragment is compared with.
@@ -128,6 +130,7 @@ class Cursor:
     timeline: TimelineState | None = None
     frames: int = 0
     crc32: int = 0
+    levels: Levels = field(default=SILENT)
     fragments: FragmentCounts = field(default_factory=FragmentCounts)
     stream: StreamCounts = field(default_factory=StreamCounts)
     neighbours: NeighbourState = field(default_factory=NeighbourState)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from connect_audio.core.cursor import Cursor, FragmentMark, StreamCounts
 from connect_audio.core.evidence import Proof
+from connect_audio.core.levels import levels_json
 from connect_audio.core.live_state import SinkState
 from connect_audio.core.note_log import MAX_ERRORS, MAX_GAPS, NoteLog
 from connect_audio.core.other_tracks import OtherTracks
@@ -84,6 +85,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
                 channel=channel,
                 unsupported_bytes=cursor.other_tracks.unsupported_bytes(party),
             )
+            | levels_json(cursor.levels.of(party), rate or 1)
             for party, channel in zip(PARTIES, ("left", "right"), strict=True)
         },
         "unknownTracks": _unknown_tracks(cursor.other_tracks),

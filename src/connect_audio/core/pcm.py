@@ -23,6 +23,11 @@ FRAME_BYTES: Final = 2 * SAMPLE_BYTES
 _FULL_SCALE: Final = 1 << 15
 
 
+CHUNK_FRAMES: Final = 8192
+"""Frames that a recording gives out at a time."""
+_SILENT_CHUNK: Final = bytes(SAMPLE_BYTES * CHUNK_FRAMES)
+
+
 class Party(StrEnum):
     """The party of a track. The customer is the left channel, the agent the right."""
 
@@ -114,7 +119,12 @@ def interleave(left: bytes, right: bytes) -> bytes:
         left: 16-bit little-endian samples.
         right: as many.
     """
-    # Widening makes a sample the upper half of a frame, which is where the right one belongs.
+    # Widening makes a sample the upper half of a frame, which is where the right one belongs. In most of a call one
+    # party is silent, and widening is all there is to do.
+    if left == _SILENT_CHUNK:
+        return audioop.lin2lin(right, SAMPLE_BYTES, FRAME_BYTES)
+    if right == _SILENT_CHUNK:
+        return audioop.lin2lin(left, SAMPLE_BYTES, FRAME_BYTES)[SAMPLE_BYTES:] + bytes(SAMPLE_BYTES)
     stereo = bytearray(audioop.lin2lin(right, SAMPLE_BYTES, FRAME_BYTES))
     stereo[0::4] = left[0::2]
     stereo[1::4] = left[1::2]
@@ -133,22 +143,3 @@ def level_dbfs(samples: bytes) -> float:
     """RMS level of mono samples in dB below full scale; minus infinity for silence or no samples."""
     rms = audioop.rms(samples, SAMPLE_BYTES)
     return 20 * math.log10(rms / _FULL_SCALE) if rms else -math.inf
-
-
-class LevelMeter:
-    """RMS level of one party over a whole recording, from its samples as they are placed."""
-
-    def __init__(self) -> None:
-        self._energy = 0
-
-    def add(self, samples: bytes) -> None:
-        """Take mono samples; silence need not be added."""
-        self._energy += len(samples) // SAMPLE_BYTES * audioop.rms(samples, SAMPLE_BYTES) ** 2
-
-    def dbfs(self, frames: int) -> float:
-        """The level in dB below full scale; minus infinity for silence.
-
-        Args:
-            frames: length of the recording, silence included.
-        """
-        return 10 * math.log10(self._energy / frames / _FULL_SCALE**2) if self._energy else -math.inf

@@ -52,10 +52,11 @@ from connect_audio.core.cursor import (
 )
 from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment, fragment_counter
 from connect_audio.core.in_band import InBandError
+from connect_audio.core.levels import FrameMeter
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
-from connect_audio.core.pcm import to_mono
+from connect_audio.core.pcm import interleave, to_mono
 from connect_audio.core.resume_points import ResumePoints
 from connect_audio.core.runs import Run, runs_of, tracks_of
 from connect_audio.core.timeline import MAX_FRAMES, Gap, Placed, Timeline, TimelineState
@@ -124,21 +125,24 @@ class CallRecording:
         self._limit_s = limit_s
         self.track_names: Final = track_names
         """The parties' tracks as a user names them."""
+        self._levels = cursor.levels
+        self._meter: FrameMeter | None = None  # until there is a timeline
         self._timeline = None if cursor.timeline is None else self._make_timeline(cursor.timeline, cursor.frames)
         # Some may have been taken before any fragment's audio was wholly in them: then the cursor has no timeline yet.
         self._frames_before = cursor.frames
         self._crc32 = cursor.crc32
         self._fragments = _copied_fragments(cursor.fragments)
         self._stream = cursor.stream
-        self._neighbours = _copied_neighbours(cursor.neighbours)
+        self._neighbours = cursor.neighbours
         self._other_tracks = cursor.other_tracks
         self._number = cursor.fragment  # number of the last decided fragment that had one
-        self._order = FragmentOrder(cursor.order, cursor.times, track_names)
+        self._order = FragmentOrder(cursor.order, cursor.times)
         self._notes: list[Note] = []  # on fragments since the last point
         self._points = ResumePoints(cursor)
 
     def _make_timeline(self, state: TimelineState, taken: int) -> Timeline:
         limit = MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * state.rate)
+        self._meter = FrameMeter(self._levels, state.rate)
         return Timeline(state, taken=taken, limit=limit)
 
     def named(self, contact_id: str) -> CallRecording:
@@ -244,8 +248,10 @@ class CallRecording:
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled stereo frames that were not given out before, at most 32 KiB at a time."""
-        if self._timeline is not None:
-            for frames in self._timeline.take():
+        if self._timeline is not None and self._meter is not None:
+            for left, right in self._timeline.take_channels():
+                self._meter.add(left, right)
+                frames = interleave(left, right)
                 self._crc32 = zlib.crc32(frames, self._crc32)
                 yield frames
 
@@ -253,7 +259,8 @@ class CallRecording:
         """The newest point from which this recording can go on, given the frames taken so far."""
         self._commit()
         frames = self._frames_before if self._timeline is None else self._timeline.taken
-        return replace(self._points.cursor, frames=frames, crc32=self._crc32)
+        levels = self._levels if self._meter is None else self._meter.levels()
+        return replace(self._points.cursor, frames=frames, crc32=self._crc32, levels=levels)
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor, once each."""
@@ -285,7 +292,7 @@ class CallRecording:
             timeline=None if timeline is None else timeline.state(),
             fragments=_copied_fragments(self._fragments),
             stream=self._stream,
-            neighbours=_copied_neighbours(self._neighbours),
+            neighbours=self._neighbours,
             order=self._order.state,
             times=self._order.disagree,
             other_tracks=self._other_tracks,
@@ -304,7 +311,7 @@ class CallRecording:
         placed: Sequence[Placed] = ()
         if verdict.admitted:
             self._count_admitted(fragment, verdict)
-            before, previous_end = self._neighbours.last, 0 if self._timeline is None else self._timeline.end
+            before, previous_end = self._neighbours, 0 if self._timeline is None else self._timeline.end
             placed = self._place(fragment)
             self._notes += self._note_gaps(fragment, placed, before, previous_end)
         else:
@@ -329,29 +336,29 @@ class CallRecording:
         if count is not None:
             setattr(counts, count, getattr(counts, count) + 1)
         if verdict is Verdict.UNLABELLED_ELSEWHERE:
-            neighbours.unlabelled += 1
-            neighbours.unlabelled_end_ms = end_ms(fragment)
+            self._neighbours = replace(
+                neighbours, unlabelled=neighbours.unlabelled + 1, unlabelled_end_ms=end_ms(fragment)
+            )
         elif neighbours.unlabelled:
-            neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
+            self._neighbours = replace(neighbours, unlabelled=0, unlabelled_end_ms=None)
         if verdict is Verdict.NO_AUDIO and missing_between(neighbours.last_admitted, fragment.number) == 0:
-            neighbours.last_admitted = fragment.number
+            self._neighbours = replace(self._neighbours, last_admitted=fragment.number)
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
         counts = self._fragments
         counts.truncated += self._is_cut(fragment.completion)
         counts.admitted += 1
         counts.admitted_unlabelled += verdict is Verdict.OURS_BY_NEIGHBOURS
-        neighbours = self._neighbours
+        neighbours = self._neighbours = _copied_neighbours(self._neighbours)
         if neighbours.unlabelled:
             # They stood directly before this fragment. If they also ran on into it, they may have been its beginning.
             start, end = start_ms(fragment), neighbours.unlabelled_end_ms
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
                 counts.undecidable += neighbours.unlabelled
                 counts.unlabelled_elsewhere -= neighbours.unlabelled
-        neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
         neighbours.first_admitted = neighbours.first_admitted or fragment.number
-        if fragment.number not in self._order.late:
-            neighbours.last_admitted = fragment.number or neighbours.last_admitted
+        neighbours.last_admitted = fragment.number or neighbours.last_admitted
+        neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
 
     def _is_cut(self, completion: Completion) -> bool:
         """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
@@ -392,9 +399,8 @@ class CallRecording:
         last = FragmentMark(
             number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
         )
-        self._neighbours.first = self._neighbours.first or last
-        if fragment.number not in self._order.late:
-            self._neighbours.last = last
+        neighbours = self._neighbours = _copied_neighbours(self._neighbours)
+        neighbours.first, neighbours.last = neighbours.first or last, last
         return placed
 
     def _count_others(self, choice: TrackChoice, others: Sequence[BlockCount]) -> None:
@@ -405,22 +411,22 @@ class CallRecording:
         self._fragments.ignored_blocks += sum(each.blocks for each in others if each.number not in refused)
 
     def _note_gaps(
-        self, fragment: Fragment, placed: Sequence[Placed], before: FragmentMark | None, previous_end: int
+        self, fragment: Fragment, placed: Sequence[Placed], before: NeighbourState, previous_end: int
     ) -> list[Note]:
         """Note the holes before the placed samples, and separate a pause of the producer from missing fragments.
 
         Args:
             fragment: the fragment.
             placed: its placed samples.
-            before: the last admitted fragment with audio before it; None for none.
+            before: its neighbours before it was placed.
             previous_end: end of the timeline before it, frames.
         """
         if not any(each.gap for each in placed):
             return []
-        last = None if before is None else before.number
+        last = None if before.last is None else before.last.number
         missing = missing_between(last, fragment.number)
         lowest = min(each.start for each in placed)
-        if lowest > previous_end and before is not None:
+        if lowest > previous_end and before.first is not None:
             stream = self._stream
             self._stream = (
                 replace(stream, producer_pauses=stream.producer_pauses + 1)

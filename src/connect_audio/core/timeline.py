@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from connect_audio.core.copying import copier
-from connect_audio.core.pcm import FRAME_BYTES, SAMPLE_BYTES, Party, interleave
+from connect_audio.core.pcm import CHUNK_FRAMES, FRAME_BYTES, SAMPLE_BYTES, Party, interleave
 from connect_audio.core.wav import MAX_DATA_BYTES
 
 JITTER_MS: Final = 10
@@ -41,7 +41,6 @@ MAX_HOLE_S: Final = 4 * 3600
 """A longer jump forward is a broken clock, not a pause: the block is left out and counted."""
 MAX_FRAMES: Final = MAX_DATA_BYTES // FRAME_BYTES
 """Most frames that a WAV can hold."""
-_CHUNK_FRAMES: Final = 8192
 _NS: Final = 1_000_000_000
 
 
@@ -402,11 +401,15 @@ class Timeline:
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled frames that were not given out before, at most 32 KiB at a time."""
+        return (interleave(left, right) for left, right in self.take_channels())
+
+    def take_channels(self) -> Iterator[tuple[bytes, bytes]]:
+        """Give out what `take` does as the customer's and the agent's samples."""
         while self._taken < self._settled:
-            stop = min(self._taken + _CHUNK_FRAMES, self._settled)
+            stop = min(self._taken + CHUNK_FRAMES, self._settled)
             left, right = self._customer.take(self._taken, stop), self._agent.take(self._taken, stop)
             self._taken = stop
-            yield interleave(left, right)
+            yield left, right
 
     def preview(self) -> Timeline:
         """A timeline that stands where this one does and has none of its samples: to try blocks on."""

@@ -130,14 +130,16 @@ def test_channel_levels_are_those_of_the_parties(tmp_path: Path) -> None:
 
     done = replayed(tmp_path, SyntheticCall(customer=quiet, agent=loud))
 
-    assert done.levels == pytest.approx((-30.1, -6.0), abs=0.1)
+    levels = [done.manifest["tracks"][party]["rmsDbfs"] for party in ("customer", "agent")]
+    assert levels == pytest.approx([-30.1, -6.0], abs=0.1)
 
 
 def test_a_silent_channel_has_no_level(tmp_path: Path) -> None:
     done = replayed(tmp_path, SyntheticCall(customer=SPEECH.agent, agent=None))
 
-    assert done.levels[1] == float("-inf")
-    assert done.levels[0] > -60
+    assert done.manifest["tracks"]["agent"]["rmsDbfs"] is None
+    assert done.manifest["tracks"]["agent"]["zeroSamples"] == done.manifest["recording"]["frames"]
+    assert done.manifest["tracks"]["customer"]["rmsDbfs"] > -60
 
 
 def test_unlabelled_audio_without_end_is_not_held_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -80,6 +81,7 @@ def with_other_tracks(*unsupported: UnsupportedTrack) -> Cursor:
 
 def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
     first, last = fragment(0, OURS), fragment(2, OURS)
+    level = pytest.approx(20 * math.log10(0x0201 / 0x8000))  # every sample has the bytes 1 and 2
 
     assert manifest() == {
         "schemaVersion": SCHEMA_VERSION,
@@ -133,6 +135,12 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
                 "maxJitterSamples": 0,
                 "unsupportedBytes": 0,
                 "danglingBytes": 0,
+                "rmsDbfs": level,
+                "activeRmsDbfs": level,
+                "activeSeconds": 3.072,
+                "peakDbfs": level,
+                "zeroSamples": 0,
+                "clippedSamples": 0,
             }
             for name, channel in (("customer", "left"), ("agent", "right"))
         },
