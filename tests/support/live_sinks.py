@@ -108,20 +108,20 @@ class Call:
 
     def speak(self, seconds: float, *, party: Party | None = None) -> None:
         """Both parties, or one, go on from where they are; the fragment is decided at once."""
-        placed: list[Placed | None] = []
+        placed: list[Placed] = []
         for each in PARTIES if party is None else (party,):
             length = round(seconds * RATE)
             start = self.timeline.complete_up_to(each)
             pcm = b"".join((1 + (start + at) % 30_000).to_bytes(2, "little") for at in range(length))
-            placed.append(self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000))
+            placed += self.timeline.place(each, ORIGIN + start, pcm, tick_ns=1_000_000)
         self.confirm(*placed)
 
-    def confirm(self, *placed: Placed | None) -> None:
+    def confirm(self, *placed: Placed) -> None:
         """The recording decides on a fragment, of which this was placed."""
         self.timeline.settle()
         origin = self.timeline.origin or 0
         self.pipeline.confirm(
-            self.timeline, [LiveSamples(each.party, origin + each.start, each.samples) for each in placed if each]
+            self.timeline, [LiveSamples(each.party, origin + each.start, each.samples) for each in placed]
         )
 
     def speak_ahead(self, seconds: float, *, value: int | None = None) -> None:

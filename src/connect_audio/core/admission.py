@@ -110,7 +110,9 @@ class ProducerSession:
 
     def with_counter(self, counter: int) -> ProducerSession:
         """Return the session of the newest admitted fragment: this one, or a new one behind a jump."""
-        if self.first - _OUT_OF_ORDER <= counter <= self.last + 1:
+        if counter == self.last + 1:
+            return ProducerSession(first=self.first, last=counter)
+        if self.first - _OUT_OF_ORDER <= counter <= self.last:
             return ProducerSession(first=min(self.first, counter), last=max(self.last, counter))
         return ProducerSession(first=counter, last=counter)
 
@@ -258,7 +260,11 @@ class Admission:
             label, verdict = Label.OTHER, Verdict.OTHER_STREAMING
         else:
             label, verdict = Label.OURS, Verdict.OURS
-        decisions = self._between(fragment) if label is Label.OURS else self._close_gap(_Successor(start_ms(fragment)))
+        decisions: list[Decision] = []
+        if self._undecided and label is Label.OURS:
+            decisions = self._between(fragment)
+        elif self._undecided:
+            decisions = self._close_gap(_Successor(start_ms(fragment)))
         self._label = label
         decisions.append(self._decide(fragment, verdict))
         return decisions

@@ -14,10 +14,10 @@ from operator import itemgetter
 from statistics import median_low
 from typing import Final
 
-from connect_audio.core.fragment import Block
-from connect_audio.core.runs import start_ns
+from connect_audio.core.fragment import Block, Fragment
+from connect_audio.core.runs import start_ns, tracks_of
 from connect_audio.core.shapes import ShapedBlocks
-from connect_audio.core.tracks import AudioTrack
+from connect_audio.core.tracks import AudioTrack, TrackNames
 
 CLUSTER_SLACK_MS: Final = 1_000
 """A producer timestamp may lie so far outside of its fragment's blocks; KVS takes it from the first Cluster."""
@@ -29,6 +29,10 @@ _RATE_SLACK: Final = 0.03
 """Part by which payload and distance may differ: ten times the drift of the worst clock."""
 _UNIFORM: Final = 0.05
 """Part by which distances of a wrong rate differ from each other. Lost blocks leave distances of many lengths."""
+STRAY_NS: Final = 2_000_000_000
+"""A block at a fragment's edge is a stray one beyond this: a pause inside a fragment is seldom longer."""
+_BLOCKS_BESIDE_A_STRAY: Final = 3
+"""Blocks that show where a track of a fragment is."""
 _LEAP_PART: Final = 4
 """A block's neighbours stand two distances apart if they are off by no more than this part of a distance."""
 
@@ -100,6 +104,45 @@ class TrackSpan:
     after_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A block at the edge of its track in a fragment, far from that track's other blocks.
+
+    Args:
+        index: its index in the fragment's blocks.
+        number: the TrackEntry's number.
+        before_ns: when it begins if it belongs before the other blocks, ns since the epoch.
+        after_ns: when it begins if it belongs behind the other blocks, ns since the epoch.
+        lasts_ns: distance between the other blocks, ns.
+    """
+
+    index: int
+    number: int
+    before_ns: int
+    after_ns: int
+    lasts_ns: int
+
+
+def stray_block(blocks: Sequence[Block]) -> Stray | None:
+    """Find a block at the edge of its track that is more than `STRAY_NS` from its other blocks.
+
+    Args:
+        blocks: straightened.
+    """
+    if isinstance(blocks, ShapedBlocks) and blocks.layout.is_straight:
+        return None
+    for number, places in _by_track(blocks).items():
+        times = [time_ns for _, time_ns in places]
+        if len(times) < _BLOCKS_BESIDE_A_STRAY + 1 or times[-1] - times[0] <= STRAY_NS:
+            continue
+        distances = [later - earlier for earlier, later in pairwise(times)]
+        lasts_ns = median_low(distances)
+        for edge, near in ((-1, times[:-1]), (0, times[1:])):
+            if distances[edge] > STRAY_NS and near[-1] - near[0] <= STRAY_NS:
+                return Stray(places[edge][0], number, near[0] - lasts_ns, near[-1] + lasts_ns, lasts_ns)
+    return None
+
+
 def straightened(blocks: Sequence[Block]) -> tuple[Sequence[Block], int]:
     """Put blocks in the order of their times, and each block whose time leaped between its neighbours.
 
@@ -115,29 +158,33 @@ def straightened(blocks: Sequence[Block]) -> tuple[Sequence[Block], int]:
     if all(later[1] >= earlier[1] for places in by_track.values() for earlier, later in pairwise(places)):
         # So it is in nearly all fragments, and in none in which a block leaped past its neighbours.
         if isinstance(blocks, ShapedBlocks):
-            blocks.layout.is_straight = True
+            blocks.layout.is_straight = stray_block(blocks) is None
         return blocks, 0
     moved = {index: time_ns for places in by_track.values() for index, time_ns in _leaps(places)}
     placed = [block._replace(time_ns=moved.get(index, block.time_ns)) for index, block in enumerate(blocks)]
     return sorted(placed, key=itemgetter(1)), len(moved)
 
 
-def track_spans(blocks: Sequence[Block]) -> tuple[TrackSpan, ...]:
+def track_spans(fragment: Fragment, blocks: Sequence[Block], names: TrackNames) -> tuple[TrackSpan, ...]:
     """Find the time that each track of a fragment takes.
 
     Args:
-        blocks: straightened.
+        fragment: the fragment.
+        blocks: its blocks, straightened.
+        names: the parties' tracks as a user names them.
     """
     if isinstance(blocks, ShapedBlocks):
         if not blocks.layout.spans:
-            blocks.layout.spans = track_spans(tuple(blocks))
+            blocks.layout.spans = track_spans(fragment, tuple(blocks), names)
         return blocks.layout.spans
     earliest = start_ns(blocks)
     spans = []
     for number, places in _by_track(blocks).items():
         times = [time_ns - earliest for _, time_ns in places]
         distances = [later - earlier for earlier, later in pairwise(times) if later > earlier]
-        spans.append(TrackSpan(number, times[0], times[-1] + (median_low(distances) if distances else 0)))
+        lasts_ns = median_low(distances) if distances else _lasts_ns(fragment, names, number, blocks[places[0][0]])
+        if lasts_ns is not None:
+            spans.append(TrackSpan(number, times[0], times[-1] + lasts_ns))
     return tuple(spans)
 
 
@@ -171,6 +218,12 @@ def disagreements(
     return TimesDisagree(block_overlap=overlaps, rate=rates, cluster_time=not in_time)
 
 
+def _lasts_ns(fragment: Fragment, names: TrackNames, number: int, block: Block) -> int | None:
+    """How long a fragment's only block of a track lasts, ns; None if its track is no party's audio."""
+    pcm = next((track.pcm for track in tracks_of(fragment, names).audio if track.number == number), None)
+    return None if pcm is None else len(block[2]) * 1_000_000_000 // (pcm.frame_bytes * pcm.rate)
+
+
 def _by_track(blocks: Sequence[Block]) -> dict[int, list[tuple[int, int]]]:
     """The index and the time of each block of audio, by track number."""
     found: dict[int, list[tuple[int, int]]] = {}
@@ -181,7 +234,7 @@ def _by_track(blocks: Sequence[Block]) -> dict[int, list[tuple[int, int]]]:
 
 
 def _leaps(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Find blocks of one track whose neighbours stand two distances apart, while they are not in the middle.
+    """Find blocks of one track whose neighbours stand two distances apart, with nothing in the middle.
 
     Args:
         places: index and time of each block, in stream order.
@@ -197,10 +250,16 @@ def _leaps(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     slack = distance // _LEAP_PART
     found = []
     for at in range(1, len(times) - 1):
-        middle = times[at - 1] + distance
-        if abs(times[at + 1] - times[at - 1] - 2 * distance) <= slack and abs(times[at] - middle) > 2 * slack:
-            times[at] = middle
-            found.append((places[at][0], middle))
+        before, time_ns, after = times[at - 1 : at + 2]
+        if abs(after - before - 2 * distance) > slack or abs(time_ns - before - distance) <= 2 * slack:
+            continue
+        others = [*times[:at], *times[at + 1 :]]
+        is_vacant = all(abs(each - before - distance) > 2 * slack for each in others)
+        # A block that fills a place between other blocks is merely out of order.
+        fills = min(others) < time_ns < max(others) and all(abs(each - time_ns) > 2 * slack for each in others)
+        if is_vacant and not fills:
+            times[at] = before + distance
+            found.append((places[at][0], times[at]))
     return found
 
 
@@ -213,7 +272,7 @@ def _length_doubts(blocks: Sequence[Block], tracks: Sequence[AudioTrack], tick_n
     overlaps = rates = 0
     for track in tracks:
         per_second = track.pcm.frame_bytes * track.pcm.rate
-        own = [block for block in blocks if block[0] == track.number]
+        own = [block for block in blocks if block[0] == track.number and block[2]]
         # A block with the time of the one before it is that block once more, or the accounts call it conflicting.
         pairs = [
             (later[1] - earlier[1], len(earlier[2]) * 1_000_000_000 // per_second)

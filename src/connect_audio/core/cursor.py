@@ -14,7 +14,9 @@ from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import SILENT, Levels
 from connect_audio.core.order import OrderState
 from connect_audio.core.other_tracks import OtherTracks
-from connect_audio.core.timeline import Gap, TimelineState
+from connect_audio.core.receipts import ReceiptsState
+from connect_audio.core.silence import Gap
+from connect_audio.core.timeline import TimelineState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ class StreamCounts:
         stream_hole_frames: their length, frames.
         missing_fragments: fragments that the numbers show to be missing where a track has a hole.
         producer_pauses: such times where the fragment numbers show that none is missing.
+        block_holes: such times inside a fragment, or short ones between consecutive fragments.
+        block_hole_frames: their length, frames.
         max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
     """
 
@@ -80,12 +84,14 @@ class StreamCounts:
     stream_hole_frames: int = 0
     missing_fragments: int = 0
     producer_pauses: int = 0
+    block_holes: int = 0
+    block_hole_frames: int = 0
     max_millis_behind_now: int | None = None
 
 
 @dataclass(slots=True)
 class NeighbourState:
-    """The state that an admitted fragment is compared with. A changed copy replaces it, since cursors hold it.
+    """The state that an admitted fragment is compared with; changes in place.
 
     Args:
         first: the first admitted fragment with audio; None before it.
@@ -123,6 +129,7 @@ class Cursor:
         order: state that the next fragment's time and counter are compared with.
         times: contradictions between numbers of the stream up to that fragment.
         other_tracks: audio on tracks that are not recorded, up to that fragment.
+        receipts: received fragment numbers and bytes of the contact.
     """
 
     fragment: str | None = None
@@ -137,6 +144,7 @@ class Cursor:
     order: OrderState = field(default_factory=OrderState)
     times: TimesDisagree = field(default_factory=TimesDisagree)
     other_tracks: OtherTracks = field(default_factory=OtherTracks)
+    receipts: ReceiptsState = field(default_factory=ReceiptsState)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

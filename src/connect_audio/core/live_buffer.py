@@ -2,8 +2,9 @@
 
 *How it works.* Samples are written as soon as they arrive, before the recording has decided on their fragment. The
 recording confirms them at the fragment's end. Nearly always it confirms the samples that are there. Sometimes it does
-not: bytes were damaged and are sound on a second reading, or a fragment names a second contact. Then the buffer takes
-over the recording's samples and returns the position from which on it has changed.
+not: bytes were damaged and are sound on a second reading, or a fragment names a second contact. Samples may also fill
+silence before the confirmed end. Then the buffer takes over the recording's samples and returns the position from which
+on it has changed.
 
 Each party has a list of runs, in order and without overlap. Between two runs lies silence. Two positions move along:
 `confirmed` never goes back, and `end` goes back to `confirmed` at most. Positions are samples since the epoch.
@@ -107,6 +108,19 @@ class _Side:
         pairs = zip(memoryview(there).cast("h"), memoryview(samples[: len(there)]).cast("h"), strict=True)
         return start + next(index for index, (held, new) in enumerate(pairs) if held != new)
 
+    def fill(self, start: int, samples: bytes, arrived: float) -> None:
+        """Write samples where there is silence before the end; where a run lies, it stays."""
+        stop = start + len(samples) // SAMPLE_BYTES
+        runs: list[BufferedRun] = []
+        at = start
+        for run in (*self.runs, BufferedRun(stop, b"", None)):
+            until = min(run.start, stop)
+            if at < until:
+                piece = samples[SAMPLE_BYTES * (at - start) : SAMPLE_BYTES * (until - start)]
+                runs.append(BufferedRun(at, piece, arrived))
+            at = max(at, run.stop)
+        self.runs = deque(sorted((*self.runs, *runs)))
+
     def first_sound(self, start: int, stop: int) -> int | None:
         """The first position of [start, stop) that holds a run; None if all of it is silence."""
         found: int | None = None
@@ -203,6 +217,8 @@ class LiveBuffer:
         for party, start, samples in confirmed:
             side = self._sides[party]
             if start < side.confirmed:
+                filled = self._filled(side, start, samples[: SAMPLE_BYTES * (side.confirmed - start)], arrived)
+                changes += [] if filled is None else [filled]
                 samples = samples[SAMPLE_BYTES * (side.confirmed - start) :]  # noqa: PLW2901 - the rest of it
                 start = side.confirmed  # noqa: PLW2901 - the same
             if not samples:
@@ -224,6 +240,15 @@ class LiveBuffer:
             change(side, end if sound is None else sound)
             side.confirmed = side.end = end
         return min(changes, default=None)
+
+    def _filled(self, side: _Side, start: int, samples: bytes, arrived: float) -> int | None:
+        """Take over samples with which the recording filled silence, and return the first position that changes."""
+        samples = samples[SAMPLE_BYTES * max(0, self._begins - start) :]
+        start = max(start, self._begins)
+        changed = side.first_difference(start, samples)
+        if changed is not None:
+            side.fill(start, samples, arrived)
+        return changed
 
     def read(self, party: Party, start: int, stop: int) -> bytes:
         """Samples of [start, stop) of a party, with zeros for silence."""

@@ -97,12 +97,13 @@ class LivePreview:
                 samples,
                 tick_ns=fragment.timecode_scale_ns,
                 block_length=run.block_length,
+                width=run.track.pcm.frame_bytes,
                 dangling=dangling,
             )
             if placed and before and placed[0].start - before > _LONGEST_LEAP_S * timeline.rate:
                 self._timeline = None
                 break
-            found += [LiveSamples(party, origin + start, pcm) for party, start, pcm, _ in placed]
+            found += [LiveSamples(party, origin + start, pcm) for party, start, pcm in placed]
         return found
 
     def _judge(self, fragment: OpenFragment, block: Block) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from connect_audio.core.accounts import PartyBytes, TrackCounts
 from connect_audio.core.cursor import Cursor, FragmentMark, StreamCounts
 from connect_audio.core.evidence import Proof
 from connect_audio.core.levels import levels_json
@@ -21,7 +22,6 @@ from connect_audio.core.other_tracks import OtherTracks
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES
 from connect_audio.core.recording_facts import EndReason, Reason, RecordingFacts, Status
 from connect_audio.core.status import judge
-from connect_audio.core.timeline import TrackCounts
 from connect_audio.core.wav import HEADER_BYTES
 
 __all__ = [
@@ -80,10 +80,10 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         },
         "tracks": {
             party.value: _track(
+                channel,
                 (timeline and getattr(timeline, party)) or TrackCounts(),
+                PartyBytes(getattr(cursor.receipts, party), cursor.other_tracks.unsupported_bytes(party)),
                 cursor.frames,
-                channel=channel,
-                unsupported_bytes=cursor.other_tracks.unsupported_bytes(party),
             )
             | levels_json(cursor.levels.of(party), rate or 1)
             for party, channel in zip(PARTIES, ("left", "right"), strict=True)
@@ -105,6 +105,10 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "ignoredBlocks": fragments.ignored_blocks,
         },
         "gaps": _gaps(stream, notes, rate),
+        "blockHoles": {
+            "count": stream.block_holes,
+            "seconds": stream.block_hole_frames / rate if rate else 0.0,
+        },
         "timesDisagree": {"count": cursor.times.count, "kinds": cursor.times.kinds()},
         "inBandErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": stream.lost_bytes,
@@ -185,17 +189,32 @@ def _unknown_tracks(tracks: OtherTracks) -> list[dict[str, Any]]:
     return listed
 
 
-def _track(track: TrackCounts, frames: int, *, channel: str, unsupported_bytes: int) -> dict[str, Any]:
+def _track(channel: str, track: TrackCounts, payload: PartyBytes, frames: int) -> dict[str, Any]:
+    dropped, silence = track.dropped, track.silence
     return {
         "channel": channel,
         "audioSamples": track.audio,
         "silenceSamples": frames - track.audio,
-        "repeatedSamples": track.repeated,
-        "lateSamples": track.late,
-        "outOfRangeSamples": track.out_of_range,
-        "beyondLimitSamples": track.beyond_limit,
+        "silence": {
+            "streamHoleSamples": silence.stream_hole,
+            "producerPauseSamples": silence.producer_pause,
+            "blockHoleSamples": silence.block_hole,
+            "oneSidedSamples": silence.one_sided,
+        },
+        "repeatedSamples": dropped.repeated.samples,
+        "lateSamples": dropped.late.samples,
+        "outOfRangeSamples": dropped.out_of_range.samples,
+        "conflictingSamples": dropped.conflicting.samples,
+        "beyondLimitSamples": dropped.beyond_limit.samples,
+        "receivedBytes": payload.received,
+        "writtenBytes": track.written_bytes,
+        "repeatedBytes": dropped.repeated.bytes,
+        "lateBytes": dropped.late.bytes,
+        "outOfRangeBytes": dropped.out_of_range.bytes,
+        "conflictingBytes": dropped.conflicting.bytes,
+        "beyondLimitBytes": dropped.beyond_limit.bytes,
+        "unsupportedBytes": payload.unsupported,
+        "danglingBytes": dropped.dangling_bytes,
         "gapCount": track.gaps,
         "maxJitterSamples": track.max_jitter,
-        "unsupportedBytes": unsupported_bytes,
-        "danglingBytes": track.dangling_bytes,
     }

@@ -26,10 +26,19 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from connect_audio.core.admission import Decision, Verdict
-from connect_audio.core.claims import CLUSTER_SLACK_MS, TimesDisagree, TrackSpan, straightened, track_spans
+from connect_audio.core.claims import (
+    CLUSTER_SLACK_MS,
+    Stray,
+    TimesDisagree,
+    TrackSpan,
+    straightened,
+    stray_block,
+    track_spans,
+)
 from connect_audio.core.fragment import Block, fragment_counter
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio.core.tracks import TrackNames
 
 MAX_HELD: Final = 3
 """Fragments that wait at most: some 3 s of live audio, which are late only behind a leap of time."""
@@ -41,6 +50,8 @@ MAX_BACK_NS: Final = 1_600_000_000
 """A fragment that begins further back may have leaped alone. Less is a change of the clock."""
 FAR_NS: Final = 3_000_000_000
 """A call's first fragment that is further from the server's clock waits for the second one."""
+SERVER_NOISE_NS: Final = 2_000_000_000
+"""A server timestamp says nothing about less: fragments arrive with delays that differ by a second and more."""
 MAX_MISSING: Final = 1000
 """A counter that jumps further is another producer session's, and nothing is known to be missing."""
 MAX_MISSING_KEPT: Final = 32
@@ -77,12 +88,14 @@ class _Arrival:
         counter: the counter in its number; None where the number has no such anatomy.
         base_ns: when its earliest block begins, ns since the epoch.
         spans: the time of each of its tracks.
+        stray: a block whose place the neighbours must decide, not part of `spans`; None for none.
     """
 
     decision: Decision
     counter: int | None
     base_ns: int
     spans: tuple[TrackSpan, ...]
+    stray: Stray | None = None
 
 
 class FragmentOrder:
@@ -93,20 +106,26 @@ class FragmentOrder:
     Args:
         state: state to continue from.
         disagree: contradictions so far.
+        names: the parties' tracks as a user names them.
     """
 
-    def __init__(self, state: OrderState, disagree: TimesDisagree) -> None:
+    def __init__(self, state: OrderState, disagree: TimesDisagree, names: TrackNames) -> None:
+        self._names = names
         self.state = state
         self.disagree = disagree
         self.missing = 0
         """Fragments found to be missing, less the ones that came late, since `take_missing`."""
         self.waiting: list[_Arrival] = []
         """The fragments that wait; they lie beyond the cursor."""
+        self.late: list[str | None] = []
+        """Numbers of the fragments passed by the last call that came behind their successors."""
+        self._waited = 0  # fragments with audio since the first of them came, itself included
 
     def add(self, decision: Decision) -> Sequence[Decision]:
         """Take the next decision; return the decisions that can be carried out now."""
         fragment = decision.fragment
         blocks = fragment.blocks
+        self.late = []
         if blocks.__class__ is ShapedBlocks:
             if self._runs_on_alike(decision, blocks):
                 return (decision,)
@@ -115,6 +134,8 @@ class FragmentOrder:
         if not decision.verdict.admitted:
             return [*self.flush(), decision]
         arrival = self._arrival(decision)
+        if not arrival.spans:
+            return self._without_audio(decision)
         if not self.waiting and self._runs_on(arrival):
             self._pass(arrival)
             return (arrival.decision,)
@@ -123,12 +144,13 @@ class FragmentOrder:
 
     def flush(self) -> Sequence[Decision]:
         """Return the decisions on all fragments that wait, with each fragment that leaped alone moved."""
-        held, self.waiting = self.waiting, []
+        held, self.waiting, self._waited = self.waiting, [], 0
         if all(each.counter is not None for each in held):
             held.sort(key=lambda each: each.counter or 0)
         passed = []
         for index, each in enumerate(held):
-            arrival = self._repaired(each, held[index + 1] if index + 1 < len(held) else None)
+            successor = held[index + 1] if index + 1 < len(held) else None
+            arrival = self._repaired(self._settled(each, successor), successor)
             self._pass(arrival)
             passed.append(arrival.decision)
         return passed
@@ -186,7 +208,7 @@ class FragmentOrder:
         return True
 
     def _without_audio(self, decision: Decision) -> Sequence[Decision]:
-        """Pass a fragment that has no place, and note that its counter is not missing."""
+        """Pass a fragment without audio of a party, and note that its counter is not missing."""
         state = self.state
         counter = fragment_counter(decision.fragment.number)
         if counter is not None and state.counter is not None and counter == state.counter + 1:
@@ -202,16 +224,65 @@ class FragmentOrder:
                 decision = decision._replace(fragment=replace(fragment, blocks=tuple(blocks)))
             if leaps:
                 self.doubt(TimesDisagree(block_leap=leaps))
-            spans = track_spans(blocks)
+            stray = stray_block(blocks)
+            if stray is not None:
+                return self._strayed(decision, blocks, stray)
+            spans = track_spans(fragment, blocks, self._names)
             base_ns = start_ns(blocks)
         else:
             spans = blocks.layout.spans
             base_ns = blocks.cluster_ns + blocks.layout.start_ns
         return _Arrival(decision, fragment_counter(fragment.number), base_ns, spans)
 
+    def _strayed(self, decision: Decision, blocks: Sequence[Block], stray: Stray) -> _Arrival:
+        """Look at a fragment with a stray block: move that to the front if the fragment before ends there."""
+        fragment, others = decision.fragment, [*blocks[: stray.index], *blocks[stray.index + 1 :]]
+        counter = fragment_counter(fragment.number)
+        spans, base_ns = track_spans(fragment, others, self._names), start_ns(others)
+        arrival = _Arrival(decision, counter, base_ns, spans, stray)
+        ends = [self.state.base_ns + span.after_ns for span in self.state.spans if span.number == stray.number]
+        if ends and abs(stray.before_ns - ends[0]) <= RUN_ON_NS:
+            return self._gathered(arrival, stray.before_ns)
+        return arrival
+
+    def _settled(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
+        """Move a stray block to the end if the next fragment begins behind it; else leave it at its time."""
+        stray = arrival.stray
+        if stray is None:
+            return arrival
+        starts = (
+            [successor.base_ns + span.first_ns for span in successor.spans if span.number == stray.number]
+            if successor is not None
+            else []
+        )
+        if starts and abs(starts[0] - stray.after_ns - stray.lasts_ns) <= RUN_ON_NS:
+            return self._gathered(arrival, stray.after_ns)
+        blocks = arrival.decision.fragment.blocks
+        spans, base_ns = track_spans(arrival.decision.fragment, tuple(blocks), self._names), start_ns(blocks)
+        return replace(arrival, spans=spans, base_ns=base_ns, stray=None)
+
+    def _gathered(self, arrival: _Arrival, time_ns: int) -> _Arrival:
+        """Move the stray block of a fragment to a time, and count it."""
+        fragment, stray = arrival.decision.fragment, arrival.stray
+        blocks = [
+            block._replace(time_ns=time_ns) if stray is not None and index == stray.index else block
+            for index, block in enumerate(fragment.blocks)
+        ]
+        in_order, _ = straightened(blocks)
+        fragment = replace(fragment, blocks=tuple(in_order))
+        self.doubt(TimesDisagree(block_leap=1))
+        return _Arrival(
+            arrival.decision._replace(fragment=fragment),
+            arrival.counter,
+            start_ns(fragment.blocks),
+            track_spans(fragment, fragment.blocks, self._names),
+        )
+
     def _runs_on(self, arrival: _Arrival) -> bool:
         """Return True if a fragment's time needs no explanation by later fragments."""
         state = self.state
+        if arrival.stray is not None:
+            return False
         if not state.spans:
             return not _is_far(arrival)
         leap_ns = self._leap_ns(arrival)
@@ -253,18 +324,29 @@ class FragmentOrder:
     def _released(self) -> Sequence[Decision]:
         """Pass the fragments that the newest one explains."""
         released: list[Decision] = []
-        while self.waiting:
-            found = next((each for each in self.waiting if abs(self._leap_ns(each)) <= RUN_ON_NS), None)
-            if found is None or not self.state.spans:
+        while self.waiting and self.state.spans:
+            found = next((index for index, each in enumerate(self.waiting) if self._may_pass(index, each)), None)
+            if found is None:
                 break
-            self.waiting.remove(found)
-            self._pass(found)
-            released.append(found.decision)
-        if self.waiting and (
-            len(self.waiting) >= MAX_HELD or self._is_explained() or self._waiting_bytes() > MAX_HELD_BYTES
-        ):
+            successor = self.waiting[found + 1] if found + 1 < len(self.waiting) else None
+            arrival = self._settled(self.waiting.pop(found), successor)
+            self._pass(arrival)
+            released.append(arrival.decision)
+        self._waited = self._waited + 1 if self.waiting else 0
+        if self._waited >= MAX_HELD or self._is_explained() or self._waiting_bytes() > MAX_HELD_BYTES:
             released += self.flush()
         return released
+
+    def _may_pass(self, index: int, arrival: _Arrival) -> bool:
+        """Return True if a fragment that waits needs no more explanation."""
+        if arrival.stray is not None and index + 1 == len(self.waiting):
+            return False
+        return abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival)
+
+    def _is_late(self, arrival: _Arrival) -> bool:
+        """Return True if fragments that follow this one by their numbers have passed."""
+        counter, last = arrival.counter, self.state.counter
+        return counter is not None and last is not None and counter <= last
 
     def _waiting_bytes(self) -> int:
         return sum(each.decision.fragment.held_bytes for each in self.waiting)
@@ -296,7 +378,7 @@ class FragmentOrder:
             if abs(onward_ns) <= RUN_ON_NS:
                 self.doubt(TimesDisagree(leap=1))
                 return _moved(arrival, -leap_ns)
-        if leap_ns > 0 and _delay_ns(arrival) is not None and not self._server_agrees(arrival, leap_ns):
+        if _delay_ns(arrival) is not None and not self._server_agrees(arrival, max(leap_ns, 2 * SERVER_NOISE_NS)):
             self.doubt(TimesDisagree(clock_change=1))
         return arrival
 
@@ -321,6 +403,8 @@ class FragmentOrder:
             leap_ns = self._leap_ns(arrival)
             if counter in missing or state.counter - MAX_HELD <= counter <= state.counter:
                 self.missing -= counter in missing
+                if counter < state.counter:
+                    self.late.append(arrival.decision.fragment.number)
                 missing = tuple(each for each in missing if each != counter)
                 if abs(leap_ns) > RUN_ON_NS:
                     # It comes late or once more: what follows goes on from the fragments that came before it.

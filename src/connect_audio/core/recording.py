@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Final, NamedTuple
 
 from connect_audio.core.admission import (
@@ -38,6 +38,7 @@ from connect_audio.core.admission import (
     end_ms,
     start_ms,
 )
+from connect_audio.core.admitted_numbers import missing_between
 from connect_audio.core.claims import TimesDisagree, disagreements
 from connect_audio.core.copying import copier
 from connect_audio.core.cursor import (
@@ -50,16 +51,18 @@ from connect_audio.core.cursor import (
     Note,
     StreamCounts,
 )
-from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment, fragment_counter
+from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import FrameMeter
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import interleave, to_mono
+from connect_audio.core.receipts import Receipts, ReceivedFragment, number_of
 from connect_audio.core.resume_points import ResumePoints
-from connect_audio.core.runs import Run, runs_of, tracks_of
-from connect_audio.core.timeline import MAX_FRAMES, Gap, Placed, Timeline, TimelineState
+from connect_audio.core.runs import Run, received_bytes, runs_of, tracks_of
+from connect_audio.core.silence import HoleCounts
+from connect_audio.core.timeline import MAX_FRAMES, NO_SILENCE, Placed, Settled, Timeline, TimelineState
 from connect_audio.core.tracks import CONNECT_NAMES, TrackChoice, TrackNames, at_rate
 
 MAX_ERROR_NOTES: Final = 1000
@@ -93,7 +96,7 @@ class Added(NamedTuple):
     def live_samples(self) -> list[LiveSamples]:
         """The placed samples for live audio, by their time."""
         origin = self.origin or 0
-        return [LiveSamples(party, origin + start, samples) for party, start, samples, _ in self.placed]
+        return [LiveSamples(party, origin + start, samples) for party, start, samples in self.placed]
 
 
 class CallRecording:
@@ -133,10 +136,11 @@ class CallRecording:
         self._crc32 = cursor.crc32
         self._fragments = _copied_fragments(cursor.fragments)
         self._stream = cursor.stream
-        self._neighbours = cursor.neighbours
+        self._neighbours = _copied_neighbours(cursor.neighbours)
         self._other_tracks = cursor.other_tracks
+        self._receipts = Receipts(cursor.receipts)
         self._number = cursor.fragment  # number of the last decided fragment that had one
-        self._order = FragmentOrder(cursor.order, cursor.times)
+        self._order = FragmentOrder(cursor.order, cursor.times, track_names)
         self._notes: list[Note] = []  # on fragments since the last point
         self._points = ResumePoints(cursor)
 
@@ -239,9 +243,8 @@ class CallRecording:
         self._commit()
         added = self._added(self._admission.end(how))
         late = [placed for decision in self._order.flush() for placed in self._apply(decision)]
-        gaps: Sequence[Gap] = () if self._timeline is None else self._timeline.close()
-        last = self._last_number()
-        self._notes += [GapNote(gap=gap, after=last, before=None, missing_fragments=None) for gap in gaps]
+        if self._timeline is not None:
+            self._note_silence(self._timeline.close(self._receipts.missing_between))
         self._mark(self._admission.state())
         origin = None if self._timeline is None else self._timeline.origin
         return Added(added.decisions, [*added.placed, *late], origin)
@@ -289,15 +292,17 @@ class CallRecording:
         cursor = Cursor(
             fragment=self._number,
             admission=admission,
-            timeline=None if timeline is None else timeline.state(),
+            timeline=None if timeline is None else timeline.counts(),
             fragments=_copied_fragments(self._fragments),
             stream=self._stream,
-            neighbours=self._neighbours,
+            neighbours=_copied_neighbours(self._neighbours),
             order=self._order.state,
             times=self._order.disagree,
             other_tracks=self._other_tracks,
+            receipts=self._receipts.state(),
         )
-        self._points.mark(0 if timeline is None else timeline.end, cursor, self._notes)
+        written = None if timeline is None else timeline.written()
+        self._points.mark(0 if timeline is None else timeline.end, cursor, self._notes, written)
         self._notes = []
 
     def _apply(self, decision: Decision) -> Sequence[Placed]:
@@ -311,9 +316,7 @@ class CallRecording:
         placed: Sequence[Placed] = ()
         if verdict.admitted:
             self._count_admitted(fragment, verdict)
-            before, previous_end = self._neighbours, 0 if self._timeline is None else self._timeline.end
-            placed = self._place(fragment)
-            self._notes += self._note_gaps(fragment, placed, before, previous_end)
+            placed = self._place(fragment, self._receipts.fragment(fragment.number))
         else:
             self._count_dropped(fragment, verdict)
         return placed
@@ -325,40 +328,35 @@ class CallRecording:
         self._stream = replace(self._stream, in_band_errors=known + len(errors))
         return [ErrorNote(error=error, fragment=fragment) for error in errors[:room]]
 
-    def _last_number(self) -> str | None:
-        """Number of the last admitted fragment with audio."""
-        last = self._neighbours.last
-        return None if last is None else last.number
-
     def _count_dropped(self, fragment: Fragment, verdict: Verdict) -> None:
         counts, neighbours = self._fragments, self._neighbours
         count = _COUNTED_AS.get(verdict)
         if count is not None:
             setattr(counts, count, getattr(counts, count) + 1)
         if verdict is Verdict.UNLABELLED_ELSEWHERE:
-            self._neighbours = replace(
-                neighbours, unlabelled=neighbours.unlabelled + 1, unlabelled_end_ms=end_ms(fragment)
-            )
+            neighbours.unlabelled += 1
+            neighbours.unlabelled_end_ms = end_ms(fragment)
         elif neighbours.unlabelled:
-            self._neighbours = replace(neighbours, unlabelled=0, unlabelled_end_ms=None)
+            neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
         if verdict is Verdict.NO_AUDIO and missing_between(neighbours.last_admitted, fragment.number) == 0:
-            self._neighbours = replace(self._neighbours, last_admitted=fragment.number)
+            neighbours.last_admitted = fragment.number
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
         counts = self._fragments
         counts.truncated += self._is_cut(fragment.completion)
         counts.admitted += 1
         counts.admitted_unlabelled += verdict is Verdict.OURS_BY_NEIGHBOURS
-        neighbours = self._neighbours = _copied_neighbours(self._neighbours)
+        neighbours = self._neighbours
         if neighbours.unlabelled:
             # They stood directly before this fragment. If they also ran on into it, they may have been its beginning.
             start, end = start_ms(fragment), neighbours.unlabelled_end_ms
             if start is not None and end is not None and abs(start - end) <= RUN_ON_MS:
                 counts.undecidable += neighbours.unlabelled
                 counts.unlabelled_elsewhere -= neighbours.unlabelled
-        neighbours.first_admitted = neighbours.first_admitted or fragment.number
-        neighbours.last_admitted = fragment.number or neighbours.last_admitted
         neighbours.unlabelled, neighbours.unlabelled_end_ms = 0, None
+        neighbours.first_admitted = neighbours.first_admitted or fragment.number
+        if fragment.number not in self._order.late:
+            neighbours.last_admitted = fragment.number or neighbours.last_admitted
 
     def _is_cut(self, completion: Completion) -> bool:
         """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
@@ -368,7 +366,7 @@ class CallRecording:
             return False
         return completion is Completion.TRUNCATED or self._neighbours.has_tokens
 
-    def _place(self, fragment: Fragment) -> Sequence[Placed]:
+    def _place(self, fragment: Fragment, received: ReceivedFragment) -> Sequence[Placed]:
         """Put an admitted fragment's audio on the timeline."""
         if not fragment.blocks:
             return ()
@@ -379,6 +377,7 @@ class CallRecording:
             choice = at_rate(choice, rate)
             tracks = choice.audio
         runs, others = runs_of(fragment.blocks, tracks)
+        self._receipts.payload(received_bytes(fragment.blocks), choice)
         if others:
             self._count_others(choice, others)
         self._fragments.without_audio += not tracks and not choice.unsupported
@@ -394,13 +393,15 @@ class CallRecording:
             self._order.doubt(doubts)
         if choice.claims_disagree and not (doubts and doubts.rate):
             self._order.doubt(TimesDisagree(rate=1))
+        self._timeline.begin(received.key, is_repeated=received.is_repeated)
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
-        self._timeline.settle()
+        self._note_silence(self._timeline.settle(self._receipts.missing_between))
         last = FragmentMark(
             number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
         )
-        neighbours = self._neighbours = _copied_neighbours(self._neighbours)
-        neighbours.first, neighbours.last = neighbours.first or last, last
+        self._neighbours.first = self._neighbours.first or last
+        if fragment.number not in self._order.late:
+            self._neighbours.last = last
         return placed
 
     def _count_others(self, choice: TrackChoice, others: Sequence[BlockCount]) -> None:
@@ -410,42 +411,21 @@ class CallRecording:
         self._fragments.unsupported_audio += any(each.number in refused for each in others)
         self._fragments.ignored_blocks += sum(each.blocks for each in others if each.number not in refused)
 
-    def _note_gaps(
-        self, fragment: Fragment, placed: Sequence[Placed], before: NeighbourState, previous_end: int
-    ) -> list[Note]:
-        """Note the holes before the placed samples, and separate a pause of the producer from missing fragments.
-
-        Args:
-            fragment: the fragment.
-            placed: its placed samples.
-            before: its neighbours before it was placed.
-            previous_end: end of the timeline before it, frames.
-        """
-        if not any(each.gap for each in placed):
-            return []
-        last = None if before.last is None else before.last.number
-        missing = missing_between(last, fragment.number)
-        lowest = min(each.start for each in placed)
-        if lowest > previous_end and before.first is not None:
-            stream = self._stream
-            self._stream = (
-                replace(stream, producer_pauses=stream.producer_pauses + 1)
-                if missing == 0
-                else replace(
-                    stream,
-                    stream_holes=stream.stream_holes + 1,
-                    stream_hole_frames=stream.stream_hole_frames + lowest - previous_end,
-                )
-            )
-        return [
+    def _note_silence(self, settled: Settled) -> None:
+        """Count settled silence and note its gaps."""
+        if settled is NO_SILENCE:
+            return
+        stream = self._stream
+        counts = {each.name: getattr(settled.holes, each.name) for each in fields(HoleCounts)}
+        self._stream = replace(stream, **{name: getattr(stream, name) + more for name, more in counts.items()})
+        self._notes += [
             GapNote(
-                gap=Gap(party=each.party, start=each.start - each.gap, length=each.gap),
-                after=last,
-                before=fragment.number,
-                missing_fragments=missing,
+                gap=gap,
+                after=number_of(after),
+                before=number_of(before),
+                missing_fragments=self._receipts.missing_between(after, before),
             )
-            for each in placed
-            if each.gap
+            for gap, after, before in settled.gaps
         ]
 
 
@@ -460,14 +440,7 @@ def _placed(timeline: Timeline, runs: Iterable[Run], tick_ns: int) -> list[Place
             samples,
             block_length=run.block_length,
             tick_ns=tick_ns,
+            width=run.track.pcm.frame_bytes,
             dangling=dangling,
         )
     return placed
-
-
-def missing_between(before: str | None, after: str | None) -> int | None:
-    """Return how many fragments the producer counted between two numbers; None if the numbers do not show it."""
-    first, second = fragment_counter(before), fragment_counter(after)
-    if first is None or second is None or second <= first:
-        return None
-    return second - first - 1

@@ -6,6 +6,7 @@ shape have the same runs, so these are worked out once for a `BlockLayout` (`cor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import sub
@@ -80,11 +81,13 @@ class _Plan(NamedTuple):
         tracks: the audio tracks that they are of.
         runs: each track's in order; None if they depend on the Cluster's time.
         others: blocks on none of the tracks.
+        received: bytes of payload by track number.
     """
 
     tracks: Sequence[AudioTrack]
     runs: Sequence[_PlannedRun] | None
     others: tuple[BlockCount, ...]
+    received: Mapping[int, int]
 
 
 def start_ns(blocks: Sequence[Block]) -> int:
@@ -160,14 +163,29 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
     ], others
 
 
+def received_bytes(blocks: Sequence[Block]) -> Mapping[int, int]:
+    """Bytes of payload of some blocks by track number; counted apart from the runs, to check them."""
+    if isinstance(blocks, ShapedBlocks):
+        plan: _Plan | None = blocks.layout.plan
+        if plan is not None:
+            return plan.received
+    received: Counter[int] = Counter()
+    for number, _, data, _, _ in blocks:
+        received[number] += len(data)
+    return received
+
+
 def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mapping[int, AudioTrack]) -> _Plan:
     """Work out the runs of all fragments of a layout."""
     places = layout.places
+    received: Counter[int] = Counter()
+    for number, _, start, stop in places:
+        received[number] += stop - start
     for number, after_ns, _, _ in places:
         track = by_number.get(number)
         if track is not None and after_ns * track.pcm.rate % _NS:
             # The rounding of the Cluster's time decides if blocks follow each other to the sample.
-            return _Plan(tracks, None, ())
+            return _Plan(tracks, None, (), received)
     blocks = [Block(number, after_ns, bytes(stop - start), 1, stop - start) for number, after_ns, start, stop in places]
     groups, others = _grouped(blocks, by_number)
     runs = [
@@ -179,7 +197,7 @@ def _planned(layout: BlockLayout, tracks: Sequence[AudioTrack], by_number: Mappi
         )
         for group in groups
     ]
-    return _Plan(tracks, runs, others)
+    return _Plan(tracks, runs, others, received)
 
 
 def _grouped(

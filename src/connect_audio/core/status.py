@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from connect_audio.core.accounts import PartyBytes, TrackCounts, imbalances
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.evidence import (
     CallPart,
@@ -23,7 +24,6 @@ from connect_audio.core.evidence import (
 )
 from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
-from connect_audio.core.timeline import TrackCounts
 
 ACCOUNTS_DISAGREE: Final = "ACCOUNTS_DISAGREE"
 """The code of a recording whose sums do not add up, which has a metric of its own."""
@@ -32,6 +32,9 @@ _MIDDLE: Final = frozenset({CallPart.MIDDLE})
 _END: Final = frozenset({CallPart.END})
 _PLACE: Final = _MIDDLE | _END
 """An error at one place of the stream: it refutes the end if the recording ends with it, else the middle."""
+
+_CHOPPY_SHARE: Final = 0.01
+"""Share of the call above which holes of both tracks are warned of: words get lost in them."""
 
 
 class Case(NamedTuple):
@@ -189,10 +192,22 @@ def _tracks(case: Case) -> Iterator[tuple[Party, TrackCounts]]:
 
 
 def _accounts(case: Case) -> Iterator[str]:
-    """Hold the sums of each track together."""
-    for party, track in _tracks(case):
-        if track.audio > case.cursor.frames:
-            yield f"{track.audio} samples of the {party} do not fit {case.cursor.frames} frames"
+    """Check both laws of `accounts.py`."""
+    cursor, timeline = case.cursor, case.cursor.timeline
+    if timeline is None:
+        return
+    tracks = [
+        (party, track, PartyBytes(received, cursor.other_tracks.unsupported_bytes(party)))
+        for party, track, received in (
+            (Party.CUSTOMER, timeline.customer, cursor.receipts.customer),
+            (Party.AGENT, timeline.agent, cursor.receipts.agent),
+        )
+    ]
+    # A reported reason may mean that the recording stops short of its end. Its silence is not settled then.
+    is_closed = max(timeline.customer.end, timeline.agent.end) <= timeline.settled == cursor.frames
+    yield from imbalances(tracks, frames=cursor.frames, settled=timeline.settled if is_closed else None)
+    if not is_closed and not case.facts.reasons:
+        yield f"the recording of {cursor.frames} frames was not closed at {timeline.settled} settled frames"
 
 
 def _opening(case: Case) -> Iterator[str]:
@@ -215,7 +230,9 @@ def _open_end(code: str) -> Find:
 
 def _beyond_limit(case: Case) -> Iterator[str]:
     beyond = list(
-        _of_each_track(lambda track: track.beyond_limit, "{} samples of the {} lie beyond the longest recording")(case)
+        _of_each_track(
+            lambda track: track.dropped.beyond_limit.samples, "{} samples of the {} lie beyond the longest recording"
+        )(case)
     )
     yield from beyond or _open_end("RECORDING_LIMIT")(case)
 
@@ -247,6 +264,16 @@ def _holes(case: Case) -> Iterator[str]:
         yield f"{stream.stream_holes} times neither track has audio, and fragments may be missing there"
     elif stream.missing_fragments:
         yield f"{stream.missing_fragments} fragments are missing by their numbers"
+
+
+def _choppy(case: Case) -> Iterator[str]:
+    stream, frames, timeline = case.cursor.stream, case.cursor.frames, case.cursor.timeline
+    if timeline is not None and stream.block_hole_frames > _CHOPPY_SHARE * frames:
+        seconds, share = stream.block_hole_frames / timeline.rate, 100 * stream.block_hole_frames / frames
+        yield (
+            f"neither party has audio {stream.block_holes} times inside fragments that lack nothing: "
+            f"{seconds:.3f} s, {share:.1f} % of the call"
+        )
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -310,22 +337,35 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "LATE_AUDIO",
         _MIDDLE,
-        _of_each_track(lambda track: track.late, "{} samples of the {} came after silence had taken their place"),
+        _of_each_track(
+            lambda track: track.dropped.late.samples, "{} samples of the {} came after silence had taken their place"
+        ),
     ),
     Rule(
         "OUT_OF_RANGE_AUDIO",
         _MIDDLE,
-        _of_each_track(lambda track: track.out_of_range, "{} samples of the {} have times outside the call"),
+        _of_each_track(
+            lambda track: track.dropped.out_of_range.samples, "{} samples of the {} have times outside the call"
+        ),
+    ),
+    Rule(
+        "CONFLICTING_AUDIO",
+        _MIDDLE,
+        _of_each_track(
+            lambda track: track.dropped.conflicting.samples,
+            "{} samples of the {} came for a time that has other audio, and were left out",
+        ),
     ),
     Rule(
         "DANGLING_BYTES",
         _MIDDLE,
-        _of_each_track(lambda track: track.dangling_bytes, "{} bytes of the {} make no whole sample"),
+        _of_each_track(lambda track: track.dropped.dangling_bytes, "{} bytes of the {} make no whole sample"),
     ),
 )
 """Every reason, the likeliest cause first: a cause stands before its symptoms."""
 
 WARNINGS: Final[tuple[Rule, ...]] = (
+    Rule("CHOPPY_AUDIO", frozenset(), _choppy),
     Rule(
         "NO_RETENTION",
         frozenset(),

@@ -1,46 +1,70 @@
 """Two tracks on one timeline: blocks with absolute times in, settled stereo frames out.
 
 A block joins its predecessor without a seam when its time differs from the predecessor's end by no more than the
-jitter tolerance. A later block leaves a gap, which becomes silence. An earlier block overlaps, and the overlap is
-dropped. A track that lags by more than `MAX_SKEW_S` of media time becomes silence.
+jitter tolerance. A later block leaves a gap. Samples that come for silence are put there while the silence is
+unsettled. Samples that come for written audio are dropped: as repeated if they are the same, else as conflicting.
+A track that lags by more than `MAX_SKEW_S` of media time becomes silence.
 
 Nothing here depends on how the blocks arrived. Reading the same fragments again from a `TimelineState` gives the same
-frames (ADR 3).
+frames and the same accounts (ADR 3).
 
 Positions are frames since the origin, the earliest sample of the first block.
 
-How it works. `place` turns a block's time into a position. `_join` moves it to the track's end if it is within the
-tolerance. `_put` counts samples that get no place. `clip` finds the new part of an overlap. Placed samples wait in
-their track. `settle`, once a fragment, fixes what both tracks have reached and what lies more than `MAX_SKEW_S`
-behind the leading one. `take` gives out settled frames, with silence where a track has none.
+*How it works.* `place` turns a block's time into a position. `_join` moves it to the track's end if it is within the
+tolerance. Behind the end of the track and the settled frames a block is appended. `_sort_out` gives each sample of any
+other block its account. Placed samples wait in their track. `settle`, once a fragment, fixes what both tracks have
+reached without a hole, and what lies more than `MAX_SKEW_S` behind the leading one. It accounts for the silence in
+there (`silence.py`). `take` gives out settled frames, with silence where a track has none.
 
 | state | changes with |
 | --- | --- |
-| each track's samples that wait, and its `TrackCounts` | `place`, `take` |
+| each track's samples that wait, what it has written (`written.py`), its `TrackCounts` | `place`, `settle`, `take` |
 | `origin` | the first block, once |
 | `settled` | `settle`, `close` |
 | `taken` | `take` |
+| the fragment that is placed | `begin` |
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 
+from connect_audio.core.accounts import Amount, TrackCounts
 from connect_audio.core.copying import copier
 from connect_audio.core.pcm import CHUNK_FRAMES, FRAME_BYTES, SAMPLE_BYTES, Party, interleave
+from connect_audio.core.silence import (
+    Gap,
+    HoleCounts,
+    MissingBetween,
+    SettledGap,
+    counted,
+    gaps_before,
+    reached,
+    silent_in_both,
+    silent_stretches,
+    with_silence,
+)
 from connect_audio.core.wav import MAX_DATA_BYTES
+from connect_audio.core.written import Kind, WrittenAudio, WrittenState
 
 JITTER_MS: Final = 10
 """Half of the shortest blocks telephony uses (20 ms): a lost one is always seen as a hole."""
 MAX_SKEW_S: Final = 5
-"""A track may lag the other so much before its place is taken by silence; 0.7 s has been seen in real streams."""
+"""Longest time that audio waits for an earlier part or the other track, media time; then silence takes its place.
+
+A lag of 0.7 s has been seen in real streams.
+"""
 MAX_HOLE_S: Final = 4 * 3600
 """A longer jump forward is a broken clock, not a pause: the block is left out and counted."""
 MAX_FRAMES: Final = MAX_DATA_BYTES // FRAME_BYTES
 """Most frames that a WAV can hold."""
+MAX_STRETCHES: Final = 256
+"""Most stretches of a track that wait to be settled. Beyond, the oldest settles although it has not waited long."""
 _NS: Final = 1_000_000_000
 
 
@@ -54,46 +78,21 @@ def to_samples(time_ns: int, rate: int) -> int:
     return (time_ns * rate + _NS // 2) // _NS
 
 
-@dataclass(slots=True)
-class TrackCounts:
-    """The position of one track and the counts of its samples; changes in place. All counts are samples.
-
-    Args:
-        end: position after its last sample.
-        audio: samples placed.
-        repeated: dropped because that time had been written from this track before.
-        late: dropped because silence had taken their place.
-        out_of_range: dropped because their time lies before the origin or more than `MAX_HOLE_S` ahead.
-        beyond_limit: dropped because the recording had reached its longest.
-        gaps: number of gaps.
-        max_jitter: largest correction made in joining blocks.
-        dangling_bytes: bytes that made no whole sample.
-    """
-
-    end: int = 0
-    audio: int = 0
-    repeated: int = 0
-    late: int = 0
-    out_of_range: int = 0
-    beyond_limit: int = 0
-    gaps: int = 0
-    max_jitter: int = 0
-    dangling_bytes: int = 0
-
-
 _copied: Final = copier(TrackCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineState:
-    """Everything a timeline knows besides samples: plain numbers, as long for a day as for a minute.
+    """Everything a timeline knows besides samples: plain values, as long for a day as for a minute.
 
     Args:
         rate: samples a second.
         origin: origin of the timeline, samples since the epoch; None before the first block.
         settled: frames that no later block can change.
-        customer: the left track.
-        agent: the right track.
+        customer: accounts of the left track.
+        agent: accounts of the right track.
+        customer_written: written audio of the left track.
+        agent_written: written audio of the right track.
     """
 
     rate: int
@@ -101,82 +100,100 @@ class TimelineState:
     settled: int = 0
     customer: TrackCounts = field(default_factory=TrackCounts)
     agent: TrackCounts = field(default_factory=TrackCounts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A hole in one track that became silence.
-
-    Args:
-        party: the track's party.
-        start: first silent position, frames.
-        length: frames.
-    """
-
-    party: Party
-    start: int
-    length: int
+    customer_written: WrittenState = field(default_factory=WrittenState)
+    agent_written: WrittenState = field(default_factory=WrittenState)
 
 
 class Placed(NamedTuple):
-    """Samples that got their place on a timeline, and the silence that goes before them.
+    """Samples that got their place on a timeline.
 
     Args:
         party: the track's party.
         start: position of the first, frames since the origin.
         samples: mono 16-bit samples; each gets one position, and each position one sample.
-        gap: silent frames between the track's end and the first sample; 0 where it joins.
     """
 
     party: Party
     start: int
     samples: bytes
-    gap: int
 
 
-class Clipped(NamedTuple):
-    """The new part of a stretch of samples, and the counts of its dropped beginning. All are samples.
-
-    Args:
-        kept: new, at the stretch's end.
-        repeated: written from this track before.
-        late: silence has taken their place.
-        before: before the origin.
-    """
-
-    kept: int
-    repeated: int
-    late: int
-    before: int
-
-
-def clip(start: int, length: int, end: int, settled: int) -> Clipped:
-    """Clip a stretch to the part that a track can still take, after its end and after the settled frames.
-
-    The dropped samples fall into three groups, in this order: before the origin, already written from this track,
-    already filled with silence.
+class Settled(NamedTuple):
+    """The silence in newly settled frames.
 
     Args:
-        start: position of the stretch, frames; may be negative.
-        length: samples.
-        end: end of the track, frames.
-        settled: position before which nothing can change, frames.
+        gaps: gaps that end there.
+        holes: silence of both tracks.
     """
-    stop = max(start, min(start + length, max(end, settled)))
-    before = max(0, min(0, stop) - start)
-    repeated = max(0, min(end, stop) - max(start, 0))
-    return Clipped(start + length - stop, repeated, stop - start - before - repeated, before)
+
+    gaps: Sequence[SettledGap]
+    holes: HoleCounts
+
+
+NO_SILENCE: Final = Settled((), HoleCounts())
+"""Settled frames with audio alone."""
+
+
+def unknown_numbers(_before: str, _after: str) -> None:
+    """Return None: no number shows which fragments are missing, see `MissingBetween`."""
 
 
 class _Track:
-    """A track's samples that have not been taken yet, and its counts."""
+    """A track's samples that have not been taken yet, what it has written, and its accounts."""
 
-    __slots__ = ("counts", "party", "runs")
+    __slots__ = ("counts", "party", "runs", "written")
 
-    def __init__(self, party: Party, counts: TrackCounts) -> None:
+    def __init__(self, party: Party, counts: TrackCounts, written: WrittenAudio) -> None:
         self.party = party
         self.counts = _copied(counts)
+        self.written = written
         self.runs: deque[tuple[int, bytes]] = deque()
+
+    def append(self, start: int, samples: bytes, length: int, size: int, fragment: str) -> Placed:
+        """Write samples at or behind the track's end.
+
+        Args:
+            start: position of the first, frames.
+            samples: mono 16-bit samples.
+            length: how many.
+            size: their bytes of payload.
+            fragment: key of their fragment.
+        """
+        counts = self.counts
+        counts.audio += length
+        counts.written_bytes += size
+        counts.end = start + length
+        self.runs.append((start, samples))
+        self.written.append(start, samples, fragment)
+        return Placed(self.party, start, samples)
+
+    def insert(self, start: int, samples: bytes, size: int, fragment: str) -> Placed:
+        """Write samples into unsettled silence; the arguments are as for `append`."""
+        self.counts.audio += len(samples) // SAMPLE_BYTES
+        self.counts.written_bytes += size
+        insort(self.runs, (start, samples), key=itemgetter(0))
+        self.written.insert(start, samples, fragment)
+        return Placed(self.party, start, samples)
+
+    def drop(self, account: str, length: int, size: int) -> None:
+        """Count samples that are not written.
+
+        Args:
+            account: name of the account in `Dropped`.
+            length: how many.
+            size: their bytes of payload.
+        """
+        if length or size:
+            dropped = self.counts.dropped
+            amount: Amount = getattr(dropped, account)
+            changed: dict[str, Any] = {account: amount.plus(length, size)}
+            self.counts.dropped = replace(dropped, **changed)
+
+    def dangle(self, size: int) -> None:
+        """Count bytes that make no whole sample."""
+        if size:
+            dropped = self.counts.dropped
+            self.counts.dropped = replace(dropped, dangling_bytes=dropped.dangling_bytes + size)
 
     def take(self, start: int, stop: int) -> bytes:
         """Samples of [start, stop), silence where there are none; what lies before is gone."""
@@ -201,26 +218,59 @@ class _Track:
         return b"".join(pieces)
 
 
+class _Block(NamedTuple):
+    """A block at a position.
+
+    Args:
+        start: position of its first sample, frames; may be negative.
+        samples: mono 16-bit samples.
+        tolerance: jitter tolerance, samples.
+        width: bytes of payload of one sample.
+        dangling: bytes that made no whole sample.
+    """
+
+    start: int
+    samples: bytes
+    tolerance: int
+    width: int
+    dangling: int
+
+
 class Timeline:
     """Place blocks, settle, give out stereo frames.
 
-    Memory: the audio of at most `MAX_SKEW_S` of one track, plus what was placed since the last `settle` and `take`.
+    Memory: the audio of at most `MAX_SKEW_S` of one track, what was placed since the last `settle` and `take`, and
+    what `WrittenAudio` keeps.
 
     Args:
         state: state to continue from; a fresh one has only a rate.
         taken: frames given out before, so not given out again.
         limit: longest recording, frames; what would lie beyond is dropped and counted.
+        written: written audio of the tracks, customer first; the state's if None.
     """
 
-    def __init__(self, state: TimelineState, *, taken: int = 0, limit: int = MAX_FRAMES) -> None:
+    def __init__(
+        self,
+        state: TimelineState,
+        *,
+        taken: int = 0,
+        limit: int = MAX_FRAMES,
+        written: tuple[WrittenAudio, WrittenAudio] | None = None,
+    ) -> None:
         self.rate: Final = state.rate
         """Samples a second."""
         self._origin = state.origin
         self._settled = state.settled
         self._taken = taken
         self._limit = limit
-        self._customer = _Track(Party.CUSTOMER, state.customer)
-        self._agent = _Track(Party.AGENT, state.agent)
+        customer, agent = written or (
+            WrittenAudio(state.rate, state.customer.end, state.customer_written),
+            WrittenAudio(state.rate, state.agent.end, state.agent_written),
+        )
+        self._customer = _Track(Party.CUSTOMER, state.customer, customer)
+        self._agent = _Track(Party.AGENT, state.agent, agent)
+        self._fragment = ""
+        self._is_repeated = False
 
     @property
     def origin(self) -> int | None:
@@ -244,6 +294,10 @@ class Timeline:
 
     def state(self) -> TimelineState:
         """The timeline's state; it pairs with the frames taken only if `end <= taken`."""
+        return with_written(self.counts(), self.written())
+
+    def counts(self) -> TimelineState:
+        """The timeline's state without what the tracks have written: quick to make."""
         return TimelineState(
             rate=self.rate,
             origin=self._origin,
@@ -252,16 +306,38 @@ class Timeline:
             agent=_copied(self._agent.counts),
         )
 
+    def written(self) -> tuple[WrittenAudio, WrittenAudio]:
+        """Written audio of the tracks, customer first: copies that go on by themselves."""
+        return self._customer.written.copy(), self._agent.written.copy()
+
     @property
     def full(self) -> bool:
         """True if samples were dropped because the recording had reached its longest."""
-        return bool(self._customer.counts.beyond_limit or self._agent.counts.beyond_limit)
+        return any(track.counts.dropped.beyond_limit.samples for track in (self._customer, self._agent))
 
     def set_origin(self, origin: int) -> None:
         """Fix the timeline's zero: the earliest sample of the first fragment, samples since the epoch."""
         self._origin = origin
 
-    def place(self, party: Party, start: int, samples: bytes, *, tick_ns: int, dangling: int = 0) -> Placed | None:
+    def begin(self, fragment: str, *, is_repeated: bool) -> None:
+        """Begin a fragment: the blocks that are placed from now on are of it.
+
+        Args:
+            fragment: its key.
+            is_repeated: True if it was admitted before, so that audio over written audio needs no comparison.
+        """
+        self._fragment, self._is_repeated = fragment, is_repeated
+
+    def place(
+        self,
+        party: Party,
+        start: int,
+        samples: bytes,
+        *,
+        tick_ns: int,
+        width: int = SAMPLE_BYTES,
+        dangling: int = 0,
+    ) -> list[Placed]:
         """Place one block.
 
         Args:
@@ -269,21 +345,42 @@ class Timeline:
             start: time of its first sample, samples since the epoch.
             samples: mono 16-bit samples.
             tick_ns: resolution of the time, ns.
-            dangling: bytes of the block that made no whole sample, counted if the block is placed.
+            width: bytes of payload of one sample.
+            dangling: bytes of the block that made no whole sample.
 
         Returns:
-            The placed samples; None for none.
+            The placed samples, in order; empty for none.
         """
         length = len(samples) // SAMPLE_BYTES
         track = self._track(party)
         if not length:
-            track.counts.dangling_bytes += dangling
-            return None
-        tolerance = self._tolerance(length, tick_ns)
-        return self._put(track, self._join(track, start, length, tolerance), samples, tolerance, dangling)
+            track.dangle(dangling)
+            return []
+        if self._origin is None:
+            self._origin = start
+        claimed, counts = start - self._origin, track.counts
+        early, late = self._tolerance(length, tick_ns)
+        is_coarse = early > (length - 1) // 2
+        if is_coarse and claimed < counts.end and track.written.is_last_block(claimed, samples) and any(samples):
+            # With so coarse a time the same block once more would pass for its successor.
+            track.drop("repeated", length, length * width + dangling)
+            return []
+        position = self._join(counts, claimed, early, late)
+        placed = self._put(track, _Block(position, samples, late, width, dangling))
+        if is_coarse and placed:
+            track.written.note_block(claimed, samples)
+        return placed
 
     def place_run(
-        self, party: Party, start: int, samples: bytes, *, block_length: int, tick_ns: int, dangling: int = 0
+        self,
+        party: Party,
+        start: int,
+        samples: bytes,
+        *,
+        block_length: int,
+        tick_ns: int,
+        width: int = SAMPLE_BYTES,
+        dangling: int = 0,
     ) -> list[Placed]:
         """Place equally long blocks that follow each other to the sample.
 
@@ -295,109 +392,201 @@ class Timeline:
             samples: mono 16-bit samples.
             block_length: samples of each block.
             tick_ns: resolution of the time, ns.
-            dangling: bytes of a single block that made no whole sample, counted if the block is placed.
+            width: bytes of payload of one sample.
+            dangling: bytes of a single block that made no whole sample.
 
         Returns:
             The placed samples, in order.
         """
         length = len(samples) // SAMPLE_BYTES
-        if length <= block_length:
-            only = self.place(party, start, samples, tick_ns=tick_ns, dangling=dangling)
-            return [] if only is None else [only]
         track = self._track(party)
-        tolerance = self._tolerance(block_length, tick_ns)
-        position = self._join(track, start, block_length, tolerance)
-        if position >= max(track.counts.end, self._settled) and position + length <= self._limit:
-            whole = self._put(track, position, samples, tolerance, dangling)
-            return [] if whole is None else [whole]
-        size = block_length * SAMPLE_BYTES
-        blocks = [samples[at : at + size] for at in range(0, len(samples), size)]
-        placed = (
-            self.place(party, start + index * block_length, block, tick_ns=tick_ns)
-            for index, block in enumerate(blocks)
-        )
-        return [each for each in placed if each is not None]
+        counts = track.counts
+        if length > block_length and self._origin is not None:
+            early, late = self._tolerance(block_length, tick_ns)
+            if early <= (block_length - 1) // 2:
+                position = self._join(counts, start - self._origin, early, late)
+                floor = max(counts.end, self._settled)
+                if floor <= position <= floor + MAX_HOLE_S * self.rate and position + length <= self._limit:
+                    return [track.append(position, samples, length, length * width, self._fragment)]
+        size = max(block_length, 1) * SAMPLE_BYTES
+        if len(samples) <= size:
+            return self.place(party, start, samples, tick_ns=tick_ns, width=width, dangling=dangling)
+        return [
+            placed
+            for at in range(0, len(samples), size)
+            for placed in self.place(
+                party, start + at // SAMPLE_BYTES, samples[at : at + size], tick_ns=tick_ns, width=width
+            )
+        ]
 
     def _track(self, party: Party) -> _Track:
         return self._customer if party is Party.CUSTOMER else self._agent
 
-    def _tolerance(self, block_length: int, tick_ns: int) -> int:
-        """How far, in samples, a block may be off its predecessor's end and still join it."""
-        return max(min(self.rate * JITTER_MS // 1000, block_length // 2), -(-tick_ns * self.rate // _NS))
+    def _tolerance(self, block_length: int, tick_ns: int) -> tuple[int, int]:
+        """How far, in samples, a block may begin before and after its predecessor's end and still join it."""
+        tick = -(-tick_ns * self.rate // _NS)
+        jitter = min(self.rate * JITTER_MS // 1000, block_length // 2)
+        # Early by less than half a block, or the same block once more would pass for its successor. Coarser times
+        # cannot keep to that.
+        return max(min(jitter, (block_length - 1) // 2), tick if tick > block_length // 2 else 0), max(jitter, tick)
 
-    def _join(self, track: _Track, start: int, block_length: int, tolerance: int) -> int:
-        """Turn a time into a position, and a position within the tolerance of the track's end into that end."""
-        if self._origin is None:
-            self._origin = start
-        position = start - self._origin
-        counts = track.counts
+    @staticmethod
+    def _join(counts: TrackCounts, position: int, early: int, late: int) -> int:
+        """Return the track's end for a position within the tolerance of it, else the position."""
         offset = position - counts.end
-        # Early by less than half a block, or the same block once more would pass for its successor.
-        if counts.audio and -min(tolerance, (block_length - 1) // 2) <= offset <= tolerance:
-            position = counts.end
+        if counts.audio and -early <= offset <= late:
             counts.max_jitter = max(counts.max_jitter, abs(offset))
+            return counts.end
         return position
 
-    def _put(self, track: _Track, start: int, samples: bytes, tolerance: int, dangling: int) -> Placed | None:
+    def _put(self, track: _Track, block: _Block) -> list[Placed]:
         """Give samples their place, or count why they get none."""
-        counts = track.counts
-        length = len(samples) // SAMPLE_BYTES
-        floor = max(counts.end, self._settled)
+        start, length = block.start, len(block.samples) // SAMPLE_BYTES
+        floor = max(track.counts.end, self._settled)
+        size = length * block.width + block.dangling
         if start + length <= 0 or start > floor + MAX_HOLE_S * self.rate:
-            counts.out_of_range += length
-            return None
+            track.drop("out_of_range", length, size)
+            return []
         if start + length > self._limit:
-            counts.beyond_limit += length
-            return None
+            track.drop("beyond_limit", length, size)
+            return []
         if start < floor:
-            if start < counts.end and start + length <= counts.end + tolerance:
-                # No more than jitter sticks out at the end: the same audio once more, and its end is no new audio.
-                before = max(0, -start)
-                counts.out_of_range += before
-                counts.repeated += length - before
-                return None
-            clipped = clip(start, length, counts.end, self._settled)
-            counts.out_of_range += clipped.before
-            counts.repeated += clipped.repeated
-            counts.late += clipped.late
-            if not clipped.kept:
-                return None
-            dropped = length - clipped.kept
-            samples, start, length = samples[SAMPLE_BYTES * dropped :], start + dropped, clipped.kept
-        gap = start - counts.end
-        counts.gaps += gap > 0
-        # Only here: of a block that comes again it was counted the first time.
-        counts.dangling_bytes += dangling
-        counts.audio += length
-        counts.end = start + length
-        track.runs.append((start, samples))
-        return Placed(track.party, start, samples, gap)
+            return self._sort_out(track, block)
+        track.dangle(block.dangling)
+        return [track.append(start, block.samples, length, length * block.width, self._fragment)]
 
-    def settle(self) -> None:
-        """Settle what both tracks have reached, and what the leading one has left more than the skew behind.
+    def _sort_out(self, track: _Track, block: _Block) -> list[Placed]:
+        """Give each sample of a block its account that does not lie wholly behind the track's end and what is settled.
+
+        The block's dangling bytes are booked with its last sample.
+        """
+        start, samples, width = block.start, block.samples, block.width
+        stop = start + len(samples) // SAMPLE_BYTES
+        shares = self._shares(track, block)
+        placed = []
+        for account, first, last in shares:
+            size = (last - first) * width
+            part = samples[SAMPLE_BYTES * (first - start) : SAMPLE_BYTES * (last - start)]
+            if account is not None:
+                track.drop(account, last - first, size + (block.dangling if last == stop else 0))
+            elif first >= track.counts.end:
+                placed.append(track.append(first, part, last - first, size, self._fragment))
+            else:
+                placed.append(track.insert(first, part, size, self._fragment))
+        if shares and shares[-1][0] is None:
+            track.dangle(block.dangling)
+        return placed
+
+    def _shares(self, track: _Track, block: _Block) -> list[tuple[str | None, int, int]]:
+        """Divide a block: each part's account in `Dropped`, None for a part that is written, and its positions."""
+        start, samples = block.start, block.samples
+        stop, end = start + len(samples) // SAMPLE_BYTES, track.counts.end
+        shares: list[tuple[str | None, int, int]] = []
+
+        def share(account: str | None, first: int, last: int) -> None:
+            if first < last:
+                shares.append((account, first, last))
+
+        share("out_of_range", start, min(0, stop))
+        is_same = True
+        for first, last, kind in track.written.segments(max(0, start), min(stop, end)):
+            if kind is Kind.SILENCE:
+                middle = max(first, min(last, self._settled))
+                share("late", first, middle)
+                share(None, middle, last)
+                continue
+            part = samples[SAMPLE_BYTES * (first - start) : SAMPLE_BYTES * (last - start)]
+            if self._is_repeated or (kind is Kind.AUDIO and track.written.is_same(first, part)):
+                share("repeated", first, last)
+            else:
+                is_same = False
+                share("conflicting", first, last)
+        behind = max(0, start, end)
+        middle = max(behind, min(stop, self._settled))
+        sticks_out = self._is_repeated and start < end and stop <= end + block.tolerance
+        # Jitter that sticks out of a repeated fragment is no new audio.
+        share("repeated" if sticks_out else "late", behind, middle)
+        share("repeated" if sticks_out else None, middle, stop)
+        jitter = min(block.tolerance, self.rate * JITTER_MS // 1000)
+        if not is_same and start >= 0 and track.written.is_same_within(start, samples, jitter):
+            return [("repeated", start, stop)]
+        return shares
+
+    def settle(self, missing_between: MissingBetween = unknown_numbers) -> Settled:
+        """Settle what both tracks have reached, and what lies more than the skew behind the leading one.
 
         To be called once a fragment, at its end: the result is part of what makes the output repeatable.
-        """
-        customer, agent = self._customer.counts.end, self._agent.counts.end
-        self._settled = max(self._settled, min(customer, agent), max(customer, agent) - MAX_SKEW_S * self.rate)
 
-    def close(self) -> list[Gap]:
-        """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again.
+        Args:
+            missing_between: counts the fragments that are missing between two.
 
         Returns:
-            The silence at the end of the shorter track.
+            The silence in the newly settled frames.
+        """
+        customer, agent, settled = self._customer.written, self._agent.written, self._settled
+        latest = max(customer.stop, agent.stop) - MAX_SKEW_S * self.rate
+        if customer.start <= settled and agent.start <= settled:
+            # No hole waits.
+            settled = max(settled, latest, min(customer.stop, agent.stop))
+        else:
+            for written in (customer, agent):
+                if len(written.closed) > MAX_STRETCHES:
+                    latest = max(latest, written.closed[-MAX_STRETCHES].start)
+            settled = max(settled, latest, min(reached(customer, settled), reached(agent, settled)))
+        return self._settle(settled, missing_between)
+
+    def _settle(self, settled: int, missing_between: MissingBetween) -> Settled:
+        """Settle up to a position and account for the silence."""
+        before, self._settled = self._settled, settled
+        customer, agent = self._customer.written, self._agent.written
+        found = NO_SILENCE
+        if not (
+            customer.start <= before and agent.start <= before and customer.stop >= settled and agent.stop >= settled
+        ):
+            found = self._account_for_silence(before, missing_between)
+        if customer.closed or agent.closed:
+            customer.drop_before(settled)
+            agent.drop_before(settled)
+        return found
+
+    def _account_for_silence(self, before: int, missing_between: MissingBetween) -> Settled:
+        """Account for the silence between what was settled before and now, frames."""
+        settled = self._settled
+        tracks = (self._customer, self._agent)
+        written = [track.written for track in tracks]
+        gaps = [gap for track in tracks for gap in gaps_before(track.party, track.written, settled)]
+        both = list(silent_in_both(written, before, settled, rate=self.rate, missing_between=missing_between))
+        for track in tracks:
+            track.counts.gaps += sum(gap.gap.party is track.party for gap in gaps)
+            silent = sum(stop - start for start, stop in silent_stretches(track.written, before, settled))
+            if silent:
+                track.counts.silence = with_silence(track.counts.silence, both, silent)
+        holes = HoleCounts()
+        for each in both:
+            holes = holes.plus(counted(each))
+        return Settled(gaps, holes)
+
+    def close(self, missing_between: MissingBetween = unknown_numbers) -> Settled:
+        """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again.
+
+        Args:
+            missing_between: see `settle`.
+
+        Returns:
+            The silence in the newly settled frames, and the gap at the end of the shorter track.
         """
         end = max(self.end, self._settled)
         if self._settled >= end:
             # Closed before, by a recorder that was killed then: its gaps are counted. Or no track is the shorter one.
-            return []
-        self._settled = end
-        gaps: list[Gap] = []
+            return NO_SILENCE
+        gaps, holes = self._settle(end, missing_between)
+        last = []
         for track in (self._customer, self._agent):
-            if track.counts.end < end:
+            stop = track.counts.end
+            if stop < end:
                 track.counts.gaps += 1
-                gaps.append(Gap(party=track.party, start=track.counts.end, length=end - track.counts.end))
-        return gaps
+                last.append(SettledGap(Gap(party=track.party, start=stop, length=end - stop), track.written.last, ""))
+        return Settled((*gaps, *last), holes)
 
     def take(self) -> Iterator[bytes]:
         """Give out the settled frames that were not given out before, at most 32 KiB at a time."""
@@ -412,9 +601,15 @@ class Timeline:
             yield left, right
 
     def preview(self) -> Timeline:
-        """A timeline that stands where this one does and has none of its samples: to try blocks on."""
-        return Timeline(self.state(), taken=self._taken, limit=self._limit)
+        """A timeline that stands where this one does: to try blocks on. It gives out no frames."""
+        return Timeline(self.counts(), taken=self._taken, limit=self._limit, written=self.written())
 
     def complete_up_to(self, party: Party) -> int:
-        """Before which position nothing will come any more from a track, frames."""
+        """Before which position a track is complete, frames, but for unsettled silence that may yet be filled."""
         return max(self._track(party).counts.end, self._settled)
+
+
+def with_written(state: TimelineState, written: Sequence[WrittenAudio]) -> TimelineState:
+    """A timeline's state with what its tracks have written, customer first."""
+    customer, agent = written
+    return replace(state, customer_written=customer.state(), agent_written=agent.state())

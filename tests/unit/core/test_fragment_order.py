@@ -114,7 +114,7 @@ def test_a_last_fragment_that_leaps_is_placed_as_it_says_and_told(by_ms: int) ->
     assert kinds(result) == {"clock_change": 1}
 
 
-@pytest.mark.parametrize("by_ms", [2_000, 30_000])
+@pytest.mark.parametrize("by_ms", [3_000, 30_000])
 def test_a_clock_that_changes_forward_against_the_servers_is_told_and_loses_nothing(by_ms: int) -> None:
     fragments = call()
     fragments[4:] = [moved(each, by_ms) for each in fragments[4:]]
@@ -263,3 +263,76 @@ def test_empty_fragments_are_not_missing() -> None:
     fragments[4] = SyntheticFragment(write_fragment(empty), empty, 0)
 
     assert recorded(fragments).cursor.stream.missing_fragments == 0
+
+
+def renumbered(fragments: Sequence[SyntheticFragment]) -> list[SyntheticFragment]:
+    """The fragments with numbers and server timestamps in the order in which they stand, as KVS gives them."""
+    log = []
+    for each, place in zip(fragments, call(), strict=True):
+        contents = replace(each.contents, number=place.number, server_ms=place.server_ms)
+        log.append(SyntheticFragment(write_fragment(contents), contents, each.duration_ms))
+    return log
+
+
+@settings(max_examples=40)
+@given(at=st.integers(1, FRAGMENTS - 3), numbers_travel=st.booleans())
+def test_two_swapped_fragments_are_placed_where_they_belong_and_nothing_is_told(
+    at: int,
+    numbers_travel: bool,  # noqa: FBT001 - drawn
+) -> None:
+    fragments = call()
+    fragments[at : at + 2] = fragments[at + 1], fragments[at]
+    result = recorded(fragments if numbers_travel else renumbered(fragments))
+
+    assert kinds(result) == {}
+    assert result.cursor.stream.missing_fragments == 0
+    if not numbers_travel:
+        assert result.stereo == WHOLE
+        assert result.manifest(CONTACT)["status"] == "complete"
+
+
+@settings(max_examples=60)
+@given(
+    order=st.permutations(range(5)),
+    moves=st.lists(st.sampled_from((0, 0, 0, 0, 700, -700, 2_500, -2_500, 40_000)), min_size=8, max_size=8),
+    lives=st.lists(st.integers(0, FRAGMENTS), max_size=5),
+)
+def test_no_fragment_waits_for_longer_than_three_others_and_every_kill_gives_the_same(
+    order: list[int], moves: list[int], lives: list[int]
+) -> None:
+    source = call()
+    source[1:6] = [source[1 + index] for index in order]
+    log = parsed(renumbered([moved(each, by_ms) for each, by_ms in zip(source, moves, strict=True)]))
+    recording = CallRecording(CONTACT)
+    for index, each in enumerate(log):
+        recording.add(each)
+        b"".join(recording.take())
+        waiting = [entry.decision.fragment for entry in recording._order.waiting]
+        assert all(log.index(fragment) > index - 3 for fragment in waiting if fragment in log)
+    whole = record(log, CONTACT)
+
+    cursor, stereo = Cursor(), b""
+    for count in lives:
+        recording = CallRecording(CONTACT, cursor=cursor)
+        for each in behind(log, cursor)[:count]:
+            recording.add(each)
+            stereo += b"".join(recording.take())
+        cursor = recording.cursor()
+    rest = record(behind(log, cursor), CONTACT, cursor=cursor)
+
+    assert stereo + rest.stereo == whole.stereo
+    assert rest.cursor == whole.cursor
+
+
+def test_a_fragment_whose_blocks_are_empty_passes_and_is_not_missing() -> None:
+    fragments = call()
+    for index in (0, 4):
+        blocks = [replace(block, pcm=b"") for block in fragments[index].contents.blocks]
+        contents = replace(fragments[index].contents, blocks=blocks)
+        fragments[index] = SyntheticFragment(write_fragment(contents), contents, 0)
+
+    result = recorded(fragments)
+
+    assert kinds(result) == {}
+    assert result.cursor.stream.missing_fragments == 0
+    assert len(result.stereo) == len(WHOLE)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.core.accounts import Amount, Dropped, Silence, TrackCounts
 from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.cursor import Cursor, ErrorNote, GapNote
 from connect_audio.core.in_band import InBandError
@@ -25,7 +26,8 @@ from connect_audio.core.manifest import (
 )
 from connect_audio.core.other_tracks import BlockCount, OtherTracks
 from connect_audio.core.pcm import Party
-from connect_audio.core.timeline import Gap, TimelineState, TrackCounts
+from connect_audio.core.silence import Gap
+from connect_audio.core.timeline import TimelineState
 from connect_audio.core.tracks import TrackChoice, UnsupportedTrack
 from core_support.fragments_by_hand import START_MS, fragment
 from core_support.reading import record
@@ -67,7 +69,7 @@ def with_stream(**counts: int) -> Cursor:
     return replace(WHOLE.cursor, stream=replace(WHOLE.cursor.stream, **counts))
 
 
-def with_customer(**counts: int) -> Cursor:
+def with_customer(**counts: Any) -> Cursor:
     timeline = WHOLE.cursor.timeline
     assert timeline is not None
     return replace(WHOLE.cursor, timeline=replace(timeline, customer=replace(timeline.customer, **counts)))
@@ -76,7 +78,26 @@ def with_customer(**counts: int) -> Cursor:
 def with_other_tracks(*unsupported: UnsupportedTrack) -> Cursor:
     """Six blocks on track 1, of a party's unsupported track or of no party."""
     choice = TrackChoice(unsupported=unsupported, unknown=() if unsupported else ((1, "line 2"),))
-    return replace(WHOLE.cursor, other_tracks=OtherTracks().added(choice, [BlockCount(1, 6, 600)]))
+    receipts = WHOLE.cursor.receipts
+    return replace(
+        WHOLE.cursor,
+        other_tracks=OtherTracks().added(choice, [BlockCount(1, 6, 600)]),
+        receipts=replace(receipts, agent=receipts.agent + 600 * len(unsupported)),
+    )
+
+
+def dropping(**samples: int) -> Cursor:
+    """The whole recording, and so many more samples that were received and dropped."""
+    timeline, receipts = WHOLE.cursor.timeline, WHOLE.cursor.receipts
+    assert timeline is not None
+    amounts: dict[str, Any] = {name: Amount(count, 2 * count) for name, count in samples.items()}
+    dropped = Dropped(**amounts)
+    received = receipts.customer + dropped.bytes
+    return replace(
+        WHOLE.cursor,
+        timeline=replace(timeline, customer=replace(timeline.customer, dropped=dropped)),
+        receipts=replace(receipts, customer=received),
+    )
 
 
 def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
@@ -130,11 +151,25 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
                 "repeatedSamples": 0,
                 "lateSamples": 0,
                 "outOfRangeSamples": 0,
+                "conflictingSamples": 0,
                 "beyondLimitSamples": 0,
-                "gapCount": 0,
-                "maxJitterSamples": 0,
+                "silence": {
+                    "streamHoleSamples": 0,
+                    "producerPauseSamples": 0,
+                    "blockHoleSamples": 0,
+                    "oneSidedSamples": 0,
+                },
+                "receivedBytes": 49_152,
+                "writtenBytes": 49_152,
+                "repeatedBytes": 0,
+                "lateBytes": 0,
+                "outOfRangeBytes": 0,
+                "conflictingBytes": 0,
+                "beyondLimitBytes": 0,
                 "unsupportedBytes": 0,
                 "danglingBytes": 0,
+                "gapCount": 0,
+                "maxJitterSamples": 0,
                 "rmsDbfs": level,
                 "activeRmsDbfs": level,
                 "activeSeconds": 3.072,
@@ -180,6 +215,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
             "count": 0,
             "kinds": {"leap": 0, "clockChange": 0, "blockLeap": 0, "blockOverlap": 0, "rate": 0, "clusterTime": 0},
         },
+        "blockHoles": {"count": 0, "seconds": 0.0},
         "inBandErrors": {"count": 0, "listed": []},
         "lostBytes": 0,
         "lostByteRuns": 0,
@@ -245,17 +281,36 @@ def test_without_audio_a_recording_is_empty() -> None:
             "5 times the stream's own numbers contradict each other: leap 1, rate 4",
         ),
         (
-            with_customer(late=8),
+            dropping(late=8),
             "LATE_AUDIO",
             "8 samples of the customer came after silence had taken their place",
         ),
-        (with_customer(out_of_range=9), "OUT_OF_RANGE_AUDIO", "9 samples of the customer have times outside the call"),
         (
-            with_customer(beyond_limit=10),
+            dropping(conflicting=11),
+            "CONFLICTING_AUDIO",
+            "11 samples of the customer came for a time that has other audio, and were left out",
+        ),
+        (dropping(out_of_range=9), "OUT_OF_RANGE_AUDIO", "9 samples of the customer have times outside the call"),
+        (
+            dropping(beyond_limit=10),
             "RECORDING_LIMIT",
             "10 samples of the customer lie beyond the longest recording",
         ),
-        (with_customer(dangling_bytes=1), "DANGLING_BYTES", "1 bytes of the customer make no whole sample"),
+        (
+            with_customer(written_bytes=49_151, dropped=Dropped(dangling_bytes=1)),
+            "DANGLING_BYTES",
+            "1 bytes of the customer make no whole sample",
+        ),
+        (
+            with_customer(written_bytes=49_151),
+            "ACCOUNTS_DISAGREE",
+            "49152 bytes of the customer were received and 49151 are accounted for",
+        ),
+        (
+            with_customer(silence=Silence(one_sided=1)),
+            "ACCOUNTS_DISAGREE",
+            ("24576 samples and 1 frames of silence of the customer do not make 24576 settled frames of 24576"),
+        ),
     ],
 )
 def test_whatever_is_missing_makes_a_recording_partial_and_says_why(cursor: Cursor, code: str, detail: str) -> None:
@@ -281,7 +336,17 @@ def test_what_takes_nothing_from_the_recording_leaves_it_complete(cursor: Cursor
 
 
 def test_a_track_that_repeats_itself_or_has_gaps_leaves_a_recording_complete() -> None:
-    assert reasons(with_customer(repeated=100, gaps=3, max_jitter=80)) == []
+    assert reasons(dropping(repeated=100)) == []
+    assert reasons(with_customer(gaps=3, max_jitter=80)) == []
+
+
+@pytest.mark.parametrize(("frames", "codes"), [(245, []), (246, ["CHOPPY_AUDIO"])])
+def test_holes_of_both_tracks_inside_fragments_are_told_above_one_percent(frames: int, codes: list[str]) -> None:
+    built = manifest(with_stream(block_holes=3, block_hole_frames=frames))
+
+    assert built["blockHoles"] == {"count": 3, "seconds": frames / 8000}
+    assert [warning["code"] for warning in built["warnings"]] == codes
+    assert built["status"] == "complete"
 
 
 def test_an_opening_that_is_missing_by_more_than_five_seconds_is_told() -> None:

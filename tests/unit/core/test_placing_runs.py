@@ -24,12 +24,11 @@ def placed(blocks: Iterable[tuple[int, int, int]], *, one_by_one: bool, limit: i
             for number in range(count):
                 at = number * length
                 samples = pcm[2 * at : 2 * (at + length)]
-                one = timeline.place(Party.CUSTOMER, start + at, samples, tick_ns=TICK_NS)
-                found += [] if one is None else [one]
+                found += timeline.place(Party.CUSTOMER, start + at, samples, tick_ns=TICK_NS)
         else:
             found += timeline.place_run(Party.CUSTOMER, start, pcm, tick_ns=TICK_NS, block_length=length)
         timeline.settle()
-    told = b"".join(start.to_bytes(8, "little", signed=True) + samples for _, start, samples, _ in _joined(found))
+    told = b"".join(start.to_bytes(8, "little", signed=True) + samples for _, start, samples in _joined(found))
     return timeline.state(), told
 
 
@@ -37,7 +36,7 @@ def _joined(placed: Sequence[Placed]) -> list[Placed]:
     """Join what follows without a gap."""
     joined: list[Placed] = []
     for each in placed:
-        if joined and not each.gap:
+        if joined and each.start == joined[-1].start + len(joined[-1].samples) // 2:
             joined[-1] = joined[-1]._replace(samples=joined[-1].samples + each.samples)
         else:
             joined.append(each)

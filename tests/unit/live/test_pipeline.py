@@ -190,7 +190,8 @@ def test_a_pause_longer_than_the_buffer_costs_a_sink_that_keeps_up_nothing() -> 
     call = call_into(sink, policy=LivePolicy(buffer=60), driver=Dropping)
     call.speak(25)
     start = ORIGIN + 25 * RATE + 3600 * RATE
-    call.confirm(*(call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000) for party in PARTIES))
+    placed = [call.timeline.place(party, start, b"\1\0" * RATE, tick_ns=1_000_000) for party in PARTIES]
+    call.confirm(*placed[0], *placed[1])
     call.take()
     call.end()
     assert len(stereo(sink)) == FRAME_BYTES * (25 + 3600 + 1) * RATE

@@ -56,7 +56,7 @@ def test_blocks_come_by_party_with_silence_where_nothing_came() -> None:
     sink = Blocks()
     call = call_into(sink)
     call.speak(0.5)
-    call.confirm(call.timeline.place(Party.CUSTOMER, ORIGIN + 6000, b"\1\0" * 800, tick_ns=1_000_000))
+    call.confirm(*call.timeline.place(Party.CUSTOMER, ORIGIN + 6000, b"\1\0" * 800, tick_ns=1_000_000))
     customer = [each for each in sink.took if each.party is Party.CUSTOMER]
     assert [(each.position, each.length) for each in customer] == [(0, 4000), (4000, 2000), (6000, 800)]
     assert customer[1].samples == bytes(4000)

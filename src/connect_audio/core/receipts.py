@@ -1,0 +1,99 @@
+"""Receipts of one contact: the numbers of admitted fragments and each party's bytes of payload.
+
+The bytes are counted before the blocks are joined, decoded and placed. So they check the accounts of the timeline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from connect_audio.core.admitted_numbers import AdmittedNumbers, NumberRange
+from connect_audio.core.pcm import Party
+from connect_audio.core.tracks import TrackChoice
+
+_UNNUMBERED = "?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptsState:
+    """Receipts as plain values.
+
+    Args:
+        numbers: numbers of the admitted fragments with audio.
+        unnumbered: how many such fragments name no number.
+        customer: the customer's bytes of payload.
+        agent: the agent's bytes of payload.
+    """
+
+    numbers: tuple[NumberRange, ...] = ()
+    unnumbered: int = 0
+    customer: int = 0
+    agent: int = 0
+
+
+class ReceivedFragment(NamedTuple):
+    """An admitted fragment for the timeline.
+
+    Args:
+        key: its number, or a key of its own if it names none.
+        is_repeated: True if it was admitted before.
+    """
+
+    key: str
+    is_repeated: bool
+
+
+class Receipts:
+    """Count what is received.
+
+    Args:
+        state: state to continue from.
+    """
+
+    def __init__(self, state: ReceiptsState) -> None:
+        self._numbers = AdmittedNumbers(state.numbers)
+        self._unnumbered = state.unnumbered
+        self._bytes = {Party.CUSTOMER: state.customer, Party.AGENT: state.agent}
+
+    def state(self) -> ReceiptsState:
+        """The receipts as plain values."""
+        return ReceiptsState(
+            numbers=self._numbers.ranges,
+            unnumbered=self._unnumbered,
+            customer=self._bytes[Party.CUSTOMER],
+            agent=self._bytes[Party.AGENT],
+        )
+
+    def fragment(self, number: str | None) -> ReceivedFragment:
+        """Take an admitted fragment with audio.
+
+        Args:
+            number: its number; None if it names none.
+        """
+        if number is None:
+            self._unnumbered += 1
+            return ReceivedFragment(f"{_UNNUMBERED}{self._unnumbered}", is_repeated=False)
+        return ReceivedFragment(number, self._numbers.add(number))
+
+    def payload(self, received: Mapping[int, int], choice: TrackChoice) -> None:
+        """Count bytes of payload, of unsupported tracks as well.
+
+        Args:
+            received: bytes of a fragment by track number.
+            choice: the fragment's tracks.
+        """
+        for track in choice.audio:
+            self._bytes[track.party] += received.get(track.number, 0)
+        for refused in choice.unsupported:
+            self._bytes[refused.party] += received.get(refused.number, 0)
+
+    def missing_between(self, before: str, after: str) -> int | None:
+        """Return how many fragments between two keys were not received; None if the keys do not show it."""
+        return self._numbers.missing_between(number_of(before), number_of(after))
+
+
+def number_of(key: str) -> str | None:
+    """The fragment number of a key; None for a fragment without one, or for no fragment."""
+    return key if key and not key.startswith(_UNNUMBERED) else None

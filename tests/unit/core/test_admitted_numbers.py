@@ -1,0 +1,94 @@
+"""Numbers of admitted fragments as ranges: what was admitted before, and what is missing in between."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect_audio.core.admitted_numbers import MAX_RANGES, AdmittedNumbers, NumberRange, missing_between
+from connect_audio_local.synthesis.calls import fragment_number
+
+
+def number(counter: int) -> str:
+    return fragment_number(counter, 1_782_912_654_536 + 1024 * counter)
+
+
+def numbers(*counters: int) -> AdmittedNumbers:
+    made = AdmittedNumbers()
+    for counter in counters:
+        made.add(number(counter))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "missing"),
+    [
+        (fragment_number(5, 1), fragment_number(6, 2), 0),
+        (fragment_number(5, 1), fragment_number(9, 2), 3),
+        (fragment_number(5, 1), fragment_number(5, 2), None),
+        (fragment_number(9, 1), fragment_number(5, 2), None),
+        ("7", fragment_number(5, 2), None),
+        (fragment_number(5, 1), None, None),
+        (None, None, None),
+    ],
+)
+def test_fragment_numbers_tell_how_many_are_missing_between_them(
+    before: str | None, after: str | None, missing: int | None
+) -> None:
+    assert missing_between(before, after) == AdmittedNumbers().missing_between(before, after) == missing
+
+
+def test_a_call_is_one_range() -> None:
+    assert numbers(*range(1, 500)).ranges == (NumberRange(number(1), number(499)),)
+
+
+@pytest.mark.parametrize("order", list(permutations((4, 5, 6, 7))))
+def test_in_any_order_fragments_that_follow_each_other_are_one_range(order: tuple[int, ...]) -> None:
+    assert numbers(*order).ranges == (NumberRange(number(4), number(7)),)
+
+
+def test_a_number_that_was_admitted_before_is_known() -> None:
+    admitted = numbers(1, 2, 3, 7)
+
+    assert [admitted.add(number(counter)) for counter in (2, 5, 5, 7)] == [True, False, True, True]
+
+
+def test_a_number_of_another_session_with_the_same_count_was_not_admitted() -> None:
+    admitted = numbers(1, 2, 3)
+
+    assert not admitted.add(fragment_number(2, 1_999_999_999_999))
+
+
+def test_numbers_of_another_form_are_known_one_by_one() -> None:
+    admitted = AdmittedNumbers()
+
+    assert [admitted.add(each) for each in ("7", "8", "7", None, None)] == [False, False, True, False, False]
+    assert admitted.ranges == (NumberRange("8", "8"), NumberRange("7", "7")) or len(admitted.ranges) == 2
+
+
+def test_fragments_that_were_admitted_in_between_are_not_missing() -> None:
+    assert numbers(1, 2, 3, 4, 8).missing_between(number(1), number(8)) == 3
+    assert numbers(1, 4, 8).missing_between(number(1), number(8)) == 5
+    assert numbers(1, 3, 2).missing_between(number(1), number(3)) == 0
+
+
+def test_ranges_are_bounded_and_the_oldest_goes_first() -> None:
+    admitted = numbers(*range(1, 4 * MAX_RANGES, 2))
+
+    assert len(admitted.ranges) == MAX_RANGES
+    assert not admitted.add(number(1))
+
+
+@given(st.lists(st.integers(1, 12), max_size=20))
+def test_ranges_say_what_a_set_of_numbers_would(counters: list[int]) -> None:
+    admitted, known = AdmittedNumbers(), set[int]()
+    for counter in counters:
+        assert admitted.add(number(counter)) is (counter in known)
+        known.add(counter)
+        again = AdmittedNumbers(admitted.ranges)
+        for other in range(counter + 1, 13):
+            missing = len(set(range(counter + 1, other)) - known)
+            assert again.missing_between(number(counter), number(other)) == missing
