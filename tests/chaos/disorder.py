@@ -248,6 +248,12 @@ def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
         and sum(each.ours for each in entries[at + 1 :]) > 1
         and _once(entries, [at])
         and all(each.ours for each in entries[at - 1 : at + 2])
+        # Beside a step of the clock, or a pause, nobody can tell which of the two is the leap.
+        and len({each.stepped_ms for each in entries[max(0, at - 4) : at + 5]}) == 1
+        and all(
+            later.contents.producer_ms - before.end_ms <= _PAUSE_MS
+            for before, later in pairwise(entries[max(0, at - 4) : at + 5])
+        )
     ]
     if not able:
         return entries

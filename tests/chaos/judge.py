@@ -29,6 +29,8 @@ _SIDES = {"audio_from_customer": CUSTOMER, "audio_to_customer": AGENT}
 STRANGERS = (b"\x77", b"\x78")
 """Bytes that only another contact's audio, and tracks of no party, are made of."""
 
+SKIPPED = "KVS reports an error at it, or beside it"
+"""Why a fragment is excused that a reader may pass over; if it has the fragment all the same, nothing is in doubt."""
 _SUMS_AFTER_EXPIRY = False
 """True once the sums of tracks hold where settled frames were taken of fragments that had expired at the resumption."""
 
@@ -60,7 +62,7 @@ _MAY_SAY: Mapping[Doubt, frozenset[str]] = {
         }
     ),
     Doubt.NAMELESS: frozenset({"UNDECIDABLE_FRAGMENTS"}),
-    Doubt.END_UNREAD: frozenset({"IN_BAND_ERROR", "SOURCE_FAILED", "UNDECIDABLE_FRAGMENTS", "END_UNPROVEN"}),
+    Doubt.END_UNREAD: frozenset({"IN_BAND_ERROR", "SOURCE_FAILED", "UNDECIDABLE_FRAGMENTS", "MEDIA_EXPIRED"}),
     Doubt.TIMES: frozenset({"TIMES_DISAGREE"}),
     Doubt.CLOCK: frozenset({"TIMES_DISAGREE"}),
 }
@@ -340,7 +342,7 @@ class Judge:
         may_say = set(self._reasons_by_count())
         for doubt in self.known.doubts:
             may_say |= _MAY_SAY[doubt]
-        if any(self.known.excused):
+        if self.missing or set(self.known.excused.values()) - {SKIPPED}:
             may_say |= _MAY_SAY[Doubt.UNREADABLE]
         assert self.codes <= may_say, f"{sorted(self.codes - may_say)} without a cause; it may say {sorted(may_say)}"
 
@@ -387,7 +389,7 @@ class Judge:
         for side in self.channels:
             track, sums = self.manifest["tracks"][side], self.sheet.sums[side]
             audible = self.audible[side].count(1)
-            if not self.known.garbled and (_SUMS_AFTER_EXPIRY or "MEDIA_EXPIRED" not in self.codes):
+            if not self.known.garbled and (_SUMS_AFTER_EXPIRY or Doubt.NOT_KEPT not in self.known.doubts):
                 _equal(side, "audioSamples", track, audible)
                 _equal(side, "writtenBytes", track, 2 * audible)
             _equal(side, "silenceSamples", track, self.length - track["audioSamples"])
@@ -425,7 +427,8 @@ class Judge:
         causes = self._causes([each.span() for each in re.finditer(rb"\0+", audible)])
         for side in self.channels:
             told = self.manifest["tracks"][side].get("silence")
-            if told is None or self.known.garbled or (not _SUMS_AFTER_EXPIRY and "MEDIA_EXPIRED" in self.codes):
+            not_summed = not _SUMS_AFTER_EXPIRY and Doubt.NOT_KEPT in self.known.doubts
+            if told is None or self.known.garbled or not_summed:
                 continue
             one_sided = audible.count(1) - self.audible[side].count(1)
             _equal(side, "oneSidedSamples", told, one_sided)

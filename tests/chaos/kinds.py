@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 
 ALL: Final = frozenset(Kind)
-HELD: Final = frozenset({Kind.SKEW, Kind.NEVER_STORED, Kind.BLOCK_HOLES, Kind.STEP_AHEAD})
+HELD: Final = ALL - {Kind.BLOCKS_SWAPPED, Kind.TIMES_SWAPPED, Kind.NUMBERS_SWAPPED, Kind.STEP_BACK}
 """Kinds that the recorder holds."""
 
 

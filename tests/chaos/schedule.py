@@ -19,9 +19,10 @@ from typing import Any
 
 from chaos.calls import RandomCall, random_call
 from chaos.execution import MARGIN_S, Execution
-from chaos.judge import Circumstances, Doubt, Judge
+from chaos.judge import SKIPPED, Circumstances, Doubt, Judge
 from chaos.kinds import HELD, Kind
 from chaos.live import Heard, LiveProbe
+from chaos.log import LogEntry
 from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, Spell, StoreFault
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import HandOver, Outcome, OutcomeStatus, Policy, Refused, Wait
@@ -525,23 +526,7 @@ def _judge_recording(
     excused: dict[str, str] = dict.fromkeys(_gone(schedule, world, [execution]), "forgotten by the stream")
     excused |= dict.fromkeys(source.damaged, "damaged in the stream")
     excused |= dict.fromkeys(source.vanished, "not found by the stream")
-    if source.vanished or any(spell.code for spell in source.spells):
-        brief = (entry.number for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200)
-        excused |= dict.fromkeys(brief, "too short to be found behind one that is not")
-        # Reading goes on by a producer time beyond the one that is gone, where KVS finds no fragment of before it.
-        if "MEDIA_EXPIRED" in outcome.reasons:
-            log = schedule.call.log
-            gone_ends = [(at, entry.end_ms) for at, entry in enumerate(log) if entry.number in source.vanished]
-            excused |= {
-                entry.number: "sent again under times of before, behind one that is not found"
-                for at, entry in enumerate(log)
-                if any(before < at and entry.contents.producer_ms < end_ms for before, end_ms in gone_ends)
-            }
-    excused |= {
-        schedule.call.log[spell.at].number: "KVS reports an error at it"
-        for spell in source.spells
-        if spell.at is not None and spell.at < len(schedule.call.log) and schedule.call.log[spell.at].ours
-    }
+    excused |= _skipped(schedule, source, outcome)
     excused |= {number: "garbled twice" for number, count in source.garbled.items() if count > 1}
     # Garbage may also stand behind the one before: met twice between two fragments, it counts as damage in the log.
     excused |= {
@@ -577,13 +562,50 @@ def _judge_recording(
         assert outcome.status is OutcomeStatus.PARTIAL, "salvaged, and yet called whole"
         judged.causes = ["a step failed for good" if execution.salvaged else "the upload was lost"]
         return
-    if Doubt.END_UNREAD in doubts:
+    # From a stream that keeps nothing the fragment with the error is gone some time, and the end can be read.
+    if Doubt.END_UNREAD in doubts and schedule.retention:
         assert outcome.status is OutcomeStatus.PARTIAL, "the end could not be read, and yet called whole"
     if execution.live is not None:
         judged.numbers.update(execution.live.judge(world.wav, manifest, s3_failed=bool(execution.store.met)))
     if world.wav == whole.wav and not excused and not doubts:
         assert outcome.reasons == whole_reasons(whole), f"{outcome.reasons} instead of {whole_reasons(whole)}"
         _same_manifest(manifest, whole.manifest)
+
+
+def _skipped(schedule: Schedule, source: ChaosSource, outcome: Outcome) -> dict[str, str]:
+    """Fragments of ours that a reader may pass over, since KVS reports an error at them or beside them."""
+    log = schedule.call.log
+    at_errors = [spell.at for spell in source.spells if spell.at is not None and spell.at < len(log)]
+    vanished = [at for at, entry in enumerate(log) if entry.number in source.vanished]
+    excused: dict[str, str] = {}
+    if not _ends_of(source, log) and not vanished:
+        return excused
+    cause = "not found by the stream" if vanished else SKIPPED
+    excused |= {entry.number: cause for entry in schedule.call.ours if entry.end_ms - entry.contents.producer_ms <= 200}
+    # Reading goes on by a producer time beyond the error, where KVS finds no fragment of before it.
+    if {"MEDIA_EXPIRED", "IN_BAND_ERROR"} & set(outcome.reasons):
+        ends = [(at, log[at].end_ms) for at in (*vanished, *at_errors)]
+        excused |= {
+            entry.number: cause
+            for at, entry in enumerate(log)
+            if any(before < at and entry.contents.producer_ms < end_ms for before, end_ms in ends)
+        }
+    times = Counter(entry.contents.producer_ms for entry in log)
+    excused |= {
+        log[at].number: SKIPPED if times[log[at].contents.producer_ms] == 1 else "not readable, and sent twice"
+        for at in at_errors
+        if log[at].ours
+    }
+    if any(at > max(source.index(entry.number) for entry in schedule.call.ours) for at in _ends_of(source, log)):
+        # Behind the last label, and what follows could not be read: left out to protect the next caller.
+        labelled = max(at for at, entry in enumerate(log) if entry.ours and entry.contents.contact_id)
+        excused |= {entry.number: SKIPPED for at, entry in enumerate(log) if entry.ours and at > labelled}
+    return excused
+
+
+def _ends_of(source: ChaosSource, log: Sequence[LogEntry]) -> list[int]:
+    """Where in the log KVS reports errors; behind it for the stream's end."""
+    return [len(log) if spell.at is None else spell.at for spell in source.spells if spell.code]
 
 
 def whole_reasons(whole: World) -> tuple[str, ...]:
