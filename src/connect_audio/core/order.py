@@ -50,8 +50,8 @@ MAX_BACK_NS: Final = 1_600_000_000
 """A fragment that begins further back may have leaped alone. Less is a change of the clock."""
 FAR_NS: Final = 3_000_000_000
 """A call's first fragment that is further from the server's clock waits for the second one."""
-SERVER_NOISE_NS: Final = 2_000_000_000
-"""A server timestamp says nothing about less: fragments arrive with delays that differ by a second and more."""
+SERVER_NOISE_NS: Final = 1_000_000_000
+"""A server timestamp says nothing about less: fragments arrive with delays that differ by a second."""
 MAX_MISSING: Final = 1000
 """A counter that jumps further is another producer session's, and nothing is known to be missing."""
 MAX_MISSING_KEPT: Final = 32
@@ -69,6 +69,7 @@ class OrderState:
         base_ns: when the last fragment's earliest block begins, ns since the epoch.
         spans: the time of each of its tracks; empty before the first fragment.
         least_delay_ns: least time by which the server's clock was behind a fragment's beginning; None before the first.
+        last_delay_ns: the same of the last fragment; None before the first, and while times come again.
         missing: the newest counters that have not come, in order.
     """
 
@@ -76,6 +77,7 @@ class OrderState:
     base_ns: int = 0
     spans: tuple[TrackSpan, ...] = ()
     least_delay_ns: int | None = None
+    last_delay_ns: int | None = None
     missing: tuple[int, ...] = ()
 
 
@@ -201,10 +203,14 @@ class FragmentOrder:
         base_ns = blocks.cluster_ns + blocks.layout.start_ns
         if not -RUN_ON_NS <= base_ns + spans[0].first_ns - state.base_ns - spans[0].after_ns <= RUN_ON_NS:
             return False
-        server_ms, least_ns = fragment.server_timestamp_ms, state.least_delay_ns
-        if server_ms is not None and (least_ns is None or server_ms * _MS - base_ns < least_ns):
-            least_ns = server_ms * _MS - base_ns
-        self.state = OrderState(counter, base_ns, spans, least_ns, state.missing)
+        server_ms, least_ns, last_ns = fragment.server_timestamp_ms, state.least_delay_ns, state.last_delay_ns
+        if server_ms is not None:
+            delay_ns = server_ms * _MS - base_ns
+            if last_ns is not None:
+                last_ns = delay_ns
+            if least_ns is None or delay_ns < least_ns:
+                least_ns = delay_ns
+        self.state = OrderState(counter, base_ns, spans, least_ns, last_ns, state.missing)
         return True
 
     def _without_audio(self, decision: Decision) -> Sequence[Decision]:
@@ -315,11 +321,20 @@ class FragmentOrder:
     def _server_agrees(self, arrival: _Arrival, leap_ns: int) -> bool:
         """Return True if the server's clock allows for a leap forward.
 
-        No fragment arrives before it was recorded. If the time had not passed, this fragment's delay would be less than
-        the least so far, by the length of the leap.
+        No fragment arrives before it was recorded. If the time had not passed, this fragment's delay would be less by
+        the length of the leap. The least so far and the last one's show that.
         """
-        delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
-        return delay_ns is not None and least_ns is not None and delay_ns >= least_ns - leap_ns // 2
+        known = _delay_ns(arrival) is not None and self.state.least_delay_ns is not None
+        return known and not self._server_denies(arrival, leap_ns, min(leap_ns // 2, SERVER_NOISE_NS))
+
+    def _server_denies(self, arrival: _Arrival, leap_ns: int, noise_ns: int) -> bool:
+        """Return True if a fragment's delay is less than it can be after a leap forward that was a pause."""
+        delay_ns, least_ns, last_ns = _delay_ns(arrival), self.state.least_delay_ns, self.state.last_delay_ns
+        if delay_ns is None or least_ns is None:
+            return False
+        if delay_ns < least_ns - noise_ns:
+            return True
+        return last_ns is not None and delay_ns < last_ns - max(leap_ns // 2, 2 * SERVER_NOISE_NS)
 
     def _released(self) -> Sequence[Decision]:
         """Pass the fragments that the newest one explains."""
@@ -369,24 +384,44 @@ class FragmentOrder:
         """
         if not self.state.spans:
             return self._repaired_first(arrival, successor)
-        leap_ns = self._leap_ns(arrival)
-        if -RUN_ON_NS <= leap_ns <= RUN_ON_NS or not self._is_next(arrival):
+        if self._runs_on(arrival):
             return arrival
-        if successor is not None and _follows(arrival, successor):
-            moved_ns = arrival.base_ns - leap_ns
-            onward_ns = _leap_between(moved_ns, arrival.spans, successor.base_ns, successor.spans)
-            if abs(onward_ns) <= RUN_ON_NS:
-                self.doubt(TimesDisagree(leap=1))
-                return _moved(arrival, -leap_ns)
-        if _delay_ns(arrival) is not None and not self._server_agrees(arrival, max(leap_ns, 2 * SERVER_NOISE_NS)):
+        leap_ns = self._leap_ns(arrival)
+        move_ns = None if successor is None else self._move_ns(arrival, successor)
+        if move_ns is not None:
+            self.doubt(TimesDisagree(leap=1))
+            return _moved(arrival, move_ns)
+        if leap_ns > 0 and self._server_denies(arrival, leap_ns, 2 * SERVER_NOISE_NS):
             self.doubt(TimesDisagree(clock_change=1))
         return arrival
+
+    def _move_ns(self, arrival: _Arrival, successor: _Arrival) -> int | None:
+        """By how much a fragment that leaped alone must be moved, ns; None if it did not leap alone.
+
+        Args:
+            arrival: the fragment.
+            successor: the one behind it.
+        """
+        if not _follows(arrival, successor):
+            return None
+        to_last_ns, to_next_ns = -self._leap_ns(arrival), _leap(arrival, successor)
+        pause_ns = to_next_ns - to_last_ns  # between its neighbours, besides itself
+        if abs(pause_ns) <= RUN_ON_NS:
+            return to_last_ns
+        delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
+        if abs(to_next_ns) <= RUN_ON_NS or pause_ns < 0 or delay_ns is None or least_ns is None:
+            return None
+        if not self._server_agrees(successor, pause_ns):
+            return None
+        # The producer paused before it or behind it: the server's clock shows which.
+        move_ns = min(to_last_ns, to_next_ns, key=lambda each: abs(delay_ns - each - least_ns))
+        return move_ns if abs(delay_ns - move_ns - least_ns) <= SERVER_NOISE_NS else None
 
     def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
         """Move a call's first fragment before the second one if its own time is far from the server's clock."""
         if successor is None or not _follows(arrival, successor) or not _is_far(arrival) or _is_far(successor):
             return arrival
-        leap_ns = _leap_between(arrival.base_ns, arrival.spans, successor.base_ns, successor.spans)
+        leap_ns = _leap(arrival, successor)
         if abs(leap_ns) <= RUN_ON_NS:
             return arrival
         self.doubt(TimesDisagree(leap=1))
@@ -398,9 +433,14 @@ class FragmentOrder:
         delay_ns, least_ns = _delay_ns(arrival), state.least_delay_ns
         if delay_ns is not None and (least_ns is None or delay_ns < least_ns):
             least_ns = delay_ns
+        leap_ns = self._leap_ns(arrival) if state.spans else RUN_ON_NS + 1
+        last_ns = state.last_delay_ns
+        if leap_ns < -RUN_ON_NS:
+            last_ns = None
+        elif delay_ns is not None and (last_ns is not None or leap_ns > RUN_ON_NS):
+            last_ns = delay_ns
         missing = state.missing
         if counter is not None and state.counter is not None and counter != state.counter + 1:
-            leap_ns = self._leap_ns(arrival)
             if counter in missing or state.counter - MAX_HELD <= counter <= state.counter:
                 self.missing -= counter in missing
                 if counter < state.counter:
@@ -416,7 +456,7 @@ class FragmentOrder:
                 absent = [each for each in range(state.counter + 1, counter) if each not in waiting]
                 self.missing += len(absent)
                 missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
-        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, missing)
+        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing)
 
 
 def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, after: Sequence[TrackSpan]) -> int:
@@ -428,6 +468,11 @@ def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, af
     ends = {span.number: span.after_ns for span in before}
     leaps = [apart_ns + span.first_ns - ends[span.number] for span in after if span.number in ends]
     return min(leaps, key=abs) if leaps else 0
+
+
+def _leap(arrival: _Arrival, successor: _Arrival) -> int:
+    """See `_leap_between`, from one fragment to another."""
+    return _leap_between(arrival.base_ns, arrival.spans, successor.base_ns, successor.spans)
 
 
 def _delay_ns(arrival: _Arrival) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from connect_audio.core.cursor import Cursor
@@ -336,3 +336,49 @@ def test_a_fragment_whose_blocks_are_empty_passes_and_is_not_missing() -> None:
     assert kinds(result) == {}
     assert result.cursor.stream.missing_fragments == 0
     assert len(result.stereo) == len(WHOLE)
+
+
+def with_pause(fragments: Sequence[SyntheticFragment], at: int, pause_ms: int) -> list[SyntheticFragment]:
+    """The producer pauses before a fragment: every clock goes on."""
+    return [*fragments[:at], *(moved(each, pause_ms, server_ms=pause_ms) for each in fragments[at:])]
+
+
+@settings(max_examples=60)
+@given(
+    pause_ms=st.integers(1_500, 90_000),
+    by_ms=st.integers(2_500, 60_000) | st.integers(-60_000, -2_500),
+    side=st.sampled_from((0, 1)),
+)
+def test_a_leap_beside_a_pause_costs_no_other_fragment_and_is_told(pause_ms: int, by_ms: int, side: int) -> None:
+    # A fragment that overlaps the last one by less is a change of the clock to the order, and its samples conflict.
+    assume(side == 0 or not -1_600 <= pause_ms + by_ms <= 0)
+    paused = with_pause(call(), 4, pause_ms)
+    leaped = 3 + side
+    right = recorded(paused).stereo
+    fragments = [*paused[:leaped], moved(paused[leaped], by_ms), *paused[leaped + 1 :]]
+
+    result = recorded(fragments)
+
+    assert kinds(result)
+    for index in range(FRAGMENTS):
+        at = 4 * SAMPLES * index + 32 * pause_ms * (index >= 4)
+        if index != leaped:
+            assert result.stereo[at : at + 4 * SAMPLES] == right[at : at + 4 * SAMPLES]
+
+
+@pytest.mark.parametrize("rewound", [1, 2, 3])
+def test_fragments_that_come_again_over_a_pause_are_not_told(rewound: int) -> None:
+    paused = with_pause(call(), 4, 40_000)
+    again = paused[5 - rewound : 5]
+    log = [*paused[:5], *again, *paused[5:]]
+    numbered = []
+    for index, each in enumerate(log):
+        server_ms = max(earlier.server_ms for earlier in log[: index + 1])
+        number = str((1 << 156) + (index + 1 << 92) + (server_ms << 28))
+        contents = replace(each.contents, number=number, server_ms=server_ms)
+        numbered.append(SyntheticFragment(write_fragment(contents), contents, each.duration_ms))
+
+    result = recorded(numbered)
+
+    assert kinds(result) == {}
+    assert result.stereo == recorded(paused).stereo
