@@ -116,9 +116,11 @@ def end_proof(cursor: Cursor, facts: RecordingFacts) -> Proof:
 
 def middle_proof(cursor: Cursor) -> Proof:
     """Return the proof of the middle of a recording that no rule refutes."""
-    detail = (
-        f"{cursor.fragments.admitted} fragments without a hole between them, and every byte of them is accounted for"
-    )
+    count = cursor.fragments.admitted
+    if cursor.order.counter is None:
+        detail = f"the times of {count} fragments show no hole; their numbers cannot be compared"
+        return Proof(ProofState.PROVEN, "NO_HOLE_BY_TIME", detail)
+    detail = f"neither the numbers nor the times of {count} fragments show a hole, and the tracks' sums add up"
     return Proof(ProofState.PROVEN, "NO_HOLE", detail)
 
 

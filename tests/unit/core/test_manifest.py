@@ -118,7 +118,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
             "middle": {
                 "state": "proven",
                 "code": "NO_HOLE",
-                "detail": "3 fragments without a hole between them, and every byte of them is accounted for",
+                "detail": "neither the numbers nor the times of 3 fragments show a hole, and the tracks' sums add up",
             },
             "end": {
                 "state": "proven",

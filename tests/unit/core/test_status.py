@@ -184,6 +184,15 @@ def test_more_audio_than_frames_is_a_fault_of_the_accounts() -> None:
     assert found.evidence[CallPart.MIDDLE].code == "ACCOUNTS_DISAGREE"
 
 
+def test_numbers_without_a_counter_leave_the_proof_to_the_times() -> None:
+    cursor = record([replace(each, number=str(index)) for index, each in enumerate(FRAGMENTS)], OURS).cursor
+
+    proof = evidence(CAPTURE, cursor)[CallPart.MIDDLE]
+
+    detail = "the times of 6 fragments show no hole; their numbers cannot be compared"
+    assert proof == Proof(ProofState.PROVEN, "NO_HOLE_BY_TIME", detail)
+
+
 @pytest.mark.parametrize(
     ("cause", "symptom"),
     list(pairwise(["STEP_FAILED", "IN_BAND_ERROR", "MEDIA_EXPIRED", "OPENING_MISSING", "LOST_BYTES", "STREAM_HOLES"])),
