@@ -22,6 +22,7 @@ from connect_audio.core.evidence import (
     middle_proof,
     opening_proof,
 )
+from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
 
@@ -295,7 +296,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "NO_AUDIO",
         _OPENING | _MIDDLE,
-        _when(lambda case: not case.cursor.frames, "no fragment of this contact carried audio"),
+        _sentence(lambda case: None if case.cursor.frames else seen_instead(case.cursor)),
     ),
     # The call's borders.
     Rule("OPENING_MISSING", _OPENING, _opening),

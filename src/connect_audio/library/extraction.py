@@ -15,12 +15,14 @@ from typing import Any, Final
 
 from connect_audio.core.admission import StreamEnd, Verdict, start_ms
 from connect_audio.core.contact_id import is_contact_id
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import CaptureError
 from connect_audio.core.evidence import OTHER_CONTACT_MS
 from connect_audio.core.fragments import BytesLost, Completion, Fragment, OpenFragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.live_state import LiveState
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
+from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.recording import Added, CallRecording
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
@@ -179,7 +181,9 @@ class Extraction:
     def _why_nothing(self) -> str:
         if self._end.error is not None:
             return self._end.error.sentence
-        return self._seen.why_nothing(self.contact_id, accept_unlabelled=self._accept_unlabelled)
+        return self._seen.why_nothing(
+            self.contact_id, self.recording.cursor(), accept_unlabelled=self._accept_unlabelled
+        )
 
     def _recording_of(self, contact_id: str, *, accept_unlabelled: bool, limit_s: int | None) -> CallRecording:
         return CallRecording(
@@ -350,7 +354,7 @@ class _Seen:
         only = f", only {', '.join(self._tracks)}" if self._tracks else ""
         return f"there is no PCM audio track in it{only}"
 
-    def why_nothing(self, contact_id: str | None, *, accept_unlabelled: bool) -> str:
+    def why_nothing(self, contact_id: str | None, cursor: Cursor, *, accept_unlabelled: bool) -> str:
         """Say why there is no recording."""
         options = self._options
         if not self._pcm:
@@ -365,4 +369,4 @@ class _Seen:
                 return f"no fragment names contact {contact_id} or any other; {one_call} {options.accept_unlabelled}"
             others = printable(", ".join(self.contacts), 200)
             return f"no fragment names contact {contact_id}; it holds {others}"
-        return f"no fragment of contact {contact_id} holds audio that can be decoded"
+        return f"contact {contact_id} has no audio in it: {seen_instead(cursor)}"

@@ -232,7 +232,7 @@ def test_without_audio_a_recording_is_empty() -> None:
     assert (built["status"], built["recording"]) == ("empty", None)
     assert built["fragments"]["first"] is built["fragments"]["last"] is built["maxMillisBehindNow"] is None
     assert built["tracks"]["customer"]["audioSamples"] == 0
-    assert reasons(Cursor()) == [("NO_AUDIO", "no fragment of this contact carried audio")]
+    assert reasons(Cursor()) == [("NO_AUDIO", "nothing came: the stream had no fragment at all")]
 
 
 @pytest.mark.parametrize(

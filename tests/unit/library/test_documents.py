@@ -56,7 +56,7 @@ def test_the_document_s_examples_run_and_give_what_it_says(capsys: pytest.Captur
 
     compared = sum(run(example, namespace) for example in examples)
 
-    assert (len(examples), compared) == (8, 7)
+    assert (len(examples), compared) == (9, 9)
     printed = capsys.readouterr().out
     assert "00000000-0000-4000-8000-000000000001 2026-07-01 13:30:54.536000+00:00 30.0 30\n" in printed
     assert "call.mkv: no fragment names contact another; it holds 00000000-" in printed

@@ -1,0 +1,48 @@
+"""The content of a stream in which no audio of the contact was recorded: what was seen instead.
+
+The reason NO_AUDIO and the one line of `connect-audio replay` say it.
+"""
+
+from __future__ import annotations
+
+from connect_audio.core.cursor import Cursor
+
+
+def seen_instead(cursor: Cursor) -> str:
+    """Say what a stream had in the place of the contact's audio, the likeliest cause first.
+
+    Args:
+        cursor: the final one of a recording without frames.
+
+    Returns:
+        A sentence with numbers, without its full stop and without personal data but for names of tracks.
+    """
+    tracks, counts = cursor.other_tracks, cursor.fragments
+    understood = tracks.unsupported_sentence() or tracks.unknown_sentence()
+    if understood is not None:
+        return f"no audio of this contact is on a track that can be recorded: {understood}"
+    if counts.without_audio:
+        return f"{_fragments(counts.without_audio)} of this contact came without an audio track"
+    if cursor.timeline is not None or cursor.levels.customer.samples:
+        return "audio of this contact came, and none of it could be placed"
+    if counts.admitted:
+        return f"{_fragments(counts.admitted)} of this contact came without any block"
+    others = [
+        f"{_fragments(number)} {whose}"
+        for number, whose in (
+            (counts.other_contact, "of other contacts"),
+            (counts.other_streaming, "of another streaming of this contact"),
+            (counts.undecidable + counts.unlabelled_elsewhere, "that name no contact"),
+            (counts.contradictory, "that name more than one contact"),
+        )
+        if number
+    ]
+    if others:
+        return f"nothing of this contact came, only {', '.join(others)}"
+    if cursor.stream.lost_bytes:
+        return f"no fragment came, only {cursor.stream.lost_bytes} bytes that belong to no readable fragment"
+    return "nothing came: the stream had no fragment at all"
+
+
+def _fragments(number: int) -> str:
+    return f"{number} fragment" if number == 1 else f"{number} fragments"
