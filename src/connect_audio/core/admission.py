@@ -201,7 +201,8 @@ class Admission:
         accept_unlabelled: bool = False,
     ) -> None:
         state = state or AdmissionState()
-        self._contact_id = contact_id
+        self.contact_id: Final = contact_id
+        """Our contact."""
         self._label = state.label
         self._end_ms = state.end_ms
         self._session = state.session
@@ -235,7 +236,7 @@ class Admission:
             contact_ids: whom it has named so far.
             number: its fragment number; None where it has not named it yet.
         """
-        return not self._undecided and tuple(contact_ids) == (self._contact_id,) and self._bounds.hold(number)
+        return not self._undecided and tuple(contact_ids) == (self.contact_id,) and self._bounds.hold(number)
 
     def add(self, fragment: Fragment) -> list[Decision]:
         """Take the next fragment; return what can be decided now, in stream order."""
@@ -254,7 +255,7 @@ class Admission:
             return dropped
         if len(fragment.contact_ids) > 1:
             label, verdict = Label.OTHER, Verdict.CONTRADICTORY
-        elif fragment.contact_ids[0] != self._contact_id:
+        elif fragment.contact_ids[0] != self.contact_id:
             label, verdict = Label.OTHER, Verdict.OTHER
         elif not self._bounds.hold(fragment.number):
             label, verdict = Label.OTHER, Verdict.OTHER_STREAMING

@@ -161,6 +161,20 @@ class CallRecording:
         cursor = replace(self.cursor(), fragments=self.fragments, stream=self.stream)
         return CallRecording(contact_id, cursor=cursor, limit_s=self._limit_s, track_names=self.track_names)
 
+    def draft(self) -> CallRecording:
+        """Make a recording that stands where this one does, for audio that may belong to another streaming.
+
+        It has none of this one's samples, and no fragment that waits for a label or for its place.
+        """
+        draft = CallRecording(
+            self._admission.contact_id,
+            cursor=replace(self._here(self._admission.state()), timeline=None),
+            limit_s=self._limit_s,
+            track_names=self.track_names,
+        )
+        draft._timeline = None if self._timeline is None else self._timeline.preview()
+        return draft
+
     @property
     def rate(self) -> int | None:
         """Samples a second; None before the first audio."""
@@ -289,7 +303,14 @@ class CallRecording:
     def _mark(self, admission: AdmissionState) -> None:
         """Note where the recording stands: all fragments up to here are placed."""
         timeline = self._timeline
-        cursor = Cursor(
+        written = None if timeline is None else timeline.written()
+        self._points.mark(0 if timeline is None else timeline.end, self._here(admission), self._notes, written)
+        self._notes = []
+
+    def _here(self, admission: AdmissionState) -> Cursor:
+        """The cursor here, without the audio that the tracks have written."""
+        timeline = self._timeline
+        return Cursor(
             fragment=self._number,
             admission=admission,
             timeline=None if timeline is None else timeline.counts(),
@@ -301,9 +322,6 @@ class CallRecording:
             other_tracks=self._other_tracks,
             receipts=self._receipts.state(),
         )
-        written = None if timeline is None else timeline.written()
-        self._points.mark(0 if timeline is None else timeline.end, cursor, self._notes, written)
-        self._notes = []
 
     def _apply(self, decision: Decision) -> Sequence[Placed]:
         fragment, verdict, _ = decision

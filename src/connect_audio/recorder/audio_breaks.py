@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from connect_audio.core.admission import end_ms, start_ms
 from connect_audio.core.fragments import Fragment, fragment_counter
-from connect_audio.core.runs import media_bytes
+from connect_audio.core.runs import end_ns, start_ns
 from connect_audio.recorder.policy import EARLY_MS
 
 GAP_MS: Final = 500
@@ -78,7 +77,7 @@ class AudioBreaks:
     """
 
     def __init__(self, contact_id: str, state: AudioState) -> None:
-        self._contact_id = contact_id
+        self._label = (contact_id,)
         self._end_ms = state.end_ms
         self._counter = state.counter
         self._newest = state.newest
@@ -111,7 +110,7 @@ class AudioBreaks:
         if number <= self._newest:
             return None
         self._newest = number
-        labelled = fragment.contact_ids == (self._contact_id,)
+        labelled = fragment.contact_ids == self._label
         if fragment.contact_ids and not labelled:
             self._is_among, self._unlabelled = False, None
             return None
@@ -127,15 +126,16 @@ class AudioBreaks:
 
     def _pass(self, fragment: Fragment, number: int) -> Break | None:
         """Move the end of the audio behind a fragment, and return the break before it."""
-        begin, end, before = start_ms(fragment), end_ms(fragment), self._end_ms
-        counter, counted = fragment_counter(fragment.number), self._counter
-        if not media_bytes(fragment.blocks) or begin is None or end is None:
+        counter, counted, before = fragment_counter(fragment.number), self._counter, self._end_ms
+        blocks = fragment.blocks
+        if not blocks:
             self._counter = counter if counted is not None and counter == counted + 1 else counted
             return None
+        begin, end = start_ns(blocks) // 1_000_000, end_ns(blocks) // 1_000_000
         self._counter = counter
-        jumps = counter is not None and counted is not None and counter != counted + 1
-        if before is None or not (jumps or abs(begin - before) >= GAP_MS):
-            self._end_ms = end if before is None else max(before, end)
+        is_next = counter is None or counted is None or counter == counted + 1
+        if before is None or (is_next and -GAP_MS < begin - before < GAP_MS):
+            self._end_ms = end if before is None or end > before else before
             return None
         self._end_ms = end
         return Break(end_ms=before, begin_ms=begin, number=number)

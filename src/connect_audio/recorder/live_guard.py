@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.core.errors import StorageError
-from connect_audio.core.fragments import OpenFragment
+from connect_audio.core.fragments import Fragment, OpenFragment
 from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.live_state import LiveState, SinkState
@@ -67,6 +67,9 @@ class NoLiveAudio:
     def longest_nap_s(self) -> float:
         """Return infinity: no sink waits for audio."""
         return math.inf
+
+    def foresee(self, fragments: Sequence[Fragment]) -> None:
+        """Do nothing."""
 
     def confirm(self, added: Sequence[Added]) -> None:
         """Do nothing."""
@@ -130,6 +133,7 @@ class GuardedLiveAudio:
         self._guard = _Guard(logger)
         self._pipeline: LivePipeline | None = None
         self._preview = LivePreview(recording)
+        self._draft: CallRecording | None = None
         with self._guard:
             self._pipeline = wanted.make(before)
             self._resume(self._pipeline)
@@ -166,6 +170,23 @@ class GuardedLiveAudio:
                 return pipeline.longest_nap_s()
         return math.inf
 
+    def foresee(self, fragments: Sequence[Fragment]) -> None:
+        """Pass on whole fragments on which the recording has not decided: the next `confirm` decides.
+
+        Args:
+            fragments: the fragments since the last time.
+        """
+        pipeline = self._working
+        if pipeline is not None and fragments:
+            with self._guard:
+                if self._draft is None:
+                    self._draft = self._recording.draft()
+                    self._preview = LivePreview(self._draft)
+                for fragment in fragments:
+                    samples = self._draft.add(fragment).live_samples()
+                    if samples and self._draft.rate is not None:
+                        pipeline.write(samples, self._draft.rate)
+
     def confirm(self, added: Sequence[Added]) -> None:
         """Pass on that the recording has decided on fragments.
 
@@ -175,6 +196,7 @@ class GuardedLiveAudio:
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
+                self._end_draft()
                 timeline = self._recording.timeline
                 if timeline is None:
                     pipeline.discard()
@@ -190,6 +212,7 @@ class GuardedLiveAudio:
         pipeline = self._working
         if pipeline is not None:
             with self._guard:
+                self._end_draft()
                 pipeline.end(self._recording.timeline, _placed(added))
 
     def give_up(self) -> None:
@@ -239,6 +262,11 @@ class GuardedLiveAudio:
         if self._pipeline is not None:
             with self._guard:
                 self._pipeline.close()
+
+    def _end_draft(self) -> None:
+        if self._draft is not None:
+            self._draft = None
+            self._preview = LivePreview(self._recording)
 
     def _resume(self, pipeline: LivePipeline) -> None:
         """Go on where an earlier invocation stood."""

@@ -14,7 +14,7 @@ question has its own object in the session:
 
     What comes next?                       `call_stream`
     Is the call over?                      `end_of_call`
-    Whose audio follows a pause?           `streaming_border`
+    Whose audio follows a break?           `streaming_border`; `held_events` wait for the answer
     How does audio reach S3 and sinks?     `parts`, `live_guard`
 
 Errors of sockets and ends of bodies
@@ -33,9 +33,11 @@ from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.core.recording import Added
 from connect_audio.ports import Lifetime, UploadedPart
+from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
 from connect_audio.recorder.checkpoint import StepCounts
 from connect_audio.recorder.end_of_call import EndOfRecording
+from connect_audio.recorder.held_events import AcceptedFragment, HeldEvent, OpenBreak
 from connect_audio.recorder.live_guard import LiveSaved
 from connect_audio.recorder.session import Session
 from connect_audio.recorder.step_result import HandOver, Next, Over, PartDone, StepResult, Wait
@@ -49,6 +51,8 @@ _LONGEST_WAIT_S: Final = 300
 """Longest suspension, s. Audio that comes meanwhile is recorded so much later."""
 _NO_RETENTION_WAIT_S: Final = 60
 """Longest suspension for a stream without retention, s. KVS buffers 5 minutes of it, so a minute leaves a margin."""
+_LONGEST_PAUSE_S: Final = 1.0
+"""Longest sleep of a step that cannot read, s: sinks are looked after in between."""
 _MOST_SUSPENSIONS: Final = 300
 """Suspensions of one recording; later silence is waited out inside the invocation. 47 hours make 1410 parts and 188
 hand-overs. With two operations for each suspension the execution stays within the 2400 operations of ADR 1."""
@@ -110,13 +114,15 @@ class _Step:
                 return self._end_staged(Over(session.ending))
             found = self._advance()
             if isinstance(found, EndOfRecording):
+                if not self._settle_break():
+                    return self._end_staged(HandOver())
                 self._settle(found)
             elif found is not None:
                 return self._end_staged(found)
 
     def _advance(self) -> EndOfRecording | Next | None:
         """Take one event from the stream, reading until it comes."""
-        session = self._session
+        session, held = self._session, self._session.border.held
         is_full = session.recording.full
         event: StreamEvent | None = None
         while event is None:
@@ -125,7 +131,13 @@ class _Step:
                 return HandOver()
             if is_full:
                 return EndOfRecording(EndReason.RECORDING_LIMIT)
-            event = session.stream.next() or self._read()
+            behind = held.behind
+            if behind is not None and self._clock.monotonic() >= behind.due_s:
+                return self._record_held()
+            if behind is not None and held.is_full:
+                self._pause()
+            else:
+                event = session.stream.next() or self._read()
         return self._take(event)
 
     def _read(self) -> StreamEvent | None:
@@ -147,10 +159,10 @@ class _Step:
             case Fragment():
                 return self._take_fragment(event)
             case BytesLost():
-                session.recording.lose(event)
                 self._repairs += 1
-            case InBandErrors(errors, fragment, fatal):
-                session.recording.report(errors, fragment)
+                return self._record(event)
+            case InBandErrors(_, _, fatal):
+                self._record(event)
                 if fatal is not None:
                     return EndOfRecording(EndReason.SOURCE_FAILED, (Reason("IN_BAND_ERROR", fatal.sentence),))
             case Opened():
@@ -183,58 +195,126 @@ class _Step:
 
     def _may_preview(self, begin_ms: int) -> bool:
         """Return True if only its own end can keep a fragment that begins then, ms, from being recorded."""
-        session = self._session
-        return not session.stream.waits_for_cut and not session.border.may_begin_at(begin_ms)
+        stream, border = self._session.stream, self._session.border
+        # Behind an open break all audio reaches the sinks at once, and is taken back if a later streaming begins there.
+        may_begin = border.held.behind is None and border.may_begin_at(begin_ms)
+        return not stream.waits_for_cut and not may_begin
 
-    def _take_fragment(self, fragment: Fragment) -> EndOfRecording | HandOver | None:
-        session = self._session
-        if not self._is_on_one_side(fragment):
-            session.stream.close()
-            return HandOver()
+    def _take_fragment(self, fragment: Fragment) -> EndOfRecording | None:
+        session, now_ms = self._session, self._clock.now_ms()
         accepted = session.stream.accept(fragment)
-        added: list[Added] = []
-        if accepted.before is not None:
-            added.append(session.recording.add(accepted.before))
         if fragment.millis_behind_now is not None:
             self._behind_ms = fragment.millis_behind_now
         if accepted.is_new:
             self._new_fragments += 1
             self._listened()
             self._quiet_since_s = self._clock.monotonic()
-        added.append(session.recording.add(fragment))
-        session.frames = session.recording.take()
-        session.live.confirm(added)
-        return self._judge([decision for each in added for decision in each.decisions], is_new=accepted.is_new)
+        if accepted.before is not None:
+            # It stands in front, and its audio may end where the fragment begins.
+            before = AcceptedFragment(accepted.before, accepted.is_new, now_ms, self._reach(accepted.before))
+            ended = self._record(before)
+            if ended is not None:
+                return ended
+        found = self._reach(fragment)
+        if found is None and session.border.held.behind is None:
+            added = session.recording.add(fragment)
+            session.frames = session.recording.take()
+            session.live.confirm((added,))
+            return self._judge(added.decisions, is_new=accepted.is_new, now_ms=now_ms)
+        return self._record(AcceptedFragment(fragment, accepted.is_new, now_ms, found))
 
-    def _is_on_one_side(self, fragment: Fragment) -> bool:
-        """Behind a break, find out whether a later streaming begins. False if the deadline comes first."""
+    def _reach(self, fragment: Fragment) -> Break | None:
+        """Return the break before a fragment, where a later streaming may begin."""
         session = self._session
-        found = session.border.reach(fragment)
-        now_ms = self._clock.now_ms()
-        came_ms = arrival_ms(fragment, now_ms)
-        while found is not None:
-            side = session.border.ask(found, came_ms=came_ms, now_ms=now_ms)
+        if session.border.has_begun:
+            return session.border.reach(fragment)
+        session.border.reach(fragment)
+        session.recording.keep_within(session.border.bounds)
+        return None
+
+    def _record(self, event: HeldEvent) -> EndOfRecording | None:
+        """Record an event of the stream, or hold it while a break before it is open."""
+        held = self._session.border.held
+        held.append(event)
+        if held.behind is None:
+            return self._record_held()
+        if isinstance(event, AcceptedFragment):
+            self._session.live.foresee([event.fragment])
+        return None
+
+    def _record_held(self) -> EndOfRecording | None:
+        """Record the held events, in order, up to the next open break."""
+        session, held = self._session, self._session.border.held
+        was_open = held.behind is not None
+        added: list[Added] = []
+        ended: EndOfRecording | None = None
+        while held and ended is None and self._is_settled():
+            match held.pop():
+                case AcceptedFragment(fragment, is_new, at_ms, _):
+                    added.append(session.recording.add(fragment))
+                    ended = self._judge(added[-1].decisions, is_new=is_new, now_ms=at_ms)
+                case BytesLost() as lost:
+                    session.recording.lose(lost)
+                case InBandErrors(errors, number, _):
+                    session.recording.report(errors, number)
+        if ended is not None:
+            held.clear()
+        if added:
+            session.frames = session.recording.take()
+            session.live.confirm(added)
+        if held and (added or not was_open):
+            session.live.foresee([event.fragment for event in held if isinstance(event, AcceptedFragment)])
+        return ended
+
+    def _is_settled(self) -> bool:
+        """Return True if it is known whose the first held event is. Else its break is open until the next look."""
+        session, held = self._session, self._session.border.held
+        first, behind = held.first(), held.behind
+        if not isinstance(first, AcceptedFragment):
+            return True
+        found = first.found if behind is None else behind.found
+        came_ms = arrival_ms(first.fragment, first.at_ms) if behind is None else behind.came_ms
+        held.behind = None
+        if found is not None and session.border.bounds.until is None:
+            side = session.border.ask(found, came_ms=came_ms, now_ms=self._clock.now_ms())
+            if isinstance(side, AskAgain):
+                held.behind = OpenBreak(found, came_ms, self._clock.monotonic() + side.in_s)
+                return False
             if isinstance(side, Theirs):
                 until_ms = found.begin_ms
                 self._ports.logger.info("later streaming of the contact begins", extra={"until_ms": until_ms})
-            if not isinstance(side, AskAgain):
-                break
-            left_s = self._left_s()
-            if left_s <= 0:
-                return False
-            self._clock.sleep(min(side.in_s, left_s))
-            now_ms = self._clock.now_ms()
         session.recording.keep_within(session.border.bounds)
         return True
 
-    def _judge(self, decisions: Sequence[Decision], *, is_new: bool) -> EndOfRecording | None:
+    def _settle_break(self) -> bool:
+        """The recording is to end: wait until no break is open. False if the deadline comes first."""
+        held = self._session.border.held
+        while held.behind is not None:
+            if self._left_s() <= 0:
+                return False
+            if self._clock.monotonic() >= held.behind.due_s:
+                self._record_held()
+            else:
+                self._pause()
+        return True
+
+    def _pause(self) -> None:
+        """Sleep a little while an open break keeps the step from reading."""
+        behind, session = self._session.border.held.behind, self._session
+        if behind is not None:
+            session.live.interrupt_overdue()
+            due_s = behind.due_s - self._clock.monotonic()
+            self._clock.sleep(max(0.0, min(due_s, self._left_s(), _LONGEST_PAUSE_S)))
+
+    def _judge(self, decisions: Sequence[Decision], *, is_new: bool, now_ms: int) -> EndOfRecording | None:
         """Note what a fragment says about the end of the call.
 
         Args:
             decisions: on it, and on fragments that waited for it.
             is_new: no step has read it before. Audio that was read before is no sign that the call goes on.
+            now_ms: when it arrived; wall clock, ms since the epoch.
         """
-        session, now_ms = self._session, self._clock.now_ms()
+        session = self._session
         ours_end_ms = session.recording.end_ms
         for fragment, verdict, _ in decisions:
             cause = _CAUSES.get(verdict)
@@ -263,7 +343,8 @@ class _Step:
         if ended is not None:
             return ended
         quiet_s = self._clock.monotonic() - self._quiet_since_s
-        if end.cause is None and quiet_s >= policy.patience and self._may_suspend():
+        is_open = session.border.held.behind is not None
+        if end.cause is None and quiet_s >= policy.patience and not is_open and self._may_suspend():
             return Wait(self._wait_s())
         session.stream.back_off(self._left_s())
         return None
@@ -275,6 +356,8 @@ class _Step:
             is_exhausted: the stream has been read to its end in vain.
         """
         stream = self._session.stream
+        if self._session.border.held.behind is not None:
+            return None
         # An earlier invocation has seen these fragments, so silence before they come again is no end.
         expects_known = stream.is_kept and stream.lacks_known
         return self._session.end.decide(

@@ -8,6 +8,7 @@ rule serves both recordings: the later streaming begins at the first break that 
 - The later recording knows its StartTimestamp, and leaves out all fragments before that break.
 - The earlier recording asks the bucket at each break for a recording that fits. The flow starts that recording some
   seconds after its audio. A break whose audio arrived less than the grace period ago is therefore asked about again.
+  Later events are held meanwhile (`held_events.py`), and reading goes on.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Final
 from connect_audio.core.admission import NOT_BEGUN, AdmissionState, Label, StreamingBounds, start_ms
 from connect_audio.core.fragments import Fragment
 from connect_audio.recorder.audio_breaks import CLOCKS_APART_MS, AudioBreaks, AudioState, Break
+from connect_audio.recorder.held_events import HeldEvents
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.recorder.policy import EARLY_MS
 
@@ -97,12 +99,19 @@ class StreamingBorder:
         self._state = state
         self._contact_id = contact_id
         self._others = others
+        self.held: Final = HeldEvents()
+        """Events that wait until the break before them is settled."""
         self._breaks = AudioBreaks(contact_id, _audio_before(state, recorded, position))
 
     @property
     def state(self) -> BorderState:
         """State for the next step."""
         return self._state if self._state.has_begun else replace(self._state, earlier=self._breaks.state)
+
+    @property
+    def has_begun(self) -> bool:
+        """True once our first fragment is found, or need not be looked for."""
+        return self._state.from_ms is None or self._state.first is not None
 
     @property
     def bounds(self) -> StreamingBounds:
@@ -126,7 +135,7 @@ class StreamingBorder:
         """
         found = self._breaks.look(fragment)
         state = self._state
-        if not state.has_begun:
+        if state.from_ms is not None and state.first is None:
             self._begin(fragment, found)
             return None
         if found is None or state.until is not None or found.number <= (state.ours_until or -1):
