@@ -129,7 +129,7 @@ def measure() -> tuple[list[float], list[float]]:
             clock, logger = SystemClock(), Logger(service="benchmark", level="ERROR")
 
             def live(state: LiveState | None) -> LivePipeline:
-                named = [NamedSink("blocks", blocks), NamedSink("segments", segments)]
+                named = [NamedSink.of("blocks", blocks), NamedSink.of("segments", segments)]
                 return LivePipeline(named, LivePolicy(), clock, logger, state=state)
 
             source = source_of(ARRIVALS["block by block"])

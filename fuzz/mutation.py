@@ -18,6 +18,7 @@ _MASTERS: Final = frozenset(
     for text in ("18538067", "1549A966", "1654AE6B", "AE", "E1", "1254C367", "7373", "67C8", "1F43B675", "A0")
 )
 _EBML, _SEGMENT, _CLUSTER = bytes.fromhex("1A45DFA3"), bytes.fromhex("18538067"), bytes.fromhex("1F43B675")
+_TAGS: Final = bytes.fromhex("1254C367")
 _BLOCK_IDS: Final = frozenset({b"\xa3", b"\xa1"})
 _TIMECODE, _SCALE, _RATE = b"\xe7", bytes.fromhex("2AD7B1"), b"\xb5"
 _TAG_NAME, _TAG_STRING = bytes.fromhex("45A3"), bytes.fromhex("4487")
@@ -249,6 +250,27 @@ def _garbage(data: bytes, found: Sequence[Place], _: bytes, rng: Random) -> byte
     return data[:at] + rng.choice(pieces) + data[at:]
 
 
+def _swallow(data: bytes, found: Sequence[Place], other: bytes, rng: Random) -> bytes:
+    """Put a document, whole or in part, in place of the end of an element's payload, or beyond it."""
+    place = rng.choice([place for place in found if place.element_id not in _MASTERS] or found)
+    document = rng.choice(documents(other))
+    document = document[: rng.choice((60, 400, len(document)))]
+    at = rng.randrange(place.payload, place.end + 1)
+    if rng.random() < 0.5:
+        # No size changes, so what stands around it may still be sound.
+        document = document[: place.end - at]
+    return data[:at] + document + data[at + len(document) :]
+
+
+def _merge(data: bytes, _: Sequence[Place], __: bytes, rng: Random) -> bytes:
+    """Join a document to the one before it: its EBML header, Segment, Info and Tracks go."""
+    parts = documents(data)
+    index = rng.randrange(len(parts))
+    if index:
+        parts[index] = parts[index][max(0, parts[index].find(_TAGS)) :]
+    return b"".join(parts)
+
+
 _MUTATIONS: Final[tuple[Callable[[bytes, Sequence[Place], bytes, Random], bytes], ...]] = (
     _flip_bits,
     _size_field,
@@ -265,6 +287,8 @@ _MUTATIONS: Final[tuple[Callable[[bytes, Sequence[Place], bytes, Random], bytes]
     _times,
     _times,
     _garbage,
+    _swallow,
+    _merge,
 )
 
 

@@ -36,12 +36,14 @@ from connect_audio_local.synthesis.fragment_writer import (
     Track,
     write_fragment,
 )
+from fuzz.mutation import documents
 
 OURS: Final = DEFAULT_CONTACT_ID
 _BEFORE: Final = "00000000-0000-4000-8000-00000000000b"
 _AFTER: Final = "00000000-0000-4000-8000-00000000000c"
 FOREIGN: Final = b"\x5a\x5b"
 """Every sample of a foreign contact; none of ours looks like it."""
+_TAGS: Final = bytes.fromhex("1254C367")
 _MAX_CAPTURE_BYTES: Final = 48 * 1024
 
 _LAYOUTS: Final = (
@@ -85,6 +87,10 @@ def stream_seeds() -> Sequence[bytes]:
         _stream(replace(_OUR_CALL, gaps=(Gap(at_ms=48, length_ms=3000),), agent_joins_ms=32)),
         _stream(replace(_OUR_CALL, short_blocks=(ShortBlock("AUDIO_TO_CUSTOMER", 2, 33),))),
         _stream(_OUR_CALL) + _in_band_error(),
+        *(
+            _merged(_stream(replace(_OUR_CALL, layout=layout)))
+            for layout in (CONNECT_LAYOUT, FragmentLayout(continuation_token=False))
+        ),
     ]
     return seeds
 
@@ -128,6 +134,12 @@ def _stream(ours: SyntheticCall) -> bytes:
         replace(_foreign(ours), customer=foreign, agent=agent, contact_id=_AFTER),
     )
     return b"".join(fragment.data for fragment in synthesize_stream(calls))
+
+
+def _merged(stream: bytes) -> bytes:
+    """One document of many fragments, as AWS's OutputSegmentMerger makes it: only the first keeps its head."""
+    first, *others = documents(stream)
+    return first + b"".join(document[document.index(_TAGS) :] for document in others)
 
 
 def _foreign(ours: SyntheticCall) -> SyntheticCall:

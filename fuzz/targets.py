@@ -204,7 +204,7 @@ def check_live(data: bytes, *, labels_kept: bool = False) -> None:
     recording = CallRecording(OURS, limit_s=LIMIT_S)
     preview = LivePreview(recording)
     segments, blocks = _Segments(), _Blocks()
-    sinks = [NamedSink("segments", segments), NamedSink("blocks", blocks)]
+    sinks = [NamedSink.of("segments", segments), NamedSink.of("blocks", blocks)]
     pipeline = LivePipeline(sinks, LivePolicy(), SystemClock(), Logger(service="fuzz", level="CRITICAL"), driver=Inline)
     output = bytearray()
     for chunk in (*chunks_of(data), b""):
@@ -349,7 +349,7 @@ def check_event(data: bytes) -> None:
     except RequestError as error:
         message = str(error)
         assert message.isprintable()
-        assert len(message) < 300
+        assert len(message) < 600
         return
     assert RecordingRequest.from_payload(json.loads(json.dumps(request.to_payload()))) == request
     assert len(request.execution_name) <= 64

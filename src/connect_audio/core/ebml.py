@@ -324,7 +324,7 @@ class EbmlParser:
             if is_unknown or size > rule.max_size or base + end > self._limit:
                 self._check_size(rule, None if is_unknown else size, start)
             is_data = rule.kind is Kind.DATA
-            if start < self._doubted_to or (is_data and size > MAX_BELIEVED_BYTES):
+            if start < self._doubted_to or (size > MAX_BELIEVED_BYTES and is_data):
                 wanted = self._suspect(rule, size, end if is_data else payload_at)
                 if wanted:
                     return self._starve(wanted)
@@ -456,6 +456,11 @@ class EbmlParser:
             search = candidate + 1
 
     # Reading again, where something makes no sense.
+
+    @property
+    def marked_offset(self) -> int:
+        """Offset of the last mark."""
+        return self._marked[0]
 
     def mark(self, offset: int) -> None:
         """Note a place in the buffer that `read_again` goes back to: an element begins there."""

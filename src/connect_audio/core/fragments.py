@@ -35,6 +35,7 @@ the draft's beginning, and no size is believed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple
 
@@ -82,6 +83,8 @@ MAX_CLUSTERS_BYTES: Final = MAX_FRAGMENT_BYTES // 2
 BLOCK_OVERHEAD_BYTES: Final = 256
 """Memory of a Block beside its payload, and more: without it, endless empty blocks would weigh nothing."""
 
+_MAX_EXPECTING_BYTES: Final = 1024 * 1024
+"""Largest fragment whose blocks stay in memory until the next one begins, since to leave them out takes time."""
 _MAGIC: Final = EBML_HEADER.to_bytes(4)
 
 
@@ -203,8 +206,7 @@ class FragmentReader:
         self._elementwise = True
         shaped, self._shaped = self._shaped, None
         if shaped is not None:
-            self._begin = partial(OpenFragment.after, shaped, Part(begun=False))
-            self._draft = self._begin()
+            self._expect(shaped)
         self._learns = self._shapes.elementwise() and learns
         self._mark(self._parser.offset)
 
@@ -331,17 +333,24 @@ class FragmentReader:
         """End a fragment where its document goes on with the next one, which becomes the draft."""
         fragment = draft.finish(Completion.SUCCESSOR, None, offset)
         self._doubt = _Doubt(fragment, offset)
-        return self._go_on(fragment, part)
-
-    def _go_on(self, fragment: Fragment, part: Part) -> OpenFragment:
         self._begin = partial(OpenFragment.after, fragment, part)
         draft = self._draft = OpenFragment.after(fragment, part)
         return draft
 
+    def _expect(self, fragment: Fragment) -> None:
+        """Behind a fragment another one of its document may follow: it has no draft before its first element."""
+        if fragment.held_bytes > _MAX_EXPECTING_BYTES:
+            fragment = replace(fragment, blocks=())
+        self._begin = partial(OpenFragment.after, fragment, Part(begun=False))
+        self._draft = None
+
     def _require_draft(self, offset: int) -> OpenFragment:
-        if self._draft is None:
-            raise MatroskaError("a Segment without an EBML header before it", offset=offset)
-        return self._draft
+        draft = self._draft
+        if draft is None:
+            draft = self._draft = self._begin()
+            if draft is None:
+                raise MatroskaError("a Segment without an EBML header before it", offset=offset)
+        return draft
 
     def _take_element(self, element: Element) -> Fragment | None:
         """Take a whole element; return the fragment that is over with it beyond doubt."""
@@ -367,7 +376,9 @@ class FragmentReader:
         previous, self._draft = self._under_way, OpenFragment(offset)
         self._begin = _no_draft
         if previous is None:
-            self._mark(offset)
+            if offset != self._parser.marked_offset:
+                self._mark(offset)
+            self._marked = _no_draft
         else:
             self._doubt = _Doubt(previous.finish(Completion.SUCCESSOR, None, offset), offset)
 
@@ -427,7 +438,7 @@ class FragmentReader:
             return None
         end = element.offset + len(element.raw)
         fragment = draft.finish(Completion.TOKEN, None, end)
-        self._go_on(fragment, Part(begun=False))
+        self._expect(fragment)
         if draft.hides_nothing(token):
             self._learn(fragment)
             self._over()

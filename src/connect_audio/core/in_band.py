@@ -49,13 +49,17 @@ ERROR_TAGS: Final = frozenset(
 """One of a pair of these holds the number and the other a text; sources disagree which, so whichever is a number is."""
 
 
+MAX_TEXT_CHARS: Final = 1000
+"""Longest text of an error that is kept; AWS's have a line. The rest is cut off, since notes outlive their fragment."""
+
+
 @dataclass(frozen=True, slots=True)
 class InBandError:
     """One error inside a stream.
 
     Args:
         code: AWS's number, or None where no tag held one.
-        text: AWS's text beside it; empty if absent.
+        text: AWS's text beside it, its first `MAX_TEXT_CHARS`; empty if absent.
     """
 
     code: int | None
@@ -66,7 +70,7 @@ class InBandError:
         """Read the values of the error tags of one Tags element."""
         numbers = [int(value) for value in values if re.fullmatch(r"[0-9]{1,9}", value)]
         texts = [value for value in values if not re.fullmatch(r"[0-9]{1,9}", value)]
-        return cls(numbers[0] if numbers else None, texts[0] if texts else "")
+        return cls(numbers[0] if numbers else None, texts[0][:MAX_TEXT_CHARS] if texts else "")
 
     @property
     def meaning(self) -> str:

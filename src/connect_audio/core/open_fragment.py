@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple, Self
 
@@ -93,7 +93,7 @@ class OpenFragment:
     number_tag: str | None = None  # as it stands before its blocks, decimal or not
     has_token: bool = False  # before its first Cluster
     last_labels: list[str] = field(default_factory=list)  # ContactId values since its last block
-    before: Fragment | None = None  # the one before it in its document, without its blocks, until it has begun
+    before: tuple[str | None, tuple[str, ...]] | None = None  # number and contacts before it, until it has begun
 
     @classmethod
     def after(cls, fragment: Fragment, part: Part) -> Self:
@@ -114,7 +114,7 @@ class OpenFragment:
             not_audio=_not_audio(fragment.tracks),
             is_plain=False,
             begun=part.begun,
-            before=None if part.begun else replace(fragment, blocks=()),
+            before=None if part.begun else (fragment.number, fragment.contact_ids),
         )
 
     def tag(self, name: str) -> str | None:
@@ -187,11 +187,14 @@ class OpenFragment:
 
     def ends_before(self, tags: Sequence[TagValue]) -> bool:
         """Return True if tags behind its blocks can only be of the next fragment in its document."""
-        return bool(self.blocks) and any(
-            (name == _NUMBER and self.number_tag is not None and value != self.number_tag)
-            or (name == _TOKEN and self.has_token)
-            for name, value in tags
-        )
+        if not self.blocks:
+            return False
+        for name, value in tags:
+            if name == _NUMBER and self.number_tag is not None and value != self.number_tag:
+                return True
+            if name == _TOKEN and self.has_token:
+                return True
+        return False
 
     def take_tags(self, tags: Sequence[TagValue], size: int) -> str | None:
         """Add the tags of an element of `size` bytes; return the continuation token if it is among them."""
@@ -224,8 +227,8 @@ class OpenFragment:
         if error_values:
             if not self.begun and self.before is not None:
                 # An error that KVS reports after the continuation token comes as a fragment of its own.
-                self.number = self.before.number
-                self.contact_ids += [label for label in self.before.contact_ids if label not in self.contact_ids]
+                self.number, labels = self.before
+                self.contact_ids += [label for label in labels if label not in self.contact_ids]
             self.begun = True
             if len(self.errors) < MAX_ERRORS:
                 self.errors.append(InBandError.from_tags(error_values))

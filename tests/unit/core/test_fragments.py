@@ -168,6 +168,17 @@ def test_two_contacts_whose_names_begin_alike_at_any_length_contradict_each_othe
     assert max(len(first), len(second)) < 400
 
 
+def test_tracks_and_errors_of_a_fragment_weigh_what_they_hold() -> None:
+    light = read_one(DOCUMENT + element(TRACKS, track_entry(1)))
+    heavy = read_one(DOCUMENT + element(TRACKS, track_entry(1) * 2000))
+    long = "x" * 100_000
+
+    (error,) = read_one(DOCUMENT + tags(("AWS_KINESISVIDEO_ERROR_CODE", long))).errors
+
+    assert heavy.held_bytes > light.held_bytes + 2000 * 200
+    assert error.text == long[:1000]
+
+
 def test_of_many_contacts_a_fragment_keeps_enough_to_contradict_itself() -> None:
     named = b"".join(tags(("ContactId", str(index))) for index in range(100))
 

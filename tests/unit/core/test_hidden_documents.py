@@ -77,15 +77,15 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
             case 0:
                 changed[at] ^= 1 << chance.randrange(8)
             case 1:
-                del changed[at : at + chance.choice((1, 4, 300, 5000))]
+                del changed[at + 1 : at + 1 + chance.choice((1, 4, 300, 5000))]
             case 2:
                 changed[at:at] = changed[at : at + chance.choice((1, 9, 1037, 5000))]
             case 3:
                 changed[at:at] = inner
             case _:
-                del changed[at:]
+                del changed[at + 1 :]
                 changed += data[: chance.choice((1500, len(data)))]
-    return bytes(changed) or data
+    return bytes(changed)
 
 
 def sources() -> dict[str, bytes]:
@@ -211,6 +211,40 @@ def test_another_contacts_audio_behind_a_cut_block_stays_out_at_every_place_of_t
         events, _ = events_in_file_mode([first[:end] + others])
 
         assert mark * 4 not in record(events, OURS).stereo[0::4] + record(events, OURS).stereo[1::4]
+
+
+def test_the_shared_case_of_a_cut_capture_loses_nothing_but_the_cut_fragments_end() -> None:
+    path = SHARED / "cases" / "cut_then_rest.mkv"
+    if not path.exists():
+        pytest.skip("the shared case cut_then_rest.mkv is not here")
+    data = path.read_bytes()
+    starts = [at for at in range(len(data)) if data.startswith(b"\x1a\x45\xdf\xa3", at)]
+
+    fragments = fragments_of(events_in_file_mode([data])[0])
+
+    assert [fragment.offset for fragment in fragments] == starts
+    # Each but the cut one and the last has 16 blocks of both parties; of the cut one all is there that is whole.
+    assert [len(fragment.blocks) for fragment in fragments] == [32, 32, 32, 32, 18, 32, 32, 32, 32, 32, 26]
+
+
+@pytest.mark.parametrize("mebibytes", [3, 6])
+def test_a_cut_block_far_behind_its_fragments_beginning_takes_no_audio_of_another_contact(mebibytes: int) -> None:
+    """Beyond 4 MiB a fragment is not read again: what its blocks took is left out all the same."""
+    mark = b"\x5a\x5b"
+    count = mebibytes * 1024 * 1024 // 32_000
+    first = documents(
+        SyntheticCall(customer=bytes(32_000 * count), agent=None, block_ms=2000, blocks_per_fragment=count)
+    )[0]
+    other = SyntheticCall(customer=mark * 32_000, agent=None, contact_id=OTHER, block_ms=200, blocks_per_fragment=2)
+    cut = first[: len(first) - 20_000]
+    assert len(cut) > (mebibytes - 0.1) * 1024 * 1024
+
+    events, errors = events_in_file_mode(pieces(cut + b"".join(documents(other)), 65_536))
+
+    assert errors
+    ours = [fragment for fragment in fragments_of(events) if fragment.contact_ids != (OTHER,)]
+    assert ours
+    assert not any(mark * 50 in block.data for fragment in ours for block in fragment.blocks)
 
 
 # --- work: every byte is read a few times at most, whatever the bytes are -------------------------------------------

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connect_audio.core.admission import StreamEnd
@@ -70,6 +70,7 @@ def test_merged_fragments_come_one_by_one_with_all_their_audio(layout: FragmentL
 
 
 @given(data=st.data())
+@settings(max_examples=20)
 def test_merged_fragments_are_the_same_in_any_cut(data: st.DataObject) -> None:
     whole = merged(documents(replace(CALL, block_ms=32, blocks_per_fragment=4, seconds=0.5)))
 
@@ -203,6 +204,25 @@ def test_a_fragment_of_nothing_but_tags_and_its_token_is_complete() -> None:
 
     assert (first.completion, second.completion) == (Completion.TOKEN, Completion.TOKEN)
     assert not first.blocks
+
+
+def test_empty_fragments_anywhere_leave_a_recording_complete() -> None:
+    apart = documents()
+    head = apart[0][: apart[0].index(bytes.fromhex("1254C367"))]
+    nothing = head + tags(("ContactId", DEFAULT_CONTACT_ID))
+    numbered = head + tags(("ContactId", DEFAULT_CONTACT_ID), (NUMBER, "1"), (TOKEN, "1"))
+    stranger = head + tags(("testTag_0", "testTag_0_Value"))
+    for empty in (numbered, stranger):
+        for place in range(4):
+            data = b"".join([*apart[:place], empty, *apart[place:]])
+
+            recorded = record(events_of([data]), DEFAULT_CONTACT_ID)
+
+            assert recorded.manifest(DEFAULT_CONTACT_ID)["status"] == "complete"
+            assert recorded.stereo == heard(events_of(apart))
+    # Without the token that all others had, an empty one may be one that was cut off before its first block.
+    recorded = record(events_of([b"".join(apart) + nothing]), DEFAULT_CONTACT_ID)
+    assert [reason["code"] for reason in recorded.manifest(DEFAULT_CONTACT_ID)["reasons"]] == ["TRUNCATED_FRAGMENTS"]
 
 
 @pytest.mark.parametrize(("name", "seconds"), [("merged10", 10.0), ("token_first", 2.048), ("odd_number", 4.096)])
