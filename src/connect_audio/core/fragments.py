@@ -219,9 +219,9 @@ class FragmentReader:
         while True:
             doubt = self._doubt
             if doubt is None:
-                signal = self._next_token()
-                if signal is not None:
-                    return signal
+                event = self._read_on()
+                if event is not None:
+                    return event
                 continue
             hidden = self._parser.hides_document(doubt.end)
             if hidden is None:
@@ -233,23 +233,27 @@ class FragmentReader:
             self._begin = self._marked
             self._draft = self._begin()
 
-    def _next_token(self) -> FragmentEvent | None:
-        """Take the next token. Returns the event that follows if it is beyond doubt; else it is the new doubt."""
-        self._suspect_bytes = 0
+    def _read_on(self) -> FragmentEvent | None:
+        """Take tokens up to an event that is beyond doubt; None once there is a doubt."""
+        parser = self._parser
         try:
-            token = self._parser.next_token()
-            if type(token) is Element:
-                # Should it make no sense, its size is not to be believed: whole fragments may be in it.
-                self._suspect_bytes = len(token.raw)
-                return self._take_element(token)
-            if type(token) is MasterStart:
-                self._take_master(token)
-            elif token is NEED_DATA:
-                return NEED_DATA
-            elif token is END:
-                return self._end()
+            while self._doubt is None:
+                self._suspect_bytes = 0
+                token = parser.next_token()
+                if type(token) is Element:
+                    # Should it make no sense, its size is not to be believed: whole fragments may be in it.
+                    self._suspect_bytes = len(token.raw)
+                    event = self._take_element(token)
+                    if event is not None:
+                        return event
+                elif type(token) is MasterStart:
+                    self._take_master(token)
+                elif token is NEED_DATA:
+                    return NEED_DATA
+                elif token is END:
+                    return self._end()
         except StreamError as error:
-            self._doubt = _Doubt(error, self._parser.element_offset - self._suspect_bytes)
+            self._doubt = _Doubt(error, parser.element_offset - self._suspect_bytes)
         return None
 
     def _beyond_doubt(self, outcome: Fragment | BytesLost | StreamError) -> FragmentEvent:
@@ -367,7 +371,8 @@ class FragmentReader:
             draft.take_timecode(decode_uint(raw, payload))
         elif element_id == TRACKS:
             draft.take_tracks(decode_tracks(raw, offset=offset), len(raw))
-            self._check_held(draft, offset)
+            if draft.held_bytes > MAX_FRAGMENT_BYTES:
+                raise _too_much(draft, offset)
         elif element_id == INFO:
             draft.take_timecode_scale(decode_timecode_scale(raw, offset=offset))
         return None
@@ -426,11 +431,12 @@ class FragmentReader:
     def _take_tags(self, draft: OpenFragment, element: Element) -> Fragment | None:
         """Take a Tags element; return the fragment whose continuation token it holds, if that is beyond doubt."""
         tags = decode_tags(element.raw, offset=element.offset)
-        if draft.ends_before(tags):
+        if draft.blocks and draft.ends_before(tags):
             # The labels between two Clusters may be of either fragment.
             draft = self._succeed(draft, element.offset, Part(begun=True, contact_ids=tuple(draft.last_labels)))
         token = draft.take_tags(tags, len(element.raw))
-        self._check_held(draft, element.offset)
+        if draft.held_bytes > MAX_FRAGMENT_BYTES:
+            raise _too_much(draft, element.offset)
         if token is None:
             return None
         if not (draft.clusters or draft.errors) or self._doubt is not None:
@@ -445,10 +451,6 @@ class FragmentReader:
             return fragment
         self._doubt = _Doubt(fragment, end)
         return None
-
-    def _check_held(self, draft: OpenFragment, offset: int) -> None:
-        if draft.held_bytes > MAX_FRAGMENT_BYTES:
-            raise _too_much(draft, offset)
 
 
 def _too_much(draft: OpenFragment, offset: int) -> FragmentError:

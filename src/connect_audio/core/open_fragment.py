@@ -187,8 +187,6 @@ class OpenFragment:
 
     def ends_before(self, tags: Sequence[TagValue]) -> bool:
         """Return True if tags behind its blocks can only be of the next fragment in its document."""
-        if not self.blocks:
-            return False
         for name, value in tags:
             if name == _NUMBER and self.number_tag is not None and value != self.number_tag:
                 return True
