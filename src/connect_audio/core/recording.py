@@ -361,7 +361,7 @@ class CallRecording:
 
     def _count_admitted(self, fragment: Fragment, verdict: Verdict) -> None:
         counts = self._fragments
-        counts.truncated += self._is_cut(fragment.completion)
+        counts.truncated += self._is_cut(fragment)
         counts.admitted += 1
         counts.admitted_unlabelled += verdict is Verdict.OURS_BY_NEIGHBOURS
         neighbours = self._neighbours
@@ -376,11 +376,15 @@ class CallRecording:
         if fragment.number not in self._order.late:
             neighbours.last_admitted = fragment.number or neighbours.last_admitted
 
-    def _is_cut(self, completion: Completion) -> bool:
+    def _is_cut(self, fragment: Fragment) -> bool:
         """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
+        completion = fragment.completion
         if completion is Completion.TOKEN:
             if not self._neighbours.has_tokens:
                 self._neighbours = replace(self._neighbours, has_tokens=True)
+            return False
+        if completion is Completion.SUCCESSOR and not fragment.blocks and fragment.number is None:
+            # Nothing but tags: no audio was to come. One with a number may have been cut off before its first block.
             return False
         return completion is Completion.TRUNCATED or self._neighbours.has_tokens
 
