@@ -25,7 +25,7 @@ from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.live_audio import LiveBlock, LiveSegment
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.ports import ContactState
+from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder import Budget, Checkpoint, LiveWanted, Policy, Recorder, RecorderPorts
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
@@ -108,10 +108,12 @@ class TimedSegments(SegmentFileSink):
 class Connected:
     """Connect's word: the call goes on."""
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
         """Always connected."""
-        del instance_id, contact_id
-        return ContactState.CONNECTED
+        del instance_id, contact_id, stream_arn, start_fragment
+        return ContactAnswer(ContactState.CONNECTED)
 
 
 def measure() -> tuple[list[float], list[float]]:

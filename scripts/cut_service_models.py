@@ -43,7 +43,12 @@ OPERATIONS: Final = {
 }
 """The operations of each service that some client of the functions calls."""
 
-MEMBERS: Final = {"connect": {"Contact": {"DisconnectTimestamp", "Id"}}}
+MEMBERS: Final = {
+    "connect": {
+        "Contact": {"DisconnectTimestamp", "Id", "Recordings"},
+        "RecordingInfo": {"FragmentStartNumber", "FragmentStopNumber", "Location", "MediaStreamType", "StorageType"},
+    }
+}
 """The members of a shape that are kept, where not all are: the rest of a contact, a caller's data, is never parsed."""
 
 ENDPOINTS: Final = frozenset({*OPERATIONS, "sts"})

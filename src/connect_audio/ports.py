@@ -82,11 +82,34 @@ class ContactState(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+@dataclass(frozen=True, slots=True)
+class ContactAnswer:
+    """Connect's description of a contact, as far as the end of a recording depends on it.
+
+    Args:
+        state: the contact's state.
+        stop_fragment: FragmentStopNumber of the streaming, a decimal number; None where Connect gives none.
+    """
+
+    state: ContactState
+    stop_fragment: str | None = None
+
+
 class ContactStatus(Protocol):
     """Connect's answers about a contact."""
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
-        """Ask once. Never raises for an API failure: that is UNKNOWN, logged by the adapter."""
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
+        """Ask once. Never raises for an API failure: that is UNKNOWN, logged by the adapter.
+
+        Args:
+            instance_id: the Connect instance.
+            contact_id: the contact.
+            stream_arn: the streaming's stream: another stream's end says nothing about it.
+            start_fragment: the streaming's first fragment, by which two streamings in one stream differ; None if
+                unknown.
+        """
 
 
 class Clock(Protocol):

@@ -313,6 +313,7 @@ class ConsumerSettings:
         recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
         drain_seconds: seconds without our fragments after which a call that looks over is finished.
         idle_limit_seconds: seconds without a fragment of our contact, after which the recording is finished.
+        connected_limit_seconds: the same while Connect says that the contact is connected.
         read_timeout_seconds: seconds a socket may stay silent before GetMedia is asked again.
         deadline_margin_seconds: seconds before the invocation's end at which reading stops to hand over.
         recording_limit_hours: hours of recording after which it is finished as partial.
@@ -355,6 +356,16 @@ class ConsumerSettings:
             Integer(10, 86_400, "seconds"),
             "600 suits most.",
             default=600,
+        )
+    )
+    connected_limit_seconds: int = _field(
+        Variable(
+            "CONNECTED_LIMIT_SECONDS",
+            "The same while Connect says CONNECTED; the recording is then partial.",
+            # Waited out suspended, five minutes at a time: a day takes 288 of the 300 suspensions of a recording.
+            Integer(10, 86_400, "seconds"),
+            "14400 suits most; a limit below IDLE_LIMIT_SECONDS counts as that one.",
+            default=14_400,
         )
     )
     read_timeout_seconds: int = _field(

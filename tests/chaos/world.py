@@ -14,6 +14,7 @@ from chaos.log import LogEntry
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.ports import (
     AfterFragment,
+    ContactAnswer,
     ContactState,
     Lifetime,
     ObjectBody,
@@ -133,16 +134,20 @@ class ChaosStatus:
     unknown: float
     chance: random.Random
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
         assert instance_id
         assert contact_id
+        assert stream_arn
+        assert start_fragment is None or start_fragment
         nth = self.hooks.enter("state")
         self.clock.pass_by(0.05)
         answer = ContactState.DISCONNECTED if self.clock.now_ms() >= self.disconnected_ms else ContactState.CONNECTED
         if self.chance.random() < self.unknown:
             answer = ContactState.UNKNOWN
         self.hooks.leave("state", nth)
-        return answer
+        return ContactAnswer(answer)
 
 
 # --- S3 --------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.recording_facts import Status
 from connect_audio.library.capture import capture_events
-from connect_audio.ports import AfterFragment, ContactState, StartSelector
+from connect_audio.ports import AfterFragment, ContactAnswer, ContactState, StartSelector
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.replay.replay import replay
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, Gap, SyntheticCall, SyntheticFragment
@@ -59,9 +59,11 @@ class CaptureSource(FakeSource):
 class Disconnected(FakeStatus):
     """Connect says of every contact that it is over."""
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
-        del instance_id, contact_id
-        return ContactState.DISCONNECTED
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
+        del instance_id, contact_id, stream_arn, start_fragment
+        return ContactAnswer(ContactState.DISCONNECTED)
 
 
 def replayed(data: bytes, folder: Path) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
+    ContactAnswer,
     ContactState,
 )
 from connect_audio.recorder import (
@@ -74,14 +75,19 @@ class FakeStatus:
         self._clock = clock
         self.answer = state
         self.disconnected_at_ms: int | None = None
+        self.stop_fragment: str | None = None
         self.asked_at_ms: list[int] = []
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
         assert (instance_id, contact_id) == (REQUEST.instance_id, REQUEST.contact_id)
+        assert stream_arn == REQUEST.stream_arn
+        assert start_fragment is None or start_fragment.isdecimal()
         self.asked_at_ms.append(self._clock.now_ms())
         if self.disconnected_at_ms is not None and self._clock.now_ms() >= self.disconnected_at_ms:
-            return ContactState.DISCONNECTED
-        return self.answer
+            return ContactAnswer(ContactState.DISCONNECTED, self.stop_fragment)
+        return ContactAnswer(self.answer, self.stop_fragment)
 
 
 # --- a call and its recording ----------------------------------------------------------------------------------------

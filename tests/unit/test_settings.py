@@ -35,6 +35,7 @@ def test_the_consumer_needs_a_bucket_alone() -> None:
         recordings_kms_key_arn=None,
         drain_seconds=30,
         idle_limit_seconds=600,
+        connected_limit_seconds=14_400,
         read_timeout_seconds=10,
         deadline_margin_seconds=60,
         recording_limit_hours=47,
@@ -73,6 +74,7 @@ def test_an_empty_variable_counts_as_unset() -> None:
     [
         ("DRAIN_SECONDS", 1, 300),
         ("IDLE_LIMIT_SECONDS", 10, 86_400),
+        ("CONNECTED_LIMIT_SECONDS", 10, 86_400),
         ("READ_TIMEOUT_SECONDS", 1, 60),
         ("DEADLINE_MARGIN_SECONDS", 5, 600),
         ("RECORDING_LIMIT_HOURS", 1, 47),

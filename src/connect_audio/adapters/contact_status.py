@@ -11,9 +11,12 @@ from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of
-from connect_audio.ports import ContactState
+from connect_audio.ports import ContactAnswer, ContactState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from mypy_boto3_connect import ConnectClient
 
 # The answer only shortens the idle wait, so it must not hold up a live call: 5 s at worst, no retries by the SDK.
@@ -33,18 +36,21 @@ class ConnectContactStatus:
         self._client = client
         self._reported: set[str] = set()
 
-    def state(self, instance_id: str, contact_id: str) -> ContactState:
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
         """Ask once. A refused, throttled or unreachable question is UNKNOWN; each kind of failure is logged once."""
         try:
             answer = self._client.describe_contact(InstanceId=instance_id, ContactId=contact_id)
         except AWS_EXCEPTIONS as exc:
             self._report(failure_of(exc).code)
-            return ContactState.UNKNOWN
+            return ContactAnswer(ContactState.UNKNOWN)
         contact = answer.get("Contact")
         if not contact:
             self._report("EmptyAnswer")
-            return ContactState.UNKNOWN
-        return ContactState.DISCONNECTED if contact.get("DisconnectTimestamp") else ContactState.CONNECTED
+            return ContactAnswer(ContactState.UNKNOWN)
+        state = ContactState.DISCONNECTED if contact.get("DisconnectTimestamp") else ContactState.CONNECTED
+        return ContactAnswer(state, _stop_fragment(contact, stream_arn, start_fragment))
 
     def _report(self, code: str) -> None:
         if code in self._reported:
@@ -52,3 +58,26 @@ class ConnectContactStatus:
         self._reported.add(code)
         # The code alone: a contact's description holds phone numbers, and AWS's message may quote the request.
         logger.warning("DescribeContact gave no answer: only the audio can show the end of the call", error_code=code)
+
+
+def _stop_fragment(contact: Mapping[str, Any], stream_arn: str, start_fragment: str | None) -> str | None:
+    """Read the streaming's FragmentStopNumber out of the contact's recordings; None unless exactly one fits.
+
+    A contact has recordings of other kinds, too. Connect may leave any member out, empty or null.
+    """
+    start = _decimal(start_fragment)
+    stops = set()
+    for each in contact.get("Recordings") or ():
+        of_the_stream = each.get("StorageType") == "KINESIS_VIDEO_STREAM" and each.get("Location") == stream_arn
+        begins = _decimal(each.get("FragmentStartNumber"))
+        is_another = None not in {start, begins} and start != begins
+        stop = _decimal(each.get("FragmentStopNumber"))
+        is_audio = each.get("MediaStreamType") in {None, "", "AUDIO"}
+        if of_the_stream and is_audio and not is_another and stop is not None and stop >= (start or 0):
+            stops.add(str(stop))
+    return stops.pop() if len(stops) == 1 else None
+
+
+def _decimal(number: str | None) -> int | None:
+    """Return a fragment number as a number; None where it is absent, empty or of another form."""
+    return int(number) if number and number.isascii() and number.isdecimal() else None

@@ -68,7 +68,14 @@ _ENDS: Final[Mapping[EndReason, Proof]] = {
     EndReason.OTHER_STREAMING: Proof(
         ProofState.PROVEN, "OTHER_STREAMING", "a later streaming of the contact begins behind the last audio"
     ),
-    EndReason.IDLE: Proof(ProofState.PROVEN, "IDLE", f"for the idle limit {_SILENT}"),
+    EndReason.STREAMING_STOPPED: Proof(
+        ProofState.PROVEN, "STREAMING_STOPPED", "Connect names the last fragment of the streaming as recorded"
+    ),
+    EndReason.IDLE: Proof(
+        ProofState.PROVEN,
+        "IDLE",
+        f"for the idle limit {_SILENT}; Connect did not say whether the contact was connected",
+    ),
     EndReason.RECORDING_LIMIT: Proof(
         ProofState.NOT_PROVEN, "RECORDING_LIMIT", "the recording reached its longest, and the call may have gone on"
     ),

@@ -201,6 +201,11 @@ class CallRecording:
         return self._admission.end_ms
 
     @property
+    def last_admitted(self) -> str | None:
+        """Number of the last admitted fragment; None before the first."""
+        return self._neighbours.last_admitted
+
+    @property
     def full(self) -> bool:
         """True once the recording has reached its limit."""
         return self._timeline is not None and self._timeline.full

@@ -26,6 +26,8 @@ class EndReason(StrEnum):
     """Another contact uses the stream by now, and the contact's audio stayed away for the drain time."""
     OTHER_STREAMING = "OTHER_STREAMING"
     """A later streaming of the same contact began, which has a recording of its own."""
+    STREAMING_STOPPED = "STREAMING_STOPPED"
+    """Connect names the last fragment of the streaming, and the recording has it; the contact may go on."""
     IDLE = "IDLE"
     """The contact's audio stayed away for the idle limit."""
     RECORDING_LIMIT = "RECORDING_LIMIT"

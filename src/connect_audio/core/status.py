@@ -301,6 +301,7 @@ RULES: Final[tuple[Rule, ...]] = (
     # The call's borders.
     Rule("OPENING_MISSING", _OPENING, _opening),
     Rule("ENDING_MISSING", _END, _open_end("ENDING_MISSING")),
+    Rule("STILL_CONNECTED", _END, _reported),
     Rule("RECORDING_LIMIT", _END, _beyond_limit),
     # Damage, and fragments that were left out.
     Rule(

@@ -100,6 +100,7 @@ def _policy(settings: ConsumerSettings) -> Policy:
     return Policy(
         drain=settings.drain_seconds,
         idle_limit=settings.idle_limit_seconds,
+        connected_limit=settings.connected_limit_seconds,
         status_interval=settings.status_interval_seconds,
         limit_s=settings.recording_limit_hours * 3600,
     )

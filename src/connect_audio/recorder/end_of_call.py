@@ -5,8 +5,9 @@ Pure: times come in as arguments; there is no clock and no I/O. `EndState` is al
 How it works. `EndOfCall` takes observations and keeps them in one `EndState`:
 
     audio()         new audio of our contact arrived: the call goes on, any cause is dropped
+    quiet()         a connection is over: a DISCONNECTED of before is a cause again
     seems_over()    a cause: Connect says DISCONNECTED, or the audio of another contact or streaming follows ours
-    connect_says()  Connect's answer; DISCONNECTED is a cause
+    connect_says()  Connect's answer; DISCONNECTED is a cause, CONNECTED prolongs the idle limit
     unreadable()    a connection failed: GetMedia was refused, or the body broke, was cut or held an error
     readable()       a connection did not fail: from now on silence is silence
 
@@ -21,8 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from connect_audio.core.evidence import behind_fragment
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.ports import ContactState
+from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.policy import Policy
 
 _LEAST_DENIALS: Final = 6
@@ -49,6 +51,9 @@ class EndState:
     Args:
         last_audio_ms: arrival of the newest audio of our contact, or the recording's beginning.
         asked_ms: when Connect was last asked about the contact; None before the first time.
+        connect: Connect's newest answer but UNKNOWN; None before the first.
+        answered_ms: when that answer came; 0 before the first.
+        stop_fragment: last fragment of the streaming, as Connect names it; None while it does not.
         cause: why the call seems over; None while it does not.
         cause_ms: when that cause appeared; 0 without a cause.
         readable_from_ms: since when the stream can be read again; 0 before the first failure.
@@ -60,6 +65,9 @@ class EndState:
 
     last_audio_ms: int = 0
     asked_ms: int | None = None
+    connect: ContactState | None = None
+    answered_ms: int = 0
+    stop_fragment: str | None = None
     cause: EndReason | None = None
     cause_ms: int = 0
     readable_from_ms: int = 0
@@ -82,6 +90,8 @@ class Evidence:
         denied_ms: how long GetMedia has failed with a non-retryable error; None if the last try did not.
         denials: non-retryable failures in a row in this step.
         failure: the newest failure; None while the stream can be read.
+        is_connected: Connect has said in this silence that the contact is connected.
+        is_stopped: the recording has the fragment that Connect names as the streaming's last.
         observed: this invocation has watched the stream long enough for silence to mean anything.
         read_to_end: all that the stream is known to hold has been read.
     """
@@ -94,6 +104,8 @@ class Evidence:
     denied_ms: int | None = None
     denials: int = 0
     failure: Reason | None = None
+    is_connected: bool = False
+    is_stopped: bool = False
     observed: bool = True
     read_to_end: bool = True
 
@@ -110,13 +122,25 @@ def _not_observed(seen: Evidence, _: Policy) -> bool:
     return not seen.observed
 
 
+def _stopped(seen: Evidence, _: Policy) -> bool:
+    return seen.is_stopped and seen.read_to_end and seen.failure is None
+
+
 def _drained(seen: Evidence, policy: Policy) -> bool:
     may_drain = seen.cause is not None and seen.read_to_end and seen.failure is None
     return may_drain and seen.drained_ms >= policy.drain * 1000
 
 
 def _idle(seen: Evidence, policy: Policy) -> bool:
-    return seen.failure is None and seen.silent_ms - seen.failing_ms >= policy.idle_limit * 1000
+    return not seen.is_connected and _is_quiet_for(seen, policy.idle_limit)
+
+
+def _idle_though_connected(seen: Evidence, policy: Policy) -> bool:
+    return seen.is_connected and _is_quiet_for(seen, max(policy.idle_limit, policy.connected_limit))
+
+
+def _is_quiet_for(seen: Evidence, limit_s: float) -> bool:
+    return seen.failure is None and seen.silent_ms - seen.failing_ms >= limit_s * 1000
 
 
 def _unreadable(seen: Evidence, policy: Policy) -> bool:
@@ -133,6 +157,16 @@ def _by_cause(seen: Evidence) -> EndOfRecording:
     return EndOfRecording(seen.cause or EndReason.DISCONNECTED)
 
 
+def _by_stop(seen: Evidence) -> EndOfRecording:
+    return EndOfRecording(seen.cause or EndReason.STREAMING_STOPPED)
+
+
+def _by_long_silence(seen: Evidence) -> EndOfRecording:
+    minutes = (seen.silent_ms - seen.failing_ms) // 60_000
+    detail = f"no audio came for {minutes} minutes, and Connect says that the contact is connected: it may go on"
+    return EndOfRecording(EndReason.IDLE, (Reason("STILL_CONNECTED", detail),))
+
+
 def _by_silence(_: Evidence) -> EndOfRecording:
     return EndOfRecording(EndReason.IDLE)
 
@@ -143,9 +177,11 @@ def _by_failure(seen: Evidence) -> EndOfRecording:
 
 RULES: Final[tuple[tuple[Rule, Callable[[Evidence], EndOfRecording | None]], ...]] = (
     (_denied, _by_failure),
+    (_stopped, _by_stop),
     (_not_observed, _goes_on),
     (_drained, _by_cause),
     (_idle, _by_silence),
+    (_idle_though_connected, _by_long_silence),
     (_unreadable, _by_failure),
 )
 """The first rule that applies decides; if none does, the call goes on."""
@@ -204,16 +240,26 @@ class EndOfCall:
             return None
         return EndOfRecording(self._state.cause or cause)
 
+    def quiet(self, now_ms: int) -> None:
+        """Note that a connection is over. A contact that Connect once called DISCONNECTED never comes back."""
+        if self._state.connect is ContactState.DISCONNECTED:
+            self.seems_over(EndReason.DISCONNECTED, now_ms)
+
     def wants_status(self, now_ms: int) -> bool:
         """Return True if Connect is to be asked for the contact's state now."""
         asked_ms = self._state.asked_ms
         due = asked_ms is None or now_ms - asked_ms >= self._policy.status_interval * 1000
-        return self._state.cause is None and due
+        # Connect may name the last fragment later than the end.
+        lacks_stop = self._state.cause is EndReason.DISCONNECTED and self._state.stop_fragment is None
+        return due and (self._state.cause is None or lacks_stop)
 
-    def connect_says(self, answer: ContactState, now_ms: int) -> None:
-        """Note Connect's answer."""
-        self._state = replace(self._state, asked_ms=now_ms)
-        if answer is ContactState.DISCONNECTED:
+    def connect_says(self, answer: ContactAnswer, now_ms: int) -> None:
+        """Note Connect's answer. UNKNOWN takes nothing back."""
+        state = self._state
+        self._state = replace(state, asked_ms=now_ms, stop_fragment=answer.stop_fragment or state.stop_fragment)
+        if answer.state is not ContactState.UNKNOWN:
+            self._state = replace(self._state, connect=answer.state, answered_ms=now_ms)
+        if answer.state is ContactState.DISCONNECTED:
             self.seems_over(EndReason.DISCONNECTED, now_ms)
 
     @property
@@ -251,18 +297,22 @@ class EndOfCall:
         self._state = replace(state, unreadable_since_ms=since_ms, denied_since_ms=denied_ms, failure=failure)
         self._denials = 0 if retryable else self._denials + 1
 
-    def decide(self, now_ms: int, *, observed: bool, read_to_end: bool) -> EndOfRecording | None:
+    def decide(
+        self, now_ms: int, *, observed: bool, read_to_end: bool, last_admitted: str | None = None
+    ) -> EndOfRecording | None:
         """Decide from all that was observed.
 
         Args:
             now_ms: wall clock, ms since the epoch.
             observed: True if this invocation has watched the stream long enough for silence to mean anything.
             read_to_end: True if all that the stream is known to hold has been read.
+            last_admitted: number of the last admitted fragment; None before the first.
 
         Returns:
             Why the recording ends; None while the call goes on.
         """
         state = self._state
+        behind = behind_fragment(last_admitted, state.stop_fragment)
         evidence = Evidence(
             silent_ms=now_ms - self._last_audio_ms,
             cause=state.cause,
@@ -273,6 +323,8 @@ class EndOfCall:
             denied_ms=_since(state.denied_since_ms, now_ms),
             denials=self._denials,
             failure=state.failure,
+            is_connected=state.connect is ContactState.CONNECTED and state.answered_ms >= self._last_audio_ms,
+            is_stopped=behind is not None and behind <= 0,
             observed=observed,
             read_to_end=read_to_end,
         )

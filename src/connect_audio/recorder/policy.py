@@ -23,7 +23,9 @@ class Policy:
 
     Args:
         drain: silence of our contact that ends the recording once there is a cause to think that the call is over.
-        idle_limit: silence of our contact that ends the recording whatever Connect says.
+        idle_limit: silence of our contact that ends the recording unless Connect says CONNECTED.
+        connected_limit: silence of our contact that ends the recording though Connect says CONNECTED. It is waited out
+            suspended, five minutes at a time, with two operations of the engine's quota each.
         refusal_limit: GetMedia failing with a non-retryable error for so long ends the recording.
         patience: silence after which the step ends, so that waiting for more costs nothing.
         status_interval: least time between two questions to Connect about the contact's state.
@@ -39,6 +41,7 @@ class Policy:
 
     drain: float = 30
     idle_limit: float = 600
+    connected_limit: float = 4 * 3600
     refusal_limit: float = 60
     patience: float = 30
     status_interval: float = 60

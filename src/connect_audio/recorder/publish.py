@@ -188,6 +188,7 @@ def _put_manifest(
         retention_hours=checkpoint.read.retention_hours,
         start_timestamp_ms=request.start_timestamp_ms,
         start_fragment=request.start_fragment_number,
+        stop_fragment=checkpoint.end.stop_fragment,
         reconnects=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,
         reasons=reasons,

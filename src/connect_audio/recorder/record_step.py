@@ -336,9 +336,16 @@ class _Step:
         session, end, policy = self._session, self._session.end, self._ports.policy
         self._met_silence = True
         now_ms = self._clock.now_ms()
+        end.quiet(now_ms)
         if end.wants_status(now_ms):
             request = self._ports.request
-            end.connect_says(self._ports.status.state(request.instance_id, request.contact_id), now_ms)
+            answer = self._ports.status.describe(
+                request.instance_id,
+                request.contact_id,
+                stream_arn=request.stream_arn,
+                start_fragment=request.start_fragment_number,
+            )
+            end.connect_says(answer, now_ms)
         ended = self._decide(is_exhausted=session.stream.is_exhausted)
         if ended is not None:
             return ended
@@ -364,6 +371,7 @@ class _Step:
             self._clock.now_ms(),
             observed=stream.observed_s >= (self._session.least_observation_s or 0.0),
             read_to_end=is_exhausted and not expects_known,
+            last_admitted=self._session.recording.last_admitted,
         )
 
     def _may_suspend(self) -> bool:
@@ -469,7 +477,13 @@ class _Step:
 
 
 _SILENT_ENDS: Final = frozenset(
-    {EndReason.DISCONNECTED, EndReason.IDLE, EndReason.OTHER_CONTACT, EndReason.OTHER_STREAMING}
+    {
+        EndReason.DISCONNECTED,
+        EndReason.IDLE,
+        EndReason.OTHER_CONTACT,
+        EndReason.OTHER_STREAMING,
+        EndReason.STREAMING_STOPPED,
+    }
 )
 """Ends that silence decides, if the stream was read to its head. Another end leaves the rest of the stream unread."""
 

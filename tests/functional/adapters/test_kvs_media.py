@@ -269,7 +269,7 @@ def test_a_stall_is_an_error_once_the_read_timeout_is_over_and_closes_the_connec
     for _ in range(2):
         with pytest.raises(MediaSourceError, match="ReadTimeoutError") as caught:
             stream.read()
-        assert (caught.value.code, caught.value.retryable) == ("ConnectionError", True)
+        assert (caught.value.code, caught.value.retryable) == ("ReadTimeoutError", True)
     assert closed.wait(PATIENCE_S)
     stream.close()
 

@@ -49,7 +49,16 @@ OPERATIONS = {
     "secretsmanager": {"GetSecretValue"},
     "ssm": {"GetParameter"},
 }
-CUT_MEMBERS = {("connect", "Contact"): {"DisconnectTimestamp", "Id"}}
+CUT_MEMBERS = {
+    ("connect", "Contact"): {"DisconnectTimestamp", "Id", "Recordings"},
+    ("connect", "RecordingInfo"): {
+        "FragmentStartNumber",
+        "FragmentStopNumber",
+        "Location",
+        "MediaStreamType",
+        "StorageType",
+    },
+}
 SERVICES = sorted(OPERATIONS)
 # A developer's roles are found by the same table.
 IN_TABLE = {"connect", "events", "kinesisvideo", "lambda", "s3", "secretsmanager", "ssm", "sts"}
@@ -259,4 +268,6 @@ def test_the_recorder_understands_the_answer_of_the_cut_down_connect() -> None:
         with Stubber(client) as stubber:
             ended = {"Contact": {"DisconnectTimestamp": datetime(2026, 1, 2, tzinfo=UTC)}}
             stubber.add_response("describe_contact", ended, {"InstanceId": "instance", "ContactId": "contact"})
-            assert ConnectContactStatus(client).state("instance", "contact") is ContactState.DISCONNECTED
+            status = ConnectContactStatus(client)
+            answer = status.describe("instance", "contact", stream_arn="arn", start_fragment=None)
+            assert answer.state is ContactState.DISCONNECTED

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.ports import ContactState
+from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.end_of_call import RULES, EndOfCall, EndOfRecording, EndState, Evidence
 from connect_audio.recorder.policy import Policy
 
 S = 1000
-POLICY = Policy(drain=30, idle_limit=600, refusal_limit=60, status_interval=60)
+POLICY = Policy(drain=30, idle_limit=600, connected_limit=3600, refusal_limit=60, status_interval=60)
 QUIET = Evidence(silent_ms=0)
 DISCONNECTED = replace(QUIET, cause=EndReason.DISCONNECTED, silent_ms=40 * S)
 LOST = Reason("SOURCE_FAILED", "the stream could not be read: X")
@@ -38,6 +38,26 @@ def decided(seen: Evidence) -> EndReason | None:
         pytest.param(
             replace(QUIET, silent_ms=900 * S, failing_ms=300 * S), EndReason.IDLE, id="as much as was listened to"
         ),
+        pytest.param(
+            replace(QUIET, silent_ms=3600 * S - 1, is_connected=True), None, id="silence of a connected contact"
+        ),
+        pytest.param(
+            replace(QUIET, silent_ms=3600 * S, is_connected=True),
+            EndReason.IDLE,
+            id="silence of a connected contact for the connected limit",
+        ),
+        pytest.param(
+            replace(QUIET, is_stopped=True), EndReason.STREAMING_STOPPED, id="the last fragment is there, at once"
+        ),
+        pytest.param(
+            replace(QUIET, is_stopped=True, observed=False, cause=EndReason.DISCONNECTED),
+            EndReason.DISCONNECTED,
+            id="the last fragment is there, and the cause is the reason",
+        ),
+        pytest.param(
+            replace(QUIET, is_stopped=True, read_to_end=False), None, id="the last fragment with more behind it"
+        ),
+        pytest.param(replace(UNREADABLE, is_stopped=True), None, id="the last fragment and a failure behind it"),
         pytest.param(
             replace(QUIET, silent_ms=600 * S, read_to_end=False), EndReason.IDLE, id="the idle limit asks for no more"
         ),
@@ -92,7 +112,7 @@ def ended(end: EndOfCall, at_s: float, *, observed: bool = True, read_to_end: bo
 
 def test_audio_takes_a_cause_back_and_begins_the_silence_anew() -> None:
     end = end_of_call()
-    end.connect_says(ContactState.DISCONNECTED, 10 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED), 10 * S)
     end.audio(20 * S)
     assert end.cause is None
     assert ended(end, 60) is None
@@ -101,7 +121,7 @@ def test_audio_takes_a_cause_back_and_begins_the_silence_anew() -> None:
 
 def test_the_drain_begins_with_its_cause_and_not_with_the_silence_before_it() -> None:
     end = end_of_call()
-    end.connect_says(ContactState.DISCONNECTED, 100 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED), 100 * S)
     assert ended(end, 129.9) is None
     assert ended(end, 130) is EndReason.DISCONNECTED
 
@@ -109,7 +129,7 @@ def test_the_drain_begins_with_its_cause_and_not_with_the_silence_before_it() ->
 def test_of_two_causes_the_first_counts() -> None:
     end = end_of_call()
     assert end.other_audio(EndReason.OTHER_CONTACT, 0, 10 * S) is None
-    end.connect_says(ContactState.DISCONNECTED, 50 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED), 50 * S)
     assert ended(end, 40) is EndReason.OTHER_CONTACT
 
 
@@ -126,18 +146,58 @@ def test_another_contact_s_audio_ends_the_call_at_once_where_the_stream_shows_th
 @pytest.mark.parametrize("answer", [ContactState.CONNECTED, ContactState.UNKNOWN])
 def test_only_disconnected_is_a_cause(answer: ContactState) -> None:
     end = end_of_call()
-    end.connect_says(answer, 10 * S)
+    end.connect_says(ContactAnswer(answer), 10 * S)
     assert end.cause is None
 
 
 def test_connect_is_asked_once_an_interval_and_no_more_once_there_is_a_cause() -> None:
     end = end_of_call()
     assert end.wants_status(10 * S)
-    end.connect_says(ContactState.UNKNOWN, 10 * S)
+    end.connect_says(ContactAnswer(ContactState.UNKNOWN), 10 * S)
     assert not end.wants_status(70 * S - 1)
     assert end.wants_status(70 * S)
-    end.connect_says(ContactState.DISCONNECTED, 70 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED, "7"), 70 * S)
     assert not end.wants_status(900 * S)
+    end.audio(910 * S)
+    end.quiet(920 * S)
+    assert end.cause is EndReason.DISCONNECTED
+    assert not end.wants_status(990 * S)
+
+
+def test_unknown_takes_no_answer_of_connect_back() -> None:
+    end = end_of_call()
+    end.connect_says(ContactAnswer(ContactState.CONNECTED, "7"), 10 * S)
+    end.connect_says(ContactAnswer(ContactState.UNKNOWN), 700 * S)
+    assert (end.state.connect, end.state.stop_fragment) == (ContactState.CONNECTED, "7")
+    assert ended(end, 700) is None
+    found = end.decide(3601 * S, observed=True, read_to_end=True)
+    assert found is not None
+    assert [reason.code for reason in found.shortcomings] == ["STILL_CONNECTED"]
+    assert "for 60 minutes" in found.shortcomings[0].detail
+
+
+def test_an_answer_before_the_newest_audio_prolongs_no_silence_behind_it() -> None:
+    end = end_of_call()
+    end.connect_says(ContactAnswer(ContactState.CONNECTED), 10 * S)
+    end.audio(20 * S)
+    assert ended(end, 620) is EndReason.IDLE
+
+
+def test_connect_is_asked_for_the_last_fragment_once_more_in_a_long_drain() -> None:
+    end = end_of_call()
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED), 10 * S)
+    assert not end.wants_status(70 * S - 1)
+    assert end.wants_status(70 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED, "7"), 70 * S)
+    assert not end.wants_status(900 * S)
+
+
+@pytest.mark.parametrize(("last", "ends"), [("6", False), ("7", True), ("8", True), (None, False)])
+def test_the_last_fragment_that_connect_names_ends_a_recording_that_has_it(last: str | None, ends: bool) -> None:  # noqa: FBT001 - parametrised
+    end = end_of_call()
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED, "7"), 10 * S)
+    found = end.decide(10 * S, observed=False, read_to_end=True, last_admitted=last)
+    assert found == (EndOfRecording(EndReason.DISCONNECTED) if ends else None)
 
 
 def test_a_stream_that_can_be_read_again_has_not_failed() -> None:
@@ -152,7 +212,7 @@ def test_a_stream_that_can_be_read_again_has_not_failed() -> None:
 
 def test_neither_drain_nor_idle_limit_counts_while_nobody_listens() -> None:
     end = end_of_call()
-    end.connect_says(ContactState.DISCONNECTED, 10 * S)
+    end.connect_says(ContactAnswer(ContactState.DISCONNECTED), 10 * S)
     end.unreadable(LOST, retryable=True, now_ms=20 * S)
     assert ended(end, 100) is None
     end.readable(100 * S)
@@ -164,7 +224,13 @@ def test_neither_drain_nor_idle_limit_counts_while_nobody_listens() -> None:
     assert ended(end, 899.9) is None
     assert ended(end, 900) is EndReason.IDLE
     end.audio(1000 * S)
-    assert end.state == EndState(last_audio_ms=1000 * S, asked_ms=10 * S, readable_from_ms=400 * S)
+    assert end.state == EndState(
+        last_audio_ms=1000 * S,
+        asked_ms=10 * S,
+        connect=ContactState.DISCONNECTED,
+        answered_ms=10 * S,
+        readable_from_ms=400 * S,
+    )
 
 
 def test_a_recording_that_ends_while_the_stream_cannot_be_read_tells_the_newest_failure() -> None:

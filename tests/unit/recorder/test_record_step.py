@@ -10,7 +10,7 @@ import pytest
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import LiveState, SinkState
-from connect_audio.ports import AfterFragment, FromProducerTime
+from connect_audio.ports import AfterFragment, ContactState, FromProducerTime
 from connect_audio.recorder import (
     Budget,
     Checkpoint,
@@ -257,6 +257,9 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
             asked_ms=2,
             cause=EndReason.OTHER_CONTACT,
             cause_ms=3,
+            connect=ContactState.CONNECTED,
+            answered_ms=9,
+            stop_fragment="8",
             unreadable_since_ms=4,
             denied_since_ms=5,
             readable_from_ms=6,

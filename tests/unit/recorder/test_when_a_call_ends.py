@@ -60,7 +60,7 @@ def test_a_live_call_is_recorded_to_its_end_and_finished_after_the_drain() -> No
 
 
 def test_connect_is_asked_at_most_once_a_minute_and_only_where_a_body_ended() -> None:
-    at = world(call(60), live=True, status=ContactState.CONNECTED, policy=Policy(idle_limit=900))
+    at = world(call(60), live=True, status=ContactState.UNKNOWN, policy=Policy(idle_limit=900))
     at.run()
     asked = at.status.asked_at_ms
     assert len(asked) > 3
@@ -68,14 +68,114 @@ def test_connect_is_asked_at_most_once_a_minute_and_only_where_a_body_ended() ->
     assert min(later - earlier for earlier, later in pairwise(asked)) >= 60_000
 
 
-@pytest.mark.parametrize("status", [ContactState.UNKNOWN, ContactState.CONNECTED])
-def test_an_unknown_status_never_ends_a_call_but_the_idle_limit_does(status: ContactState) -> None:
+def test_an_unknown_status_never_ends_a_call_but_the_idle_limit_does() -> None:
     ours = call(20)
-    at = world(ours, live=True, status=status)
+    at = world(ours, live=True, status=ContactState.UNKNOWN)
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.end_reason is EndReason.IDLE
-    assert (at.clock.now_ms() - at.source.fragments[-1].at_ms) / 1000 >= 600
+    assert 600 <= (at.clock.now_ms() - at.source.fragments[-1].at_ms) / 1000 < 1200
+    assert run.reasons == []
+    assert "Connect did not say" in run.manifest["evidence"]["end"]["detail"]
+
+
+def test_quiet_is_waited_out_suspended_while_connect_says_connected() -> None:
+    # Held for an hour without a packet: then the caller goes on.
+    ours = call(40, gaps=(Gap(at_ms=20_480, length_ms=3_600_000),))
+    at = world(ours, live=True, status=ContactState.CONNECTED)
+    at.status.disconnected_at_ms = at.source.fragments[-1].at_ms
+    run = at.run()
+    assert run.manifest["tracks"]["customer"]["audioSamples"] == 40 * 8000
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+    assert 10 < len(run.waits) < 40
+    assert sum(run.waits) > 3000
+
+
+def test_a_contact_that_stays_connected_for_ever_is_finished_as_partial_after_the_connected_limit() -> None:
+    ours = call(20)
+    at = world(ours, live=True, status=ContactState.CONNECTED)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.end_reason is EndReason.IDLE
+    assert run.reasons == ["STILL_CONNECTED"]
+    assert run.manifest["evidence"]["end"]["code"] == "STILL_CONNECTED"
+    assert 4 * 3600 <= (at.clock.now_ms() - at.source.fragments[-1].at_ms) / 1000 < 5 * 3600
+    assert len(run.waits) < 80
+
+
+def test_the_previous_contact_s_disconnect_of_a_transfer_ends_no_recording_whose_fragments_go_on() -> None:
+    # Connect says DISCONNECTED from the first look on, and the caller talks on behind several ends of body.
+    ours = call(300)
+    at = world(ours, live=True, status=ContactState.DISCONNECTED)
+
+    def ends_early(_: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        for each in selected[:20]:
+            at.clock.pass_by(max(0.0, (each.at_ms - at.clock.now_ms()) / 1000))
+            yield each.data
+
+    at.source.bodies.extend([ends_early] * 8)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.reasons == []
+    assert len(at.status.asked_at_ms) > 1
+
+
+# --- the last fragment, as Connect names it ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [ContactState.DISCONNECTED, ContactState.CONNECTED])
+def test_a_recording_with_the_last_fragment_that_connect_names_is_over_without_a_drain(status: ContactState) -> None:
+    ours = call(20)
+    at = world(ours, status=status)
+    at.status.stop_fragment = at.source.fragments[-1].number
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert (
+        run.outcome.end_reason
+        is {
+            ContactState.DISCONNECTED: EndReason.DISCONNECTED,
+            ContactState.CONNECTED: EndReason.STREAMING_STOPPED,
+        }[status]
+    )
+    assert run.reasons == []
+    assert run.manifest["evidence"]["end"]["code"] == "STOP_FRAGMENT"
+    assert at.clock.monotonic() < 2
+
+
+def test_a_recording_without_the_last_fragment_that_connect_names_is_partial() -> None:
+    at = world(call(20))
+    at.status.stop_fragment = at.source.fragments[-1].number
+    del at.source.fragments[-2:]
+    run = at.run()
+    assert run.reasons == ["ENDING_MISSING"]
+    assert run.outcome.end_reason is EndReason.DISCONNECTED
+    assert at.clock.monotonic() >= 30
+
+
+def test_a_last_fragment_that_connect_names_late_still_proves_the_end() -> None:
+    ours = call(20)
+    at = world(ours, policy=Policy(drain=100, status_interval=60))
+    last = at.source.fragments[-1].number
+
+    def names(_: StartSelector, _selected: list[Stored]) -> Iterator[bytes]:
+        at.clock.pass_by(61)
+        at.status.stop_fragment = last
+        return iter(())
+
+    at.source.bodies.extend([None, names])
+    run = at.run()
+    assert run.manifest["evidence"]["end"]["code"] == "STOP_FRAGMENT"
+    assert at.clock.monotonic() < 100
+
+
+@pytest.mark.parametrize(("lost", "reasons"), [(0, []), (1, ["OPENING_MISSING"])])
+def test_the_event_s_first_fragment_proves_the_opening(lost: int, reasons: list[str]) -> None:
+    at = world(call(20))
+    at.request = replace(at.request, start_fragment_number=at.source.fragments[0].number)
+    del at.source.fragments[:lost]
+    run = at.run()
+    assert run.reasons == reasons
+    assert run.manifest["evidence"]["opening"]["code"] == (reasons or ["START_FRAGMENT"])[0]
 
 
 def test_quiet_is_waited_out_suspended_twice_as_long_each_time_up_to_five_minutes() -> None:
@@ -128,7 +228,7 @@ def test_a_drain_that_a_hand_over_interrupts_goes_on() -> None:
 def test_suspensions_are_limited_so_that_the_engine_s_quota_is_never_reached() -> None:
     gaps = tuple(Gap(at_ms=at, length_ms=55_000) for at in range(2048, 1024 * 700, 2048))
     ours = call(700, gaps=gaps)
-    at = world(ours, live=True, status=ContactState.CONNECTED)
+    at = world(ours, live=True, status=ContactState.UNKNOWN)
     run = at.run()
     assert run.outcome.end_reason is EndReason.IDLE
     hours = run.outcome.duration_s / 3600
