@@ -111,6 +111,24 @@ def test_a_recording_is_whole_after_a_little_of_everything(moto_server: str) -> 
     is_recorded_whole(moto_server, faults, s3_faults)
 
 
+def test_an_error_that_kvs_repeats_at_one_fragment_costs_that_fragment_and_is_told(moto_server: str) -> None:
+    call = a_call(20)
+    faults = FaultPlan((AtFragment(8, InBand(5000), times=None),))
+    with misbehaving(moto_server, S3FaultPlan()) as (cloud, _):
+        fragments = stored(synthesize_call(call))
+        stream = cloud.emulator.add_stream(EmulatedStream("a-pooled-stream", fragments, faults=faults))
+        found = recorded(cloud, cloud.trigger(event_for(stream.arn))["executionName"])
+    assert found.wav is not None
+    assert found.manifest is not None
+    expected = wav_of_call(call)
+    start, end = 44 + 8 * 32_768, 44 + 9 * 32_768
+    assert len(found.wav) == len(expected)
+    assert same_wav(found.wav[:start], expected[:start])
+    assert same_wav(found.wav[end:], expected[end:])
+    assert found.manifest["status"] == "partial"
+    assert [reason["code"] for reason in found.manifest["reasons"]] == ["IN_BAND_ERROR", "STREAM_HOLES"]
+
+
 @pytest.mark.parametrize("seed", [0, 2, 3])
 def test_a_recording_is_whole_after_any_schedule_that_owes_one(moto_server: str, seed: int) -> None:
     is_recorded_whole(moto_server, random_faults(seed, fragments=20, longest_stall_s=0.5), random_s3_faults(seed))
