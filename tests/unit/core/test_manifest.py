@@ -436,6 +436,7 @@ def test_end_reasons_are_those_of_the_schema() -> None:
         "DISCONNECTED",
         "OTHER_CONTACT",
         "OTHER_STREAMING",
+        "STREAMING_STOPPED",
         "IDLE",
         "RECORDING_LIMIT",
         "SOURCE_FAILED",
