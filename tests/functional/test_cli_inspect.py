@@ -38,6 +38,7 @@ def test_the_tables_tell_fragments_contacts_and_tracks() -> None:
         "2 'AUDIO_FROM_CUSTOMER', declared as audio A_AAC, is 16-bit little-endian PCM, 8000 Hz, mono: the customer"
         in (finished.out)
     )
+    assert re.search(r"the customer, speech -\d+\.\d dBFS, \d+ % of the time; \d+ blocks", finished.out)
     assert "Lost     nothing" in finished.out
 
 

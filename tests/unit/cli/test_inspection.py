@@ -8,7 +8,7 @@ import pytest
 
 from connect_audio.core.fragments import BytesLost
 from connect_audio_cli.inspection.inspection import FragmentRow, Inspection, Summary, fragment_json, summary_json
-from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.formatting import count, duration, speech
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
     DEFAULT_INSTANCE_ID,
@@ -18,7 +18,15 @@ from connect_audio_local.synthesis.calls import (
     synthesize_call,
     synthesize_stream,
 )
-from connect_audio_local.synthesis.fragment_writer import Codec, FragmentLayout, InBandError, MimeType, write_fragment
+from connect_audio_local.synthesis.fragment_writer import (
+    Codec,
+    FragmentLayout,
+    InBandError,
+    MimeType,
+    Track,
+    TrackCodec,
+    write_fragment,
+)
 
 CALL = SyntheticCall(customer=bytes(64_000), agent=bytes(64_000))
 
@@ -99,6 +107,55 @@ def test_a_track_is_told_as_declared_and_as_it_is(layout: FragmentLayout, audio:
     assert customer.codec_id == ("A_AAC" if layout.codec is Codec.AAC_LIE else "A_PCM/INT/LIT")
     assert customer.audio == audio
     assert (customer.fragments, customer.blocks, customer.size) == (4, 63, 64_000)
+
+
+def test_a_recorded_track_is_told_with_its_levels() -> None:
+    quiet, loud = b"\x00\x04" * 16_000, b"\x00\x40" * 8_000 + bytes(16_000)  # 1024 and 16384 of 32768
+
+    _, summary = look_at(replace(CALL, customer=quiet, agent=loud))
+
+    levels = {track.name: track.levels() for track in summary.tracks.values()}
+    customer, agent = levels["AUDIO_FROM_CUSTOMER"], levels["AUDIO_TO_CUSTOMER"]
+    assert customer is not None
+    assert agent is not None
+    assert (customer["activeRmsDbfs"], agent["activeRmsDbfs"]) == pytest.approx((-30.1, -6.02), abs=0.05)
+    assert (customer["activeSeconds"], agent["activeSeconds"]) == (2.0, 1.0)
+
+
+def test_a_level_is_that_of_speech_with_its_share_of_the_time() -> None:
+    assert speech(-17.24, 0.188, -3.0) == "speech -17.2 dBFS, 19 % of the time"
+    assert speech(None, 0.0, -71.16) == "no speech, peak -71.2 dBFS"
+    assert speech(None, 0.0, None) == "silence"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "audio"),
+    [
+        ("AUDIO_TO_AGENT", None, "unknown: no party has this name"),
+        (
+            "AUDIO_FROM_CUSTOMER",
+            TrackCodec("A_OPUS"),
+            "unsupported: codec A_OPUS without a MimeType, neither 16-bit PCM nor G.711: the customer",
+        ),
+        (
+            "AUDIO_FROM_CUSTOMER",
+            TrackCodec("A_MULAW", rate=8000),
+            "G.711 mu-law, 8000 Hz, mono: the customer",
+        ),
+    ],
+)
+def test_a_track_that_is_not_connect_s_pcm_is_told_by_what_it_is(
+    name: str, codec: TrackCodec | None, audio: str
+) -> None:
+    contents = next(synthesize_call(CALL)).contents
+    tracks = [Track(track.number, name, track.uid, codec) if track.number == 2 else track for track in contents.tracks]
+    layout = FragmentLayout(mime_type=MimeType.CONNECT if codec is None else MimeType.MISSING)
+
+    _, _, summary = look([write_fragment(replace(contents, tracks=tracks), layout)])
+
+    track = next(track for track in summary.tracks.values() if track.number == 2)
+    assert track.audio == audio
+    assert (track.levels() is None) == (not audio.startswith("G.711"))
 
 
 def test_errors_inside_the_stream_are_counted_by_their_meaning() -> None:
