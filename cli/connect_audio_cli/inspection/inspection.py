@@ -278,12 +278,17 @@ def _audio(fragment: Fragment, number: int) -> str | None:
     return "unknown: no party has this name" if number in dict(choice.unknown) else None
 
 
+def number_of(fragment: Fragment) -> str | None:
+    """The fragment number as the document says it, decimal or not; None for none."""
+    return fragment.number or fragment.tag("AWS_KINESISVIDEO_FRAGMENT_NUMBER") or None
+
+
 def fragment_json(row: FragmentRow) -> dict[str, Any]:
     """A row for machines. Times in ms since the epoch."""
     fragment = row.fragment
     return {
         "index": row.index,
-        "number": fragment.number,
+        "number": number_of(fragment),
         "offset": fragment.offset,
         "size": fragment.size,
         "producerTimestampMs": fragment.producer_timestamp_ms,

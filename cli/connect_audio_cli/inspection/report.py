@@ -19,6 +19,7 @@ from connect_audio_cli.inspection.inspection import (
     TrackSummary,
     fragment_json,
     is_gap,
+    number_of,
     summary_json,
 )
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
@@ -160,7 +161,7 @@ def _rows(inspection: Inspection, limit: int | None, *, full: bool) -> Iterator[
 
 def _cells(row: FragmentRow, *, full: bool) -> list[str]:
     fragment = row.fragment
-    number, contact = fragment.number or "-", ", ".join(fragment.contact_ids) or "-"
+    number, contact = printable(number_of(fragment) or "-"), ", ".join(fragment.contact_ids) or "-"
     notes = []
     if row.missing_fragments:
         notes.append(f"{row.missing_fragments} missing")
@@ -272,7 +273,7 @@ def _print_trees(inspection: Inspection, kept: KeptBytes, limit: int | None) -> 
         if isinstance(row, BytesLost) or (limit is not None and row.index > limit):
             continue
         fragment = row.fragment
-        write(f"Fragment {row.index} ({fragment.number or 'without a number'})\n")
+        write(f"Fragment {row.index} ({printable(number_of(fragment) or 'without a number')})\n")
         write(f"{'offset':>10} {'size':>9}  element (ID): value\n")
         for element in element_rows(kept.take(fragment.offset, fragment.size), fragment.offset):
             write(f"{element.offset:>10} {element.size:>9}  {'  ' * element.depth}{_element(element)}\n")

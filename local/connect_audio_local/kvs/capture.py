@@ -8,6 +8,7 @@ unknown sizes alike.
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -19,6 +20,7 @@ _EBML, _SEGMENT, _CLUSTER, _BLOCK_GROUP = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0x
 _INFO, _TAGS, _TAG, _SIMPLE_TAG = 0x1549A966, 0x1254C367, 0x7373, 0x67C8
 _ENTERED = frozenset({_SEGMENT, _CLUSTER, _BLOCK_GROUP, _INFO, _TAGS, _TAG, _SIMPLE_TAG})
 _TIMECODE_SCALE, _TIMECODE, _SIMPLE_BLOCK, _BLOCK, _TAG_NAME, _TAG_STRING = 0x2AD7B1, 0xE7, 0xA3, 0xA1, 0x45A3, 0x4487
+_DECIMAL = re.compile(r"\d{1,128}", re.ASCII)
 
 
 class CaptureError(ValueError):
@@ -30,7 +32,7 @@ class StoredFragment:
     """One fragment as a stream stores it.
 
     Args:
-        number: fragment number; empty where the fragment carries none.
+        number: fragment number, decimal; empty where the fragment carries none.
         producer_ms: producer timestamp, milliseconds since the epoch.
         server_ms: server timestamp, milliseconds since the epoch.
         duration_ms: length of its media in milliseconds.
@@ -206,13 +208,14 @@ def _spacing(block_ms: list[int]) -> int:
 
 def _stored(walk: _Walk, size: int, load: Callable[[], bytes]) -> StoredFragment:
     tags = walk.tags
+    number = tags.get("AWS_KINESISVIDEO_FRAGMENT_NUMBER", "")
     producer_ms = _tag_ms(tags, "PRODUCER")
     if producer_ms is None:
         producer_ms = walk.first_ms or 0
     server_ms = _tag_ms(tags, "SERVER")
     end_ms = max(walk.block_ms) + _spacing(walk.block_ms) if walk.block_ms else 0
     return StoredFragment(
-        number=tags.get("AWS_KINESISVIDEO_FRAGMENT_NUMBER", ""),
+        number=number if _DECIMAL.fullmatch(number) else "",
         producer_ms=producer_ms,
         server_ms=producer_ms if server_ms is None else server_ms,
         duration_ms=max(0, end_ms),

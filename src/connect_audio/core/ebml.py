@@ -234,7 +234,7 @@ class EbmlParser:
     def between_documents(self) -> bool:
         """True if the next byte may begin a document that is believed: only a Segment of unknown size is open."""
         stack = self._stack
-        if self._failed or self._skipped is not None or self.offset < self._doubted_to:
+        if self._failed or self._skipped is not None or (self._doubted_to and self.offset < self._doubted_to):
             return False
         return not stack or (len(stack) == 1 and (stack[0].end is None or stack[0].end == self.offset))
 

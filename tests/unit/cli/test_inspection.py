@@ -55,6 +55,15 @@ def test_each_fragment_is_told_as_it_was_written() -> None:
     assert [row.gap_ms for row in rows] == [None, 0, 0, 0]
 
 
+def test_a_number_that_is_not_decimal_is_told_as_it_stands_there() -> None:
+    written = list(synthesize_call(CALL))
+    odd = "A" + written[0].number[1:]
+    rows, _, _ = look(fragment.data.replace(written[0].number.encode(), odd.encode()) for fragment in written)
+
+    assert rows[0].fragment.number is None
+    assert [fragment_json(row)["number"] for row in rows] == [odd, *(fragment.number for fragment in written[1:])]
+
+
 def test_a_pause_is_a_gap_in_which_no_fragment_is_missing() -> None:
     rows, summary = look_at(replace(CALL, gaps=(Gap(at_ms=2048, length_ms=700),)))
 

@@ -59,6 +59,14 @@ def test_a_fragment_is_described_by_its_tags_and_blocks_whatever_the_layout(layo
     assert [ms for _, ms in block_ends(data)] == [64 * (k // 2 + 1) for k in range(32)]
 
 
+def test_a_number_that_is_not_decimal_is_none(tmp_path: Path) -> None:
+    (fragment, *_) = synthesize_call(SyntheticCall(customer=bytes(16_000), agent=None))
+    path = tmp_path / "odd.mkv"
+    path.write_bytes(fragment.data.replace(fragment.number.encode(), b"A" + fragment.number[1:].encode()))
+
+    assert [stored.number for stored in read_capture(path)] == [""]
+
+
 def test_a_block_ends_where_the_next_one_begins() -> None:
     data = write_fragment(CONTENTS)
 
