@@ -31,7 +31,9 @@ def by_time(data: bytes, name: str) -> bytes:
     return b"".join(pcm for _, _, pcm in sorted(found))
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("reorder_both.mkv", 4.096), ("relative_session.mkv", 4.096)])
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("reorder_both.mkv", 4.096), ("swap_two.mkv", 10.0), ("relative_session.mkv", 4.096)]
+)
 def test_every_sample_of_a_case_is_in_its_place_and_it_is_complete(name: str, seconds: float, tmp_path: Path) -> None:
     path = case(name)
 

@@ -114,7 +114,7 @@ def fragment_counter(number: str | None) -> int | None:
 
     `n = 1 << 156 | counter << 92 | server ms << 28 | 28 bits`, the counter stepping by 1 inside a producer session.
     Undocumented by AWS and seen in every capture so far. It serves for diagnosis and as evidence against a fragment's
-    belonging, never for order.
+    belonging or against its time, never alone.
     """
     if number is None or len(number) > _MOST_DIGITS or not (number.isascii() and number.isdigit()):
         return None
