@@ -42,18 +42,21 @@ EARLIEST_MS: Final = 946_684_800_000
 class CaptureSource(FakeSource):
     """GetMedia over a capture's bytes as they are, damage included."""
 
-    def __init__(self, data: bytes, clock: FakeClock) -> None:
+    def __init__(self, data: bytes, clock: FakeClock, *, later: bytes | None = None) -> None:
+        """Serve `data`, from the second connection on `later`, which differs in errors that have passed."""
         super().__init__([], clock)
         self._data = data
+        self._later = data if later is None else later
         self._ends = {
             event.number: event.offset + event.size
-            for event in capture_events(iter([data]), "capture")
+            for event in capture_events(iter([self._later]), "capture")
             if isinstance(event, Fragment) and event.number is not None
         }
 
     def _serve(self, start: StartSelector) -> Iterator[bytes]:
         at = self._ends[start.number] if isinstance(start, AfterFragment) else 0
-        yield from cut(self._data[at:], self.chunk)
+        data = self._data if len(self.selectors) == 1 else self._later
+        yield from cut(data[at:], self.chunk)
 
 
 class Disconnected(FakeStatus):
@@ -74,7 +77,7 @@ def replayed(data: bytes, folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def recorded(data: bytes) -> dict[str, Any]:
+def recorded(data: bytes, *, later: bytes | None = None) -> dict[str, Any]:
     """The manifest that the consumer's recorder writes of the same bytes."""
     found = [event for event in capture_events(iter([data]), "capture") if isinstance(event, Fragment)]
     contact_id = next((each.contact_ids[0] for each in found if len(each.contact_ids) == 1), DEFAULT_CONTACT_ID)
@@ -85,7 +88,7 @@ def recorded(data: bytes) -> dict[str, Any]:
         start_ms = REQUEST.start_timestamp_ms
     clock = FakeClock(max(times, default=start_ms) + 600_000)
     at = World(
-        CaptureSource(data, clock),
+        CaptureSource(data, clock, later=later),
         clock,
         Disconnected(clock),
         request=replace(REQUEST, contact_id=contact_id, start_timestamp_ms=start_ms),
@@ -93,8 +96,8 @@ def recorded(data: bytes) -> dict[str, Any]:
     return at.run().manifest
 
 
-def assert_agreement(data: bytes, folder: Path) -> None:
-    theirs, mine = recorded(data), replayed(data, folder)
+def assert_agreement(data: bytes, folder: Path, *, later: bytes | None = None) -> None:
+    theirs, mine = recorded(data, later=later), replayed(data, folder)
     if mine is None:
         assert theirs["status"] == Status.EMPTY
         return
@@ -130,23 +133,37 @@ def ours(seconds: float = 8, **options: Any) -> SyntheticCall:
 
 
 def error_of(each: SyntheticFragment, code: int) -> bytes:
-    """A document of KVS that holds an error and nothing else, behind a fragment."""
+    """A document of KVS that holds an error and nothing else, in the place of a fragment."""
     error = InBandError(code, "ERROR")
     return write_fragment(replace(each.contents, contact_id=None, instance_id=None, blocks=(), error=error))
 
 
 def ended_by(code: int) -> bytes:
     stream = fragments(ours())
-    return joined(stream) + error_of(stream[-1], code)
+    return joined(stream[:-1]) + error_of(stream[-1], code)
 
 
 def with_error_inside(code: int) -> bytes:
     stream = fragments(ours())
-    return joined(stream[:4]) + error_of(stream[3], code) + joined(stream[4:])
+    return joined(stream[:4]) + error_of(stream[4], code) + joined(stream[4:])
 
 
 def without(*indices: int) -> bytes:
     return joined(each for index, each in enumerate(fragments(ours())) if index not in indices)
+
+
+def swapped(first: int, second: int) -> bytes:
+    stream = fragments(ours())
+    stream[first], stream[second] = stream[second], stream[first]
+    return joined(stream)
+
+
+def without_blocks(first: int, last: int) -> bytes:
+    """Our call whose fourth fragment lacks some blocks of both parties."""
+    stream = fragments(ours())
+    contents = stream[3].contents
+    kept = (*contents.blocks[:first], *contents.blocks[last:])
+    return joined(stream[:3]) + write_fragment(replace(contents, blocks=kept)) + joined(stream[4:])
 
 
 def unlabelled(*indices: int, other_s: float = 0) -> bytes:
@@ -171,9 +188,15 @@ STREAMS: Final[dict[str, Callable[[], bytes]]] = {
     "unlabelled inside": lambda: unlabelled(2, 3),
     "unlabelled at the end": lambda: unlabelled(7),
     "unlabelled before another contact": lambda: unlabelled(7, other_s=40),
-    "an error inside": lambda: with_error_inside(5000),
     "ended by 4500": lambda: ended_by(4500),
     "ended by 4506": lambda: ended_by(4506),
+    "ended by 3000": lambda: ended_by(3000),
+    "ended by 3002": lambda: ended_by(3002),
+    "ended by 4503": lambda: ended_by(4503),
+    "ended by 5000": lambda: ended_by(5000),
+    "ended by an error of another number": lambda: ended_by(4999),
+    "fragments swapped": lambda: swapped(3, 4),
+    "blocks missing": lambda: without_blocks(2, 9),
     "ended by an error behind another contact": lambda: (
         joined(fragments(ours(), ours(40, contact_id=OTHER_ID, pause_ms=5000)))
         + error_of(fragments(ours(40, contact_id=OTHER_ID, pause_ms=5000))[-1], 4500)
@@ -185,6 +208,13 @@ STREAMS: Final[dict[str, Callable[[], bytes]]] = {
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_is_judged_alike(name: str, tmp_path: Path) -> None:
     assert_agreement(STREAMS[name](), tmp_path)
+
+
+def test_an_error_that_passes_takes_nothing_from_either(tmp_path: Path) -> None:
+    data, later = with_error_inside(5000), joined(fragments(ours()))
+
+    assert_agreement(data, tmp_path, later=later)
+    assert recorded(data, later=later)["status"] == "complete"
 
 
 @pytest.mark.parametrize("length", [-9000, 50_000])
@@ -201,7 +231,7 @@ def test_a_stream_that_is_cut_off_is_partial_for_the_same_cause(length: int, tmp
     assert theirs["recording"]["dataCrc32"] == mine["recording"]["dataCrc32"]
 
 
-@pytest.mark.parametrize("code", [4500, 4506])
+@pytest.mark.parametrize("code", [3002, 4500, 4506, 5000])
 def test_a_stream_that_ends_in_an_error_is_partial_and_names_it(code: int, tmp_path: Path) -> None:
     manifest = replayed(ended_by(code), tmp_path)
 

@@ -83,6 +83,11 @@ class InBandError:
         return f"KVS reports {self.code} inside the stream: {self.meaning}"
 
     @property
+    def reason_code(self) -> str:
+        """The manifest's code of the reason for a place, or a recording, that ends with this error."""
+        return "MEDIA_EXPIRED" if self.remedy is Remedy.SKIP_FRAGMENT else "IN_BAND_ERROR"
+
+    @property
     def remedy(self) -> Remedy:
         """The remedy; an unknown code is worth another try."""
         return _MEANINGS[self.code][1] if self.code in _MEANINGS else Remedy.RECONNECT

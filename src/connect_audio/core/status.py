@@ -285,7 +285,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("UPLOAD_LOST", _END, _reported),
     Rule("IN_BAND_ERROR", _PLACE, _reported),
     Rule("SOURCE_FAILED", _PLACE, _open_end("SOURCE_FAILED")),
-    Rule("MEDIA_EXPIRED", _MIDDLE, _reported),
+    Rule("MEDIA_EXPIRED", _PLACE, _reported),
     # Audio that is there and not understood.
     Rule(
         "UNSUPPORTED_AUDIO",

@@ -259,7 +259,7 @@ class _EndOfCapture:
 
     def reasons(self) -> tuple[Reason, ...]:
         """Return why the capture's end proves nothing."""
-        return () if self.error is None else (Reason("IN_BAND_ERROR", self.error.sentence),)
+        return () if self.error is None else (Reason(self.error.reason_code, self.error.sentence),)
 
 
 class _Seen:

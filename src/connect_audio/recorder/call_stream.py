@@ -609,10 +609,8 @@ class CallStream:
         worst = max(fragment.errors, key=lambda error: _SEVERITY.index(error.remedy))
         connection.over, connection.has_failed = f"in-band error {worst.code}", True
         is_gone = worst.remedy is Remedy.SKIP_FRAGMENT
-        detail = f"KVS reports {worst.code} inside the stream: {worst.meaning}"
-        connection.failure = Failure(
-            Reason("MEDIA_EXPIRED" if is_gone else "IN_BAND_ERROR", detail), is_final=is_gone, number=fragment.number
-        )
+        reason = Reason(worst.reason_code, worst.sentence)
+        connection.failure = Failure(reason, is_final=is_gone, number=fragment.number)
         if fragment.blocks:
             self._unconfirmed.cut(replace(fragment, errors=()), self._position)
         return InBandErrors(fragment.errors, fragment.number, worst if worst.remedy is Remedy.OPERATOR else None)
