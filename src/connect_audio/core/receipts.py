@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from connect_audio.core.admitted_numbers import AdmittedNumbers, NumberRange
 from connect_audio.core.pcm import Party
@@ -33,18 +32,6 @@ class ReceiptsState:
     agent: int = 0
 
 
-class ReceivedFragment(NamedTuple):
-    """An admitted fragment for the timeline.
-
-    Args:
-        key: its number, or a key of its own if it names none.
-        is_repeated: True if it was admitted before.
-    """
-
-    key: str
-    is_repeated: bool
-
-
 class Receipts:
     """Count what is received.
 
@@ -66,16 +53,19 @@ class Receipts:
             agent=self._bytes[Party.AGENT],
         )
 
-    def fragment(self, number: str | None) -> ReceivedFragment:
-        """Take an admitted fragment with audio.
+    def fragment(self, number: str | None) -> tuple[str, bool]:
+        """Take an admitted fragment.
 
         Args:
             number: its number; None if it names none.
+
+        Returns:
+            Its key, which is its number or a key of its own, and True if it was admitted before.
         """
         if number is None:
             self._unnumbered += 1
-            return ReceivedFragment(f"{_UNNUMBERED}{self._unnumbered}", is_repeated=False)
-        return ReceivedFragment(number, self._numbers.add(number))
+            return f"{_UNNUMBERED}{self._unnumbered}", False
+        return number, self._numbers.add(number)
 
     def payload(self, received: Mapping[int, int], choice: TrackChoice) -> None:
         """Count bytes of payload, of unsupported tracks as well.

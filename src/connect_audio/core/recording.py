@@ -58,7 +58,7 @@ from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import interleave, to_mono
-from connect_audio.core.receipts import Receipts, ReceivedFragment, number_of
+from connect_audio.core.receipts import Receipts, number_of
 from connect_audio.core.resume_points import ResumePoints
 from connect_audio.core.runs import Run, received_bytes, runs_of, tracks_of
 from connect_audio.core.silence import HoleCounts
@@ -393,8 +393,13 @@ class CallRecording:
             return False
         return completion is Completion.TRUNCATED or self._neighbours.has_tokens
 
-    def _place(self, fragment: Fragment, received: ReceivedFragment) -> Sequence[Placed]:
-        """Put an admitted fragment's audio on the timeline."""
+    def _place(self, fragment: Fragment, received: tuple[str, bool]) -> Sequence[Placed]:
+        """Put an admitted fragment's audio on the timeline.
+
+        Args:
+            fragment: the fragment.
+            received: its key, and True if it was admitted before.
+        """
         if not fragment.blocks:
             return ()
         choice = tracks_of(fragment, self.track_names)
@@ -420,7 +425,8 @@ class CallRecording:
             self._order.doubt(doubts)
         if choice.claims_disagree and not (doubts and doubts.rate):
             self._order.doubt(TimesDisagree(rate=1))
-        self._timeline.begin(received.key, is_repeated=received.is_repeated)
+        key, is_repeated = received
+        self._timeline.begin(key, is_repeated=is_repeated)
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
         self._note_silence(self._timeline.settle(self._receipts.missing_between))
         last = FragmentMark(

@@ -137,14 +137,14 @@ def silent_in_both(
         missing_between: see `MissingBetween`.
     """
     merged = sorted((each for track in tracks for each in track.stretches()), key=_START)
-    left: Stretch | None = None
+    left = Stretch(0, 0, "", "")
     for right in merged:
-        if left is not None and max(left.stop, start) < min(right.start, stop):
+        if max(left.stop, start) < min(right.start, stop):
             cause = _cause(left, right, rate, missing_between)
             yield Silent(max(left.stop, start), min(right.start, stop), cause, ends=right.start <= stop)
         if right.start >= stop:
             break
-        if left is None or right.stop > left.stop:
+        if right.stop > left.stop:
             left = right
 
 

@@ -65,6 +65,8 @@ MAX_FRAMES: Final = MAX_DATA_BYTES // FRAME_BYTES
 """Most frames that a WAV can hold."""
 MAX_STRETCHES: Final = 256
 """Most stretches of a track that wait to be settled. Beyond, the oldest settles although it has not waited long."""
+_MOST_TOLERANCES: Final = 64
+"""Lengths of blocks whose tolerance is remembered; a call has one or two."""
 _NS: Final = 1_000_000_000
 
 
@@ -162,17 +164,18 @@ class _Track:
         counts = self.counts
         counts.audio += length
         counts.written_bytes += size
-        counts.end = start + length
+        counts.end = stop = start + length
         self.runs.append((start, samples))
-        self.written.append(start, samples, fragment)
+        self.written.append(start, stop, samples, fragment)
         return Placed(self.party, start, samples)
 
     def insert(self, start: int, samples: bytes, size: int, fragment: str) -> Placed:
         """Write samples into unsettled silence; the arguments are as for `append`."""
-        self.counts.audio += len(samples) // SAMPLE_BYTES
+        length = len(samples) // SAMPLE_BYTES
+        self.counts.audio += length
         self.counts.written_bytes += size
         insort(self.runs, (start, samples), key=itemgetter(0))
-        self.written.insert(start, samples, fragment)
+        self.written.insert(start, start + length, samples, fragment)
         return Placed(self.party, start, samples)
 
     def drop(self, account: str, length: int, size: int) -> None:
@@ -269,6 +272,7 @@ class Timeline:
         )
         self._customer = _Track(Party.CUSTOMER, state.customer, customer)
         self._agent = _Track(Party.AGENT, state.agent, agent)
+        self._tolerances: dict[tuple[int, int], tuple[int, int]] = {}
         self._fragment = ""
         self._is_repeated = False
 
@@ -424,17 +428,24 @@ class Timeline:
 
     def _tolerance(self, block_length: int, tick_ns: int) -> tuple[int, int]:
         """How far, in samples, a block may begin before and after its predecessor's end and still join it."""
+        known = self._tolerances.get((block_length, tick_ns))
+        if known is not None:
+            return known
         tick = -(-tick_ns * self.rate // _NS)
         jitter = min(self.rate * JITTER_MS // 1000, block_length // 2)
         # Early by less than half a block, or the same block once more would pass for its successor. Coarser times
         # cannot keep to that.
-        return max(min(jitter, (block_length - 1) // 2), tick if tick > block_length // 2 else 0), max(jitter, tick)
+        early = max(min(jitter, (block_length - 1) // 2), tick if tick > block_length // 2 else 0)
+        if len(self._tolerances) >= _MOST_TOLERANCES:
+            self._tolerances.clear()
+        self._tolerances[block_length, tick_ns] = early, max(jitter, tick)
+        return early, max(jitter, tick)
 
     @staticmethod
     def _join(counts: TrackCounts, position: int, early: int, late: int) -> int:
         """Return the track's end for a position within the tolerance of it, else the position."""
         offset = position - counts.end
-        if counts.audio and -early <= offset <= late:
+        if offset and counts.audio and -early <= offset <= late:
             counts.max_jitter = max(counts.max_jitter, abs(offset))
             return counts.end
         return position

@@ -12,12 +12,15 @@ goes on from a checkpoint compares as one that never stopped (ADR 3).
 
 from __future__ import annotations
 
+import sys
 import zlib
+from array import array
 from base64 import b64decode, b64encode
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
@@ -26,10 +29,13 @@ from connect_audio.core.pcm import SAMPLE_BYTES
 COMPARED_S: Final = 5
 """Seconds of each track that can be compared: a producer that rewinds 4.5 s has been seen. Older audio never is."""
 _CELLS_A_SECOND: Final = 250
-_DIGEST_BYTES: Final = 2
 _DIGEST_MASK: Final = 0xFFFF
-_SMALL_BYTES: Final = 1024
-"""Runs shorter than this are joined, bytes: half a block of 64 ms at 8 kHz."""
+_KNOWN_S: Final = 60
+"""Seconds for which stretches stay known, so that what comes for settled silence counts as late."""
+_MOST_KNOWN: Final = 32
+"""Most stretches that stay known beyond `COMPARED_S`."""
+_SMALL: Final = 512
+"""Runs shorter than this are joined, samples: a block of 64 ms at 8 kHz."""
 _LEAST_RUNS: Final = 16
 """Runs that are kept before the ones older than `COMPARED_S` are removed."""
 _START: Final = attrgetter("start")
@@ -154,9 +160,10 @@ class WrittenAudio:
         self.tail = (stop // self.cell, stop, state.tail_crc32)
         # The block placed last: its claimed position, and its samples or their CRC-32.
         self.block: tuple[int, bytes | int | None] = (state.block_start, state.block_crc32)
-        digests = b64decode(state.digests)
-        for at, cell in enumerate(self._comparable()):
-            self.digests[cell] = int.from_bytes(digests[_DIGEST_BYTES * at : _DIGEST_BYTES * (at + 1)])
+        digests = array("H", b64decode(state.digests))
+        if sys.byteorder == "big":
+            digests.byteswap()
+        self.digests.update(zip(chain.from_iterable(self._comparable()), digests, strict=True))
 
     def copy(self) -> WrittenAudio:
         """The same audio, which goes on by itself."""
@@ -170,7 +177,11 @@ class WrittenAudio:
 
     def state(self) -> WrittenState:
         """The written audio as plain values."""
-        digests = b"".join([self._digest(cell).to_bytes(_DIGEST_BYTES) for cell in self._comparable()])
+        digests = array("H")
+        for cells in self._comparable():
+            digests.extend(self._digests_of(cells))
+        if sys.byteorder == "big":
+            digests.byteswap()
         index, begun = self.stop // self.cell, self.stop // self.cell * self.cell
         tail = 0
         if begun >= self.start:
@@ -184,17 +195,18 @@ class WrittenAudio:
             last=self.last,
             known_from=self.known_from,
             noted=self.noted,
-            digests=b64encode(digests).decode(),
+            digests=b64encode(digests.tobytes()).decode(),
             tail_crc32=tail,
             block_start=claimed,
             block_crc32=zlib.crc32(block) if isinstance(block, bytes) else block,
         )
 
-    def append(self, start: int, samples: bytes, fragment: str) -> None:
+    def append(self, start: int, stop: int, samples: bytes, fragment: str) -> None:
         """Add samples at or behind the end.
 
         Args:
             start: position of the first, frames.
+            stop: position after the last, frames.
             samples: mono 16-bit samples.
             fragment: key of their fragment.
         """
@@ -205,27 +217,28 @@ class WrittenAudio:
         elif self.start == start:
             self.first = fragment
         self.last = fragment
-        self.stop = start + len(samples) // SAMPLE_BYTES
-        if len(samples) < _SMALL_BYTES and self.runs and self.start < start:
+        self.stop = stop
+        if stop - start < _SMALL and self.runs and self.start < start:
             # Few large runs rather than many small ones: a recording keeps a copy of the list a fragment.
             last_start, last = self.runs[-1]
-            if last_start + len(last) // SAMPLE_BYTES == start and len(last) < _SMALL_BYTES:
+            length = len(last) // SAMPLE_BYTES
+            if last_start + length == start and length < _SMALL:
                 self.runs.pop()
                 start, samples = last_start, last + samples
         self.runs.append((start, samples))
         if len(self.runs) > self.trim_at:
             self._trim()
 
-    def insert(self, start: int, samples: bytes, fragment: str) -> None:
+    def insert(self, start: int, stop: int, samples: bytes, fragment: str) -> None:
         """Fill silence before the end; the arguments are as for `append`."""
-        made = Stretch(start, start + len(samples) // SAMPLE_BYTES, fragment, fragment)
+        made = Stretch(start, stop, fragment, fragment)
         insort(self.closed, made, key=_START)
         insort(self.runs, (start, samples), key=_RUN_START)
 
     def stretches(self, after: int = -1) -> Iterator[Stretch]:
         """Every stretch that is still known and ends after a position, frames; in order."""
         yield from self.closed[bisect_right(self.closed, after, key=_STOP) :]
-        if self.stop > self.start:
+        if self.stop > self.start and self.stop > after:
             yield Stretch(self.start, self.stop, self.first, self.last)
 
     def segments(self, start: int, stop: int) -> Iterator[Segment]:
@@ -303,26 +316,38 @@ class WrittenAudio:
         """
         oldest = self.stop - self.window
         if self.closed:
-            least = min(oldest, settled, self.noted)
+            noted = min(settled, self.noted)
             # A stretch goes once the next one begins before that; the gap between them goes with it.
             starts = [*(each.start for each in self.closed[1:]), self.start]
-            count = bisect_right(starts, least)
-            if count:
+            too_many = min(len(self.closed) - _MOST_KNOWN, bisect_right(starts, min(oldest, noted)))
+            count = max(too_many, bisect_right(starts, min(self.stop - _KNOWN_S * self.window // COMPARED_S, noted)))
+            if count > 0:
                 del self.closed[:count]
                 self.known_from = starts[count - 1]
 
     def _trim(self) -> None:
         """Free the memory of samples that are too old to compare."""
         oldest = self.stop - self.window
-        self.runs = [run for run in self.runs if run[0] + len(run[1]) // SAMPLE_BYTES > oldest]
+        del self.runs[: max(0, bisect_right(self.runs, oldest, key=_RUN_START) - 1)]
         self.trim_at = max(_LEAST_RUNS, 2 * len(self.runs))
 
-    def _comparable(self) -> Iterator[int]:
-        """Indexes of the cells that can be compared, in order."""
+    def _comparable(self) -> Iterator[range]:
+        """Indexes of the cells that can be compared, of each stretch in order."""
         cell = self.cell
         oldest = max(0, -(-(self.stop - self.window) // cell))
         for stretch in self.stretches(self.stop - self.window):
-            yield from range(max(oldest, -(-stretch.start // cell)), stretch.stop // cell)
+            yield range(max(oldest, -(-stretch.start // cell)), stretch.stop // cell)
+
+    def _digests_of(self, cells: range) -> list[int]:
+        """Digests of neighbouring comparable cells; for a checkpoint, which needs many at once."""
+        first_in_memory = max(cells.start, min(cells.stop, self.tail[0] + 1))
+        before = [self._digest(index) for index in range(cells.start, first_in_memory)]
+        if first_in_memory == cells.stop:
+            return before
+        size = SAMPLE_BYTES * self.cell
+        samples = self._samples(first_in_memory * self.cell, cells.stop * self.cell)
+        crc32, mask = zlib.crc32, _DIGEST_MASK
+        return before + [crc32(samples[at : at + size]) & mask for at in range(0, len(samples), size)]
 
     def _digest(self, index: int) -> int:
         """Digest of a comparable cell."""
