@@ -228,7 +228,7 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
         "a normal end": ["complete"],
         "hand-overs and parts": ["complete"],
         "kills": ["complete"],
-        "an aborted upload": ["foreign"],
+        "an aborted upload": ["key_taken"],
         "a refused claim": ["complete", "refused"],
         "a key of one's own": ["complete"],
         "live audio, its secret in Secrets Manager": ["complete"],

@@ -207,7 +207,8 @@ class _Step:
             self._behind_ms = fragment.millis_behind_now
         if accepted.is_new:
             self._new_fragments += 1
-            self._listened()
+            if not session.end.is_readable:
+                self._listened()
             self._quiet_since_s = self._clock.monotonic()
         if accepted.before is not None:
             # It stands in front, and its audio may end where the fragment begins.
