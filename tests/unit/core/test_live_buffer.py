@@ -149,3 +149,15 @@ def test_the_arrival_of_a_stretch_is_that_of_its_last_samples() -> None:
     assert buffer.arrived(2) == 2.0
     assert buffer.arrived(4) == 3.0
     assert LiveBuffer(8000, 0).arrived(1) is None
+
+
+def test_samples_that_fill_confirmed_silence_are_taken_over_and_told() -> None:
+    buffer = LiveBuffer(8000, 0, 0)
+    first, last = LiveSamples(Party.CUSTOMER, 0, samples(1, 2)), LiveSamples(Party.CUSTOMER, 6, samples(7, 8))
+    buffer.confirm([first, last], dict.fromkeys(PARTIES, 8), 1.0)
+    middle = LiveSamples(Party.CUSTOMER, 2, samples(3, 4))
+
+    assert buffer.confirm([middle], dict.fromkeys(PARTIES, 8), 2.0) == 2
+    assert buffer.read(Party.CUSTOMER, 0, 8) == samples(1, 2, 3, 4, 0, 0, 7, 8)
+    # Read again behind a kill, it changes nothing.
+    assert buffer.confirm([middle], dict.fromkeys(PARTIES, 8), 3.0) is None
