@@ -85,7 +85,7 @@ def expected_recording(stream: GeneratedStream) -> Expected:
     length = max((max(party, default=-1) + 1 for party in samples.values()), default=0)
     left, right = samples[CUSTOMER], samples[AGENT]
     stereo = b"".join(struct.pack("<hh", left.get(position, 0), right.get(position, 0)) for position in range(length))
-    ours = {block.serial for item in seen if item.fragment.owner == OURS for block in item.blocks}
+    ours = {block.serial for item in seen if item.fragment.owner == OURS for block in item.blocks if block.pcm}
     heard = set(left) | set(right)
     block_cut = any(item.block_cut for item in seen if item.fragment.owner == OURS)
     doubtful = any(item.blocks and len(item.labels) != 1 and item not in admitted for item in seen)

@@ -411,7 +411,8 @@ class FragmentOrder:
         delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
         if abs(to_next_ns) <= RUN_ON_NS or pause_ns < 0 or delay_ns is None or least_ns is None:
             return None
-        if not self._server_agrees(successor, pause_ns):
+        is_denied = to_last_ns > 0 or self._server_denies(arrival, -to_last_ns, 2 * SERVER_NOISE_NS)
+        if not is_denied or not self._server_agrees(successor, pause_ns):
             return None
         # The producer paused before it or behind it: the server's clock shows which.
         move_ns = min(to_last_ns, to_next_ns, key=lambda each: abs(delay_ns - each - least_ns))

@@ -382,3 +382,14 @@ def test_fragments_that_come_again_over_a_pause_are_not_told(rewound: int) -> No
 
     assert kinds(result) == {}
     assert result.stereo == recorded(paused).stereo
+
+
+@pytest.mark.parametrize("early_ms", [700, 1_300, 1_900])
+def test_a_short_pause_before_a_long_one_is_a_pause_though_its_fragment_came_early(early_ms: int) -> None:
+    paused = with_pause(with_pause(call(), 3, 1_200), 4, 12_000)
+    fragments = [moved(each, 0, server_ms=-early_ms * (index == 3)) for index, each in enumerate(paused)]
+
+    result = recorded(fragments)
+
+    assert kinds(result) == {}
+    assert result.stereo == recorded(paused).stereo
