@@ -116,7 +116,7 @@ def _pairs(entries: Sequence[LogEntry], chance: random.Random) -> list[int]:
         at
         for at in range(len(entries) - 1)
         if all(each.ours and each.contents.contact_id and each.contents.blocks for each in entries[at : at + 2])
-        and entries[at].end_ms <= entries[at + 1].contents.producer_ms
+        and _runs_on(entries[max(0, at - 4) : at + 6])
         and any(each.ours for each in entries[:at])
         and sum(each.contents.producer_ms in _producer_times(entries[at : at + 2]) for each in entries) == 2
     ]
@@ -125,6 +125,11 @@ def _pairs(entries: Sequence[LogEntry], chance: random.Random) -> list[int]:
         if all(abs(at - other) > 4 for other in chosen):
             chosen.append(at)
     return chosen
+
+
+def _runs_on(entries: Sequence[LogEntry]) -> bool:
+    """True without a hole: beside swapped fragments its numbers do not tell whether one is missing."""
+    return all(later.contents.producer_ms == before.end_ms for before, later in pairwise(entries) if later.ours)
 
 
 def _producer_times(entries: Sequence[LogEntry]) -> set[int]:
@@ -269,7 +274,9 @@ def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
 
 
 def _step_back(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    return _stepped(entries, chance, -chance.choice((20, 100, 500, 900, 1500)))
+    return _stepped(
+        entries, chance, -chance.choice((20, 100, 500, 950, 1500))
+    )  # no rest of a block that passes for jitter
 
 
 def _step_ahead(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:

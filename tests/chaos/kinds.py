@@ -1,7 +1,7 @@
 """The kinds of trouble that a schedule may draw beyond kills, S3 and broken bodies, each with a switch.
 
-`HELD` names the kinds that the recorder holds today: `make test` and `make chaos` draw these alone. `make chaos
-KINDS=all` draws every kind, `KINDS=leap,skew` those two. A kind is drawn from a seed of its own, so a schedule is
+`HELD` names the kinds that the recorder holds: `make test` and `make chaos` draw these alone. `make chaos KINDS=all`
+draws every kind, `KINDS=leap,skew` those two. A kind is drawn from a seed of its own, so a schedule is
 otherwise the same with it and without.
 """
 
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 
 ALL: Final = frozenset(Kind)
-HELD: Final = ALL - {Kind.BLOCKS_SWAPPED, Kind.TIMES_SWAPPED, Kind.NUMBERS_SWAPPED, Kind.STEP_BACK}
+HELD: Final = ALL
 """Kinds that the recorder holds."""
 
 

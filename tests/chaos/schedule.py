@@ -418,7 +418,8 @@ def _undisturbed(schedule: Schedule) -> World:
         world.bucket.objects[NAMES.key] = (b"", {})
         return world
     try:
-        _judge(schedule, world, dict.fromkeys(lost, "forgotten by the stream"), ())
+        doubts = () if schedule.retention else (Doubt.NOT_KEPT,)
+        _judge(schedule, world, dict.fromkeys(lost, "forgotten by the stream"), (), doubts=doubts)
     except AssertionError as error:
         raise AssertionError(f"undisturbed: {error}; {outcome.status} {outcome.reasons}") from error
     if world.execution.live is not None:
@@ -443,13 +444,30 @@ def _judge(
         rate=call.rate,
         excused=excused,
         garbled=garbled,
-        doubts=frozenset(doubts) | {_DOUBTS[kind] for kind in call.kinds if kind in _DOUBTS},
+        doubts=frozenset(doubts)
+        | {_DOUBTS[kind] for kind in call.kinds if kind in _DOUBTS}
+        | ({Doubt.OLD_COPY} if _has_old_copy(call) else set()),
         read_once=not met["duplicate"] and not met["rewind"],
         cut_short=cut_short,
     )
     return Judge(world.wav, world.manifest, known).judge()
 
 
+def _has_old_copy(call: RandomCall) -> bool:
+    """True if a producer sent audio again that lies more than 5 s before the newest."""
+    newest_ms = 0
+    times: set[int] = set()
+    for entry in call.ours:
+        start_ms = entry.contents.producer_ms
+        if start_ms in times and newest_ms - start_ms > _COMPARED_MS:
+            return True
+        times.add(start_ms)
+        newest_ms = max(newest_ms, entry.end_ms)
+    return False
+
+
+_COMPARED_MS = 4900
+"""The recorder compares the newest 5 s; a fragment's edge may lie a little before."""
 _DOUBTS = {
     Kind.LEAP: Doubt.TIMES,
     Kind.STEP_BACK: Doubt.CLOCK,
@@ -612,13 +630,17 @@ def whole_reasons(whole: World) -> tuple[str, ...]:
     return tuple(reason["code"] for reason in whole.manifest["reasons"])
 
 
+_OF_READING = frozenset({"receivedBytes", "repeatedBytes", "repeatedSamples"})
+"""What a body that repeats itself adds to."""
+
+
 def _same_manifest(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """What a recording says of itself does not depend on how it was read, but for what counts the reading."""
 
     def essence(manifest: dict[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in manifest.items() if name in {"status", "reasons", "recording"}}
         kept["tracks"] = {
-            name: {key: value for key, value in track.items() if key != "repeatedSamples"}
+            name: {key: value for key, value in track.items() if key not in _OF_READING}
             for name, track in manifest["tracks"].items()
         }
         kept["fragments"] = {name: manifest["fragments"][name]["number"] for name in ("first",)}
