@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
 
-.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos bench side-by-side lock clean
+.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos mutation bench side-by-side lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after
 
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200, KINDS=all), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
+
+mutation: $(STAMP) ## Mutants of core and recorder against their unit tests: N=50 by SEED=1, or N=all
+	@$(BIN)/python scripts/mutation.py $(or $(N),50) --seed $(or $(SEED),1)
 
 bench: $(STAMP) ## The performance claims, measured again
 	@$(BIN)/python -m benchmarks
