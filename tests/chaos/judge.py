@@ -42,8 +42,6 @@ _ACCOUNTS = (
 """Every byte received of a party is in one of these."""
 SKIPPED = "KVS reports an error at it, or beside it"
 """Why a fragment is excused that a reader may pass over; if it has the fragment all the same, nothing is in doubt."""
-_SUMS_AFTER_EXPIRY = False
-"""True once the sums of tracks hold where settled frames were taken of fragments that had expired at the resumption."""
 
 
 class Doubt(StrEnum):
@@ -408,13 +406,15 @@ class Judge:
         for side in self.channels:
             track, sums = self.manifest["tracks"][side], self.sheet.sums[side]
             audible = self.audible[side].count(1)
-            if not self.known.garbled and (_SUMS_AFTER_EXPIRY or Doubt.NOT_KEPT not in self.known.doubts):
+            if not self.known.garbled:
                 _equal(side, "audioSamples", track, audible)
                 _equal(side, "writtenBytes", track, 2 * audible)
             _equal(side, "silenceSamples", track, self.length - track["audioSamples"])
             if "receivedBytes" in track:
                 accounted = sum(track[f"{account}Bytes"] for account in _ACCOUNTS)
-                _equal(side, "receivedBytes", track, accounted)
+                _equal(side, "receivedBytes", track, accounted - track["carriedBytes"])
+                if Doubt.NOT_KEPT not in self.known.doubts:
+                    _equal(side, "carriedBytes", track, 0)
             if not exact:
                 continue
             _equal(side, "receivedBytes", track, sums.received)
@@ -443,8 +443,7 @@ class Judge:
         causes = self._causes([each.span() for each in re.finditer(rb"\0+", audible)])
         for side in self.channels:
             told = self.manifest["tracks"][side].get("silence")
-            not_summed = not _SUMS_AFTER_EXPIRY and Doubt.NOT_KEPT in self.known.doubts
-            if told is None or self.known.garbled or not_summed:
+            if told is None or self.known.garbled:
                 continue
             one_sided = audible.count(1) - self.audible[side].count(1)
             _equal(side, "oneSidedSamples", told, one_sided)

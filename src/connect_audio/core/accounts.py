@@ -2,9 +2,12 @@
 
 Two laws hold at every moment and are checked at the end of a recording (`imbalances`):
 
-- in bytes of payload: received = written + repeated + late + out of range + conflicting + beyond limit + unsupported
-  + dangling;
+- in bytes of payload: received + carried = written + repeated + late + out of range + conflicting + beyond limit
+  + unsupported + dangling;
 - in frames: frames = audio + silence by cause.
+
+Carried audio was received and taken by a process that ended, and the stream had dropped it when the next one read on.
+It is 0 where every fragment behind a checkpoint was read again.
 
 The left side of each law is counted apart from the right side, so a mistake in either shows.
 """
@@ -95,6 +98,7 @@ class TrackCounts:
         max_jitter: largest correction made in joining blocks.
         dropped: audio that was not written.
         silence: settled silence.
+        carried: audio that was taken by a process before and not read again; `audio` and `written_bytes` have it too.
     """
 
     end: int = 0
@@ -104,6 +108,7 @@ class TrackCounts:
     max_jitter: int = 0
     dropped: Dropped = field(default_factory=Dropped)
     silence: Silence = field(default_factory=Silence)
+    carried: Amount = Amount()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +140,9 @@ def imbalances(
     found = []
     for party, track, payload in tracks:
         booked = track.written_bytes + track.dropped.bytes + payload.unsupported
-        if booked != payload.received:
-            found.append(f"{payload.received} bytes of the {party} were received and {booked} are accounted for")
+        came = payload.received + track.carried.bytes
+        if booked != came:
+            found.append(f"{came} bytes of the {party} were received and {booked} are accounted for")
         silence = track.silence.frames
         if settled is not None and (track.audio + silence != settled or frames != settled):
             found.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from connect_audio.core.admission import AdmissionState
+from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio
 from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import SILENT, Levels
@@ -123,6 +124,7 @@ class Cursor:
         frames: stereo frames taken; may lie beyond that fragment's end.
         crc32: CRC-32 of the taken frames' bytes, in order.
         levels: levels of the frames taken.
+        carried: audio among the frames taken that lies beyond that fragment.
         fragments: counts up to that fragment.
         stream: counts up to that fragment.
         neighbours: state that the next fragment is compared with.
@@ -138,6 +140,7 @@ class Cursor:
     frames: int = 0
     crc32: int = 0
     levels: Levels = field(default=SILENT)
+    carried: CarriedAudio = field(default=NOTHING_CARRIED)
     fragments: FragmentCounts = field(default_factory=FragmentCounts)
     stream: StreamCounts = field(default_factory=StreamCounts)
     neighbours: NeighbourState = field(default_factory=NeighbourState)

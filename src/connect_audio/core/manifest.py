@@ -207,6 +207,7 @@ def _track(channel: str, track: TrackCounts, payload: PartyBytes, frames: int) -
         "conflictingSamples": dropped.conflicting.samples,
         "beyondLimitSamples": dropped.beyond_limit.samples,
         "receivedBytes": payload.received,
+        "carriedBytes": track.carried.bytes,
         "writtenBytes": track.written_bytes,
         "repeatedBytes": dropped.repeated.bytes,
         "lateBytes": dropped.late.bytes,

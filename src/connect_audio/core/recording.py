@@ -39,6 +39,7 @@ from connect_audio.core.admission import (
     start_ms,
 )
 from connect_audio.core.admitted_numbers import missing_between
+from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio
 from connect_audio.core.claims import TimesDisagree, disagreements
 from connect_audio.core.copying import copier
 from connect_audio.core.cursor import (
@@ -130,7 +131,10 @@ class CallRecording:
         """The parties' tracks as a user names them."""
         self._levels = cursor.levels
         self._meter: FrameMeter | None = None  # until there is a timeline
-        self._timeline = None if cursor.timeline is None else self._make_timeline(cursor.timeline, cursor.frames)
+        state = cursor.timeline
+        if state is None and cursor.carried.rate is not None:
+            state = TimelineState(rate=cursor.carried.rate, origin=cursor.carried.origin)
+        self._timeline = None if state is None else self._make_timeline(state, cursor.frames, cursor.carried)
         # Some may have been taken before any fragment's audio was wholly in them: then the cursor has no timeline yet.
         self._frames_before = cursor.frames
         self._crc32 = cursor.crc32
@@ -144,10 +148,10 @@ class CallRecording:
         self._notes: list[Note] = []  # on fragments since the last point
         self._points = ResumePoints(cursor)
 
-    def _make_timeline(self, state: TimelineState, taken: int) -> Timeline:
+    def _make_timeline(self, state: TimelineState, taken: int, carried: CarriedAudio = NOTHING_CARRIED) -> Timeline:
         limit = MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * state.rate)
         self._meter = FrameMeter(self._levels, state.rate)
-        return Timeline(state, taken=taken, limit=limit)
+        return Timeline(state, taken=taken, limit=limit, carried=carried)
 
     def named(self, contact_id: str) -> CallRecording:
         """Make the recording that goes on from here under a contact's name.
@@ -282,7 +286,9 @@ class CallRecording:
         self._commit()
         frames = self._frames_before if self._timeline is None else self._timeline.taken
         levels = self._levels if self._meter is None else self._meter.levels()
-        return replace(self._points.cursor, frames=frames, crc32=self._crc32, levels=levels)
+        point = self._points.cursor
+        carried = NOTHING_CARRIED if self._timeline is None else self._timeline.carried_from(point.timeline)
+        return replace(point, frames=frames, crc32=self._crc32, levels=levels, carried=carried)
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor, once each."""

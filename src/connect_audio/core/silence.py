@@ -146,6 +146,10 @@ def silent_in_both(
             break
         if right.stop > left.stop:
             left = right
+    else:
+        # A process before took these frames, and what it knew behind them is lost.
+        if max(left.stop, start) < stop:
+            yield Silent(max(left.stop, start), stop, "stream_hole", ends=True)
 
 
 def _cause(left: Stretch, right: Stretch, rate: int, missing_between: MissingBetween) -> str:

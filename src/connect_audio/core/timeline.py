@@ -22,6 +22,7 @@ there (`silence.py`). `take` gives out settled frames, with silence where a trac
 | `origin` | the first block, once |
 | `settled` | `settle`, `close` |
 | `taken` | `take` |
+| what a process before gave out beyond the state (`carried.py`) | `settle`, `close` |
 | the fragment that is placed | `begin` |
 """
 
@@ -31,10 +32,11 @@ from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from connect_audio.core.accounts import Amount, TrackCounts
+from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio, CarriedTrack, within, without
 from connect_audio.core.copying import copier
 from connect_audio.core.pcm import CHUNK_FRAMES, FRAME_BYTES, SAMPLE_BYTES, Party, interleave
 from connect_audio.core.silence import (
@@ -50,7 +52,7 @@ from connect_audio.core.silence import (
     with_silence,
 )
 from connect_audio.core.wav import MAX_DATA_BYTES
-from connect_audio.core.written import Kind, WrittenAudio, WrittenState
+from connect_audio.core.written import Kind, Stretch, WrittenAudio, WrittenState
 
 JITTER_MS: Final = 10
 """Half of the shortest blocks telephony uses (20 ms): a lost one is always seen as a hole."""
@@ -178,6 +180,25 @@ class _Track:
         self.written.insert(start, start + length, samples, fragment)
         return Placed(self.party, start, samples)
 
+    def carry(self, stretch: Stretch, width: int) -> None:
+        """Write samples that were taken by a process before; zeros stand for them.
+
+        Args:
+            stretch: their positions, all silent.
+            width: bytes of payload of one sample.
+        """
+        counts = self.counts
+        length = stretch.stop - stretch.start
+        counts.carried = counts.carried.plus(length, length * width)
+        # The first sample alone where the stretch has different fragments at its ends.
+        middle = stretch.start + (stretch.first != stretch.last)
+        for start, stop, key in ((stretch.start, middle, stretch.first), (middle, stretch.stop, stretch.last)):
+            samples = bytes(SAMPLE_BYTES * (stop - start))
+            if samples and start >= counts.end:
+                self.append(start, samples, stop - start, (stop - start) * width, key)
+            elif samples:
+                self.insert(start, samples, (stop - start) * width, key)
+
     def drop(self, account: str, length: int, size: int) -> None:
         """Count samples that are not written.
 
@@ -250,6 +271,7 @@ class Timeline:
         taken: frames given out before, so not given out again.
         limit: longest recording, frames; what would lie beyond is dropped and counted.
         written: written audio of the tracks, customer first; the state's if None.
+        carried: audio among the frames given out before that the state does not know.
     """
 
     def __init__(
@@ -259,6 +281,7 @@ class Timeline:
         taken: int = 0,
         limit: int = MAX_FRAMES,
         written: tuple[WrittenAudio, WrittenAudio] | None = None,
+        carried: CarriedAudio = NOTHING_CARRIED,
     ) -> None:
         self.rate: Final = state.rate
         """Samples a second."""
@@ -266,6 +289,8 @@ class Timeline:
         self._settled = state.settled
         self._taken = taken
         self._limit = limit
+        self._carried = carried
+        self._given = taken if taken > state.settled else 0  # frames given out before and not settled again yet
         customer, agent = written or (
             WrittenAudio(state.rate, state.customer.end, state.customer_written),
             WrittenAudio(state.rate, state.agent.end, state.agent_written),
@@ -410,7 +435,8 @@ class Timeline:
             if early <= (block_length - 1) // 2:
                 position = self._join(counts, start - self._origin, early, late)
                 floor = max(counts.end, self._settled)
-                if floor <= position <= floor + MAX_HOLE_S * self.rate and position + length <= self._limit:
+                is_free = floor <= position <= floor + MAX_HOLE_S * self.rate and position >= self._given
+                if is_free and position + length <= self._limit:
                     return [track.append(position, samples, length, length * width, self._fragment)]
         size = max(block_length, 1) * SAMPLE_BYTES
         if len(samples) <= size:
@@ -461,7 +487,7 @@ class Timeline:
         if start + length > self._limit:
             track.drop("beyond_limit", length, size)
             return []
-        if start < floor:
+        if start < floor or start < self._given:
             return self._sort_out(track, block)
         track.dangle(block.dangling)
         return [track.append(start, block.samples, length, length * block.width, self._fragment)]
@@ -521,7 +547,37 @@ class Timeline:
         jitter = min(block.tolerance, self.rate * JITTER_MS // 1000)
         if not is_same and start >= 0 and track.written.is_same_within(start, samples, jitter):
             return [("repeated", start, stop)]
-        return shares
+        return self._outside_given(track, shares) if start < self._given else shares
+
+    def _outside_given(
+        self, track: _Track, shares: Sequence[tuple[str | None, int, int]]
+    ) -> list[tuple[str | None, int, int]]:
+        """Shares of a block, with nothing written where a process before gave out silence: that part is late."""
+        carried = self._carried.of(track.party)
+        found: list[tuple[str | None, int, int]] = []
+        for account, first, last in shares:
+            given = min(last, self._given)
+            if account is not None or given <= first:
+                found.append((account, first, last))
+                continue
+            unknown = Stretch(0, carried.known_from, "", "")
+            parts = [unknown, *without(carried.stretches, [unknown])]
+            free = [(each.start, each.stop) for each in within(parts, first, given)]
+            if given < last:
+                free.append((given, last))
+            position = first
+            for start, stop in free:
+                if position < start:
+                    found.append(("late", position, start))
+                    position = start
+                if found and found[-1][0] is None and found[-1][2] == start:
+                    found[-1] = (None, found[-1][1], stop)
+                else:
+                    found.append((None, start, stop))
+                position = stop
+            if position < last:
+                found.append(("late", position, last))
+        return found
 
     def settle(self, missing_between: MissingBetween = unknown_numbers) -> Settled:
         """Settle what both tracks have reached, and what lies more than the skew behind the leading one.
@@ -549,6 +605,8 @@ class Timeline:
     def _settle(self, settled: int, missing_between: MissingBetween) -> Settled:
         """Settle up to a position and account for the silence."""
         before, self._settled = self._settled, settled
+        if self._given:
+            self._carry(before)
         customer, agent = self._customer.written, self._agent.written
         found = NO_SILENCE
         if not (
@@ -559,6 +617,53 @@ class Timeline:
             customer.drop_before(settled)
             agent.drop_before(settled)
         return found
+
+    def _carry(self, before: int) -> None:
+        """Write the carried audio that was not read again, between what was settled before and now."""
+        settled = self._settled
+        for track in (self._customer, self._agent):
+            carried = self._carried.of(track.party)
+            silent = [Stretch(start, stop, "", "") for start, stop in silent_stretches(track.written, before, settled)]
+            for stretch in within(carried.stretches, before, settled):
+                for part in silent:
+                    for each in within([stretch], part.start, part.stop):
+                        track.carry(each, carried.width)
+        if settled >= self._given:
+            self._given, self._carried = 0, NOTHING_CARRIED
+
+    def carried_from(self, point: TimelineState | None) -> CarriedAudio:
+        """The audio among the frames given out that an earlier state does not know.
+
+        Args:
+            point: the state; None for the one before the first audio.
+        """
+        known = point or TimelineState(rate=self.rate)
+        if known.settled >= self._taken:
+            return NOTHING_CARRIED
+        return CarriedAudio(
+            rate=self.rate if point is None else None,
+            origin=self._origin if point is None else None,
+            customer=self._carried_of(self._customer, known, known.customer, known.customer_written),
+            agent=self._carried_of(self._agent, known, known.agent, known.agent_written),
+        )
+
+    def _carried_of(
+        self, track: _Track, point: TimelineState, counts: TrackCounts, written: WrittenState
+    ) -> CarriedTrack:
+        """The audio of one track among the frames given out that a state does not know."""
+        carried = self._carried.of(track.party)
+        there = list(track.written.stretches(point.settled))
+        there += without(carried.stretches, there)
+        known = (*written.closed, Stretch(written.start, counts.end, "", ""))
+        found = tuple(within(without(sorted(there, key=attrgetter("start")), known), point.settled, self._taken))
+        known_from = max(track.written.known_from, carried.known_from)
+        if known_from <= point.settled:
+            known_from = 0
+        audio = track.counts.audio - counts.audio
+        if not found and not known_from:
+            return CarriedTrack()
+        width = (track.counts.written_bytes - counts.written_bytes) // audio if audio else carried.width
+        return CarriedTrack(stretches=found, width=width, known_from=known_from)
 
     def _account_for_silence(self, before: int, missing_between: MissingBetween) -> Settled:
         """Account for the silence between what was settled before and now, frames."""
@@ -586,7 +691,7 @@ class Timeline:
         Returns:
             The silence in the newly settled frames, and the gap at the end of the shorter track.
         """
-        end = max(self.end, self._settled)
+        end = max(self.end, self._settled, self._given)
         if self._settled >= end:
             # Closed before, by a recorder that was killed then: its gaps are counted. Or no track is the shorter one.
             return NO_SILENCE
@@ -613,7 +718,9 @@ class Timeline:
 
     def preview(self) -> Timeline:
         """A timeline that stands where this one does: to try blocks on. It gives out no frames."""
-        return Timeline(self.counts(), taken=self._taken, limit=self._limit, written=self.written())
+        return Timeline(
+            self.counts(), taken=self._taken, limit=self._limit, written=self.written(), carried=self._carried
+        )
 
     def complete_up_to(self, party: Party) -> int:
         """Before which position a track is complete, frames, but for unsettled silence that may yet be filled."""

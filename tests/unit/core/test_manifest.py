@@ -160,6 +160,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
                     "oneSidedSamples": 0,
                 },
                 "receivedBytes": 49_152,
+                "carriedBytes": 0,
                 "writtenBytes": 49_152,
                 "repeatedBytes": 0,
                 "lateBytes": 0,
