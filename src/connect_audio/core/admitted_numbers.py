@@ -57,7 +57,7 @@ class AdmittedNumbers:
                 self.ranges = (NumberRange(only.first, number),)
                 self._last_counter = counter
                 return False
-        if any(_is_in(number, counter, each) for each in self.ranges):
+        if self.holds(number):
             return True
         added = NumberRange(number, number)
         others = []
@@ -70,6 +70,11 @@ class AdmittedNumbers:
         self.ranges = (*others, added)[-MAX_RANGES:]
         self._last_counter = fragment_counter(added.last)
         return False
+
+    def holds(self, number: str) -> bool:
+        """Return True if a fragment of this number was admitted."""
+        counter = fragment_counter(number)
+        return any(_is_in(number, counter, each) for each in self.ranges)
 
     def missing_between(self, before: str | None, after: str | None) -> int | None:
         """Return how many fragments between two numbers were not admitted; None if the numbers do not show it."""
@@ -94,8 +99,11 @@ def missing_between(before: str | None, after: str | None) -> int | None:
 
 def _is_in(number: str, counter: int | None, each: NumberRange) -> bool:
     # Numbers with a counter all have as many digits, so that their order is the order of their text.
+    if number in (each.first, each.last):
+        # The server's clock may have gone back inside the range.
+        return True
     if counter is None or not each.first <= number <= each.last:
-        return number == each.first
+        return False
     # Another session may have the same counter, at another time.
     return _server_ms(each.first) <= _server_ms(number) <= _server_ms(each.last)
 

@@ -119,8 +119,8 @@ class LivePreview:
             return
         self._rate = rate
         self._tracks = tracks
-        if recording.timeline is not None:
-            self._timeline = recording.timeline.preview()
+        self._timeline = recording.preview(fragment)
+        if self._timeline is not None:
             return
         self._timeline = Timeline(TimelineState(rate=rate))
         self._timeline.set_origin(to_samples(block.time_ns, rate) - BEFORE_FIRST_S * rate)

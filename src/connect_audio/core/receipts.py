@@ -67,6 +67,14 @@ class Receipts:
             return f"{_UNNUMBERED}{self._unnumbered}", False
         return number, self._numbers.add(number)
 
+    def holds(self, number: str | None) -> bool:
+        """Return True if a fragment was admitted before.
+
+        Args:
+            number: its number; None if it names none.
+        """
+        return number is not None and self._numbers.holds(number)
+
     def payload(self, received: Mapping[int, int], choice: TrackChoice) -> None:
         """Count bytes of payload, of unsupported tracks as well.
 

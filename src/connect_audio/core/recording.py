@@ -230,6 +230,18 @@ class CallRecording:
             fragment.number, fragment.server_timestamp_ms, block
         )
 
+    def preview(self, fragment: OpenFragment) -> Timeline | None:
+        """Return a timeline to try an open fragment's blocks on; None before the first audio.
+
+        Args:
+            fragment: the fragment.
+        """
+        if self._timeline is None:
+            return None
+        preview = self._timeline.preview()
+        preview.begin(fragment.number or "", is_repeated=self._receipts.holds(fragment.number))
+        return preview
+
     def keep_within(self, bounds: StreamingBounds) -> None:
         """From now on admit nothing outside these bounds."""
         self._admission.keep_within(bounds)

@@ -528,6 +528,11 @@ class Timeline:
         is_same = True
         for first, last, kind in track.written.segments(max(0, start), min(stop, end)):
             if kind is Kind.SILENCE:
+                at_edge = (first == start) != (last == stop)
+                if self._is_repeated and at_edge and last - first <= block.tolerance:
+                    # Its times jitter against the joined audio: what sticks out into a hole is no new audio.
+                    share("repeated", first, last)
+                    continue
                 middle = max(first, min(last, self._settled))
                 share("late", first, middle)
                 share(None, middle, last)

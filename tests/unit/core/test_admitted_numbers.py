@@ -56,6 +56,13 @@ def test_a_number_that_was_admitted_before_is_known() -> None:
     assert [admitted.add(number(counter)) for counter in (2, 5, 5, 7)] == [True, False, True, True]
 
 
+def test_a_number_was_admitted_before_although_the_server_s_clock_went_back() -> None:
+    first, second = fragment_number(4, 2000), fragment_number(5, 1000)
+    admitted = AdmittedNumbers()
+
+    assert [admitted.add(each) for each in (first, second, second, first)] == [False, False, True, True]
+
+
 def test_a_number_of_another_session_with_the_same_count_was_not_admitted() -> None:
     admitted = numbers(1, 2, 3)
 

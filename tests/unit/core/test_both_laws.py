@@ -129,7 +129,8 @@ class Oracle:
         self, side: Side, start: int, values: Sequence[int], *, is_repeated: bool
     ) -> Iterator[tuple[str, int, int]]:
         stop = start + len(values)
-        sticks_out = is_repeated and start < side.end and stop <= side.end + max(min(JITTER, len(values) // 2), TICK)
+        tolerance = max(min(JITTER, len(values) // 2), TICK)
+        sticks_out = is_repeated and start < side.end and stop <= side.end + tolerance
 
         def kind(at: int) -> tuple[str, int]:
             if at < 0:
@@ -138,12 +139,18 @@ class Oracle:
                 return ("repeated" if sticks_out else "late" if at < self.settled else "written"), -1
             if at in side.samples:
                 return "audio", side.samples[at][1]
-            return ("late" if at < self.settled else "written"), 0
+            return "silence", 0
 
         for (account, _), group in groupby(range(start, stop), kind):
             positions = list(group)
             first, last = positions[0], positions[-1] + 1
-            if account != "audio":
+            if account == "silence":
+                if is_repeated and (first == start) != (last == stop) and last - first <= tolerance:
+                    yield "repeated", first, last
+                    continue
+                middle = max(first, min(last, self.settled))
+                yield from (each for each in (("late", first, middle), ("written", middle, last)) if each[1] < each[2])
+            elif account != "audio":
                 yield account, first, last
             elif is_repeated or side.holds(first, values[first - start : last - start]):
                 yield "repeated", first, last

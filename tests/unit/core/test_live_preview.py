@@ -16,8 +16,21 @@ from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.pcm import PARTIES, interleave
 from connect_audio.core.recording import CallRecording
-from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
-from connect_audio_local.synthesis.fragment_writer import FragmentLayout
+from connect_audio_local.synthesis.calls import (
+    DEFAULT_CONTACT_ID,
+    DEFAULT_START_MS,
+    SyntheticCall,
+    fragment_number,
+    synthesize_call,
+)
+from connect_audio_local.synthesis.fragment_writer import (
+    FROM_CUSTOMER,
+    Block,
+    FragmentContents,
+    FragmentLayout,
+    Track,
+    write_fragment,
+)
 from connect_audio_local.synthesis.fragment_writer import Placement as TagPlacement
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, GeneratedStream, generated_streams
@@ -129,3 +142,23 @@ def test_a_track_that_joins_late_is_told_from_where_it_joins(rate: int) -> None:
     heard = Listener(DEFAULT_CONTACT_ID).hear(fragments)
     assert heard.changes == []
     assert heard.stereo == record_of(fragments)
+
+
+def test_a_fragment_that_comes_again_tells_no_jitter_of_its_times_as_new_audio() -> None:
+    # The second block begins 4 samples behind the first one's end, and joins it.
+    blocks = [Block.at_ms(2, DEFAULT_START_MS + 8 * step, bytes(range(1, 121))) for step in range(2)]
+    fragment = write_fragment(
+        FragmentContents(
+            number=fragment_number(1, DEFAULT_START_MS),
+            producer_ms=DEFAULT_START_MS,
+            server_ms=DEFAULT_START_MS,
+            contact_id=DEFAULT_CONTACT_ID,
+            instance_id=None,
+            tracks=[Track(2, FROM_CUSTOMER)],
+            blocks=blocks,
+        )
+    )
+    heard = Listener(DEFAULT_CONTACT_ID).hear(pieces(2 * fragment, 64))
+    assert heard.ahead == 120
+    assert heard.changes == []
+    assert heard.stereo == record_of([fragment, fragment])

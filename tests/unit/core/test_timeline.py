@@ -170,6 +170,33 @@ def test_the_same_block_twice_changes_nothing_whatever_its_jitter(count: int, of
     assert track(line).dropped.repeated == Amount(2 * count, 4 * count)
 
 
+def test_a_repeated_fragment_whose_last_block_was_late_writes_nothing_into_the_pause_behind_it() -> None:
+    line = timeline()
+    for number, is_repeated in (("1", False), ("2", False), ("1", True)):
+        line.begin(number, is_repeated=is_repeated)
+        if number == "1":
+            put(line, C, 0, 160)
+            put(line, C, 160 + 9, 160, first=161)
+        else:
+            put(line, C, 800, 160, first=801)
+
+    assert left(closed(line)) == [*range(1, 321), *([0] * 480), *range(801, 961)]
+    assert track(line).dropped.repeated == Amount(320, 640)
+
+
+def test_a_block_that_its_first_reading_lost_is_written_into_the_pause_when_its_fragment_comes_again() -> None:
+    line = timeline()
+    line.begin("1", is_repeated=False)
+    put(line, C, 0, 160)
+    line.begin("2", is_repeated=False)
+    put(line, C, 800, 160, first=801)
+    line.begin("1", is_repeated=True)
+    put(line, C, 0, 160)
+    put(line, C, 160, 160, first=161)
+
+    assert left(closed(line)) == [*range(1, 321), *([0] * 480), *range(801, 961)]
+
+
 def test_an_empty_block_changes_nothing() -> None:
     line = timeline()
     line.place(C, ORIGIN, b"", tick_ns=MS, dangling=1)
