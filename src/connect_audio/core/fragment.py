@@ -5,10 +5,11 @@ One KVS fragment is one Matroska document with its number, times, tags, tracks a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from connect_audio.core.in_band import InBandError
@@ -120,3 +121,18 @@ def fragment_counter(number: str | None) -> int | None:
         return None
     value = int(number)
     return (value >> 92) & (1 << 64) - 1 if value >> 156 == 1 else None
+
+
+def end_of(times: Iterable[tuple[int, int]]) -> int:
+    """When the last of some blocks begins, plus one block as most are, ns.
+
+    Args:
+        times: the track and the time of each block, ns; not empty.
+    """
+    by_track: dict[int, set[int]] = {}
+    for number, time_ns in times:
+        by_track.setdefault(number, set()).add(time_ns)
+    # Steps of one track only, since tracks may be skewed. The median of them, since a hole inside the fragment would
+    # make the average too long, and with it the call.
+    steps = sorted(later - earlier for each in by_track.values() for earlier, later in pairwise(sorted(each)))
+    return max(map(max, by_track.values())) + (steps[len(steps) // 2] if steps else 0)

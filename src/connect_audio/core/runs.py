@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import sub
 from typing import Final, NamedTuple
 
-from connect_audio.core.fragment import Block, Fragment
+from connect_audio.core.fragment import Block, Fragment, end_of
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.shapes import BlockLayout, ShapedBlocks, stretches
 from connect_audio.core.timeline import to_samples
@@ -101,10 +100,7 @@ def end_ns(blocks: Sequence[Block]) -> int:
     """When the last of some blocks begins, plus one block as most are, ns since the epoch."""
     if isinstance(blocks, ShapedBlocks):
         return blocks.cluster_ns + blocks.layout.end_ns
-    times = sorted({block.time_ns for block in blocks})
-    # The median, since a hole inside the fragment would make the average too long, and with it the call.
-    steps = sorted(map(sub, times[1:], times))
-    return times[-1] + (steps[len(steps) // 2] if steps else 0)
+    return end_of((block.track_number, block.time_ns) for block in blocks)
 
 
 def media_bytes(blocks: Sequence[Block]) -> int:

@@ -25,12 +25,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, overload
 
 from connect_audio.core.ebml import MAX_BELIEVED_BYTES, VINT_LENGTH, new_tuple, read_header
-from connect_audio.core.fragment import Block, Completion, Fragment
+from connect_audio.core.fragment import Block, Completion, Fragment, end_of
 from connect_audio.core.matroska import (
     BLOCK_GROUP,
     CLUSTER,
@@ -270,13 +269,12 @@ class BlockLayout:
         scale = fragment.timecode_scale_ns
         self.places: Final = [(track, tick * scale, start, stop) for track, tick, start, stop in places]
         """Track number, ns after the Cluster's Timecode, and the payload's place of each block."""
-        times = sorted({each[1] for each in self.places})
-        steps = sorted(later - earlier for earlier, later in pairwise(times))
-        self.start_ns: Final = times[0]
+        times = [each[1] for each in self.places]
+        self.start_ns: Final = min(times)
         """When the earliest block begins, ns after the Cluster's Timecode."""
-        self.end_ns: Final = times[-1] + (steps[len(steps) // 2] if steps else 0)
+        self.end_ns: Final = end_of(each[:2] for each in self.places)
         """When the last block begins, plus the median step between blocks; see `end_ms` in `core/admission.py`."""
-        self.last_ns: Final = times[-1]
+        self.last_ns: Final = max(times)
         """When the last block begins, ns after the Cluster's Timecode."""
         self.media_bytes: Final = sum(stop - start for _, _, start, stop in self.places)
         self.choice: TrackChoice | None = None

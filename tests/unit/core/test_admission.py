@@ -404,6 +404,14 @@ def test_a_fragment_ends_one_block_after_its_last_block_began() -> None:
     assert end_ms(fragment(0, blocks=(block(1, 7, b"a"),))) == START_MS + 7
 
 
+def test_a_skew_between_the_tracks_does_not_count_for_the_length_of_their_blocks() -> None:
+    skewed = (block(1, 1300, b"a"), block(2, 0, b"a"))
+
+    assert end_ms(fragment(0, blocks=skewed)) == START_MS + 1300
+    longer = (*skewed, block(1, 1320, b"a"), block(2, 20, b"a"))
+    assert end_ms(fragment(0, blocks=longer)) == START_MS + 1340
+
+
 def test_a_hole_inside_a_fragment_does_not_count_for_the_length_of_its_blocks() -> None:
     blocks = (*both_tracks(0, blocks=4), *both_tracks(15_000, blocks=4))
 
