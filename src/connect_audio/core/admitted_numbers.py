@@ -11,7 +11,7 @@ from typing import Final
 
 from connect_audio.core.fragment import fragment_counter
 
-MAX_RANGES: Final = 32
+MAX_RANGES: Final = 16
 """Ranges that are kept, by their last change. An older one is dropped: its fragments count as never admitted."""
 
 
