@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -72,11 +72,12 @@ class PcmFormat:
     rate: int
     channels: int
     encoding: Encoding = Encoding.S16LE
+    frame_bytes: int = field(init=False, repr=False)
+    """Bytes of the payload for one sample of every channel."""
 
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of the payload for one sample of every channel."""
-        return self.encoding.sample_bytes * self.channels
+    def __post_init__(self) -> None:
+        """Compute the size of a frame once, since every block asks for it."""
+        object.__setattr__(self, "frame_bytes", self.encoding.sample_bytes * self.channels)
 
 
 def to_mono(data: bytes, pcm: PcmFormat) -> tuple[bytes, int]:
