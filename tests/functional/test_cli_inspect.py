@@ -237,7 +237,7 @@ def test_the_bare_command_shows_its_help() -> None:
             "No such option: --out (did you mean --output?) (see connect-audio replay --help)",
         ),
         (("synthesise",), "No such command 'synthesise' (did you mean synthesize?) (see connect-audio --help)"),
-        (("redrive",), "Missing option '--queue-url' (see connect-audio redrive --help)"),
+        (("redrive",), "give --stack NAME, or --queue-url and --function (see connect-audio redrive --help)"),
         (("inspect", "x", "--limit", "-1"), "Invalid value for '--limit': -1 is not at least 0"),
         (("emulate", "x", "--port", "99999"), "Invalid value for '--port': "),
     ],

@@ -164,12 +164,12 @@ def test_a_capture_without_any_label_needs_a_name_and_consent(output: Path) -> N
 
 
 def test_a_pause_of_the_producer_is_silence_and_no_loss(output: Path) -> None:
-    call = replace(CALL, gaps=(Gap(at_ms=2048, length_ms=1000),))
+    call = replace(CALL, gaps=(Gap(at_ms=2048, length_ms=1500),))
 
     assert run("replay", "-", "--output", output, stdin=capture_of(call)).code == 0
     replayed = recording(output, DEFAULT_CONTACT_ID)
     cut = 2048 * 16
-    assert replayed.left == SPEECH.customer[:cut] + bytes(16_000) + SPEECH.customer[cut:]
+    assert replayed.left == SPEECH.customer[:cut] + bytes(24_000) + SPEECH.customer[cut:]
     assert replayed.manifest["gaps"]["producerPauses"] == 1
 
 
