@@ -273,7 +273,7 @@ def test_a_stall_ends_when_the_client_gives_up(emulator: KvsEmulator, clients: C
     with closing(KvsMediaSource(stream.arn, read_timeout_s=0.2)) as source:
         with closing(source.open(START)) as body:
             assert body.read() == WHOLE[:500]
-            with pytest.raises(MediaSourceError, match="silent for 0.2 s") as error:
+            with pytest.raises(MediaSourceError, match=r"silent for 0\.2 s") as error:
                 body.read()
             assert error.value.retryable
         assert emulator.open_connections("calls") == 0

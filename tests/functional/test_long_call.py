@@ -74,4 +74,4 @@ def fits_a_day(found: LongCall) -> None:
     assert usage.history_bytes * day <= 0.1 * AWS_QUOTAS.history_bytes
     assert found.largest_input * day <= INPUT_BYTES
     # Bounded, however long the call.
-    assert usage.largest_result_bytes <= 0.02 * AWS_QUOTAS.result_bytes
+    assert usage.largest_result_bytes <= 0.08 * AWS_QUOTAS.result_bytes

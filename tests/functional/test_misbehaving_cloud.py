@@ -81,7 +81,8 @@ def is_recorded_whole(moto_server: str, faults: FaultPlan, s3_faults: S3FaultPla
         (execution,) = cloud.executions.values()
         assert execution.usage is not None
         assert execution.usage.operations < 10
-        assert execution.usage.largest_result_bytes < 4096
+        # Digests of the last 5 s of each party take most of it (ADR 22).
+        assert execution.usage.largest_result_bytes < 24_576
 
 
 def test_a_recording_is_whole_after_a_little_of_everything(moto_server: str) -> None:

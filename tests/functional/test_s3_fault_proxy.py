@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
-from connect_audio.ports import WriteOutcome
+from connect_audio.ports import Lifetime, WriteOutcome
 from connect_audio_local.s3.faults import (
     ANY,
     NO_S3_FAULTS,
@@ -113,7 +113,7 @@ def test_every_request_is_noted_with_what_it_was_about_and_the_permission_it_nee
 ) -> None:
     front, client = front_of(config=S3_CONFIG)
     store = S3PartStore(bucket, client=client)
-    store.put_new("call.claim", b"{}", content_type="application/json")
+    store.put_new("call.claim", b"{}", content_type="application/json", lifetime=Lifetime.TEMPORARY)
     upload_id = store.open_upload("call.wav", content_type="audio/wav", metadata={})
     store.upload_part("call.wav", upload_id, 1, b"audio")
     store.abort_upload("call.wav", upload_id)

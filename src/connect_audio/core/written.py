@@ -226,7 +226,7 @@ class WrittenAudio:
                 self.runs.pop()
                 start, samples = last_start, last + samples
         self.runs.append((start, samples))
-        if len(self.runs) > self.trim_at:
+        if len(self.runs) > self.trim_at or self.stop - self.runs[0][0] > 2 * self.window:
             self._trim()
 
     def insert(self, start: int, stop: int, samples: bytes, fragment: str) -> None:
