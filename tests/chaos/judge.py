@@ -483,6 +483,9 @@ class Judge:
             return {"blockHole"}
         before = max((span for span in spans if span[1] <= start), key=lambda span: span[1], default=None)
         after = min((span for span in spans if span[0] >= end), key=lambda span: span[0], default=None)
+        if any(span is not None and span[3] for span in (before, after)):
+            # A killed process saw the neighbour, and its successor did not: the silence was taken without its cause.
+            return {"streamHole", "producerPause", "blockHole"}
         if before is None or after is None:
             return {"streamHole", "producerPause", "blockHole"}
         if any(before[2] < entry.counter < after[2] for entry in self.known.never_stored):
