@@ -4,7 +4,7 @@
 behind a gap closes it and opens the next. Audio that fills silence is a stretch of its own. Between two stretches lies
 silence.
 
-Audio that comes again is compared in cells of 6.25 ms on a grid from the origin. A cell is comparable if it lies within
+Audio that comes again is compared in cells of 4 ms on a grid from the origin. A cell is comparable if it lies within
 one stretch and in the last `COMPARED_S` seconds. Its digest is the lower half of its CRC-32. While the samples are in
 memory a digest is made of them when it is needed; a checkpoint carries the digests and no sample. So a recording that
 goes on from a checkpoint compares as one that never stopped (ADR 3).
@@ -28,7 +28,7 @@ from connect_audio.core.pcm import SAMPLE_BYTES
 
 COMPARED_S: Final = 5
 """Seconds of each track that can be compared: a producer that rewinds 4.5 s has been seen. Older audio never is."""
-_CELLS_A_SECOND: Final = 160
+_CELLS_A_SECOND: Final = 250
 _DIGEST_MASK: Final = 0xFFFF
 _KNOWN_S: Final = 60
 """Seconds for which stretches stay known, so that what comes for settled silence counts as late."""

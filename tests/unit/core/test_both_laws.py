@@ -1,7 +1,7 @@
 """Both laws of the accounts: whatever comes in whatever order, each byte and each frame is in exactly one account.
 
 The oracle is a dict from position to sample for each party, and no line of the timeline. Everything lies on the grid of
-6 ms on which audio is compared, so that the oracle may compare sample by sample.
+4 ms on which audio is compared, so that the oracle may compare sample by sample.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from connect_audio.core.timeline import Timeline, TimelineState
 
 RATE: Final = 1000
 """Low, so that the oracle is quick."""
-CELL: Final = 6
+CELL: Final = 4
 JITTER: Final = 10
 TICK: Final = 1
 WAIT: Final = 5 * RATE
@@ -34,7 +34,7 @@ ORIGIN: Final = 14_263_301_236_288
 
 @dataclass(frozen=True)
 class Piece:
-    """A block: whose, when, how long and with whose content, in cells of 6 ms."""
+    """A block: whose, when, how long and with whose content, in cells of 4 ms."""
 
     party: Party
     start: int
