@@ -7,7 +7,7 @@ the vendor's own. The ports of live audio are in `connect_audio.sinks`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -194,6 +194,21 @@ class Lifetime(StrEnum):
     """It serves until its recording is published. The bucket's lifecycle deletes a leftover."""
 
 
+@dataclass(frozen=True, slots=True)
+class ObjectKind:
+    """The properties of an object beside its bytes.
+
+    Args:
+        content_type: its media type.
+        metadata: user metadata, printable ASCII.
+        lifetime: how long it is needed.
+    """
+
+    content_type: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    lifetime: Lifetime = Lifetime.KEPT
+
+
 class PartStore(Protocol):
     """One bucket. Keys are whole; every method raises `StorageError` if S3 refuses or cannot be reached.
 
@@ -201,26 +216,10 @@ class PartStore(Protocol):
     bucket's lifecycle rule is the last net.
     """
 
-    def put(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> None:
+    def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any."""
 
-    def put_new(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> WriteOutcome:
+    def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         """Write an object only where the key is free (`IfNoneMatch: *`; 412 is EXISTS, a 409 is tried again)."""
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
@@ -252,7 +251,7 @@ class PartStore(Protocol):
         A folder counts once, however many objects it holds.
         """
 
-    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+    def open_upload(self, key: str, kind: ObjectKind) -> str:
         """Return the id of an open multipart upload to exactly `key`, re-using one that exists, else creating it."""
 
     def find_uploads(self, key: str) -> Sequence[str]:

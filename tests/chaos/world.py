@@ -16,9 +16,9 @@ from connect_audio.ports import (
     AfterFragment,
     ContactAnswer,
     ContactState,
-    Lifetime,
     ObjectBody,
     ObjectHead,
+    ObjectKind,
     StartSelector,
     UploadedPart,
     WriteOutcome,
@@ -234,31 +234,13 @@ class ChaosStore:
             return WriteOutcome.EXISTS  # type: ignore[return-value]  # of conditional writes alone
         return result
 
-    def put(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> None:
-        self._call(
-            "put", lambda: self.bucket.put(key, body, content_type=content_type, metadata=metadata, lifetime=lifetime)
-        )
+    def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
+        self._call("put", lambda: self.bucket.put(key, body, kind))
 
-    def put_new(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> WriteOutcome:
+    def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         return self._call(
             "put_new",
-            lambda: self.bucket.put_new(key, body, content_type=content_type, metadata=metadata, lifetime=lifetime),
+            lambda: self.bucket.put_new(key, body, kind),
         )
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
@@ -276,10 +258,8 @@ class ChaosStore:
     def list_level(self, prefix: str) -> Sequence[str]:
         return self._call("list_level", lambda: self.bucket.list_level(prefix))
 
-    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
-        return self._call(
-            "open_upload", lambda: self.bucket.open_upload(key, content_type=content_type, metadata=metadata)
-        )
+    def open_upload(self, key: str, kind: ObjectKind) -> str:
+        return self._call("open_upload", lambda: self.bucket.open_upload(key, kind))
 
     def find_uploads(self, key: str) -> Sequence[str]:
         return self._call("find_uploads", lambda: self.bucket.find_uploads(key))

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
-from connect_audio.ports import Lifetime, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectKind, WriteOutcome
 from connect_audio_local.s3.faults import (
     ANY,
     NO_S3_FAULTS,
@@ -90,8 +90,8 @@ def test_a_recording_of_several_parts_goes_through_as_if_nothing_were_between(fr
     front, client = front_of(config=S3_CONFIG)
     store = S3PartStore(bucket, client=client)
 
-    assert store.put_new("a b/call.claim", b"{}", content_type="application/json") is WriteOutcome.WRITTEN
-    upload_id = store.open_upload("call.wav", content_type="audio/wav", metadata={"execution": "one"})
+    assert store.put_new("a b/call.claim", b"{}", ObjectKind("application/json")) is WriteOutcome.WRITTEN
+    upload_id = store.open_upload("call.wav", ObjectKind("audio/wav", metadata={"execution": "one"}))
     parts = [store.upload_part("call.wav", upload_id, number, PART) for number in (1, 2)]
     parts.append(store.upload_part("call.wav", upload_id, 3, b"tail"))
     assert list(front.open_uploads) == [upload_id]
@@ -113,8 +113,8 @@ def test_every_request_is_noted_with_what_it_was_about_and_the_permission_it_nee
 ) -> None:
     front, client = front_of(config=S3_CONFIG)
     store = S3PartStore(bucket, client=client)
-    store.put_new("call.claim", b"{}", content_type="application/json", lifetime=Lifetime.TEMPORARY)
-    upload_id = store.open_upload("call.wav", content_type="audio/wav", metadata={})
+    store.put_new("call.claim", b"{}", ObjectKind("application/json", lifetime=Lifetime.TEMPORARY))
+    upload_id = store.open_upload("call.wav", ObjectKind("audio/wav", metadata={}))
     store.upload_part("call.wav", upload_id, 1, b"audio")
     store.abort_upload("call.wav", upload_id)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import Lifetime, ObjectBody, ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectBody, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
 from connect_audio.recorder.policy import MIN_PART_BYTES
 
 
@@ -31,39 +31,22 @@ class MemoryStore:
         if failure is not None:
             raise failure
 
-    def _write(self, key: str, body: ObjectBody, metadata: Mapping[str, str] | None, lifetime: Lifetime) -> None:
+    def _write(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
+        assert kind.content_type
         self.written.append((key, len(body)))
-        self.objects[key] = (bytes(body), dict(metadata or {}))
-        if lifetime is Lifetime.TEMPORARY:
+        self.objects[key] = (bytes(body), dict(kind.metadata))
+        if kind.lifetime is Lifetime.TEMPORARY:
             self.temporary.add(key)
 
-    def put(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> None:
-        assert content_type
+    def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         self._enter("put")
-        self._write(key, body, metadata, lifetime)
+        self._write(key, body, kind)
 
-    def put_new(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> WriteOutcome:
-        assert content_type
+    def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         self._enter("put_new")
         if key in self.objects:
             return WriteOutcome.EXISTS
-        self._write(key, body, metadata, lifetime)
+        self._write(key, body, kind)
         return WriteOutcome.WRITTEN
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
@@ -92,15 +75,15 @@ class MemoryStore:
         self._enter("list_level")
         return sorted({_to_next_slash(key, len(prefix)) for key in self.objects if key.startswith(prefix)})
 
-    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
-        assert content_type
+    def open_upload(self, key: str, kind: ObjectKind) -> str:
+        assert kind.content_type
         self._enter("open_upload")
         existing = [upload for upload, (target, _, _) in self.uploads.items() if target == key]
         if existing:
             return existing[0]
         self._ids += 1
         upload_id = f"upload-{self._ids}"
-        self.uploads[upload_id] = (key, dict(metadata), {})
+        self.uploads[upload_id] = (key, dict(kind.metadata), {})
         return upload_id
 
     def find_uploads(self, key: str) -> Sequence[str]:

@@ -23,7 +23,7 @@ from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of, passes
 from connect_audio.adapters.s3_checksum import crc32_checksum
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import Lifetime, ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -92,33 +92,17 @@ class S3PartStore:
         self._kms_key_arn = kms_key_arn
         self._clock = clock or SystemClock()
 
-    def put(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> None:
+    def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any.
 
         Raises:
             StorageError: S3 refused or cannot be reached; `InvalidMetadata` where metadata is not printable ASCII.
         """
-        parameters = self._write_parameters(key, content_type, metadata, lifetime)
+        parameters = self._write_parameters(key, kind)
         with self._translated("PutObject", key):
             self._client.put_object(Body=_blob(body), **crc32_checksum(body), **parameters)
 
-    def put_new(
-        self,
-        key: str,
-        body: ObjectBody,
-        *,
-        content_type: str,
-        metadata: Mapping[str, str] | None = None,
-        lifetime: Lifetime = Lifetime.KEPT,
-    ) -> WriteOutcome:
+    def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         """Write an object only where the key is free.
 
         EXISTS may mean our own write whose answer was lost: read the object before judging.
@@ -126,7 +110,7 @@ class S3PartStore:
         Raises:
             StorageError: as `put`; `ConditionalRequestConflict`, retryable, where concurrent writes of the key go on.
         """
-        parameters = self._write_parameters(key, content_type, metadata, lifetime)
+        parameters = self._write_parameters(key, kind)
         return self._write_once(
             "PutObject",
             key,
@@ -224,7 +208,7 @@ class S3PartStore:
             ]
         return tuple(sorted(names))
 
-    def open_upload(self, key: str, *, content_type: str, metadata: Mapping[str, str]) -> str:
+    def open_upload(self, key: str, kind: ObjectKind) -> str:
         """Return the id of an open multipart upload to exactly `key`, re-using the oldest one, else creating it.
 
         Re-using is what recovers a create whose answer was lost; only the claim's holder may call this.
@@ -232,7 +216,7 @@ class S3PartStore:
         Raises:
             StorageError: as `put`.
         """
-        parameters = self._write_parameters(key, content_type, metadata)
+        parameters = self._write_parameters(key, kind)
         if uploads := self.find_uploads(key):
             return uploads[0]
         with self._translated("CreateMultipartUpload", key):
@@ -327,13 +311,14 @@ class S3PartStore:
             else:
                 return WriteOutcome.WRITTEN
 
-    def _write_parameters(
-        self, key: str, content_type: str, metadata: Mapping[str, str] | None, lifetime: Lifetime = Lifetime.KEPT
-    ) -> _WriteParameters:
+    def _write_parameters(self, key: str, kind: ObjectKind) -> _WriteParameters:
         parameters = _WriteParameters(
-            Bucket=self._bucket, Key=key, ContentType=content_type, Metadata=_checked_metadata(key, metadata or {})
+            Bucket=self._bucket,
+            Key=key,
+            ContentType=kind.content_type,
+            Metadata=_checked_metadata(key, kind.metadata),
         )
-        if lifetime is Lifetime.TEMPORARY:
+        if kind.lifetime is Lifetime.TEMPORARY:
             parameters["Tagging"] = TEMPORARY_TAG
         if self._kms_key_arn is not None:
             parameters["ServerSideEncryption"] = "aws:kms"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.ports import Lifetime, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectKind, WriteOutcome
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.other_streamings import OtherStreamings
@@ -87,7 +87,7 @@ def claim_recording(ports: RecorderPorts) -> Claim:
         StorageError: S3 failed; safe to try again.
     """
     names, store, body, repairs = ports.names, ports.store, ports.execution.encode(), 0
-    written = store.put_new(names.claim, body, content_type="text/plain", lifetime=Lifetime.TEMPORARY)
+    written = store.put_new(names.claim, body, ObjectKind("text/plain", lifetime=Lifetime.TEMPORARY))
     if written is WriteOutcome.EXISTS:
         try:
             holder = store.get(names.claim)

@@ -19,7 +19,7 @@ from connect_audio.core.live_audio import LiveSamples
 from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.recording import Added, CallRecording
-from connect_audio.ports import Lifetime, Log, PartStore
+from connect_audio.ports import Lifetime, Log, ObjectKind, PartStore
 
 if TYPE_CHECKING:
     # A call without sinks does not pay for the pipeline's modules at its cold start.
@@ -285,7 +285,7 @@ class GuardedLiveAudio:
         state, tail = pipeline.state(frames)
         if tail and key is not None:
             error = _try_twice(
-                lambda: self._store.put(key, tail, content_type="application/octet-stream", lifetime=Lifetime.TEMPORARY)
+                lambda: self._store.put(key, tail, ObjectKind("application/octet-stream", lifetime=Lifetime.TEMPORARY))
             )
             if error is None:
                 state = replace(state, tail=key)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from connect_audio.core.crc32 import crc32_of_end
-from connect_audio.ports import Lifetime, PartStore, UploadedPart
+from connect_audio.ports import Lifetime, ObjectKind, PartStore, UploadedPart
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.recorder_ports import RecorderPorts
 
@@ -151,13 +151,13 @@ class Parts:
 
     def _put(self, step: int) -> Staged:
         key = self._ports.names.staged_part(self._state.number, step, self._ports.attempt_name())
-        self._ports.store.put(key, self._pcm, content_type=_PCM_CONTENT_TYPE, lifetime=Lifetime.TEMPORARY)
+        self._ports.store.put(key, self._pcm, ObjectKind(_PCM_CONTENT_TYPE, lifetime=Lifetime.TEMPORARY))
         return Staged(key=key, size=len(self._pcm))
 
 
 def open_upload(ports: RecorderPorts) -> str:
     """Open the recording's upload. An upload left by an attempt that died is used again, so none is orphaned."""
-    return ports.store.open_upload(ports.names.key, content_type=WAV_CONTENT_TYPE, metadata=wav_metadata(ports))
+    return ports.store.open_upload(ports.names.key, ObjectKind(WAV_CONTENT_TYPE, metadata=wav_metadata(ports)))
 
 
 def abort_uploads(store: PartStore, names: RecordingNames) -> int:

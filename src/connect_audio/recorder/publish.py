@@ -24,7 +24,7 @@ from connect_audio.core.errors import StorageError
 from connect_audio.core.manifest import NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.wav import HEADER_BYTES, wav_header
-from connect_audio.ports import UploadedPart
+from connect_audio.ports import ObjectKind, UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
@@ -196,7 +196,7 @@ def _put_manifest(
     )
     manifest = build_manifest(cursor, facts, notes)
     body = json.dumps(manifest, indent=2).encode()
-    ports.store.put(ports.names.manifest, body, content_type="application/json")
+    ports.store.put(ports.names.manifest, body, ObjectKind("application/json"))
     return manifest
 
 
@@ -247,7 +247,7 @@ def _put_whole(ports: RecorderPorts, checkpoint: Checkpoint, cursor: Cursor) -> 
 
 
 def _put_new(ports: RecorderPorts, wav: bytearray) -> None:
-    ports.store.put_new(ports.names.key, wav, content_type=WAV_CONTENT_TYPE, metadata=wav_metadata(ports))
+    ports.store.put_new(ports.names.key, wav, ObjectKind(WAV_CONTENT_TYPE, metadata=wav_metadata(ports)))
 
 
 def _header(cursor: Cursor, data_bytes: int) -> bytes:

@@ -32,7 +32,7 @@ from connect_audio.core.admission import Decision, StreamEnd, Verdict, start_ms
 from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.core.recording import Added
-from connect_audio.ports import Lifetime, UploadedPart
+from connect_audio.ports import Lifetime, ObjectKind, UploadedPart
 from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
 from connect_audio.recorder.checkpoint import StepCounts
@@ -465,7 +465,7 @@ class _Step:
         key = self._ports.names.notes(self._number, self._ports.attempt_name())
         log = NoteLog().extended(notes, recording.rate)
         body = json.dumps(log.to_json()).encode()
-        self._ports.store.put(key, body, content_type="application/json", lifetime=Lifetime.TEMPORARY)
+        self._ports.store.put(key, body, ObjectKind("application/json", lifetime=Lifetime.TEMPORARY))
         return key
 
     def _left_s(self) -> float:

@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import Lifetime, ObjectHead, UploadedPart, WriteOutcome
+from connect_audio.ports import Lifetime, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,15 +38,15 @@ def _tags(client: S3Client, bucket: str, key: str) -> dict[str, str]:
 
 
 def test_an_object_comes_back_as_it_was_written_and_put_replaces_it(store: S3PartStore) -> None:
-    store.put(KEY, b"first", content_type=WAV)
-    store.put(KEY, b"second", content_type=WAV, metadata={"Execution": "contact-1_1700000000000"})
+    store.put(KEY, b"first", ObjectKind(WAV))
+    store.put(KEY, b"second", ObjectKind(WAV, metadata={"Execution": "contact-1_1700000000000"}))
     assert store.get(KEY) == b"second"
     assert store.head(KEY) == ObjectHead(size=6, metadata={"execution": "contact-1_1700000000000"})
 
 
 def test_an_object_is_read_behind_the_room_that_its_reader_asks_for(store: S3PartStore) -> None:
     pcm = bytes(range(256)) * 4096  # more than one read of the body
-    store.put(KEY, pcm, content_type="audio/wav")
+    store.put(KEY, pcm, ObjectKind("audio/wav"))
     wav = store.get(KEY, headroom=44)
     assert wav[:44] == bytes(44)
     assert wav[44:] == pcm
@@ -54,8 +54,8 @@ def test_an_object_is_read_behind_the_room_that_its_reader_asks_for(store: S3Par
 
 def test_a_body_in_a_bytearray_is_sent_as_it_is_and_belongs_to_the_caller_again(store: S3PartStore) -> None:
     body = bytearray(b"first")
-    store.put(KEY, body, content_type="audio/wav")
-    upload_id = store.open_upload(OTHER_KEY, content_type="audio/wav", metadata={})
+    store.put(KEY, body, ObjectKind("audio/wav"))
+    upload_id = store.open_upload(OTHER_KEY, ObjectKind("audio/wav", metadata={}))
     part = store.upload_part(OTHER_KEY, upload_id, 1, body)
     body.clear()  # raises BufferError while anything still holds the bytes
     store.complete_upload(OTHER_KEY, upload_id, [part])
@@ -64,13 +64,13 @@ def test_a_body_in_a_bytearray_is_sent_as_it_is_and_belongs_to_the_caller_again(
 
 
 def test_put_new_writes_once_and_then_says_that_it_exists(store: S3PartStore) -> None:
-    assert store.put_new(KEY, b"mine", content_type=WAV) is WriteOutcome.WRITTEN
-    assert store.put_new(KEY, b"theirs", content_type=WAV) is WriteOutcome.EXISTS
+    assert store.put_new(KEY, b"mine", ObjectKind(WAV)) is WriteOutcome.WRITTEN
+    assert store.put_new(KEY, b"theirs", ObjectKind(WAV)) is WriteOutcome.EXISTS
     assert store.get(KEY) == b"mine"
 
 
 def test_s3_keeps_content_type_and_checksum(store: S3PartStore, s3_client: S3Client, bucket: str) -> None:
-    store.put(KEY, b"123456789", content_type=WAV)
+    store.put(KEY, b"123456789", ObjectKind(WAV))
     head = s3_client.head_object(Bucket=bucket, Key=KEY, ChecksumMode="ENABLED")
     assert head["ContentType"] == WAV
     # CBF43926, the CRC-32 of these digits in every catalogue of checksums.
@@ -84,15 +84,15 @@ def test_s3_keeps_content_type_and_checksum(store: S3PartStore, s3_client: S3Cli
 def test_an_object_is_tagged_for_the_lifecycle_rule_if_its_writer_says_so_whatever_its_key(
     store: S3PartStore, s3_client: S3Client, bucket: str, key: str, lifetime: Lifetime, tags: dict[str, str]
 ) -> None:
-    store.put_new(key, b"", content_type=WAV, lifetime=lifetime)
+    store.put_new(key, b"", ObjectKind(WAV, lifetime=lifetime))
     assert _tags(s3_client, bucket, key) == tags
-    store.put(key, b"", content_type=WAV, lifetime=lifetime)
+    store.put(key, b"", ObjectKind(WAV, lifetime=lifetime))
     assert _tags(s3_client, bucket, key) == tags
 
 
 def test_an_upload_is_kept_whatever_its_key(store: S3PartStore, s3_client: S3Client, bucket: str) -> None:
     key = f"calls.staging/{KEY}"
-    upload_id = store.open_upload(key, content_type=WAV, metadata={})
+    upload_id = store.open_upload(key, ObjectKind(WAV, metadata={}))
     part = store.upload_part(key, upload_id, 1, b"RIFF")
     assert store.complete_upload(key, upload_id, [part]) is WriteOutcome.WRITTEN
     assert _tags(s3_client, bucket, key) == {}
@@ -107,14 +107,14 @@ def test_a_missing_object_has_no_head_and_cannot_be_read(store: S3PartStore) -> 
 
 def test_keys_are_listed_in_order_below_their_prefix_alone(store: S3PartStore) -> None:
     for key in ("staging/2", "staging/10", "staging/1", "stagingx", "other"):
-        store.put(key, b"", content_type=WAV)
+        store.put(key, b"", ObjectKind(WAV))
     assert store.list_keys("staging/") == ("staging/1", "staging/10", "staging/2")
     assert store.list_keys("nothing/") == ()
 
 
 def test_a_level_is_listed_with_one_name_for_each_folder(store: S3PartStore) -> None:
     for key in ("day/a.wav", "day/a.json", "day/a.segments/1.wav", "day/a.segments/2.wav", "day/b.wav", "dayx", "day/"):
-        store.put(key, b"", content_type=WAV)
+        store.put(key, b"", ObjectKind(WAV))
     assert store.list_level("day/a") == ("day/a.json", "day/a.segments/", "day/a.wav")
     assert store.list_level("day") == ("day/", "dayx")
     assert store.list_level("nothing/") == ()
@@ -130,8 +130,8 @@ def test_a_recording_s_many_segments_are_listed_as_one_name_in_one_request(
         asked.append(1)
 
     for number in range(25):
-        store.put(f"day/a.segments/{number}", b"", content_type=WAV)
-    store.put("day/a.wav", b"", content_type=WAV)
+        store.put(f"day/a.segments/{number}", b"", ObjectKind(WAV))
+    store.put("day/a.wav", b"", ObjectKind(WAV))
     s3_client.meta.events.register("before-parameter-build.s3.ListObjectsV2", ask_for_ten)
     assert store.list_level("day/a") == ("day/a.segments/", "day/a.wav")
     assert len(asked) == 1
@@ -140,8 +140,8 @@ def test_a_recording_s_many_segments_are_listed_as_one_name_in_one_request(
 
 
 def test_objects_are_deleted_and_missing_ones_are_no_error(store: S3PartStore) -> None:
-    store.put("one", b"", content_type=WAV)
-    store.put("two", b"", content_type=WAV)
+    store.put("one", b"", ObjectKind(WAV))
+    store.put("two", b"", ObjectKind(WAV))
     store.delete(iter(["one", "missing"]))
     store.delete([])
     assert store.list_keys("") == ("two",)
@@ -150,7 +150,7 @@ def test_objects_are_deleted_and_missing_ones_are_no_error(store: S3PartStore) -
 def test_a_missing_bucket_is_for_a_human_to_mend(s3_client: S3Client) -> None:
     store = S3PartStore("no-such-bucket-here", client=s3_client)
     with pytest.raises(StorageError) as caught:
-        store.put(KEY, b"", content_type=WAV)
+        store.put(KEY, b"", ObjectKind(WAV))
     assert (caught.value.code, caught.value.retryable) == ("NoSuchBucket", False)
 
 
@@ -158,7 +158,7 @@ def test_a_missing_bucket_is_for_a_human_to_mend(s3_client: S3Client) -> None:
 
 
 def test_parts_join_in_number_order_with_part_one_uploaded_last(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, content_type=WAV, metadata={"execution": "e"})
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={"execution": "e"}))
     third = store.upload_part(KEY, upload, 3, b"tail")
     second = store.upload_part(KEY, upload, 2, b"\x02" * PART)
     first = store.upload_part(KEY, upload, 1, b"\x01" * PART)
@@ -171,7 +171,7 @@ def test_parts_join_in_number_order_with_part_one_uploaded_last(store: S3PartSto
 
 
 def test_a_part_uploaded_again_replaces_the_earlier_one(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, content_type=WAV, metadata={})
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
     store.upload_part(KEY, upload, 1, b"earlier")
     again = store.upload_part(KEY, upload, 1, b"later")
     store.complete_upload(KEY, upload, [again])
@@ -179,18 +179,18 @@ def test_a_part_uploaded_again_replaces_the_earlier_one(store: S3PartStore) -> N
 
 
 def test_completing_does_not_replace_an_object_that_is_there(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, content_type=WAV, metadata={})
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
     part = store.upload_part(KEY, upload, 1, b"mine")
-    store.put(KEY, b"theirs", content_type=WAV)
+    store.put(KEY, b"theirs", ObjectKind(WAV))
     assert store.complete_upload(KEY, upload, [part]) is WriteOutcome.EXISTS
     assert store.get(KEY) == b"theirs"
 
 
 def test_an_open_upload_is_used_again_and_one_to_a_longer_key_is_not(store: S3PartStore) -> None:
-    longer = store.open_upload(f"{KEY}.copy", content_type=WAV, metadata={})
-    upload = store.open_upload(KEY, content_type=WAV, metadata={})
+    longer = store.open_upload(f"{KEY}.copy", ObjectKind(WAV, metadata={}))
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
     assert upload != longer
-    assert store.open_upload(KEY, content_type=WAV, metadata={}) == upload
+    assert store.open_upload(KEY, ObjectKind(WAV, metadata={})) == upload
     assert store.find_uploads(KEY) == (upload,)
     store.abort_upload(KEY, upload)
     assert store.find_uploads(KEY) == ()
@@ -198,14 +198,14 @@ def test_an_open_upload_is_used_again_and_one_to_a_longer_key_is_not(store: S3Pa
 
 
 def test_an_upload_that_is_gone_may_be_aborted_again(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, content_type=WAV, metadata={})
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
     store.abort_upload(KEY, upload)
     store.abort_upload(KEY, upload)
     assert store.find_uploads(KEY) == ()
 
 
 def test_a_part_that_is_not_the_uploaded_one_is_refused(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, content_type=WAV, metadata={})
+    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
     store.upload_part(KEY, upload, 1, b"part")
     with pytest.raises(StorageError) as caught:
         store.complete_upload(KEY, upload, [UploadedPart(number=1, etag='"0123"', size=4)])
@@ -246,7 +246,7 @@ def test_a_claim_whose_answer_was_lost_shows_as_existing(scripted: Scripted) -> 
             exchange.respond(412, b"<Error><Code>PreconditionFailed</Code><Message>m</Message></Error>")
 
     store, server = scripted(answer)
-    assert store.put_new(f"{KEY}.claim", b"me", content_type="text/plain") is WriteOutcome.EXISTS
+    assert store.put_new(f"{KEY}.claim", b"me", ObjectKind("text/plain")) is WriteOutcome.EXISTS
     assert len(server.requests) == 2
     assert all(request.headers["if-none-match"] == "*" for request in server.requests)
 
@@ -270,7 +270,7 @@ def test_a_service_that_stays_busy_is_given_up_after_three_tries_and_may_be_aske
         lambda exchange: exchange.respond(503, b"<Error><Code>SlowDown</Code><Message>Reduce</Message></Error>")
     )
     with pytest.raises(StorageError, match=f"PutObject of {KEY} in recordings") as caught:
-        store.put(KEY, b"", content_type=WAV)
+        store.put(KEY, b"", ObjectKind(WAV))
     assert (caught.value.code, caught.value.retryable) == ("SlowDown", True)
     assert len(server.requests) == 3
 

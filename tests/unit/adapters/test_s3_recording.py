@@ -15,7 +15,7 @@ from urllib3 import HTTPResponse
 
 from connect_audio.adapters.s3_recording import DELETE_BATCH, S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import UploadedPart, WriteOutcome
+from connect_audio.ports import ObjectKind, UploadedPart, WriteOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,9 +94,9 @@ def test_with_a_key_an_object_is_encrypted_with_it_and_a_bucket_key(s3: Stubber,
         **ENCRYPTED,
     }
     s3.add_response("put_object", {}, expected)
-    encrypted_store.put(KEY, DIGITS, content_type="audio/wav", metadata={"execution": "e"})
+    encrypted_store.put(KEY, DIGITS, ObjectKind("audio/wav", metadata={"execution": "e"}))
     s3.add_response("put_object", {}, {**expected, "IfNoneMatch": "*"})
-    outcome = encrypted_store.put_new(KEY, DIGITS, content_type="audio/wav", metadata={"execution": "e"})
+    outcome = encrypted_store.put_new(KEY, DIGITS, ObjectKind("audio/wav", metadata={"execution": "e"}))
     assert outcome is WriteOutcome.WRITTEN
 
 
@@ -131,7 +131,7 @@ def test_with_a_key_an_upload_is_encrypted_at_its_creation_and_summed_throughout
             "MultipartUpload": {"Parts": [{"PartNumber": 2, "ETag": '"tag"', "ChecksumCRC32": DIGITS_CRC32}]},
         },
     )
-    assert encrypted_store.open_upload(KEY, content_type="audio/wav", metadata={"execution": "e"}) == "u"
+    assert encrypted_store.open_upload(KEY, ObjectKind("audio/wav", metadata={"execution": "e"})) == "u"
     part = encrypted_store.upload_part(KEY, "u", 2, DIGITS)
     assert part == UploadedPart(number=2, etag='"tag"', size=9, checksum_crc32=DIGITS_CRC32)
     assert encrypted_store.complete_upload(KEY, "u", [part]) is WriteOutcome.WRITTEN
@@ -172,7 +172,7 @@ def test_a_part_without_a_checksum_is_completed_without_one(s3: Stubber, store: 
 
 
 def _put_new(store: S3PartStore) -> WriteOutcome:
-    return store.put_new(KEY, b"", content_type="audio/wav")
+    return store.put_new(KEY, b"", ObjectKind("audio/wav"))
 
 
 def _complete(store: S3PartStore) -> WriteOutcome:
@@ -307,9 +307,9 @@ def test_metadata_that_no_header_can_hold_is_refused_without_quoting_it(
     s3: Stubber, store: S3PartStore, value: str
 ) -> None:
     for write in (
-        lambda: store.put(KEY, b"", content_type="audio/wav", metadata={"agent": value}),
-        lambda: store.put_new(KEY, b"", content_type="audio/wav", metadata={"agent": value}),
-        lambda: store.open_upload(KEY, content_type="audio/wav", metadata={"agent": value}),
+        lambda: store.put(KEY, b"", ObjectKind("audio/wav", metadata={"agent": value})),
+        lambda: store.put_new(KEY, b"", ObjectKind("audio/wav", metadata={"agent": value})),
+        lambda: store.open_upload(KEY, ObjectKind("audio/wav", metadata={"agent": value})),
     ):
         with pytest.raises(StorageError, match="metadata 'agent'") as caught:
             write()

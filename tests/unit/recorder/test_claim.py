@@ -8,6 +8,7 @@ import pytest
 
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.core.manifest import Reason
+from connect_audio.ports import ObjectKind
 from connect_audio.recorder import AlreadyPublished, Granted, HandOver, OutcomeStatus, Policy, Refused
 from connect_audio.recorder.claim import Refusal
 from connect_audio_local.synthesis.calls import Gap
@@ -69,10 +70,10 @@ def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_i
     assert isinstance(results[0].next, HandOver)
     put = at.store.put
 
-    def refuse(key: str, body: bytes, *, content_type: str) -> None:
+    def refuse(key: str, body: bytes, kind: ObjectKind) -> None:
         if key == NAMES.manifest:
             raise StorageError("AccessDenied", "no", retryable=False)
-        put(key, body, content_type=content_type)
+        put(key, body, kind)
 
     at.store.put = refuse  # type: ignore[assignment, method-assign]
     reasons = [Reason("STEP_FAILED", "for good")]

@@ -10,7 +10,7 @@ import pytest
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.manifest import EndReason
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
-from connect_audio.ports import ContactState, StartSelector
+from connect_audio.ports import ContactState, ObjectKind, StartSelector
 from connect_audio.recorder import HandOver, held_events
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
@@ -62,7 +62,7 @@ def live_world() -> tuple[World, Timed]:
 
 def later_recording(at: World) -> None:
     names = RecordingNames(BUCKET, replace(REQUEST, start_timestamp_ms=SECOND_START_MS).recording_key("audio"))
-    at.store.put(names.claim, b"another", content_type="text/plain")
+    at.store.put(names.claim, b"another", ObjectKind("text/plain"))
 
 
 def appears(at: World, after_ms: int) -> None:
@@ -136,7 +136,7 @@ def test_a_second_break_among_held_fragments_is_asked_about_too() -> None:
     at = world(FIRST, short, third, live=True, chunk=4000, status=ContactState.UNKNOWN)
     start_ms = SECOND_START_MS + 2048 + 1000 + 4400
     names = RecordingNames(BUCKET, replace(REQUEST, start_timestamp_ms=start_ms).recording_key("audio"))
-    at.store.put(names.claim, b"another", content_type="text/plain")
+    at.store.put(names.claim, b"another", ObjectKind("text/plain"))
     run = at.run()
     assert run.manifest["fragments"]["otherStreaming"] == 10
     assert run.manifest["fragments"]["admitted"] == 22

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from connect_audio.core.manifest import EndReason, Reason
+from connect_audio.ports import ObjectKind
 from connect_audio.recorder import (
     Checkpoint,
     HandOver,
@@ -70,7 +71,7 @@ def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
     longer = replace(results[-1].checkpoint.cursor, frames=results[-1].checkpoint.cursor.frames + 1)
     results.append(replace(results[-1], checkpoint=replace(results[-1].checkpoint, cursor=longer)))
     staged = NAMES.staged_part(1, 2, "attempt")
-    at.store.put(staged, b"audio", content_type="application/octet-stream")
+    at.store.put(staged, b"audio", ObjectKind("application/octet-stream"))
     assert finish(at, results).status is OutcomeStatus.KEY_TAKEN
     assert staged in at.store.objects
 

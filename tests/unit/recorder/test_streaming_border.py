@@ -9,7 +9,7 @@ import pytest
 
 from connect_audio.core.admission import AdmissionState, Label, StreamingBounds
 from connect_audio.core.manifest import EndReason
-from connect_audio.ports import ContactState
+from connect_audio.ports import ContactState, ObjectKind
 from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
@@ -47,7 +47,7 @@ def both(**options: object) -> World:
 @pytest.mark.parametrize("skew_ms", [-700, 0, 900], ids="start {} ms after its first fragment".format)
 def test_the_first_recording_ends_where_a_later_streaming_with_its_own_recording_begins(skew_ms: int) -> None:
     at = both()
-    at.store.put(other_streaming(SECOND_START_MS + skew_ms).claim, b"another", content_type="text/plain")
+    at.store.put(other_streaming(SECOND_START_MS + skew_ms).claim, b"another", ObjectKind("text/plain"))
     run = at.run()
     assert same_wav(run.wav, wav_of_call(FIRST))
     assert run.manifest["fragments"]["otherStreaming"] == 10
@@ -72,7 +72,7 @@ def test_a_recording_that_appears_some_seconds_after_its_audio_is_waited_for() -
     def sleep_and_start(seconds: float) -> None:
         sleep(seconds)
         if at.clock.now_ms() >= appears_ms:
-            at.store.put(other_streaming(SECOND_START_MS).claim, b"another", content_type="text/plain")
+            at.store.put(other_streaming(SECOND_START_MS).claim, b"another", ObjectKind("text/plain"))
 
     at.clock.sleep = sleep_and_start  # type: ignore[method-assign]
     run = at.run()
@@ -82,7 +82,7 @@ def test_a_recording_that_appears_some_seconds_after_its_audio_is_waited_for() -
 
 def test_the_second_recording_takes_nothing_of_the_first() -> None:
     at = both()
-    at.store.put(other_streaming(DEFAULT_START_MS).key, b"RIFF", content_type="audio/wav")
+    at.store.put(other_streaming(DEFAULT_START_MS).key, b"RIFF", ObjectKind("audio/wav"))
     at.request = replace(REQUEST, start_timestamp_ms=SECOND_START_MS)
     run = at.run()
     assert same_wav(run.wav, wav_of_call(SECOND))
@@ -95,9 +95,9 @@ def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() ->
     assert others.latest_before() is None
     assert others.first_between(0, DEFAULT_START_MS + 3 * 86_400_000) is None
     late = DEFAULT_START_MS + 2 * 86_400_000 + 123
-    at.store.put(other_streaming(late).notes(1, "a"), b"{}", content_type="application/json")
-    at.store.put(other_streaming(DEFAULT_START_MS - 1).manifest, b"{}", content_type="application/json")
-    at.store.put(NAMES.claim, b"me", content_type="text/plain")
+    at.store.put(other_streaming(late).notes(1, "a"), b"{}", ObjectKind("application/json"))
+    at.store.put(other_streaming(DEFAULT_START_MS - 1).manifest, b"{}", ObjectKind("application/json"))
+    at.store.put(NAMES.claim, b"me", ObjectKind("text/plain"))
     assert others.first_between(0, DEFAULT_START_MS + 3 * 86_400_000) == late
     assert others.first_between(0, late - 1) is None
     assert others.latest_before() == DEFAULT_START_MS - 1
@@ -145,7 +145,7 @@ def both_recordings(gap_ms: int, start_ms: int, jump: int) -> tuple[Run, Run]:
         at = world()
         at.source.fragments = [*first, *second]
         at.request = request
-        at.store.put(other.claim, b"another", content_type="text/plain")
+        at.store.put(other.claim, b"another", ObjectKind("text/plain"))
         runs.append(at.run())
     return runs[0], runs[1]
 
@@ -169,7 +169,7 @@ def test_each_second_lies_in_exactly_one_of_two_recordings_however_their_clocks_
 def test_two_recordings_in_two_streams_are_whole_however_their_clocks_differ() -> None:
     for start_ms in (-1500, 0, 1500, 4500):
         at = world(SECOND)
-        at.store.put(other_streaming(DEFAULT_START_MS - 60_000).key, b"RIFF", content_type="audio/wav")
+        at.store.put(other_streaming(DEFAULT_START_MS - 60_000).key, b"RIFF", ObjectKind("audio/wav"))
         at.request = replace(REQUEST, start_timestamp_ms=DEFAULT_START_MS + start_ms)
         assert same_wav(at.run().wav, wav_of_call(SECOND))
 
@@ -227,7 +227,7 @@ def test_a_clock_of_the_stream_that_runs_ahead_makes_no_longer_wait_than_the_gra
 @pytest.mark.parametrize("start_ms", [LATE - 700, LATE + 900, END + 1, LATE + 4500])
 def test_a_recording_that_fits_the_break_is_a_border(start_ms: int) -> None:
     at = world(FIRST)
-    at.store.put(other_streaming(start_ms).claim, b"another", content_type="text/plain")
+    at.store.put(other_streaming(start_ms).claim, b"another", ObjectKind("text/plain"))
     found = border(at)
     assert found.ask(break_at(LATE), came_ms=LATE, now_ms=LATE) == Theirs()
     assert found.bounds == StreamingBounds(until=7)
@@ -236,5 +236,5 @@ def test_a_recording_that_fits_the_break_is_a_border(start_ms: int) -> None:
 @pytest.mark.parametrize("start_ms", [END - 1000, LATE + 4501, DEFAULT_START_MS - 1, DEFAULT_START_MS])
 def test_a_recording_that_began_elsewhere_is_no_border(start_ms: int) -> None:
     at = world(FIRST)
-    at.store.put(other_streaming(start_ms).claim, b"another", content_type="text/plain")
+    at.store.put(other_streaming(start_ms).claim, b"another", ObjectKind("text/plain"))
     assert border(at).ask(break_at(LATE), came_ms=LATE, now_ms=LATE + 15_000) == Ours()
