@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from connect_audio.core.admission import end_ms, start_ms
-from connect_audio.core.admitted_numbers import missing_between
+from connect_audio.core.fragment import missing_between
 from connect_audio.core.fragments import BytesLost, Completion, Fragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import ChannelLevels, ChannelMeter, levels_json

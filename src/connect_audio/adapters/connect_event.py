@@ -68,7 +68,7 @@ def parse_connect_event(event: object, location: Location | None = None) -> Reco
         contact = _object(_object(event, "Details", "Details"), "ContactData", "Details.ContactData")
 
     _check_channel(contact, at)
-    audio = _audio(contact, at, parameters=event.get("Details"))
+    audio = _audio(contact, at, details=event.get("Details"))
     at_audio = f"{at}MediaStreams.Customer.Audio."
     request = RecordingRequest(
         contact_id=_text(contact, "ContactId", at),
@@ -126,15 +126,15 @@ def _check_channel(contact: Mapping[str, Any], at: str) -> None:
         raise RequestError(NOT_VOICE, f"{at}Channel is not VOICE, only voice contacts have audio")
 
 
-def _audio(contact: Mapping[str, Any], at: str, *, parameters: object) -> Mapping[str, Any]:
+def _audio(contact: Mapping[str, Any], at: str, *, details: object) -> Mapping[str, Any]:
     """Walk to `MediaStreams.Customer.Audio`; Connect writes null at any step if streaming was never started.
 
     Args:
         contact: the object that holds `MediaStreams`.
         at: its path, with a dot at its end; empty for the event itself.
-        parameters: the object that may hold `Parameters`, for the message alone.
+        details: the object that may hold `Parameters`, for the message alone.
     """
-    causes = _NOT_STARTED_CAUSES + _parameters_hint(parameters)
+    causes = _NOT_STARTED_CAUSES + _parameters_hint(details)
     value = contact
     path = at.rstrip(".")
     for name in ("MediaStreams", "Customer", "Audio"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from connect_audio.core.fragment import fragment_counter
+from connect_audio.core.fragment import fragment_counter, missing_between
 
 MAX_RANGES: Final = 16
 """Ranges that are kept, by their last change. An older one is dropped: its fragments count as never admitted."""
@@ -87,14 +87,6 @@ class AdmittedNumbers:
             if low is not None and high is not None and each.first <= after and each.last >= before:
                 missing -= max(0, min(high, second - 1) - max(low, first + 1) + 1)
         return max(0, missing)
-
-
-def missing_between(before: str | None, after: str | None) -> int | None:
-    """Return how many fragments the producer counted between two numbers; None if the numbers do not show it."""
-    first, second = fragment_counter(before), fragment_counter(after)
-    if first is None or second is None or second <= first:
-        return None
-    return second - first - 1
 
 
 def _is_in(number: str, counter: int | None, each: NumberRange) -> bool:

@@ -16,7 +16,7 @@ from connect_audio.core.levels import SILENT, Levels
 from connect_audio.core.order import OrderState
 from connect_audio.core.other_tracks import OtherTracks
 from connect_audio.core.receipts import ReceiptsState
-from connect_audio.core.silence import Gap
+from connect_audio.core.silence import Gap, HoleCounts
 from connect_audio.core.timeline import TimelineState
 
 
@@ -69,24 +69,16 @@ class StreamCounts:
         lost_bytes: bytes of the stream that belong to no fragment.
         lost_byte_runs: runs of such bytes.
         in_band_errors: errors that KVS reported inside the stream.
-        stream_holes: times when neither track has audio and fragments may be missing.
-        stream_hole_frames: their length, frames.
+        holes: times when neither track has audio, by cause.
         missing_fragments: fragments that the numbers show to be missing where a track has a hole.
-        producer_pauses: such times where the fragment numbers show that none is missing.
-        block_holes: such times inside a fragment, or short ones between consecutive fragments.
-        block_hole_frames: their length, frames.
         max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
     """
 
     lost_bytes: int = 0
     lost_byte_runs: int = 0
     in_band_errors: int = 0
-    stream_holes: int = 0
-    stream_hole_frames: int = 0
+    holes: HoleCounts = field(default_factory=HoleCounts)
     missing_fragments: int = 0
-    producer_pauses: int = 0
-    block_holes: int = 0
-    block_hole_frames: int = 0
     max_millis_behind_now: int | None = None
 
 

@@ -123,6 +123,14 @@ def fragment_counter(number: str | None) -> int | None:
     return (value >> 92) & (1 << 64) - 1 if value >> 156 == 1 else None
 
 
+def missing_between(before: str | None, after: str | None) -> int | None:
+    """Return how many fragments the producer counted between two numbers; None if the numbers do not show it."""
+    first, second = fragment_counter(before), fragment_counter(after)
+    if first is None or second is None or second <= first:
+        return None
+    return second - first - 1
+
+
 def end_of(times: Iterable[tuple[int, int]]) -> int:
     """When the last of some blocks begins, plus one block as most are, ns.
 

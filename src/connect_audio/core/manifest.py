@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from connect_audio.core.accounts import PartyBytes, TrackCounts
+from connect_audio.core.accounts import PartyBytes, Silence, TrackCounts
 from connect_audio.core.cursor import Cursor, FragmentMark, StreamCounts
 from connect_audio.core.evidence import Proof
 from connect_audio.core.levels import levels_json
@@ -54,6 +54,8 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
     judgement = judge(cursor, facts)
     fragments, stream, timeline = cursor.fragments, cursor.stream, cursor.timeline
     rate = None if timeline is None else timeline.rate
+    # Silence of both tracks is in the account of either.
+    silence = Silence() if timeline is None else timeline.customer.silence
     return {
         "schemaVersion": SCHEMA_VERSION,
         "status": judgement.status.value,
@@ -104,11 +106,8 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
             "otherStreaming": fragments.other_streaming,
             "ignoredBlocks": fragments.ignored_blocks,
         },
-        "gaps": _gaps(stream, notes, rate),
-        "blockHoles": {
-            "count": stream.block_holes,
-            "seconds": stream.block_hole_frames / rate if rate else 0.0,
-        },
+        "gaps": _gaps(stream, silence, notes, rate),
+        "blockHoles": {"count": stream.holes.block_holes, "seconds": silence.block_hole / rate if rate else 0.0},
         "timesDisagree": {"count": cursor.times.count, "kinds": cursor.times.kinds()},
         "inBandErrors": {"count": max(stream.in_band_errors, notes.error_count), "listed": list(notes.errors)},
         "lostBytes": stream.lost_bytes,
@@ -128,13 +127,13 @@ def _proof(proof: Proof) -> dict[str, str]:
     return {"state": proof.state.value, "code": proof.code, "detail": proof.detail}
 
 
-def _gaps(stream: StreamCounts, notes: NoteLog, rate: int | None) -> dict[str, Any]:
+def _gaps(stream: StreamCounts, silence: Silence, notes: NoteLog, rate: int | None) -> dict[str, Any]:
     return {
         "count": notes.gap_count,
-        "streamHoles": stream.stream_holes,
-        "streamHoleSeconds": stream.stream_hole_frames / rate if rate else 0.0,
+        "streamHoles": stream.holes.stream_holes,
+        "streamHoleSeconds": silence.stream_hole / rate if rate else 0.0,
         "missingFragments": stream.missing_fragments,
-        "producerPauses": stream.producer_pauses,
+        "producerPauses": stream.holes.producer_pauses,
         "listed": list(notes.gaps),
     }
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from connect_audio.core.admission import (
@@ -38,7 +38,6 @@ from connect_audio.core.admission import (
     end_ms,
     start_ms,
 )
-from connect_audio.core.admitted_numbers import missing_between
 from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio
 from connect_audio.core.claims import TimesDisagree, disagreements
 from connect_audio.core.copying import copier
@@ -52,6 +51,7 @@ from connect_audio.core.cursor import (
     Note,
     StreamCounts,
 )
+from connect_audio.core.fragment import missing_between
 from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import FrameMeter
@@ -62,7 +62,6 @@ from connect_audio.core.pcm import interleave, to_mono
 from connect_audio.core.receipts import Receipts, number_of
 from connect_audio.core.resume_points import ResumePoints
 from connect_audio.core.runs import Run, received_bytes, runs_of, tracks_of
-from connect_audio.core.silence import HoleCounts
 from connect_audio.core.timeline import MAX_FRAMES, NO_SILENCE, Placed, Settled, Timeline, TimelineState
 from connect_audio.core.tracks import CONNECT_NAMES, TrackChoice, TrackNames, at_rate
 
@@ -215,6 +214,16 @@ class CallRecording:
         return self._timeline is not None and self._timeline.full
 
     @property
+    def taken(self) -> int:
+        """Frames given out."""
+        return self._frames_before if self._timeline is None else self._timeline.taken
+
+    @property
+    def crc32(self) -> int:
+        """CRC-32 of the frames given out, in order."""
+        return self._crc32
+
+    @property
     def timeline(self) -> Timeline | None:
         """The timeline of the audio; None before the first."""
         return self._timeline
@@ -296,11 +305,10 @@ class CallRecording:
     def cursor(self) -> Cursor:
         """The newest point from which this recording can go on, given the frames taken so far."""
         self._commit()
-        frames = self._frames_before if self._timeline is None else self._timeline.taken
         levels = self._levels if self._meter is None else self._meter.levels()
         point = self._points.cursor
         carried = NOTHING_CARRIED if self._timeline is None else self._timeline.carried_from(point.timeline)
-        return replace(point, frames=frames, crc32=self._crc32, levels=levels, carried=carried)
+        return replace(point, frames=self.taken, crc32=self._crc32, levels=levels, carried=carried)
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor, once each."""
@@ -403,8 +411,7 @@ class CallRecording:
         """Return True for a fragment without its end: its token is missing, and the stream has tokens."""
         completion = fragment.completion
         if completion is Completion.TOKEN:
-            if not self._neighbours.has_tokens:
-                self._neighbours = replace(self._neighbours, has_tokens=True)
+            self._neighbours.has_tokens = True
             return False
         if completion is Completion.SUCCESSOR and not fragment.blocks and fragment.number is None:
             # Nothing but tags: no audio was to come. One with a number may have been cut off before its first block.
@@ -466,9 +473,7 @@ class CallRecording:
         """Count settled silence and note its gaps."""
         if settled is NO_SILENCE:
             return
-        stream = self._stream
-        counts = {each.name: getattr(settled.holes, each.name) for each in fields(HoleCounts)}
-        self._stream = replace(stream, **{name: getattr(stream, name) + more for name, more in counts.items()})
+        self._stream = replace(self._stream, holes=self._stream.holes.plus(settled.holes))
         self._notes += [
             GapNote(
                 gap=gap,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from connect_audio.core.accounts import Silence
 from connect_audio.core.pcm import Party
@@ -20,6 +20,9 @@ BLOCK_HOLE_S: Final = 1
 """Longest silence of both tracks between consecutive fragments that lost blocks explain; a longer one is a pause."""
 
 _START: Final = attrgetter("start")
+
+type Cause = Literal["stream_hole", "producer_pause", "block_hole"]
+"""Why both tracks are silent: the name of an account in `Silence`."""
 
 type MissingBetween = Callable[[str, str], int | None]
 """How many fragments are missing between two keys; None if they do not show it."""
@@ -56,30 +59,24 @@ class SettledGap(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoleCounts:
-    """Silence of both tracks, by cause. Lengths in frames.
+    """How often both tracks are silent, by cause. `Silence` has the lengths.
 
     Args:
         stream_holes: holes with fragments missing, or perhaps missing.
-        stream_hole_frames: their length.
         producer_pauses: pauses of the producer.
         block_holes: holes inside fragments, or short ones between consecutive fragments.
-        block_hole_frames: their length.
     """
 
     stream_holes: int = 0
-    stream_hole_frames: int = 0
     producer_pauses: int = 0
     block_holes: int = 0
-    block_hole_frames: int = 0
 
     def plus(self, other: HoleCounts) -> HoleCounts:
         """The sum of two counts."""
         return HoleCounts(
             stream_holes=self.stream_holes + other.stream_holes,
-            stream_hole_frames=self.stream_hole_frames + other.stream_hole_frames,
             producer_pauses=self.producer_pauses + other.producer_pauses,
             block_holes=self.block_holes + other.block_holes,
-            block_hole_frames=self.block_hole_frames + other.block_hole_frames,
         )
 
 
@@ -95,7 +92,7 @@ class Silent(NamedTuple):
 
     start: int
     stop: int
-    cause: str
+    cause: Cause
     ends: bool
 
 
@@ -152,7 +149,7 @@ def silent_in_both(
             yield Silent(max(left.stop, start), stop, "stream_hole", ends=True)
 
 
-def _cause(left: Stretch, right: Stretch, rate: int, missing_between: MissingBetween) -> str:
+def _cause(left: Stretch, right: Stretch, rate: int, missing_between: MissingBetween) -> Cause:
     """Find the cause of a silence of both tracks between two stretches."""
     if left.last == right.first:
         return "block_hole"
@@ -161,16 +158,14 @@ def _cause(left: Stretch, right: Stretch, rate: int, missing_between: MissingBet
     return "block_hole" if right.start - left.stop <= BLOCK_HOLE_S * rate else "producer_pause"
 
 
-def counted(silent: Silent) -> HoleCounts:
-    """A silence of both tracks as counts."""
-    length, ends = silent.stop - silent.start, int(silent.ends)
-    match silent.cause:
-        case "block_hole":
-            return HoleCounts(block_holes=ends, block_hole_frames=length)
-        case "producer_pause":
-            return HoleCounts(producer_pauses=ends)
-        case _:
-            return HoleCounts(stream_holes=ends, stream_hole_frames=length)
+def holes_of(both: Sequence[Silent]) -> HoleCounts:
+    """Count silences of both tracks that audio follows."""
+    causes = [each.cause for each in both if each.ends]
+    return HoleCounts(
+        stream_holes=causes.count("stream_hole"),
+        producer_pauses=causes.count("producer_pause"),
+        block_holes=causes.count("block_hole"),
+    )
 
 
 def with_silence(silence: Silence, both: Sequence[Silent], frames: int) -> Silence:

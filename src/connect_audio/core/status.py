@@ -261,18 +261,20 @@ def _times(case: Case) -> Iterator[str]:
 
 def _holes(case: Case) -> Iterator[str]:
     stream = case.cursor.stream
-    if stream.stream_holes:
-        yield f"{stream.stream_holes} times neither track has audio, and fragments may be missing there"
+    if stream.holes.stream_holes:
+        yield f"{stream.holes.stream_holes} times neither track has audio, and fragments may be missing there"
     elif stream.missing_fragments:
         yield f"{stream.missing_fragments} fragments are missing by their numbers"
 
 
 def _choppy(case: Case) -> Iterator[str]:
-    stream, frames, timeline = case.cursor.stream, case.cursor.frames, case.cursor.timeline
-    if timeline is not None and stream.block_hole_frames > _CHOPPY_SHARE * frames:
-        seconds, share = stream.block_hole_frames / timeline.rate, 100 * stream.block_hole_frames / frames
+    holes, frames, timeline = case.cursor.stream.holes, case.cursor.frames, case.cursor.timeline
+    # Silence of both tracks is in the account of either.
+    silent = 0 if timeline is None else timeline.customer.silence.block_hole
+    if timeline is not None and silent > _CHOPPY_SHARE * frames:
+        seconds, share = silent / timeline.rate, 100 * silent / frames
         yield (
-            f"neither party has audio {stream.block_holes} times inside fragments that lack nothing: "
+            f"neither party has audio {holes.block_holes} times inside fragments that lack nothing: "
             f"{seconds:.3f} s, {share:.1f} % of the call"
         )
 

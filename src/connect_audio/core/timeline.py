@@ -33,7 +33,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter, itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from connect_audio.core.accounts import Amount, TrackCounts
 from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio, CarriedTrack, within, without
@@ -44,8 +44,8 @@ from connect_audio.core.silence import (
     HoleCounts,
     MissingBetween,
     SettledGap,
-    counted,
     gaps_before,
+    holes_of,
     reached,
     silent_in_both,
     silent_stretches,
@@ -138,6 +138,10 @@ NO_SILENCE: Final = Settled((), HoleCounts())
 """Settled frames with audio alone."""
 
 
+type Account = Literal["repeated", "late", "out_of_range", "conflicting", "beyond_limit"]
+"""The name of an account of samples in `Dropped`."""
+
+
 def unknown_numbers(_before: str, _after: str) -> None:
     """Return None: no number shows which fragments are missing, see `MissingBetween`."""
 
@@ -199,11 +203,11 @@ class _Track:
             elif samples:
                 self.insert(start, samples, (stop - start) * width, key)
 
-    def drop(self, account: str, length: int, size: int) -> None:
+    def drop(self, account: Account, length: int, size: int) -> None:
         """Count samples that are not written.
 
         Args:
-            account: name of the account in `Dropped`.
+            account: the account.
             length: how many.
             size: their bytes of payload.
         """
@@ -514,13 +518,13 @@ class Timeline:
             track.dangle(block.dangling)
         return placed
 
-    def _shares(self, track: _Track, block: _Block) -> list[tuple[str | None, int, int]]:
-        """Divide a block: each part's account in `Dropped`, None for a part that is written, and its positions."""
+    def _shares(self, track: _Track, block: _Block) -> list[tuple[Account | None, int, int]]:
+        """Divide a block: each part's account, None for a part that is written, and its positions."""
         start, samples = block.start, block.samples
         stop, end = start + len(samples) // SAMPLE_BYTES, track.counts.end
-        shares: list[tuple[str | None, int, int]] = []
+        shares: list[tuple[Account | None, int, int]] = []
 
-        def share(account: str | None, first: int, last: int) -> None:
+        def share(account: Account | None, first: int, last: int) -> None:
             if first < last:
                 shares.append((account, first, last))
 
@@ -555,11 +559,11 @@ class Timeline:
         return self._outside_given(track, shares) if start < self._given else shares
 
     def _outside_given(
-        self, track: _Track, shares: Sequence[tuple[str | None, int, int]]
-    ) -> list[tuple[str | None, int, int]]:
+        self, track: _Track, shares: Sequence[tuple[Account | None, int, int]]
+    ) -> list[tuple[Account | None, int, int]]:
         """Shares of a block, with nothing written where a process before gave out silence: that part is late."""
         carried = self._carried.of(track.party)
-        found: list[tuple[str | None, int, int]] = []
+        found: list[tuple[Account | None, int, int]] = []
         for account, first, last in shares:
             given = min(last, self._given)
             if account is not None or given <= first:
@@ -682,10 +686,7 @@ class Timeline:
             silent = sum(stop - start for start, stop in silent_stretches(track.written, before, settled))
             if silent:
                 track.counts.silence = with_silence(track.counts.silence, both, silent)
-        holes = HoleCounts()
-        for each in both:
-            holes = holes.plus(counted(each))
-        return Settled(gaps, holes)
+        return Settled(gaps, holes_of(both))
 
     def close(self, missing_between: MissingBetween = unknown_numbers) -> Settled:
         """Settle everything: the shorter track becomes silence up to the end of the longer one. May be called again.

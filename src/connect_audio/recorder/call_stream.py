@@ -26,6 +26,7 @@ from typing import Final
 from connect_audio.core.admission import end_ms
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError, StreamError
+from connect_audio.core.fragment import missing_between
 from connect_audio.core.fragments import NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
 from connect_audio.core.in_band import InBandError, Remedy
 from connect_audio.core.manifest import Reason
@@ -33,7 +34,7 @@ from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, St
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.second_chance import Damage, Unconfirmed, before_damage
-from connect_audio.recorder.skip import Failure, Skip, follows
+from connect_audio.recorder.skip import Failure, Skip
 
 _JUMP_PAUSE_S: Final = 0.25
 """Pause before GetMedia is opened behind missing fragments, s. KVS allows five GetMedia calls a second."""
@@ -355,7 +356,9 @@ class CallStream:
             fragment: the fragment.
         """
         before = self._unconfirmed.confirmed_by(fragment)
-        if self._state.skipped and (self._skip.selector is None or follows(self._position, fragment.number)):
+        if self._state.skipped and (
+            self._skip.selector is None or missing_between(self._position, fragment.number) == 0
+        ):
             # The place can be read by now, or nothing was missing between the position and the probe.
             self._state = replace(self._state, skipped=_but(self._state.skipped, self._position))
         self._met_silence = False

@@ -227,11 +227,11 @@ class _Step:
     def _reach(self, fragment: Fragment) -> Break | None:
         """Return the break before a fragment, where a later streaming may begin."""
         session = self._session
-        if session.border.has_begun:
-            return session.border.reach(fragment)
-        session.border.reach(fragment)
-        session.recording.keep_within(session.border.bounds)
-        return None
+        had_begun = session.border.has_begun
+        found = session.border.reach(fragment)
+        if not had_begun:
+            session.recording.keep_within(session.border.bounds)
+        return found
 
     def _record(self, event: HeldEvent) -> EndOfRecording | None:
         """Record an event of the stream, or hold it while a break before it is open."""
@@ -405,7 +405,7 @@ class _Step:
     def _end_with_part(self) -> StepResult:
         session = self._session
         number, size = session.parts.state.number, session.parts.size
-        part = session.parts.upload(self._number, session.recording.cursor().crc32)
+        part = session.parts.upload(self._number, session.recording.crc32)
         # Once the call is over the rest is in memory: a fresh invocation would have to wait for the end again.
         is_late = session.ending is None and self._clock.monotonic() >= self._budget.roomy_until
         self._ports.logger.info("part recorded", extra={"part": number, "bytes": size, "hand_over": is_late})
@@ -448,7 +448,7 @@ class _Step:
         return StepCounts(steps=self._number, hand_overs=hand_overs, waits=waits, stalls=stalls)
 
     def _save_live(self, following: Next) -> LiveSaved:
-        live, frames = self._session.live, self._session.recording.cursor().frames
+        live, frames = self._session.live, self._session.recording.taken
         if isinstance(following, PartDone):
             return live.save(frames, self._live_key)
         return live.finish(frames, None if isinstance(following, Over) else self._live_key)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from connect_audio.core.fragment import fragment_counter
+from connect_audio.core.fragment import missing_between
 from connect_audio.core.manifest import Reason
 from connect_audio.ports import AfterFragment, FromProducerTime, StartSelector
 
@@ -150,7 +150,7 @@ class Skip:
         self._tries += 1
         if self._tries >= TRIES << self._rounds:
             self._phase, self._steps, self._has_found, self._is_at_present = _Phase.PROBING, 0, False, True
-            self._named = failure.number if follows(position, failure.number) else None
+            self._named = failure.number if missing_between(position, failure.number) == 0 else None
             self._selector = FromProducerTime(now_ms)
         return False
 
@@ -197,9 +197,3 @@ class Skip:
         doublings = min(max(0, self._steps - _SHORT_STEPS), _MOST_DOUBLINGS)
         ahead_ms = _FIRST_STEP_MS * (min(self._steps, _SHORT_STEPS) << doublings)
         self._selector = FromProducerTime(min((self._newest_end_ms or fallback_ms) + ahead_ms, now_ms))
-
-
-def follows(position: str | None, number: str | None) -> bool:
-    """Return True if a fragment is the next one behind the position, by the producer's counter."""
-    first, second = fragment_counter(position), fragment_counter(number)
-    return first is not None and second is not None and second == first + 1

@@ -111,7 +111,7 @@ class StreamingBorder:
     @property
     def has_begun(self) -> bool:
         """True once our first fragment is found, or need not be looked for."""
-        return self._state.from_ms is None or self._state.first is not None
+        return self._state.has_begun
 
     @property
     def bounds(self) -> StreamingBounds:
@@ -135,7 +135,7 @@ class StreamingBorder:
         """
         found = self._breaks.look(fragment)
         state = self._state
-        if state.from_ms is not None and state.first is None:
+        if not state.has_begun:
             self._begin(fragment, found)
             return None
         if found is None or state.until is not None or found.number <= (state.ours_until or -1):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.core.admitted_numbers import MAX_RANGES, AdmittedNumbers, NumberRange, missing_between
+from connect_audio.core.admitted_numbers import MAX_RANGES, AdmittedNumbers, NumberRange
+from connect_audio.core.fragment import missing_between
 from connect_audio_local.synthesis.calls import fragment_number
 
 

@@ -79,6 +79,16 @@ def test_fragments_whose_blocks_are_out_of_order_in_one_way_are_read_by_their_sh
     assert recorded(turned, FragmentLayout(continuation_token=False)).stereo == WHOLE
 
 
+def with_a_leap(fragment: int, track: int, index: int, by_ms: int) -> list[FragmentContents]:
+    """The call with one block's time moved: the block of this index among the track's in the fragment."""
+    fragments = contents()
+    blocks = list(fragments[fragment].blocks)
+    at = [place for place, block in enumerate(blocks) if block.track_number == track][index]
+    blocks[at] = replace(blocks[at], time_ns=blocks[at].time_ns + by_ms * 1_000_000)
+    fragments[fragment] = with_blocks(fragments[fragment], blocks)
+    return fragments
+
+
 @settings(max_examples=40)
 @given(
     fragment=st.integers(0, 3),
@@ -89,13 +99,7 @@ def test_fragments_whose_blocks_are_out_of_order_in_one_way_are_read_by_their_sh
 def test_a_block_whose_time_leaps_is_placed_between_its_neighbours_and_told(
     fragment: int, track: int, index: int, by_ms: int
 ) -> None:
-    fragments = contents()
-    at = [place for place, block in enumerate(fragments[fragment].blocks) if block.track_number == track][index]
-    blocks = list(fragments[fragment].blocks)
-    blocks[at] = replace(blocks[at], time_ns=blocks[at].time_ns + by_ms * 1_000_000)
-    fragments[fragment] = with_blocks(fragments[fragment], blocks)
-
-    result = recorded(fragments)
+    result = recorded(with_a_leap(fragment, track, index, by_ms))
 
     assert result.stereo == WHOLE
     assert told(result) == {"blockLeap": 1}
@@ -111,13 +115,7 @@ def test_a_block_whose_time_leaps_is_placed_between_its_neighbours_and_told(
 def test_a_block_at_a_fragments_edge_that_leaps_is_placed_beside_the_others_and_told(
     fragment: int, track: int, index: int, by_ms: int
 ) -> None:
-    fragments = contents()
-    at = [place for place, block in enumerate(fragments[fragment].blocks) if block.track_number == track][index]
-    blocks = list(fragments[fragment].blocks)
-    blocks[at] = replace(blocks[at], time_ns=blocks[at].time_ns + by_ms * 1_000_000)
-    fragments[fragment] = with_blocks(fragments[fragment], blocks)
-
-    result = recorded(fragments)
+    result = recorded(with_a_leap(fragment, track, index, by_ms))
 
     assert result.stereo == WHOLE
     assert told(result) == {"blockLeap": 1}

@@ -181,15 +181,7 @@ def test_a_leap_is_repaired_alike_however_often_the_recording_is_killed(
     fragments = call()
     fragments[leap_at] = moved(fragments[leap_at], by_ms)
     log = parsed(fragments)
-    cursor, stereo = Cursor(), b""
-    for lives in killed_after:
-        recording = CallRecording(CONTACT, cursor=cursor)
-        for each in behind(log, cursor)[:lives]:
-            recording.add(each)
-            stereo += b"".join(recording.take())
-        cursor = recording.cursor()
-
-    rest = record(behind(log, cursor), CONTACT, cursor=cursor)
+    stereo, rest = recorded_over(log, killed_after)
 
     assert stereo + rest.stereo == WHOLE
     assert kinds(rest) == {"leap": 1}
@@ -199,6 +191,22 @@ def behind(log: Sequence[Fragment], cursor: Cursor) -> Sequence[Fragment]:
     """The fragments behind a cursor, as GetMedia gives them."""
     numbers = [each.number for each in log]
     return log if cursor.fragment is None else log[numbers.index(cursor.fragment) + 1 :]
+
+
+def recorded_over(log: Sequence[Fragment], lives: Sequence[int]) -> tuple[bytes, Recorded]:
+    """Record over processes that are killed after so many fragments each.
+
+    Returns:
+        The stereo frames that they gave out, and the recording of the last process, which lives to the end.
+    """
+    cursor, stereo = Cursor(), b""
+    for count in lives:
+        recording = CallRecording(CONTACT, cursor=cursor)
+        for each in behind(log, cursor)[:count]:
+            recording.add(each)
+            stereo += b"".join(recording.take())
+        cursor = recording.cursor()
+    return stereo, record(behind(log, cursor), CONTACT, cursor=cursor)
 
 
 def test_no_more_than_three_fragments_wait_for_the_end_of_a_leap() -> None:
@@ -311,14 +319,7 @@ def test_no_fragment_waits_for_longer_than_three_others_and_every_kill_gives_the
         assert all(log.index(fragment) > index - 3 for fragment in waiting if fragment in log)
     whole = record(log, CONTACT)
 
-    cursor, stereo = Cursor(), b""
-    for count in lives:
-        recording = CallRecording(CONTACT, cursor=cursor)
-        for each in behind(log, cursor)[:count]:
-            recording.add(each)
-            stereo += b"".join(recording.take())
-        cursor = recording.cursor()
-    rest = record(behind(log, cursor), CONTACT, cursor=cursor)
+    stereo, rest = recorded_over(log, lives)
 
     assert stereo + rest.stereo == whole.stereo
     assert rest.cursor == whole.cursor

@@ -26,7 +26,7 @@ from connect_audio.core.manifest import (
 )
 from connect_audio.core.other_tracks import BlockCount, OtherTracks
 from connect_audio.core.pcm import Party
-from connect_audio.core.silence import Gap
+from connect_audio.core.silence import Gap, HoleCounts
 from connect_audio.core.timeline import TimelineState
 from connect_audio.core.tracks import TrackChoice, UnsupportedTrack
 from core_support.fragments_by_hand import START_MS, fragment
@@ -65,8 +65,19 @@ def with_fragments(**counts: int) -> Cursor:
     return replace(WHOLE.cursor, fragments=replace(WHOLE.cursor.fragments, **counts))
 
 
-def with_stream(**counts: int) -> Cursor:
+def with_stream(**counts: Any) -> Cursor:
     return replace(WHOLE.cursor, stream=replace(WHOLE.cursor.stream, **counts))
+
+
+def with_holes(holes: HoleCounts, silence: Silence) -> Cursor:
+    """Holes of both tracks in the place of some of their audio."""
+    timeline = WHOLE.cursor.timeline
+    assert timeline is not None
+    customer, agent = (
+        replace(track, audio=track.audio - silence.frames, silence=silence)
+        for track in (timeline.customer, timeline.agent)
+    )
+    return replace(with_stream(holes=holes), timeline=replace(timeline, customer=customer, agent=agent))
 
 
 def with_customer(**counts: Any) -> Cursor:
@@ -271,7 +282,7 @@ def test_without_audio_a_recording_is_empty() -> None:
             "6 blocks are on tracks of no known party: track 1 'line 2'",
         ),
         (
-            with_stream(stream_holes=7),
+            with_stream(holes=HoleCounts(stream_holes=7)),
             "STREAM_HOLES",
             "7 times neither track has audio, and fragments may be missing there",
         ),
@@ -327,7 +338,7 @@ def test_whatever_is_missing_makes_a_recording_partial_and_says_why(cursor: Curs
         with_fragments(without_audio=5),
         with_fragments(ignored_blocks=5),
         with_fragments(admitted_unlabelled=5),
-        with_stream(producer_pauses=5),
+        with_stream(holes=HoleCounts(producer_pauses=5)),
         with_stream(in_band_errors=5),
     ],
     ids=lambda cursor: str(cursor.fragments),
@@ -343,7 +354,7 @@ def test_a_track_that_repeats_itself_or_has_gaps_leaves_a_recording_complete() -
 
 @pytest.mark.parametrize(("frames", "codes"), [(245, []), (246, ["CHOPPY_AUDIO"])])
 def test_holes_of_both_tracks_inside_fragments_are_told_above_one_percent(frames: int, codes: list[str]) -> None:
-    built = manifest(with_stream(block_holes=3, block_hole_frames=frames))
+    built = manifest(with_holes(HoleCounts(block_holes=3), Silence(block_hole=frames)))
 
     assert built["blockHoles"] == {"count": 3, "seconds": frames / 8000}
     assert [warning["code"] for warning in built["warnings"]] == codes
@@ -427,7 +438,7 @@ def test_the_first_notes_are_listed_and_all_are_counted_however_they_come(pieces
 
 
 def test_holes_are_told_in_seconds() -> None:
-    gaps = manifest(with_stream(stream_holes=1, stream_hole_frames=12_000))["gaps"]
+    gaps = manifest(with_holes(HoleCounts(stream_holes=1), Silence(stream_hole=12_000)))["gaps"]
 
     assert (gaps["streamHoles"], gaps["streamHoleSeconds"]) == (1, 1.5)
 

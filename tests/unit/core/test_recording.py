@@ -25,7 +25,7 @@ from connect_audio.core.other_tracks import OtherTracks, UnknownTrack
 from connect_audio.core.pcm import Party
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import MAX_ERROR_NOTES, CallRecording
-from connect_audio.core.silence import Gap
+from connect_audio.core.silence import Gap, HoleCounts
 from core_support.fragments_by_hand import AGENT_TRACK, CUSTOMER_TRACK, START_MS, block, both_tracks, fragment
 from core_support.reading import Recorded, record
 
@@ -45,6 +45,12 @@ def counts(*fragments: Fragment) -> FragmentCounts:
 
 def stream(*fragments: Fragment) -> StreamCounts:
     return recorded(*fragments).cursor.stream
+
+
+def hole_frames(cursor: Cursor) -> set[int]:
+    """Frames of stream holes in the account of either party: both have the same."""
+    assert cursor.timeline is not None
+    return {track.silence.stream_hole for track in (cursor.timeline.customer, cursor.timeline.agent)}
 
 
 def mark(of: Fragment) -> FragmentMark:
@@ -78,7 +84,8 @@ def test_every_fragment_is_counted_by_its_verdict() -> None:
         truncated=1,
     )
     # The hole is where the contradictory one was left out.
-    assert cursor.stream == StreamCounts(stream_holes=1, stream_hole_frames=SECOND, missing_fragments=1)
+    assert cursor.stream == StreamCounts(holes=HoleCounts(stream_holes=1), missing_fragments=1)
+    assert hole_frames(cursor) == {SECOND}
     assert cursor.neighbours == NeighbourState(
         first=mark(log[2]),
         last=mark(log[6]),
@@ -207,7 +214,8 @@ def test_a_jump_in_the_fragment_numbers_makes_a_silence_a_hole() -> None:
     log = [fragment(0, OURS), fragment(3, OURS)]
     result = recorded(*log)
 
-    assert (result.cursor.stream.stream_holes, result.cursor.stream.stream_hole_frames) == (1, 2 * SECOND)
+    assert result.cursor.stream.holes == HoleCounts(stream_holes=1)
+    assert hole_frames(result.cursor) == {2 * SECOND}
     assert result.notes == [
         GapNote(
             gap=Gap(party=party, start=SECOND, length=2 * SECOND),
@@ -222,21 +230,21 @@ def test_a_jump_in_the_fragment_numbers_makes_a_silence_a_hole() -> None:
 def test_a_silence_without_a_jump_is_a_pause_of_the_producer() -> None:
     result = recorded(fragment(0, OURS), fragment(1, OURS, at_ms=5000))
 
-    assert (result.cursor.stream.stream_holes, result.cursor.stream.producer_pauses) == (0, 1)
+    assert (result.cursor.stream.holes.stream_holes, result.cursor.stream.holes.producer_pauses) == (0, 1)
     assert {note.missing_fragments for note in result.notes if isinstance(note, GapNote)} == {0}
 
 
 def test_a_silence_that_numbers_do_not_explain_is_a_hole() -> None:
     log = [replace(fragment(0, OURS), number="1"), replace(fragment(1, OURS, at_ms=5000), number="2")]
 
-    assert recorded(*log).cursor.stream.stream_holes == 1
+    assert recorded(*log).cursor.stream.holes.stream_holes == 1
 
 
 def test_a_party_s_silence_while_the_other_speaks_is_a_gap_and_no_hole() -> None:
     quiet = fragment(1, OURS, blocks=[each for each in both_tracks(1024) if each.track_number == 1])
     result = recorded(fragment(0, OURS), quiet, fragment(2, OURS))
 
-    assert result.cursor.stream.stream_holes == result.cursor.stream.producer_pauses == 0
+    assert result.cursor.stream.holes.stream_holes == result.cursor.stream.holes.producer_pauses == 0
     assert [note.gap for note in result.notes if isinstance(note, GapNote)] == [
         Gap(party=Party.AGENT, start=SECOND, length=SECOND)
     ]
@@ -348,7 +356,7 @@ def test_a_cursor_stays_small_however_long_the_call() -> None:
     log = [fragment(10 * index, OURS) for index in range(500)]
     result = recorded(*log)
 
-    assert result.cursor.stream.stream_holes == 499
+    assert result.cursor.stream.holes.stream_holes == 499
     assert len(json.dumps(to_plain(result.cursor))) < 12_000
 
 

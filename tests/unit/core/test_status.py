@@ -12,6 +12,7 @@ import pytest
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.evidence import CallPart, Proof, ProofState, behind_fragment
 from connect_audio.core.recording_facts import EndReason, Reason, RecordingFacts, Status
+from connect_audio.core.silence import HoleCounts
 from connect_audio.core.status import RULES, WARNINGS, judge, one_line
 from core_support.fragments_by_hand import START_MS, fragment
 from core_support.reading import record
@@ -204,7 +205,7 @@ def test_a_cause_stands_before_its_symptom_in_any_order_of_reporting(cause: str,
 
 
 def test_the_likeliest_cause_refutes_the_proof_of_its_part() -> None:
-    cursor = replace(WHOLE, stream=replace(WHOLE.stream, stream_holes=1, lost_bytes=9))
+    cursor = replace(WHOLE, stream=replace(WHOLE.stream, holes=HoleCounts(stream_holes=1), lost_bytes=9))
 
     proof = evidence(CAPTURE, cursor)[CallPart.MIDDLE]
 

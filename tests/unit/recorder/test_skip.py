@@ -31,6 +31,16 @@ def at_1000() -> Skip:
     return skip
 
 
+def skipped() -> Skip:
+    """The place failed, a probe found a fragment behind it, and it failed once more."""
+    skip = at_1000()
+    fail(skip, 3)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert skip.failed(BROKEN, "7", 0, LATER_MS)
+    return skip
+
+
 def test_a_place_is_tried_three_times_and_then_probed_behind_in_steps() -> None:
     assert fail(at_1000(), 5) == [None, None, *(FromProducerTime(ms) for ms in (1200, 1400, 1600))]
     assert TRIES == 3
@@ -133,11 +143,7 @@ def test_damage_that_the_next_reading_deals_with_is_no_try_but_no_silence_either
 
 
 def test_only_a_newer_fragment_passes_the_place() -> None:
-    skip = at_1000()
-    fail(skip, 3)
-    skip.found()
-    skip.ended(0, LATER_MS)
-    skip.failed(BROKEN, "7", 0, LATER_MS)
+    skip = skipped()
     for end_ms in (None, 900, 1000):
         skip.came(end_ms)
         assert skip.selector == FromProducerTime(1200)
@@ -146,9 +152,5 @@ def test_only_a_newer_fragment_passes_the_place() -> None:
 
 
 def test_a_place_that_fails_behind_the_skip_as_well_is_tried_from_the_position_again() -> None:
-    skip = at_1000()
-    fail(skip, 3)
-    skip.found()
-    skip.ended(0, LATER_MS)
-    skip.failed(BROKEN, "7", 0, LATER_MS)
+    skip = skipped()
     assert fail(skip, 3) == [None, None, FromProducerTime(1200)]
