@@ -402,7 +402,7 @@ class FragmentOrder:
             arrival: the fragment.
             successor: the one behind it.
         """
-        if not _follows(arrival, successor):
+        if not _follows(arrival, successor) or _is_copy(arrival, successor):
             return None
         to_last_ns, to_next_ns = -self._leap_ns(arrival), _leap(arrival, successor)
         pause_ns = to_next_ns - to_last_ns  # between its neighbours, besides itself
@@ -503,6 +503,11 @@ def _distance_ns(arrival: _Arrival, time_ms: int) -> int:
 def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
     """Return True if no number says that one fragment does not follow another directly."""
     return arrival.counter is None or successor.counter is None or successor.counter == arrival.counter + 1
+
+
+def _is_copy(arrival: _Arrival, successor: _Arrival) -> bool:
+    """Return True if a producer has sent a fragment's audio once more: that says nothing about its time."""
+    return tuple(arrival.decision.fragment.blocks) == tuple(successor.decision.fragment.blocks)
 
 
 def _moved(arrival: _Arrival, by_ns: int) -> _Arrival:

@@ -15,6 +15,8 @@ from connect_audio.core.fragments import Fragment
 from connect_audio.core.recording import CallRecording
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, write_fragment
+from core_support.fragments_by_hand import block
+from core_support.fragments_by_hand import fragment as by_hand
 from core_support.reading import Recorded, events_of, fragments_of, record
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
@@ -394,3 +396,28 @@ def test_a_short_pause_before_a_long_one_is_a_pause_though_its_fragment_came_ear
 
     assert kinds(result) == {}
     assert result.stereo == recorded(paused).stereo
+
+
+@pytest.mark.parametrize("pause_ms", [50, 60, 70])
+def test_a_short_fragment_that_comes_twice_behind_a_pause_has_not_leaped(pause_ms: int) -> None:
+    # The copy begins about where the fragment would, had it leaped. Numbers without a counter do not deny that.
+    rate, fragment_ms = 8_000, 60
+    pcm = Random(3).randbytes(3 * 2 * rate * fragment_ms // 1000)
+    third = len(pcm) // 3
+    behind_ms = 2 * fragment_ms + pause_ms
+    came = [(0, 0), (fragment_ms, 1), (behind_ms, 2), (behind_ms, 2)]
+    log = [
+        replace(
+            by_hand(index, CONTACT, blocks=[block(1, at_ms, pcm[third * part : third * (part + 1)])]),
+            number=str(1000 + index),
+            producer_timestamp_ms=None,
+            server_timestamp_ms=None,
+        )
+        for index, (at_ms, part) in enumerate(came)
+    ]
+
+    result = record(log, CONTACT)
+
+    assert kinds(result) == {}
+    frames = len(result.stereo) // 4
+    assert frames == rate * (3 * fragment_ms + pause_ms) // 1000
