@@ -15,7 +15,7 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
-from base64 import b64decode, b64encode
+from base64 import b85decode, b85encode
 from bisect import bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class WrittenState:
         last: key of the fragment of its last sample.
         known_from: position before which stretches have been dropped, frames.
         noted: position before which every gap has been noted, frames.
-        digests: the comparable cells' digests, in order, in base64.
+        digests: the comparable cells' digests, in order, in base 85.
         tail_crc32: CRC-32 of the begun cell at the track's end.
         block_start: claimed position of the block that was placed last, frames.
         block_crc32: its CRC-32; None before the first.
@@ -160,7 +160,7 @@ class WrittenAudio:
         self.tail = (stop // self.cell, stop, state.tail_crc32)
         # The block placed last: its claimed position, and its samples or their CRC-32.
         self.block: tuple[int, bytes | int | None] = (state.block_start, state.block_crc32)
-        digests = array("H", b64decode(state.digests))
+        digests = array("H", b85decode(state.digests))
         if sys.byteorder == "big":
             digests.byteswap()
         self.digests.update(zip(chain.from_iterable(self._comparable()), digests, strict=True))
@@ -195,7 +195,7 @@ class WrittenAudio:
             last=self.last,
             known_from=self.known_from,
             noted=self.noted,
-            digests=b64encode(digests.tobytes()).decode(),
+            digests=b85encode(digests.tobytes()).decode(),
             tail_crc32=tail,
             block_start=claimed,
             block_crc32=zlib.crc32(block) if isinstance(block, bytes) else block,
