@@ -1,0 +1,1 @@
+"""Finished recordings: the WAV, its manifest, and other forms of both."""
