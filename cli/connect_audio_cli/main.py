@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import Final
@@ -19,8 +19,10 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 _NAME: Final = "connect-audio"
 _INTERRUPTED: Final = 128 + signal.SIGINT
 _READER_GONE: Final = 128 + signal.SIGPIPE
-_LEAST_HELP_COLUMNS: Final = 60
-"""The least width of the commands' summaries: narrower ones are torn into single words."""
+_LEAST_HELP_COLUMNS: Final = 40
+"""The least width of the help: narrower ones are torn into single words."""
+_MOST_HELP_COLUMNS: Final = 100
+"""Wider lines are hard to read."""
 
 COMMANDS: Final = {
     "demo": "Run a whole two-party call on this machine and show the recording.",
@@ -29,26 +31,26 @@ COMMANDS: Final = {
     "emulate": "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.",
     "synthesize": "Write a capture laid out as Connect's, from two WAV files or from generated speech.",
     "redrive": "Start failed recordings again, each where it stood. Works on AWS, with your credentials.",
+    "completion": "Print the script that completes commands, options and files in bash, zsh or fish.",
 }
 """A command's module in `commands` and its line in the help."""
 
-_HELP: Final = """\
-Usage: connect-audio COMMAND ...
-
-The audio of Amazon Connect calls, on this machine and without AWS.
-Start with demo: a whole call, from the Connect event to the WAV.
-
-Commands (connect-audio COMMAND --help tells more):
-{commands}
-
-Options:
-  --version   Show the version and exit.
-  -h, --help  Show this and exit.
-
-Exit codes: 0 all is well; 2 arguments or input that cannot be used;
-3 the result is there but not whole; 130 interrupted.
-An error is one line on standard error.
-"""
+_ABOUT: Final = (
+    "The audio of Amazon Connect calls, on this machine and without AWS. Start with demo: a whole call, from the "
+    "Connect event to the WAV. A command's own help (connect-audio COMMAND --help) has examples."
+)
+_OPTIONS: Final = {"--version": "Show the version and exit.", "-h, --help": "Show this and exit."}
+_EXAMPLES: Final = {
+    "connect-audio demo --seconds 20": "Record a call of 20 seconds; no AWS account is needed.",
+    "connect-audio replay call.mkv": "Make a WAV of a capture of your own.",
+}
+_EXIT_CODES: Final = {
+    "0": "all is well",
+    "1": "demo alone: the recording is not what was sent",
+    "2": "arguments or input that cannot be used; nothing was written",
+    "3": "the result is there but not whole",
+    "128+N": "ended by signal N: 130 by Ctrl-C, 141 as the reader of its output has gone, 143 by SIGTERM",
+}
 
 
 class _Interrupted(BaseException):
@@ -120,7 +122,7 @@ def _command(arguments: list[str]) -> int:
 def _about(arguments: list[str]) -> int:
     """Show the help or the version."""
     if arguments in ([], ["-h"], ["--help"]):
-        sys.stdout.write(_HELP.format(commands=_summaries()))
+        sys.stdout.write(_help())
     elif arguments == ["--version"]:
         from importlib.metadata import version  # noqa: PLC0415 - see the module
 
@@ -130,16 +132,28 @@ def _about(arguments: list[str]) -> int:
     return ExitCode.WHOLE
 
 
-def _summaries() -> str:
-    """Return the commands and what each does, as wide as the terminal."""
+def _help() -> str:
+    """Return the help, as wide as the terminal, within what is easily read."""
     from textwrap import fill  # noqa: PLC0415 - see the module
 
     from connect_audio_cli.output.terminal import width  # noqa: PLC0415 - see the module
 
-    columns = max(width(), _LEAST_HELP_COLUMNS)
-    return "\n".join(
-        fill(line, columns, initial_indent=f"  {name:<10}  ", subsequent_indent=" " * 14)
-        for name, line in COMMANDS.items()
+    columns = min(max(width(), _LEAST_HELP_COLUMNS), _MOST_HELP_COLUMNS)
+
+    def table(rows: Mapping[str, str]) -> str:
+        return "\n".join(
+            fill(text, columns, initial_indent=f"  {name:<10}  ", subsequent_indent=" " * 14)
+            for name, text in rows.items()
+        )
+
+    examples = "\n".join(
+        f"  {line}\n{fill(effect, columns, initial_indent=' ' * 6, subsequent_indent=' ' * 6)}"
+        for line, effect in _EXAMPLES.items()
+    )
+    return (
+        f"Usage: connect-audio COMMAND ...\n\n{fill(_ABOUT, columns)}\n\nCommands:\n{table(COMMANDS)}\n\n"
+        f"Options:\n{table(_OPTIONS)}\n\nExamples:\n{examples}\n\nExit codes:\n{table(_EXIT_CODES)}\n\n"
+        f"{fill('An error is one line on standard error.', columns)}\n"
     )
 
 

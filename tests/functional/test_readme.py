@@ -25,6 +25,7 @@ from connect_audio.settings import (
     Variable,
     variables,
 )
+from connect_audio_cli.main import COMMANDS
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -52,7 +53,7 @@ def test_the_readme_names_the_two_commands_and_every_subcommand() -> None:
     assert "\nmake demo\n" in README
     assert "\nmake test\n" in README
     named = set(re.findall(r"connect-audio ([a-z]+)", README))
-    assert named == {"demo", "replay", "inspect", "emulate", "synthesize", "redrive"}
+    assert named == set(COMMANDS)
 
 
 def test_every_option_that_the_documents_name_exists() -> None:

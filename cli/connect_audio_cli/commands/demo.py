@@ -6,49 +6,65 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connect_audio_cli.output.arguments import Parser, flag, number
+from connect_audio_cli.output.command_error import CommandError, ExitCode
 from connect_audio_cli.output.extras import needs
+from connect_audio_cli.output.reporting import Form, Report, add_report_options
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options and run a call.
 
-    Returns:
-        1 where the recording is not what was sent, else 0.
-
     Raises:
-        CommandError: options that cannot be used, or something that is not installed.
+        CommandError: options that cannot be used, something that is not installed, or a recording that is not what was
+            sent.
     """
-    given = _parser().read(arguments)
+    given = parser().read(arguments)
     with needs("demo", extra="local"):
         from connect_audio_cli.demo.screen import demo_console  # noqa: PLC0415 - rich is for the demo alone
 
+        report = Report.of(given)
+        console = demo_console(shown=report.form is Form.TEXT)
         if given.live:
             from connect_audio_cli.demo.live import run_live_demo  # noqa: PLC0415 - it brings the stand-ins
 
-            return run_live_demo(output=given.output, seconds=given.seconds or 20, console=demo_console())
-        from connect_audio_cli.demo.fast import run_demo  # noqa: PLC0415 - it brings the stand-ins
-    return run_demo(output=given.output, seconds=given.seconds or 60, console=demo_console())
+            outcome = run_live_demo(output=given.output, seconds=given.seconds or 20, console=console)
+        else:
+            from connect_audio_cli.demo.fast import run_demo  # noqa: PLC0415 - it brings the stand-ins
+
+            outcome = run_demo(output=given.output, seconds=given.seconds or 60, console=console)
+    report.document(outcome.as_json())
+    if not outcome.is_whole:
+        raise CommandError(outcome.fault, ExitCode.DIFFERENT)
+    return ExitCode.WHOLE
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Return the options."""
+    options = Parser(
         "demo",
         "",
         "Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV.",
-        "Exit code 1: the recording is not what was sent, or with --live the segments are not the recording.",
+        examples=(
+            ("connect-audio demo", "A call of a minute; its WAV and manifest lie in build/demo."),
+            ("connect-audio demo --live --seconds 10", "Ten seconds at the pace of a call, second by second."),
+        ),
+        exit_codes={
+            ExitCode.DIFFERENT: "the recording is not what was sent, or with --live the segments are not the recording",
+        },
     )
-    parser.add_argument(
+    options.add_argument(
         "--output",
         metavar="DIR",
         type=Path,
         default=Path("build/demo"),
         help="Directory for the WAV and the manifest. (default: build/demo)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--seconds",
         metavar="N",
         type=number(int, 1),
         help="Length of the call. (default: 60, with --live 20)",
     )
-    flag(parser, "--live", "At the pace of a call, and show its segments as they appear in S3.")
-    return parser
+    flag(options, "--live", "At the pace of a call, and show its segments as they appear in S3.")
+    add_report_options(options)
+    return options

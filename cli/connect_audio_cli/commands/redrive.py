@@ -14,6 +14,7 @@ from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -30,12 +31,13 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         CommandError: as `run`, or options that cannot be used.
     """
-    given = _parser().read(arguments)
+    given = parser().read(arguments)
     run(
         Target(given.stack, given.queue_url, given.function, given.profile, given.region),
         contact_ids=given.contact_id or (),
         most=given.max,
         dry_run=given.dry_run,
+        report=Report.of(given),
     )
     return ExitCode.WHOLE
 
@@ -59,37 +61,50 @@ class Target:
     region: str | None
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Return the options."""
+    options = Parser(
         "redrive",
         "--stack NAME",
         "Start failed recordings again, each where it stood. Works on AWS, with your credentials.\n\n"
         "Takes the messages of the dead-letter queue; each one that is started again, or need not be, leaves the "
         "queue. Instead of --stack, give --queue-url and --function.",
-        "Exit code 3: a message was left in the queue.",
+        examples=(
+            ("connect-audio redrive --stack connect-audio --dry-run", "Show each decision, and start nothing."),
+            ("connect-audio redrive --stack connect-audio --max 10", "The first ten recordings are started again."),
+        ),
+        exit_codes={ExitCode.NOT_WHOLE: "a message was left in the queue"},
     )
-    parser.add_argument("--stack", metavar="NAME", help="The stack, whose outputs name queue and function.")
-    parser.add_argument(
+    options.add_argument("--stack", metavar="NAME", help="The stack, whose outputs name queue and function.")
+    options.add_argument(
         "--queue-url",
         metavar="URL",
         help="The dead-letter queue: the stack's output FailedRecordingsQueueUrl.",
     )
-    parser.add_argument(
+    options.add_argument(
         "--function",
         metavar="ARN",
         help="The consumer, with its alias: the stack's output ConsumerAliasArn.",
     )
-    parser.add_argument(
+    options.add_argument(
         "--contact-id", metavar="ID", action="append", help="Only this contact's recordings; may be given many times."
     )
-    parser.add_argument("--max", metavar="N", type=number(int, 1), help="Take so many messages at most.")
-    parser.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
-    parser.add_argument("--region", metavar="REGION", help="Region of the stack; by default the function's own.")
-    flag(parser, "--dry-run", "Say what would be done, and do nothing.")
-    return parser
+    options.add_argument("--max", metavar="N", type=number(int, 1), help="Take so many messages at most.")
+    options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
+    options.add_argument("--region", metavar="REGION", help="Region of the stack; by default the function's own.")
+    flag(options, "--dry-run", "Say what would be done, and do nothing.")
+    add_report_options(options)
+    return options
 
 
-def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = None, dry_run: bool = False) -> None:
+def run(
+    target: Target,
+    *,
+    contact_ids: Sequence[str] = (),
+    most: int | None = None,
+    dry_run: bool = False,
+    report: Report | None = None,
+) -> None:
     """Redrive a queue and print the outcome of each message.
 
     Args:
@@ -97,6 +112,7 @@ def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = N
         contact_ids: contacts whose recordings are redriven; empty for all.
         most: number of messages to take at most; None for all.
         dry_run: only look.
+        report: gets the outcomes; lines for people by default.
 
     Raises:
         CommandError: AWS refused or cannot be reached, or a message was left in the queue.
@@ -109,7 +125,9 @@ def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = N
         from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
         from connect_audio_cli.redrive.decision import Outcome  # noqa: PLC0415
         from connect_audio_cli.redrive.redrive import Redrive, Selection  # noqa: PLC0415
+    report = report or Report()
     outcomes: Counter[Outcome] = Counter()
+    messages: list[dict[str, str]] = []
     try:
         with ExitStack() as stack:
             known = None if target.function is None else _FUNCTION.fullmatch(target.function)
@@ -129,7 +147,9 @@ def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = N
             redriven = stack.enter_context(closing(redrive.run()))
             for each in redriven:
                 outcomes[each.outcome] += 1
-                sys.stdout.write(f"{each.outcome:8}  {each.name}  {printable(each.detail)}\n")
+                detail = printable(each.detail)
+                messages.append({"outcome": str(each.outcome), "execution": each.name, "detail": detail})
+                report.line(f"{each.outcome:8}  {each.name}  {detail}")
                 sys.stdout.flush()
     except ClientError as error:
         failed = error.response.get("Error", {})
@@ -137,8 +157,11 @@ def run(target: Target, *, contact_ids: Sequence[str] = (), most: int | None = N
         raise CommandError(f"AWS refuses {error.operation_name}: {code}: {printable(message)}") from error
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
+    finally:
+        # Recordings that were started before a failure stay started.
+        report.document({"dryRun": dry_run, "messages": messages})
     if not outcomes:
-        sys.stdout.write("the queue has no message of these contacts\n" if contact_ids else "the queue is empty\n")
+        report.line("the queue has no message of these contacts" if contact_ids else "the queue is empty")
     elif outcomes[Outcome.LEFT] and not dry_run:
         raise CommandError(f"{count(outcomes[Outcome.LEFT], 'message')} left in the queue", ExitCode.NOT_WHOLE)
 

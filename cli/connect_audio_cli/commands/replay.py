@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio_cli.output.arguments import CAPTURE_HELP, Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count, duration, speech
+from connect_audio_cli.output.reporting import Report, add_report_options
 
 _ADVICE: Final = {
     "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         CommandError: as `run`, or options that cannot be used.
     """
-    given = _parser().read(arguments)
+    given = parser().read(arguments)
     typed = {
         name: getattr(given, name)
         for name in (
@@ -54,23 +55,34 @@ def main(arguments: Sequence[str]) -> int:
         accept_unlabelled=given.accept_unlabelled,
         tracks=(given.customer_track, given.agent_track),
         live=live,
+        report=Report.of(given),
     )
     return ExitCode.WHOLE
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Return the options."""
+    options = Parser(
         "replay",
         "CAPTURE",
         "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.\n\n"
         "Writes DIR/<contact id>.wav (customer left, agent right) and DIR/<contact id>.json. The "
         "JSON says what the recording holds, what it lacks and why.",
-        "Exit code 0: whole. 3: written, but something is missing, from the recording or from what --segments and "
-        "--webhook got. 2: nothing written.",
+        examples=(
+            ("connect-audio replay call.mkv", "The first contact's WAV and manifest, here."),
+            ("connect-audio replay call.mkv -o out --segments out/live", "The same in out, with segments of a second."),
+        ),
+        exit_codes={
+            ExitCode.WHOLE: "the recording is whole",
+            ExitCode.NOT_WHOLE: "written, but something is missing, from the recording or from what --segments and "
+            "--webhook got",
+        },
     )
-    parser.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
-    parser.add_argument("--contact-id", metavar="ID", help="Contact to write. By default the first one in the capture.")
-    parser.add_argument(
+    options.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
+    options.add_argument(
+        "--contact-id", metavar="ID", help="Contact to write. By default the first one in the capture."
+    )
+    options.add_argument(
         "-o",
         "--output",
         metavar="DIR",
@@ -79,17 +91,18 @@ def _parser() -> Parser:
         help="Directory of the output, made if missing. (default: here)",
     )
     flag(
-        parser,
+        options,
         "--accept-unlabelled",
         "Take audio that names no contact for this contact's. Only for captures that hold one call alone.",
     )
     for party in ("customer", "agent"):
-        parser.add_argument(
+        options.add_argument(
             f"--{party}-track",
             metavar="NAME|NUMBER",
             help=f"The {party}'s track, where no name in the capture is Connect's. inspect lists the tracks.",
         )
-    live = parser.add_argument_group("Live audio")
+    add_report_options(options)
+    live = options.add_argument_group("Live audio")
     live.add_argument(
         "--segments",
         metavar="DIR",
@@ -117,7 +130,7 @@ def _parser() -> Parser:
         type=number(float, 0.01),
         help="X times as fast as the call, as if it were live. (default: at once)",
     )
-    return parser
+    return options
 
 
 def run(
@@ -128,6 +141,7 @@ def run(
     accept_unlabelled: bool,
     tracks: tuple[str | None, str | None],
     live: LiveOptions | None,
+    report: Report,
 ) -> None:
     """Replay a capture and say what came of it.
 
@@ -138,13 +152,12 @@ def run(
     from connect_audio.core.tracks import TrackNames  # noqa: PLC0415
     from connect_audio_cli.captures import open_capture  # noqa: PLC0415
     from connect_audio_cli.output.progress import progress_of  # noqa: PLC0415
-    from connect_audio_cli.output.table import print_values  # noqa: PLC0415
     from connect_audio_cli.replay.replay import replay  # noqa: PLC0415
 
     live_replay = None if live is None else _live_replay(live)
     with (
         open_capture(capture) as opened,
-        progress_of(opened.chunks, what="Replaying", total=opened.size) as chunks,
+        progress_of(opened.chunks, what="Replaying", total=opened.size, shown=report.shows_progress) as chunks,
     ):
         done = replay(
             chunks,
@@ -155,10 +168,33 @@ def run(
             track_names=TrackNames(*tracks),
             live=live_replay,
         )
-    print_values(_summary(done))
+    report.values(_summary(done))
+    report.document(_document(done))
     lacking = list(_lacking(done))
     if lacking:
         raise CommandError("; ".join(lacking), ExitCode.NOT_WHOLE)
+
+
+def _document(done: Replay) -> dict[str, Any]:
+    """The outcome for scripts; all else stands in the manifest."""
+    return {
+        "contactId": done.contact_id,
+        "recording": str(done.wav),
+        "manifest": str(done.manifest_path),
+        "status": done.manifest["status"],
+        "reasons": done.manifest["reasons"],
+        "durationSeconds": done.manifest["recording"]["durationSeconds"],
+        "otherContacts": list(done.other_contacts),
+        "sinks": [
+            {
+                "name": sink.name,
+                "where": sink.where,
+                "isWhole": not sink.lacks,
+                "deliveredSegments": sink.state.counts.delivered,
+            }
+            for sink in (done.live.sinks if done.live else ())
+        ],
+    }
 
 
 def _live_replay(options: LiveOptions) -> LiveReplay:

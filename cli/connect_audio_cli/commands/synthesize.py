@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.formatting import count, duration
 from connect_audio_cli.output.progress import tracked
+from connect_audio_cli.output.reporting import Report, add_report_options
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         CommandError: as `run`, or options that cannot be used.
     """
-    given = _parser().read(arguments)
+    given = parser().read(arguments)
     run(
         given.output,
         customer=given.customer,
@@ -27,40 +29,54 @@ def main(arguments: Sequence[str]) -> int:
         seconds=given.seconds,
         seed=given.seed,
         contact_id=given.contact_id,
+        report=Report.of(given),
     )
     return ExitCode.WHOLE
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def parser() -> Parser:
+    """Return the options."""
+    options = Parser(
         "synthesize",
         "OUTPUT.mkv",
         "Write a capture laid out as Connect's, from two WAV files or from generated speech.\n\n"
         "replay, inspect and emulate read the file.",
+        examples=(
+            ("connect-audio synthesize call.mkv --seconds 30", "Half a minute of generated speech."),
+            ("connect-audio synthesize call.mkv --customer a.wav --agent b.wav", "Two recordings of your own."),
+        ),
     )
-    parser.add_argument("output", metavar="OUTPUT.mkv", type=Path, help="The capture to write.")
-    parser.add_argument("--customer", metavar="WAV", type=Path, help="Mono WAV of the customer.")
-    parser.add_argument("--agent", metavar="WAV", type=Path, help="Mono WAV of the agent.")
-    parser.add_argument(
+    options.add_argument("output", metavar="OUTPUT.mkv", type=Path, help="The capture to write.")
+    options.add_argument("--customer", metavar="WAV", type=Path, help="Mono WAV of the customer.")
+    options.add_argument("--agent", metavar="WAV", type=Path, help="Mono WAV of the agent.")
+    options.add_argument(
         "--seconds",
         metavar="N",
         type=number(float, 0.001, 604800),
         default=60.0,
         help="Length of generated speech. (default: 60)",
     )
-    parser.add_argument(
+    options.add_argument(
         "--seed",
         metavar="N",
         type=number(int),
         default=0,
         help="Another seed makes another conversation. (default: 0)",
     )
-    parser.add_argument("--contact-id", metavar="ID", help="The call's contact id.")
-    return parser
+    options.add_argument("--contact-id", metavar="ID", help="The call's contact id.")
+    add_report_options(options)
+    return options
 
 
 def run(
-    output: Path, *, customer: Path | None, agent: Path | None, seconds: float, seed: int, contact_id: str | None
+    output: Path,
+    *,
+    customer: Path | None,
+    agent: Path | None,
+    seconds: float,
+    seed: int,
+    contact_id: str | None,
+    report: Report,
 ) -> None:
     """Write one call.
 
@@ -71,6 +87,7 @@ def run(
         seconds: length of generated speech.
         seed: seed of the generated speech.
         contact_id: the call's; None for a fixed one.
+        report: gets the capture's length.
 
     Raises:
         CommandError: a WAV or a contact id that cannot be used, or an output that cannot be written.
@@ -112,12 +129,27 @@ def run(
     fragments = 0
     length_ms = 0
     with AtomicFile(output) as file:
-        for fragment in tracked(synthesize_call(call), what="Synthesizing", total=expected):
+        for fragment in tracked(
+            synthesize_call(call), what="Synthesizing", total=expected, shown=report.shows_progress
+        ):
             file.write(fragment.data)
             fragments += 1
             length_ms += fragment.duration_ms
         file.seal()
         file.publish()
-    line = f"{output}: contact {contact_id}, {duration(length_ms / 1000)} in {count(fragments, 'fragment')}"
-    print(line)
-    print(f"Next: connect-audio replay {output}")
+    report.values(
+        (
+            ("Capture", str(output)),
+            ("Contact", contact_id),
+            ("Duration", f"{duration(length_ms / 1000)} in {count(fragments, 'fragment')}"),
+            ("Next", f"connect-audio replay {shlex.quote(str(output))}"),
+        )
+    )
+    report.document(
+        {
+            "capture": str(output),
+            "contactId": contact_id,
+            "durationSeconds": length_ms / 1000,
+            "fragments": fragments,
+        }
+    )

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import wave
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
 from connect_audio.core.pcm import FRAME_BYTES, channel
+from connect_audio_cli.demo.screen import print_place
+from connect_audio_cli.output.atomic_file import AtomicFile
+from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.formatting import speech
 from connect_audio_local.cloud import Execution, LocalCloud, connect_event
 from connect_audio_local.kvs.model import EmulatedStream
@@ -30,6 +33,7 @@ _AFTER: Final = "9b2e7f54-1b7d-4c57-8f3a-0d7e1c2b3a4d"
 SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30", "POWERTOOLS_LOG_LEVEL": "INFO"}
 """Waits short enough to watch."""
 STREAM: Final = "connect-demo-contact"
+LOG_NAME: Final = "functions.log"
 
 
 def demo_calls(conversation: Conversation, *, neighbour_s: int, pause_ms: int) -> Sequence[SyntheticCall]:
@@ -76,6 +80,9 @@ def begin(cloud: LocalCloud, stream: EmulatedStream, first: SyntheticFragment, c
 
     Returns:
         The trigger's answer.
+
+    Raises:
+        CommandError: the trigger refused the call.
     """
     answer = cloud.trigger(
         connect_event(
@@ -86,8 +93,10 @@ def begin(cloud: LocalCloud, stream: EmulatedStream, first: SyntheticFragment, c
             start_fragment=first.number,
         )
     )
+    if answer.get("status") != "STARTED":
+        raise CommandError(f"the trigger refused the call: {printable(answer.get('reason', 'no reason is given'))}")
     console.print(f"[green]✓[/] Connect event -> trigger: {answer['status']}")
-    console.print(f"  recording to {answer.get('recordingUri', answer)}")
+    print_place(console, "  recording to", answer["recordingUri"])
     return answer
 
 
@@ -95,11 +104,11 @@ def result_of(execution: Execution, console: Console) -> dict[str, Any]:
     """The consumer's return value.
 
     Raises:
-        RuntimeError: it failed.
+        CommandError: it failed.
     """
-    console.print(f"[green]✓[/] durable execution {execution.status}: {' -> '.join(execution.steps)}")
     if execution.result is None:
-        raise RuntimeError(f"the consumer failed: {execution.error}")
+        raise CommandError(f"the consumer failed: {printable(str(execution.error))}", ExitCode.DIFFERENT)
+    console.print(f"[green]✓[/] durable execution {execution.status}: {' -> '.join(execution.steps)}")
     result: dict[str, Any] = execution.result
     return result
 
@@ -129,17 +138,105 @@ def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
         for uri in (result["recording"], result["manifest"]):
             key = uri.removeprefix(f"s3://{cloud.bucket}/")
             path = output / Path(key).name
-            path.write_bytes(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+            with AtomicFile(path) as file:
+                file.write(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
+                file.seal()
+                file.publish()
             paths.append(path)
     return Fetched(*paths)
 
 
-def report(conversation: Conversation, fetched: Fetched, log: Path, console: Console) -> bool:
-    """Show duration, levels and whether the audio is what was sent.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFigures:
+    """The segments of a live demo.
 
-    Returns:
-        True if the recording is whole and equals the sent audio, sample for sample.
+    Args:
+        are_equal: True if they are the recording, joined.
+        segments: number of segments of full length.
+        median_lag_s: from the last sample sent to the segment read, seconds; None without a segment.
+        longest_lag_s: the longest of these times, seconds.
     """
+
+    are_equal: bool
+    segments: int
+    median_lag_s: float | None
+    longest_lag_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoOutcome:
+    """The result of a demo.
+
+    Args:
+        fetched: the recording.
+        log: path of the functions' output.
+        status: the manifest's.
+        seconds: length of the recording.
+        is_equal: True if the recording is the sent audio, sample for sample.
+        live: the segments; None without live audio.
+    """
+
+    fetched: Fetched
+    log: Path
+    status: str
+    seconds: float
+    is_equal: bool
+    live: LiveFigures | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """True if all is as it must be."""
+        return self.status == "complete" and self.is_equal and (self.live is None or self.live.are_equal)
+
+    @property
+    def fault(self) -> str:
+        """The first thing that is not as it must be, in a line."""
+        if not self.is_equal:
+            return "the recording is not what was sent"
+        if self.status != "complete":
+            return f"the recording is {self.status}"
+        return "the segments are not the recording"
+
+    def as_json(self) -> dict[str, Any]:
+        """The demo's document."""
+        live = self.live
+        return {
+            "recording": str(self.fetched.wav),
+            "manifest": str(self.fetched.manifest),
+            "log": str(self.log),
+            "status": self.status,
+            "durationSeconds": self.seconds,
+            "isEqualToWhatWasSent": self.is_equal,
+            "live": None
+            if live is None
+            else {
+                "areSegmentsEqualToRecording": live.are_equal,
+                "fullSegments": live.segments,
+                "medianLagSeconds": live.median_lag_s,
+                "longestLagSeconds": live.longest_lag_s,
+            },
+        }
+
+
+@contextmanager
+def functions_log(output: Path) -> Iterator[TextIO]:
+    """Open the file of the functions' output in a folder, which is made if missing.
+
+    Raises:
+        CommandError: it cannot be written.
+    """
+    path = output / LOG_NAME
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{printable(str(path))}: cannot be written: {describe(error)}") from error
+    with file:
+        yield file
+
+
+def report(conversation: Conversation, fetched: Fetched, output: Path, console: Console) -> DemoOutcome:
+    """Show duration, levels and whether the audio is what was sent."""
     rate, frames = fetched.frames()
     manifest = json.loads(fetched.manifest.read_text(encoding="utf-8"))
     table = Table(
@@ -148,14 +245,14 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
     )
     for heading in ("channel", "party", "how loud", "equal to what was sent"):
         table.add_column(heading)
-    whole: bool = manifest["status"] == "complete"
+    is_equal = True
     for index, (name, party, sent) in enumerate(
         (("left", "customer", conversation.customer), ("right", "agent", conversation.agent))
     ):
         received = channel(frames, index)
         # The last fragment is padded with silence up to a whole block.
         same = received[: len(sent)] == sent and not any(received[len(sent) :])
-        whole = whole and same
+        is_equal = is_equal and same
         verdict = "[green]yes, every sample[/]" if same else "[red]no[/]"
         track = manifest["tracks"][party]
         share = track["activeSeconds"] / manifest["recording"]["durationSeconds"]
@@ -163,5 +260,13 @@ def report(conversation: Conversation, fetched: Fetched, log: Path, console: Con
     console.print(table)
     others = manifest["fragments"]["otherContact"]
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")
-    console.print(f"WAV       {fetched.wav}\nmanifest  {fetched.manifest}\nlogs      {log}", soft_wrap=True)
-    return whole
+    log = output / LOG_NAME
+    for name, path in (("WAV", fetched.wav), ("manifest", fetched.manifest), ("logs and metrics", log)):
+        print_place(console, name, path)
+    return DemoOutcome(
+        fetched=fetched,
+        log=log,
+        status=manifest["status"],
+        seconds=len(frames) / FRAME_BYTES / rate,
+        is_equal=is_equal,
+    )

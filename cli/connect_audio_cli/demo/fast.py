@@ -14,9 +14,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from connect_audio_cli.demo.demo_run import SETTINGS, STREAM, begin, demo_calls, fetch, first_of_ours, report, result_of
+from connect_audio_cli.demo.demo_run import (
+    SETTINGS,
+    STREAM,
+    DemoOutcome,
+    begin,
+    demo_calls,
+    fetch,
+    first_of_ours,
+    functions_log,
+    report,
+    result_of,
+)
+from connect_audio_cli.demo.screen import call_progress
 from connect_audio_local.cloud import LocalCloud, local_cloud
 from connect_audio_local.kvs.capture import StoredFragment, stored
 from connect_audio_local.kvs.model import Delivery, EmulatedStream, Live
@@ -29,7 +40,7 @@ _NEIGHBOUR_S: Final = 8
 _PAUSE_MS: Final = 3000
 
 
-def run_demo(*, output: Path, seconds: int, console: Console) -> int:
+def run_demo(*, output: Path, seconds: int, console: Console) -> DemoOutcome:
     """Run one call and show what came out.
 
     Args:
@@ -37,30 +48,26 @@ def run_demo(*, output: Path, seconds: int, console: Console) -> int:
         seconds: length of the call.
         console: shows the progress.
 
-    Returns:
-        0 where the recording is whole and equals what was sent, sample for sample; else 1.
+    Raises:
+        CommandError: the folder cannot be written to, or no recording came out.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    # The handlers log to standard output, as Lambda wants it; here that goes to a file.
-    console = Console(file=console.file, force_terminal=console.is_terminal, width=console.width)
     conversation = two_party_conversation(seconds)
-    log = output / "functions.log"
     started = time.monotonic()
     console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
-    with log.open("w", encoding="utf-8") as log_file, redirect_stdout(log_file), local_cloud(SETTINGS) as cloud:
+    # The handlers write logs and metrics to standard output, as Lambda wants it. Here that goes to a file.
+    with functions_log(output) as log_file, redirect_stdout(log_file), local_cloud(SETTINGS) as cloud:
         console.print(f"[green]✓[/] they are up ({time.monotonic() - started:.1f} s)")
         result = _call(cloud, conversation, seconds, console)
         fetched = fetch(cloud, result, output)
-    return 0 if report(conversation, fetched, log, console) else 1
+    return report(conversation, fetched, output, console)
 
 
 def _call(cloud: LocalCloud, conversation: Conversation, seconds: int, console: Console) -> dict[str, Any]:
     """Stream the call, with another caller's before and after it, and wait for the recording."""
     calls = demo_calls(conversation, neighbour_s=_NEIGHBOUR_S, pause_ms=_PAUSE_MS)
     first = first_of_ours(calls)
-    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
-        task = progress.add_task("the call is streamed and recorded", total=seconds)
+    with call_progress(console) as progress:
+        task = progress.add_task("recording", total=seconds)
 
         def show(fragment: StoredFragment) -> None:
             progress.update(task, completed=max(0, min(seconds, (fragment.end_ms - first.producer_ms) / 1000)))

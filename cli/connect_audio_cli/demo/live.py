@@ -16,17 +16,30 @@ import wave
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import closing, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, override
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from connect_audio.adapters.sinks.segment_bucket import segments_prefix
 from connect_audio.core.pcm import FRAME_BYTES, channel, level_dbfs
-from connect_audio_cli.demo.demo_run import SETTINGS, STREAM, begin, demo_calls, fetch, first_of_ours, report, result_of
+from connect_audio_cli.demo.demo_run import (
+    SETTINGS,
+    STREAM,
+    DemoOutcome,
+    LiveFigures,
+    begin,
+    demo_calls,
+    fetch,
+    first_of_ours,
+    functions_log,
+    report,
+    result_of,
+)
+from connect_audio_cli.demo.screen import call_progress
+from connect_audio_cli.output.formatting import DIGITAL_SILENCE
 from connect_audio_local.cloud import Execution, LocalCloud, local_cloud
 from connect_audio_local.kvs.capture import StoredFragment, block_ends, stored
 from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery, EmulatedStream, Live
@@ -38,10 +51,12 @@ _PAUSE_MS: Final = 1000
 _LOOK_S: Final = 0.005
 """Seconds between two looks into the bucket for a segment that is due: the resolution of the shown lag."""
 _METER_CELLS: Final = 12
+_METER_COLUMNS: Final = 70
+"""Columns of a line with bars."""
 _METER_FLOOR_DBFS: Final = -60.0
 
 
-def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float = 1.0) -> int:
+def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float = 1.0) -> DemoOutcome:
     """Run one call at its own pace, and show each segment as it appears in S3.
 
     Args:
@@ -50,32 +65,32 @@ def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float 
         console: shows the segments.
         speed: media seconds a second.
 
-    Returns:
-        0 if the recording is whole and equals the sent audio, and the joined segments equal the recording; else 1.
-        Equal means sample for sample.
+    Raises:
+        CommandError: the folder cannot be written to, or no recording came out.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    console = Console(file=console.file, force_terminal=console.is_terminal, width=console.width)
     conversation = two_party_conversation(seconds)
-    log = output / "functions.log"
     console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
     settings = {**SETTINGS, "LIVE_SINKS": "segments"}
-    with log.open("w", encoding="utf-8") as log_file, redirect_stdout(log_file), local_cloud(settings) as cloud:
+    with functions_log(output) as log_file, redirect_stdout(log_file), local_cloud(settings) as cloud:
         console.print(f"[green]✓[/] they are up; the call takes {seconds / speed:.0f} s")
         with closing(cloud.s3()) as s3:
             result, lags = _call(cloud, s3, conversation, seconds, speed, console)
             fetched = fetch(cloud, result, output)
             joined = _joined(s3, cloud.bucket, _prefix(cloud, result["recording"]))
-    is_whole = report(conversation, fetched, log, console)
+    outcome = report(conversation, fetched, output, console)
     _, frames = fetched.frames()
-    is_same = joined == frames
-    verdict = "[green]equal to the recording, every sample[/]" if is_same else "[red]not the recording[/]"
+    live = LiveFigures(
+        are_equal=joined == frames,
+        segments=len(lags),
+        median_lag_s=statistics.median(lags) if lags else None,
+        longest_lag_s=max(lags, default=None),
+    )
+    verdict = "[green]equal to the recording, every sample[/]" if live.are_equal else "[red]not the recording[/]"
     console.print(f"segments  joined: {verdict}")
-    if lags:
-        median, worst = statistics.median(lags) * 1000, max(lags) * 1000
-        figures = f"median {median:.0f} ms, worst {worst:.0f} ms, of {len(lags)} segments"
-        console.print(f"lag       from the last sample sent to the segment read: {figures}")
-    return 0 if is_whole and is_same else 1
+    if live.median_lag_s is not None and live.longest_lag_s is not None:
+        figures = f"median {live.median_lag_s * 1000:.0f} ms, worst {live.longest_lag_s * 1000:.0f} ms"
+        console.print(f"lag       from the last sample sent to the segment read: {figures}, of {len(lags)} segments")
+    return replace(outcome, live=live)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +179,16 @@ def _received(
     execution = cloud.executions[answer["executionName"]]
     prefix = _prefix(cloud, answer["recordingUri"])
     lags: list[float] = []
-    console.print(
-        f"\n[bold]{'segment':>8} {'at':>7}   {'customer, dBFS':<21}   {'agent, dBFS':<21} {'lag':>8}[/]",
-        highlight=False,
-    )
-    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    meter = _MeterLine(console.width)
+    console.print(f"\n[bold]{meter.headings}[/]")
+    with call_progress(console) as progress:
         task = progress.add_task("heard", total=seconds)
         for segment, lag_s in _arriving(
             execution, stream, s3, cloud.bucket, prefix, first.producer_ms, seconds / speed
         ):
             if lag_s is not None:
                 lags.append(lag_s)
-            progress.console.print(_line(segment, lag_s), highlight=False)
+            progress.console.print(meter.line(segment, lag_s))
             progress.update(task, completed=min(seconds, segment.number + segment.seconds))
     console.print()
     return result_of(execution, console), lags
@@ -240,17 +252,41 @@ def _prefix(cloud: LocalCloud, recording: str) -> str:
     return segments_prefix(recording.removeprefix(f"s3://{cloud.bucket}/"))
 
 
-def _line(segment: _Segment, lag_s: float | None) -> Text:
-    lag = "at end" if lag_s is None else f"{lag_s * 1000:.0f} ms"
-    levels = [level_dbfs(channel(segment.frames, index)) for index in range(2)]
-    return Text.assemble(
-        f"{segment.number:>8} {segment.number:>5} s   ", *_meter(levels[0]), "   ", *_meter(levels[1]), f" {lag:>8}"
-    )
+class _MeterLine:
+    """A line for each segment: number, time, the level of either party, lag. Without bars where there is no room.
 
+    Args:
+        columns: width of the screen.
+    """
 
-def _meter(dbfs: float) -> tuple[tuple[str, str], str]:
-    """A bar and its number, 21 characters together."""
-    filled = round(_METER_CELLS * max(0.0, 1 - dbfs / _METER_FLOOR_DBFS)) if math.isfinite(dbfs) else 0
-    bar = "█" * filled + "░" * (_METER_CELLS - filled)
-    level = f"{dbfs:.1f}" if math.isfinite(dbfs) else "silence"
-    return (bar, "green"), f" {level:>8}"
+    def __init__(self, columns: int) -> None:
+        self._bar_cells = _METER_CELLS if columns >= _METER_COLUMNS else 0
+        self._level_cells = len(DIGITAL_SILENCE) if not self._bar_cells else self._bar_cells + 8
+
+    @property
+    def headings(self) -> str:
+        """The line above the segments."""
+        width = self._level_cells
+        customer, agent = ("customer, dBFS", "agent, dBFS") if self._bar_cells else ("customer dBFS", "agent dBFS")
+        return f"{'segment':>7} {'at':>6}  {customer:<{width}}  {agent:<{width}} {'lag':>7}"
+
+    def line(self, segment: _Segment, lag_s: float | None) -> Text:
+        """The line of a segment."""
+        lag = "at end" if lag_s is None else f"{lag_s * 1000:.0f} ms"
+        levels = [level_dbfs(channel(segment.frames, index)) for index in range(2)]
+        return Text.assemble(
+            f"{segment.number:>7} {segment.number:>4} s  ",
+            *self._meter(levels[0]),
+            "  ",
+            *self._meter(levels[1]),
+            f" {lag:>7}",
+        )
+
+    def _meter(self, dbfs: float) -> tuple[tuple[str, str], str]:
+        """A bar and its number."""
+        if not math.isfinite(dbfs):
+            bar = "░" * (self._level_cells - len(DIGITAL_SILENCE) - 1)
+            return (bar, "green"), f" {DIGITAL_SILENCE}" if bar else DIGITAL_SILENCE
+        filled = round(self._bar_cells * max(0.0, 1 - dbfs / _METER_FLOOR_DBFS))
+        bar = "█" * filled + "░" * (self._bar_cells - filled)
+        return (bar, "green"), f"{dbfs:>{self._level_cells - len(bar)}.1f}"

@@ -7,11 +7,14 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from connect_audio_cli.captures import STANDARD_INPUT, open_capture, read_events
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.reporting import Report
 from connect_audio_local.kvs import (
     ALL_AT_ONCE,
     CaptureError,
@@ -22,9 +25,13 @@ from connect_audio_local.kvs import (
     read_capture,
 )
 
+_MOST_CONTACTS: Final = 10
+"""Contacts of a capture that are shown; `inspect` shows all."""
+
 
 def serve(
     captures: Sequence[str],
+    report: Report,
     *,
     host: str,
     port: int,
@@ -36,6 +43,7 @@ def serve(
 
     Args:
         captures: paths.
+        report: gets the streams and the variables.
         host: address to bind.
         port: port to bind, 0 for a free one.
         speed: media seconds a second from now on; None for everything at once.
@@ -60,13 +68,52 @@ def serve(
         raise CommandError(f"cannot listen on {printable(host)} port {port}: {reason}") from error
     try:
         with emulator:
-            _add_streams(
+            streams = _add_streams(
                 emulator, captures, contents, speed=speed, stream_names=stream_names, retention_hours=retention_hours
             )
-            _print_exports(emulator)
+            _report(emulator, streams, report)
             threading.Event().wait()
     except KeyboardInterrupt:
         return
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """A stream and the capture in it.
+
+    Args:
+        stream: the stream.
+        capture: path of the capture, fit to be shown.
+        fragments: the capture's.
+    """
+
+    stream: EmulatedStream
+    capture: str
+    fragments: Sequence[StoredFragment]
+
+    @property
+    def seconds(self) -> float:
+        """From the first fragment to the end of the last, seconds."""
+        return (self.fragments[-1].end_ms - self.fragments[0].producer_ms) / 1000
+
+    def contacts(self) -> list[tuple[str, int]]:
+        """The first contacts, each with the time of its first fragment, ms since the epoch."""
+        starts: dict[str, int] = {}
+        for fragment in self.fragments:
+            if fragment.contact_id:
+                starts.setdefault(printable(fragment.contact_id, 100), fragment.producer_ms)
+        return list(starts.items())[:_MOST_CONTACTS]
+
+    def as_json(self) -> dict[str, Any]:
+        """The part of it that the report holds."""
+        return {
+            "name": self.stream.name,
+            "arn": self.stream.arn,
+            "capture": self.capture,
+            "fragments": len(self.fragments),
+            "durationSeconds": self.seconds,
+            "contacts": [{"contactId": each, "startTimestamp": start_ms} for each, start_ms in self.contacts()],
+        }
 
 
 def _add_streams(
@@ -77,7 +124,8 @@ def _add_streams(
     speed: float | None,
     stream_names: Sequence[str],
     retention_hours: int,
-) -> None:
+) -> list[_Served]:
+    served = []
     for index, fragments in enumerate(contents):
         capture = captures[index]
         name = stream_names[index] if stream_names else _stream_name(capture)
@@ -92,7 +140,8 @@ def _add_streams(
             )
         except ValueError as error:
             raise CommandError(f"{printable(capture)}: {printable(str(error))} (see --stream-name)") from error
-        _print_stream(stream, capture, fragments)
+        served.append(_Served(stream, printable(capture), fragments))
+    return served
 
 
 def _read(capture: str) -> list[StoredFragment]:
@@ -118,30 +167,28 @@ def _stream_name(capture: str) -> str:
     ]
 
 
-def _print_stream(stream: EmulatedStream, capture: str, fragments: Sequence[StoredFragment]) -> None:
-    write = sys.stdout.write
-    write(f"Stream   {stream.name}\n")
-    write(f"  ARN    {stream.arn}\n")
-    length = duration((fragments[-1].end_ms - fragments[0].producer_ms) / 1000)
-    write(f"  from   {printable(capture)}: {count(len(fragments), 'fragment')}, {length}\n")
-    contacts = dict.fromkeys(fragment.contact_id for fragment in fragments if fragment.contact_id)
-    for contact_id in list(contacts)[:10]:
-        start_ms = next(fragment.producer_ms for fragment in fragments if fragment.contact_id == contact_id)
-        write(f"  holds  contact {printable(contact_id, 100)}, StartTimestamp {start_ms}\n")
-
-
-def _print_exports(emulator: KvsEmulator) -> None:
-    """Print the variables to set in the shell that runs the SDK."""
-    write = sys.stdout.write
-    write(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n\n")
-    values = {
+def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -> None:
+    """Report the streams, and the variables to set in the shell that runs the SDK."""
+    variables = {
         **emulator.environment(),
         # Any will do, and an SDK refuses to go without.
         "AWS_ACCESS_KEY_ID": "emulated",
         "AWS_SECRET_ACCESS_KEY": "emulated",
         "AWS_DEFAULT_REGION": "eu-west-2",
     }
-    for name, value in values.items():
-        write(f"export {name}={shlex.quote(value)}\n")
-    write("\nCtrl-C ends it.\n")
+    for served in streams:
+        report.line(f"Stream   {served.stream.name}")
+        report.line(f"  ARN    {served.stream.arn}")
+        report.line(
+            f"  from   {served.capture}: {count(len(served.fragments), 'fragment')}, {duration(served.seconds)}"
+        )
+        for contact_id, start_ms in served.contacts():
+            report.line(f"  holds  contact {contact_id}, StartTimestamp {start_ms}")
+    report.line(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n")
+    for name, value in variables.items():
+        report.line(f"export {name}={shlex.quote(value)}")
+    report.line("\nCtrl-C ends it.")
+    report.document(
+        {"url": emulator.url, "streams": [served.as_json() for served in streams], "environment": variables}
+    )
     sys.stdout.flush()

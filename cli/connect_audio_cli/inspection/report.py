@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -25,6 +26,7 @@ from connect_audio_cli.inspection.inspection import (
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count, duration, speech
 from connect_audio_cli.output.progress import progress_of
+from connect_audio_cli.output.reporting import Form, Report
 from connect_audio_cli.output.table import Row, print_table, print_values
 from connect_audio_cli.output.terminal import is_terminal, width
 
@@ -42,31 +44,37 @@ _ENDS: Final = {
 }
 
 
-def show(capture: str, *, tree: bool, as_json: bool, limit: int | None) -> None:
+def show(capture: str, report: Report, *, tree: bool, limit: int | None) -> None:
     """Show what a capture holds.
 
     Args:
         capture: a path, or `-`.
+        report: the form of the report.
         tree: the element tree in place of the table of fragments.
-        as_json: for machines.
         limit: how many fragments to show; 0 for all, None for as many as suits the form.
 
     Raises:
         CommandError: it is no capture, or it is broken somewhere.
     """
     # Tables need every row to find their widths, and the summary; the other forms are written as the capture is read.
-    at_once = not tree and not as_json
+    as_json, is_quiet = report.form is Form.JSON, report.form is Form.QUIET
+    at_once = is_quiet or (not tree and not as_json)
     full = not is_terminal(sys.stdout) or width() >= _FULL_WIDTH
     table: list[Row] = []
     with (
         open_capture(capture) as opened,
         progress_of(
-            opened.chunks, what="Reading", total=opened.size, shown=at_once or not sys.stdout.isatty()
+            opened.chunks,
+            what="Reading",
+            total=opened.size,
+            shown=report.shows_progress and (at_once or not sys.stdout.isatty()),
         ) as chunks,
     ):
-        kept = KeptBytes() if tree else None
+        kept = KeptBytes() if tree and not is_quiet else None
         inspection = Inspection(kept.watch(chunks) if kept else chunks, opened.name)
-        if as_json:
+        if is_quiet:
+            deque(inspection.rows(), maxlen=0)
+        elif as_json:
             _print_json(opened, inspection, kept, limit or None)
         elif kept:
             limit = _TREE_FRAGMENTS if limit is None else limit
@@ -74,7 +82,7 @@ def show(capture: str, *, tree: bool, as_json: bool, limit: int | None) -> None:
         else:
             limit = _TABLE_ROWS if limit is None else limit
             table = list(_rows(inspection, limit or None, full=full))
-    if not as_json:
+    if report.form is Form.TEXT:
         if at_once:
             # Without the full width a server's time is a difference, which is read from the right.
             print_table(_HEADINGS, table, right=(0, 6, 8) if full else (0, 3, 6, 8))

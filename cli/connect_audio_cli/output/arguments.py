@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, override
 
-from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, ExitCode, printable
 from connect_audio_cli.output.terminal import width
 
 NAME: Final = "connect-audio"
 CAPTURE_HELP: Final = "A file of GetMedia bytes (.mkv), or - for standard input."
-_LEAST_HELP_COLUMNS: Final = 60
-"""Narrower than this argparse breaks words."""
+_LEAST_HELP_COLUMNS: Final = 40
+"""The least width of a help: narrower ones are torn into single words."""
+_NARROW_COLUMNS: Final = 70
+"""Below this width the text of an option stands under it, not beside it."""
 _MOST_HELP_COLUMNS: Final = 100
 """Wider lines are hard to read."""
 _LEAST_LIKENESS: Final = 0.7
 """The least ratio of difflib at which one word is proposed for another: --out is like --output, --nope like nothing."""
+EXIT_CODES: Final[Mapping[int, str]] = {
+    ExitCode.WHOLE: "all is well",
+    ExitCode.UNUSABLE: "arguments or input that cannot be used; nothing was written",
+    INTERRUPTED: "interrupted by Ctrl-C",
+}
+"""Exit codes of every command. A command adds its own, or says one of these more exactly."""
 # argparse's own texts (CPython 3.13, argparse.py), and how this command says the same.
 _TEXTS: Final = (
     (re.compile(r"the following arguments are required: (-\S+?)(?:,.*)?"), "Missing option '{0}'"),
@@ -28,6 +37,10 @@ _TEXTS: Final = (
     (re.compile(r"unrecognized arguments: (.*)", re.DOTALL), "Got unexpected extra argument ({0})"),
     (re.compile(r"argument (?:-\w/)?(\S+): expected .*argument.*"), "Option '{0}' requires an argument"),
     (re.compile(r"argument (?:-\w/)?(\S+): ignored explicit argument .*"), "Option '{0}' does not take a value"),
+    (
+        re.compile(r"argument (?:-\w/)?(\S+): not allowed with argument (?:-\w/)?(\S+)"),
+        "Option '{0}' cannot be used together with '{1}'",
+    ),
     (re.compile(r"argument (?:-\w/)?(\S+): (.*)", re.DOTALL), "Invalid value for '{0}': {1}"),
 )
 
@@ -39,15 +52,25 @@ class Parser(argparse.ArgumentParser):
         command: the command's name.
         arguments: the arguments beside the options, as the first line of the help shows them.
         description: summary of the command. A blank line ends a paragraph.
-        epilog: exit codes and the like, after the options.
+        examples: at least two command lines that can be copied, each with its effect.
+        exit_codes: meanings of the command's own exit codes, beside or instead of `EXIT_CODES`.
     """
 
-    def __init__(self, command: str, arguments: str, description: str, epilog: str = "") -> None:
+    def __init__(
+        self,
+        command: str,
+        arguments: str,
+        description: str,
+        *,
+        examples: Sequence[tuple[str, str]],
+        exit_codes: Mapping[int, str] | None = None,
+    ) -> None:
+        self.examples = tuple(examples)
+        self.exit_codes = dict(sorted({**EXIT_CODES, **(exit_codes or {})}.items()))
         super().__init__(
             prog=f"{NAME} {command}",
             usage=f"{NAME} {command} [OPTIONS] {arguments}".strip(),
             description=description,
-            epilog=epilog or None,
             formatter_class=_Help,
             allow_abbrev=False,
             add_help=False,
@@ -64,6 +87,23 @@ class Parser(argparse.ArgumentParser):
         """
         self._refuse_unknown_options(arguments)
         return self.parse_intermixed_args(_without_separator(arguments))
+
+    @override
+    def format_help(self) -> str:
+        columns = _help_columns()
+        usage, body = super().format_help().split("\n", 1)
+        lines = [_wrapped(usage, columns, first="", further=" " * 7), body, "Examples:"]
+        for command_line, effect in self.examples:
+            lines += [
+                _wrapped(command_line, columns, first="  ", further="      ", end=" \\"),
+                _wrapped(effect, columns, first="      ", further="      "),
+            ]
+        lines += ["", "Exit codes:"]
+        lines += [
+            _wrapped(meaning, columns, first=f"  {code:<5}", further=" " * 7)
+            for code, meaning in self.exit_codes.items()
+        ]
+        return "\n".join(lines) + "\n"
 
     def _refuse_unknown_options(self, arguments: Sequence[str]) -> None:
         """Name an unknown option before argparse complains of an argument that is missing."""
@@ -103,8 +143,8 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     """Help as wide as the terminal, within what is easily read; paragraphs of the description wrapped."""
 
     def __init__(self, prog: str) -> None:
-        columns = min(max(width(), _LEAST_HELP_COLUMNS), _MOST_HELP_COLUMNS)
-        super().__init__(prog, max_help_position=32, width=columns)
+        columns = _help_columns()
+        super().__init__(prog, max_help_position=32 if columns >= _NARROW_COLUMNS else 8, width=columns)
 
     @override
     def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
@@ -114,6 +154,31 @@ class _Help(argparse.RawDescriptionHelpFormatter):
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         wrap = super(argparse.RawDescriptionHelpFormatter, self)._fill_text
         return "\n\n".join(wrap(paragraph, width, indent) for paragraph in text.split("\n\n"))
+
+
+def _help_columns() -> int:
+    return min(max(width(), _LEAST_HELP_COLUMNS), _MOST_HELP_COLUMNS)
+
+
+def _wrapped(text: str, columns: int, *, first: str, further: str, end: str = "") -> str:
+    """Break a text at spaces.
+
+    Args:
+        text: one paragraph.
+        columns: the width.
+        first: indent of the first line.
+        further: indent of the further lines.
+        end: text behind each line but the last. A backslash makes a shell read the lines as one.
+    """
+    lines = textwrap.wrap(
+        text,
+        columns - len(end),
+        initial_indent=first,
+        subsequent_indent=further,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"{end}\n".join(lines)
 
 
 def number[Number: (int, float)](

@@ -6,16 +6,22 @@ Text from a capture passes `printable` first, so that no capture can steer the t
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from connect_audio.text import printable
 
-__all__ = ["CommandError", "ExitCode", "describe", "printable"]
+__all__ = ["INTERRUPTED", "CommandError", "ExitCode", "describe", "printable"]
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 
 
 class ExitCode(IntEnum):
     """The command's answer to the shell (README, "Replay")."""
 
     WHOLE = 0
+    DIFFERENT = 1
+    """A result is not what it must be: the demo's recording is not what was sent."""
     UNUSABLE = 2
     """Arguments or input that cannot be used; nothing was written."""
     NOT_WHOLE = 3

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+DIGITAL_SILENCE: Final = "digital silence"
+"""The one name of audio whose every sample is zero (glossary, zero)."""
+NO_SPEECH: Final = "no speech"
+"""The one name of audio without an active window, whatever noise is in it."""
+
 
 def duration(seconds: float) -> str:
     """Hours, minutes and seconds, as many as it takes: `9.440 s`, `1 min 01.440 s`, `2 h 00 min 03.000 s`."""
@@ -26,7 +33,7 @@ def speech(active_dbfs: float | None, share: float, peak_dbfs: float | None) -> 
         peak_dbfs: level of the loudest sample, dBFS; None for digital silence.
     """
     if active_dbfs is None:
-        return "silence" if peak_dbfs is None else f"no speech, peak {peak_dbfs:.1f} dBFS"
+        return DIGITAL_SILENCE if peak_dbfs is None else f"{NO_SPEECH}, peak {peak_dbfs:.1f} dBFS"
     return f"speech {active_dbfs:.1f} dBFS, {100 * share:.0f} % of the time"
 
 

@@ -91,15 +91,16 @@ def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
         progress.advance(len(chunk))
 
 
-def tracked[Item](items: Iterable[Item], *, what: str, total: float | None) -> Iterator[Item]:
+def tracked[Item](items: Iterable[Item], *, what: str, total: float | None, shown: bool = True) -> Iterator[Item]:
     """Show how far some work is that gives its results one by one.
 
     Args:
         items: the results.
         what: the verb before the bar.
         total: how many there will be, None where unknown.
+        shown: False where nothing is to be shown.
     """
-    if not is_terminal(sys.stderr):
+    if not shown or not is_terminal(sys.stderr):
         yield from items
         return
     progress = Progress(what, total)
