@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -35,6 +36,12 @@ BATCH_S: Final = 4
 FULL_SCALE: Final = 1 << 15
 _ACTIVE_RMS: Final = math.ceil(FULL_SCALE * 10 ** (ACTIVE_DBFS / 20))
 _ACTIVE_POWER: Final = _ACTIVE_RMS**2
+_ENDS_OF_SCALE: Final = ((b"\xff\x7f", 0), (b"\x00\x80", -1))
+"""The bytes of a sample at either end, and the distance from there to 32767."""
+_WIDENED_HIGHEST: Final = b"\x00\x00\xff\x7f"
+"""32767 with 16 bits of zeros below it."""
+_LOW_BYTES: Final = 256
+"""A sample of a smaller magnitude has a low byte of zero only if it is zero."""
 
 
 @dataclass(slots=True)
@@ -90,16 +97,22 @@ class ChannelLevels:
         values = array("h", samples)
         self.open_samples += len(values)
         self.open_squares += int(math.sumprod(values, values))
-        self.open_zeros += _zeros_in(samples)
+        self.open_zeros += _zeros_in(samples, FULL_SCALE)
 
-    def scan(self, samples: bytes) -> None:
-        """Take peak and clipping of samples."""
-        peak = audioop.max(samples, SAMPLE_BYTES)
+    def scan(self, pieces: Sequence[bytes]) -> int:
+        """Take peak and clipping of samples, and return their peak.
+
+        Args:
+            pieces: the samples, cut anywhere.
+        """
+        peak = audioop.max(b"".join(pieces), SAMPLE_BYTES)
         self.peak = max(self.peak, peak)
         if peak >= FULL_SCALE - 1:
-            # audioop adds with wrap-around, so that a sample at the end of the scale becomes zero.
-            ends = (audioop.bias(samples, SAMPLE_BYTES, 1 - FULL_SCALE + below) for below in (0, -1))
-            self.clipped += sum(map(_zeros_in, ends))
+            # Seldom, and then in few of the pieces as a rule.
+            for piece in pieces:
+                if audioop.max(piece, SAMPLE_BYTES) >= FULL_SCALE - 1:
+                    self.clipped += _clipped_in(piece)
+        return peak
 
 
 _copied: Final = copier(ChannelLevels)
@@ -230,7 +243,7 @@ class ChannelMeter:
                 self._open = samples
                 return
             levels.open_window(samples[:first])
-            levels.scan(samples[:first])
+            levels.scan((samples[:first],))
             levels.close_window()
         end = len(samples) - (len(samples) - first) % window
         self._open = samples[end:]
@@ -259,23 +272,46 @@ class ChannelMeter:
                 loud += (piece,)
             else:
                 quiet += (piece,)
-        length, noise = window // SAMPLE_BYTES, b"".join(quiet)
+        length = window // SAMPLE_BYTES
         levels.energy += length * energy
         levels.active_energy += length * active_energy
         levels.active += length * len(loud)
-        levels.zeros += length * (len(starts) - len(loud) - len(quiet)) + _zeros_in(noise)
-        levels.scan(b"".join([*loud, noise]))
+        levels.zeros += length * (len(starts) - len(loud) - len(quiet))
+        if loud:
+            levels.scan(loud)
+        if quiet:
+            noise = b"".join(quiet)
+            levels.zeros += _zeros_in(noise, levels.scan((noise,)))
 
     def levels(self) -> ChannelLevels:
         """The levels of all samples so far."""
         if self._open:
             self._levels.open_window(self._open)
-            self._levels.scan(self._open)
+            self._levels.scan((self._open,))
             self._open = b""
         return _copied(self._levels)
 
 
-def _zeros_in(samples: bytes) -> int:
-    """Count the samples of value 0, at a twentieth of what `array.count` takes."""
+def _clipped_in(samples: bytes) -> int:
+    """Count the samples at either end of the scale."""
+    found = 0
+    for end, shift in _ENDS_OF_SCALE:
+        # So quick a look also finds bytes of two neighbours, but seldom anything.
+        if samples.count(end):
+            # audioop adds with wrap-around: both ends become 32767. Widened, no two neighbours look like that.
+            highest = audioop.bias(samples, SAMPLE_BYTES, shift)
+            found += audioop.lin2lin(highest, SAMPLE_BYTES, 2 * SAMPLE_BYTES).count(_WIDENED_HIGHEST)
+    return found
+
+
+def _zeros_in(samples: bytes, peak: int) -> int:
+    """Count the samples of value 0, at a thirtieth of what `array.count` takes.
+
+    Args:
+        samples: the samples.
+        peak: their largest magnitude.
+    """
+    if peak < _LOW_BYTES:
+        return samples[::SAMPLE_BYTES].count(0)
     # 256 times as large, and clipped where that is too large, a sample has a high byte of zero only if it is zero.
-    return audioop.mul(samples, SAMPLE_BYTES, 256)[1::SAMPLE_BYTES].count(0)
+    return audioop.mul(samples, SAMPLE_BYTES, _LOW_BYTES)[1::SAMPLE_BYTES].count(0)

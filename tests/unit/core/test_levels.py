@@ -129,6 +129,20 @@ def test_both_ends_of_the_scale_are_clipped_and_their_neighbours_are_not() -> No
     assert (found.clipped, found.peak, found.zeros) == (640, 32768, 0)
 
 
+def test_bytes_of_two_neighbours_that_look_like_an_end_of_the_scale_are_not_clipped() -> None:
+    # -129 ends in 0xFF and 383 begins with 0x7F; 5 ends in 0x00 and 384 begins with 0x80.
+    found = measured(pack([-129, 383, 5, 384, 32767, -129, 383, -32768] * 200))
+
+    assert found.clipped == 400
+
+
+def test_a_sample_whose_low_byte_alone_is_zero_is_no_zero_sample() -> None:
+    # Quiet enough to be no speech: in a window with a larger sample, and in one without.
+    louder, quieter = pack([256, *[0] * 799] * 2), pack([255, *[0] * 799] * 2)
+
+    assert measured(louder + quieter).zeros == 2 * (WINDOW - 2)
+
+
 @pytest.mark.parametrize(("rms", "active"), [(103, 0), (104, WINDOW)])
 def test_a_window_is_active_from_50_db_below_full_scale_on(rms: int, active: int) -> None:
     assert measured(pack([rms, -rms] * (WINDOW // 2))).active == active
