@@ -16,7 +16,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self, cast
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
@@ -33,8 +33,8 @@ class AtomicFile:
         target: its name once it is whole; a file of that name is replaced then.
 
     Raises:
-        CommandError: the directory cannot be made or written to, or `target` is a directory. So do all methods, when
-            the disk is full for example.
+        CommandError: the directory cannot be made or written to, or `target` is a directory, a device or a pipe. So do
+            all methods, when the disk is full for example.
     """
 
     def __init__(self, target: Path) -> None:
@@ -43,6 +43,9 @@ class AtomicFile:
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise IsADirectoryError(None, "is a directory")
+            if target.exists() and not target.is_file():
+                # A rename would put a file in the place of a device or a pipe.
+                raise OSError(None, "is no regular file")
             _remove_leftovers(target.parent)
             self._path, descriptor = _create_locked(target.parent)
             self._lock: int | None = os.dup(descriptor)  # holds it beyond `seal`
@@ -80,6 +83,11 @@ class AtomicFile:
             self._file.seek(end)
         except OSError as error:
             raise self._failure(error) from error
+
+    @property
+    def raw(self) -> BinaryIO:
+        """The open file, for an encoder that goes back in it. Its errors are the system's own."""
+        return cast("BinaryIO", self._file)
 
     def write_start(self, data: bytes) -> None:
         """Write over the first bytes."""

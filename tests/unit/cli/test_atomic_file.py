@@ -172,3 +172,14 @@ def test_where_locks_are_unknown_no_leftover_is_removed(tmp_path: Path, monkeypa
         file.publish()
 
     assert names(tmp_path) == [".connect-audio-1.partial", "call.wav"]
+
+
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(CommandError, match=f"^{pipe}: cannot be written: is no regular file$"):
+        AtomicFile(pipe)
+
+    assert pipe.is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]

@@ -1,0 +1,1 @@
+"""`connect-audio explain`: what happened to a call, out of its manifest."""

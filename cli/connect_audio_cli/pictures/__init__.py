@@ -1,0 +1,1 @@
+"""Pictures of a call: waveform as SVG or PNG, spectrogram as PNG."""

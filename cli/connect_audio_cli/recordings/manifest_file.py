@@ -1,0 +1,81 @@
+"""A manifest read for people: of the present version or an older one, and checked before a command shows it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from connect_audio.core.pcm import PARTIES
+from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.recordings.gaps import gaps_of
+from connect_audio_cli.recordings.location import Location, NotThereError
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""The largest manifest that is read. 1000 gaps and 100 errors with the longest numbers take 1 MiB."""
+_MAJORS: Final = ("1", "2")
+"""Major versions of the manifest whose gaps, tracks and reasons have the places that the commands read."""
+
+
+def read_manifest(location: Location) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        NotThereError: it does not exist.
+        CommandError: it cannot be read, is no manifest, or of a version that this command does not know.
+    """
+    with location.open() as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise CommandError(f"{location.name}: is no manifest: it has more than {MAX_BYTES} bytes")
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{location.name}: is no manifest: {printable(str(error), 120)}") from error
+    version = manifest.get("schemaVersion") if isinstance(manifest, dict) else None
+    if not isinstance(version, str):
+        raise CommandError(f"{location.name}: is no manifest of a recording: it has no schemaVersion")
+    if version.partition(".")[0] not in _MAJORS:
+        raise CommandError(
+            f"{location.name}: is of version {printable(version, 20)}, and this command reads 1 and 2: "
+            "install a later connect-audio"
+        )
+    try:
+        _check(manifest)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CommandError(f"{location.name}: is no manifest of a recording (docs/manifest.md)") from error
+    return dict(manifest)
+
+
+def manifest_beside(location: Location) -> dict[str, Any] | None:
+    """Read the manifest of a WAV, which has the same name with `.json`; None where it is not there.
+
+    Raises:
+        CommandError: it cannot be read.
+    """
+    with suppress(NotThereError):
+        return read_manifest(location.beside(".json"))
+    return None
+
+
+def _check(manifest: Mapping[str, Any]) -> None:
+    """Read what the commands read; whatever fails here would fail in the middle of a screen."""
+    for key in ("status", "endReason", "contactId"):
+        if not isinstance(manifest[key], str):
+            raise TypeError(key)
+    recording = manifest["recording"]
+    if recording is not None:
+        for value in (recording["frames"], recording["sampleRate"]):
+            if not isinstance(value, int) or value <= 0:
+                raise ValueError(value)
+    for listed in (manifest["reasons"], manifest["warnings"]):
+        for each in listed:
+            if not isinstance(each["code"] + each["detail"], str):
+                raise TypeError(each)
+    for party in PARTIES:
+        if not isinstance(manifest["tracks"][party]["audioSamples"], int):
+            raise TypeError(party)
+    for gap in gaps_of(manifest):
+        if not isinstance(gap.start_frame, int) or gap.frames < 0 or gap.start_frame < 0:
+            raise ValueError(gap.start_frame)
