@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from chaos.disorder import IN_THE_LOG, disordered
 from chaos.kinds import Kind
@@ -46,6 +47,27 @@ _LAYOUTS = (
 
 
 @dataclass(frozen=True)
+class Companion:
+    """Another streaming of the same contact, which has a recording of its own.
+
+    Args:
+        log: the stream, in order, with the other streaming's fragments as ours.
+        is_later: whether it is the second one.
+        start_ms: StartTimestamp of the second one by Connect's clock, ms since the epoch.
+        begins_ms: when its first fragment is in the stream, ms since the epoch.
+    """
+
+    log: tuple[LogEntry, ...]
+    is_later: bool
+    start_ms: int
+    begins_ms: int
+
+    @property
+    def ours(self) -> tuple[LogEntry, ...]:
+        return tuple(entry for entry in self.log if entry.ours)
+
+
+@dataclass(frozen=True)
 class RandomCall:
     """A call and its stream.
 
@@ -56,6 +78,8 @@ class RandomCall:
         dangling: whether a block of ours holds half a sample.
         gaps: whether there are pauses in our streaming.
         kinds: the disorder in the log.
+        contact_end_ms: when our contact ends, ms since the epoch.
+        companion: the contact's other streaming; None for none.
         never_stored: fragments that the producer counted and the stream lacks.
         words: for the one who reads a failure.
     """
@@ -68,6 +92,8 @@ class RandomCall:
     kinds: tuple[Kind, ...]
     never_stored: tuple[LogEntry, ...]
     words: str
+    contact_end_ms: int
+    companion: Companion | None = None
 
     @property
     def ours(self) -> tuple[LogEntry, ...]:
@@ -113,6 +139,8 @@ def random_call(
     pause_after_ms = chance.choice((0, 500, 1900, 2500, 6000, 20_000))
     disorder = disorder or random.Random(0)
     has_stranger = Kind.UNLABELLED_STRANGER in kinds
+    # The first must be longer than the clocks lie apart. A pause of its own may be the border as well.
+    streams_twice = Kind.SECOND_STREAMING in kinds and not gaps and seconds > 10
     has_after = has_after or has_stranger
     new_session = disorder.random() < 0.7
     # Without a label behind them, and without a new session, they are ours by all the evidence that there is.
@@ -137,7 +165,8 @@ def random_call(
         and not gaps
         and chance.random() < 0.3
         and (not has_after or pause_after_ms > 2100)
-        and not has_stranger,
+        and not has_stranger
+        and not streams_twice,
         short_blocks=short,
         layout=layout,
     )
@@ -154,6 +183,18 @@ def random_call(
                 start_ms=DEFAULT_START_MS - blocks_before * _BLOCK_MS - chance.choice((0, 400, 10_000)),
                 layout=layout,
             ),
+        )
+    if streams_twice:
+        size = disorder.randrange(50, 600) * full
+        calls.append(
+            SyntheticCall(
+                customer=_noise(disorder, size),
+                agent=_noise(disorder, size),
+                contact_id=OURS,
+                rate=rate,
+                pause_ms=disorder.choice((600, 1500, 3000, 20_000)),
+                layout=layout,
+            )
         )
     if has_after:
         blocks_after = chance.randrange(20, 900)
@@ -172,18 +213,25 @@ def random_call(
     owners = [not any(b"\x77" in block.pcm for block in contents.blocks) for contents, _ in pieces]
     # Nobody can tell whose a rewound fragment is that names nobody, at the end of a call.
     rewinds = 0 if ours.last_unlabelled else chance.choice((0, 0, 0, 1, 2))
+    rewinds = 0 if streams_twice else rewinds
     log = _with_rewinds(pieces, owners, chance, live_delay_ms, rewinds)
+    if streams_twice:
+        log = _with_second(log)
     if has_stranger and new_session:
         log = _with_new_session(log)
     found = disordered(log, layout, [kind for kind in IN_THE_LOG if kind in kinds], disorder)
     log = found.log
+    contact_end_ms = max(entry.spoken_ms for entry in log if entry.ours)
+    companion = None
+    if streams_twice:
+        log, companion = _shared(log, disorder)
     mine = [entry for entry in log if entry.ours]
     dangling = any(len(block.pcm) % 2 for entry in mine for block in entry.contents.blocks)
     words = (
         f"{blocks * _BLOCK_MS / 1000:.1f} s at {rate} Hz, {sides}, joins {joins_ms} ms, gaps "
         f"{[(gap.at_ms, gap.length_ms) for gap in gaps]}, short {len(short)}, unlabelled {sorted(unlabelled)}"
         f"{' and the last' if ours.last_unlabelled else ''}, before {has_before}, after {has_after} "
-        f"({pause_after_ms} ms), rewinds {rewinds}, "
+        f"({pause_after_ms} ms), rewinds {rewinds}, {'' if companion is None else _in_words(log, companion)}"
         f"{' '.join(found.kinds) or 'in order'}"
     )
     return RandomCall(
@@ -195,6 +243,25 @@ def random_call(
         (*found.kinds, *((Kind.UNLABELLED_STRANGER,) if has_stranger else ())),
         found.never_stored,
         words,
+        contact_end_ms,
+        companion,
+    )
+
+
+def _shared(log: Sequence[LogEntry], chance: random.Random) -> tuple[tuple[LogEntry, ...], Companion]:
+    """Give each of two streamings its log, and say which one is under test."""
+    second = next(entry for entry in log if entry.streaming == 2)
+    start_ms = second.contents.producer_ms + chance.choice((-4000, -1500, -300, 0, 300, 1500, 4000))
+    is_later = chance.random() < 0.5
+    logs = [tuple(replace(entry, ours=entry.ours and entry.streaming == number) for entry in log) for number in (1, 2)]
+    return logs[not is_later], Companion(logs[is_later], is_later, start_ms, second.at_ms)
+
+
+def _in_words(log: Sequence[LogEntry], companion: Companion) -> str:
+    second = companion.ours if companion.is_later else [entry for entry in log if entry.ours]
+    return (
+        f"{'first' if companion.is_later else 'second'} of two streamings, the second begins "
+        f"{second[0].contents.producer_ms - DEFAULT_START_MS} and starts {companion.start_ms - DEFAULT_START_MS} ms, "
     )
 
 
@@ -242,6 +309,13 @@ def _with_rewinds(
             )
         )
     return tuple(entries)
+
+
+def _with_second(log: Sequence[LogEntry]) -> tuple[LogEntry, ...]:
+    """Mark the fragments behind the longest pause of our contact, the only one."""
+    mine = [at for at, entry in enumerate(log) if entry.ours]
+    border = max(pairwise(mine), key=lambda pair: log[pair[1]].contents.producer_ms - log[pair[0]].end_ms)[1]
+    return tuple(replace(entry, streaming=2) if at >= border else entry for at, entry in enumerate(log))
 
 
 def _with_new_session(log: Sequence[LogEntry]) -> tuple[LogEntry, ...]:

@@ -15,6 +15,7 @@ from chaos.kinds import Kind
 from chaos.log import LogEntry
 from connect_audio_local.synthesis.calls import fragment_number
 from connect_audio_local.synthesis.fragment_writer import (
+    FROM_CUSTOMER,
     TO_CUSTOMER,
     Block,
     FragmentContents,
@@ -125,6 +126,38 @@ def _pairs(entries: Sequence[LogEntry], chance: random.Random) -> list[int]:
         if all(abs(at - other) > 4 for other in chosen):
             chosen.append(at)
     return chosen
+
+
+def _comes_too_late(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
+    """Move a whole fragment behind others, with number, server time and all."""
+    able = [
+        (at, later)
+        for at, entry in enumerate(entries)
+        if _is_sure(entries[at : at + 1])
+        and sum(each.ours for each in entries[:at]) > 1
+        and _runs_on(entries[max(0, at - 4) : at + 2])
+        for later in range(at + 1, len(entries) - 1)
+        if _TOO_LATE_MS < entries[later].end_ms - entry.end_ms < _TOO_LATE_MS + 5000
+        and all(each.ours for each in entries[at : later + 2])
+        and _runs_on(entries[at : later + 2])
+        and _is_sure([entries[later], entries[later + 1]])
+        and len({each.stepped_ms for each in entries[max(0, at - 4) : later + 5]}) == 1
+        and not any(each.leaps for each in entries[max(0, at - 4) : later + 5])
+    ]
+    if not able or not _once(entries, [at for at, entry in enumerate(entries) if entry.ours]):
+        return entries
+    at, later = chance.choice(able)
+    moved = replace(entries[at], too_late=True)
+    return [*entries[:at], *entries[at + 1 : later + 1], moved, *entries[later + 1 :]]
+
+
+_TOO_LATE_MS = 6500
+"""Silence is settled 5 s behind the newest audio, and up to a fragment of 1 s may be placed at once."""
+
+
+def _is_sure(entries: Sequence[LogEntry]) -> bool:
+    """True if fragments are our contact's by their own labels, with audio."""
+    return all(entry.ours and entry.contents.contact_id and entry.contents.blocks for entry in entries)
 
 
 def _runs_on(entries: Sequence[LogEntry]) -> bool:
@@ -244,22 +277,7 @@ def _block_holes(entries: list[LogEntry], chance: random.Random) -> list[LogEntr
 
 
 def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    able = [
-        at
-        for at, entry in enumerate(entries)
-        if entry.ours
-        and entry.contents.contact_id
-        and sum(each.ours for each in entries[:at]) > 1
-        and sum(each.ours for each in entries[at + 1 :]) > 1
-        and _once(entries, [at])
-        and all(each.ours for each in entries[at - 1 : at + 2])
-        # Beside a step of the clock, or a pause, nobody can tell which of the two is the leap.
-        and len({each.stepped_ms for each in entries[max(0, at - 4) : at + 5]}) == 1
-        and all(
-            later.contents.producer_ms - before.end_ms <= _PAUSE_MS
-            for before, later in pairwise(entries[max(0, at - 4) : at + 5])
-        )
-    ]
+    able = _calm_places(entries)
     if not able:
         return entries
     at = chance.choice(able)
@@ -271,6 +289,81 @@ def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
     found = list(entries)
     found[at] = replace(entry, contents=leaped, shift_ms=shift_ms, end_ms=entry.end_ms + shift_ms)
     return found
+
+
+def _calm_places(entries: Sequence[LogEntry]) -> list[int]:
+    """Fragments of ours whose neighbours show where they belong."""
+    return [
+        at
+        for at, entry in enumerate(entries)
+        if entry.ours
+        and entry.contents.contact_id
+        and sum(each.ours for each in entries[:at]) > 1
+        and sum(each.ours for each in entries[at + 1 :]) > 1
+        and _once(entries, [at])
+        and all(each.ours for each in entries[at - 1 : at + 2])
+        and not any(each.leaps or each.never_stored for each in entries[max(0, at - 4) : at + 5])
+        # Beside a step of the clock, a pause or a missing fragment, nobody can tell which of the two is the leap.
+        and len({each.stepped_ms for each in entries[max(0, at - 4) : at + 5]}) == 1
+        and all(
+            later.contents.producer_ms - before.end_ms <= _PAUSE_MS
+            for before, later in pairwise(entries[max(0, at - 4) : at + 5])
+        )
+    ]
+
+
+def _block_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
+    """Blocks of one fragment, of one track or of both, stand in their places and have another time."""
+    able = [
+        at
+        for at in _calm_places(entries)
+        if len({block.time_ns for block in entries[at].contents.blocks}) >= 6 and _is_even(entries[at].contents)
+    ]
+    if not able:
+        return entries
+    at = chance.choice(able)
+    entry = entries[at]
+    times = sorted({block.time_ns for block in entry.contents.blocks})
+    # The first and the last block of a track have one neighbour in the fragment. A short leap of theirs may be a pause.
+    edge = chance.random() < 0.3
+    time_ns = chance.choice((times[0], times[-1])) if edge else chance.choice(times[2:-2])
+    shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 60_000) if edge else (300, 2500, 8000, 60_000))
+    numbers = [track.number for track in entry.contents.tracks]
+    leaping = set(numbers if chance.random() < 0.5 else chance.sample(numbers, 1))
+    blocks, true_ns = [], {}
+    for block in entry.contents.blocks:
+        if block.time_ns != time_ns or block.track_number not in leaping:
+            blocks.append(block)
+            continue
+        true_ns[block.pcm] = block.time_ns
+        blocks.append(replace(block, time_ns=block.time_ns + shift_ms * _NS))
+    found = list(entries)
+    found[at] = replace(entry, contents=replace(entry.contents, blocks=tuple(blocks)), true_ns=true_ns)
+    return found
+
+
+def _cluster_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
+    """KVS takes the producer timestamp from elsewhere: it keeps to the clock."""
+    able = _calm_places(entries)
+    if not able:
+        return entries
+    at = chance.choice(able)
+    shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+    entry = entries[at]
+    contents = entry.contents
+    leaped = replace(contents, cluster_ms=contents.producer_ms + shift_ms, blocks=_moved(contents.blocks, shift_ms))
+    found = list(entries)
+    found[at] = replace(entry, contents=leaped, shift_ms=shift_ms)
+    return found
+
+
+def _is_even(contents: FragmentContents) -> bool:
+    """True if each track's blocks follow each other in equal steps."""
+    for track in contents.tracks:
+        times = [block.time_ns for block in contents.blocks if block.track_number == track.number]
+        if len({later - before for before, later in pairwise(times)}) != 1:
+            return False
+    return True
 
 
 def _step_back(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
@@ -315,7 +408,7 @@ def _moved(blocks: Sequence[Block], shift_ms: int) -> tuple[Block, ...]:
 
 
 def _renamed(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    change = chance.choice((str.lower, str.title))
+    change = chance.choice((str.lower, str.title, "  {} ".format))
     first = chance.choice((0, chance.randrange(len(entries))))
 
     def renamed(track: Track) -> Track:
@@ -327,6 +420,30 @@ def _renamed(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
         else entry
         for at, entry in enumerate(entries)
     ]
+
+
+def _own_track_unknown(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
+    """A party's track under another name. A fragment's only track is the customer's under any name."""
+    able = [at for at, entry in enumerate(entries) if entry.ours and len(_heard(entry.contents)) > 1]
+    if not able:
+        return entries
+    party, name = chance.choice((FROM_CUSTOMER, TO_CUSTOMER)), chance.choice(("AUDIO_2", "audio from agent", "Kanal 1"))
+    first = chance.choice((0, chance.randrange(len(able))))
+    chosen = able[first : chance.choice((len(able), first + chance.randint(1, 5)))]
+
+    def renamed(track: Track) -> Track:
+        return replace(track, name=name) if track.name == party else track
+
+    found = list(entries)
+    for at in chosen:
+        contents = found[at].contents
+        found[at] = replace(found[at], contents=replace(contents, tracks=tuple(map(renamed, contents.tracks))))
+    return found
+
+
+def _heard(contents: FragmentContents) -> set[int]:
+    """Numbers of the tracks that have blocks."""
+    return {block.track_number for block in contents.blocks}
 
 
 def _unknown_track(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
@@ -395,8 +512,12 @@ _MAKERS: dict[Kind, _Maker] = {
     Kind.STEP_BACK: _step_back,
     Kind.STEP_AHEAD: _step_ahead,
     Kind.LEAP: _leap,
+    Kind.CLUSTER_LEAP: _cluster_leap,
+    Kind.BLOCK_LEAP: _block_leap,
     Kind.TIMES_SWAPPED: _times_swapped,
     Kind.NUMBERS_SWAPPED: _numbers_swapped,
+    Kind.COMES_TOO_LATE: _comes_too_late,
+    Kind.OWN_TRACK_UNKNOWN: _own_track_unknown,
     Kind.RENAMED: _renamed,
 }
 IN_THE_LOG = tuple(_MAKERS)

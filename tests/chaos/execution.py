@@ -40,9 +40,11 @@ from connect_audio.recorder import (
     claim_recording,
     publish_recording,
 )
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import RecordingRequest
 from support.clock import FakeClock
 from support.json_text import through_json
-from support.world import NAMES, REQUEST
+from support.world import BUCKET, REQUEST
 
 MARGIN_S = 45.0
 _MIN_STEP_S = 30.0
@@ -74,6 +76,7 @@ class Execution:
         chance: how long invocations last, and pauses after a kill.
         invocation_s: shortest and longest time an invocation has.
         live: sinks of live audio.
+        request: what is to be recorded.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Execution:
     chance: random.Random
     invocation_s: tuple[float, float] = (900.0, 900.0)
     live: LiveProbe | None = None
+    request: RecordingRequest = REQUEST
     results: list[StepResult] = field(default_factory=list)
     commits: list[tuple[int, int]] = field(default_factory=list)
     """When a checkpoint became durable, ms, and the log index of its cursor."""
@@ -96,6 +100,10 @@ class Execution:
     _recorder: Recorder | None = None
     _ends: float | None = None
     _claim: Claim | None = None
+
+    @property
+    def names(self) -> RecordingNames:
+        return RecordingNames(BUCKET, self.request.recording_key("audio"))
 
     def claim(self) -> Claim:
         """The first step."""
@@ -222,8 +230,8 @@ class Execution:
 
     def _ports(self) -> RecorderPorts:
         return RecorderPorts(
-            request=REQUEST,
-            names=NAMES,
+            request=self.request,
+            names=self.names,
             execution=self.name,
             source=self.source,
             store=self.store,

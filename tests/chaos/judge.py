@@ -89,7 +89,8 @@ class Stretch:
         start: position of the first, frames since the origin; may be negative.
         pcm: whole samples.
         number: of its fragment.
-        elsewhere: another place where they may be, if their times leap; frames since the origin.
+        elsewhere: the place where they were spoken, if their times leap; frames since the origin.
+        too_late: they come when silence at their place is settled.
     """
 
     side: str
@@ -97,10 +98,16 @@ class Stretch:
     pcm: bytes
     number: str
     elsewhere: int | None
+    too_late: bool = False
 
     @property
     def end(self) -> int:
         return self.start + len(self.pcm) // 2
+
+    @property
+    def place(self) -> int:
+        """Where they belong."""
+        return self.start if self.elsewhere is None else self.elsewhere
 
 
 @dataclass
@@ -113,6 +120,7 @@ class Sums:
         covered: positions that they cover.
         repeated: samples of value and place of earlier ones.
         conflicting: samples at places of earlier ones with other values.
+        late: samples that came too late.
         dangling: bytes of half samples.
         dangling_once: the same without those of copies.
     """
@@ -122,6 +130,7 @@ class Sums:
     covered: int = 0
     repeated: int = 0
     conflicting: int = 0
+    late: int = 0
     dangling: int = 0
     dangling_once: int = 0
 
@@ -158,8 +167,9 @@ class Sheet:
         names = {track.number: track.name for track in entry.contents.tracks}
         for block in entry.contents.blocks:
             name = names[block.track_number]
-            side = _SIDES.get(name.lower())
+            side = _SIDES.get(name.strip().lower())
             if side is None:
+                name = name.strip()
                 blocks, size = self.unknown.get(name, (0, 0))
                 self.unknown[name] = (blocks + 1, size + len(block.pcm))
                 continue
@@ -172,17 +182,22 @@ class Sheet:
             if len(block.pcm) > whole and (side, start) not in self._halves:
                 self._halves.add((side, start))
                 sums.dangling_once += 1
-            truth = self.position(block.time_ns - entry.shift_ms * 1_000_000) if entry.shift_ms else None
-            self.stretches.append(Stretch(side, start, block.pcm[:whole], entry.number, truth))
+            spoken_ns = entry.true_ns.get(block.pcm, block.time_ns - entry.shift_ms * 1_000_000)
+            truth = None if spoken_ns == block.time_ns else self.position(spoken_ns)
+            self.stretches.append(Stretch(side, start, block.pcm[:whole], entry.number, truth, entry.too_late))
 
     def _add_up(self) -> None:
         """What is repeated and what conflicts: the first at a place is there."""
-        lowest = min((stretch.start for stretch in self.stretches), default=0)
+        lowest = min((stretch.place for stretch in self.stretches), default=0)
         for side, sums in self.sums.items():
             mine = [stretch for stretch in self.stretches if stretch.side == side]
-            canvas = bytearray(2 * (max((stretch.end for stretch in mine), default=lowest) - lowest))
+            end = max((stretch.place + len(stretch.pcm) // 2 for stretch in mine), default=lowest)
+            canvas = bytearray(2 * (end - lowest))
             for stretch in mine:
-                at = 2 * (stretch.start - lowest)
+                if stretch.too_late:
+                    sums.late += len(stretch.pcm) // 2
+                    continue
+                at = 2 * (stretch.place - lowest)
                 there = canvas[at : at + len(stretch.pcm)]
                 if not any(there):
                     canvas[at : at + len(stretch.pcm)] = stretch.pcm
@@ -191,7 +206,7 @@ class Sheet:
                     sums.repeated += len(stretch.pcm) // 2
                     continue
                 self._overlap(sums, canvas, at, stretch.pcm)
-            sums.covered = sums.sent - sums.repeated - sums.conflicting
+            sums.covered = sums.sent - sums.repeated - sums.conflicting - sums.late
 
     @staticmethod
     def _overlap(sums: Sums, canvas: bytearray, at: int, pcm: bytes) -> None:
@@ -270,6 +285,7 @@ class Judge:
         self._nothing_lost()
         self._status()
         if not self.known.cut_short:
+            self._told()
             self._sums()
             self._silence()
         return sorted({self.known.excused.get(number, "by its times") for number in self.missing})
@@ -317,8 +333,7 @@ class Judge:
 
     def _nothing_lost(self) -> None:
         """What could be read is there, at its place."""
-        # A leap's own samples are counted where they cannot be kept.
-        unread = {entry.number for entry in self.known.ours if entry.shift_ms} | set(self.known.excused)
+        unread = {entry.number for entry in self.known.ours if entry.too_late} | set(self.known.excused)
         excused = {side: bytearray(self.length) for side in self.channels}
         for stretch in self.sheet.stretches:
             if stretch.number in self.known.excused:
@@ -327,7 +342,7 @@ class Judge:
                 excused[stretch.side][start:end] = b"\1" * (end - start)
         lost: dict[str, int] = {}
         for stretch in self.sheet.stretches:
-            if stretch.number not in self.missing or stretch.number in unread:
+            if stretch.number not in self.missing or stretch.number in unread or stretch.elsewhere is not None:
                 continue
             start, end = (min(self.length, max(0, at)) for at in (stretch.start, stretch.end))
             found = _as_int(self.explained[stretch.side][start:end]) | _as_int(excused[stretch.side][start:end])
@@ -363,6 +378,45 @@ class Judge:
             may_say |= _MAY_SAY[Doubt.UNREADABLE]
         assert self.codes <= may_say, f"{sorted(self.codes - may_say)} without a cause; it may say {sorted(may_say)}"
 
+    def _told(self) -> None:
+        """What is wrong with the stream itself is named, counted and has its time in the manifest."""
+        read = [entry for entry in self.known.ours if entry.number not in self.known.excused]
+        silent = self._must_say(read) - self.codes
+        assert not silent, f"{sorted(silent)} not told"
+        if not self._is_exact():
+            return
+        times = self.manifest["timesDisagree"]["kinds"]
+        leaps = sum(bool(entry.shift_ms) for entry in read), sum(len(entry.true_ns) for entry in read)
+        assert (times["leap"], times["blockLeap"]) == leaps, f"{times}, expected {leaps} leaps and block leaps"
+        missing = len(self._never_stored_between())
+        told = self.manifest["gaps"]["missingFragments"]
+        assert told == missing, f"{told} fragments missing by their numbers, expected {missing}"
+
+    def _must_say(self, read: Sequence[LogEntry]) -> set[str]:
+        """Codes that the fragments that could be read demand.
+
+        Args:
+            read: our fragments without the excused ones.
+        """
+        codes = set()
+        if any(entry.leaps for entry in read):
+            codes.add("TIMES_DISAGREE")
+        if any(entry.too_late for entry in read):
+            codes.add("LATE_AUDIO")
+        names = {track.name.strip().lower() for entry in read for track in entry.contents.tracks}
+        if names - set(_SIDES):
+            codes.add("UNKNOWN_TRACK")
+        if self._is_exact():
+            sums = self.sheet.sums.values()
+            codes |= {"STREAM_HOLES"} if self._never_stored_between() else set()
+            codes |= {"CONFLICTING_AUDIO"} if any(each.conflicting for each in sums) else set()
+            codes |= {"DANGLING_BYTES"} if any(each.dangling_once for each in sums) else set()
+        return codes
+
+    def _is_exact(self) -> bool:
+        """True if each of our fragments was read, and once."""
+        return self.known.read_once and not self.known.excused
+
     def _lacks(self) -> list[str]:
         """Why the recording is not whole."""
         lacks = [f"{sum(self.missing.values())} samples missing"] if self.missing else []
@@ -385,6 +439,8 @@ class Judge:
             codes.add("STREAM_HOLES")
         if self.sheet.unknown:
             codes.add("UNKNOWN_TRACK")
+        if any(entry.too_late for entry in self.known.ours):
+            codes |= {"LATE_AUDIO", "STREAM_HOLES"}
         if self.known.ours and self.sheet.origin_ms > self._first_ms() + 5000:
             codes.add("OPENING_MISSING")
         if self.missing and set(self.missing) & set(self.known.excused):
@@ -394,15 +450,15 @@ class Judge:
     def _first_ms(self) -> int:
         return min(entry.contents.producer_ms for entry in self.known.ours)
 
-    def _never_stored_between(self) -> bool:
+    def _never_stored_between(self) -> list[LogEntry]:
         counters = [entry.counter for entry in self.known.ours]
-        return any(min(counters) < entry.counter < max(counters) for entry in self.known.never_stored)
+        return [entry for entry in self.known.never_stored if min(counters) < entry.counter < max(counters)]
 
     # --- the numbers ---
 
     def _sums(self) -> None:
         """The manifest's counts are the generator's."""
-        exact = self.known.read_once and not self.known.excused and not any(entry.shift_ms for entry in self.known.ours)
+        exact = self._is_exact()
         for side in self.channels:
             track, sums = self.manifest["tracks"][side], self.sheet.sums[side]
             audible = self.audible[side].count(1)
@@ -419,7 +475,7 @@ class Judge:
                 continue
             _equal(side, "receivedBytes", track, sums.received)
             _equal(side, "audioSamples", track, sums.covered)
-            _equal(side, "lateSamples", track, 0)
+            _equal(side, "lateSamples", track, sums.late)
             # The half sample of a copy, or of a block that conflicts, is counted with its block.
             least = 0 if sums.conflicting else sums.dangling_once
             assert least <= track["danglingBytes"] <= sums.dangling, f"{side}: {track['danglingBytes']} dangling"
@@ -457,18 +513,33 @@ class Judge:
         spans = self._spans()
         for start, end in runs:
             may_be = self._cause_of(start, end, spans)
+            if may_be == {"streamHole"}:
+                self._is_listed(start, end)
             for cause in may_be:
                 bounds[cause][1] += end - start
                 if len(may_be) == 1:
                     bounds[cause][0] += end - start
         return {cause: (least, most) for cause, (least, most) in bounds.items()}
 
+    def _is_listed(self, start: int, end: int) -> None:
+        """The manifest lists this silence of both parties, with its time and that fragments are missing there."""
+        gaps = self.manifest["gaps"]
+        if len(gaps["listed"]) < gaps["count"] or self.known.garbled:
+            return
+        holes = [gap for gap in gaps["listed"] if gap["missingFragments"]]
+        assert any(gap["startFrame"] <= start and end <= gap["startFrame"] + gap["frames"] for gap in holes), (
+            f"the hole from frame {start} to {end} is not listed among {holes}"
+        )
+
     def _spans(self) -> list[tuple[int, int, int, bool]]:
         """Start, end, counter and readability of our fragments."""
         found: dict[str, list[int]] = {}
         for stretch in self.sheet.stretches:
-            span = found.setdefault(stretch.number, [stretch.start, stretch.end])
-            span[0], span[1] = min(span[0], stretch.start), max(span[1], stretch.end)
+            if stretch.too_late:
+                continue
+            start, end = stretch.place, stretch.place + len(stretch.pcm) // 2
+            span = found.setdefault(stretch.number, [start, end])
+            span[0], span[1] = min(span[0], start), max(span[1], end)
         return [
             (found[entry.number][0], found[entry.number][1], entry.counter, entry.number in self.known.excused)
             for entry in self.known.ours
@@ -477,7 +548,7 @@ class Judge:
 
     def _cause_of(self, start: int, end: int, spans: Sequence[tuple[int, int, int, bool]]) -> set[str]:
         unread = any(lost and low < end and high > start for low, high, _, lost in spans)
-        if unread or any(entry.shift_ms for entry in self.known.ours):
+        if unread:
             return {"streamHole", "producerPause", "blockHole"}
         if any(low < start and end < high for low, high, _, _ in spans):
             return {"blockHole"}
@@ -488,7 +559,8 @@ class Judge:
             return {"streamHole", "producerPause", "blockHole"}
         if before is None or after is None:
             return {"streamHole", "producerPause", "blockHole"}
-        if any(before[2] < entry.counter < after[2] for entry in self.known.never_stored):
+        too_late = [entry for entry in self.known.ours if entry.too_late]
+        if any(before[2] < entry.counter < after[2] for entry in (*self.known.never_stored, *too_late)):
             return {"streamHole"}
         return {"producerPause", "blockHole"} if end - start <= self.sheet.rate else {"producerPause"}
 

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """Two fragments come in the order of their numbers, and their times are the other way round."""
     NUMBERS_SWAPPED = "numbers-swapped"
     """Two fragments come in the wrong order by their numbers and by their times."""
+    COMES_TOO_LATE = "comes-too-late"
+    """A fragment comes more than 5 s of audio behind its successors: its place is settled silence."""
     SKEW = "skew"
     """The agent's blocks lag up to 4 s behind the customer's in the same fragment."""
     NEVER_STORED = "never-stored"
@@ -29,14 +31,20 @@ class Kind(StrEnum):
     """Blocks inside fragments were never sent, on both tracks at once."""
     LEAP = "leap"
     """The times of one fragment leap, and the next fragment goes on as before."""
+    BLOCK_LEAP = "block-leap"
+    """The times of one row of blocks, or of one block, leap inside a fragment."""
+    CLUSTER_LEAP = "cluster-leap"
+    """The Cluster time of one fragment leaps, its producer timestamp does not, and the next fragment goes on."""
     STEP_BACK = "step-back"
     """The producer's clock steps back by 20 ms to 1.5 s, for good."""
     STEP_AHEAD = "step-ahead"
     """The producer's clock steps ahead, for good."""
     RENAMED = "renamed"
-    """Track names in another case."""
+    """Track names in another case, or with spaces around them."""
     UNKNOWN_TRACK = "unknown-track"
-    """A track of another name: a third one, or the agent's."""
+    """A third track of a name that is no party's."""
+    OWN_TRACK_UNKNOWN = "own-track-unknown"
+    """A party's own track has a name that is no party's: from a fragment on, for some fragments, or always."""
     ERRORS_PASSING = "errors-passing"
     """KVS reports an error at one fragment for a minute or five, through drain and idle limit."""
     ERRORS_FOR_EVER = "errors-for-ever"
@@ -45,12 +53,14 @@ class Kind(StrEnum):
     """KVS reports an error behind the last audio of the call for ever."""
     BROKEN_HEAD = "broken-head"
     """Every body breaks within its first fragment for a minute or more."""
+    SECOND_STREAMING = "second-streaming"
+    """Our contact streams twice, and Connect's clock and the producer's lie up to 4 s apart. Either may be recorded."""
     UNLABELLED_STRANGER = "unlabelled-stranger"
-    """The next contact's first fragments carry no label, and errors may follow them."""
+    """The next contact's first fragments carry no label, and KVS may report errors behind them."""
 
 
 ALL: Final = frozenset(Kind)
-HELD: Final = ALL
+HELD: Final = ALL - {Kind.BLOCK_LEAP}
 """Kinds that the recorder holds."""
 
 

@@ -13,11 +13,11 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from chaos.calls import RandomCall, random_call
+from chaos.calls import Companion, RandomCall, random_call
 from chaos.execution import MARGIN_S, Execution
 from chaos.judge import SKIPPED, Circumstances, Doubt, Judge
 from chaos.kinds import HELD, Kind
@@ -26,11 +26,14 @@ from chaos.log import LogEntry
 from chaos.world import BUFFER_S, ChaosSource, ChaosStatus, ChaosStore, Hooks, Kill, SleepingClock, Spell, StoreFault
 from connect_audio.core.manifest import Status
 from connect_audio.recorder import HandOver, Outcome, OutcomeStatus, Policy, Refused, Wait
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import RecordingRequest
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.clock import FakeClock
 from support.store import MemoryStore
-from support.world import EXECUTION, NAMES
+from support.world import EXECUTION, REQUEST
 
+COMPANION = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/companion/3"
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
 FOREIGN = b"somebody else's recording"
 _PORTS = (
@@ -103,6 +106,39 @@ class World:
     bucket: MemoryStore
     hooks: Hooks
     execution: Execution
+    companion: Execution | None = None
+    claimed_after_ms: int = 0
+    companion_outcome: Outcome | None = None
+
+    @property
+    def names(self) -> RecordingNames:
+        return self.execution.names
+
+    def run(self) -> Outcome:
+        """Run the execution under test, and the one of the contact's other streaming: the earlier one first.
+
+        The claim of the later one comes while its audio does, a few seconds late, whatever happens to the earlier one.
+        """
+        shared, companion = self.call.companion, self.companion
+        if shared is None or companion is None:
+            return self.execution.run()
+        earlier, later = (self.execution, companion) if shared.is_later else (companion, self.execution)
+        earlier.claim()
+        earlier.hooks.appointment = (shared.begins_ms + self.claimed_after_ms, lambda: self._claim(later))
+        if shared.is_later:
+            outcome = self.execution.run()
+            self.companion_outcome = companion.run()
+            return outcome
+        self.companion_outcome = companion.run()
+        return self.execution.run()
+
+    @staticmethod
+    def _claim(execution: Execution) -> None:
+        """Claim without trouble: a claim that comes too late moves the border."""
+        hooks, store = execution.hooks, execution.store
+        kills, plan, hooks.kills, store.plan = hooks.kills, store.plan, {}, {}
+        execution.claim()
+        hooks.kills, store.plan = kills, plan
 
     @property
     def source(self) -> ChaosSource:
@@ -110,11 +146,14 @@ class World:
 
     @property
     def wav(self) -> bytes:
-        return self.bucket.objects[NAMES.key][0]
+        return self.bucket.objects[self.names.key][0]
 
     @property
     def manifest(self) -> dict[str, Any]:
-        manifest: dict[str, Any] = json.loads(self.bucket.objects[NAMES.manifest][0])
+        return self.manifest_of(self.execution)
+
+    def manifest_of(self, execution: Execution) -> dict[str, Any]:
+        manifest: dict[str, Any] = json.loads(self.bucket.objects[execution.names.manifest][0])
         return manifest
 
 
@@ -165,6 +204,7 @@ class Schedule:
             self.retention_fails,
             self.spells,
         )
+        shared = self.call.companion
         execution = Execution(
             EXECUTION,
             source,
@@ -181,6 +221,7 @@ class Schedule:
             self.policy,
             self.chance("engine"),
             invocation_s,
+            request=self.request(later=not shared.is_later) if shared is not None else REQUEST,
         )
         if self.live:
             execution.live = LiveProbe(
@@ -190,7 +231,31 @@ class Schedule:
                 self.live_trouble if source_faults or kills else 0.0,
                 {name: Heard(seconds) for name, seconds in self.live.items()},
             )
-        return World(self.call, clock, bucket, hooks, execution)
+        world = World(self.call, clock, bucket, hooks, execution)
+        if shared is not None:
+            world.companion = self._companion(shared, world)
+            world.claimed_after_ms = self.chance("claimed").choice((0, 500, 3000, 8000))
+        return world
+
+    def request(self, *, later: bool) -> RecordingRequest:
+        """The request of one of two streamings."""
+        shared = self.call.companion
+        return replace(REQUEST, start_timestamp_ms=shared.start_ms) if later and shared is not None else REQUEST
+
+    def _companion(self, shared: Companion, world: World) -> Execution:
+        """The execution of the contact's other streaming: nothing goes wrong with it."""
+        hooks = Hooks(world.clock)
+        return Execution(
+            COMPANION,
+            ChaosSource(shared.log, world.clock, hooks, self.chance("companion"), 0, self.retention),
+            ChaosStore(world.bucket, hooks, world.clock),
+            ChaosStatus(world.clock, hooks, self.disconnected_ms, 0.0, self.chance("companion status")),
+            world.clock,
+            hooks,
+            self.policy,
+            self.chance("companion engine"),
+            request=self.request(later=shared.is_later),
+        )
 
     def __str__(self) -> str:
         return (
@@ -218,6 +283,8 @@ def draw(seed: int, allowed: Collection[Kind] = HELD) -> Schedule:
         disorder=random.Random(f"{seed}/disorder"),
     )
     retention = chance.choice((24, 24, 0))
+    # The later recording runs behind the earlier one.
+    retention = retention if call.companion is None else 24
     length_ms = call.end_ms - DEFAULT_START_MS
     late_ms = chance.choice((0, 0, 0, 2000, chance.randrange(length_ms), length_ms + chance.randrange(3_600_000)))
     if not retention and chance.random() < 0.8:
@@ -229,7 +296,7 @@ def draw(seed: int, allowed: Collection[Kind] = HELD) -> Schedule:
         policy=Policy(part_bytes=chance.choice((60_000, 200_000, 1_000_000)) // 4 * 4),
         retention=retention,
         late_ms=late_ms,
-        disconnected_ms=call.end_ms + chance.randrange(0, 5000),
+        disconnected_ms=call.contact_end_ms + chance.randrange(0, 5000),
         unknown=chance.choice((0.0, 0.0, 0.3, 1.0)),
         invocation_s=(shortest, shortest * chance.choice((1.0, 2.0))),
         source_faults=chance.choice((0, 3, 8, 20)),
@@ -265,6 +332,9 @@ _MOVE_TIMES = frozenset(
         Kind.SKEW,
         Kind.NEVER_STORED,
         Kind.LEAP,
+        Kind.CLUSTER_LEAP,
+        Kind.BLOCK_LEAP,
+        Kind.COMES_TOO_LATE,
         Kind.STEP_BACK,
         Kind.STEP_AHEAD,
     }
@@ -274,7 +344,9 @@ _CODES = (5000, 3002, 4503, 3000, 9999)
 
 
 def _draw_kinds(chance: random.Random, allowed: Collection[Kind]) -> frozenset[Kind]:
-    return frozenset(chance.sample(sorted(allowed), min(len(allowed), chance.choice((0, 1, 1, 1, 2, 3)))))
+    drawn = frozenset(chance.sample(sorted(allowed), min(len(allowed), chance.choice((0, 1, 1, 1, 2, 3)))))
+    # A leap or a step beside the border of two streamings may be taken for it: each sample is in one of them still.
+    return drawn - _MOVE_TIMES if Kind.SECOND_STREAMING in drawn else drawn
 
 
 def _draw_spells(chance: random.Random, call: RandomCall, kinds: frozenset[Kind]) -> tuple[Spell, ...]:
@@ -293,6 +365,10 @@ def _draw_spells(chance: random.Random, call: RandomCall, kinds: frozenset[Kind]
             if call.log[at].contents.contact_id is not None or chance.random() < 0.3
         )
         spells.append(Spell(next(nameless, len(call.log)), chance.choice(_CODES), math.inf))
+    if Kind.UNLABELLED_STRANGER in kinds and not spells and chance.random() < 0.6:
+        # Behind the strangers that name nobody; what would tell whose they are cannot be read.
+        named = (at for at in range(mine[-1] + 1, len(call.log)) if call.log[at].contents.contact_id is not None)
+        spells.append(Spell(next(named, len(call.log)), chance.choice(_CODES), chance.choice((60.0, 300.0, math.inf))))
     if Kind.BROKEN_HEAD in kinds:
         spells.append(Spell(None, 0, chance.uniform(10, 200), call.end_ms + chance.randrange(-20_000, 10_000)))
     return tuple(spells)
@@ -350,7 +426,7 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
     if ending == "foreign":
 
         def intrude() -> None:
-            bucket.objects.setdefault(NAMES.key, (FOREIGN, {}))
+            bucket.objects.setdefault(world.names.key, (FOREIGN, {}))
 
         world.hooks.intrusions[chance.randint(1, total)] = intrude
     rivals = [_rival(schedule, world, number) for number in range(chance.choice((0, 0, 1, 2)))]
@@ -360,7 +436,7 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
     outcomes: list[Outcome] = []
     ran: list[Execution] = []
     for each in (execution, *rivals):
-        outcomes.append(each.run())
+        outcomes.append(world.run() if each is execution else each.run())
         ran.append(each)
         trace.append(
             f"{each.name[-8:]}: {outcomes[-1].status} {outcomes[-1].reasons} {outcomes[-1].end_reason}, "
@@ -384,12 +460,14 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
     )
     _judge_connections(world, rivals)
     _judge_bucket(world)
-    if bucket.objects.get(NAMES.key, (b"",))[0] == FOREIGN:
+    _judge_companion(schedule, world)
+    names = world.names
+    if bucket.objects.get(names.key, (b"",))[0] == FOREIGN:
         assert {outcome.status for outcome in outcomes} <= {OutcomeStatus.KEY_TAKEN, OutcomeStatus.REFUSED}
         # An empty recording's manifest may have been written the moment before the foreign object came.
         empty = not any(each.results and each.results[-1].checkpoint.cursor.frames for each in ran)
-        allowed = {NAMES.key, NAMES.manifest} if empty else {NAMES.key}
-        assert set(bucket.objects) <= allowed, "something lies beside the foreign object"
+        allowed = {names.key, names.manifest} if empty else {names.key}
+        assert set(bucket.objects) - _keys(world.companion) <= allowed, "something lies beside the foreign object"
         judged.status, judged.causes = "key_taken", ["a foreign object at the key"]
         return judged
     ours = [(each, outcome) for each, outcome in granted if outcome.status is not OutcomeStatus.REFUSED]
@@ -411,17 +489,18 @@ def _undisturbed(schedule: Schedule) -> World:
     world.source.damaged = world.source.vanished = frozenset()
     world.source.retention_fails = False
     world.source.spells = ()
-    outcome = world.execution.run()
+    outcome = world.run()
     lost = _gone(schedule, world, [world.execution])
     if outcome.status is OutcomeStatus.EMPTY:
         assert lost >= {entry.number for entry in schedule.call.ours}, "the undisturbed run lacks the call"
-        world.bucket.objects[NAMES.key] = (b"", {})
+        world.bucket.objects[world.names.key] = (b"", {})
         return world
     try:
         doubts = () if schedule.retention else (Doubt.NOT_KEPT,)
         _judge(schedule, world, dict.fromkeys(lost, "forgotten by the stream"), (), doubts=doubts)
     except AssertionError as error:
         raise AssertionError(f"undisturbed: {error}; {outcome.status} {outcome.reasons}") from error
+    _judge_companion(schedule, world)
     if world.execution.live is not None:
         world.execution.live.judge(world.wav, world.manifest, s3_failed=False)
     return world
@@ -470,6 +549,8 @@ _COMPARED_MS = 4900
 """The recorder compares the newest 5 s; a fragment's edge may lie a little before."""
 _DOUBTS = {
     Kind.LEAP: Doubt.TIMES,
+    Kind.CLUSTER_LEAP: Doubt.TIMES,
+    Kind.BLOCK_LEAP: Doubt.TIMES,
     Kind.STEP_BACK: Doubt.CLOCK,
     Kind.STEP_AHEAD: Doubt.CLOCK,
     Kind.UNLABELLED_STRANGER: Doubt.NAMELESS,
@@ -492,6 +573,7 @@ def _rival(schedule: Schedule, world: World, number: int) -> Execution:
         hooks,
         schedule.policy,
         schedule.chance(f"rival engine {number}"),
+        request=world.execution.request,
     )
 
 
@@ -511,8 +593,29 @@ def _judge_connections(world: World, rivals: Sequence[Execution]) -> None:
         assert source.open_now == 0, "a connection remains open"
 
 
+def _keys(execution: Execution | None) -> set[str]:
+    return set() if execution is None else {execution.names.key, execution.names.manifest}
+
+
+def _judge_companion(schedule: Schedule, world: World) -> None:
+    """Hold the recording of the contact's other streaming against what was sent: nothing went wrong with it."""
+    shared, companion, outcome = schedule.call.companion, world.companion, world.companion_outcome
+    if shared is None or companion is None:
+        return
+    assert outcome is not None
+    assert companion.source.most_open <= 1
+    kinds = {_DOUBTS[kind] for kind in schedule.call.kinds if kind in _DOUBTS}
+    known = Circumstances(
+        ours=shared.ours, never_stored=(), rate=schedule.call.rate, doubts=frozenset(kinds), read_once=True
+    )
+    try:
+        Judge(world.bucket.objects[companion.names.key][0], world.manifest_of(companion), known).judge()
+    except AssertionError as error:
+        raise AssertionError(f"the other streaming: {error}; {outcome.status} {outcome.reasons}") from error
+
+
 def _judge_bucket(world: World) -> None:
-    left = set(world.bucket.objects) - {NAMES.key, NAMES.manifest}
+    left = set(world.bucket.objects) - _keys(world.execution) - _keys(world.companion)
     assert not left, f"left in the bucket: {sorted(left)}"
     assert not world.bucket.uploads, f"uploads left open: {list(world.bucket.uploads)}"
 

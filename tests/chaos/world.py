@@ -70,6 +70,8 @@ class Hooks:
     killed: Counter[str] = field(default_factory=Counter)
     total: int = 0
     intrusions: dict[int, Callable[[], None]] = field(default_factory=dict)
+    appointment: tuple[int, Callable[[], None]] | None = None
+    """What happens elsewhere at a time, ms since the epoch."""
     hard_deadline: float = float("inf")
 
     def enter(self, port: str) -> int:
@@ -82,6 +84,9 @@ class Hooks:
         intrusion = self.intrusions.pop(self.total, None)
         if intrusion is not None:
             intrusion()
+        if self.appointment is not None and self.clock.now_ms() >= self.appointment[0]:
+            (_, happens), self.appointment = self.appointment, None
+            happens()
         if self.clock.monotonic() > self.hard_deadline:
             raise OverrunError(f"{port} is called {self.clock.monotonic() - self.hard_deadline:.1f} s too late")
         self.calls[port] += 1

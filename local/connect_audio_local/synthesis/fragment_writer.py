@@ -122,7 +122,8 @@ class FragmentContents:
 
     Args:
         number: fragment number, a decimal number.
-        producer_ms: producer timestamp, milliseconds since the epoch; also the first Cluster's timecode.
+        producer_ms: producer timestamp, milliseconds since the epoch; also the first Cluster's timecode, unless
+            `cluster_ms` gives another.
         server_ms: server timestamp, milliseconds since the epoch.
         contact_id: the `ContactId` tag, or None for a fragment that carries none.
         instance_id: the `InstanceId` tag, or None.
@@ -132,6 +133,7 @@ class FragmentContents:
         millis_behind_now: the `AWS_KINESISVIDEO_MILLIS_BEHIND_NOW` tag, or None for none.
         error: an in-band error, beside the continuation token.
         other_tags: further producer tags such as `Events`, as pairs of name and value.
+        cluster_ms: the first Cluster's timecode, milliseconds since the epoch; None for the producer timestamp.
     """
 
     number: str
@@ -145,6 +147,7 @@ class FragmentContents:
     millis_behind_now: int | None = 0
     error: InBandError | None = None
     other_tags: Sequence[tuple[str, str]] = ()
+    cluster_ms: int | None = None
 
 
 # --- layouts ---------------------------------------------------------------------------------------------------------
@@ -460,15 +463,17 @@ class _Writer:
     # --- audio ---
 
     def clusters(self) -> bytes:
-        base = self.ticks(self.contents.producer_ms * _NS_PER_MS)
-        if not self.contents.blocks:
+        contents = self.contents
+        cluster_ms = contents.producer_ms if contents.cluster_ms is None else contents.cluster_ms
+        base = self.ticks(cluster_ms * _NS_PER_MS)
+        if not contents.blocks:
             return self.cluster(base, b"") if self.layout.empty_cluster else b""
         return b"".join(self.cluster(at, b"".join(blocks)) for at, blocks in self.blocks_by_cluster(base))
 
     def blocks_by_cluster(self, base: int) -> Iterator[tuple[int, list[bytes]]]:
         """Timecode and written blocks of each Cluster.
 
-        The first Cluster starts at the producer timestamp, each further one at its first block.
+        The first Cluster starts at `base`, each further one at its first block.
         """
         limit = self.layout.blocks_per_cluster
         written: list[bytes] = []
