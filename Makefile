@@ -58,6 +58,7 @@ test: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Every check that CI runs
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@scripts/setup-chromium.sh
 	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not containers' $(TESTS)
 
 sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes

@@ -1,0 +1,40 @@
+"""Pages in a browser, as tests name them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+from playwright.sync_api import Page
+
+
+class Open(Protocol):
+    """Opens a page from the disk."""
+
+    def __call__(self, path: Path, fragment: str = "") -> Page:
+        """Open it, at a fragment such as `#t=12`."""
+        ...
+
+
+def place(page: Page) -> float:
+    """Where the page plays, seconds from the call's beginning."""
+    seconds: float = page.evaluate("connectAudio.sound.place")
+    return seconds
+
+
+def seek(page: Page, seconds: float) -> None:
+    page.evaluate("(seconds) => connectAudio.player.seek(seconds)", seconds)
+
+
+def until(page: Page, condition: str) -> None:
+    """Wait until an expression is true of the page. (Playwright's own wait is refused by the page's policy.)"""
+    page.evaluate(
+        f"""async () => {{
+          const end = performance.now() + 10000;
+          while (!({condition})) {{
+            if (performance.now() > end) throw new Error('never true: ' + {json.dumps(condition)});
+            await new Promise((done) => setTimeout(done, 10));
+          }}
+        }}"""
+    )

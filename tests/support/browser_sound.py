@@ -1,0 +1,70 @@
+"""What is heard of a page: read by an AnalyserNode of each channel behind the page's own graph."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Page
+
+_LEVELS = """async (seconds) => {
+  const {sound, player} = connectAudio;
+  if (seconds !== null) player.seek(seconds);
+  await sound.play();
+  const splitter = sound.context.createChannelSplitter(2);
+  sound.output.connect(splitter);
+  const analysers = [0, 1].map((channel) => {
+    const analyser = sound.context.createAnalyser();
+    analyser.fftSize = 2048;
+    splitter.connect(analyser, channel);
+    return analyser;
+  });
+  const from = sound.place;
+  const begun = performance.now();
+  // A window of the analyser is 256 ms: half a second of the call has gone through it.
+  while (sound.place < from + 0.5 && performance.now() < begun + 8000) await new Promise(requestAnimationFrame);
+  const levels = analysers.map((analyser) => {
+    const samples = new Float32Array(analyser.fftSize);
+    analyser.getFloatTimeDomainData(samples);
+    return Math.sqrt(samples.reduce((sum, value) => sum + value * value, 0) / samples.length);
+  });
+  sound.pause();
+  return levels;
+}"""
+
+_FIRST_SAMPLES = """async (seconds) => {
+  const {sound, player} = connectAudio;
+  await sound.play();
+  sound.pause();
+  const taken = [];
+  const taps = sound.context.createScriptProcessor(1024, 2, 2);
+  taps.onaudioprocess = (event) => taken.push(...event.inputBuffer.getChannelData(0));
+  sound.output.connect(taps);
+  taps.connect(sound.context.destination);
+  const sought = new Promise((done) => sound.element.addEventListener('seeked', done, {once: true}));
+  player.seek(seconds);
+  await sought;
+  taken.length = 0;
+  await sound.play();
+  const begun = performance.now();
+  while (taken.filter(Boolean).length < 2000 && performance.now() < begun + 8000) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  sound.pause();
+  return taken;
+}"""
+
+
+def levels(page: Page, seconds: float | None) -> tuple[float, float]:
+    """RMS levels, left and right, half a second after playing from a place; full scale is 1.
+
+    Args:
+        page: an open page of a call.
+        seconds: the place; None for where it stands.
+    """
+    left, right = page.evaluate(_LEVELS, seconds)
+    return left, right
+
+
+def first_samples(page: Page, seconds: float) -> list[int]:
+    """The left samples that come out after a seek, without the silence before them, as 16-bit numbers."""
+    samples = [round(value * 32768) for value in page.evaluate(_FIRST_SAMPLES, seconds)]
+    first = next((at for at, value in enumerate(samples) if value), len(samples))
+    return samples[first:]
