@@ -87,8 +87,8 @@ flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200, KINDS=all), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
 
-mutation: $(STAMP) ## Mutants of core and recorder against their unit tests: N=50 by SEED=1, or N=all
-	@$(BIN)/python scripts/mutation.py $(or $(N),50) --seed $(or $(SEED),1)
+mutation: $(STAMP) ## Mutants of core and recorder against their unit tests: N=300 by SEED=1, or N=all; ONLY=core/wav
+	@$(BIN)/python -m mutation $(or $(N),300) --seed $(or $(SEED),1) $(if $(ONLY),--only $(ONLY))
 
 bench: $(STAMP) ## The performance claims, measured again
 	@$(BIN)/python -m benchmarks

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from mutation.live_functions import NotInAFunctionError, put_into_functions
+from mutation.mutants import mutants_of
+from mutation.survivors import key_of, listed
+
+_PACKAGE = Path(__file__).parents[3] / "src" / "connect_audio"
+
+
+def changes(tmp_path: Path, source: str) -> list[str]:
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    return [mutant.change for mutant in mutants_of(path)]
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a < b", ["a < b -> a <= b"]),
+        ("a and b", ["a and b -> a or b"]),
+        ("a + 1", ["a + 1 -> a - 1", "a + 1 -> a + 2"]),
+        ("a if not b else c", ["not b -> b"]),
+        ("a if b else c", ["b -> not b"]),
+        ("[a for a in b if a]", ["a -> not a"]),
+        ("-a", ["-a -> a"]),
+        ("a.b = c", ["a.b = c -> removed"]),
+        ("a(b)", ["a(b) -> removed"]),
+        ("a += b", ["a += b -> removed", "a += b -> a -= b"]),
+        ("while a:\n    continue", ["a -> not a", "continue -> break"]),
+        ("def f():\n    return a", ["return a -> return None"]),
+        ("def f():\n    raise a", ["raise a -> removed"]),
+        ("a = True", ["a = True -> a = False"]),
+        ("a = 'NO_AUDIO'", ["a = 'NO_AUDIO' -> a = 'XXNO_AUDIO'"]),
+        ("class A(StrEnum):\n    B = 'b'", ["B = 'b' -> B = 'XXb'"]),
+        ("a = Reason(B, 'words')", ["Reason(B, 'words') -> Reason(B, 'XXwords')"]),
+    ],
+)
+def test_each_kind_of_change_is_made(tmp_path: Path, source: str, expected: list[str]) -> None:
+    assert changes(tmp_path, source) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "a: Literal[1] | None = b",
+        "def f(a: int | None) -> Literal[1]: ...",
+        "@dataclass(frozen=True)\nclass A:\n    '''Words 1.'''",
+        "assert a < 1",
+        "zip(a, b, strict=True)\n".replace("zip", "c = zip"),
+        "if TYPE_CHECKING:\n    a = 1",
+        "def __repr__(self):\n    return a + 1",
+        "type A = B | C",
+        "a = 'words of a message'",
+        "a = isinstance(b, A | B)",
+    ],
+)
+def test_types_texts_and_checks_are_left_alone(tmp_path: Path, source: str) -> None:
+    assert changes(tmp_path, source) == []
+
+
+def test_the_text_of_a_log_line_is_left_alone(tmp_path: Path) -> None:
+    assert changes(tmp_path, "self.logger.info('NO_AUDIO')") == ["self.logger.info('NO_AUDIO') -> removed"]
+
+
+def test_the_same_change_in_one_scope_has_a_number(tmp_path: Path) -> None:
+    assert changes(tmp_path, "a < b\na < b") == ["a < b -> a <= b", "a < b -> a <= b #2"]
+
+
+def test_a_loaded_function_and_its_closures_get_the_change(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("def maker(a):\n    def inner(b):\n        return a + b\n    return inner\n")
+    names: dict[str, object] = {}
+    exec(compile(path.read_text(), str(path), "exec", dont_inherit=True), names)  # noqa: S102 - the module above
+    maker = names["maker"]
+    assert callable(maker)
+    made_before = maker(5)
+    (mutant,) = (each for each in mutants_of(path) if each.change == "a + b -> a - b")
+
+    assert put_into_functions(mutant) == 2
+    assert (made_before(3), maker(5)(3)) == (2, 2)
+
+
+def test_a_change_outside_every_function_needs_an_import(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("A = 1\n")
+    with pytest.raises(NotInAFunctionError):
+        put_into_functions(mutants_of(path)[0])
+
+
+def test_each_listed_survivor_is_a_mutant_of_the_code() -> None:
+    files = {file for file, _, _ in listed()}
+    assert set(listed()) <= {key_of(mutant) for file in files for mutant in mutants_of(_PACKAGE / file)}
+
+
+def test_a_survivor_without_a_reason_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "survivors.toml"
+    path.write_text('[[survivor]]\nfile = "core/wav.py"\nscope = "f"\nchanges = ["a"]\nreason = " "\n')
+    with pytest.raises(ValueError, match="survivor without a reason of its own"):
+        listed(path)
