@@ -1,7 +1,7 @@
 """`python -m mutation 300 --seed 1`, also `make mutation N=300 SEED=1`: do the unit tests notice changes of the code?
 
 *How it works.* One run without a mutant records which test reaches which line and what each test costs (`reach.py`).
-It is kept in `build/mutation` as long as sources and tests stay the same. pytest then collects everything once
+It is kept in `build/mutation` as long as the sources stay the same. pytest then collects everything once
 (`session.py`). Each mutant inside a function gets a fork of that process with the function's code exchanged
 (`live_functions.py`). A mutant at the level of a module or class gets a fork that has not yet imported the package.
 The fork runs the tests that reach the changed lines, the cheapest first. It stops at the first failure, at an endless
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import ast
 import hashlib
+import json
 import random
 import sys
 import time
@@ -37,7 +38,7 @@ _PACKAGE: Final = _ROOT / "src" / "connect_audio"
 _ROOMS: Final = ("core", "recorder")
 _TESTS: Final = tuple(f"tests/unit/{room}" for room in _ROOMS)
 _CACHE: Final = _ROOT / "build" / "mutation"
-_BUDGET_S: Final = 15.0
+_BUDGET_S: Final = 6.0
 """Processor time of the tests of a mutant by default, s, as measured without it."""
 
 
@@ -73,18 +74,37 @@ def _mutants() -> list[Mutant]:
 
 
 def _reach() -> Reach | None:
-    """Return what the tests reach, measured afresh if a source or a test has changed; None if a test fails."""
-    digest = hashlib.sha256()
-    for folder in ("src", "tests/unit", "tests/core_support", "tests/chaos"):
-        for path in sorted((_ROOT / folder).rglob("*.py")):
-            digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
-    path = _CACHE / f"reach-{digest.hexdigest()[:16]}.json"
-    if not path.exists():
-        print("one run without a mutant: which test reaches which line", flush=True)
-        if not measure(_TESTS, tuple(f"{_PACKAGE / room}/" for room in _ROOMS), path):
+    """Return what the tests reach; None if a test fails.
+
+    A changed source makes every test run, a changed test file its own tests alone.
+    """
+    support = [
+        path for folder in ("src", "tests/core_support", "tests/chaos") for path in (_ROOT / folder).rglob("*.py")
+    ]
+    path = _CACHE / f"reach-{_digest(support)[:16]}.json"
+    digests_path = path.with_suffix(".tests.json")
+    found = [each for folder in _TESTS for each in (_ROOT / folder).rglob("test_*.py")]
+    digests = {str(each.relative_to(_ROOT)): _digest([each]) for each in sorted(found)}
+    known = json.loads(digests_path.read_text()) if digests_path.exists() else {}
+    stale = [file for file, digest in digests.items() if known.get(file) != digest]
+    reach = Reach.load(path).without({*stale, *(known.keys() - digests)}) if known else Reach({}, {})
+    if stale:
+        print(f"the tests of {len(stale)} files without a mutant: which reaches which line", flush=True)
+        fresh = path.with_suffix(".fresh.json")
+        if not measure(stale, tuple(f"{_PACKAGE / room}/" for room in _ROOMS), fresh):
             print("mutation: the unit tests fail without any mutant", file=sys.stderr)
             return None
-    return Reach.load(path)
+        reach = reach.joined(Reach.load(fresh))
+        reach.save(path)
+        digests_path.write_text(json.dumps(digests))
+    return reach
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(str(path.relative_to(_ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _results(mutants: Sequence[Mutant], reach: Reach, budget: float) -> Iterator[tuple[Task, Result]]:

@@ -6,7 +6,7 @@ import gc
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -50,6 +50,31 @@ class Reach:
             found = {test for path, line in places for test in self.tests.get(path, {}).get(line, ())}
             found |= {test for tests in file.values() for test in tests}
         return sorted(found, key=lambda test: (self.seconds[test], test))
+
+    def without(self, files: Collection[str]) -> Reach:
+        """Return it without the tests of some test files."""
+        seconds = {test: cost for test, cost in self.seconds.items() if test.split("::")[0] not in files}
+        return Reach(
+            seconds,
+            {
+                file: {line: tests & seconds.keys() for line, tests in lines.items()}
+                for file, lines in self.tests.items()
+            },
+        )
+
+    def joined(self, other: Reach) -> Reach:
+        """Return both together."""
+        return Reach(
+            {**self.seconds, **other.seconds},
+            {
+                file: {
+                    line: self.tests.get(file, {}).get(line, frozenset())
+                    | other.tests.get(file, {}).get(line, frozenset())
+                    for line in {*self.tests.get(file, {}), *other.tests.get(file, {})}
+                }
+                for file in {*self.tests, *other.tests}
+            },
+        )
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
