@@ -124,12 +124,15 @@ class AdmissionState:
     Args:
         label: the last label.
         end_ms: end of the last admitted fragment with audio, ms since the epoch; None before the first.
+        other_end_ms: where the audio ends if the last fragment's time leaped alone, ms since the epoch; None if its
+            time ran on.
         session: the producer session of the last admitted fragment; None before the first, or where none is known. A
             fragment that did not run on ends the session.
     """
 
     label: Label = Label.NONE
     end_ms: int | None = None
+    other_end_ms: int | None = None
     session: ProducerSession | None = None
 
 
@@ -205,6 +208,7 @@ class Admission:
         """Our contact."""
         self._label = state.label
         self._end_ms = state.end_ms
+        self._other_end_ms = state.other_end_ms
         self._session = state.session
         self._bounds = bounds or StreamingBounds()
         self._accept_unlabelled = accept_unlabelled
@@ -227,7 +231,7 @@ class Admission:
 
     def state(self) -> AdmissionState:
         """The state after the last decided fragment."""
-        return AdmissionState(label=self._label, end_ms=self._end_ms, session=self._session)
+        return self._state(self._label)
 
     def admits_at_once(self, contact_ids: Sequence[str], number: str | None) -> bool:
         """Return True if an open fragment will be admitted, by all that is known: no fragment before it waits.
@@ -304,18 +308,19 @@ class Admission:
         """
         waiting = self._release()
         verdicts: list[Verdict] = []
-        end, session = self._end_ms, self._session
+        end, other_end, session = self._end_ms, self._other_end_ms, self._session
         unfit: Fragment | None = None
         for fragment in waiting:
             counter = fragment_counter(fragment.number)
             has_audio = bool(media_bytes(fragment.blocks))
             goes_on = session is not None and session.goes_on_with(counter)
-            if has_audio and (unfit or not goes_on or not self._follows(fragment, end)):
+            follows = self._follows(fragment, end) or self._follows(fragment, other_end)
+            if has_audio and (unfit or not goes_on or not follows):
                 unfit = unfit or fragment
                 verdicts.append(Verdict.UNDECIDABLE)
                 continue
             verdicts.append(Verdict.OURS_BY_NEIGHBOURS if has_audio else Verdict.NO_AUDIO)
-            end = end_ms(fragment) if has_audio else end
+            end, other_end = (end_ms(fragment), None) if has_audio else (end, other_end)
             session = session.after(counter) if unfit is None and session is not None else session
         if not _is_border(behind, unfit, end):
             verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
@@ -353,14 +358,38 @@ class Admission:
         if verdict.admitted:
             end = end_ms(fragment)
             if end is not None:
-                self._end_ms = end if self._end_ms is None else max(self._end_ms, end)
+                self._move_end(fragment, end)
         self._count_on(fragment, verdict)
         label = self._label
         if verdict is Verdict.OURS:
             label = Label.OURS
         elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.OTHER_STREAMING}:
             label = Label.OTHER
-        return Decision(fragment, verdict, AdmissionState(label=label, end_ms=self._end_ms, session=self._session))
+        return Decision(fragment, verdict, self._state(label))
+
+    def _state(self, label: Label) -> AdmissionState:
+        return AdmissionState(label=label, end_ms=self._end_ms, other_end_ms=self._other_end_ms, session=self._session)
+
+    def _move_end(self, fragment: Fragment, end: int) -> None:
+        """Move the audio's end behind a fragment; where its time leaps, the next one shows if it leaped alone.
+
+        Args:
+            fragment: an admitted fragment with blocks.
+            end: its end, ms since the epoch.
+        """
+        before, other = self._end_ms, self._other_end_ms
+        if before is None or 0 <= end - before <= RUN_ON_MS:
+            self._end_ms, self._other_end_ms = end, None
+            return
+        start = start_ms(fragment) or 0
+        if -RUN_ON_MS <= start - before <= RUN_ON_MS:
+            self._end_ms, self._other_end_ms = (max(before, end)), None
+        elif other is not None and -RUN_ON_MS <= start - other <= RUN_ON_MS:
+            self._end_ms, self._other_end_ms = end, None
+        elif start > before:
+            self._end_ms, self._other_end_ms = end, before + end - start
+        else:
+            self._other_end_ms = end
 
     def _count_on(self, fragment: Fragment, verdict: Verdict) -> None:
         """Note the counter of a fragment that is our contact's, or that only stands among our contact's."""

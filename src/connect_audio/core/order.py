@@ -10,7 +10,8 @@ fragments wait. If the time goes on behind the leap as it was before, the fragme
 moved to the time between its neighbours. If a fragment comes that fills the time before it, it stood too early in the
 stream. Otherwise the producer's clock has changed: the times stay as they are, and the change is counted.
 
-Fragments that merely come out of order do not wait: the timeline puts them into silence that is not settled yet.
+Fragments that merely come out of order do not wait: the timeline puts them into silence that is not settled yet. Only
+a fragment that would settle the place of missing ones waits for them, as long as any other.
 
 | state | changes with |
 | --- | --- |
@@ -38,6 +39,7 @@ from connect_audio.core.claims import (
 from connect_audio.core.fragment import Block, fragment_counter
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio.core.timeline import MAX_SKEW_S
 from connect_audio.core.tracks import TrackNames
 
 MAX_HELD: Final = 3
@@ -138,7 +140,7 @@ class FragmentOrder:
         arrival = self._arrival(decision)
         if not arrival.spans:
             return self._without_audio(decision)
-        if not self.waiting and self._runs_on(arrival):
+        if not self.waiting and self._runs_on(arrival) and not self._would_settle_a_missing_one(arrival):
             self._pass(arrival)
             return (arrival.decision,)
         self.waiting.append(self._as_produced(arrival))
@@ -298,6 +300,14 @@ class FragmentOrder:
             return True
         return self._server_agrees(arrival, leap_ns) if leap_ns > 0 else leap_ns >= -MAX_BACK_NS
 
+    def _would_settle_a_missing_one(self, arrival: _Arrival) -> bool:
+        """Return True if fragments before this one may yet come, and if its audio would settle their place."""
+        state, counter = self.state, arrival.counter
+        if counter is None or state.counter is None or not 1 < counter - state.counter <= MAX_HELD:
+            return False
+        longest_ns = max(span.after_ns - span.first_ns for span in arrival.spans)
+        return self._leap_ns(arrival) + longest_ns + RUN_ON_NS > MAX_SKEW_S * 1_000_000_000
+
     def _as_produced(self, arrival: _Arrival) -> _Arrival:
         """Move a fragment whose Cluster time leaped to its producer timestamp, where that runs on."""
         producer_ms = arrival.decision.fragment.producer_timestamp_ms
@@ -356,7 +366,11 @@ class FragmentOrder:
         """Return True if a fragment that waits needs no more explanation."""
         if arrival.stray is not None and index + 1 == len(self.waiting):
             return False
-        return abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival)
+        if abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival):
+            return True
+        # The missing fragment that it waited for has come.
+        is_counted = arrival.counter is not None and self.state.counter is not None and self._is_next(arrival)
+        return is_counted and self._runs_on(arrival)
 
     def _is_late(self, arrival: _Arrival) -> bool:
         """Return True if fragments that follow this one by their numbers have passed."""
@@ -368,7 +382,7 @@ class FragmentOrder:
 
     def _is_explained(self) -> bool:
         """Return True if the leap is too long to be filled by fragments that are still to come."""
-        if len(self.waiting) < 2:
+        if len(self.waiting) < 2 or self._would_settle_a_missing_one(self.waiting[0]):
             return False
         first = self.waiting[0]
         longest_ns = max(span.after_ns - span.first_ns for span in first.spans)
@@ -409,13 +423,15 @@ class FragmentOrder:
         if abs(pause_ns) <= RUN_ON_NS:
             return to_last_ns
         delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
-        if abs(to_next_ns) <= RUN_ON_NS or pause_ns < 0 or delay_ns is None or least_ns is None:
+        if pause_ns < 0 or delay_ns is None or least_ns is None:
             return None
         is_denied = to_last_ns > 0 or self._server_denies(arrival, -to_last_ns, 2 * SERVER_NOISE_NS)
         if not is_denied or not self._server_agrees(successor, pause_ns):
             return None
         # The producer paused before it or behind it: the server's clock shows which.
         move_ns = min(to_last_ns, to_next_ns, key=lambda each: abs(delay_ns - each - least_ns))
+        if abs(move_ns) <= RUN_ON_NS:
+            return None
         return move_ns if abs(delay_ns - move_ns - least_ns) <= SERVER_NOISE_NS else None
 
     def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:

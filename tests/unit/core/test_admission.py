@@ -318,6 +318,43 @@ def test_each_decision_tells_the_state_after_it() -> None:
     ]
 
 
+@pytest.mark.parametrize("leap_ms", [-60_000, -2_500, 2_500, 60_000])
+@pytest.mark.parametrize("between", [0, 1, 3])
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_last_unlabelled_fragment_is_ours_although_a_fragment_before_it_leaped(
+    leap_ms: int,
+    between: int,
+    labelled: bool,  # noqa: FBT001 - drawn
+) -> None:
+    names = (OURS,) if labelled else ()
+    middle = [fragment(index, *names) for index in range(2, 2 + between)]
+    log = [fragment(0, OURS), fragment(1, OURS, at_ms=1024 + leap_ms), *middle, fragment(2 + between)]
+
+    assert set(verdicts(*log)) <= {"OURS", "OURS_BY_NEIGHBOURS"}
+
+
+@pytest.mark.parametrize("leap_ms", [-60_000, 60_000])
+def test_behind_a_fragment_that_leaped_alone_the_end_is_where_the_audio_goes_on(leap_ms: int) -> None:
+    log = [fragment(0, OURS), fragment(1, OURS, at_ms=1024 + leap_ms), fragment(2, OURS), fragment(3)]
+    states = [decision.state for decision in decide([*log, fragment(4, OTHER, at_ms=9_000)])]
+
+    assert [state.end_ms for state in states[2:4]] == [START_MS + 3 * 1024, START_MS + 4 * 1024]
+    assert [state.other_end_ms for state in states[2:4]] == [None, None]
+
+
+@pytest.mark.parametrize("leap_ms", [-60_000, 60_000])
+@pytest.mark.parametrize("apart_ms", [-2_001, 2_001])
+def test_a_last_unlabelled_fragment_near_neither_place_is_not_ours(leap_ms: int, apart_ms: int) -> None:
+    log = [fragment(0, OURS), fragment(1, OURS, at_ms=1024 + leap_ms)]
+
+    # Audio that comes again lies back, too, and is no audio behind the end.
+    for end in (2048 if leap_ms > 0 else 1024, 2048 + leap_ms):
+        assert verdicts(*log, fragment(2, at_ms=end + apart_ms))[-1] == "UNDECIDABLE"
+        assert verdicts(*log, fragment(2, at_ms=end + apart_ms // 2))[-1] == "OURS_BY_NEIGHBOURS"
+        # Another session's counter shows that it is not.
+        assert verdicts(*log, fragment(90, at_ms=end))[-1] == "UNDECIDABLE"
+
+
 def test_audio_that_comes_again_does_not_move_the_end_back() -> None:
     assert decide([fragment(1, OURS), fragment(2, OURS, at_ms=0)])[-1].state.end_ms == START_MS + 2048
 

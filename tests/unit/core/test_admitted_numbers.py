@@ -64,6 +64,27 @@ def test_a_number_was_admitted_before_although_the_server_s_clock_went_back() ->
     assert [admitted.add(each) for each in (first, second, second, first)] == [False, False, True, True]
 
 
+@given(clock_ms=st.lists(st.integers(1_000, 1_000 + 30_000), min_size=1, max_size=12), order=st.permutations(range(12)))
+def test_each_number_was_admitted_before_however_the_server_s_clock_went(clock_ms: list[int], order: list[int]) -> None:
+    admitted = AdmittedNumbers()
+    log = [fragment_number(100 + counter, clock_ms[counter]) for counter in order if counter < len(clock_ms)]
+
+    assert not any(admitted.add(each) for each in log)
+    again = AdmittedNumbers(admitted.ranges)
+    assert all(again.add(each) for each in log)
+    assert not again.holds(fragment_number(100, max(clock_ms) + 60_000))
+    assert not again.holds(fragment_number(100 + len(clock_ms), clock_ms[0]))
+
+
+def test_a_step_back_of_the_server_s_clock_costs_no_range() -> None:
+    admitted = AdmittedNumbers()
+    log = [fragment_number(counter, 100_000 + 1024 * counter - 2_000 * (counter % 7)) for counter in range(500)]
+
+    assert not any(admitted.add(each) for each in log)
+    assert len(admitted.ranges) == 1
+    assert all(admitted.add(each) for each in log)
+
+
 def test_a_number_of_another_session_with_the_same_count_was_not_admitted() -> None:
     admitted = numbers(1, 2, 3)
 
@@ -81,6 +102,19 @@ def test_fragments_that_were_admitted_in_between_are_not_missing() -> None:
     assert numbers(1, 2, 3, 4, 8).missing_between(number(1), number(8)) == 3
     assert numbers(1, 4, 8).missing_between(number(1), number(8)) == 5
     assert numbers(1, 3, 2).missing_between(number(1), number(3)) == 0
+
+
+def test_between_fragments_whose_times_are_swapped_only_what_was_not_admitted_is_missing() -> None:
+    # Audio of the later number stands in front: the silence between lacks none of the numbers that were admitted.
+    assert numbers(1, 2, 3, 4).missing_between(number(3), number(2)) == 0
+    assert numbers(1, 2, 3, 5).missing_between(number(5), number(2)) == 1
+    assert numbers(1, 2, 3).missing_between(number(3), number(3)) is None
+
+
+def test_a_lower_count_later_by_the_server_s_clock_is_another_session_s() -> None:
+    other = fragment_number(2, 1_782_912_654_536 + 60_000)
+
+    assert numbers(1, 2, 3).missing_between(number(3), other) is None
 
 
 def test_ranges_are_bounded_and_the_oldest_goes_first() -> None:

@@ -275,10 +275,12 @@ def test_empty_fragments_are_not_missing() -> None:
     assert recorded(fragments).cursor.stream.missing_fragments == 0
 
 
-def renumbered(fragments: Sequence[SyntheticFragment]) -> list[SyntheticFragment]:
+def renumbered(
+    fragments: Sequence[SyntheticFragment], places: Sequence[SyntheticFragment] | None = None
+) -> list[SyntheticFragment]:
     """The fragments with numbers and server timestamps in the order in which they stand, as KVS gives them."""
     log = []
-    for each, place in zip(fragments, call(), strict=True):
+    for each, place in zip(fragments, places or call(), strict=True):
         contents = replace(each.contents, number=place.number, server_ms=place.server_ms)
         log.append(SyntheticFragment(write_fragment(contents), contents, each.duration_ms))
     return log
@@ -367,6 +369,69 @@ def test_a_leap_beside_a_pause_costs_no_other_fragment_and_is_told(pause_ms: int
         at = 4 * SAMPLES * index + 32 * pause_ms * (index >= 4)
         if index != leaped:
             assert result.stereo[at : at + 4 * SAMPLES] == right[at : at + 4 * SAMPLES]
+
+
+@pytest.mark.parametrize("apart_ms", [-25, 0, 25])
+@pytest.mark.parametrize("pause_ms", [3_000, 8_000, 40_000])
+def test_a_fragment_that_leaps_over_the_pause_behind_it_is_moved_back_before_the_pause(
+    pause_ms: int, apart_ms: int
+) -> None:
+    paused = with_pause(call(), 4, pause_ms)
+    fragments = [*paused[:3], moved(paused[3], pause_ms + apart_ms), *paused[4:]]
+
+    result = recorded(fragments)
+
+    assert kinds(result) == {"leap": 1}
+    assert result.stereo == recorded(paused).stereo
+
+
+@pytest.mark.parametrize("pause_ms", [700, 2_000, 4_500, 9_000, 60_000])
+@pytest.mark.parametrize(
+    ("order", "numbers_travel"),
+    [
+        ((3, 5, 4, 6), True),
+        ((4, 3, 5, 6), True),
+        ((3, 4, 6, 5), True),
+        ((3, 6, 5, 4), True),
+        ((5, 4, 3, 6), True),
+        # Not over the pause itself: no server has a fragment before it was recorded.
+        ((3, 5, 4, 6), False),
+        ((3, 4, 6, 5), False),
+    ],
+)
+def test_swapped_fragments_beside_a_pause_leave_a_pause_and_no_hole_in_the_stream(
+    order: Sequence[int],
+    numbers_travel: bool,  # noqa: FBT001 - drawn
+    pause_ms: int,
+) -> None:
+    paused = with_pause(call(), 4, pause_ms)
+    log = [*paused[:3], *(paused[index] for index in order), *paused[7:]]
+    if not numbers_travel:
+        log = renumbered(log, paused)
+
+    result, right = recorded(log), recorded(paused)
+
+    assert result.stereo == right.stereo
+    assert result.cursor.stream == right.cursor.stream
+    assert result.manifest(CONTACT)["tracks"] == right.manifest(CONTACT)["tracks"]
+    assert kinds(result) == {}
+
+
+@pytest.mark.parametrize(("pause_ms", "waits"), [(700, []), (4_500, [4, 5]), (9_000, [4, 5])])
+def test_a_fragment_behind_a_long_pause_waits_for_a_missing_one_that_its_audio_would_settle(
+    pause_ms: int, waits: Sequence[int]
+) -> None:
+    paused = with_pause(call(), 4, pause_ms)
+    del paused[4]
+
+    recording = CallRecording(CONTACT)
+    placed = [len(recording.add(each).placed) for each in parsed(paused)]
+    result = recorded(paused)
+
+    assert [index for index, count in enumerate(placed) if not count] == waits
+    assert result.cursor.stream.missing_fragments == 1
+    assert result.cursor.stream.holes.stream_holes == 1
+    assert kinds(result) == {}
 
 
 @pytest.mark.parametrize("rewound", [1, 2, 3])
