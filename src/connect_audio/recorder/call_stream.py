@@ -226,6 +226,8 @@ class CallStream:
         self._newest = state.newest
         self._read_to_ms = state.read_to_ms
         self._position = cursor.fragment
+        # Fragments may change places, so the highest number may stand before the position.
+        self._highest = max(cursor.fragment, cursor.neighbours.last_admitted, key=_number)
         self._recorded_to_ms = cursor.admission.end_ms or ports.request.start_timestamp_ms
         self._connection: _Connection | None = None
         self._damage = Damage()
@@ -274,7 +276,7 @@ class CallStream:
     @property
     def lacks_known(self) -> bool:
         """True while fragments that an earlier invocation read have not come again."""
-        return _number(self._newest) > _number(self._position)
+        return _number(self._newest) > _number(self._highest)
 
     def stands_at(self, fragment: str | None) -> bool:
         """Return True if a fresh invocation that begins behind that fragment would read nothing again."""
@@ -370,8 +372,10 @@ class CallStream:
         if is_new:
             self._fruitless = 0
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
-            self._newest = fragment.number
+            self._newest = self._highest = fragment.number
             self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
+        elif _number(fragment.number) > _number(self._highest):
+            self._highest = fragment.number
         if fragment.completion is Completion.TOKEN and not self._state.has_tokens:
             self._state = replace(self._state, has_tokens=True)
         self._skip.came(ended_ms)

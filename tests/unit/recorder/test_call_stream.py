@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.cursor import Cursor
+from connect_audio.core.cursor import Cursor, NeighbourState
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.manifest import Reason
@@ -117,6 +117,20 @@ def test_a_fresh_invocation_reads_nothing_again_only_behind_the_newest_fragment(
     assert stream.stands_at(first.number)
     stream.accept(whole(stream))
     assert not stream.stands_at(first.number)
+
+
+def test_a_stream_whose_last_two_fragments_changed_places_lacks_nothing_known() -> None:
+    at = world(call(3))
+    stored = at.source.fragments
+    stored[1:3] = stored[2], stored[1]
+    stream = stream_of(at)
+    for _ in range(3):
+        stream.accept(whole(stream))
+    assert (stream.state.newest, stream.lacks_known) == (stored[1].number, False)
+
+    marked = NeighbourState(last_admitted=stored[1].number)
+    after = stream_of(at, stream.state, Cursor(fragment=stored[2].number, neighbours=marked))
+    assert (after.lacks_known, after.shortcomings()) == (False, ())
 
 
 @pytest.mark.parametrize(
