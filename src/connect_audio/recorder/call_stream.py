@@ -364,7 +364,8 @@ class CallStream:
             # The place can be read by now, or nothing was missing between the position and the probe.
             self._state = replace(self._state, skipped=_but(self._state.skipped, self._position))
         self._met_silence = False
-        self._position = fragment.number or self._position
+        before_it = self._position
+        self._position = fragment.number or before_it
         ended_ms = end_ms(fragment) or fragment.producer_timestamp_ms
         if self._connection is not None:
             self._connection.note(fragment, ended_ms, self._ports.clock.monotonic())
@@ -378,8 +379,14 @@ class CallStream:
             self._highest = fragment.number
         if fragment.completion is Completion.TOKEN and not self._state.has_tokens:
             self._state = replace(self._state, has_tokens=True)
-        self._skip.came(ended_ms)
+        passed = self._skip.came(ended_ms)
+        if passed is not None and self._begins_another_contact(fragment) and missing_between(before_it, fragment.number):
+            # Whose the fragments between are nobody can tell any more: no label of the contact comes behind them.
+            self._count_skip(passed, before_it)
         return Accepted(before, is_new)
+
+    def _begins_another_contact(self, fragment: Fragment) -> bool:
+        return bool(fragment.contact_ids) and self._ports.request.contact_id not in fragment.contact_ids
 
     def audio_came(self) -> None:
         """Note new audio of the call: the fragments' numbers show if some is missing before it."""
@@ -518,7 +525,8 @@ class CallStream:
         else:
             is_skipped = skip.failed(failure, self._position, self._recorded_to_ms, now_ms)
             if is_skipped:
-                self._count_skip(failure)
+                self.watch_anew()
+                self._count_skip(failure, self._position)
         if is_skipped or skip.is_seeking:
             # A probe is progress.
             self._fruitless, self._jumped = 0, True
@@ -529,24 +537,28 @@ class CallStream:
             failing = failure
         return None if failing is None else failing.reason
 
-    def _count_skip(self, failure: Failure) -> None:
-        """Reading goes on behind a place that no connection could read."""
-        self.watch_anew()
+    def _count_skip(self, failure: Failure, position: str | None) -> None:
+        """Reading goes on behind a place that no connection could read.
+
+        Args:
+            failure: the place's.
+            position: number of the fragment before the place; None for the stream's beginning.
+        """
         state = self._state
         self._ports.logger.warning(
             "place of the stream cannot be read: reading goes on behind it",
-            extra={"after": self._position, "reason": failure.reason.code},
+            extra={"after": position, "reason": failure.reason.code},
         )
-        is_counted = any(_number(self._position) <= _number(each.behind) for each in state.skipped)
+        is_counted = any(_number(position) <= _number(each.behind) for each in state.skipped)
         if is_counted or _is_cut(failure):
             return
         known = [each.reason for each in state.skipped]
         if failure.reason not in known and len(known) < _MOST_SKIPPED:
-            skipped = (*state.skipped, Skipped(failure.reason, 1, self._position))
+            skipped = (*state.skipped, Skipped(failure.reason, 1, position))
         else:
             at = known.index(failure.reason) if failure.reason in known else len(known) - 1
             skipped = tuple(
-                replace(each, count=each.count + 1, behind=self._position) if index == at else each
+                replace(each, count=each.count + 1, behind=position) if index == at else each
                 for index, each in enumerate(state.skipped)
             )
         self._state = replace(state, skipped=skipped)

@@ -109,16 +109,22 @@ class Skip:
         failure = self.failure
         return None if failure is not None and failure.is_final and self._is_last else failure
 
-    def came(self, end_ms: int | None) -> None:
+    def came(self, end_ms: int | None) -> Failure | None:
         """Note an accepted fragment. The place is passed if the fragment is newer than all before it.
 
         Args:
             end_ms: its end by the producer's clock, ms since the epoch; None where damage has taken its times.
+
+        Returns:
+            The failure of the place that was passed, unless reading was to go on behind it; None for none.
         """
         if end_ms is not None and end_ms > (self._newest_end_ms or 0):
             self._newest_end_ms = end_ms
             if self._failure is not None:
+                passed = self.failure
                 self._pass()
+                return passed
+        return None
 
     def failed(self, failure: Failure, position: str | None, fallback_ms: int, now_ms: int) -> bool:
         """Note a connection that failed before a new fragment came.

@@ -406,3 +406,19 @@ def test_pauses_between_connections_grow_only_while_nothing_comes() -> None:
     at.source.bodies.extend([after(0, b"")] * 4 + [after(5, b"")] + [after(0, b"")] * 2)
     at.run()
     assert at.clock.slept[:5] == [0.5, 1, 2, 0.5, 1]
+
+
+@pytest.mark.parametrize("lost", [0, 1, 5])
+def test_a_place_that_expires_while_it_fails_is_told_where_another_contact_s_fragment_comes_behind_it(
+    lost: int,
+) -> None:
+    ours, other = call(SECONDS), call(60, contact_id="00000000-0000-4000-8000-000000000002", seed=9)
+    at = world(ours, other, status=ContactState.DISCONNECTED)
+    first_of_other = 20
+    at.source.bodies.append(after(first_of_other - lost, error_fragment(4000)))
+    del at.source.fragments[first_of_other - lost : first_of_other]
+
+    run = at.run()
+
+    assert run.reasons == (["MEDIA_EXPIRED"] if lost else [])
+    assert run.manifest["evidence"]["end"]["state"] == ("not_proven" if lost else "proven")
