@@ -124,7 +124,7 @@ class AdmissionState:
     Args:
         label: the last label.
         end_ms: end of the last admitted fragment with audio, ms since the epoch; None before the first.
-        other_end_ms: where the audio ends if the last fragment's time leaped alone, ms since the epoch; None if its
+        other_end_ms: end of the audio if the last fragment's time leaped alone, ms since the epoch; None if its
             time ran on.
         session: the producer session of the last admitted fragment; None before the first, or where none is known. A
             fragment that did not run on ends the session.

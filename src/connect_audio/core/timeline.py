@@ -146,13 +146,31 @@ def unknown_numbers(_before: str, _after: str) -> None:
     """Return None: no number shows which fragments are missing, see `MissingBetween`."""
 
 
+@dataclass(slots=True)
+class _Again:
+    """Blocks of one fragment that came for written audio and follow each other without a gap.
+
+    Args:
+        stop: position after the last one, frames.
+        tail: its samples behind the last whole cell.
+        is_shown: True once a whole cell is shown to be the same.
+        unshown: samples and bytes of them that were booked as conflicting for want of a whole cell.
+    """
+
+    stop: int
+    tail: bytes
+    is_shown: bool
+    unshown: Amount = field(default_factory=Amount)
+
+
 class _Track:
     """A track's samples that have not been taken yet, what it has written, and its accounts."""
 
-    __slots__ = ("counts", "party", "runs", "written")
+    __slots__ = ("again", "counts", "party", "runs", "written")
 
     def __init__(self, party: Party, counts: TrackCounts, written: WrittenAudio) -> None:
         self.party = party
+        self.again: _Again | None = None
         self.counts = _copied(counts)
         self.written = written
         self.runs: deque[tuple[int, bytes]] = deque()
@@ -216,6 +234,57 @@ class _Track:
             amount: Amount = getattr(dropped, account)
             changed: dict[str, Any] = {account: amount.plus(length, size)}
             self.counts.dropped = replace(dropped, **changed)
+
+    def is_same(self, first: int, samples: bytes) -> bool:
+        """Return True if samples are shown to equal the written ones, by themselves or with the block before.
+
+        A block that is shorter than two cells may hold no whole cell. It is compared together with the blocks of its
+        fragment that join it.
+
+        Args:
+            first: position of the first, frames.
+            samples: mono 16-bit samples; one stretch reaches over all of them.
+        """
+        again, written = self.again, self.written
+        stop = first + len(samples) // SAMPLE_BYTES
+        start = first
+        if again is not None and again.stop == first and written.begins_before(first):
+            start, samples = first - len(again.tail) // SAMPLE_BYTES, again.tail + samples
+        else:
+            again = None
+        is_shown = again is not None and again.is_shown
+        if written.cells_of(start, stop):
+            if not written.is_same(start, samples):
+                self.again = None
+                return False
+            is_shown = True
+        elif not written.is_comparable(start):
+            self.again = None
+            return False
+        tail = samples[SAMPLE_BYTES * max(0, stop // written.cell * written.cell - start) :]
+        unshown = Amount() if again is None else again.unshown
+        if is_shown and unshown.bytes:
+            dropped = self.counts.dropped
+            self.counts.dropped = replace(
+                dropped,
+                conflicting=dropped.conflicting.plus(-unshown.samples, -unshown.bytes),
+                repeated=dropped.repeated.plus(unshown.samples, unshown.bytes),
+            )
+            unshown = Amount()
+        self.again = _Again(stop, tail, is_shown, unshown)
+        return is_shown
+
+    def note_unshown(self, last: int, length: int, size: int) -> None:
+        """Note samples that were booked as conflicting: what follows them may show that they are the same.
+
+        Args:
+            last: position after the last, frames.
+            length: how many.
+            size: their bytes of payload.
+        """
+        again = self.again
+        if again is not None and again.stop == last and not again.is_shown:
+            again.unshown = again.unshown.plus(length, size)
 
     def dangle(self, size: int) -> None:
         """Count bytes that make no whole sample."""
@@ -360,6 +429,7 @@ class Timeline:
             is_repeated: True if it was admitted before, so that audio over written audio needs no comparison.
         """
         self._fragment, self._is_repeated = fragment, is_repeated
+        self._customer.again = self._agent.again = None
 
     def place(
         self,
@@ -509,7 +579,10 @@ class Timeline:
             size = (last - first) * width
             part = samples[SAMPLE_BYTES * (first - start) : SAMPLE_BYTES * (last - start)]
             if account is not None:
-                track.drop(account, last - first, size + (block.dangling if last == stop else 0))
+                size += block.dangling if last == stop else 0
+                track.drop(account, last - first, size)
+                if account == "conflicting":
+                    track.note_unshown(last, last - first, size)
             elif first >= track.counts.end:
                 placed.append(track.append(first, part, last - first, size, self._fragment))
             else:
@@ -542,7 +615,7 @@ class Timeline:
                 share(None, middle, last)
                 continue
             part = samples[SAMPLE_BYTES * (first - start) : SAMPLE_BYTES * (last - start)]
-            if self._is_repeated or (kind is Kind.AUDIO and track.written.is_same(first, part)):
+            if self._is_repeated or (kind is Kind.AUDIO and track.is_same(first, part)):
                 share("repeated", first, last)
             else:
                 is_same = False

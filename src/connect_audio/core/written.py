@@ -261,6 +261,18 @@ class WrittenAudio:
         if start < stop:
             yield Segment(start, stop, Kind.SILENCE)
 
+    def cells_of(self, start: int, stop: int) -> bool:
+        """Return True if positions [start, stop), frames, hold a whole cell."""
+        return stop // self.cell > -(-start // self.cell)
+
+    def is_comparable(self, start: int) -> bool:
+        """Return True if audio from a position on, frames, is not too old to compare."""
+        return -(-start // self.cell) * self.cell >= self.stop - self.window
+
+    def begins_before(self, position: int) -> bool:
+        """Return True if a stretch reaches over a position, frames, and the one before it."""
+        return next((each.start < position for each in self.stretches(position)), False)
+
     def is_same(self, start: int, samples: bytes, *, least: int = 1) -> bool:
         """Return True if samples can be shown to equal the ones that a stretch has at their position.
 

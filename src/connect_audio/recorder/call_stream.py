@@ -380,8 +380,12 @@ class CallStream:
         if fragment.completion is Completion.TOKEN and not self._state.has_tokens:
             self._state = replace(self._state, has_tokens=True)
         passed = self._skip.came(ended_ms)
-        if passed is not None and self._begins_another_contact(fragment) and missing_between(before_it, fragment.number):
-            # Whose the fragments between are nobody can tell any more: no label of the contact comes behind them.
+        if (
+            passed is not None
+            and self._begins_another_contact(fragment)
+            and missing_between(before_it, fragment.number)
+        ):
+            # The fragments between may be the contact's: no label shows the contrary.
             self._count_skip(passed, before_it)
         return Accepted(before, is_new)
 

@@ -77,6 +77,77 @@ def track(of: Timeline, party: Party = C) -> TrackCounts:
     return state.customer if party is C else state.agent
 
 
+# --- short blocks that come again -------------------------------------------------------------------------------------
+
+
+def sent(to: Timeline, lengths: Sequence[int], *, start: int = 7, first: int = 1, fragment: str = "f") -> None:
+    """Blocks that follow each other without a gap, in one fragment."""
+    to.begin(fragment, is_repeated=False)
+    at = start
+    for length in lengths:
+        put(to, C, at, length, first=first + at)
+        at += length
+    to.settle()
+
+
+@pytest.mark.parametrize("lengths", [[512, 40], [40, 512], [512, 20, 20, 20], [20] * 30, [9] * 30, [512, 1, 512]])
+def test_short_blocks_that_come_again_beside_others_are_repeated(lengths: list[int]) -> None:
+    line = timeline()
+    sent(line, lengths)
+    sent(line, lengths, fragment="again")
+
+    assert track(line) == counts(end=7 + sum(lengths), audio=sum(lengths), repeated=sum(lengths), one_sided=0)
+
+
+@pytest.mark.parametrize("cut", [1, 8, 31, 100])
+def test_a_resumed_timeline_compares_short_blocks_alike(cut: int) -> None:
+    line = timeline()
+    sent(line, [20] * 40)
+    resumed = Timeline(line.state(), taken=line.taken)
+    for each in (line, resumed):
+        sent(each, [cut] * 5, fragment="again")
+
+    assert track(line) == track(resumed)
+
+
+@pytest.mark.parametrize("lengths", [[20], [31], [20, 11]])
+def test_audio_without_a_whole_cell_cannot_be_shown_to_be_the_same(lengths: list[int]) -> None:
+    line = timeline()
+    sent(line, [512], start=0)
+    sent(line, lengths, start=1, fragment="again")
+
+    assert track(line).dropped.conflicting == Amount(sum(lengths), 2 * sum(lengths))
+
+
+@pytest.mark.parametrize("lengths", [[20] * 30, [9] * 30])
+def test_short_blocks_of_other_audio_are_conflicting(lengths: list[int]) -> None:
+    line = timeline()
+    sent(line, lengths)
+    sent(line, lengths, first=5, fragment="other")
+
+    assert track(line).dropped.conflicting == Amount(sum(lengths), 2 * sum(lengths))
+
+
+def test_a_short_block_is_not_compared_across_two_fragments() -> None:
+    line = timeline()
+    sent(line, [512, 20])
+    sent(line, [512], fragment="again")
+    sent(line, [20], start=519, fragment="and again")
+
+    assert track(line).dropped.repeated == Amount(512, 1024)
+    assert track(line).dropped.conflicting == Amount(20, 40)
+
+
+def test_half_a_sample_of_a_short_block_is_booked_with_it() -> None:
+    line = timeline(rate=16_000)
+    for fragment in ("f", "again"):
+        line.begin(fragment, is_repeated=False)
+        line.place(C, ORIGIN + 3, samples(1, 1024), tick_ns=MS)
+        line.place(C, ORIGIN + 1027, samples(1025, 95), tick_ns=MS, dangling=1)
+
+    assert track(line).dropped == Dropped(repeated=Amount(1119, 2239), dangling_bytes=1)
+
+
 # --- placing ---------------------------------------------------------------------------------------------------------
 
 
