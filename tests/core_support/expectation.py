@@ -7,7 +7,8 @@ with the whole stream in hand.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -38,6 +39,23 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class PartySums:
+    """The sums of one party.
+
+    Args:
+        received: bytes of its blocks that are admitted, copies included.
+        repeated: bytes of whole samples in blocks that came before.
+        heard: positions with a sample of it.
+        alone_silent: positions with a sample of the other party alone.
+    """
+
+    received: int = 0
+    repeated: int = 0
+    heard: int = 0
+    alone_silent: int = 0
+
+
+@dataclass(frozen=True)
 class Expected:
     """What must come out.
 
@@ -48,6 +66,7 @@ class Expected:
         block_cut: whether the body ends inside a block of ours.
         holes: whether there is time in which neither party is heard.
         dangling: bytes that make no whole sample.
+        sums: those of each party.
     """
 
     stereo: bytes
@@ -56,6 +75,7 @@ class Expected:
     block_cut: bool
     holes: bool
     dangling: int
+    sums: Mapping[str, PartySums]
 
 
 def expected_recording(stream: GeneratedStream) -> Expected:
@@ -66,9 +86,12 @@ def expected_recording(stream: GeneratedStream) -> Expected:
     ends: dict[int, int] = {}
     origin: int | None = None
     dangling = 0
+    received, repeated = Counter[str](), Counter[str]()
     for item in admitted:
         for block in item.blocks:
             dangling += len(block.pcm) % 2
+            received[block.party] += len(block.pcm)
+            repeated[block.party] += len(block.pcm) // 2 * 2 if block.serial in ends else 0
         positions = [_nearest_sample(block, item, stream.rate) for block in item.blocks]
         if origin is None and positions:
             origin = min(positions)
@@ -89,7 +112,17 @@ def expected_recording(stream: GeneratedStream) -> Expected:
     heard = set(left) | set(right)
     block_cut = any(item.block_cut for item in seen if item.fragment.owner == OURS)
     doubtful = any(item.blocks and len(item.labels) != 1 and item not in admitted for item in seen)
-    return Expected(stereo, frozenset(ours - set(ends)), doubtful, block_cut, len(heard) < length, dangling)
+    sums = {
+        party: PartySums(
+            received[party], repeated[party], len(_within(samples[party])), len(_within(other) - set(samples[party]))
+        )
+        for party, other in ((CUSTOMER, right), (AGENT, left))
+    }
+    return Expected(stereo, frozenset(ours - set(ends)), doubtful, block_cut, len(heard) < length, dangling, sums)
+
+
+def _within(side: Mapping[int, int]) -> set[int]:
+    return {position for position in side if position >= 0}
 
 
 def _nearest_sample(block: GeneratedBlock, item: Seen, rate: int) -> int:

@@ -485,3 +485,14 @@ def chunkings(draw: st.DrawFn, data: bytes) -> list[bytes]:
     """Cut bytes at random places."""
     cuts = sorted(draw(st.sets(st.integers(0, len(data)), max_size=12)))
     return [data[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(data)], strict=True) if start < stop]
+
+
+@st.composite
+def out_of_order(draw: st.DrawFn, stream: GeneratedStream) -> bytes:
+    """Swap neighbours among the fragments of a stream, and send some again at any place."""
+    fragments = [fragment.data for fragment in stream.fragments]
+    for at in draw(st.lists(st.integers(0, max(0, len(fragments) - 2)), max_size=3)):
+        fragments[at : at + 2] = reversed(fragments[at : at + 2])
+    for at in draw(st.lists(st.integers(0, len(fragments) - 1), max_size=2)):
+        fragments.insert(draw(st.integers(0, len(fragments))), fragments[at])
+    return b"".join(fragments)
