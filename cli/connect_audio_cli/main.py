@@ -28,6 +28,8 @@ COMMANDS: Final = {
     "demo": "Run a whole two-party call on this machine and show the recording.",
     "replay": "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.",
     "inspect": "Show what is in a GetMedia capture: fragments, contacts, tracks, gaps, errors, lost bytes.",
+    "explain": "Say what happened to a recorded call: its gaps, its evidence, and what to do. With a picture.",
+    "convert": "Write a recording as FLAC, Opus, MP3 or WAV of the wanted channels, or as a picture.",
     "emulate": "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.",
     "synthesize": "Write a capture laid out as Connect's, from two WAV files or from generated speech.",
     "page": "Make one HTML file on which a call is seen and listened to, with its gaps, figures and words.",

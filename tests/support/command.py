@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import signal
 import subprocess
 import sys
 import wave
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from connect_audio_cli.main import main
 
 COMMAND: Final = Path(sys.executable).with_name("connect-audio")
 # Nothing in a test takes this long; it turns a hang into a failure.
@@ -39,6 +44,23 @@ def run(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None, und
         [*under, COMMAND, *arguments], input=stdin, capture_output=True, timeout=PATIENCE_S, check=False, cwd=cwd
     )
     return Finished(process.returncode, process.stdout.decode(), process.stderr.decode())
+
+
+def run_here(*arguments: str | Path) -> Finished:
+    """Run in this process, for tests of many small cases: it saves the start of a process.
+
+    Standard output is UTF-8 text here, as in a pipe.
+    """
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            code = main([str(argument) for argument in arguments])
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    texts = [each.detach().getvalue().decode() for each in (out, err)]
+    return Finished(code, *texts)
 
 
 @dataclass(frozen=True, slots=True)

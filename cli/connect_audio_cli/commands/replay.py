@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from connect_audio_cli.output.arguments import CAPTURE_HELP, Parser, flag, number
+from connect_audio_cli.output.arguments import CAPTURE_HELP, STANDARD_OUTPUT, Parser, add_form_options, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count, duration, speech
-from connect_audio_cli.output.reporting import Report, add_report_options
+from connect_audio_cli.output.reporting import Form, Report, add_report_options
 
 _ADVICE: Final = {
     "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
@@ -17,6 +19,7 @@ _ADVICE: Final = {
 }
 
 if TYPE_CHECKING:
+    from connect_audio_cli.recordings.conversion import Conversion
     from connect_audio_cli.replay.live_options import LiveOptions
     from connect_audio_cli.replay.live_replay import LiveReplay, SinkOutcome
     from connect_audio_cli.replay.replay import Replay
@@ -48,6 +51,14 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.replay.live_options import Typed, live_options  # noqa: PLC0415
 
         live = live_options(Typed(**typed))
+    to_standard_output = str(given.output) == STANDARD_OUTPUT
+    forms: tuple[Conversion, ...] = ()
+    if to_standard_output or given.format or given.spectrogram or given.channels != "both":
+        from connect_audio_cli.replay.forms import forms_of  # noqa: PLC0415 - as above
+
+        forms = forms_of(
+            given.format, given.channels, spectrogram=given.spectrogram, to_standard_output=to_standard_output
+        )
     run(
         given.capture,
         contact_id=given.contact_id,
@@ -55,7 +66,8 @@ def main(arguments: Sequence[str]) -> int:
         accept_unlabelled=given.accept_unlabelled,
         tracks=(given.customer_track, given.agent_track),
         live=live,
-        report=Report.of(given),
+        forms=forms,
+        report=Report(Form.QUIET) if to_standard_output else Report.of(given),
     )
     return ExitCode.WHOLE
 
@@ -70,6 +82,7 @@ def parser() -> Parser:
         "JSON says what the recording holds, what it lacks and why.",
         examples=(
             ("connect-audio replay call.mkv", "The first contact's WAV and manifest, here."),
+            ("connect-audio replay call.mkv --format flac", "The same, and a FLAC beside the WAV."),
             ("connect-audio replay call.mkv -o out --segments out/live", "The same in out, with segments of a second."),
         ),
         exit_codes={
@@ -88,7 +101,8 @@ def parser() -> Parser:
         metavar="DIR",
         type=Path,
         default=Path(),
-        help="Directory of the output, made if missing. (default: here)",
+        help="Directory of the output, made if missing; - writes the recording alone to standard output. "
+        "(default: here)",
     )
     flag(
         options,
@@ -102,6 +116,15 @@ def parser() -> Parser:
             help=f"The {party}'s track, where no name in the capture is Connect's. inspect lists the tracks.",
         )
     add_report_options(options)
+    forms = options.add_argument_group("Other forms, beside the WAV")
+    forms.add_argument(
+        "--format",
+        metavar="FORMAT",
+        action="append",
+        default=[],
+        help="Also write flac, opus, mp3, wav, svg or png; once for each. All but wav and svg need the extra formats.",
+    )
+    add_form_options(forms)
     live = options.add_argument_group("Live audio")
     live.add_argument(
         "--segments",
@@ -141,6 +164,7 @@ def run(
     accept_unlabelled: bool,
     tracks: tuple[str | None, str | None],
     live: LiveOptions | None,
+    forms: Sequence[Conversion],
     report: Report,
 ) -> None:
     """Replay a capture and say what came of it.
@@ -155,32 +179,50 @@ def run(
     from connect_audio_cli.replay.replay import replay  # noqa: PLC0415
 
     live_replay = None if live is None else _live_replay(live)
-    with (
-        open_capture(capture) as opened,
-        progress_of(opened.chunks, what="Replaying", total=opened.size, shown=report.shows_progress) as chunks,
-    ):
-        done = replay(
-            chunks,
-            output,
-            name=opened.name,
-            contact_id=contact_id,
-            accept_unlabelled=accept_unlabelled,
-            track_names=TrackNames(*tracks),
-            live=live_replay,
-        )
-    report.values(_summary(done))
-    report.document(_document(done))
-    lacking = list(_lacking(done))
+    to_standard_output = str(output) == STANDARD_OUTPUT
+    with ExitStack() as cleanup:
+        folder = Path(cleanup.enter_context(TemporaryDirectory())) if to_standard_output else output
+        with (
+            open_capture(capture) as opened,
+            progress_of(opened.chunks, what="Replaying", total=opened.size, shown=report.shows_progress) as chunks,
+        ):
+            done = replay(
+                chunks,
+                folder,
+                name=opened.name,
+                contact_id=contact_id,
+                accept_unlabelled=accept_unlabelled,
+                track_names=TrackNames(*tracks),
+                live=live_replay,
+            )
+        written = _write_forms(done.wav, forms, to_standard_output=to_standard_output)
+    report.values(_summary(done, written))
+    report.document(_document(done, written))
+    lacking = list(_lacking(done, "standard output" if to_standard_output else str(done.wav)))
     if lacking:
         raise CommandError("; ".join(lacking), ExitCode.NOT_WHOLE)
 
 
-def _document(done: Replay) -> dict[str, Any]:
+def _write_forms(wav: Path, forms: Sequence[Conversion], *, to_standard_output: bool) -> list[Path]:
+    """Write the further forms; returns the files."""
+    if not forms:
+        return []
+    # Imported where it is wanted: a plain replay needs none of it.
+    from connect_audio_cli.replay.forms import write_forms, write_to_standard_output  # noqa: PLC0415
+
+    if to_standard_output:
+        write_to_standard_output(wav, forms[0])
+        return []
+    return list(write_forms(wav, forms))
+
+
+def _document(done: Replay, written: Sequence[Path]) -> dict[str, Any]:
     """The outcome for scripts; all else stands in the manifest."""
     return {
         "contactId": done.contact_id,
         "recording": str(done.wav),
         "manifest": str(done.manifest_path),
+        "otherForms": [str(path) for path in written],
         "status": done.manifest["status"],
         "reasons": done.manifest["reasons"],
         "durationSeconds": done.manifest["recording"]["durationSeconds"],
@@ -205,7 +247,7 @@ def _live_replay(options: LiveOptions) -> LiveReplay:
     return LiveReplay(options, SystemClock(), SystemClock())
 
 
-def _lacking(done: Replay) -> Iterator[str]:
+def _lacking(done: Replay, name: str) -> Iterator[str]:
     """Yield a line for each lack of the recording and of its sinks."""
     from connect_audio.core.recording_facts import Reason, Status  # noqa: PLC0415 - see `run`
     from connect_audio.core.status import one_line  # noqa: PLC0415 - see `run`
@@ -213,9 +255,10 @@ def _lacking(done: Replay) -> Iterator[str]:
     sinks = [_lacking_in_sink(sink, done) for sink in (done.live.sinks if done.live else ()) if sink.lacks]
     if done.manifest["status"] != Status.COMPLETE:
         causes = one_line([Reason(reason["code"], reason["detail"]) for reason in done.manifest["reasons"]])
-        yield f'{done.wav} is written but not whole: {causes} (see "reasons" in {done.manifest_path.name})'
+        where = "" if name != str(done.wav) else f' (see "reasons" in {done.manifest_path.name})'
+        yield f"{name} is written but not whole: {causes}{where}"
     elif sinks:
-        yield f"{done.wav} is whole, but not all of its live audio was taken"
+        yield f"{name} is whole, but not all of its live audio was taken"
     yield from sinks
 
 
@@ -232,11 +275,13 @@ def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     return f"{sink.name} did not take the end: {code}"
 
 
-def _summary(done: Replay) -> Iterator[tuple[str, str]]:
+def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]:
     manifest, recording, tracks = done.manifest, done.manifest["recording"], done.manifest["tracks"]
     yield "Contact", done.contact_id
     yield "Recording", str(done.wav)
     yield "Manifest", str(done.manifest_path)
+    for path in written:
+        yield path.suffix.removeprefix(".").upper(), str(path)
     start = recording["startTime"] or "an unknown time"
     yield "Duration", f"{duration(recording['durationSeconds'])}, from {start}, {recording['sampleRate']} Hz"
     for name, party in (("Left", "customer"), ("Right", "agent")):

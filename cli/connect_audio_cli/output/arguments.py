@@ -15,6 +15,8 @@ from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, Ex
 from connect_audio_cli.output.terminal import width
 
 NAME: Final = "connect-audio"
+STANDARD_OUTPUT: Final = "-"
+"""The name of a file that means standard output, as in most commands."""
 CAPTURE_HELP: Final = "A file of GetMedia bytes (.mkv), or - for standard input."
 _LEAST_HELP_COLUMNS: Final = 40
 """The least width of a help: narrower ones are torn into single words."""
@@ -217,3 +219,15 @@ def similar(name: str, known: Iterable[str]) -> str:
 def flag(parser: Parser | argparse._ArgumentGroup, name: str, help_text: str) -> None:
     """Add an option that takes no value."""
     parser.add_argument(name, action="store_true", help=help_text)
+
+
+def add_form_options(parser: Parser | argparse._ArgumentGroup) -> None:
+    """Add the options that say what a file shows of a call."""
+    parser.add_argument(
+        "--channels",
+        metavar="WHICH",
+        choices=("both", "customer", "agent", "mixed"),
+        default="both",
+        help="both, customer, agent, or mixed for both in one channel. (default: both)",
+    )
+    flag(parser, "--spectrogram", "A png shows the spectrum in place of the waveform.")
