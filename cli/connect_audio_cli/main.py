@@ -11,13 +11,12 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from types import FrameType
 from typing import Final
 
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.interrupts import Interrupted, end_interrupted, end_of_work, take_signals
 
 _NAME: Final = "connect-audio"
-_INTERRUPTED: Final = 128 + signal.SIGINT
 _READER_GONE: Final = 128 + signal.SIGPIPE
 _LEAST_HELP_COLUMNS: Final = 40
 """The least width of the help: narrower ones are torn into single words."""
@@ -56,19 +55,6 @@ _EXIT_CODES: Final = {
 }
 
 
-class _Interrupted(BaseException):
-    """A signal that asks for the end; a BaseException, so that only `finally` meets it on the way."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.exit_code = 128 + signal_number
-
-
-def _interrupt(signal_number: int, frame: FrameType | None) -> None:
-    del frame
-    raise _Interrupted(signal_number)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -81,11 +67,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not sys.warnoptions:
         # A library's warning would stand between the user and the one line that matters.
         warnings.simplefilter("ignore")
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    take_signals()
     try:
         code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
+        end_of_work()
+    except Interrupted as interrupted:
+        return end_interrupted(interrupted)
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,13 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         return _command(arguments)
-    except KeyboardInterrupt:
-        return _complain("interrupted", _INTERRUPTED)
     except SystemExit as end:
         # argparse ends so after help; rich, in the demo, when the reader of its output has gone.
         return _READER_GONE if end.code else ExitCode.WHOLE
-    except _Interrupted as interrupted:
-        return _complain("terminated", interrupted.exit_code)
     except CommandError as error:
         return _complain(str(error), error.code)
 

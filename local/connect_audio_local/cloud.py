@@ -34,6 +34,10 @@ REGION: Final = "eu-west-2"
 ACCOUNT: Final = "123456789012"
 BUCKET: Final = "recordings"
 _RUN_LIMIT_S: Final = 24 * 3600
+_NETWORK_VARIABLES: Final = frozenset(
+    {"ALL_PROXY", "BOTO_CONFIG", "CURL_CA_BUNDLE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "REQUESTS_CA_BUNDLE"}
+)
+"""Variables that lead requests of botocore and requests elsewhere, in capitals; both read small letters, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +179,14 @@ class LocalCloud:
         finally:
             execution.done.set()
 
-    def close(self) -> None:
-        """End the front and wait for running executions."""
+    def close(self, *, wait: bool = True) -> None:
+        """End the front.
+
+        Args:
+            wait: True waits for running executions. After Ctrl-C the process ends without them.
+        """
         self.front.close()
-        for thread in self._threads:
+        for thread in self._threads if wait else ():
             thread.join()
 
 
@@ -213,15 +221,12 @@ def local_cloud(
         invocation_s: the consumer's timeout, seconds.
     """
     with ExitStack() as stack:
+        stack.enter_context(local_credentials())
         url = s3_url or stack.enter_context(s3_server())
         emulator = stack.enter_context(KvsEmulator(limits=limits))
         stack.enter_context(
             environment(
                 {
-                    "AWS_ACCESS_KEY_ID": "local",
-                    "AWS_SECRET_ACCESS_KEY": "local",
-                    "AWS_DEFAULT_REGION": REGION,
-                    "AWS_EC2_METADATA_DISABLED": "true",
                     "AWS_ENDPOINT_URL_S3": url,
                     # moto serves it, too; events go out where EVENT_BUS_NAME is set.
                     "AWS_ENDPOINT_URL_EVENTBRIDGE": url,
@@ -236,7 +241,7 @@ def local_cloud(
             )
         )
         cloud = LocalCloud(emulator, url, bucket, invocation_s)
-        stack.callback(cloud.close)
+        stack.push(lambda kind, *_: cloud.close(wait=kind is None or issubclass(kind, Exception)))
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
         _clear_settings()
         stack.callback(_clear_settings)
@@ -247,18 +252,50 @@ def local_cloud(
 
 
 @contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the length of a `with` block."""
+def local_credentials() -> Iterator[None]:
+    """Hide the user's AWS settings and proxies for the length of a `with` block, and set credentials of no account.
+
+    A profile that is missing stops every client. An endpoint or a proxy of the user leads a client away from this
+    machine.
+    """
+    with environment(
+        {
+            **{name: None for name in os.environ if name.startswith("AWS_") or name.upper() in _NETWORK_VARIABLES},
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": "*",
+        }
+    ):
+        yield
+
+
+@contextmanager
+def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set variables of this process for the length of a `with` block; None takes one away.
+
+    After Ctrl-C they stay. The threads of executions are not waited for then, and must not meet the user's own.
+    """
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    _set(variables)
     try:
         yield
+    except KeyboardInterrupt:
+        before = {}
+        raise
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _clear_settings() -> None:

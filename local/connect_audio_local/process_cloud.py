@@ -13,7 +13,7 @@ import boto3
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
 from connect_audio.request import RecordingRequest
-from connect_audio_local.cloud import ACCOUNT, REGION, environment
+from connect_audio_local.cloud import ACCOUNT, REGION, local_credentials
 from connect_audio_local.kvs.model import UNLIMITED
 from connect_audio_local.kvs.server import KvsEmulator
 from connect_audio_local.lambda_.durable_engine import DurableEngine, durable_engine
@@ -123,7 +123,7 @@ def process_cloud(
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="connect-audio-")))
-        stack.enter_context(environment(_CREDENTIALS))
+        stack.enter_context(local_credentials())
         functions_log = stack.enter_context((directory / "functions.log").open("wb"))
         engine_log = stack.enter_context((directory / "engine.log").open("wb"))
         s3_url = stack.enter_context(s3_server())

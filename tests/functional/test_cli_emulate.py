@@ -77,6 +77,9 @@ def test_the_printed_variables_lead_an_sdk_to_the_capture(capture: Path) -> None
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "NO_PROXY",
+        "no_proxy",
     } == set(exports)
     assert f"holds  contact {DEFAULT_CONTACT_ID}, StartTimestamp 1782912654536" in printed
     assert "stream/a-call/" in printed

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.reporting import Form, Report, add_report_options
+
+_SECONDS: Final = 60
+_LIVE_SECONDS: Final = 20
+"""Lengths of the call by default, seconds: with `--live` a user waits for each of them."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,19 +24,19 @@ def main(arguments: Sequence[str]) -> int:
             sent.
     """
     given = parser().read(arguments)
+    report = Report.of(given)
     with needs("demo", extra="local"):
-        from connect_audio_cli.demo.screen import demo_console  # noqa: PLC0415 - rich is for the demo alone
-
-        report = Report.of(given)
-        console = demo_console(shown=report.form is Form.TEXT)
-        if given.live:
-            from connect_audio_cli.demo.live import run_live_demo  # noqa: PLC0415 - it brings the stand-ins
-
-            outcome = run_live_demo(output=given.output, seconds=given.seconds or 20, console=console)
-        else:
-            from connect_audio_cli.demo.fast import run_demo  # noqa: PLC0415 - it brings the stand-ins
-
-            outcome = run_demo(output=given.output, seconds=given.seconds or 60, console=console)
+        # Imported here: rich is for the demo alone, and so are most of the stand-ins.
+        from connect_audio_cli.demo.fast import run_demo  # noqa: PLC0415
+        from connect_audio_cli.demo.live import run_live_demo  # noqa: PLC0415
+        from connect_audio_cli.demo.screen import demo_console  # noqa: PLC0415
+        from connect_audio_local.child_process import StandInError  # noqa: PLC0415
+    run = run_live_demo if given.live else run_demo
+    seconds = given.seconds or (_LIVE_SECONDS if given.live else _SECONDS)
+    try:
+        outcome = run(output=given.output, seconds=seconds, console=demo_console(shown=report.form is Form.TEXT))
+    except (StandInError, TimeoutError) as error:
+        raise CommandError(str(error), ExitCode.DIFFERENT) from error
     report.document(outcome.as_json())
     if not outcome.is_whole:
         raise CommandError(outcome.fault, ExitCode.DIFFERENT)

@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 from rich.console import Console
 from rich.table import Table
 
+from connect_audio.core.errors import SettingsError
 from connect_audio.core.pcm import FRAME_BYTES, channel
 from connect_audio_cli.demo.screen import print_place
 from connect_audio_cli.output.atomic_file import AtomicFile
@@ -84,15 +85,18 @@ def begin(cloud: LocalCloud, stream: EmulatedStream, first: SyntheticFragment, c
     Raises:
         CommandError: the trigger refused the call.
     """
-    answer = cloud.trigger(
-        connect_event(
-            contact_id=CONTACT,
-            instance_id=INSTANCE,
-            stream_arn=stream.arn,
-            start_ms=first.producer_ms,
-            start_fragment=first.number,
-        )
+    event = connect_event(
+        contact_id=CONTACT,
+        instance_id=INSTANCE,
+        stream_arn=stream.arn,
+        start_ms=first.producer_ms,
+        start_fragment=first.number,
     )
+    try:
+        answer = cloud.trigger(event)
+    except SettingsError as error:
+        # A variable of this shell that the functions read.
+        raise CommandError(printable(str(error), 500)) from error
     if answer.get("status") != "STARTED":
         raise CommandError(f"the trigger refused the call: {printable(answer.get('reason', 'no reason is given'))}")
     console.print(f"[green]✓[/] Connect event -> trigger: {answer['status']}")

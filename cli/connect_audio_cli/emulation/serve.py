@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -25,6 +24,13 @@ from connect_audio_local.kvs import (
     read_capture,
 )
 
+_MISLEADING: Final = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_SESSION_TOKEN",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
+"""Variables of the user's other work that would lead an SDK elsewhere, or stop it."""
 _MOST_CONTACTS: Final = 10
 """Contacts of a capture that are shown; `inspect` shows all."""
 
@@ -53,8 +59,6 @@ def serve(
     Raises:
         CommandError: a capture that cannot be served, a name that is taken, an address that cannot be bound.
     """
-    # Being ended is how this ends when all is well, so SIGTERM is taken as Ctrl-C is.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if stream_names and len(stream_names) != len(captures):
         raise CommandError(
             f"--stream-name is given {count(len(stream_names), 'time')} for {count(len(captures), 'capture')}: "
@@ -74,7 +78,7 @@ def serve(
             _report(emulator, streams, report)
             threading.Event().wait()
     except KeyboardInterrupt:
-        return
+        return  # Being ended is how this ends when all is well, by SIGTERM, too.
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +179,9 @@ def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -
         "AWS_ACCESS_KEY_ID": "emulated",
         "AWS_SECRET_ACCESS_KEY": "emulated",
         "AWS_DEFAULT_REGION": "eu-west-2",
+        "AWS_REGION": "eu-west-2",  # the one that SDKs but botocore read
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",  # it counts if both are set
     }
     for served in streams:
         report.line(f"Stream   {served.stream.name}")
@@ -187,6 +194,7 @@ def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -
     report.line(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n")
     for name, value in variables.items():
         report.line(f"export {name}={shlex.quote(value)}")
+    report.line(f"unset {' '.join(_MISLEADING)}")
     report.line("\nCtrl-C ends it.")
     report.document(
         {"url": emulator.url, "streams": [served.as_json() for served in streams], "environment": variables}

@@ -33,6 +33,7 @@ class Progress:
         self._done = 0
         self._began_s = time.monotonic()
         self._shown_s = -_INTERVAL_S
+        self._out = sys.stderr  # it stays the terminal when an interrupt mutes what threads say
 
     def advance(self, units: int = 1) -> None:
         """Count units, and show the line again if it is time."""
@@ -40,24 +41,31 @@ class Progress:
         now_s = time.monotonic()
         if now_s - self._shown_s >= _INTERVAL_S:
             self._shown_s = now_s
-            sys.stderr.write(_CLEAR_LINE + self._line(now_s - self._began_s)[: max(width() - 1, 1)])
-            sys.stderr.flush()
+            self._out.write(_CLEAR_LINE + self._line(now_s - self._began_s, max(width() - 1, 1)))
+            self._out.flush()
 
     def clear(self) -> None:
         """Take the line away."""
-        sys.stderr.write(_CLEAR_LINE)
-        sys.stderr.flush()
+        self._out.write(_CLEAR_LINE)
+        self._out.flush()
 
-    def _line(self, elapsed_s: float) -> str:
-        parts = [self._what]
-        if self._total:
-            full = min(_BAR_COLUMNS, round(_BAR_COLUMNS * self._done / self._total))
-            parts.append("━" * full + " " * (_BAR_COLUMNS - full))
+    def _line(self, elapsed_s: float, columns: int) -> str:
+        """The verb, a bar, the units, the elapsed time, and the time that is left if the rest takes as long."""
+        share = min(1.0, self._done / self._total) if self._total else None
+        texts = []
         if self._in_bytes:
-            parts.append(data_size(self._done) + (f"/{data_size(round(self._total))}" if self._total else ""))
-        seconds = int(elapsed_s)
-        parts.append(f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}")
-        return " ".join(parts)
+            texts.append(data_size(self._done) + (f"/{data_size(round(self._total))}" if self._total else ""))
+        texts.append(_clock(elapsed_s))
+        if share:
+            texts.append(f"{_clock(elapsed_s / share - elapsed_s)} left")
+        room = min(_BAR_COLUMNS, columns - len(" ".join([self._what, "", *texts])))
+        bar = [] if share is None or room < 1 else [("━" * round(room * share)).ljust(room)]
+        return " ".join([self._what, *bar, *texts])[:columns]
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 @contextmanager

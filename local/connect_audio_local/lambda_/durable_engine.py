@@ -7,8 +7,6 @@ matter here it behaves as the service.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 from urllib.parse import quote
 
+from connect_audio_local.child_process import child_with_port
 from connect_audio_local.extra import require
 
 # Lambda tries about nine times (docs/adr/0001, not measured); the local engine's own default is five.
@@ -28,7 +27,7 @@ _PATH: Final = "/2025-12-01/durable-executions/"
 
 # Prints its port once it listens and ends with its standard input.
 _PROGRAM: Final = """
-import logging, sys, threading
+import logging, os, sys, threading
 from aws_durable_execution_sdk_python_testing.executor import Executor
 from aws_durable_execution_sdk_python_testing.runner import WebRunner, WebRunnerConfig
 from aws_durable_execution_sdk_python_testing.web.server import WebServiceConfig
@@ -46,6 +45,7 @@ runner.start()
 threading.Thread(target=runner.serve_forever, daemon=True).start()
 print(runner._server.server_address[1], flush=True)
 sys.stdin.read()
+os._exit(0)  # without a wait for running executions
 """
 
 
@@ -165,20 +165,6 @@ def durable_engine(
         RuntimeError: it did not start; the log says why.
     """
     require("aws_durable_execution_sdk_python_testing")
-    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, lambda_url, str(_MOST_ATTEMPTS)]
-    with subprocess.Popen(  # noqa: S603 - our own interpreter and program
-        [*command, "skip" if skip_waits else "wait", str(page_bytes or 0)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-    ) as process:
-        if process.stdin is None or process.stdout is None:  # pragma: no cover - both were asked for
-            raise RuntimeError("the durable engine has no pipes")
-        try:
-            port = process.stdout.readline().decode().strip()
-            if not port:
-                raise RuntimeError("the durable engine did not start; see its log")
-            yield DurableEngine(f"http://127.0.0.1:{port}")
-        finally:
-            process.stdin.close()
-            process.wait(10)
+    arguments = [lambda_url, str(_MOST_ATTEMPTS), "skip" if skip_waits else "wait", str(page_bytes or 0)]
+    with child_with_port(_PROGRAM, arguments, name="the durable engine", stderr=log) as port:
+        yield DurableEngine(f"http://127.0.0.1:{port}")

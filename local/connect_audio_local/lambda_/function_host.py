@@ -122,6 +122,7 @@ class FunctionHost:
             stdout=subprocess.PIPE,
             stderr=log,
             env={**os.environ, **environment},
+            process_group=0,  # Ctrl-C on a terminal reaches the caller alone, which ends this one
         )
         if self._parent.stdout is None or not self._parent.stdout.readline():
             self.close()

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, override
@@ -129,7 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     output: Path | None = options.output
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"webhook: {output}: cannot be written: {error.strerror}", file=sys.stderr)
+            return 2
 
     def taken(delivery: Delivery) -> None:
         print(_line(delivery), flush=True)
@@ -138,12 +142,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             track = {"customer": "customer", "agent": "agent"}.get(delivery.value("Track"), "stereo")
             (output / f"{int(delivery.value('Segment')):06}_{track}.wav").write_bytes(delivery.body)
 
-    with (
-        suppress(KeyboardInterrupt),
-        webhook_receiver(secret, port=options.port, taken=taken) as receiver,
-    ):
-        print(f"listening at {receiver.url}; the sender must trust {receiver.ca_file}", flush=True)
-        threading.Event().wait()
+    try:
+        with webhook_receiver(secret, port=options.port, taken=taken) as receiver:
+            print(f"listening at {receiver.url}; the sender must trust {receiver.ca_file}", flush=True)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is its proper end.
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        print(f"webhook: cannot listen on 127.0.0.1 port {options.port}: {reason}", file=sys.stderr)
+        return 2
     return 0
 
 
