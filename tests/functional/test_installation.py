@@ -6,9 +6,14 @@ needs a network.
 
 from __future__ import annotations
 
+import email.parser
+import re
 import signal
 import subprocess
 import sys
+import tarfile
+import tomllib
+import zipfile
 from collections.abc import Callable, Iterable
 from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
@@ -22,6 +27,8 @@ from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID
 from support.command import PATIENCE_S, Finished
 
 ROOT: Final = Path(__file__).parents[2]
+VERSION: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+MODELS: Final = "src/connect_audio/adapters/service_models"
 FUNCTION: Final = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live"
 STAND_INS: Final = ["aws_durable_execution_sdk_python_testing", "moto", "rich", "trustme", "typer"]
 
@@ -86,15 +93,16 @@ def link(dists: Iterable[Distribution], site_packages: Path) -> None:
                 target.symlink_to(Path(str(dist.locate_file(top))))
 
 
+def build(folder: Path, target: str, source: Path) -> None:
+    """Build a distribution of a source folder."""
+    command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", folder]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
+    build(folder, "wheel", ROOT)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -141,7 +149,36 @@ def test_a_plain_install_brings_no_stand_in_and_nothing_of_the_functions(plain: 
 
 def test_a_plain_install_shows_its_help_and_version(plain: Installed, tmp_path: Path) -> None:
     assert plain.run("--help", cwd=tmp_path).out.startswith("Usage: connect-audio")
-    assert plain.run("--version", cwd=tmp_path).out == "connect-audio 0.1.0\n"
+    assert plain.run("--version", cwd=tmp_path).out == f"connect-audio {VERSION}\n"
+
+
+def test_the_changelog_has_an_entry_for_the_version() -> None:
+    entries = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert entries[:2] == ["Unreleased", VERSION]
+
+
+def test_the_wheel_carries_its_licences_and_names_them(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        about = f"connect_audio_consumer-{VERSION}.dist-info"
+        for path in ("LICENSE", "NOTICE", f"{MODELS}/LICENSE", f"{MODELS}/NOTICE"):
+            assert archive.read(f"{about}/licenses/{path}") == (ROOT / path).read_bytes()
+        metadata = email.parser.BytesParser().parsebytes(archive.read(f"{about}/METADATA"))
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert "Programming Language :: Python :: 3.13" in (metadata.get_all("Classifier") or ())
+    assert (ROOT / "LICENSE").read_text("utf-8").split()[:4] == ["Apache", "License", "Version", "2.0,"]
+
+
+def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    build(tmp_path, "sdist", ROOT)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    build(tmp_path / "wheels", "wheel", tmp_path / archive.name.removesuffix(".tar.gz"))
+    (again,) = (tmp_path / "wheels").glob("*.whl")
+    with zipfile.ZipFile(wheel) as one, zipfile.ZipFile(again) as other:
+        assert {each.filename: each.CRC for each in one.infolist()} == {
+            each.filename: each.CRC for each in other.infolist()
+        }
 
 
 def test_a_plain_install_replays_and_inspects(plain: Installed, capture: Path, tmp_path: Path) -> None:
@@ -227,6 +264,34 @@ def test_the_library_needs_three_distributions_alone(install: Callable[..., Inst
         f"call = connect_audio.read({str(tmp_path / 'call.mkv')!r}); "
         "assert call.status == 'complete' and call.rate == 8000"
     )
+
+
+def test_a_plain_install_writes_wav_and_svg_and_says_what_flac_and_png_need(
+    plain: Installed, capture: Path, tmp_path: Path
+) -> None:
+    assert plain.lacks(["soundfile", "PIL"])
+    assert plain.run("replay", capture, cwd=tmp_path).code == 0
+    wav = f"{DEFAULT_CONTACT_ID}.wav"
+
+    assert plain.run("convert", wav, "agent.wav", "--channels", "agent", cwd=tmp_path).code == 0
+    assert plain.run("convert", wav, "call.svg", cwd=tmp_path).code == 0
+    assert plain.run("explain", wav, cwd=tmp_path).code == 0
+    for target, name, missing in (("call.flac", "FLAC", "soundfile"), ("call.png", "png", "PIL")):
+        refused = plain.run("convert", wav, target, cwd=tmp_path)
+        assert refused.code == 2
+        assert refused.complaint == (
+            f"{name} needs {missing}, which is not installed: in the checkout, pip install '.[formats]' "
+            "(or uv tool install '.[formats]')"
+        )
+        assert not (tmp_path / target).exists()
+
+
+def test_the_extra_formats_is_enough_for_every_form(install: Callable[..., Installed], tmp_path: Path) -> None:
+    installed = install("formats")
+    assert installed.run("synthesize", "call.mkv", "--seconds", "2", cwd=tmp_path).code == 0
+    forms = [option for form in ("flac", "opus", "mp3", "svg", "png") for option in ("--format", form)]
+    done = installed.run("replay", "call.mkv", "--spectrogram", *forms, cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
 
 
 def test_the_extra_functions_is_enough_for_the_handlers(install: Callable[..., Installed]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.output.existing import refuse_existing
+from connect_audio_cli.pictures.layout import PictureFormat
 from connect_audio_cli.recordings.conversion import Conversion, check, convert, format_named
 from connect_audio_cli.recordings.encoding import AudioFormat, Channels
 from connect_audio_cli.recordings.location import Location
@@ -38,9 +39,7 @@ def forms_of(
         named = [AudioFormat.WAV]
     if not to_standard_output and chosen is Channels.BOTH and AudioFormat.WAV in named:
         raise CommandError("--format wav is the recording itself: --channels says which channels another WAV gets")
-    forms = tuple(
-        Conversion(each, chosen, spectrogram=spectrogram and not isinstance(each, AudioFormat)) for each in named
-    )
+    forms = tuple(Conversion(each, chosen, spectrogram=spectrogram and each is PictureFormat.PNG) for each in named)
     if spectrogram and not any(form.spectrogram for form in forms):
         raise CommandError("--spectrogram belongs to --format png")
     for form in forms:
