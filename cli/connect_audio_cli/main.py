@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "emulate": "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.",
     "synthesize": "Write a capture laid out as Connect's, from two WAV files or from generated speech.",
     "page": "Make one HTML file on which a call is seen and listened to, with its gaps, figures and words.",
+    "serve": "Show recordings of a folder or a bucket in the browser: list, pages, and calls that are going on.",
     "redrive": "Start failed recordings again, each where it stood. Works on AWS, with your credentials.",
     "completion": "Print the script that completes commands, options and files in bash, zsh or fish.",
 }

@@ -6,7 +6,15 @@ import json
 from pathlib import Path
 from typing import Protocol
 
+import axe_playwright_python
 from playwright.sync_api import Page
+
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def axe_script() -> str:
+    """axe-core, which finds faults of accessibility."""
+    return (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 
 
 class Open(Protocol):

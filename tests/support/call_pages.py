@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from connect_audio_cli.page.page import AudioChoice, make_page
+from connect_audio_cli.recordings.location import Location
 from connect_audio_cli.replay.replay import replay
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 
@@ -82,7 +83,7 @@ def write_wav(path: Path, frames: bytes, *, channels: int = 2, rate: int = RATE)
 
 
 def page_of(wav: Path, *, audio: str = "wav", output: Path | None = None) -> Path:
-    return make_page(wav, output or wav.with_suffix(".html"), audio=AudioChoice(audio), force=True).path
+    return make_page(Location(str(wav)), output or wav.with_suffix(".html"), audio=AudioChoice(audio), force=True).path
 
 
 def edited(wav: Path, change: Any) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from connect_audio_cli.output.arguments import Parser, flag
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.existing import add_force_option
 from connect_audio_cli.output.formatting import data_size, duration
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
     from connect_audio_cli.page.page import Made
+    from connect_audio_cli.recordings.location import Location
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,13 +26,15 @@ def main(arguments: Sequence[str]) -> int:
     given = parser().read(arguments)
     # Imported here, so that help and slips of the fingers cost no more than they use.
     from connect_audio_cli.page.page import AudioChoice, make_page  # noqa: PLC0415
+    from connect_audio_cli.recordings.location import Location  # noqa: PLC0415
 
-    output = given.output or Path(given.wav).with_suffix(".html")
+    wav = Location(given.wav)
+    output = given.output or _default_output(wav)
     made = make_page(
-        Path(given.wav),
+        wav,
         output,
         audio=AudioChoice(given.audio),
-        transcript=given.transcript,
+        transcript=Location(given.transcript) if given.transcript else None,
         force=given.force,
     )
     report = Report.of(given)
@@ -62,10 +66,16 @@ def parser() -> Parser:
         },
     )
     options.add_argument(
-        "wav", metavar="CALL.wav", help="A recording. Manifest and transcript are taken from beside it."
+        "wav",
+        metavar="CALL.wav",
+        help="A recording, a file or s3://BUCKET/KEY. Manifest and transcript are taken from beside it.",
     )
     options.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="The page. (default: CALL.html beside the WAV)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="The page. (default: CALL.html beside the WAV; of one in S3, here)",
     )
     options.add_argument(
         "--audio",
@@ -75,11 +85,16 @@ def parser() -> Parser:
         help="embed puts it into the page, as FLAC if soundfile is installed, else as WAV. wav and flac say which. "
         "With beside the WAV stays where it is, and no party can be muted. (default: embed)",
     )
-    options.add_argument("--transcript", metavar="FILE", type=Path, help="Words from this .transcript.json or .vtt.")
+    options.add_argument("--transcript", metavar="FILE", help="Words from this .transcript.json or .vtt.")
     flag(options, "--open", "Open the page in the browser.")
-    flag(options, "--force", "Replace a file that is there.")
+    add_force_option(options)
     add_report_options(options)
     return options
+
+
+def _default_output(wav: Location) -> Path:
+    path = Path(wav.text)
+    return Path(path.stem + ".html") if wav.is_s3 else path.with_suffix(".html")
 
 
 def show_in_browser(path: Path) -> None:
@@ -101,7 +116,7 @@ def _summary(made: Made) -> Iterator[tuple[str, str]]:
     yield "Size", f"{data_size(made.size)}, audio {audio['kind']} as {audio['format']}"
     yield "Call", f"{duration(facts['duration'])}, {facts['statusText'].lower()}"
     yield "Gaps", facts["gapSummary"]
-    yield "Words", f"from {made.transcript}" if made.transcript else "no transcript beside the WAV"
+    yield "Words", f"from {made.transcript.name}" if made.transcript else "no transcript beside the WAV"
 
 
 def _document(made: Made) -> dict[str, object]:
@@ -114,6 +129,6 @@ def _document(made: Made) -> dict[str, object]:
         "durationSeconds": facts["duration"],
         "status": facts["status"],
         "gaps": len(facts["gaps"]),
-        "transcript": str(made.transcript) if made.transcript else None,
+        "transcript": made.transcript.text if made.transcript else None,
         "figures": facts["figures"],
     }

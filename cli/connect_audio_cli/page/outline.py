@@ -5,14 +5,16 @@ audioop reads them off in one pass, a minute of audio at a time: half a second o
 
 from __future__ import annotations
 
+import io
 import wave
 from array import array
 from dataclasses import dataclass
-from typing import IO, Final
+from typing import IO, Any, Final, override
 
 import audioop
 
 from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.recordings.location import ByteReader
 
 SAMPLE_BYTES: Final = 2
 WINDOWS_PER_SECOND: Final = 50
@@ -22,6 +24,7 @@ _READ_WINDOWS: Final = 3000
 _MOST_BUCKETS: Final = 400_000
 """Peaks of a channel: more than an hour of 10 ms. A longer call has longer buckets, so its page stays small."""
 _MOST_CHANNELS: Final = 2
+_BUFFER_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +106,27 @@ def _read(wav: wave.Wave_read, name: str) -> Outline:
 
 def _mono(data: bytes, channel: int, channels: int) -> bytes:
     return data if channels == 1 else audioop.tomono(data, SAMPLE_BYTES, 1 - channel, channel)
+
+
+def whole_reads(reader: ByteReader) -> IO[bytes]:
+    """Read a file or the body of an object in full pieces: a body may give less than was asked for."""
+    return io.BufferedReader(_Raw(reader), _BUFFER_BYTES)
+
+
+class _Raw(io.RawIOBase):
+    """A reader under a buffer."""
+
+    def __init__(self, reader: ByteReader) -> None:
+        self._reader = reader
+
+    @override
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    @override
+    def readinto(self, buffer: Any, /) -> int:
+        """Read into a buffer; return the number of bytes."""
+        data = self._reader.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)

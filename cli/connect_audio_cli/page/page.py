@@ -6,31 +6,39 @@ goes into an `AtomicFile`. So memory does not grow with the call, but for its ou
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
+import wave
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Final
 from urllib.parse import quote
 
 from connect_audio_cli.output.atomic_file import AtomicFile
-from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.output.existing import refuse_existing
 from connect_audio_cli.page.document import write_page
 from connect_audio_cli.page.facts import call_facts
-from connect_audio_cli.page.outline import Outline, outline_of
-from connect_audio_cli.page.transcript import beside, read_transcript
+from connect_audio_cli.page.outline import Outline, outline_of, whole_reads
+from connect_audio_cli.page.transcript import MOST_BYTES, Paragraph, parse_transcript
+from connect_audio_cli.recordings.encoding import AudioFormat, check_format, encode
+from connect_audio_cli.recordings.location import Location, NotThereError
+from connect_audio_cli.recordings.manifest_file import manifest_beside
+
+_TRANSCRIPTS: Final = (".transcript.json", ".vtt")
+"""Endings of the transcripts beside a recording; JSON first, which has the time of each word."""
+_READ_FRAMES: Final = 1 << 16
 
 
 class AudioChoice(StrEnum):
     """The way in which a page gets its audio."""
 
     EMBED = "embed"
-    """FLAC inside the page where soundfile is installed, else WAV."""
+    """FLAC inside the page if soundfile is installed, else WAV."""
     WAV = "wav"
     FLAC = "flac"
     BESIDE = "beside"
@@ -44,25 +52,66 @@ class Made:
     Args:
         path: the page.
         size: its size, bytes.
-        facts: facts that it shows, as `call_facts` gives it.
+        facts: facts that it shows, as `call_facts` gives them.
         transcript: transcript whose words are on it; None for none.
     """
 
     path: Path
     size: int
     facts: Mapping[str, Any]
-    transcript: Path | None
+    transcript: Location | None
 
 
-_MIME: Final = {AudioChoice.WAV: "audio/wav", AudioChoice.FLAC: "audio/flac"}
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recording as a page shows it, without its audio.
+
+    Args:
+        wav: its WAV.
+        outline: outline of the WAV.
+        manifest: manifest beside it; None if there is none.
+        transcript: transcript beside it or a given one; None if there is none.
+        turns: words of the transcript.
+    """
+
+    wav: Location
+    outline: Outline
+    manifest: Mapping[str, Any] | None
+    transcript: Location | None
+    turns: list[Paragraph]
+
+    @property
+    def stem(self) -> str:
+        """The recording's name without folder and ending."""
+        return PurePosixPath(self.wav.text).stem
+
+    def facts(self, audio: Mapping[str, Any]) -> dict[str, Any]:
+        """The facts for the page's script, with kind, format, name and source of the audio."""
+        return call_facts(self.outline, self.manifest, self.turns, name=self.stem, audio=audio)
+
+
+def read_recording(wav: Location, transcript: Location | None = None) -> Recording:
+    """Read all of a recording that its page shows.
+
+    Args:
+        wav: its WAV; manifest and transcript are taken from beside it.
+        transcript: another transcript than the one beside it.
+
+    Raises:
+        CommandError: something cannot be read.
+    """
+    with wav.open() as file:
+        outline = outline_of(whole_reads(file), wav.name)
+    found, turns = _words(wav, transcript)
+    return Recording(wav, outline, manifest_beside(wav), found, turns)
 
 
 def make_page(
-    wav: Path,
+    wav: Location,
     output: Path,
     *,
     audio: AudioChoice = AudioChoice.EMBED,
-    transcript: Path | None = None,
+    transcript: Location | None = None,
     force: bool = False,
 ) -> Made:
     """Make the page of a recording.
@@ -77,78 +126,72 @@ def make_page(
     Raises:
         CommandError: the WAV, its manifest or transcript cannot be read, or the page not be written.
     """
-    if output.exists() and not force:
-        raise CommandError(f"{printable(str(output))} exists: --force replaces it")
-    try:
-        with wav.open("rb") as file:
-            outline = outline_of(file, printable(str(wav)))
-    except OSError as error:
-        raise CommandError(f"{printable(str(wav))}: {describe(error)}") from error
-    words = transcript or beside(wav)
-    kind = _kind(audio)
-    facts = call_facts(
-        outline,
-        _manifest(wav),
-        read_transcript(words) if words else [],
-        name=wav.stem,
-        audio=_audio(kind, wav, output),
-    )
-    with _embedded(kind, wav, outline) as embedded, AtomicFile(output) as page:
-        write_page(
-            page.write,
-            facts,
-            title=_title(facts),
-            media="blob:" if embedded else "'self' file:",
-            audio=embedded,
-        )
+    refuse_existing([output], force=force)
+    recording = read_recording(wav, transcript)
+    kind = _kind(audio, recording.outline)
+    facts = recording.facts(_audio(kind, recording, output))
+    with _embedded(kind, recording) as embedded, AtomicFile(output) as page:
+        media = "blob:" if embedded else "'self' file:"
+        write_page(page.write, facts, title=title_of(facts), media=media, audio=embedded)
         page.seal()
         page.publish()
-    return Made(output, output.stat().st_size, facts, words)
+    return Made(output, output.stat().st_size, facts, recording.transcript)
 
 
-def _kind(audio: AudioChoice) -> AudioChoice:
-    if audio is not AudioChoice.EMBED:
-        return audio
-    return AudioChoice.FLAC if find_spec("soundfile") else AudioChoice.WAV
-
-
-def _audio(kind: AudioChoice, wav: Path, output: Path) -> dict[str, str]:
-    if kind is AudioChoice.BESIDE:
-        way = os.path.relpath(wav.absolute(), output.absolute().parent)
-        return {"kind": "beside", "format": "WAV", "name": wav.name, "source": quote(way)}
-    name = wav.with_suffix(f".{kind}").name
-    return {"kind": "embedded", "format": kind.upper(), "name": name, "mime": _MIME[kind]}
-
-
-def _title(facts: Mapping[str, Any]) -> str:
+def title_of(facts: Mapping[str, Any]) -> str:
+    """The title of a call's page."""
     return f"Call {facts['contactId'] or facts['name']}"
 
 
-def _manifest(wav: Path) -> dict[str, Any] | None:
-    path = wav.with_suffix(".json")
-    if not path.is_file():
-        return None
-    manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return manifest
+def _words(wav: Location, given: Location | None) -> tuple[Location | None, list[Paragraph]]:
+    for location in [given] if given else [wav.beside(suffix) for suffix in _TRANSCRIPTS]:
+        try:
+            with location.open() as file:
+                data = file.read(MOST_BYTES + 1)
+        except NotThereError:
+            if given:
+                raise
+        else:
+            return location, parse_transcript(data, location.name)
+    return None, []
+
+
+def _kind(audio: AudioChoice, outline: Outline) -> AudioChoice:
+    if audio is AudioChoice.FLAC:
+        check_format(AudioFormat.FLAC, outline.rate)
+        if outline.channels == 1:
+            raise CommandError("--audio flac is for recordings of two channels, and this one has one: take wav")
+    if audio is not AudioChoice.EMBED:
+        return audio
+    return AudioChoice.FLAC if outline.channels > 1 and find_spec("soundfile") else AudioChoice.WAV
+
+
+def _audio(kind: AudioChoice, recording: Recording, output: Path) -> dict[str, str]:
+    if kind is AudioChoice.BESIDE:
+        if recording.wav.is_s3:
+            raise CommandError("--audio beside needs the WAV in a folder, not in S3")
+        way = os.path.relpath(Path(recording.wav.text).absolute(), output.absolute().parent)
+        return {"kind": "beside", "format": "WAV", "name": f"{recording.stem}.wav", "source": quote(way)}
+    return {"kind": "embedded", "format": kind.upper(), "name": f"{recording.stem}.{kind}", "mime": f"audio/{kind}"}
 
 
 @contextmanager
-def _embedded(kind: AudioChoice, wav: Path, outline: Outline) -> Iterator[IO[bytes] | None]:
+def _embedded(kind: AudioChoice, recording: Recording) -> Iterator[IO[bytes] | None]:
     """Open the audio that goes into the page."""
     if kind is AudioChoice.BESIDE:
         yield None
     elif kind is AudioChoice.WAV:
-        with wav.open("rb") as file:
-            yield file
+        with recording.wav.open() as file:
+            yield whole_reads(file)
     else:
-        import soundfile  # noqa: PLC0415 - it imports numpy, which WAV does without
-
-        with tempfile.TemporaryFile() as file:
-            with (
-                soundfile.SoundFile(wav) as source,
-                soundfile.SoundFile(file, "w", outline.rate, outline.channels, "PCM_16", format="FLAC") as target,
-            ):
-                while data := source.buffer_read(65536, dtype="int16"):
-                    target.buffer_write(bytes(data), dtype="int16")
-            file.seek(0)
-            yield file
+        with tempfile.TemporaryFile() as encoded:
+            with recording.wav.open() as file, wave.open(whole_reads(file)) as wav:
+                encode(
+                    iter(lambda: wav.readframes(_READ_FRAMES), b""),
+                    encoded,
+                    audio_format=AudioFormat.FLAC,
+                    rate=recording.outline.rate,
+                    frames=recording.outline.frames,
+                )
+            encoded.seek(0)
+            yield encoded

@@ -6,13 +6,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from connect_audio_cli.output.command_error import CommandError, describe
+from connect_audio_cli.output.command_error import CommandError
 
 PARTIES: Final = ("customer", "agent")
 """In channel order."""
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The largest transcript that is read: an hour has about 1 MB, and a longer one would freeze the page."""
 _PAUSE_S: Final = 3.0
 """Longest pause within a paragraph: a party that is silent for longer begins a new one."""
 _LONGEST_S: Final = 60.0
@@ -51,28 +52,6 @@ class Paragraph:
     words: tuple[Word, ...]
 
 
-def beside(wav: Path) -> Path | None:
-    """Return the transcript of a recording if one lies beside it; JSON, which knows each word's time, before WebVTT."""
-    for suffix in (".transcript.json", ".vtt"):
-        path = wav.with_name(wav.stem + suffix)
-        if path.is_file():
-            return path
-    return None
-
-
-def read_transcript(path: Path) -> list[Paragraph]:
-    """Read a transcript.
-
-    Raises:
-        CommandError: it cannot be read, or it is no transcript.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise CommandError(f"{path}: {describe(error)}") from error
-    return parse_transcript(data, path.name)
-
-
 def parse_transcript(data: bytes, name: str) -> list[Paragraph]:
     """Read a transcript from bytes.
 
@@ -83,6 +62,8 @@ def parse_transcript(data: bytes, name: str) -> list[Paragraph]:
     Raises:
         CommandError: it is no transcript.
     """
+    if len(data) > MOST_BYTES:
+        raise CommandError(f"{name} is no transcript that can be shown: it has more than {MOST_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
         turns = list(_vtt(text) if name.endswith(".vtt") else _turns(json.loads(text)))

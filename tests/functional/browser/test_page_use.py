@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from support.browser import Open, place, seek, until
+from support.browser import AXE_RULES, Open, axe_script, place, seek, until
 from support.call_pages import GAP, edited, page_of, recording_with_a_gap, write_transcript
 
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
-AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
@@ -190,7 +187,7 @@ def test_the_downloads_are_the_wav_the_manifest_and_the_words(page: Page, record
 def test_axe_finds_nothing(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.get_by_text("Keys", exact=True).click()
-    page.evaluate(AXE)
+    page.evaluate(axe_script())
     found = page.evaluate("(rules) => axe.run(document, {runOnly: rules})", AXE_RULES)
     assert len(found["passes"]) > 20
     assert [(each["id"], [node["target"] for node in each["nodes"]]) for each in found["violations"]] == []

@@ -58,7 +58,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, arguments: tuple[
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "replay", "inspect", "emulate", "synthesize", "redrive", "completion", "page"]
+    "command", ["demo", "replay", "inspect", "emulate", "synthesize", "redrive", "completion", "page", "serve"]
 )
 def test_the_help_of_a_command_imports_its_options_alone(tmp_path: Path, command: str) -> None:
     assert imported(tmp_path, command, "--help") == {"argparse"}
