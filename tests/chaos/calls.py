@@ -21,7 +21,7 @@ from connect_audio_local.synthesis.calls import (
     ShortBlock,
     SyntheticCall,
     fragment_number,
-    synthesize_stream,
+    unwritten_stream,
 )
 from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
@@ -209,7 +209,7 @@ def random_call(
                 layout=layout,
             )
         )
-    pieces = [(each.contents, each.duration_ms) for each in synthesize_stream(calls)]
+    pieces = [(each.contents, each.duration_ms) for each in unwritten_stream(calls)]
     owners = [not any(b"\x77" in block.pcm for block in contents.blocks) for contents, _ in pieces]
     # Nobody can tell whose a rewound fragment is that names nobody, at the end of a call.
     rewinds = 0 if ours.last_unlabelled else chance.choice((0, 0, 0, 1, 2))

@@ -482,7 +482,11 @@ class Judge:
             if "conflictingSamples" in track:
                 self._copies(side, track, sums)
         if exact and "unknownTracks" in self.manifest:
-            told = {each["name"]: (each["blocks"], each["bytes"]) for each in self.manifest["unknownTracks"]}
+            told: dict[str, tuple[int, int]] = {}
+            for each in self.manifest["unknownTracks"]:
+                # One name may have several numbers.
+                blocks, size = told.get(each["name"], (0, 0))
+                told[each["name"]] = (blocks + each["blocks"], size + each["bytes"])
             assert told == self.sheet.unknown, f"unknownTracks {told}, sent {self.sheet.unknown}"
 
     def _copies(self, side: str, track: Mapping[str, Any], sums: Sums) -> None:

@@ -523,13 +523,17 @@ def _judge(
         rate=call.rate,
         excused=excused,
         garbled=garbled,
-        doubts=frozenset(doubts)
-        | {_DOUBTS[kind] for kind in call.kinds if kind in _DOUBTS}
-        | ({Doubt.OLD_COPY} if _has_old_copy(call) else set()),
+        doubts=doubts_of(call) | set(doubts),
         read_once=not met["duplicate"] and not met["rewind"],
         cut_short=cut_short,
     )
     return Judge(world.wav, world.manifest, known).judge()
+
+
+def doubts_of(call: RandomCall) -> frozenset[Doubt]:
+    """What a call's own disorder makes undecidable."""
+    doubts = {_DOUBTS[kind] for kind in call.kinds if kind in _DOUBTS}
+    return frozenset(doubts | ({Doubt.OLD_COPY} if _has_old_copy(call) else set()))
 
 
 def _has_old_copy(call: RandomCall) -> bool:

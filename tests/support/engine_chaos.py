@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
+from chaos.kinds import Kind
 from connect_audio.request import RecordingRequest
 from connect_audio_local.kvs import EmulatedStream, Live, Pace, StoredFragment, stored
-from connect_audio_local.kvs.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, Reset
+from connect_audio_local.kvs.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, InBand, Reset
 from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery
 from connect_audio_local.lambda_.durable_engine import EngineExecution
 from connect_audio_local.lambda_.function_host import InvocationRecord
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import BUCKET, ProcessCloud, request_for
 from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3FaultProxy, S3Operation, random_s3_faults
-from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap, SyntheticCall, synthesize_stream
+from support.disordered_scenes import DISORDER, disordered_call
 from support.wav import interleaved, stereo_wav
 
 INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
@@ -40,8 +42,10 @@ EACH_PARTY: Final[Mapping[str, str]] = {
     "LIVE_SEGMENT_LAYOUT": "tracks",
     "LIVE_SEGMENT_RATE": "16000",
 }
-# What of a manifest no kill may change; how many strangers were seen depends on when reading stopped.
-_LASTING: Final = ("status", "reasons", "tracks", "gaps", "inBandErrors", "lostBytes", "lostByteRuns")
+# What of a manifest no kill may change; how many strangers were seen depends on when reading stopped, and how many
+# errors in band on how often a fragment was asked for.
+_LASTING: Final = ("status", "reasons", "tracks", "unknownTracks", "timesDisagree", "gaps", "lostBytes", "lostByteRuns")
+_PASSING: Final = (3002, 4503, 5000)
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ class Scene:
     Args:
         fragments: the stream's.
         start_ms: StartTimestamp of our contact.
-        wav: the undisturbed recording, made of the parties' samples.
+        wav: the undisturbed recording, made of the parties' samples; empty where `judge` says what it must be.
+        judge: holds an undisturbed recording and its manifest against a call in disorder; None for a call in order.
     """
 
     fragments: tuple[StoredFragment, ...]
     start_ms: int
     wav: bytes
+    judge: Callable[[bytes, dict[str, Any]], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,11 @@ def scene(name: str) -> Scene:
 
     Args:
         name: `short` fits one PutObject, `long` is three parts, `busy` is as long and has neighbours, a pause and a
-            tail; `heard` is a busy one of 40 s, for live audio.
+            tail; `heard` is a busy one of 40 s, for live audio. The name of a kind in `DISORDER` is a call with it.
     """
+    if name in DISORDER:
+        disordered = disordered_call(Kind(name))
+        return Scene(disordered.fragments, DEFAULT_START_MS, b"", disordered.judge)
     seconds = {"short": 24.0, "heard": 40.0}.get(name, 396.0)
     customer, agent = _noise(1, seconds), _noise(2, seconds)
     call = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
@@ -163,22 +172,25 @@ def scene(name: str) -> Scene:
     return Scene(fragments, start_ms, stereo_wav(interleaved(*sides)))
 
 
-def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
+def random_schedule(seed: int, trace_of: Callable[[str], Sequence[str]]) -> Schedule:
     """Make a schedule.
 
     Args:
         seed: the same seed makes the same schedule.
-        traces: for each scene the names of the crossings of its undisturbed run.
+        trace_of: gives the names of the crossings of a scene's undisturbed run.
     """
     dice = random.Random(seed)
     if seed % 3 == 0:
-        return _heard_schedule(seed, dice, traces["heard"])
-    name = dice.choices(("long", "busy", "short"), (4, 5, 1))[0]
+        return _heard_schedule(seed, dice, trace_of("heard"))
+    # Every third one has a call in disorder.
+    in_order = seed % 3 == 1
+    name = dice.choices(("long", "busy", "short"), (4, 5, 1))[0] if in_order else dice.choice(DISORDER).value
+    trace = trace_of(name)
     rivals = dice.choices((1, 2), (4, 1))[0]
     kills = []
     for _ in range(dice.choices((1, 2, 3, 4), (3, 3, 2, 1))[0]):
         service = dice.choices(("s3:", "engine:", "kvs:", "media:"), (5, 3, 1, 2))[0]
-        seen = sum(each.startswith(service) for each in traces[name])
+        seen = max(1, sum(each.startswith(service) for each in trace))
         kills.append(Kill(f"{service}*", dice.randint(1, seen), dice.choice(list(Moment))))
     cuts = _cuts(name, dice)
     s3_faults = random_s3_faults(seed, count=1) if dice.random() < 0.3 else NO_S3_FAULTS
@@ -197,12 +209,14 @@ def random_schedule(seed: int, traces: Mapping[str, list[str]]) -> Schedule:
 
 
 def _cuts(name: str, dice: random.Random) -> FaultPlan:
-    """Bodies that break off, in up to two places."""
+    """Bodies that break off or end with an error in band, in up to two places."""
     length = len(scene(name).fragments)
-    places = dice.sample(range(2, length - 2), dice.choice((0, 0, 1, 2)))
+    places = dice.sample(range(2, length - 2), min(length - 4, dice.choice((0, 0, 1, 2))))
     return FaultPlan(
         tuple(
-            AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
+            AtFragment(place, InBand(dice.choice(_PASSING)), times=dice.choice((1, 2)))
+            if dice.random() < 0.3
+            else AtFragment(place, dice.choice((Cut, End, Reset))(dice.randrange(34_000)))
             for place in places
             # Two bodies in a row that give no fragment make a second of silence, which is all the drain there is.
             if all(abs(place - other) > 5 for other in places if other != place)
@@ -210,7 +224,7 @@ def _cuts(name: str, dice: random.Random) -> FaultPlan:
     )
 
 
-def _heard_schedule(seed: int, dice: random.Random, trace: list[str]) -> Schedule:
+def _heard_schedule(seed: int, dice: random.Random, trace: Sequence[str]) -> Schedule:
     """A schedule with live audio: kills at its writes, too, and invocations that end in the midst of it."""
     kills = []
     for _ in range(dice.choice((1, 2, 3))):

@@ -11,6 +11,7 @@ import wave
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from connect_audio_local.synthesis.fragment_writer import (
     CONNECT_LAYOUT,
@@ -153,6 +154,20 @@ class SyntheticFragment:
         return self.contents.contact_id
 
 
+class UnwrittenFragment(NamedTuple):
+    """A fragment of a synthetic stream before it is written.
+
+    Args:
+        contents: its content.
+        duration_ms: length of its audio in milliseconds, rounded up.
+        layout: how it is written.
+    """
+
+    contents: FragmentContents
+    duration_ms: int
+    layout: FragmentLayout
+
+
 def synthesize_call(call: SyntheticCall) -> Iterator[SyntheticFragment]:
     """Yield the fragments of one call, each made when it is asked for."""
     return synthesize_stream([call])
@@ -160,6 +175,18 @@ def synthesize_call(call: SyntheticCall) -> Iterator[SyntheticFragment]:
 
 def synthesize_stream(calls: Iterable[SyntheticCall]) -> Iterator[SyntheticFragment]:
     """Yield the fragments of calls that follow each other in one stream, as Connect re-uses its streams.
+
+    Raises:
+        ValueError: a call starts before the one before it has ended.
+    """
+    return (
+        SyntheticFragment(write_fragment(contents, layout), contents, duration_ms)
+        for contents, duration_ms, layout in unwritten_stream(calls)
+    )
+
+
+def unwritten_stream(calls: Iterable[SyntheticCall]) -> Iterator[UnwrittenFragment]:
+    """Yield what `synthesize_stream` writes, for a caller that changes it first.
 
     Raises:
         ValueError: a call starts before the one before it has ended.
@@ -177,7 +204,7 @@ def synthesize_stream(calls: Iterable[SyntheticCall]) -> Iterator[SyntheticFragm
         for fragment in _fragments(call, start_ms, counter):
             yield fragment
             counter += 1
-            end_ms = fragment.producer_ms + fragment.duration_ms
+            end_ms = fragment.contents.producer_ms + fragment.duration_ms
 
 
 def fragment_number(counter: int, server_ms: int) -> str:
@@ -238,7 +265,7 @@ class _Row:
     after_gap: bool
 
 
-def _fragments(call: SyntheticCall, start_ms: int, counter: int) -> Iterator[SyntheticFragment]:
+def _fragments(call: SyntheticCall, start_ms: int, counter: int) -> Iterator[UnwrittenFragment]:
     rows: list[_Row] = []
     index = 0
     for row in _rows(call, start_ms):
@@ -251,7 +278,7 @@ def _fragments(call: SyntheticCall, start_ms: int, counter: int) -> Iterator[Syn
         yield _fragment(call, rows, index, counter + index, last=True)
 
 
-def _fragment(call: SyntheticCall, rows: list[_Row], index: int, counter: int, *, last: bool) -> SyntheticFragment:
+def _fragment(call: SyntheticCall, rows: list[_Row], index: int, counter: int, *, last: bool) -> UnwrittenFragment:
     blocks = tuple(block for row in rows for block in row.blocks)
     present = {block.track_number for block in blocks}
     producer_ms = rows[0].time_ms
@@ -272,7 +299,7 @@ def _fragment(call: SyntheticCall, rows: list[_Row], index: int, counter: int, *
     full_samples = call.rate * call.block_ms // 1000
     tail_ms = call.block_ms if last_samples >= full_samples else -(-last_samples * 1000 // call.rate)
     duration_ms = rows[-1].time_ms - producer_ms + tail_ms
-    return SyntheticFragment(write_fragment(contents, call.layout), contents, duration_ms)
+    return UnwrittenFragment(contents, duration_ms, call.layout)
 
 
 def _rows(call: SyntheticCall, start_ms: int) -> Iterator[_Row]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from itertools import pairwise
 
 FROM_CUSTOMER = "AUDIO_FROM_CUSTOMER"
@@ -290,6 +291,7 @@ def _unknown_size(width: int) -> bytes:
     return ((1 << 7 * width + 1) - 1).to_bytes(width, "big")
 
 
+@cache
 def _id(element_id: int) -> bytes:
     return element_id.to_bytes((element_id.bit_length() + 7) // 8, "big")
 
