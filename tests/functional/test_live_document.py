@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from connect_audio_local.kvs.model import Delivery, Live
+from support.calls import capture_of
+from support.command import run_here
 from support.wav import same_wav, wav_of_call
 from support.whole_path import a_call, cloud_of, event_for, record, serve
 
@@ -58,3 +60,23 @@ def test_the_documented_sink_is_found_by_its_entry_point_and_measures_the_call(
     # The conversation's parties take turns, each for less than half of it.
     assert set(told) == {"customer", "agent"}
     assert all(5 < seconds < 12 for seconds in told.values()), told
+
+
+@pytest.mark.usefixtures("installed")
+def test_replay_feeds_the_documented_sink(tmp_path: Path) -> None:
+    lines = tmp_path / "speech.jsonl"
+    call = a_call(20)
+    capture = tmp_path / "call.mkv"
+    capture.write_bytes(capture_of(call))
+
+    done = run_here(
+        *("replay", capture, "--output", tmp_path / "out"),
+        *("--sink", "speech-meter", "--sink-option", f"speech_meter_file={lines}"),
+    )
+
+    assert (done.code, done.err) == (0, "")
+    (told,) = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
+    assert told.pop("contact") == call.contact_id
+    # As fast as possible, blocks come joined: a block with any speech counts in full.
+    assert all(5 < seconds < 16 for seconds in told.values()), told
+    assert re.search(r"^Speech-meter +speech_meter\.\w+: \d+ (block|segment)s, ", done.out, re.MULTILINE), done.out

@@ -43,10 +43,12 @@ def main(arguments: Sequence[str]) -> int:
             "segment_rate",
             "segment_layout",
             "speed",
+            "sink",
+            "sink_option",
         )
     }
     live = None
-    if any(value not in {None, False} for value in typed.values()):
+    if any(value not in (None, False) for value in typed.values()):
         # Imported where it is wanted: it would take as long as a plain replay of a short capture.
         from connect_audio_cli.replay.live_options import Typed, live_options  # noqa: PLC0415
 
@@ -146,6 +148,18 @@ def parser() -> Parser:
     live.add_argument("--segment-rate", metavar="HZ", help="16000, or source for the call's own. (default: source)")
     live.add_argument(
         "--segment-layout", metavar="LAYOUT", help="stereo, or tracks for a file of each party. (default: stereo)"
+    )
+    live.add_argument(
+        "--sink",
+        metavar="NAME",
+        action="append",
+        help="Also feed a sink that an installed package brings, by its entry point (docs/live.md); once for each.",
+    )
+    live.add_argument(
+        "--sink-option",
+        metavar="KEY=VALUE",
+        action="append",
+        help="An option of such sinks, as in the parameter LiveSinkOptions; once for each.",
     )
     live.add_argument(
         "--speed",
@@ -307,7 +321,7 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
 def _delivered(sink: SinkOutcome, rate: int) -> str:
     counts = sink.state.counts
     parts = [
-        f"{count(counts.delivered, 'segment')}, {duration(counts.delivered_frames / rate)}",
+        f"{count(counts.delivered, sink.unit)}, {duration(counts.delivered_frames / rate)}",
         f"dropped {duration(counts.dropped_frames / rate)}" if counts.dropped_frames else "nothing dropped",
     ]
     if counts.failures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
@@ -34,6 +34,8 @@ class Typed:
         segment_rate: `source` or `16000`.
         segment_layout: `stereo` or `tracks`.
         speed: media seconds a second.
+        sink: names of sinks that installed packages bring.
+        sink_option: their options, each `KEY=VALUE`.
     """
 
     segments: Path | None = None
@@ -44,6 +46,8 @@ class Typed:
     segment_rate: str | None = None
     segment_layout: str | None = None
     speed: float | None = None
+    sink: Sequence[str] | None = None
+    sink_option: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,8 @@ class LiveOptions:
         segment_seconds: length of a segment.
         buffer_seconds: how far a sink may fall behind where there is a pace.
         speed: media seconds a second; None for as fast as can be.
+        sinks: names of sinks that installed packages bring.
+        sink_options: their options, the same for all of them, as LIVE_SINK_OPTIONS holds them.
     """
 
     segments: Path | None
@@ -82,6 +88,8 @@ class LiveOptions:
     segment_seconds: int
     buffer_seconds: int
     speed: float | None
+    sinks: Sequence[str] = ()
+    sink_options: Mapping[str, str] = field(default_factory=dict)
 
 
 def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> LiveOptions | None:
@@ -100,7 +108,8 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
     _check_that_something_takes(typed)
     if typed.speed is not None and not math.isfinite(typed.speed):
         raise CommandError(f"--speed is {typed.speed}; it must be a number of at least 0.01")
-    if typed.segments is None and typed.webhook is None and typed.speed is None:
+    sinks = tuple(typed.sink or ())
+    if typed.segments is None and typed.webhook is None and typed.speed is None and not sinks:
         return None
     return LiveOptions(
         segments=typed.segments,
@@ -113,6 +122,8 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         # The most that a stack may have: a pause that the pace leaps over is on the buffer in one go.
         buffer_seconds=cast("Integer", _VARIABLES["LIVE_BUFFER_SECONDS"].parser).high,
         speed=typed.speed,
+        sinks=sinks,
+        sink_options=dict(_pair(text) for text in typed.sink_option or ()),
     )
 
 
@@ -125,7 +136,7 @@ def _check_that_something_takes(typed: Typed) -> None:
         ):
             if given:
                 raise CommandError(f"{flag} is for a webhook; add --webhook URL")
-        if typed.segments is None:
+        if typed.segments is None and not typed.sink:
             for flag, text in (
                 ("--segment-seconds", typed.segment_seconds),
                 ("--segment-rate", typed.segment_rate),
@@ -133,6 +144,21 @@ def _check_that_something_takes(typed: Typed) -> None:
             ):
                 if text is not None:
                     raise CommandError(f"{flag} is for segments; add --segments DIR or --webhook URL")
+    if typed.sink_option and not typed.sink:
+        raise CommandError("--sink-option is for a sink of your own; add --sink NAME")
+    for name in typed.sink or ():
+        if name in {"segments", "webhook"}:
+            raise CommandError(f"--sink {name} has an option of its own: --{name}")
+        if list(typed.sink or ()).count(name) > 1:
+            raise CommandError(f"--sink {printable(name, 60)} is given twice")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """Split an option of a sink at its first equals sign."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise CommandError(f"--sink-option '{printable(text, 60)}' is not of the form KEY=VALUE")
+    return key, value
 
 
 def _webhook(url: str, typed: Typed, environment: Mapping[str, str] | None) -> WebhookOptions:

@@ -8,9 +8,9 @@ the first audio, whose contact names them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Final
 
 from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
@@ -27,20 +27,19 @@ from connect_audio.core.timeline import Timeline
 from connect_audio.core.tracks import choose_tracks
 from connect_audio.library.extraction import Extraction
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink, Threads
+from connect_audio.live.makers import entry_point
 from connect_audio.ports import Clock
-from connect_audio.sinks import LiveEnd, LiveSegment, SegmentSink, SinkSetup
+from connect_audio.sinks import BlockSink, SegmentSink, SinkSetup
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.replay.live_options import LiveOptions
+from connect_audio_cli.replay.observed_sink import ObservedBlocks, ObservedSegments
 from connect_audio_cli.replay.pacing import Pacer
 
 _MOST_TRIES: Final = 4
 """Most tries of a piece in a replay that waits: after some seconds it goes on without the piece."""
 _LAST_FLUSH_S: Final = 10
 """No deadline presses here, but a receiver that does not answer must not hold the end up for long."""
-
-_INTERRUPTED: Final = "INTERRUPTED"
-"""A sink's code for a delivery that this side has interrupted: no reason of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,8 @@ class SinkOutcome:
     Args:
         name: name of the sink.
         state: the sink's state after the last delivery, with its counts.
-        where: the folder, or the receiver's host.
+        where: the folder, the receiver's host, or the class of a sink of the user's own.
+        unit: `segment` or `block`, of which it takes one at a time.
         ended: True if it has taken the end of the call.
         code: why it last refused anything; None where it never did.
     """
@@ -58,6 +58,7 @@ class SinkOutcome:
     name: str
     state: SinkState
     where: str
+    unit: str
     ended: bool
     code: str | None
 
@@ -105,7 +106,7 @@ class LiveReplay:
         self._clock = clock
         self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._interrupt_overdue)
         self._extraction: Extraction | None = None
-        self._sinks: list[_Observed] = []
+        self._sinks: list[ObservedSegments | ObservedBlocks] = []
         self._pipeline: LivePipeline | None = None
         self._preview: tuple[CallRecording, LivePreview] | None = None
         self._waited = (0, 0)  # for which fragment's blocks, by its offset, and for how many of them
@@ -170,9 +171,13 @@ class LiveReplay:
             for name, make in sinks_from(self._sink_options()).items():
                 sink = make(setup)
                 made.callback(sink.close)
-                self._sinks.append(_Observed(name, sink, self._where(name)))
+                self._sinks.append(ObservedSegments(name, sink, self._where(name)))
                 if name == "segments":
                     self._check_folder(sink)
+            for name in self._options.sinks:
+                own = _own_sink(name, replace(setup, options=self._options.sink_options))
+                made.callback(own.close)
+                self._sinks.append(own)
             made.pop_all()
         is_paced = self._pacer is not None
         self._pipeline = LivePipeline(
@@ -212,7 +217,12 @@ class LiveReplay:
         return LiveOutcome(
             sinks=tuple(
                 SinkOutcome(
-                    name=sink.name, state=state.sinks[sink.name], where=sink.where, ended=sink.ended, code=sink.code
+                    name=sink.name,
+                    state=state.sinks[sink.name],
+                    where=sink.where,
+                    unit=sink.unit,
+                    ended=sink.ended,
+                    code=sink.code,
                 )
                 for sink in self._sinks
             ),
@@ -282,61 +292,30 @@ class LiveReplay:
             raise CommandError(f"{name}: cannot take the segments: {error}; choose another folder") from error
 
 
-class _Observed:
-    """A sink, and what it says when it refuses: the pipeline only counts.
+def _own_sink(name: str, setup: SinkSetup) -> ObservedSegments | ObservedBlocks:
+    """Make a sink that an installed package brings.
 
-    Args:
-        name: the sink's.
-        sink: the sink.
-        where: the folder, or the receiver's host.
+    Raises:
+        CommandError: there is none of this name, its maker fails, or it is of neither kind.
     """
-
-    def __init__(self, name: str, sink: SegmentSink, where: str) -> None:
-        self.name = name
-        self.where = where
-        self.ended = False
-        self.code: str | None = None
-        self._sink = sink
-
-    @property
-    def segment_seconds(self) -> int:
-        """As the sink has it."""
-        return self._sink.segment_seconds
-
-    def prepare(self) -> None:
-        """Hand it over."""
-        self._sink.prepare()
-
-    def deliver_segment(self, segment: LiveSegment) -> None:
-        """Hand it over."""
-        with self._noted():
-            self._sink.deliver_segment(segment)
-
-    def end(self, end: LiveEnd) -> None:
-        """Hand it over."""
-        with self._noted():
-            self._sink.end(end)
-        self.ended = True
-
-    def interrupt(self) -> None:
-        """Hand it over."""
-        self._sink.interrupt()
-
-    def close(self) -> None:
-        """Hand it over."""
-        self._sink.close()
-
-    @contextmanager
-    def _noted(self) -> Iterator[None]:
-        try:
-            yield
-        except SinkError as error:
-            if error.code != _INTERRUPTED:
-                self.code = error.code
-            raise
-        except Exception as error:
-            self.code = type(error).__name__
-            raise
+    try:
+        sink = entry_point(name)(setup)
+        where = f"{type(sink).__module__}.{type(sink).__qualname__}"
+        is_of_blocks, is_of_segments = isinstance(sink, BlockSink), isinstance(sink, SegmentSink)
+        observed: ObservedBlocks | ObservedSegments = (
+            ObservedBlocks(name, sink, where) if isinstance(sink, BlockSink) else ObservedSegments(name, sink, where)
+        )
+    except SinkError as error:
+        raise CommandError(f"--sink {printable(name, 60)}: {printable(str(error))}") from error
+    except Exception as error:
+        said = printable(f"{type(error).__name__}: {error}")
+        raise CommandError(f"--sink {printable(name, 60)} cannot be made: {said}") from error
+    if is_of_blocks == is_of_segments or NamedSink.of(name, observed).failure is not None:
+        raise CommandError(
+            f"--sink {printable(name, 60)}: {where} is no sink: it needs either deliver_block, or deliver_segment and "
+            "segment_seconds from 1 to 60, beside prepare, end, interrupt and close (docs/live.md)"
+        )
+    return observed
 
 
 def _length_ns(fragment: OpenFragment | Fragment, block: Block) -> int:

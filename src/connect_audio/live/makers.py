@@ -48,7 +48,7 @@ def make_sinks(
     makings: dict[str, _Making] = {}
     for name in names:
         if name not in known or known[name].failure is None:
-            makings[name] = _Making(name, lambda name=name: (own.get(name) or _entry_point(name))(setup), logger)  # type: ignore[misc]
+            makings[name] = _Making(name, lambda name=name: (own.get(name) or entry_point(name))(setup), logger)  # type: ignore[misc]
     until = monotonic() + limit_s
     return [
         makings[name].result(until) if name in makings else NamedSink(name, None, known[name].failure) for name in names
@@ -115,7 +115,15 @@ class _Making:
         return NamedSink(self._name, None, code)
 
 
-def _entry_point(name: str) -> Callable[[SinkSetup], AudioSink]:
+def entry_point(name: str) -> Callable[[SinkSetup], AudioSink]:
+    """Find the maker of a sink that an installed package brings.
+
+    Args:
+        name: name of the entry point.
+
+    Raises:
+        SinkError: there is none. The import of the maker may raise anything.
+    """
     # Imported here, since it costs more than all sinks of this project together.
     from importlib.metadata import entry_points  # noqa: PLC0415
 
