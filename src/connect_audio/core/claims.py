@@ -29,8 +29,9 @@ _RATE_SLACK: Final = 0.03
 """Part by which payload and distance may differ: ten times the drift of the worst clock."""
 _UNIFORM: Final = 0.05
 """Part by which distances of a wrong rate differ from each other. Lost blocks leave distances of many lengths."""
-STRAY_NS: Final = 2_000_000_000
-"""A block at a fragment's edge is a stray one beyond this: a pause inside a fragment is seldom longer."""
+STRAY_NS: Final = 500_000_000
+"""A block at a fragment's edge that is further from the others may be a stray one: lost blocks seldom leave so long a
+hole. The next fragment decides, so a pause stays a pause."""
 _BLOCKS_BESIDE_A_STRAY: Final = 3
 """Blocks that show where a track of a fragment is."""
 _LEAP_PART: Final = 4
@@ -123,24 +124,25 @@ class Stray:
     lasts_ns: int
 
 
-def stray_block(blocks: Sequence[Block]) -> Stray | None:
-    """Find a block at the edge of its track that is more than `STRAY_NS` from its other blocks.
+def stray_blocks(blocks: Sequence[Block]) -> tuple[Stray, ...]:
+    """Find the block of each track that is at an edge of it and more than `STRAY_NS` from its other blocks.
 
     Args:
         blocks: straightened.
     """
     if isinstance(blocks, ShapedBlocks) and blocks.layout.is_straight:
-        return None
+        return ()
+    found = []
     for number, places in _by_track(blocks).items():
         times = [time_ns for _, time_ns in places]
         if len(times) < _BLOCKS_BESIDE_A_STRAY + 1 or times[-1] - times[0] <= STRAY_NS:
             continue
         distances = [later - earlier for earlier, later in pairwise(times)]
         lasts_ns = median_low(distances)
-        for edge, near in ((-1, times[:-1]), (0, times[1:])):
-            if distances[edge] > STRAY_NS and near[-1] - near[0] <= STRAY_NS:
-                return Stray(places[edge][0], number, near[0] - lasts_ns, near[-1] + lasts_ns, lasts_ns)
-    return None
+        for edge, near, others in ((-1, times[:-1], distances[:-1]), (0, times[1:], distances[1:])):
+            if distances[edge] > STRAY_NS >= max(others):
+                found.append(Stray(places[edge][0], number, near[0] - lasts_ns, near[-1] + lasts_ns, lasts_ns))
+    return tuple(found)
 
 
 def straightened(blocks: Sequence[Block]) -> tuple[Sequence[Block], int]:
@@ -158,7 +160,7 @@ def straightened(blocks: Sequence[Block]) -> tuple[Sequence[Block], int]:
     if all(later[1] >= earlier[1] for places in by_track.values() for earlier, later in pairwise(places)):
         # So it is in nearly all fragments, and in none in which a block leaped past its neighbours.
         if isinstance(blocks, ShapedBlocks):
-            blocks.layout.is_straight = stray_block(blocks) is None
+            blocks.layout.is_straight = not stray_blocks(blocks)
         return blocks, 0
     moved = {index: time_ns for places in by_track.values() for index, time_ns in _leaps(places)}
     placed = [block._replace(time_ns=moved.get(index, block.time_ns)) for index, block in enumerate(blocks)]

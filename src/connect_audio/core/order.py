@@ -22,8 +22,9 @@ a fragment that would settle the place of missing ones waits for them, as long a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from connect_audio.core.admission import Decision, Verdict
@@ -33,7 +34,7 @@ from connect_audio.core.claims import (
     TimesDisagree,
     TrackSpan,
     straightened,
-    stray_block,
+    stray_blocks,
     track_spans,
 )
 from connect_audio.core.fragment import Block, fragment_counter
@@ -60,6 +61,7 @@ MAX_MISSING_KEPT: Final = 32
 """Counters kept to recognise a fragment that comes late. Beyond, the oldest count as missing for good."""
 
 _MS: Final = 1_000_000
+_TIME: Final = attrgetter("time_ns")
 
 
 @dataclass(slots=True)
@@ -92,14 +94,14 @@ class _Arrival:
         counter: the counter in its number; None where the number has no such anatomy.
         base_ns: when its earliest block begins, ns since the epoch.
         spans: the time of each of its tracks.
-        stray: a block whose place the neighbours must decide, not part of `spans`; None for none.
+        strays: blocks whose place the neighbours must decide, not part of `spans`; at most one of each track.
     """
 
     decision: Decision
     counter: int | None
     base_ns: int
     spans: tuple[TrackSpan, ...]
-    stray: Stray | None = None
+    strays: tuple[Stray, ...] = ()
 
 
 class FragmentOrder:
@@ -232,9 +234,9 @@ class FragmentOrder:
                 decision = decision._replace(fragment=replace(fragment, blocks=tuple(blocks)))
             if leaps:
                 self.doubt(TimesDisagree(block_leap=leaps))
-            stray = stray_block(blocks)
-            if stray is not None:
-                return self._strayed(decision, blocks, stray)
+            strays = stray_blocks(blocks)
+            if strays:
+                return self._strayed(decision, blocks, strays)
             spans = track_spans(fragment, blocks, self._names)
             base_ns = start_ns(blocks)
         else:
@@ -242,54 +244,58 @@ class FragmentOrder:
             base_ns = blocks.cluster_ns + blocks.layout.start_ns
         return _Arrival(decision, fragment_counter(fragment.number), base_ns, spans)
 
-    def _strayed(self, decision: Decision, blocks: Sequence[Block], stray: Stray) -> _Arrival:
-        """Look at a fragment with a stray block: move that to the front if the fragment before ends there."""
-        fragment, others = decision.fragment, [*blocks[: stray.index], *blocks[stray.index + 1 :]]
-        counter = fragment_counter(fragment.number)
-        spans, base_ns = track_spans(fragment, others, self._names), start_ns(others)
-        arrival = _Arrival(decision, counter, base_ns, spans, stray)
-        ends = [self.state.base_ns + span.after_ns for span in self.state.spans if span.number == stray.number]
-        if ends and abs(stray.before_ns - ends[0]) <= RUN_ON_NS:
-            return self._gathered(arrival, stray.before_ns)
-        return arrival
+    def _strayed(self, decision: Decision, blocks: Sequence[Block], strays: tuple[Stray, ...]) -> _Arrival:
+        """Look at a fragment with stray blocks: move each to the front if the fragment before ends there."""
+        state = self.state
+        ends = {span.number: state.base_ns + span.after_ns for span in state.spans}
+        in_front = {
+            each.index: each.before_ns
+            for each in strays
+            if each.number in ends and abs(each.before_ns - ends[each.number]) <= RUN_ON_NS
+        }
+        if in_front:
+            decision, blocks = self._gathered(decision, blocks, in_front)
+            strays = stray_blocks(blocks)
+        apart = {each.index for each in strays}
+        others = [block for index, block in enumerate(blocks) if index not in apart]
+        spans = track_spans(decision.fragment, others, self._names)
+        return _Arrival(decision, fragment_counter(decision.fragment.number), start_ns(others), spans, strays)
 
     def _settled(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
-        """Move a stray block to the end if the next fragment begins behind it; else leave it at its time."""
-        stray = arrival.stray
-        if stray is None:
+        """Move each stray block to the end if the next fragment begins behind it; else leave it at its time."""
+        if not arrival.strays:
             return arrival
-        starts = (
-            [successor.base_ns + span.first_ns for span in successor.spans if span.number == stray.number]
-            if successor is not None
-            else []
-        )
-        if starts and abs(starts[0] - stray.after_ns - stray.lasts_ns) <= RUN_ON_NS:
-            return self._gathered(arrival, stray.after_ns)
-        blocks = arrival.decision.fragment.blocks
-        spans, base_ns = track_spans(arrival.decision.fragment, tuple(blocks), self._names), start_ns(blocks)
-        return replace(arrival, spans=spans, base_ns=base_ns, stray=None)
+        decision, blocks = arrival.decision, arrival.decision.fragment.blocks
+        starts = {} if successor is None else {s.number: successor.base_ns + s.first_ns for s in successor.spans}
+        behind = {
+            each.index: each.after_ns
+            for each in arrival.strays
+            if each.number in starts and abs(starts[each.number] - each.after_ns - each.lasts_ns) <= RUN_ON_NS
+        }
+        if behind:
+            decision, blocks = self._gathered(decision, blocks, behind)
+        spans, base_ns = track_spans(decision.fragment, tuple(blocks), self._names), start_ns(blocks)
+        return _Arrival(decision, arrival.counter, base_ns, spans)
 
-    def _gathered(self, arrival: _Arrival, time_ns: int) -> _Arrival:
-        """Move the stray block of a fragment to a time, and count it."""
-        fragment, stray = arrival.decision.fragment, arrival.stray
-        blocks = [
-            block._replace(time_ns=time_ns) if stray is not None and index == stray.index else block
-            for index, block in enumerate(fragment.blocks)
-        ]
-        in_order, _ = straightened(blocks)
-        fragment = replace(fragment, blocks=tuple(in_order))
-        self.doubt(TimesDisagree(block_leap=1))
-        return _Arrival(
-            arrival.decision._replace(fragment=fragment),
-            arrival.counter,
-            start_ns(fragment.blocks),
-            track_spans(fragment, fragment.blocks, self._names),
-        )
+    def _gathered(
+        self, decision: Decision, blocks: Sequence[Block], moved: Mapping[int, int]
+    ) -> tuple[Decision, Sequence[Block]]:
+        """Move stray blocks of a fragment, and count them.
+
+        Args:
+            decision: on the fragment.
+            blocks: its blocks.
+            moved: their times by index, ns since the epoch.
+        """
+        placed = [block._replace(time_ns=moved.get(index, block.time_ns)) for index, block in enumerate(blocks)]
+        in_order = tuple(sorted(placed, key=_TIME))
+        self.doubt(TimesDisagree(block_leap=len(moved)))
+        return decision._replace(fragment=replace(decision.fragment, blocks=in_order)), in_order
 
     def _runs_on(self, arrival: _Arrival) -> bool:
         """Return True if a fragment's time needs no explanation by later fragments."""
         state = self.state
-        if arrival.stray is not None:
+        if arrival.strays:
             return False
         if not state.spans:
             return not _is_far(arrival)
@@ -364,7 +370,7 @@ class FragmentOrder:
 
     def _may_pass(self, index: int, arrival: _Arrival) -> bool:
         """Return True if a fragment that waits needs no more explanation."""
-        if arrival.stray is not None and index + 1 == len(self.waiting):
+        if arrival.strays and index + 1 == len(self.waiting):
             return False
         if abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival):
             return True

@@ -121,8 +121,30 @@ def test_a_block_at_a_fragments_edge_that_leaps_is_placed_beside_the_others_and_
     assert told(result) == {"blockLeap": 1}
 
 
-def test_a_pause_in_a_fragment_before_its_last_blocks_is_a_pause() -> None:
-    pause = 5_000_000_000
+@settings(max_examples=60)
+@given(
+    fragment=st.integers(1, 2),
+    index=st.integers(0, 15),
+    by_ms=st.sampled_from((-60_000, -8_000, -2_500, 2_500, 8_000, 60_000)) | st.integers(2_100, 30_000),
+)
+def test_a_row_of_both_tracks_that_leaps_is_placed_beside_the_others_and_told(
+    fragment: int, index: int, by_ms: int
+) -> None:
+    fragments = with_a_leap(fragment, CUSTOMER, index, by_ms)
+    blocks = list(fragments[fragment].blocks)
+    at = [place for place, block in enumerate(blocks) if block.track_number == AGENT][index]
+    blocks[at] = replace(blocks[at], time_ns=blocks[at].time_ns + by_ms * 1_000_000)
+    fragments[fragment] = with_blocks(fragments[fragment], blocks)
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert told(result) == {"blockLeap": 2}
+
+
+@pytest.mark.parametrize("pause_ms", [600, 1_000, 5_000])
+def test_a_pause_in_a_fragment_before_its_last_blocks_is_a_pause(pause_ms: int) -> None:
+    pause = pause_ms * 1_000_000
     for behind in (1, 2):
         fragments = contents()
         blocks = fragments[1].blocks
@@ -132,14 +154,14 @@ def test_a_pause_in_a_fragment_before_its_last_blocks_is_a_pause() -> None:
             moved = [replace(block, time_ns=block.time_ns + pause) for block in fragments[index].blocks]
             fragments[index] = replace(
                 with_blocks(fragments[index], moved),
-                producer_ms=fragments[index].producer_ms + 5_000,
-                server_ms=fragments[index].server_ms + 5_000,
+                producer_ms=fragments[index].producer_ms + pause_ms,
+                server_ms=fragments[index].server_ms + pause_ms,
             )
 
         result = recorded(fragments)
 
         at = 4 * 8192 * 2 - 4 * 512 * behind
-        assert result.stereo == WHOLE[:at] + bytes(4 * 40_000) + WHOLE[at:]
+        assert result.stereo == WHOLE[:at] + bytes(32 * pause_ms) + WHOLE[at:]
         assert told(result) == {}
 
 
