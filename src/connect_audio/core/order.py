@@ -155,7 +155,7 @@ class FragmentOrder:
             held.sort(key=lambda each: each.counter or 0)
         passed = []
         for index, each in enumerate(held):
-            successor = held[index + 1] if index + 1 < len(held) else None
+            successor = _successor(held, index)
             arrival = self._repaired(self._settled(each, successor), successor)
             self._pass(arrival)
             passed.append(arrival.decision)
@@ -359,7 +359,7 @@ class FragmentOrder:
             found = next((index for index, each in enumerate(self.waiting) if self._may_pass(index, each)), None)
             if found is None:
                 break
-            successor = self.waiting[found + 1] if found + 1 < len(self.waiting) else None
+            successor = _successor(self.waiting, found)
             arrival = self._settled(self.waiting.pop(found), successor)
             self._pass(arrival)
             released.append(arrival.decision)
@@ -370,7 +370,7 @@ class FragmentOrder:
 
     def _may_pass(self, index: int, arrival: _Arrival) -> bool:
         """Return True if a fragment that waits needs no more explanation."""
-        if arrival.strays and index + 1 == len(self.waiting):
+        if arrival.strays and _successor(self.waiting, index) is None:
             return False
         if abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival):
             return True
@@ -525,6 +525,11 @@ def _distance_ns(arrival: _Arrival, time_ms: int) -> int:
 def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
     """Return True if no number says that one fragment does not follow another directly."""
     return arrival.counter is None or successor.counter is None or successor.counter == arrival.counter + 1
+
+
+def _successor(waiting: Sequence[_Arrival], index: int) -> _Arrival | None:
+    """The first fragment behind one that waits, but for those whose number says that they do not follow it."""
+    return next((each for each in waiting[index + 1 :] if _follows(waiting[index], each)), None)
 
 
 def _is_copy(arrival: _Arrival, successor: _Arrival) -> bool:

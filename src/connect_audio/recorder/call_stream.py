@@ -382,6 +382,7 @@ class CallStream:
         passed = self._skip.came(ended_ms)
         if (
             passed is not None
+            and passed.is_final
             and self._begins_another_contact(fragment)
             and missing_between(before_it, fragment.number)
         ):
