@@ -30,8 +30,8 @@ _RATE_SLACK: Final = 0.03
 _UNIFORM: Final = 0.05
 """Part by which distances of a wrong rate differ from each other. Lost blocks leave distances of many lengths."""
 STRAY_NS: Final = 500_000_000
-"""A block at a fragment's edge that is further from the others may be a stray one: lost blocks seldom leave so long a
-hole. The next fragment decides, so a pause stays a pause."""
+"""A block at a fragment's edge may be a stray one if it is further from the next block. Lost blocks seldom leave so
+long a hole. The next fragment decides, so a pause stays a pause."""
 _BLOCKS_BESIDE_A_STRAY: Final = 3
 """Blocks that show where a track of a fragment is."""
 _LEAP_PART: Final = 4

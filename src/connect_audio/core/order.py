@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Final
 
 from connect_audio.core.admission import Decision, Verdict
@@ -38,6 +37,7 @@ from connect_audio.core.claims import (
     track_spans,
 )
 from connect_audio.core.fragment import Block, fragment_counter
+from connect_audio.core.moves import MAX_MOVES, Move, as_before, in_order, moved
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
 from connect_audio.core.timeline import MAX_SKEW_S
@@ -61,7 +61,6 @@ MAX_MISSING_KEPT: Final = 32
 """Counters kept to recognise a fragment that comes late. Beyond, the oldest count as missing for good."""
 
 _MS: Final = 1_000_000
-_TIME: Final = attrgetter("time_ns")
 
 
 @dataclass(slots=True)
@@ -75,6 +74,7 @@ class OrderState:
         least_delay_ns: least time by which the server's clock was behind a fragment's beginning; None before the first.
         last_delay_ns: the same of the last fragment; None before the first, and while times come again.
         missing: the newest counters that have not come, in order.
+        moves: the newest moves.
     """
 
     counter: int | None = None
@@ -83,6 +83,7 @@ class OrderState:
     least_delay_ns: int | None = None
     last_delay_ns: int | None = None
     missing: tuple[int, ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(slots=True)
@@ -145,8 +146,13 @@ class FragmentOrder:
         if not self.waiting and self._runs_on(arrival) and not self._would_settle_a_missing_one(arrival):
             self._pass(arrival)
             return (arrival.decision,)
+        if self.waiting and self._is_late(arrival) and not arrival.strays:
+            # It was read before: no other waits for it.
+            self._pass(arrival)
+            return (arrival.decision,)
+        is_again = any(each.counter == arrival.counter for each in self.waiting if each.counter is not None)
         self.waiting.append(self._as_produced(arrival))
-        return self._released()
+        return self._released(counts=not is_again)
 
     def flush(self) -> Sequence[Decision]:
         """Return the decisions on all fragments that wait, with each fragment that leaped alone moved."""
@@ -214,7 +220,7 @@ class FragmentOrder:
                 last_ns = delay_ns
             if least_ns is None or delay_ns < least_ns:
                 least_ns = delay_ns
-        self.state = OrderState(counter, base_ns, spans, least_ns, last_ns, state.missing)
+        self.state = OrderState(counter, base_ns, spans, least_ns, last_ns, state.missing, state.moves)
         return True
 
     def _without_audio(self, decision: Decision) -> Sequence[Decision]:
@@ -226,6 +232,8 @@ class FragmentOrder:
         return (decision,)
 
     def _arrival(self, decision: Decision) -> _Arrival:
+        if self.state.moves:
+            decision = as_before(decision, self.state.moves)
         fragment = decision.fragment
         blocks = fragment.blocks
         if blocks.__class__ is not ShapedBlocks or not blocks.layout.spans:
@@ -263,6 +271,9 @@ class FragmentOrder:
 
     def _settled(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
         """Move each stray block to the end if the next fragment begins behind it; else leave it at its time."""
+        if as_before(arrival.decision, self.state.moves) is not arrival.decision:
+            # It waited twice, and was moved the first time.
+            return self._arrival(arrival.decision)
         if not arrival.strays:
             return arrival
         decision, blocks = arrival.decision, arrival.decision.fragment.blocks
@@ -278,19 +289,37 @@ class FragmentOrder:
         return _Arrival(decision, arrival.counter, base_ns, spans)
 
     def _gathered(
-        self, decision: Decision, blocks: Sequence[Block], moved: Mapping[int, int]
+        self, decision: Decision, blocks: Sequence[Block], times: Mapping[int, int]
     ) -> tuple[Decision, Sequence[Block]]:
         """Move stray blocks of a fragment, and count them.
 
         Args:
             decision: on the fragment.
             blocks: its blocks.
-            moved: their times by index, ns since the epoch.
+            times: their times by index, ns since the epoch.
         """
-        placed = [block._replace(time_ns=moved.get(index, block.time_ns)) for index, block in enumerate(blocks)]
-        in_order = tuple(sorted(placed, key=_TIME))
-        self.doubt(TimesDisagree(block_leap=len(moved)))
-        return decision._replace(fragment=replace(decision.fragment, blocks=in_order)), in_order
+        placed = in_order(
+            [block._replace(time_ns=times.get(index, block.time_ns)) for index, block in enumerate(blocks)]
+        )
+        self.doubt(TimesDisagree(block_leap=len(times)))
+        for index, time_ns in times.items():
+            track, from_ns = blocks[index].track_number, blocks[index].time_ns
+            self._remember(decision, track, from_ns, time_ns - from_ns)
+        return decision._replace(fragment=replace(decision.fragment, blocks=placed)), placed
+
+    def _leaped(self, arrival: _Arrival, by_ns: int) -> _Arrival:
+        """Move a fragment that leaped, and count it."""
+        self.doubt(TimesDisagree(leap=1))
+        self._remember(arrival.decision, None, arrival.base_ns, by_ns)
+        decision = arrival.decision._replace(fragment=moved(arrival.decision.fragment, by_ns))
+        return replace(arrival, decision=decision, base_ns=arrival.base_ns + by_ns)
+
+    def _remember(self, decision: Decision, track: int | None, from_ns: int, by_ns: int) -> None:
+        """Remember a move: the fragment may be read again. Without a counter it cannot be known again."""
+        counter = fragment_counter(decision.fragment.number)
+        if counter is not None:
+            made = Move(counter=counter, track=track, from_ns=from_ns, by_ns=by_ns)
+            self.state = replace(self.state, moves=(*self.state.moves, made)[-MAX_MOVES:])
 
     def _runs_on(self, arrival: _Arrival) -> bool:
         """Return True if a fragment's time needs no explanation by later fragments."""
@@ -322,8 +351,7 @@ class FragmentOrder:
         leap_ns = self._leap_ns(arrival)
         if abs(producer_ms * _MS - (arrival.base_ns - leap_ns)) > RUN_ON_NS:
             return arrival
-        self.doubt(TimesDisagree(leap=1))
-        return _moved(arrival, -leap_ns)
+        return self._leaped(arrival, -leap_ns)
 
     def _is_next(self, arrival: _Arrival) -> bool:
         """Return True if no number says that a fragment does not follow the last one directly."""
@@ -352,8 +380,12 @@ class FragmentOrder:
             return True
         return last_ns is not None and delay_ns < last_ns - max(leap_ns // 2, 2 * SERVER_NOISE_NS)
 
-    def _released(self) -> Sequence[Decision]:
-        """Pass the fragments that the newest one explains."""
+    def _released(self, *, counts: bool) -> Sequence[Decision]:
+        """Pass the fragments that the newest one explains.
+
+        Args:
+            counts: False if the newest one waits already: it explains nothing.
+        """
         released: list[Decision] = []
         while self.waiting and self.state.spans:
             found = next((index for index, each in enumerate(self.waiting) if self._may_pass(index, each)), None)
@@ -363,8 +395,12 @@ class FragmentOrder:
             arrival = self._settled(self.waiting.pop(found), successor)
             self._pass(arrival)
             released.append(arrival.decision)
-        self._waited = self._waited + 1 if self.waiting else 0
-        if self._waited >= MAX_HELD or self._is_explained() or self._waiting_bytes() > MAX_HELD_BYTES:
+        self._waited = self._waited + counts if self.waiting else 0
+        if (
+            self._waited >= MAX_HELD
+            or (self.waiting and self._is_explained())
+            or self._waiting_bytes() > MAX_HELD_BYTES
+        ):
             released += self.flush()
         return released
 
@@ -388,9 +424,10 @@ class FragmentOrder:
 
     def _is_explained(self) -> bool:
         """Return True if the leap is too long to be filled by fragments that are still to come."""
-        if len(self.waiting) < 2 or self._would_settle_a_missing_one(self.waiting[0]):
+        first, *others = self.waiting
+        is_alone = all(each.counter is not None and each.counter == first.counter for each in others)
+        if is_alone or self._would_settle_a_missing_one(first):
             return False
-        first = self.waiting[0]
         longest_ns = max(span.after_ns - span.first_ns for span in first.spans)
         leap_ns = self._leap_ns(first) if self.state.spans else -1
         return not 0 < leap_ns <= MAX_HELD * longest_ns
@@ -409,8 +446,7 @@ class FragmentOrder:
         leap_ns = self._leap_ns(arrival)
         move_ns = None if successor is None else self._move_ns(arrival, successor)
         if move_ns is not None:
-            self.doubt(TimesDisagree(leap=1))
-            return _moved(arrival, move_ns)
+            return self._leaped(arrival, move_ns)
         if leap_ns > 0 and self._server_denies(arrival, leap_ns, 2 * SERVER_NOISE_NS):
             self.doubt(TimesDisagree(clock_change=1))
         return arrival
@@ -447,8 +483,7 @@ class FragmentOrder:
         leap_ns = _leap(arrival, successor)
         if abs(leap_ns) <= RUN_ON_NS:
             return arrival
-        self.doubt(TimesDisagree(leap=1))
-        return _moved(arrival, leap_ns)
+        return self._leaped(arrival, leap_ns)
 
     def _pass(self, arrival: _Arrival) -> None:
         """Go on from a fragment."""
@@ -479,7 +514,7 @@ class FragmentOrder:
                 absent = [each for each in range(state.counter + 1, counter) if each not in waiting]
                 self.missing += len(absent)
                 missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
-        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing)
+        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, self.state.moves)
 
 
 def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, after: Sequence[TrackSpan]) -> int:
@@ -528,23 +563,10 @@ def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
 
 
 def _successor(waiting: Sequence[_Arrival], index: int) -> _Arrival | None:
-    """The first fragment behind one that waits, but for those whose number says that they do not follow it."""
+    """The first fragment behind one that waits which no number keeps from following it; None for none."""
     return next((each for each in waiting[index + 1 :] if _follows(waiting[index], each)), None)
 
 
 def _is_copy(arrival: _Arrival, successor: _Arrival) -> bool:
     """Return True if a producer has sent a fragment's audio once more: that says nothing about its time."""
     return tuple(arrival.decision.fragment.blocks) == tuple(successor.decision.fragment.blocks)
-
-
-def _moved(arrival: _Arrival, by_ns: int) -> _Arrival:
-    """Move a fragment's blocks."""
-    fragment = arrival.decision.fragment
-    blocks = tuple(block._replace(time_ns=block.time_ns + by_ns) for block in fragment.blocks)
-    moved = replace(arrival, base_ns=arrival.base_ns + by_ns)
-    producer_ms = fragment.producer_timestamp_ms
-    if producer_ms is not None and abs(producer_ms * _MS - arrival.base_ns) < abs(producer_ms * _MS - moved.base_ns):
-        producer_ms += by_ns // _MS  # it leaped, too
-    fragment = replace(fragment, blocks=blocks, producer_timestamp_ms=producer_ms)
-    moved.decision = arrival.decision._replace(fragment=fragment)
-    return moved

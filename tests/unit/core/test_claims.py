@@ -142,6 +142,21 @@ def test_a_row_of_both_tracks_that_leaps_is_placed_beside_the_others_and_told(
     assert told(result) == {"blockLeap": 2}
 
 
+@pytest.mark.parametrize("index", [0, 5, 15])
+@pytest.mark.parametrize("by_ms", [-8_000, 8_000])
+@pytest.mark.parametrize("log", [(0, 1, 2, 0, 1, 2, 3), (0, 1, 1, 2, 3), (0, 1, 0, 1, 2, 3), (0, 1, 2, 3, 1)])
+def test_a_block_that_leaped_is_no_new_audio_when_the_stream_is_read_again(
+    log: tuple[int, ...], index: int, by_ms: int
+) -> None:
+    fragments = with_a_leap(1, AGENT, index, by_ms)
+
+    result = recorded([fragments[at] for at in log])
+
+    assert result.stereo == WHOLE
+    assert set(told(result)) == {"blockLeap"}
+    assert index == 5 or told(result) == {"blockLeap": 1}
+
+
 @pytest.mark.parametrize("pause_ms", [600, 1_000, 5_000])
 def test_a_pause_in_a_fragment_before_its_last_blocks_is_a_pause(pause_ms: int) -> None:
     pause = pause_ms * 1_000_000

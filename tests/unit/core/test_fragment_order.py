@@ -463,6 +463,21 @@ def test_a_short_pause_before_a_long_one_is_a_pause_though_its_fragment_came_ear
     assert result.stereo == recorded(paused).stereo
 
 
+@pytest.mark.parametrize("by_ms", [-30_000, -2_500, 2_500, 30_000])
+@pytest.mark.parametrize("again", [(2, 6), (3, 6), (3, 4), (4, 6), (1, 5)])
+@pytest.mark.parametrize("read", [4, 5, 6])
+def test_a_fragment_that_leaped_is_no_new_audio_when_the_stream_is_read_again(
+    by_ms: int, again: tuple[int, int], read: int
+) -> None:
+    fragments = call()
+    fragments[3] = moved(fragments[3], by_ms)
+
+    result = recorded([*fragments[:read], *fragments[again[0] : again[1]], *fragments[min(read, again[1]) :]])
+
+    assert result.stereo == WHOLE
+    assert set(kinds(result)) == {"leap"}
+
+
 @pytest.mark.parametrize("pause_ms", [50, 60, 70])
 def test_a_short_fragment_that_comes_twice_behind_a_pause_has_not_leaped(pause_ms: int) -> None:
     # The copy begins about where the fragment would, had it leaped. Numbers without a counter do not deny that.
