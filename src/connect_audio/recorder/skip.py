@@ -11,7 +11,8 @@ after a probe found a fragment. Only if it fails again does reading go on behind
     CONFIRMING  a probe found a fragment: the place is tried once more
     SKIPPED     reading begins behind the place, until a fragment comes
 
-The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over.
+The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over. If
+KVS reports another error at the present, two places fail, and the probes go on.
 A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
 place is the last one of the stream.
 """
@@ -36,6 +37,8 @@ _SHORT_STEPS: Final = 25
 """Probes with that step, five seconds in all. Later steps double, or hours would take hours to pass."""
 _MOST_DOUBLINGS: Final = 16
 """Doublings of a step; 200 ms doubled so often are 91 hours, more than any recording."""
+_IN_BAND: Final = frozenset({"IN_BAND_ERROR", "MEDIA_EXPIRED"})
+"""Codes of the reasons that KVS gives inside a stream (`InBandError.reason_code`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +145,10 @@ class Skip:
             self._failure = self._failure or failure
             return False
         if self._phase is _Phase.PROBING:
-            if self._is_at_present:
+            if self._is_at_present and not self._is_another_place(failure):
                 self._begin_anew(self._rounds + 1)
             else:
+                self._is_at_present = self._has_found = False
                 self._step(fallback_ms, now_ms)
             return False
         self._failure = failure
@@ -159,6 +163,19 @@ class Skip:
             self._named = failure.number if missing_between(position, failure.number) == 0 else None
             self._selector = FromProducerTime(now_ms)
         return False
+
+    def _is_another_place(self, failure: Failure) -> bool:
+        """Return True if KVS reports another error at the present than at the place: both places fail, not the stream.
+
+        Args:
+            failure: the failure at the present.
+        """
+        place = self._failure
+        return (
+            place is not None
+            and {failure.reason.code, place.reason.code} <= _IN_BAND
+            and failure.reason != place.reason
+        )
 
     def found(self) -> None:
         """Note that a probe found a fragment: its connection ends."""

@@ -101,6 +101,32 @@ def test_no_probe_begins_beyond_the_present_and_then_the_place_is_tried_anew_twi
     assert tries == [True] * 6 + [False]
 
 
+def test_another_error_at_the_present_is_another_place_and_the_probes_go_on() -> None:
+    skip = at_1000()
+    for _ in range(TRIES):
+        assert not skip.failed(GONE, "7", 0, LATER_MS)
+    assert skip.selector == PRESENT
+
+    assert not skip.failed(BROKEN, "7", 0, LATER_MS)
+    assert skip.selector == FromProducerTime(1200)
+    assert not skip.failed(BROKEN, "7", 0, LATER_MS)
+    assert skip.selector == FromProducerTime(1400)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert skip.failed(GONE, "7", 0, LATER_MS)
+    assert skip.failing is None
+
+
+@pytest.mark.parametrize("code", ["SOURCE_FAILED", "MEDIA_EXPIRED"])
+def test_a_connection_that_breaks_at_the_present_shows_a_stream_that_fails(code: str) -> None:
+    skip = at_1000()
+    for _ in range(TRIES):
+        skip.failed(Failure(Reason(code, "one")), "7", 0, LATER_MS)
+    skip.failed(Failure(Reason("SOURCE_FAILED", "another")), "7", 0, LATER_MS)
+
+    assert (skip.is_probing, skip.rounds) == (False, 1)
+
+
 def test_a_stream_that_fails_at_the_present_too_is_not_probed_any_further() -> None:
     skip = at_1000()
     for tries in (3, 6, 12, 12):
