@@ -40,6 +40,7 @@ from connect_audio.core.fragment import Block, fragment_counter
 from connect_audio.core.moves import MAX_MOVES, Move, as_before, in_order, moved
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio.core.short_leaps import DELAYS, ShortLeap
 from connect_audio.core.timeline import MAX_SKEW_S
 from connect_audio.core.tracks import TrackNames
 
@@ -75,6 +76,9 @@ class OrderState:
         last_delay_ns: the same of the last fragment; None before the first, and while times come again.
         missing: the newest counters that have not come, in order.
         moves: the newest moves.
+        delays_ms: time by which the server's clock was behind the beginning of the newest fragments, ms; only of ones
+            that run on from each other and are equally long.
+        ahead: a short leap forward before them, which their delays will explain; None for none.
     """
 
     counter: int | None = None
@@ -84,6 +88,8 @@ class OrderState:
     last_delay_ns: int | None = None
     missing: tuple[int, ...] = ()
     moves: tuple[Move, ...] = ()
+    delays_ms: tuple[int, ...] = ()
+    ahead: ShortLeap | None = None
 
 
 @dataclass(slots=True)
@@ -214,13 +220,19 @@ class FragmentOrder:
         if not -RUN_ON_NS <= base_ns + spans[0].first_ns - state.base_ns - spans[0].after_ns <= RUN_ON_NS:
             return False
         server_ms, least_ns, last_ns = fragment.server_timestamp_ms, state.least_delay_ns, state.last_delay_ns
+        delays_ms, ahead = state.delays_ms, state.ahead
         if server_ms is not None:
             delay_ns = server_ms * _MS - base_ns
+            delays_ms = (*delays_ms[1 - DELAYS :], delay_ns // _MS)
+            if ahead is not None:
+                ahead = self._explained(ahead, delays_ms)
             if last_ns is not None:
                 last_ns = delay_ns
             if least_ns is None or delay_ns < least_ns:
                 least_ns = delay_ns
-        self.state = OrderState(counter, base_ns, spans, least_ns, last_ns, state.missing, state.moves)
+        self.state = OrderState(
+            counter, base_ns, spans, least_ns, last_ns, state.missing, state.moves, delays_ms, ahead
+        )
         return True
 
     def _without_audio(self, decision: Decision) -> Sequence[Decision]:
@@ -514,7 +526,37 @@ class FragmentOrder:
                 absent = [each for each in range(state.counter + 1, counter) if each not in waiting]
                 self.missing += len(absent)
                 missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
-        self.state = OrderState(counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, self.state.moves)
+        delays_ms, ahead = self._delays_with(arrival, delay_ns, leap_ns)
+        moves = self.state.moves
+        self.state = OrderState(
+            counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, delays_ms, ahead
+        )
+
+    def _delays_with(
+        self, arrival: _Arrival, delay_ns: int | None, leap_ns: int
+    ) -> tuple[tuple[int, ...], ShortLeap | None]:
+        """The newest delays with a fragment's, and the short leap that they will explain."""
+        state = self.state
+        if delay_ns is None:
+            return (), None
+        delay_ms = delay_ns // _MS
+        is_alike = state.spans and abs(_longest_ns(state.spans) - _longest_ns(arrival.spans)) <= RUN_ON_NS
+        if not is_alike or arrival.counter is None or not self._is_next(arrival):
+            return (delay_ms,), None
+        if abs(leap_ns) <= RUN_ON_NS:
+            delays_ms = (*state.delays_ms[1 - DELAYS :], delay_ms)
+            return delays_ms, None if state.ahead is None else self._explained(state.ahead, delays_ms)
+        if leap_ns <= 2 * SERVER_NOISE_NS:
+            return (delay_ms,), ShortLeap.before(leap_ns // _MS, state.delays_ms)
+        return (delay_ms,), None
+
+    def _explained(self, ahead: ShortLeap, delays_ms: Sequence[int]) -> ShortLeap | None:
+        """Count a short leap that was a change of the clock, once enough delays behind it show that."""
+        if len(delays_ms) < DELAYS:
+            return ahead
+        if ahead.is_clock_change(delays_ms):
+            self.doubt(TimesDisagree(clock_change=1))
+        return None
 
 
 def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, after: Sequence[TrackSpan]) -> int:
@@ -531,6 +573,11 @@ def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, af
 def _leap(arrival: _Arrival, successor: _Arrival) -> int:
     """See `_leap_between`, from one fragment to another."""
     return _leap_between(arrival.base_ns, arrival.spans, successor.base_ns, successor.spans)
+
+
+def _longest_ns(spans: Sequence[TrackSpan]) -> int:
+    """How long a fragment lasts, ns after its earliest block."""
+    return max(span.after_ns for span in spans)
 
 
 def _delay_ns(arrival: _Arrival) -> int | None:

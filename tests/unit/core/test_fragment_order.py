@@ -501,3 +501,55 @@ def test_a_short_fragment_that_comes_twice_behind_a_pause_has_not_leaped(pause_m
     assert kinds(result) == {}
     frames = len(result.stereo) // 4
     assert frames == rate * (3 * fragment_ms + pause_ms) // 1000
+
+
+LONG = SyntheticCall(customer=Random(5).randbytes(2 * SAMPLES * 24), agent=Random(6).randbytes(2 * SAMPLES * 24))
+
+
+def noisy(fragments: Sequence[SyntheticFragment], noise_ms: int) -> list[SyntheticFragment]:
+    """The fragments with server timestamps that jitter."""
+    noise = Random(noise_ms)
+    return [moved(each, 0, server_ms=noise.randint(0, noise_ms)) for each in fragments]
+
+
+@pytest.mark.parametrize("noise", [0, 0.2])
+@pytest.mark.parametrize("by_ms", [100, 250, 500, 1_500, 1_990])
+def test_a_short_change_forward_of_the_clock_is_told_by_the_delays_behind_it(by_ms: int, noise: float) -> None:
+    fragments = noisy(call(LONG), round(noise * by_ms))
+    stepped = [*fragments[:12], *(moved(each, by_ms) for each in fragments[12:])]
+
+    assert kinds(recorded(stepped)) == {"clock_change": 1}
+    # Seven fragments behind it are too few to tell.
+    assert kinds(recorded(stepped[: 12 + 7])) == {}
+
+
+@pytest.mark.parametrize("noise_ms", [0, 60, 400])
+@pytest.mark.parametrize("by_ms", [60, 100, 250, 500, 1_500, 1_990])
+def test_a_short_pause_is_a_pause_whatever_the_delays(by_ms: int, noise_ms: int) -> None:
+    assert kinds(recorded(noisy(with_pause(call(LONG), 12, by_ms), noise_ms))) == {}
+
+
+@pytest.mark.parametrize("faster_ms", [100, 300, 900])
+def test_a_network_that_gets_faster_in_a_pause_is_no_change_of_the_clock(faster_ms: int) -> None:
+    paused = with_pause(call(LONG), 12, 600)
+    fragments = [moved(each, 0, server_ms=1_000 - faster_ms * (index >= 12)) for index, each in enumerate(paused)]
+
+    assert kinds(recorded(fragments)) == {}
+
+
+def test_delays_that_jump_about_show_no_change_of_the_clock() -> None:
+    fragments = noisy(call(LONG), 400)
+    stepped = [*fragments[:12], *(moved(each, 500) for each in fragments[12:])]
+
+    assert kinds(recorded(stepped)) == {}
+
+
+@pytest.mark.parametrize("lives", [[3, 4, 9], [13, 2], [19], [5, 5, 5, 5]])
+def test_a_short_change_of_the_clock_is_told_once_however_often_the_recording_is_killed(lives: list[int]) -> None:
+    fragments = call(LONG)
+    log = parsed([*fragments[:12], *(moved(each, 500) for each in fragments[12:])])
+
+    stereo, rest = recorded_over(log, lives)
+
+    assert kinds(rest) == {"clock_change": 1}
+    assert stereo + rest.stereo == record(log, CONTACT).stereo
