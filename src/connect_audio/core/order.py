@@ -76,8 +76,9 @@ class OrderState:
         last_delay_ns: the same of the last fragment; None before the first, and while times come again.
         missing: the newest counters that have not come, in order.
         moves: the newest moves.
-        delays_ms: time by which the server's clock was behind the beginning of the newest fragments, ms; only of ones
-            that run on from each other and are equally long.
+        server_ms: server timestamp of the last fragment, ms since the epoch; None where absent.
+        delays_ms: time by which the server's clock was behind the beginning of the newest fragments, ms. They run on
+            from each other and are equally long.
         ahead: a short leap forward before them, which their delays will explain; None for none.
     """
 
@@ -88,6 +89,7 @@ class OrderState:
     last_delay_ns: int | None = None
     missing: tuple[int, ...] = ()
     moves: tuple[Move, ...] = ()
+    server_ms: int | None = None
     delays_ms: tuple[int, ...] = ()
     ahead: ShortLeap | None = None
 
@@ -231,7 +233,7 @@ class FragmentOrder:
             if least_ns is None or delay_ns < least_ns:
                 least_ns = delay_ns
         self.state = OrderState(
-            counter, base_ns, spans, least_ns, last_ns, state.missing, state.moves, delays_ms, ahead
+            counter, base_ns, spans, least_ns, last_ns, state.missing, state.moves, server_ms, delays_ms, ahead
         )
         return True
 
@@ -511,7 +513,7 @@ class FragmentOrder:
             last_ns = delay_ns
         missing = state.missing
         if counter is not None and state.counter is not None and counter != state.counter + 1:
-            if counter in missing or state.counter - MAX_HELD <= counter <= state.counter:
+            if counter in missing or state.counter - MAX_HELD <= counter <= state.counter or self._was_read(arrival):
                 self.missing -= counter in missing
                 if counter < state.counter:
                     self.late.append(arrival.decision.fragment.number)
@@ -527,10 +529,15 @@ class FragmentOrder:
                 self.missing += len(absent)
                 missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
         delays_ms, ahead = self._delays_with(arrival, delay_ns, leap_ns)
-        moves = self.state.moves
+        moves, server_ms = self.state.moves, arrival.decision.fragment.server_timestamp_ms
         self.state = OrderState(
-            counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, delays_ms, ahead
+            counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, server_ms, delays_ms, ahead
         )
+
+    def _was_read(self, arrival: _Arrival) -> bool:
+        """Return True if a fragment of a lower counter was read before: another session's is later by the server."""
+        server_ms, last_ms = arrival.decision.fragment.server_timestamp_ms, self.state.server_ms
+        return self._is_late(arrival) and server_ms is not None and last_ms is not None and server_ms <= last_ms
 
     def _delays_with(
         self, arrival: _Arrival, delay_ns: int | None, leap_ns: int

@@ -379,7 +379,7 @@ class CallStream:
             self._highest = fragment.number
         if fragment.completion is Completion.TOKEN and not self._state.has_tokens:
             self._state = replace(self._state, has_tokens=True)
-        passed = self._skip.came(ended_ms)
+        passed = self._skip.came(ended_ms, is_new=is_new)
         if (
             passed is not None
             and passed.is_final

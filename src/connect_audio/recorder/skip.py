@@ -112,16 +112,17 @@ class Skip:
         failure = self.failure
         return None if failure is not None and failure.is_final and self._is_last else failure
 
-    def came(self, end_ms: int | None) -> Failure | None:
+    def came(self, end_ms: int | None, *, is_new: bool = False) -> Failure | None:
         """Note an accepted fragment. The place is passed if the fragment is newer than all before it.
 
         Args:
             end_ms: its end by the producer's clock, ms since the epoch; None where damage has taken its times.
+            is_new: True if its number is higher than all before it. Its time may be lower behind one that leaped.
 
         Returns:
             The failure of the place that was passed, unless reading was to go on behind it; None for none.
         """
-        if end_ms is not None and end_ms > (self._newest_end_ms or 0):
+        if end_ms is not None and (is_new or end_ms > (self._newest_end_ms or 0)):
             self._newest_end_ms = end_ms
             if self._failure is not None:
                 passed = self.failure

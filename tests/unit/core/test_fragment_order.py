@@ -478,6 +478,36 @@ def test_a_fragment_that_leaped_is_no_new_audio_when_the_stream_is_read_again(
     assert set(kinds(result)) == {"leap"}
 
 
+@pytest.mark.parametrize("back", [1, 3, 4, 6])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_stream_that_is_read_again_lacks_no_fragment(back: int, swapped: bool) -> None:  # noqa: FBT001 - drawn
+    fragments = call()
+    if swapped:
+        fragments[2], fragments[3] = fragments[3], fragments[2]
+
+    result = recorded([*fragments[:7], *fragments[7 - back :]])
+
+    assert result.stereo == WHOLE
+    assert result.cursor.stream.missing_fragments == 0
+    assert result.manifest(CONTACT)["status"] == "complete"
+
+
+def test_another_session_s_missing_fragment_counts_though_its_counters_are_lower() -> None:
+    first = call()
+    second = [moved(each, FRAGMENTS * 1_024, server_ms=FRAGMENTS * 1_024) for each in call()]
+    first = [replace_number_by(each, 50) for each in first]
+    second = [replace_number_by(each, 0) for each in second]
+
+    result = recorded([*first, *second[:4], *second[5:]])
+
+    assert result.cursor.stream.missing_fragments == 1
+
+
+def replace_number_by(each: SyntheticFragment, count: int) -> SyntheticFragment:
+    contents = replace(each.contents, number=str(int(each.contents.number) + (count << 92)))
+    return SyntheticFragment(write_fragment(contents), contents, each.duration_ms)
+
+
 @pytest.mark.parametrize("pause_ms", [50, 60, 70])
 def test_a_short_fragment_that_comes_twice_behind_a_pause_has_not_leaped(pause_ms: int) -> None:
     # The copy begins about where the fragment would, had it leaped. Numbers without a counter do not deny that.

@@ -117,6 +117,15 @@ def test_another_error_at_the_present_is_another_place_and_the_probes_go_on() ->
     assert skip.failing is None
 
 
+def test_a_place_is_passed_by_the_next_number_although_the_time_before_it_had_leaped() -> None:
+    skip = at_1000()
+    skip.came(61_000, is_new=True)
+    fail(skip, 1)
+    assert skip.came(2_000, is_new=True) == BROKEN
+    assert skip.failure is None
+    assert fail(skip, 3)[-1] == FromProducerTime(2_200)
+
+
 @pytest.mark.parametrize("code", ["SOURCE_FAILED", "MEDIA_EXPIRED"])
 def test_a_connection_that_breaks_at_the_present_shows_a_stream_that_fails(code: str) -> None:
     skip = at_1000()
