@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from benchmarks import block_latency, cold_start, consumer_memory, live_latency, live_share, parse_to_wav, read_strategy
+from benchmarks import (
+    block_latency,
+    call_page,
+    cold_start,
+    consumer_memory,
+    live_latency,
+    live_share,
+    parse_to_wav,
+    read_strategy,
+)
 from benchmarks.bounds import Bound, judge
 
 
 def main() -> None:
     """Run them all; ends with status 1 if a bound is broken."""
     bounds: list[Bound] = []
-    for benchmark in (parse_to_wav, consumer_memory, block_latency, live_latency, live_share, cold_start):
+    for benchmark in (parse_to_wav, consumer_memory, block_latency, live_latency, live_share, cold_start, call_page):
         bounds += benchmark.main()
         print()
     read_strategy.main()

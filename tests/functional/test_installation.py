@@ -191,6 +191,16 @@ def test_a_plain_install_replays_and_inspects(plain: Installed, capture: Path, t
     assert "3 fragments" in inspected.out
 
 
+def test_a_plain_install_makes_the_page_of_a_call(plain: Installed, capture: Path, tmp_path: Path) -> None:
+    plain.run("replay", capture, "--output", "out", cwd=tmp_path)
+    made = plain.run("page", f"out/{DEFAULT_CONTACT_ID}.wav", "-o", "call.html", cwd=tmp_path)
+
+    assert (made.code, made.err) == (0, "")
+    page = (tmp_path / "call.html").read_text("utf-8")
+    # Template, style and scripts came with the wheel, and soundfile is not there: the audio is the WAV.
+    assert all(part in page for part in ("<!doctype html>", "#lanes {", "class Player", '"format":"WAV"'))
+
+
 def test_a_plain_install_replays_into_live_sinks(plain: Installed, capture: Path, tmp_path: Path) -> None:
     replayed = plain.run("replay", capture, "--segments", "live", cwd=tmp_path)
 

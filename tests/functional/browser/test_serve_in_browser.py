@@ -112,9 +112,9 @@ def test_a_call_that_is_going_on_is_played_to_its_end_every_sample_once(
     with subprocess.Popen(command) as replaying, serving(FolderStore(folder.parent)) as served:
         page = context.new_page()
         page.goto(served.server.address)
-        until(
-            page, "document.querySelector('#rows a[href*=live]') || (document.getElementById('reload').click(), false)"
-        )
+        until(page, f"(await fetch('/api/live/{folder.name}')).ok")
+        until(page, "!document.getElementById('reload').disabled")
+        page.get_by_role("button", name="Look again").click()
         page.locator("#rows a").click()
         until(page, "connectAudio.shown.length >= 1")
         expect(page.locator("#state")).to_have_text("Live")

@@ -51,13 +51,12 @@ function showFigures(call) {
 }
 
 class Player {
-  constructor(call, source, separable, blob) {
+  constructor(call, separable) {
     this.call = call;
-    this.blob = blob;
     this.hover = null;
     this.frame = null;
     this.linkTimer = null;
-    this.sound = new Sound(call, source, separable, (what) => this.#changed(what));
+    this.sound = new Sound(call, separable, (what) => this.#changed(what));
     this.waves = new Waves(call, byId('lanes'), byId('overview'), () => ({
       place: this.sound.place,
       hover: this.hover,
@@ -89,7 +88,14 @@ class Player {
         this.#render();
       });
     }
+    this.#followLink();
     this.draw();
+  }
+
+  /** Takes the audio, which stands behind everything else on the page: the page is drawn before it has come. */
+  load(source) {
+    this.sound.load(source);
+    byId('downloads').firstElementChild.href = source;
   }
 
   async playFrom(seconds) {
@@ -152,7 +158,6 @@ class Player {
   }
 
   #changed(what) {
-    if (what === 'loadedmetadata') this.#followLink();
     if (what === 'error') this.#note('This browser cannot read the audio. It may lie elsewhere than when the page was made.');
     if (what === 'pause' || what === 'ended') this.#writeLink();
     const {playing} = this.sound;
@@ -375,7 +380,7 @@ class Player {
       byId('downloads').append(element('a', {href: address, download: file}, text));
     };
     const own = (parts, type) => URL.createObjectURL(new Blob(parts, {type}));
-    offer(call.audio.format, call.audio.name, this.blob ? URL.createObjectURL(this.blob) : call.audio.source);
+    offer(call.audio.format, call.audio.name, call.audio.source || '#');
     if (call.manifest) {
       offer('Manifest', `${call.name}.json`, own([JSON.stringify(call.manifest, null, 1)], 'application/json'));
     }
@@ -386,17 +391,22 @@ class Player {
 function openPage() {
   const call = readCall(JSON.parse(byId('call').textContent));
   const {audio} = call;
-  let blob = null;
-  if (audio.kind === 'embedded') {
-    blob = new Blob([bytesOf(byId('audio').textContent)], {type: audio.mime});
-    byId('audio').remove();
-  }
-  const separable = audio.kind === 'embedded' || location.protocol !== 'file:';
+  const embedded = audio.kind === 'embedded';
   showHeader(call);
   showFigures(call);
-  const player = new Player(call, blob ? URL.createObjectURL(blob) : audio.source, separable, blob);
+  const player = new Player(call, embedded || location.protocol !== 'file:');
   // For the console: a call is looked into by program, too.
   window.connectAudio = {call, player, sound: player.sound, readyMs: performance.now()};
+  if (!embedded) {
+    player.load(audio.source);
+    return;
+  }
+  document.addEventListener('DOMContentLoaded', () => {
+    const blob = new Blob([bytesOf(byId('audio').textContent)], {type: audio.mime});
+    byId('audio').remove();
+    player.load(URL.createObjectURL(blob));
+    window.connectAudio.loadedMs = performance.now();
+  });
 }
 
 openPage();

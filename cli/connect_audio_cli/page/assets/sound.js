@@ -5,17 +5,19 @@ const RAMP_S = 0.02; // a change of volume without a click; an exponential one w
 
 class Sound {
   /**
-   * `source` is the address of the audio. `separable` says that each party can be had alone: a file beside a page from
-   * the disk is another origin, and browsers give silence for it through Web Audio.
+   * `separable` says that each party can be had alone: a file beside a page from the disk is another origin, and
+   * browsers give silence for it through Web Audio.
    */
-  constructor(call, source, separable, changed) {
+  constructor(call, separable, changed) {
     this.call = call;
     this.separable = separable;
     this.changed = changed;
     this.element = new Audio();
     this.element.preload = 'auto';
     this.element.preservesPitch = true;
-    this.element.src = source;
+    this.loaded = new Promise((done) => {
+      this.setLoaded = done;
+    });
     this.muted = call.parties.map(() => false);
     this.solo = call.parties.map(() => false);
     this.volume = call.parties.map(() => 1);
@@ -28,6 +30,12 @@ class Sound {
     }
   }
 
+  /** Takes the address of the audio. A place that was sought before is kept: the element begins there. */
+  load(source) {
+    this.element.src = source;
+    this.setLoaded();
+  }
+
   get place() {
     return this.element.currentTime;
   }
@@ -38,6 +46,7 @@ class Sound {
 
   async play() {
     this.#connect();
+    await this.loaded;
     if (this.context && this.context.state !== 'running') await this.context.resume();
     await this.element.play();
   }

@@ -83,6 +83,7 @@ async function readFacts(list, look) {
 
 async function load() {
   const look = ++asked;
+  byId('reload').disabled = true;
   try {
     const found = await answer('/api/recordings');
     if (look !== asked) return;
@@ -94,6 +95,8 @@ async function load() {
     document.documentElement.dataset.ready = 'true';
   } catch (error) {
     byId('count').textContent = `The list cannot be read: ${error.message}`;
+  } finally {
+    if (look === asked) byId('reload').disabled = false;
   }
 }
 
