@@ -130,7 +130,10 @@ def test_a_call_replayed_again_leaves_the_same_segments(capture: Path, output: P
     run("replay", capture, "--output", output, "--segments", folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    assert run("replay", capture, "--output", output, "--segments", folder).code == 0
+    finished = run("replay", capture, "--output", output, "--segments", folder, "--force")
+
+    assert (finished.code, finished.err) == (0, "")
+    assert f"Replaced   5 segment files in {folder}\n" in finished.out
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -151,8 +154,7 @@ def test_a_folder_with_another_call_s_segments_stays_as_it_is(capture: Path, out
 
     assert finished.code == 2
     assert finished.complaint == (
-        f"{folder}: cannot take the segments: FOREIGN_INDEX: index.json is there already and lists other segments: "
-        f"contactId {OTHER_ID} instead of {DEFAULT_CONTACT_ID}; choose another folder"
+        f"{folder} holds 5 segment files of an earlier replay: --force replaces them, or choose another folder"
     )
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert names(output / "new") == []

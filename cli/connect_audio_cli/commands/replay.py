@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio_cli.output.arguments import CAPTURE_HELP, STANDARD_OUTPUT, Parser, add_form_options, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.existing import add_force_option
 from connect_audio_cli.output.formatting import count, duration, speech
 from connect_audio_cli.output.reporting import Form, Report, add_report_options
 
+_MOST_GAPS: Final = 10
+"""Gaps of the summary: a screen's half. The manifest lists them all."""
 _ADVICE: Final = {
     "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
     "TLS_CERTIFICATE": "--webhook-ca FILE trusts one of your own",
@@ -69,6 +72,7 @@ def main(arguments: Sequence[str]) -> int:
         tracks=(given.customer_track, given.agent_track),
         live=live,
         forms=forms,
+        force=given.force,
         report=Report(Form.QUIET) if to_standard_output else Report.of(given),
     )
     return ExitCode.WHOLE
@@ -117,6 +121,7 @@ def parser() -> Parser:
             metavar="NAME|NUMBER",
             help=f"The {party}'s track, where no name in the capture is Connect's. inspect lists the tracks.",
         )
+    add_force_option(options)
     add_report_options(options)
     forms = options.add_argument_group("Other forms, beside the WAV")
     forms.add_argument(
@@ -179,6 +184,7 @@ def run(
     tracks: tuple[str | None, str | None],
     live: LiveOptions | None,
     forms: Sequence[Conversion],
+    force: bool,
     report: Report,
 ) -> None:
     """Replay a capture and say what came of it.
@@ -188,11 +194,11 @@ def run(
     """
     # Imported here, so that help and slips of the fingers cost no more than they use.
     from connect_audio.core.tracks import TrackNames  # noqa: PLC0415
-    from connect_audio_cli.captures import open_capture  # noqa: PLC0415
+    from connect_audio_cli.captures import STANDARD_INPUT, open_capture  # noqa: PLC0415
     from connect_audio_cli.output.progress import progress_of  # noqa: PLC0415
     from connect_audio_cli.replay.replay import replay  # noqa: PLC0415
 
-    live_replay = None if live is None else _live_replay(live)
+    live_replay = None if live is None else _live_replay(live, force=force)
     to_standard_output = str(output) == STANDARD_OUTPUT
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(TemporaryDirectory())) if to_standard_output else output
@@ -208,8 +214,10 @@ def run(
                 accept_unlabelled=accept_unlabelled,
                 track_names=TrackNames(*tracks),
                 live=live_replay,
+                source=None if capture == STANDARD_INPUT else Path(capture),
+                force=force,
             )
-        written = _write_forms(done.wav, forms, to_standard_output=to_standard_output)
+        written = _write_forms(done.wav, forms, to_standard_output=to_standard_output, force=force)
     report.values(_summary(done, written))
     report.document(_document(done, written))
     lacking = list(_lacking(done, "standard output" if to_standard_output else str(done.wav)))
@@ -217,7 +225,7 @@ def run(
         raise CommandError("; ".join(lacking), ExitCode.NOT_WHOLE)
 
 
-def _write_forms(wav: Path, forms: Sequence[Conversion], *, to_standard_output: bool) -> list[Path]:
+def _write_forms(wav: Path, forms: Sequence[Conversion], *, to_standard_output: bool, force: bool) -> list[Path]:
     """Write the further forms; returns the files."""
     if not forms:
         return []
@@ -227,7 +235,7 @@ def _write_forms(wav: Path, forms: Sequence[Conversion], *, to_standard_output: 
     if to_standard_output:
         write_to_standard_output(wav, forms[0])
         return []
-    return list(write_forms(wav, forms))
+    return list(write_forms(wav, forms, force=force))
 
 
 def _document(done: Replay, written: Sequence[Path]) -> dict[str, Any]:
@@ -237,6 +245,7 @@ def _document(done: Replay, written: Sequence[Path]) -> dict[str, Any]:
         "recording": str(done.wav),
         "manifest": str(done.manifest_path),
         "otherForms": [str(path) for path in written],
+        "replaced": list(done.replaced),
         "status": done.manifest["status"],
         "reasons": done.manifest["reasons"],
         "durationSeconds": done.manifest["recording"]["durationSeconds"],
@@ -253,12 +262,12 @@ def _document(done: Replay, written: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _live_replay(options: LiveOptions) -> LiveReplay:
+def _live_replay(options: LiveOptions, *, force: bool) -> LiveReplay:
     # Imported where it is wanted: it would take as long as a plain replay of a short capture.
     from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
     from connect_audio_cli.replay.live_replay import LiveReplay  # noqa: PLC0415
 
-    return LiveReplay(options, SystemClock(), SystemClock())
+    return LiveReplay(options, SystemClock(), SystemClock(), force=force)
 
 
 def _lacking(done: Replay, name: str) -> Iterator[str]:
@@ -296,6 +305,8 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
     yield "Manifest", str(done.manifest_path)
     for path in written:
         yield path.suffix.removeprefix(".").upper(), str(path)
+    for path_or_count in done.replaced:
+        yield "Replaced", path_or_count
     start = recording["startTime"] or "an unknown time"
     yield "Duration", f"{duration(recording['durationSeconds'])}, from {start}, {recording['sampleRate']} Hz"
     for name, party in (("Left", "customer"), ("Right", "agent")):
@@ -304,6 +315,7 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
         shown_level = speech(track["activeRmsDbfs"], share, track["peakDbfs"])
         audio = duration(track["audioSamples"] / recording["sampleRate"])
         yield name, f"{party}: {shown_level}; {audio} of audio, {count(track['gapCount'], 'gap')}"
+    yield from _gaps(done)
     if done.live is not None:
         for sink in done.live.sinks:
             yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])
@@ -316,6 +328,23 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
         yield "" if place else "Warning", f"{warning['code']}: {warning['detail']}"
     if done.other_contacts:
         yield "Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)"
+
+
+def _gaps(done: Replay) -> Iterator[tuple[str, str]]:
+    """Yield the first gaps: when, how long, whose and why."""
+    if not done.manifest["gaps"]["count"]:
+        return
+    from connect_audio_cli.recordings.gaps import gaps_of  # noqa: PLC0415 - whole calls need none of it
+
+    gaps = gaps_of(done.manifest)
+    for place, gap in enumerate(gaps[:_MOST_GAPS]):
+        parties = "both parties" if len(gap.parties) > 1 else gap.parties[0]
+        yield (
+            "" if place else "Gaps",
+            f"at {duration(gap.start_s)}: {duration(gap.seconds)} of {parties}, {gap.described}",
+        )
+    if len(gaps) > _MOST_GAPS:
+        yield "", f'and {len(gaps) - _MOST_GAPS} more (see "gaps" in {done.manifest_path.name})'
 
 
 def _delivered(sink: SinkOutcome, rate: int) -> str:

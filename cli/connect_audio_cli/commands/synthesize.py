@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from connect_audio_cli.output.arguments import Parser, number
+from connect_audio_cli.output.arguments import STANDARD_OUTPUT, Parser, number
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.existing import add_force_option, refuse_existing
 from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.inputs import refuse_inputs
 from connect_audio_cli.output.progress import tracked
 from connect_audio_cli.output.reporting import Report, add_report_options
 
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         seconds=given.seconds,
         seed=given.seed,
         contact_id=given.contact_id,
+        force=given.force,
         report=Report.of(given),
     )
     return ExitCode.WHOLE
@@ -44,9 +48,10 @@ def parser() -> Parser:
         examples=(
             ("connect-audio synthesize call.mkv --seconds 30", "Half a minute of generated speech."),
             ("connect-audio synthesize call.mkv --customer a.wav --agent b.wav", "Two recordings of your own."),
+            ("connect-audio synthesize - | connect-audio inspect -", "Standard output, for another command."),
         ),
     )
-    options.add_argument("output", metavar="OUTPUT.mkv", type=Path, help="The capture to write.")
+    options.add_argument("output", metavar="OUTPUT.mkv", help="The capture to write, or - for standard output.")
     options.add_argument("--customer", metavar="WAV", type=Path, help="Mono WAV of the customer.")
     options.add_argument("--agent", metavar="WAV", type=Path, help="Mono WAV of the agent.")
     options.add_argument(
@@ -64,29 +69,32 @@ def parser() -> Parser:
         help="Another seed makes another conversation. (default: 0)",
     )
     options.add_argument("--contact-id", metavar="ID", help="The call's contact id.")
+    add_force_option(options)
     add_report_options(options)
     return options
 
 
 def run(
-    output: Path,
+    output: str,
     *,
     customer: Path | None,
     agent: Path | None,
     seconds: float,
     seed: int,
     contact_id: str | None,
+    force: bool,
     report: Report,
 ) -> None:
     """Write one call.
 
     Args:
-        output: the capture.
+        output: path of the capture, or `-` for standard output, which then gets no report.
         customer: mono WAV of the customer; None for generated speech.
         agent: mono WAV of the agent; both or none.
         seconds: length of generated speech.
         seed: seed of the generated speech.
         contact_id: the call's; None for a fixed one.
+        force: True to replace a file.
         report: gets the capture's length.
 
     Raises:
@@ -110,6 +118,12 @@ def run(
         )
     if (customer is None) != (agent is None):
         raise CommandError("--customer and --agent belong together: give both, or none for generated speech")
+    refuse_inputs([Path(output)], [path for path in (customer, agent) if path is not None])
+    is_replaced = output != STANDARD_OUTPUT and Path(output).exists()
+    if output != STANDARD_OUTPUT:
+        refuse_existing([Path(output)], force=force)
+    elif sys.stdout.isatty():
+        raise CommandError("standard output is a terminal: send the capture into a file or a command")
     if customer is not None and agent is not None:
         try:
             call = replace(from_wav_files(customer, agent), contact_id=contact_id)
@@ -128,10 +142,13 @@ def run(
         expected = seconds / (call.blocks_per_fragment * call.block_ms / 1000)
     fragments = 0
     length_ms = 0
-    with AtomicFile(output) as file:
-        for fragment in tracked(
-            synthesize_call(call), what="Synthesizing", total=expected, shown=report.shows_progress
-        ):
+    made = tracked(synthesize_call(call), what="Synthesizing", total=expected, shown=report.shows_progress)
+    if output == STANDARD_OUTPUT:
+        for fragment in made:
+            sys.stdout.buffer.write(fragment.data)
+        return
+    with AtomicFile(Path(output)) as file:
+        for fragment in made:
             file.write(fragment.data)
             fragments += 1
             length_ms += fragment.duration_ms
@@ -139,15 +156,16 @@ def run(
         file.publish()
     report.values(
         (
-            ("Capture", str(output)),
+            ("Replaced" if is_replaced else "Capture", output),
             ("Contact", contact_id),
             ("Duration", f"{duration(length_ms / 1000)} in {count(fragments, 'fragment')}"),
-            ("Next", f"connect-audio replay {shlex.quote(str(output))}"),
+            ("Next", f"connect-audio replay {shlex.quote(output)}"),
         )
     )
     report.document(
         {
-            "capture": str(output),
+            "capture": output,
+            "replaced": [output] if is_replaced else [],
             "contactId": contact_id,
             "durationSeconds": length_ms / 1000,
             "fragments": fragments,

@@ -124,10 +124,12 @@ class Fetched:
     Args:
         wav: path of the WAV.
         manifest: path of the manifest.
+        replaced: files of an earlier demo, whose call is the same but for its length.
     """
 
     wav: Path
     manifest: Path
+    replaced: tuple[Path, ...] = ()
 
     def frames(self) -> tuple[int, bytes]:
         """Sample rate, and the stereo frames."""
@@ -138,6 +140,7 @@ class Fetched:
 def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
     """Copy WAV and manifest out of the local S3, which ends with the demo."""
     paths = []
+    replaced = []
     with closing(cloud.s3()) as s3:
         for uri in (result["recording"], result["manifest"]):
             key = uri.removeprefix(f"s3://{cloud.bucket}/")
@@ -145,9 +148,12 @@ def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
             with AtomicFile(path) as file:
                 file.write(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
                 file.seal()
+                if file.replaces():
+                    replaced.append(path)
                 file.publish()
             paths.append(path)
-    return Fetched(*paths)
+    wav, manifest = paths
+    return Fetched(wav, manifest, tuple(replaced))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +214,7 @@ class DemoOutcome:
             "recording": str(self.fetched.wav),
             "manifest": str(self.fetched.manifest),
             "log": str(self.log),
+            "replaced": [str(path) for path in self.fetched.replaced],
             "status": self.status,
             "durationSeconds": self.seconds,
             "isEqualToWhatWasSent": self.is_equal,
@@ -227,11 +234,13 @@ def functions_log(output: Path) -> Iterator[TextIO]:
     """Open the file of the functions' output in a folder, which is made if missing.
 
     Raises:
-        CommandError: it cannot be written.
+        CommandError: it cannot be written, or a file of that name is no log of a demo.
     """
     path = output / LOG_NAME
     try:
         output.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.read_bytes()[:1] not in (b"", b"{"):
+            raise CommandError(f"{printable(str(path))} is no log of a demo: choose another --output")
         file = path.open("w", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{printable(str(path))}: cannot be written: {describe(error)}") from error
@@ -266,7 +275,8 @@ def report(conversation: Conversation, fetched: Fetched, output: Path, console: 
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")
     log = output / LOG_NAME
     for name, path in (("WAV", fetched.wav), ("manifest", fetched.manifest), ("logs and metrics", log)):
-        print_place(console, name, path)
+        note = ", replaced an earlier demo's" if path in fetched.replaced else ""
+        print_place(console, name + note, path)
     return DemoOutcome(
         fetched=fetched,
         log=log,

@@ -10,6 +10,7 @@ whose lock is free. On a file system without locks nothing proves that the proce
 from __future__ import annotations
 
 import fcntl
+import filecmp
 import os
 import secrets
 import stat
@@ -102,6 +103,13 @@ class AtomicFile:
         try:
             os.fsync(self._file.fileno())
             self._file.close()
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def replaces(self) -> bool:
+        """Return True if a file of that name is there and `publish` would give it other bytes."""
+        try:
+            return self.target.exists() and not filecmp.cmp(self._path, self.target, shallow=False)
         except OSError as error:
             raise self._failure(error) from error
 

@@ -8,13 +8,16 @@ the first audio, whose contact names them.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
+from connect_audio.adapters.sinks.segment_index import HEAD_NAME
 from connect_audio.adapters.sinks.signing_secret import KnownSecret
 from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.core.errors import SinkError
@@ -31,7 +34,8 @@ from connect_audio.live.makers import entry_point
 from connect_audio.ports import Clock
 from connect_audio.sinks import BlockSink, SegmentSink, SinkSetup
 from connect_audio_cli.output.atomic_file import AtomicFile
-from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.formatting import count
 from connect_audio_cli.replay.live_options import LiveOptions
 from connect_audio_cli.replay.observed_sink import ObservedBlocks, ObservedSegments
 from connect_audio_cli.replay.pacing import Pacer
@@ -40,6 +44,9 @@ _MOST_TRIES: Final = 4
 """Most tries of a piece in a replay that waits: after some seconds it goes on without the piece."""
 _LAST_FLUSH_S: Final = 10
 """No deadline presses here, but a receiver that does not answer must not hold the end up for long."""
+
+_OF_SEGMENTS: Final = re.compile(r"index(?:-\d{5,})?\.json|\d{6,}(?:\.(?:customer|agent))?\.wav", re.ASCII)
+"""Names of an index, its pages and its segments (segment_index). No other file of the folder is touched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +106,15 @@ class LiveReplay:
         options: sinks and pace.
         clock: for the sinks.
         pace_clock: for the pace.
+        force: True to replace the segments of an earlier call.
+
+    Attributes:
+        replaced: the segments that were replaced, in words; empty for none.
     """
 
-    def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock) -> None:
+    def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock, *, force: bool = False) -> None:
+        self.replaced: tuple[str, ...] = ()
+        self._force = force
         self._options = options
         self._clock = clock
         self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._interrupt_overdue)
@@ -284,12 +297,36 @@ class LiveReplay:
         folder = self._options.segments
         if folder is None:
             return
-        AtomicFile(folder / "index.json").discard()
+        AtomicFile(folder / HEAD_NAME).discard()
+        self._clear(folder)
         try:
             sink.prepare()
         except SinkError as error:
             name = printable(str(folder))
             raise CommandError(f"{name}: cannot take the segments: {error}; choose another folder") from error
+
+    def _clear(self, folder: Path) -> None:
+        """Remove an earlier call's segments: the new index would not list the ones that it does not replace.
+
+        Raises:
+            CommandError: there are some, and they may not be replaced, or cannot be removed.
+        """
+        earlier = [path for path in folder.iterdir() if _OF_SEGMENTS.fullmatch(path.name) and path.is_file()]
+        if not earlier:
+            return
+        name = printable(str(folder))
+        segments = count(sum(path.suffix == ".wav" for path in earlier), "segment file")
+        if not self._force:
+            raise CommandError(
+                f"{name} holds {segments} of an earlier replay: --force replaces them, or choose another folder"
+            )
+        try:
+            # The index goes first: what it lists must be there.
+            for path in sorted(earlier, key=lambda each: (each.name != HEAD_NAME, each.name)):
+                path.unlink()
+        except OSError as error:
+            raise CommandError(f"{name}: cannot be written: {describe(error)}") from error
+        self.replaced = (f"{segments} in {folder}",)
 
 
 def _own_sink(name: str, setup: SinkSetup) -> ObservedSegments | ObservedBlocks:

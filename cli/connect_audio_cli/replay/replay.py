@@ -22,7 +22,8 @@ from connect_audio.library.capture import CaptureEvent, capture_events, growing_
 from connect_audio.library.extraction import Extraction, OptionNames
 from connect_audio_cli.captures import capture_errors, small_pieces
 from connect_audio_cli.output.atomic_file import AtomicFile
-from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.inputs import refuse_inputs
 
 if TYPE_CHECKING:
     # Its imports would take as long as a plain replay of a short capture.
@@ -50,6 +51,7 @@ class Replay:
         manifest_path: path of the manifest.
         manifest: the manifest.
         other_contacts: further contacts that the capture names, the first 100.
+        replaced: earlier results of other content that are gone now; only with `force`, or a manifest of the same WAV.
         live: result of live audio; None without it.
     """
 
@@ -58,6 +60,7 @@ class Replay:
     manifest_path: Path
     manifest: dict[str, Any]
     other_contacts: tuple[str, ...]
+    replaced: tuple[str, ...] = ()
     live: LiveOutcome | None = None
 
 
@@ -65,6 +68,7 @@ class NoLiveReplay:
     """Stands in for `LiveReplay` where no live audio is wanted: every method does nothing."""
 
     is_paced: Final = False
+    replaced: Final = ()
 
     def follow(self, extraction: Extraction) -> None:
         """Take no audio."""
@@ -95,6 +99,8 @@ def replay(
     limit_s: int | None = None,
     track_names: TrackNames = CONNECT_NAMES,
     live: LiveReplay | NoLiveReplay | None = None,
+    source: Path | None = None,
+    force: bool = False,
 ) -> Replay:
     """Write `<output>/<contact id>.wav` and `.json`.
 
@@ -107,6 +113,8 @@ def replay(
         limit_s: longest recording, seconds; what a WAV can hold if None.
         track_names: the parties' tracks as the user names them.
         live: gets the audio as well, and sets the pace; changes no byte of the WAV. Closed at the end. None for none.
+        source: file of the capture, which is never written over; None for standard input.
+        force: True to replace another recording of the same contact.
 
     Raises:
         CommandError: unusable input or output; nothing was written but live audio delivered by then.
@@ -133,14 +141,14 @@ def replay(
             live.grown(fragment)
             if isinstance(fragment, OpenFragment):
                 continue
-            wav = _drain(extraction, wav, output, cleanup)
+            wav = _drain(extraction, wav, output, source, cleanup)
             # Only now, when there is a file for the WAV.
             live.confirm()
             notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
-        wav = _drain(extraction, wav, output, cleanup)
+        wav = _drain(extraction, wav, output, source, cleanup)
         live.end()
         notes = notes.extended(extraction.recording.take_notes(), extraction.recording.rate)
-        return _publish(extraction, wav, output, notes, live)
+        return _publish(extraction, wav, output, notes, live, force=force)
 
 
 def _publish(
@@ -149,8 +157,14 @@ def _publish(
     output: Path,
     notes: NoteLog,
     live: LiveReplay | NoLiveReplay,
+    *,
+    force: bool,
 ) -> Replay:
-    """Make the manifest and give both files their names."""
+    """Make the manifest and give both files their names.
+
+    Raises:
+        CommandError: another recording would be lost.
+    """
     outcome = None if wav is None else live.outcome(wav.frames)
     manifest = extraction.manifest(notes, live=None if outcome is None else outcome.state)
     if wav is None:  # pragma: no cover - the manifest of a recording without frames has been refused
@@ -160,6 +174,7 @@ def _publish(
         manifest_file.write(json.dumps(manifest, indent=2).encode() + b"\n")
         manifest_file.seal()
         wav.seal()
+        replaced = _replaced(wav.file, manifest_file, force=force)
         # The manifest comes last: where it lies, its WAV lies too.
         wav.file.publish()
         manifest_file.publish()
@@ -169,15 +184,39 @@ def _publish(
         manifest_path=manifest_path,
         manifest=manifest,
         other_contacts=extraction.other_contacts,
+        replaced=(*replaced, *live.replaced),
         live=outcome,
     )
 
 
-def _drain(extraction: Extraction, wav: _WavFile | None, output: Path, cleanup: ExitStack) -> _WavFile | None:
+def _replaced(wav: AtomicFile, manifest: AtomicFile, *, force: bool) -> list[str]:
+    """Return the results that are about to be replaced.
+
+    The same recording again replaces nothing. Beside the same WAV a manifest may be replaced, since the options of a
+    replay and the version of this program are in it.
+
+    Raises:
+        CommandError: another recording would be lost, and `force` is not given.
+    """
+    is_same_wav = wav.target.exists() and not wav.replaces()
+    replaced = [file.target for file in (wav, manifest) if file.replaces()]
+    if replaced and not force and not is_same_wav:
+        raise CommandError(
+            f"{printable(str(replaced[0]))} is there already and of another recording: --force replaces it, "
+            "or choose another --output"
+        )
+    return [str(path) for path in replaced]
+
+
+def _drain(
+    extraction: Extraction, wav: _WavFile | None, output: Path, source: Path | None, cleanup: ExitStack
+) -> _WavFile | None:
     """Write the settled frames; the first ones open the file, and its removal is arranged in the same breath."""
     recording = extraction.recording
     for frames in recording.take():
         if wav is None:
+            targets = (output / f"{extraction.contact_id}{suffix}" for suffix in (".wav", ".json"))
+            refuse_inputs(targets, () if source is None else (source,))
             wav = _WavFile(output / f"{extraction.contact_id}.wav", recording.rate or 0)
             cleanup.callback(wav.file.discard)
         wav.write(frames)

@@ -134,7 +134,7 @@ def test_a_recorded_track_is_told_with_its_levels() -> None:
 def test_a_level_is_that_of_speech_with_its_share_of_the_time() -> None:
     assert speech(-17.24, 0.188, -3.0) == "speech -17.2 dBFS, 19 % of the time"
     assert speech(None, 0.0, -71.16) == "no speech, peak -71.2 dBFS"
-    assert speech(None, 0.0, None) == "silence"
+    assert speech(None, 0.0, None) == "digital silence"
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,8 @@ def test_memory_does_not_grow_with_the_call(tmp_path: Path) -> None:
         call = SyntheticCall(customer=lambda: cycle([bytes(8192)]), agent=lambda: cycle([bytes(8192)]))
         tracemalloc.start()
         try:
-            replay((fragment.data for fragment in islice(synthesize_call(call), fragments)), tmp_path, name="capture")
+            chunks = (fragment.data for fragment in islice(synthesize_call(call), fragments))
+            replay(chunks, tmp_path / str(fragments), name="capture")
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
