@@ -33,7 +33,7 @@ def check_demo(screen_text: str, output: Path) -> None:
     assert "..." not in screen_text
     lines = [line.strip() for line in screen_text.splitlines()]
     written = sorted(output.iterdir())
-    assert [path.suffix for path in written] == [".json", ".wav", ".log"]
+    assert [path.suffix for path in written] == [".html", ".json", ".wav", ".log"]
     for path in written:
         assert str(path) in lines, "a path stands on a line of its own"
     names = {each["Name"] for line in metrics_in(output / "functions.log") for each in metrics(line)}

@@ -57,6 +57,24 @@ def test_the_demo_s_recording_is_what_was_sent(tmp_path: Path) -> None:
     assert json.loads(result(tmp_path, "json").read_bytes())["live"] is None
 
 
+def test_the_demo_makes_the_page_of_its_call_and_opens_it_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # BROWSER names the program that Python opens pages with; this one keeps the address.
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(browser))
+
+    finished = run("demo", "--output", tmp_path, "--seconds", "2", "--open")
+
+    assert (finished.code, finished.err) == (0, "")
+    page = result(tmp_path, "html")
+    assert f"\npage\n  {page}\n" in finished.out
+    assert page.read_text("utf-8").startswith("<!")
+    assert (tmp_path / "opened").read_text().strip() == page.as_uri()
+
+
 def test_the_live_demo_shows_each_segment_and_that_together_they_are_the_recording(tmp_path: Path) -> None:
     finished = live_demo(tmp_path, 6)
 

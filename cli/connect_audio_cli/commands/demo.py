@@ -38,6 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     except (StandInError, TimeoutError) as error:
         raise CommandError(str(error), ExitCode.DIFFERENT) from error
     report.document(outcome.as_json())
+    if given.open:
+        from connect_audio_cli.commands.page import show_in_browser  # noqa: PLC0415 - only `--open` needs it
+
+        show_in_browser(outcome.page)
     if not outcome.is_whole:
         raise CommandError(outcome.fault, ExitCode.DIFFERENT)
     return ExitCode.WHOLE
@@ -50,7 +54,7 @@ def parser() -> Parser:
         "",
         "Run a whole two-party call: Connect event, trigger, consumer, Kinesis Video emulator, S3, WAV.",
         examples=(
-            ("connect-audio demo", "A call of a minute; its WAV and manifest lie in build/demo."),
+            ("connect-audio demo --open", "A call of a minute, and its page in the browser."),
             ("connect-audio demo --live --seconds 10", "Ten seconds at the pace of a call, second by second."),
         ),
         exit_codes={
@@ -62,7 +66,7 @@ def parser() -> Parser:
         metavar="DIR",
         type=Path,
         default=Path("build/demo"),
-        help="Directory for the WAV and the manifest. (default: build/demo)",
+        help="Directory for the WAV, the manifest and the page. (default: build/demo)",
     )
     options.add_argument(
         "--seconds",
@@ -71,5 +75,6 @@ def parser() -> Parser:
         help="Length of the call. (default: 60, with --live 20)",
     )
     flag(options, "--live", "At the pace of a call, and show its segments as they appear in S3.")
+    flag(options, "--open", "Open the page of the call in the browser: see it and listen to it.")
     add_report_options(options)
     return options

@@ -22,6 +22,8 @@ from connect_audio_cli.demo.screen import print_place
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.formatting import speech
+from connect_audio_cli.page.page import make_page
+from connect_audio_cli.recordings.location import Location
 from connect_audio_local.cloud import Execution, LocalCloud, connect_event
 from connect_audio_local.kvs.model import EmulatedStream
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_stream
@@ -179,6 +181,7 @@ class DemoOutcome:
 
     Args:
         fetched: the recording.
+        page: path of the call's page.
         log: path of the functions' output.
         status: the manifest's.
         seconds: length of the recording.
@@ -187,6 +190,7 @@ class DemoOutcome:
     """
 
     fetched: Fetched
+    page: Path
     log: Path
     status: str
     seconds: float
@@ -213,6 +217,7 @@ class DemoOutcome:
         return {
             "recording": str(self.fetched.wav),
             "manifest": str(self.fetched.manifest),
+            "page": str(self.page),
             "log": str(self.log),
             "replaced": [str(path) for path in self.fetched.replaced],
             "status": self.status,
@@ -249,7 +254,7 @@ def functions_log(output: Path) -> Iterator[TextIO]:
 
 
 def report(conversation: Conversation, fetched: Fetched, output: Path, console: Console) -> DemoOutcome:
-    """Show duration, levels and whether the audio is what was sent."""
+    """Show duration, levels and whether the audio is what was sent, and make the call's page."""
     rate, frames = fetched.frames()
     manifest = json.loads(fetched.manifest.read_text(encoding="utf-8"))
     table = Table(
@@ -274,11 +279,14 @@ def report(conversation: Conversation, fetched: Fetched, output: Path, console: 
     others = manifest["fragments"]["otherContact"]
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")
     log = output / LOG_NAME
-    for name, path in (("WAV", fetched.wav), ("manifest", fetched.manifest), ("logs and metrics", log)):
+    page = make_page(Location(str(fetched.wav)), fetched.wav.with_suffix(".html"), force=True).path
+    places = (("WAV", fetched.wav), ("manifest", fetched.manifest), ("page", page), ("logs and metrics", log))
+    for name, path in places:
         note = ", replaced an earlier demo's" if path in fetched.replaced else ""
         print_place(console, name + note, path)
     return DemoOutcome(
         fetched=fetched,
+        page=page,
         log=log,
         status=manifest["status"],
         seconds=len(frames) / FRAME_BYTES / rate,
