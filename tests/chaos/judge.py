@@ -74,7 +74,8 @@ _MAY_SAY: Mapping[Doubt, frozenset[str]] = {
     ),
     Doubt.NAMELESS: frozenset({"UNDECIDABLE_FRAGMENTS"}),
     Doubt.END_UNREAD: frozenset({"IN_BAND_ERROR", "SOURCE_FAILED", "UNDECIDABLE_FRAGMENTS", "MEDIA_EXPIRED"}),
-    Doubt.OLD_COPY: frozenset({"CONFLICTING_AUDIO"}),
+    # A pause that comes again with it is no pause by the server's clock.
+    Doubt.OLD_COPY: frozenset({"CONFLICTING_AUDIO", "TIMES_DISAGREE"}),
     Doubt.TIMES: frozenset({"TIMES_DISAGREE"}),
     Doubt.CLOCK: frozenset({"TIMES_DISAGREE"}),
 }

@@ -60,7 +60,7 @@ class Kind(StrEnum):
 
 
 ALL: Final = frozenset(Kind)
-HELD: Final = ALL - {Kind.BLOCK_LEAP}
+HELD: Final = ALL
 """Kinds that the recorder holds."""
 
 

@@ -549,6 +549,12 @@ def _has_old_copy(call: RandomCall) -> bool:
     return False
 
 
+def _has_copy(call: RandomCall) -> bool:
+    """True if a producer sent audio again."""
+    times = Counter(entry.contents.producer_ms for entry in call.ours)
+    return max(times.values()) > 1
+
+
 _COMPARED_MS = 4900
 """The recorder compares the newest 5 s; a fragment's edge may lie a little before."""
 _DOUBTS = {
@@ -678,6 +684,9 @@ def _judge_recording(
     doubts = set()
     if schedule.retention_fails or not schedule.retention:
         doubts.add(Doubt.NOT_KEPT)
+    if (source.vanished or any(spell.code for spell in source.spells)) and _has_copy(schedule.call):
+        # A reader that went on behind a place it cannot read has newer audio when it reads the copy.
+        doubts.add(Doubt.OLD_COPY)
     for spell in source.spells:
         if spell.at is not None and spell.at > max(source.index(number) for number in numbers):
             doubts.add(Doubt.END_UNREAD)
