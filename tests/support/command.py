@@ -18,7 +18,7 @@ from connect_audio_cli.main import main
 
 COMMAND: Final = Path(sys.executable).with_name("connect-audio")
 # Nothing in a test takes this long; it turns a hang into a failure.
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
