@@ -201,6 +201,22 @@ def test_a_capture_is_not_poured_onto_a_terminal(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("command", ["page", "convert"])
+@pytest.mark.parametrize("name", [WAV, MANIFEST])
+def test_no_other_form_is_written_over_the_recording_or_its_manifest(
+    command: str, name: str, short: Path, output: Path
+) -> None:
+    replayed(short, output)
+    before = contents(output)
+    options: tuple[str | Path, ...] = ("-o", output / name) if command == "page" else (output / name, "--format", "svg")
+
+    finished = run(command, output / WAV, *options, "--force")
+
+    assert finished.code == 2
+    assert finished.complaint == f"{output / name} is an input of this command: choose another output"
+    assert contents(output) == before
+
+
 def test_a_demo_says_that_it_replaced_an_earlier_one_and_touches_no_other_log(tmp_path: Path) -> None:
     first = json.loads(run("demo", "--seconds", "1", "--output", tmp_path, "--json").out)
     second = json.loads(run("demo", "--seconds", "2", "--output", tmp_path, "--json").out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from connect_audio_cli.output.arguments import STANDARD_OUTPUT, Parser, add_form_options
 from connect_audio_cli.output.command_error import CommandError, ExitCode
 from connect_audio_cli.output.existing import add_force_option, refuse_existing
+from connect_audio_cli.output.inputs import refuse_inputs
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def run(
     check(conversion)
     target = None if output == STANDARD_OUTPUT else Path(output)
     if target is not None:
-        _refuse_own_input(recording, target)
+        refuse_inputs([target], Location(recording).files())
         refuse_existing([target], force=force)
     with (
         open_wav(Location(recording)) as wav,
@@ -122,14 +123,3 @@ def _conversion(output: str, named_format: str | None, channels: str, *, spectro
     if not name:
         raise CommandError("the form is not known: give --format, or an OUTPUT that ends in .flac, .png and so on")
     return Conversion(format_named(name), Channels(channels), spectrogram=spectrogram)
-
-
-def _refuse_own_input(recording: str, target: Path) -> None:
-    """Refuse to replace what is being read, even with --force: the original is the only one of its kind.
-
-    Raises:
-        CommandError: both are one file.
-    """
-    source = Path(recording)
-    if source.exists() and target.exists() and source.samefile(target):
-        raise CommandError(f"{recording}: is the recording itself: give OUTPUT another name")

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.output.existing import refuse_existing
+from connect_audio_cli.output.inputs import refuse_inputs
 from connect_audio_cli.page.document import write_page
 from connect_audio_cli.page.facts import call_facts
 from connect_audio_cli.page.outline import Outline, outline_of, whole_reads
@@ -124,8 +125,10 @@ def make_page(
         force: replace a file that is there.
 
     Raises:
-        CommandError: the WAV, its manifest or transcript cannot be read, or the page not be written.
+        CommandError: the WAV, its manifest or transcript cannot be read, or the page not be written. So it is if the
+            page would replace one of these.
     """
+    refuse_inputs([output], [*wav.files(), *(transcript.files() if transcript else ())])
     refuse_existing([output], force=force)
     recording = read_recording(wav, transcript)
     kind = _kind(audio, recording.outline)

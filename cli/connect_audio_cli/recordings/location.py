@@ -88,6 +88,12 @@ class Location:
         stem = self.text.removesuffix(PurePosixPath(self.text).suffix)
         return Location(stem + suffix)
 
+    def files(self) -> list[Path]:
+        """Return the files that a command reads of this recording: itself, its manifest and transcript; none in S3."""
+        if self.is_s3:
+            return []
+        return [Path(each.text) for each in (self, self.beside(".json"), self.beside(".transcript.json"))]
+
     @contextmanager
     def open(self) -> Iterator[ByteReader]:
         """Open it for reading.
