@@ -86,6 +86,15 @@ def test_a_page_that_is_there_is_replaced_by_force_alone(call: Path) -> None:
     assert page.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("ending", [".wav", ".json", ".transcript.json"])
+def test_a_page_never_replaces_what_it_is_made_of_even_by_force(call: Path, ending: str) -> None:
+    source = call.with_name(call.stem + ending)
+    before = source.read_bytes()
+    finished = run("page", call, "-o", source, "--force")
+    assert (finished.code, source.read_bytes()) == (2, before)
+    assert finished.complaint == f"{source} is an input of this command: choose another output"
+
+
 def test_the_json_report_is_one_document(call: Path) -> None:
     document = json.loads(run("page", call, "--json", "--audio", "beside").out)
     assert document["page"] == str(call.with_suffix(".html"))

@@ -128,7 +128,8 @@ def make_page(
         CommandError: the WAV, its manifest or transcript cannot be read, or the page not be written. So it is if the
             page would replace one of these.
     """
-    refuse_inputs([output], [*wav.files(), *(transcript.files() if transcript else ())])
+    words = [transcript] if transcript else [wav.beside(ending) for ending in _TRANSCRIPTS]
+    refuse_inputs([output], [path for each in (wav, *words) for path in each.files()])
     refuse_existing([output], force=force)
     recording = read_recording(wav, transcript)
     kind = _kind(audio, recording.outline)
