@@ -118,6 +118,7 @@ def _pairs(entries: Sequence[LogEntry], chance: random.Random) -> list[int]:
         for at in range(len(entries) - 1)
         if all(each.ours and each.contents.contact_id and each.contents.blocks for each in entries[at : at + 2])
         and _runs_on(entries[max(0, at - 4) : at + 6])
+        and not any(each.leaps for each in entries[max(0, at - 4) : at + 6])
         and any(each.ours for each in entries[:at])
         and sum(each.contents.producer_ms in _producer_times(entries[at : at + 2]) for each in entries) == 2
     ]

@@ -194,4 +194,5 @@ def _audio_before(state: BorderState, recorded: AdmissionState, position: str | 
     if state.earlier is not None or state.from_ms is None:
         return state.earlier or AudioState()
     # All audio before the place where reading begins ended there at the latest.
-    return AudioState(end_ms=state.from_ms - EARLY_MS)
+    # Unlabelled fragments there belong to it as far as a break is concerned: admission decides on their own.
+    return AudioState(end_ms=state.from_ms - EARLY_MS, is_among=True)

@@ -124,15 +124,16 @@ def test_a_look_costs_one_name_for_each_recording_however_many_segments_it_has()
 # --- two recordings of one stream -----------------------------------------------------------------------------------
 
 
-def both_recordings(gap_ms: int, start_ms: int, jump: int) -> tuple[Run, Run]:
+def both_recordings(gap_ms: int, start_ms: int, jump: int, unlabelled: frozenset[int] = frozenset()) -> tuple[Run, Run]:
     """Record two streamings of one contact in one stream, each after the other's claim.
 
     Args:
         gap_ms: from the first streaming's end to the second one's begin, by their producers' clocks.
         start_ms: the second one's StartTimestamp, behind its begin.
         jump: step of the producer's count between them.
+        unlabelled: fragments of the first one, from 0, without a ContactId.
     """
-    first = world(FIRST).source.fragments
+    first = world(replace(FIRST, unlabelled=unlabelled)).source.fragments
     begin_ms = first[-1].at_ms + gap_ms
     second = [
         renumbered(each, len(first) + jump + index)
@@ -164,6 +165,15 @@ def test_each_second_lies_in_exactly_one_of_two_recordings_however_their_clocks_
     assert same_wav(first.wav, wav_of_call(FIRST))
     assert same_wav(second.wav, wav_of_call(SECOND))
     assert [run.manifest["fragments"]["undecidable"] for run in (first, second)] == [0, 0]
+
+
+@pytest.mark.parametrize("labelled", range(1, 7))
+def test_reading_that_begins_among_unlabelled_fragments_takes_none_of_them_for_a_break(labelled: int) -> None:
+    count = len(world(FIRST).source.fragments)
+    first, second = both_recordings(700, 300, 1, frozenset(range(5, count - labelled)))
+    assert same_wav(first.wav, wav_of_call(FIRST))
+    assert same_wav(second.wav, wav_of_call(SECOND))
+    assert second.manifest["status"] == "complete", second.reasons
 
 
 def test_two_recordings_in_two_streams_are_whole_however_their_clocks_differ() -> None:
