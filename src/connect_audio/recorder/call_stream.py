@@ -84,6 +84,8 @@ class ReadState:
         unread_s: longest time in which a stream without retention was not read, s, since the newest audio of the call.
         has_tokens: True once a fragment ended with its continuation token: one without it is cut.
         skipped: the places that were skipped, by their failure.
+        has_lost_known: True if fragments that an earlier invocation read did not come again before newer ones; since
+            the newest audio of the call.
     """
 
     retention_hours: int | None = None
@@ -93,6 +95,7 @@ class ReadState:
     unread_s: int = 0
     has_tokens: bool = False
     skipped: tuple[Skipped, ...] = ()
+    has_lost_known: bool = False
 
     @property
     def is_kept(self) -> bool:
@@ -371,6 +374,9 @@ class CallStream:
             self._connection.note(fragment, ended_ms, self._ports.clock.monotonic())
         is_new = _number(fragment.number) > _number(self._newest)
         if is_new:
+            if self.lacks_known and not self.is_kept and self._skip.selector is None:
+                # They expired. Behind them another contact may have the stream, so no number shows it.
+                self._state = replace(self._state, has_lost_known=True)
             self._fruitless = 0
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
             self._newest = self._highest = fragment.number
@@ -395,8 +401,8 @@ class CallStream:
 
     def audio_came(self) -> None:
         """Note new audio of the call: the fragments' numbers show if some is missing before it."""
-        if self._state.unread_s:
-            self._state = replace(self._state, unread_s=0)
+        if self._state.unread_s or self._state.has_lost_known:
+            self._state = replace(self._state, unread_s=0, has_lost_known=False)
 
     def give_up_cut(self) -> Fragment | None:
         """The call is over: return the cut fragment that did not come again, if there is one."""
@@ -435,7 +441,7 @@ class CallStream:
             found.append(place.reason)
         if any(each.code == "MEDIA_EXPIRED" for each in found):
             return tuple(found)
-        if self.lacks_known:
+        if self.lacks_known or state.has_lost_known:
             detail = (
                 "fragments read before the last hand-over, and not yet settled, had expired in the stream when they "
                 "were to be read again"

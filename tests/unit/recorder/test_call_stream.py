@@ -119,6 +119,24 @@ def test_a_fresh_invocation_reads_nothing_again_only_behind_the_newest_fragment(
     assert not stream.stands_at(first.number)
 
 
+@pytest.mark.parametrize(("retention", "codes"), [(0, ["MEDIA_EXPIRED"]), (24, [])])
+def test_what_expired_before_it_came_again_is_a_shortcoming_though_newer_fragments_follow(
+    retention: int, codes: list[str]
+) -> None:
+    at = world(call(5))
+    numbers = [each.number for each in at.source.fragments]
+    # The cursor stands behind the first fragment, an earlier step read three, and two have expired since.
+    del at.source.fragments[1:3]
+    stream = stream_of(at, ReadState(newest=numbers[2], retention_hours=retention), Cursor(fragment=numbers[0]))
+    stream.accept(whole(stream))
+    assert [reason.code for reason in stream.shortcomings()] == codes
+
+    later = stream_of(at, stream.state, Cursor(fragment=numbers[3]))
+    assert [reason.code for reason in later.shortcomings()] == codes
+    later.audio_came()
+    assert later.shortcomings() == ()
+
+
 def test_a_stream_whose_last_two_fragments_changed_places_lacks_nothing_known() -> None:
     at = world(call(3))
     stored = at.source.fragments
