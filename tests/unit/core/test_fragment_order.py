@@ -385,7 +385,7 @@ def test_a_fragment_that_leaps_over_the_pause_behind_it_is_moved_back_before_the
     assert result.stereo == recorded(paused).stereo
 
 
-@pytest.mark.parametrize("pause_ms", [700, 2_000, 4_500, 9_000, 60_000])
+@pytest.mark.parametrize("pause_ms", [700, 4_500, 60_000])
 @pytest.mark.parametrize(
     ("order", "numbers_travel"),
     [
@@ -463,7 +463,7 @@ def test_a_short_pause_before_a_long_one_is_a_pause_though_its_fragment_came_ear
     assert result.stereo == recorded(paused).stereo
 
 
-@pytest.mark.parametrize("by_ms", [-30_000, -2_500, 2_500, 30_000])
+@pytest.mark.parametrize("by_ms", [-30_000, 2_500])
 @pytest.mark.parametrize("again", [(2, 6), (3, 6), (3, 4), (4, 6), (1, 5)])
 @pytest.mark.parametrize("read", [4, 5, 6])
 def test_a_fragment_that_leaped_is_no_new_audio_when_the_stream_is_read_again(
