@@ -1,10 +1,12 @@
-"""Synthetic calls of any length in Connect's layout, cheap to make: the audio is noise, since no code looks at it."""
+"""Synthetic calls of any length in Connect's layout, cheap to make: the audio is noise, as loud as speech."""
 
 from __future__ import annotations
 
 import random
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import audioop
 
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
 
@@ -15,14 +17,19 @@ if TYPE_CHECKING:
 _PIECE_BYTES = 20_011 * 2
 
 
-def long_call(seconds: float) -> SyntheticCall:
+_SPEECH: Final = 0.125
+"""Noise of this part of full scale has an RMS level of -23 dBFS, and no sample of it is clipped."""
+
+
+def long_call(seconds: float, volume: float = _SPEECH) -> SyntheticCall:
     """A two-sided call: two tracks of 64 ms blocks, 32 blocks in a fragment of 1.024 s.
 
     Args:
         seconds: its length.
+        volume: largest sample, as a part of full scale. At 1 some samples lie at the ends of the scale.
     """
     noise = random.Random(7)
-    customer, agent = noise.randbytes(_PIECE_BYTES), noise.randbytes(_PIECE_BYTES)
+    customer, agent = (audioop.mul(noise.randbytes(_PIECE_BYTES), 2, volume) for _ in range(2))
     return SyntheticCall(customer=lambda: repeat(customer), agent=lambda: repeat(agent), seconds=seconds)
 
 

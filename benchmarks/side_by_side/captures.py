@@ -18,7 +18,7 @@ from benchmarks.side_by_side.trees import BUILD
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import AudioTags, FragmentLayout, Lacing, MimeType, Placement
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Part of each file's name. Raise it with a change of what is written, so that no old file is used."""
 _LAYOUTS: Final = (
     FragmentLayout(),
@@ -39,6 +39,12 @@ _DAMAGES_PER_MIB: Final = 3
 
 def _of_call(shape: Callable[[SyntheticCall], SyntheticCall], seconds: float) -> Iterator[bytes]:
     for fragment in synthesize_call(shape(long_call(seconds))):
+        yield fragment.data
+
+
+def _full_scale(seconds: float) -> Iterator[bytes]:
+    """Noise up to the ends of the scale: a dozen samples a minute are clipped."""
+    for fragment in synthesize_call(long_call(seconds, volume=1)):
         yield fragment.data
 
 
@@ -76,6 +82,7 @@ SHAPES: Final[dict[str, Callable[[float], Iterator[bytes]]]] = {
     "connect": partial(_of_call, replace),
     "20-ms": partial(_of_call, partial(replace, block_ms=20, blocks_per_fragment=10)),
     "10-s": partial(_of_call, partial(replace, block_ms=64, blocks_per_fragment=156)),
+    "full-scale": _full_scale,
     "dropped": _every_second_missing,
     "mixed": _mixed_layouts,
     "damaged": _damaged,

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from connect_audio.core.ebml import new_tuple
 from connect_audio.core.fragment import Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, media_bytes, start_ns
 
@@ -88,9 +89,9 @@ class Verdict(StrEnum):
         return self is Verdict.OURS or self is Verdict.OURS_BY_NEIGHBOURS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class ProducerSession:
-    """The counters of admitted fragments that the producer numbered without a jump.
+    """The counters of admitted fragments that the producer numbered without a jump. A new value replaces the last.
 
     Args:
         first: the lowest counter.
@@ -111,15 +112,15 @@ class ProducerSession:
     def with_counter(self, counter: int) -> ProducerSession:
         """Return the session of the newest admitted fragment: this one, or a new one behind a jump."""
         if counter == self.last + 1:
-            return ProducerSession(first=self.first, last=counter)
+            return ProducerSession(self.first, counter)
         if self.first - _OUT_OF_ORDER <= counter <= self.last:
             return ProducerSession(first=min(self.first, counter), last=max(self.last, counter))
         return ProducerSession(first=counter, last=counter)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class AdmissionState:
-    """The state between fragments: the last label, and the end of our contact's audio.
+    """The last label, and the end of our contact's audio: the state between fragments. A new value replaces the last.
 
     Args:
         label: the last label.
@@ -365,10 +366,10 @@ class Admission:
             label = Label.OURS
         elif verdict in {Verdict.OTHER, Verdict.CONTRADICTORY, Verdict.OTHER_STREAMING}:
             label = Label.OTHER
-        return Decision(fragment, verdict, self._state(label))
+        return new_tuple(Decision, (fragment, verdict, self._state(label)))
 
     def _state(self, label: Label) -> AdmissionState:
-        return AdmissionState(label=label, end_ms=self._end_ms, other_end_ms=self._other_end_ms, session=self._session)
+        return AdmissionState(label, self._end_ms, self._other_end_ms, self._session)
 
     def _move_end(self, fragment: Fragment, end: int) -> None:
         """Move the audio's end behind a fragment; where its time leaps, the next one shows if it leaped alone.

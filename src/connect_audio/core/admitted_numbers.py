@@ -19,9 +19,9 @@ _COUNT: Final = 1 << 92
 """Difference of two numbers whose counters differ by 1; what lies below it is the server's clock."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NumberRange:
-    """Fragment numbers whose counters follow each other.
+    """Fragment numbers whose counters follow each other. A new value replaces the one before.
 
     Args:
         first: the first number.

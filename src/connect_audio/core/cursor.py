@@ -20,9 +20,12 @@ from connect_audio.core.silence import Gap, HoleCounts
 from connect_audio.core.timeline import TimelineState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True)
 class FragmentMark:
-    """Which fragment, and when it was. Times in ms since the epoch, None where the fragment says nothing."""
+    """Which fragment, and when it was. Times in ms since the epoch, None where the fragment says nothing.
+
+    A new value replaces the one before.
+    """
 
     number: str | None
     producer_ms: int | None

@@ -50,9 +50,9 @@ class Block(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Fragment:
-    """One KVS fragment.
+    """One KVS fragment. Nothing changes one: it is not frozen because that would take three times as long to make.
 
     Args:
         number: AWS's fragment number, decimal; None where the document names none.
@@ -60,7 +60,7 @@ class Fragment:
         producer_timestamp_ms: when it begins by the producer's clock, ms since the epoch; None where absent.
         millis_behind_now: ms that the reader was behind the stream's head; None where absent.
         contact_ids: the distinct ContactId values, in order; more than one is a contradiction.
-        tags: every other SimpleTag as (name, value), in order.
+        tags: every other SimpleTag as (name, value), in order. A tuple, or `ShapedTags`, which are equal to it.
         timecode_scale_ns: ns a timecode tick.
         tracks: the TrackEntries.
         blocks: the blocks in stream order; of a TRUNCATED one without any that reaches into the next document. A tuple,
@@ -78,7 +78,7 @@ class Fragment:
     producer_timestamp_ms: int | None
     millis_behind_now: int | None
     contact_ids: tuple[str, ...]
-    tags: tuple[tuple[str, str], ...]
+    tags: Sequence[tuple[str, str]]
     timecode_scale_ns: int
     tracks: tuple[TrackEntry, ...]
     blocks: Sequence[Block]

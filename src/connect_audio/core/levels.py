@@ -20,6 +20,7 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Final
 
 import audioop
@@ -40,6 +41,7 @@ _ENDS_OF_SCALE: Final = ((b"\xff\x7f", 0), (b"\x00\x80", -1))
 """The bytes of a sample at either end, and the distance from there to 32767."""
 _WIDENED_HIGHEST: Final = b"\x00\x00\xff\x7f"
 """32767 with 16 bits of zeros below it."""
+_WIDTHS: Final = repeat(SAMPLE_BYTES)
 _LOW_BYTES: Final = 256
 """A sample of a smaller magnitude has a low byte of zero only if it is zero."""
 
@@ -99,18 +101,19 @@ class ChannelLevels:
         self.open_squares += int(math.sumprod(values, values))
         self.open_zeros += _zeros_in(samples, FULL_SCALE)
 
-    def scan(self, pieces: Sequence[bytes]) -> int:
+    def scan(self, pieces: Sequence[bytes], joined: bytes) -> int:
         """Take peak and clipping of samples, and return their peak.
 
         Args:
             pieces: the samples, cut anywhere.
+            joined: the same in one piece. More of the recording's samples may be in it.
         """
-        peak = audioop.max(b"".join(pieces), SAMPLE_BYTES)
+        peak = audioop.max(joined, SAMPLE_BYTES)
         self.peak = max(self.peak, peak)
         if peak >= FULL_SCALE - 1:
             # Seldom, and then in few of the pieces as a rule.
-            for piece in pieces:
-                if audioop.max(piece, SAMPLE_BYTES) >= FULL_SCALE - 1:
+            for piece, highest in zip(pieces, map(audioop.max, pieces, _WIDTHS), strict=False):
+                if highest >= FULL_SCALE - 1:
                     self.clipped += _clipped_in(piece)
         return peak
 
@@ -208,8 +211,8 @@ class FrameMeter:
         if self._waiting:
             left, right = zip(*self._waiting, strict=True)
             self._waiting = []
-            self._customer.measure(b"".join(left))
-            self._agent.measure(b"".join(right))
+            self._customer.measure(*left)
+            self._agent.measure(*right)
         self._missing = self._batch
 
 
@@ -230,11 +233,12 @@ class ChannelMeter:
         """Samples a second."""
         self._silence: Final = bytes(rate // WINDOWS_A_SECOND * SAMPLE_BYTES)
 
-    def measure(self, samples: bytes) -> None:
-        """Measure the next samples."""
+    def measure(self, *pieces: bytes) -> None:
+        """Measure the next samples, cut anywhere."""
         levels, window = self._levels, len(self._silence)
-        levels.samples += len(samples) // SAMPLE_BYTES
-        samples = self._open + samples
+        known = len(self._open)
+        samples = b"".join((self._open, *pieces))
+        levels.samples += (len(samples) - known) // SAMPLE_BYTES
         first = 0
         if levels.open_samples:
             # The recording was resumed inside of a window.
@@ -243,7 +247,7 @@ class ChannelMeter:
                 self._open = samples
                 return
             levels.open_window(samples[:first])
-            levels.scan((samples[:first],))
+            levels.scan((samples[:first],), samples[:first])
             levels.close_window()
         end = len(samples) - (len(samples) - first) % window
         self._open = samples[end:]
@@ -257,15 +261,13 @@ class ChannelMeter:
             starts: start of each window in them, bytes.
         """
         levels, silence, window = self._levels, self._silence, len(self._silence)
-        # Joining lists of one item is no function call, of which this loop has few.
+        pieces = [piece for at in starts if (piece := samples[at : at + window]) != silence]
+        # `map` calls a function at less cost than this loop would, and a list of one item is joined without a call.
         loud: list[bytes] = []
         quiet: list[bytes] = []
         energy = active_energy = 0
-        for at in starts:
-            piece = samples[at : at + window]
-            if piece == silence:
-                continue
-            power = audioop.rms(piece, SAMPLE_BYTES) ** 2
+        for piece, rms in zip(pieces, map(audioop.rms, pieces, _WIDTHS), strict=False):
+            power = rms * rms
             energy += power
             if power >= _ACTIVE_POWER:
                 active_energy += power
@@ -276,18 +278,19 @@ class ChannelMeter:
         levels.energy += length * energy
         levels.active_energy += length * active_energy
         levels.active += length * len(loud)
-        levels.zeros += length * (len(starts) - len(loud) - len(quiet))
+        levels.zeros += length * (len(starts) - len(pieces))
         if loud:
-            levels.scan(loud)
+            # To join the windows of a batch that is loud throughout would be a copy more.
+            levels.scan(loud, samples if len(loud) == len(starts) else b"".join(loud))
         if quiet:
             noise = b"".join(quiet)
-            levels.zeros += _zeros_in(noise, levels.scan((noise,)))
+            levels.zeros += _zeros_in(noise, levels.scan((noise,), noise))
 
     def levels(self) -> ChannelLevels:
         """The levels of all samples so far."""
         if self._open:
             self._levels.open_window(self._open)
-            self._levels.scan((self._open,))
+            self._levels.scan((self._open,), self._open)
             self._open = b""
         return _copied(self._levels)
 

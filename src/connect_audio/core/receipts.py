@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from connect_audio.core.admitted_numbers import AdmittedNumbers, NumberRange
+from connect_audio.core.ebml import new_tuple
 from connect_audio.core.pcm import Party
 from connect_audio.core.tracks import TrackChoice
 
@@ -32,6 +34,20 @@ class ReceiptsState:
     agent: int = 0
 
 
+class NotedReceipts(NamedTuple):
+    """The values of `ReceiptsState`, quick to note; the arguments are as there."""
+
+    numbers: tuple[NumberRange, ...]
+    unnumbered: int
+    customer: int
+    agent: int
+
+    def state(self) -> ReceiptsState:
+        """The receipts as plain values."""
+        numbers, unnumbered, customer, agent = self
+        return ReceiptsState(numbers=numbers, unnumbered=unnumbered, customer=customer, agent=agent)
+
+
 class Receipts:
     """Count what is received.
 
@@ -44,13 +60,11 @@ class Receipts:
         self._unnumbered = state.unnumbered
         self._bytes = {Party.CUSTOMER: state.customer, Party.AGENT: state.agent}
 
-    def state(self) -> ReceiptsState:
-        """The receipts as plain values."""
-        return ReceiptsState(
-            numbers=self._numbers.ranges,
-            unnumbered=self._unnumbered,
-            customer=self._bytes[Party.CUSTOMER],
-            agent=self._bytes[Party.AGENT],
+    def noted(self) -> NotedReceipts:
+        """The receipts so far."""
+        received = self._bytes
+        return new_tuple(
+            NotedReceipts, (self._numbers.ranges, self._unnumbered, received[Party.CUSTOMER], received[Party.AGENT])
         )
 
     def fragment(self, number: str | None) -> tuple[str, bool]:

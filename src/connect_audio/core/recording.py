@@ -51,11 +51,13 @@ from connect_audio.core.cursor import (
     Note,
     StreamCounts,
 )
+from connect_audio.core.ebml import new_tuple
 from connect_audio.core.fragment import missing_between
 from connect_audio.core.fragments import Block, BytesLost, Completion, Fragment, OpenFragment
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.levels import FrameMeter
 from connect_audio.core.live_audio import LiveSamples
+from connect_audio.core.noted_cursor import NotedCursor, values_of_fragments, values_of_neighbours
 from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import interleave, to_mono
@@ -171,7 +173,7 @@ class CallRecording:
         """
         draft = CallRecording(
             self._admission.contact_id,
-            cursor=replace(self._here(self._admission.state()), timeline=None),
+            cursor=self._noted(self._admission.state())._replace(timeline=None).cursor(),
             limit_s=self._limit_s,
             track_names=self.track_names,
         )
@@ -334,24 +336,26 @@ class CallRecording:
     def _mark(self, admission: AdmissionState) -> None:
         """Note where the recording stands: all fragments up to here are placed."""
         timeline = self._timeline
-        written = None if timeline is None else timeline.written()
-        self._points.mark(0 if timeline is None else timeline.end, self._here(admission), self._notes, written)
+        self._points.mark(0 if timeline is None else timeline.end, self._noted(admission).cursor, self._notes)
         self._notes = []
 
-    def _here(self, admission: AdmissionState) -> Cursor:
-        """The cursor here, without the audio that the tracks have written."""
+    def _noted(self, admission: AdmissionState) -> NotedCursor:
+        """Note the cursor here."""
         timeline = self._timeline
-        return Cursor(
-            fragment=self._number,
-            admission=admission,
-            timeline=None if timeline is None else timeline.counts(),
-            fragments=_copied_fragments(self._fragments),
-            stream=self._stream,
-            neighbours=_copied_neighbours(self._neighbours),
-            order=self._order.state,
-            times=self._order.disagree,
-            other_tracks=self._other_tracks,
-            receipts=self._receipts.state(),
+        return new_tuple(
+            NotedCursor,
+            (
+                self._number,
+                admission,
+                None if timeline is None else timeline.noted(),
+                values_of_fragments(self._fragments),
+                self._stream,
+                values_of_neighbours(self._neighbours),
+                self._order.state,
+                self._order.disagree,
+                self._other_tracks,
+                self._receipts.noted(),
+            ),
         )
 
     def _apply(self, decision: Decision) -> Sequence[Placed]:
@@ -430,9 +434,11 @@ class CallRecording:
         choice = tracks_of(fragment, self.track_names)
         tracks = choice.audio
         rate = self.rate or (tracks[0].pcm.rate if tracks else 0)
-        if any(track.pcm.rate != rate for track in tracks):
-            choice = at_rate(choice, rate)
-            tracks = choice.audio
+        for track in tracks:
+            if track.pcm.rate != rate:
+                choice = at_rate(choice, rate)
+                tracks = choice.audio
+                break
         runs, others = runs_of(fragment.blocks, tracks)
         self._receipts.payload(received_bytes(fragment.blocks), choice)
         if others:
@@ -454,9 +460,7 @@ class CallRecording:
         self._timeline.begin(key, is_repeated=is_repeated)
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
         self._note_silence(self._timeline.settle(self._receipts.missing_between))
-        last = FragmentMark(
-            number=fragment.number, producer_ms=fragment.producer_timestamp_ms, server_ms=fragment.server_timestamp_ms
-        )
+        last = FragmentMark(fragment.number, fragment.producer_timestamp_ms, fragment.server_timestamp_ms)
         self._neighbours.first = self._neighbours.first or last
         if fragment.number not in self._order.late:
             self._neighbours.last = last

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from connect_audio.core.ebml import new_tuple
 from connect_audio.core.fragment import Block, Fragment, end_of
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.shapes import BlockLayout, ShapedBlocks, stretches
@@ -144,11 +145,14 @@ def runs_of(blocks: Sequence[Block], tracks: Sequence[AudioTrack]) -> tuple[list
         if plan.runs is not None:
             buffer, at, cluster_ns = blocks.buffer, blocks.at, blocks.cluster_ns
             return [
-                Run(
-                    track,
-                    to_samples(cluster_ns + after_ns, track.pcm.rate),
-                    b"".join(payloads(buffer, at)),
-                    block_length,
+                new_tuple(
+                    Run,
+                    (
+                        track,
+                        to_samples(cluster_ns + after_ns, track.pcm.rate),
+                        b"".join(payloads(buffer, at)),
+                        block_length,
+                    ),
                 )
                 for track, after_ns, payloads, block_length in plan.runs
             ], plan.others

@@ -152,8 +152,9 @@ class FragmentShape:
         self.model: Final = replace(fragment, blocks=())
         """A fragment of this shape without its blocks, which would fill the memory."""
         self.leaves_open: Final = leaves_open
-        self._parts = list(_parts(raw, spans))
-        fixed = [part for part in self._parts if part.fixed]
+        parts = list(_parts(raw, spans))
+        self._parts = [part for part in parts if part.role != _MEDIA or part.fixed]  # the ones to compare
+        fixed = [part for part in parts if part.fixed]
         self._ends = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
@@ -186,7 +187,8 @@ class FragmentShape:
         """
         if b"".join(self._pick_fixed(buffer, at)) != self._fixed:
             return None
-        number, server, producer, behind, token, timecode = self._pick_values(buffer, at)
+        values = self._pick_values(buffer, at)
+        number, server, producer, behind, token, timecode = values
         if not (
             number == token and number.isdigit() and behind.isdigit() and _is_seconds(server) and _is_seconds(producer)
         ):
@@ -202,7 +204,7 @@ class FragmentShape:
             producer_timestamp_ms=producer_ms,
             millis_behind_now=int(behind),
             contact_ids=model.contact_ids,
-            tags=self._tags.filled((number, server, producer, behind, token)),
+            tags=ShapedTags(self._tags, values),
             timecode_scale_ns=model.timecode_scale_ns,
             tracks=model.tracks,
             blocks=ShapedBlocks(self.layout, buffer, at, cluster_ns),
@@ -220,7 +222,7 @@ class FragmentShape:
         Args:
             buffer: the bytes.
             at: position of the fragment in them.
-            first: the part to begin with; all parts before it fit.
+            first: the part to begin with, of the ones that are compared; all parts before it fit.
 
         Returns:
             Which part to begin with once more bytes are there; None if something does not fit.
@@ -229,11 +231,11 @@ class FragmentShape:
         for index in range(first, len(self._parts)):
             start, stop, fixed, role = self._parts[index]
             if stop > have:
-                return index if buffer.startswith(fixed[: max(0, have - start)], at + start) else None
+                return index if start >= have or buffer.startswith(fixed[: have - start], at + start) else None
             if fixed:
                 if buffer[at + start : at + stop] != fixed:
                     return None
-            elif role != _MEDIA and not _ACCEPTS[role](buffer[at + start : at + stop]):
+            elif not _ACCEPTS[role](buffer[at + start : at + stop]):
                 return None
         return len(self._parts)
 
@@ -253,6 +255,49 @@ class _TagTemplate:
         for at, name, role in self._places:
             tags[at] = new_tuple(TagValue, (name, values[role].decode()))
         return tuple(tags)
+
+
+class ShapedTags(Sequence[tuple[str, str]]):
+    """A fragment's tags, made at the first look at one of them.
+
+    Args:
+        template: the tags of its shape.
+        values: the fragment's values, in the order of their roles.
+    """
+
+    __slots__ = ("_made", "_template", "_values")
+
+    def __init__(self, template: _TagTemplate, values: Sequence[bytes]) -> None:
+        self._template = template
+        self._values = values
+        self._made: tuple[tuple[str, str], ...] | None = None
+
+    def _tags(self) -> tuple[tuple[str, str], ...]:
+        if self._made is None:
+            self._made = self._template.filled(self._values)
+        return self._made
+
+    def __len__(self) -> int:
+        return len(self._tags())
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[str, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[tuple[str, str]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[str, str] | Sequence[tuple[str, str]]:
+        return self._tags()[index]
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._tags())
+
+    def __eq__(self, other: object) -> bool:
+        return self._tags() == (other._tags() if isinstance(other, ShapedTags) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._tags())
+
+    def __repr__(self) -> str:
+        return repr(self._tags())
 
 
 class BlockLayout:

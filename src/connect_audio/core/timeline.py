@@ -37,7 +37,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from connect_audio.core.accounts import Amount, TrackCounts
 from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio, CarriedTrack, within, without
-from connect_audio.core.copying import copier
+from connect_audio.core.copying import copier, reader
+from connect_audio.core.ebml import new_tuple
 from connect_audio.core.pcm import CHUNK_FRAMES, FRAME_BYTES, SAMPLE_BYTES, Party, interleave
 from connect_audio.core.silence import (
     Gap,
@@ -83,6 +84,7 @@ def to_samples(time_ns: int, rate: int) -> int:
 
 
 _copied: Final = copier(TrackCounts)
+_values_of: Final = reader(TrackCounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,40 @@ class TimelineState:
     agent: TrackCounts = field(default_factory=TrackCounts)
     customer_written: WrittenState = field(default_factory=WrittenState)
     agent_written: WrittenState = field(default_factory=WrittenState)
+
+
+class NotedTimeline(NamedTuple):
+    """The values of `TimelineState`, quick to note.
+
+    Args:
+        rate: samples a second.
+        origin: origin of the timeline, samples since the epoch; None before the first block.
+        settled: frames that no later block can change.
+        customer: values of the left track's `TrackCounts`.
+        agent: values of the right track's.
+        customer_written: written audio of the left track.
+        agent_written: written audio of the right track.
+    """
+
+    rate: int
+    origin: int | None
+    settled: int
+    customer: tuple[Any, ...]
+    agent: tuple[Any, ...]
+    customer_written: WrittenAudio
+    agent_written: WrittenAudio
+
+    def state(self) -> TimelineState:
+        """The timeline's state."""
+        return TimelineState(
+            rate=self.rate,
+            origin=self.origin,
+            settled=self.settled,
+            customer=TrackCounts(*self.customer),
+            agent=TrackCounts(*self.agent),
+            customer_written=self.customer_written.state(),
+            agent_written=self.agent_written.state(),
+        )
 
 
 class Placed(NamedTuple):
@@ -191,7 +227,7 @@ class _Track:
         counts.end = stop = start + length
         self.runs.append((start, samples))
         self.written.append(start, stop, samples, fragment)
-        return Placed(self.party, start, samples)
+        return new_tuple(Placed, (self.party, start, samples))
 
     def insert(self, start: int, samples: bytes, size: int, fragment: str) -> Placed:
         """Write samples into unsettled silence; the arguments are as for `append`."""
@@ -294,9 +330,12 @@ class _Track:
 
     def take(self, start: int, stop: int) -> bytes:
         """Samples of [start, stop), silence where there are none; what lies before is gone."""
+        runs = self.runs
+        if runs and runs[0][0] == start and len(runs[0][1]) == SAMPLE_BYTES * (stop - start):
+            # So it is with each fragment of a call whose tracks have the same length.
+            return runs.popleft()[1]
         pieces: list[bytes] = []
         position = start
-        runs = self.runs
         while runs and runs[0][0] < stop:
             run_start, samples = runs.popleft()
             run_stop = run_start + len(samples) // SAMPLE_BYTES
@@ -396,7 +435,23 @@ class Timeline:
 
     def state(self) -> TimelineState:
         """The timeline's state; it pairs with the frames taken only if `end <= taken`."""
-        return with_written(self.counts(), self.written())
+        return self.noted().state()
+
+    def noted(self) -> NotedTimeline:
+        """The values of the timeline's state."""
+        customer, agent = self._customer, self._agent
+        return new_tuple(
+            NotedTimeline,
+            (
+                self.rate,
+                self._origin,
+                self._settled,
+                _values_of(customer.counts),
+                _values_of(agent.counts),
+                customer.written.copy(),
+                agent.written.copy(),
+            ),
+        )
 
     def counts(self) -> TimelineState:
         """The timeline's state without what the tracks have written: quick to make."""
@@ -804,9 +859,3 @@ class Timeline:
     def complete_up_to(self, party: Party) -> int:
         """Before which position a track is complete, frames, but for unsettled silence that may yet be filled."""
         return max(self._track(party).counts.end, self._settled)
-
-
-def with_written(state: TimelineState, written: Sequence[WrittenAudio]) -> TimelineState:
-    """A timeline's state with what its tracks have written, customer first."""
-    customer, agent = written
-    return replace(state, customer_written=customer.state(), agent_written=agent.state())

@@ -358,8 +358,8 @@ class WrittenAudio:
             return before
         size = SAMPLE_BYTES * self.cell
         samples = self._samples(first_in_memory * self.cell, cells.stop * self.cell)
-        crc32, mask = zlib.crc32, _DIGEST_MASK
-        return before + [crc32(samples[at : at + size]) & mask for at in range(0, len(samples), size)]
+        pieces = [samples[at : at + size] for at in range(0, len(samples), size)]
+        return before + [crc32 & _DIGEST_MASK for crc32 in map(zlib.crc32, pieces)]
 
     def _digest(self, index: int) -> int:
         """Digest of a comparable cell."""

@@ -247,11 +247,11 @@ class _EndOfCapture:
             end_ms: end of the contact's audio, ms since the epoch; None before the first.
         """
         for each, verdict, _ in added.decisions:
-            begin_ms = start_ms(each)
             if verdict.admitted:
                 self._is_over = False
-            elif verdict is Verdict.OTHER and begin_ms is not None and end_ms is not None:
-                self._is_over = self._is_over or begin_ms - end_ms >= OTHER_CONTACT_MS
+            elif verdict is Verdict.OTHER and end_ms is not None and not self._is_over:
+                begin_ms = start_ms(each)
+                self._is_over = begin_ms is not None and begin_ms - end_ms >= OTHER_CONTACT_MS
         if fragment.errors and not (fragment.blocks and fragment.completion is Completion.TOKEN):
             self.error = None if self._is_over else fragment.errors[-1]
         elif fragment.blocks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ def test_a_hundred_thousand_fragments_of_a_sample_make_few_points_and_keep_every
     points = ResumePoints(Cursor())
 
     for number in range(100_000):
-        points.mark(number + 1, Cursor(fragment=str(number)), [note(number)])
+        points.mark(number + 1, partial(Cursor, fragment=str(number)), [note(number)])
         assert len(points) <= MAX_POINTS
 
     points.commit(100_000)
@@ -41,7 +43,7 @@ def test_a_point_holds_once_all_before_it_is_taken_and_with_it_the_notes_up_to_i
     for number, step in enumerate(steps):
         end += step
         ends.append(end)
-        points.mark(end, Cursor(fragment=str(number)), [note(number)])
+        points.mark(end, partial(Cursor, fragment=str(number)), [note(number)])
         if step == 3:
             taken = data.draw(st.integers(taken, end))
             points.commit(taken)
