@@ -80,7 +80,7 @@ def _consumer(trees: Trees, repeats: int, seconds: float, length: str, at_most: 
             repeats,
         )
     before, now = (cost(usages, tree.name, seconds) for tree in trees)
-    yield ratio_line(f"whole consumer, {length}", "CPU-s/h", before.cpu_s, now.cpu_s, at_most)
+    yield ratio_line(f"whole consumer, {length}", "CPU-s/h", before.cpu_s, now.cpu_s, trees.limit(at_most))
     yield absolute_line(f"whole consumer, {length}, peak", "MiB", now.peak_mib, MOST_MIB, before=before.peak_mib)
 
 

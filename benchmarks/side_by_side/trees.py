@@ -20,6 +20,12 @@ BUILD: Final = ROOT / "build" / "benchmarks"
 """Generated captures and temporary output. Git ignores `build/`, and `make clean` removes it."""
 
 
+BEFORE_ACCOUNTS: Final = "0e7fa6a"
+"""The last commit whose timeline kept no accounts of each sample. Name it with `--commit`."""
+MOST_FOR_ACCOUNTS: Final = 1.05
+"""Bound of a row's cost against that commit."""
+
+
 class CommitMissingError(Exception):
     """The commit to compare with is not in this clone; the message says how to get it."""
 
@@ -66,10 +72,20 @@ class Trees:
     Args:
         before: the commit to compare with.
         now: this tree.
+        commit: the name of the commit.
     """
 
     before: Tree
     now: Tree
+    commit: str
+
+    def limit(self, at_most: float | None) -> float | None:
+        """Return the bound of a recording's cost against this commit.
+
+        Args:
+            at_most: the bound against the default commit; None for none.
+        """
+        return MOST_FOR_ACCOUNTS if self.commit == BEFORE_ACCOUNTS else at_most
 
     def __iter__(self) -> Iterator[Tree]:
         return iter((self.before, self.now))
@@ -97,7 +113,7 @@ def trees(commit: str) -> Iterator[Trees]:
     with tempfile.TemporaryDirectory(prefix="connect-audio-before-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
             tar.extractall(folder, filter="data")
-        both = Trees(Tree("before", Path(folder)), Tree("now", ROOT))
+        both = Trees(Tree("before", Path(folder)), Tree("now", ROOT), commit)
         for tree in both:
             tree.compile()
         yield both

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.side_by_side.captures import SHAPES
 from benchmarks.side_by_side.child import CommandFailedError, run
 from benchmarks.side_by_side.lines import absolute_line, ratio_line
-from benchmarks.side_by_side.trees import CommitMissingError, trees
+from benchmarks.side_by_side.trees import BEFORE_ACCOUNTS, ROOT, CommitMissingError, Tree, Trees, trees
 
 
 def test_a_commit_that_the_clone_lacks_is_named_with_the_way_to_get_it() -> None:
@@ -34,6 +34,12 @@ def test_a_line_says_whether_its_bound_is_kept() -> None:
     assert str(ratio_line("replay", "CPU-s/h", 1.0, 0.39, 0.38)).endswith("0.39  BROKEN: at most 0.38")
     assert str(ratio_line("replay", "CPU-s/h", 1.0, 0.37, 0.38)).endswith("0.37  kept: at most 0.38")
     assert str(absolute_line("peak", "MiB", 56.5, 56)).endswith("BROKEN: at most 56")
+
+
+@pytest.mark.parametrize(("commit", "limit"), [("a2710c3", 0.38), (BEFORE_ACCOUNTS, 1.05)])
+def test_the_accounts_have_a_bound_of_their_own_against_the_commit_before_them(commit: str, limit: float) -> None:
+    tree = Tree("now", ROOT)
+    assert Trees(tree, tree, commit).limit(0.38) == limit
 
 
 @pytest.mark.parametrize("shape", SHAPES)
