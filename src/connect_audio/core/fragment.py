@@ -50,7 +50,7 @@ class Block(NamedTuple):
     size: int
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Fragment:
     """One KVS fragment. Nothing changes one: it is not frozen because that would take three times as long to make.
 
