@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import gc
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from inspect import CO_OPTIMIZED
 from types import CodeType, FunctionType
 
@@ -15,8 +16,21 @@ class NotInAFunctionError(Exception):
     """The change is outside every function, or changes what a function closes over."""
 
 
-def put_into_functions(mutant: Mutant) -> int:
+def loaded_functions(folder: str) -> dict[str, list[FunctionType]]:
+    """Return every function that is loaded, by file, of the files whose name begins with `folder`."""
+    found = defaultdict(list)
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename.startswith(folder):
+            found[each.__code__.co_filename].append(each)
+    return found
+
+
+def put_into_functions(mutant: Mutant, functions: Iterable[FunctionType]) -> int:
     """Give every loaded function that holds the change its new code.
+
+    Args:
+        mutant: the change.
+        functions: those of the mutant's file.
 
     Returns:
         How many functions were changed.
@@ -43,6 +57,7 @@ def put_into_functions(mutant: Mutant) -> int:
             if function.__code__ == one:
                 function.__code__ = other
                 count += 1
+                break
     return count
 
 

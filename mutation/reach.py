@@ -16,6 +16,7 @@ from mutation.live_functions import code_inside
 from mutation.mutants import Mutant
 
 _TOOL: Final = sys.monitoring.COVERAGE_ID
+_EVENTS: Final = sys.monitoring.events.LINE | sys.monitoring.events.PY_START
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +119,12 @@ class Recorder:
         """Begin to watch every function that is loaded, and those within it."""
         sys.monitoring.use_tool_id(_TOOL, "mutation")
         sys.monitoring.register_callback(_TOOL, sys.monitoring.events.LINE, self._line)
+        # A function of one line, as a lambda is, has no event for its line.
+        sys.monitoring.register_callback(_TOOL, sys.monitoring.events.PY_START, self._start)
         for each in gc.get_objects():
             if type(each) is FunctionType and each.__code__.co_filename.startswith(self.folders):
                 for code in code_inside(each.__code__):
-                    sys.monitoring.set_local_events(_TOOL, code, sys.monitoring.events.LINE)
+                    sys.monitoring.set_local_events(_TOOL, code, _EVENTS)
 
     def enter(self, test: str) -> None:
         """Attribute every line from here on to a test."""
@@ -138,3 +141,6 @@ class Recorder:
     def _line(self, code: CodeType, line: int) -> object:
         self._tests[code.co_filename][line].add(self._test)
         return sys.monitoring.DISABLE
+
+    def _start(self, code: CodeType, _offset: int) -> object:
+        return self._line(code, code.co_firstlineno)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -9,20 +10,20 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import spec_from_file_location
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, FunctionType
 from typing import Final
 
 import hypothesis
 import pytest
 
-from mutation.live_functions import NotInAFunctionError, module_code, put_into_functions
+from mutation.live_functions import NotInAFunctionError, loaded_functions, module_code, put_into_functions
 from mutation.mutants import Mutant
 from mutation.reach import Reach, Recorder
 
@@ -278,21 +279,28 @@ class _Forking:
 
     def __init__(self, tasks: Sequence[Task], reach: Reach, writer: int) -> None:
         self._tasks = tasks
+        self._sources = str(tasks[0].mutant.path.parents[1]) if tasks else ""
         self._reach = reach
         self._writer = writer
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         _bound(session.items)
+        functions = loaded_functions(self._sources)
+        # The forks share this heap: no collection of theirs walks through it.
+        gc.collect()
+        gc.freeze()
         for task in self._tasks:
-            line = _line_of_fork(lambda writer, task=task: self._mutant(task, session, writer))  # type: ignore[misc]
+            line = _line_of_fork(lambda writer, task=task: self._mutant(task, functions, session, writer))  # type: ignore[misc]
             line = line or json.dumps(asdict(Result(Outcome.ENDLESS, "", 0, task.reaching))) + "\n"
             os.write(self._writer, line.encode())
         return True
 
-    def _mutant(self, task: Task, session: pytest.Session, writer: int) -> None:
+    def _mutant(
+        self, task: Task, functions: Mapping[str, Iterable[FunctionType]], session: pytest.Session, writer: int
+    ) -> None:
         try:
-            changed = put_into_functions(task.mutant)
+            changed = put_into_functions(task.mutant, functions.get(str(task.mutant.path), ()))
         except NotInAFunctionError:
             changed = 0
         if not changed:

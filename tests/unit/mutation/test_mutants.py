@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mutation.live_functions import NotInAFunctionError, put_into_functions
+from mutation.live_functions import NotInAFunctionError, loaded_functions, put_into_functions
 from mutation.mutants import mutants_of
 from mutation.survivors import key_of, listed
 
@@ -79,7 +79,7 @@ def test_a_loaded_function_and_its_closures_get_the_change(tmp_path: Path) -> No
     made_before = maker(5)
     (mutant,) = (each for each in mutants_of(path) if each.change == "a + b -> a - b")
 
-    assert put_into_functions(mutant) == 2
+    assert put_into_functions(mutant, loaded_functions(str(tmp_path))[str(path)]) == 2
     assert (made_before(3), maker(5)(3)) == (2, 2)
 
 
@@ -87,7 +87,7 @@ def test_a_change_outside_every_function_needs_an_import(tmp_path: Path) -> None
     path = tmp_path / "module.py"
     path.write_text("A = 1\n")
     with pytest.raises(NotInAFunctionError):
-        put_into_functions(mutants_of(path)[0])
+        put_into_functions(mutants_of(path)[0], [])
 
 
 def test_each_listed_survivor_is_a_mutant_of_the_code() -> None:
