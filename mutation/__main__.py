@@ -4,8 +4,9 @@
 It is kept in `build/mutation` as long as the sources stay the same. pytest then collects everything once
 (`session.py`). Each mutant inside a function gets a fork of that process with the function's code exchanged
 (`live_functions.py`). A mutant at the level of a module or class gets a fork that has not yet imported the package.
-The fork runs the tests that reach the changed lines, the cheapest first. It stops at the first failure, at an endless
-test or at the budget. The budget can only spare a mutant, so the share of killed mutants is a lower bound.
+The fork runs the tests that reach the changed lines: the test files take turns, the cheapest test of each first. It
+stops at the first failure, at an endless test or at the budget. The budget can only spare a mutant, so the share of
+killed mutants is a lower bound.
 
 *Why not a ready-made tool.* mutmut 3.8.1 was tried on this tree. It leaves out every property and everything outside
 a function: constants, defaults, tables of rules. It makes 13 022 mutants, many of them words of texts or arguments
@@ -25,6 +26,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -122,14 +124,21 @@ def _results(mutants: Sequence[Mutant], reach: Reach, budget: float) -> Iterator
 
 
 def _task(mutant: Mutant, reach: Reach, words: Mapping[str, Iterable[tuple[str, int]]], budget: float) -> Task:
-    """Choose the cheapest tests that fit the budget, and always one."""
+    """Choose the tests that fit the budget, and always one.
+
+    The test files take turns, the one of the module's name first, so that different kinds of tests come early.
+    """
     tests = reach.of(mutant, words)
-    chosen: list[str] = []
+    files = defaultdict(list)
     for test in tests:
-        budget -= reach.seconds[test]
-        if budget < 0 and chosen:
-            break
-        chosen.append(test)
+        files[test.split("::")[0]].append(test)
+    own = f"test_{mutant.path.stem}"
+    turns = zip_longest(*(files[file] for file in sorted(files, key=lambda file: (own not in file, files[file][0]))))
+    chosen: list[str] = []
+    for test in (each for turn in turns for each in turn if each is not None):
+        if not chosen or reach.seconds[test] <= budget:
+            budget -= reach.seconds[test]
+            chosen.append(test)
     return Task(mutant, chosen, len(tests))
 
 

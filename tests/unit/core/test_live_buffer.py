@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from connect_audio.core.live_audio import LiveSamples
-from connect_audio.core.live_buffer import LiveBuffer
+from connect_audio.core.live_buffer import LiveBuffer, _Side
 from connect_audio.core.pcm import PARTIES, Party
 
 BEGINS = 1000
@@ -161,3 +161,12 @@ def test_samples_that_fill_confirmed_silence_are_taken_over_and_told() -> None:
     assert buffer.read(Party.CUSTOMER, 0, 8) == samples(1, 2, 3, 4, 0, 0, 7, 8)
     # Read again behind a kill, it changes nothing.
     assert buffer.confirm([middle], dict.fromkeys(PARTIES, 8), 3.0) is None
+
+
+def test_a_cut_at_a_run_s_begin_removes_it_whole() -> None:
+    side = _Side(0)
+    side.append(0, samples(1, 2), 0.0)
+    side.append(2, samples(3, 4), 1.0)
+    side.cut(2)
+    assert [(run.start, run.stop) for run in side.runs] == [(0, 2)]
+    assert side.end == 2

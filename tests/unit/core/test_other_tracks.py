@@ -45,6 +45,14 @@ def test_the_account_passes_through_a_checkpoint() -> None:
     assert from_plain(OtherTracks, to_plain(account)) == account
 
 
+def test_tracks_beyond_the_list_are_counted_together() -> None:
+    numbers = range(1, MAX_LISTED + 3)
+    account = OtherTracks().added(TrackChoice(), [BlockCount(number, 2, 30) for number in numbers])
+
+    assert [track.number for track in account.unknown] == [*numbers][:MAX_LISTED]
+    assert (account.further_blocks, account.further_size) == (4, 60)
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9), st.integers(0, 999)), max_size=200))
 def test_however_many_tracks_there_are_the_lists_are_bounded_and_the_sums_whole(
     drawn: list[tuple[int, int, int]],

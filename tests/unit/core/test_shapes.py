@@ -57,6 +57,19 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+def test_blocks_of_a_shape_are_equal_and_hash_alike_only_if_they_hold_the_same() -> None:
+    def shaped(call: SyntheticCall) -> Sequence[object]:
+        reader = FragmentReader()
+        reader.receive_data(b"".join(fragments(call)))
+        found = [event for event in iter(reader.next_event, NEED_DATA) if isinstance(event, Fragment)]
+        return [each.blocks for each in found if isinstance(each.blocks, ShapedBlocks)]
+
+    first, second, other = shaped(CALL)[0], shaped(CALL)[0], shaped(replace(CALL, agent=SPEECH))[0]
+    assert first is not second
+    assert (first == second, first == other) == (True, False)
+    assert hash(first) == hash(second) != hash(other)
+
+
 def test_fragments_of_one_layout_are_read_by_their_shape() -> None:
     report = both_ways([b"".join(fragments())], looks=False)
 
