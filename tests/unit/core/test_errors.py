@@ -28,9 +28,10 @@ def test_a_stream_error_tells_where_it_is(kind: type[errors.StreamError]) -> Non
 
 
 def test_failures_of_aws_tell_their_code_and_whether_to_try_again() -> None:
-    for kind in (errors.MediaSourceError, errors.StorageError):
-        error = kind("SomeCode", "what happened", retryable=True)
-        assert (str(error), error.code, error.retryable) == ("SomeCode: what happened", "SomeCode", True)
+    for kind in (errors.MediaSourceError, errors.StorageError, errors.AnnouncementError, errors.SinkError):
+        for retryable in (True, False):
+            error = kind("SomeCode", "what happened", retryable=retryable)
+            assert (str(error), error.code, error.retryable) == ("SomeCode: what happened", "SomeCode", retryable)
 
 
 def test_a_refused_request_tells_its_reason() -> None:
