@@ -50,10 +50,9 @@ def put_into_functions(mutant: Mutant, functions: Iterable[FunctionType]) -> int
             raise NotInAFunctionError
         if one.co_freevars != other.co_freevars:
             raise NotInAFunctionError
-    functions = [each for each in gc.get_objects() if type(each) is FunctionType and each.__code__.co_filename == file]
     count = 0
-    for one, other in changed:
-        for function in functions:
+    for function in functions:
+        for one, other in changed:
             if function.__code__ == one:
                 function.__code__ = other
                 count += 1

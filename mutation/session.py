@@ -111,7 +111,8 @@ def run_in_functions(
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader) as lines:
-        for task, line in zip(tasks, lines, strict=False):
+        # Too few lines mean that the session has died: that is no result of any mutant.
+        for task, line in zip(tasks, lines, strict=True):
             yield task, _result(line)
     os.waitpid(process, 0)
 
