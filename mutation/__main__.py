@@ -26,6 +26,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
@@ -112,15 +113,21 @@ def _digest(paths: Iterable[Path]) -> str:
 def _results(mutants: Sequence[Mutant], reach: Reach, budget: float) -> Iterator[tuple[Task, Result]]:
     words = _words()
     tasks = [_task(mutant, reach, words, budget) for mutant in mutants]
-    yield from ((task, Result(Outcome.UNREACHED, "", 0, 0)) for task in tasks if not task.tests)
-    reached = [task for task in tasks if task.tests]
-    imported = [task for task in reached if task.mutant.names is not None]
-    for task, result in run_in_functions([each for each in reached if each.mutant.names is None], reach, _TESTS):
+    reached = [task for task in tasks if task.tests and task.mutant.names is None]
+    imported = [task for task in tasks if task.tests and task.mutant.names is not None]
+    for task, result in run_in_functions(reached, reach, _TESTS):
         if result is None:
             imported.append(task)
         else:
             yield task, result
     yield from ((task, run_imported(task, reach)) for task in imported)
+    for task in tasks:
+        if not task.tests:
+            # A function that runs while its module is imported makes what the tests of the module use.
+            task = _task(replace(task.mutant, names=frozenset()), reach, words, budget)  # noqa: PLW2901
+            result = run_imported(task, reach) if task.tests else Result(Outcome.SURVIVED, "", 0, 0)
+            is_noticed = result.outcome is not Outcome.SURVIVED
+            yield task, result if is_noticed else replace(result, outcome=Outcome.UNREACHED)
 
 
 def _task(mutant: Mutant, reach: Reach, words: Mapping[str, Iterable[tuple[str, int]]], budget: float) -> Task:
