@@ -14,8 +14,7 @@ def counts(*codes: str) -> list[tuple[str, int, str | None]]:
     """Skip a place for each code, each behind another fragment."""
     stream = CallStream(world(call(1)).ports(), ReadState(), Cursor())
     for number, code in enumerate(codes, 1):
-        stream._position = str(number)
-        stream._count_skip(Failure(Reason(code, "what KVS says")))
+        stream._count_skip(Failure(Reason(code, "what KVS says")), str(number))
     return [(each.reason.code, each.count, each.behind) for each in stream.state.skipped]
 
 
