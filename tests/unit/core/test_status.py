@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from connect_audio.core.accounts import Silence
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.evidence import CallPart, Proof, ProofState, behind_fragment
 from connect_audio.core.recording_facts import EndReason, Reason, RecordingFacts, Status
@@ -264,3 +265,20 @@ def test_fragments_are_counted_by_their_counters_or_else_by_their_order(
     number: str | None, later: str | None, behind: int | None
 ) -> None:
     assert behind_fragment(number, later) == behind
+
+
+def test_choppy_audio_is_told_with_its_number_length_and_share() -> None:
+    assert WHOLE.timeline is not None
+    customer = replace(WHOLE.timeline.customer, silence=Silence(block_hole=2000))
+    cursor = replace(
+        WHOLE,
+        frames=8_000,
+        timeline=replace(WHOLE.timeline, customer=customer),
+        stream=replace(WHOLE.stream, holes=HoleCounts(block_holes=3)),
+    )
+    assert [warning for warning in judge(cursor, EVENT).warnings if warning.code == "CHOPPY_AUDIO"] == [
+        Reason(
+            "CHOPPY_AUDIO",
+            "neither party has audio 3 times inside fragments that lack nothing: 0.250 s, 25.0 % of the call",
+        )
+    ]
