@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "explain": "Say what happened to a recorded call: its gaps, its evidence, and what to do. With a picture.",
     "convert": "Write a recording as FLAC, Opus, MP3 or WAV of the wanted channels, or as a picture.",
     "emulate": "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.",
+    "cloud": "Keep S3, Kinesis Video Streams, Lambda and the consumer running on this machine, until Ctrl-C.",
+    "receive": "Receive what the sink webhook posts, on this machine, and print each delivery, until Ctrl-C.",
     "synthesize": "Write a capture laid out as Connect's, from two WAV files or from generated speech.",
     "page": "Make one HTML file on which a call is seen and listened to, with its gaps, figures and words.",
     "serve": "Show recordings of a folder or a bucket in the browser: list, pages, and calls that are going on.",

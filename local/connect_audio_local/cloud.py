@@ -55,6 +55,27 @@ class LocalContext:
         return 8000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """The addresses of the services.
+
+    Args:
+        host: address to bind; `0.0.0.0` for callers in containers.
+        s3_port: port of S3, 0 for any free one.
+        kvs_port: port of Kinesis Video Streams and Connect.
+        lambda_port: port of Lambda.
+    """
+
+    host: str = "127.0.0.1"
+    s3_port: int = 0
+    kvs_port: int = 0
+    lambda_port: int = 0
+
+
+ANYWHERE: Final = Addresses()
+"""Free ports on loopback."""
+
+
 @dataclass(slots=True)
 class Execution:
     """One durable execution on the local engine.
@@ -107,16 +128,34 @@ class LocalCloud:
         s3_url: S3.
         bucket: bucket of the recordings.
         invocation_s: the consumer's timeout, seconds.
+        addresses: the address of Lambda.
+        on_end: called with each execution that has ended, in its thread.
     """
 
-    def __init__(self, emulator: KvsEmulator, s3_url: str, bucket: str, invocation_s: float = 900) -> None:
+    def __init__(
+        self,
+        emulator: KvsEmulator,
+        s3_url: str,
+        bucket: str,
+        invocation_s: float = 900,
+        *,
+        addresses: Addresses = ANYWHERE,
+        on_end: Callable[[Execution], None] = lambda _: None,
+    ) -> None:
         self.emulator = emulator
         self.s3_url = s3_url
         self.bucket = bucket
         self.invocation_s = invocation_s
         self.executions: dict[str, Execution] = {}
         self._threads: list[threading.Thread] = []
-        self.front = LambdaFront(self._start)
+        self._on_end = on_end
+        self.front = LambdaFront(
+            self._start,
+            # The second is the consumer's name in `sam local` (local/sam-local-env.json).
+            functions={"consumer": {"live"}, "ConsumerFunction": {"live"}},
+            host=addresses.host,
+            port=addresses.lambda_port,
+        )
 
     def s3(self) -> Any:
         """A client of the local S3; the caller closes it."""
@@ -178,6 +217,7 @@ class LocalCloud:
             execution.status, execution.error = "FAILED", repr(error)
         finally:
             execution.done.set()
+            self._on_end(execution)
 
     def close(self, *, wait: bool = True) -> None:
         """End the front.
@@ -210,6 +250,8 @@ def local_cloud(
     bucket: str = BUCKET,
     limits: Limits = UNLIMITED,
     invocation_s: float = 900,
+    addresses: Addresses = ANYWHERE,
+    on_end: Callable[[Execution], None] = lambda _: None,
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -219,11 +261,13 @@ def local_cloud(
         bucket: made if it is missing.
         limits: the KVS emulator's.
         invocation_s: the consumer's timeout, seconds.
+        addresses: the addresses of the services.
+        on_end: called with each execution that has ended, in its thread.
     """
     with ExitStack() as stack:
         stack.enter_context(local_credentials())
-        url = s3_url or stack.enter_context(s3_server())
-        emulator = stack.enter_context(KvsEmulator(limits=limits))
+        url = s3_url or stack.enter_context(s3_server(addresses.host, addresses.s3_port))
+        emulator = stack.enter_context(KvsEmulator(addresses.host, addresses.kvs_port, limits=limits))
         stack.enter_context(
             environment(
                 {
@@ -240,7 +284,7 @@ def local_cloud(
                 }
             )
         )
-        cloud = LocalCloud(emulator, url, bucket, invocation_s)
+        cloud = LocalCloud(emulator, url, bucket, invocation_s, addresses=addresses, on_end=on_end)
         stack.push(lambda kind, *_: cloud.close(wait=kind is None or issubclass(kind, Exception)))
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
         _clear_settings()

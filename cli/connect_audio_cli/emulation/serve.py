@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from connect_audio_local.kvs import (
     read_capture,
 )
 
-_MISLEADING: Final = (
+MISLEADING: Final = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
     "AWS_SESSION_TOKEN",
@@ -171,10 +171,14 @@ def _stream_name(capture: str) -> str:
     ]
 
 
-def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -> None:
-    """Report the streams, and the variables to set in the shell that runs the SDK."""
-    variables = {
-        **emulator.environment(),
+def sdk_variables(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that lead an SDK to services on this machine.
+
+    Args:
+        addresses: the variables of the services' addresses.
+    """
+    return {
+        **addresses,
         # Any will do, and an SDK refuses to go without.
         "AWS_ACCESS_KEY_ID": "emulated",
         "AWS_SECRET_ACCESS_KEY": "emulated",
@@ -183,6 +187,11 @@ def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",  # it counts if both are set
     }
+
+
+def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -> None:
+    """Report the streams, and the variables to set in the shell that runs the SDK."""
+    variables = sdk_variables(emulator.environment())
     for served in streams:
         report.line(f"Stream   {served.stream.name}")
         report.line(f"  ARN    {served.stream.arn}")
@@ -194,7 +203,7 @@ def _report(emulator: KvsEmulator, streams: Sequence[_Served], report: Report) -
     report.line(f"\nListening on {emulator.url}. For any AWS SDK or CLI, in another shell:\n")
     for name, value in variables.items():
         report.line(f"export {name}={shlex.quote(value)}")
-    report.line(f"unset {' '.join(_MISLEADING)}")
+    report.line(f"unset {' '.join(MISLEADING)}")
     report.line("\nCtrl-C ends it.")
     report.document(
         {"url": emulator.url, "streams": [served.as_json() for served in streams], "environment": variables}

@@ -14,7 +14,7 @@ _PROGRAM: Final = """
 import logging, os, sys
 from moto.server import ThreadedMotoServer
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-server = ThreadedMotoServer(sys.argv[1], 0, verbose=False)
+server = ThreadedMotoServer(sys.argv[1], int(sys.argv[2]), verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
 sys.stdin.read()
@@ -23,11 +23,12 @@ os._exit(0)  # without a wait for open connections
 
 
 @contextmanager
-def s3_server(host: str = "127.0.0.1") -> Iterator[str]:
+def s3_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Run the server for the length of a `with` block.
 
     Args:
         host: address to bind; `0.0.0.0` for callers in containers.
+        port: port to bind, 0 for any free one.
 
     Yields:
         Its URL on loopback.
@@ -36,5 +37,5 @@ def s3_server(host: str = "127.0.0.1") -> Iterator[str]:
         RuntimeError: it did not start.
     """
     require("moto")
-    with child_with_port(_PROGRAM, [host], name="the S3 server (moto)") as port:
-        yield f"http://127.0.0.1:{port}"
+    with child_with_port(_PROGRAM, [host, str(port)], name="the S3 server (moto)") as bound:
+        yield f"http://127.0.0.1:{bound}"

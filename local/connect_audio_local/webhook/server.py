@@ -136,11 +136,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
 
     def taken(delivery: Delivery) -> None:
-        print(_line(delivery), flush=True)
-        if output is not None and delivery.value("Event") == "segment":
-            # Our own numbers and a word of three, never a name out of the request.
-            track = {"customer": "customer", "agent": "agent"}.get(delivery.value("Track"), "stereo")
-            (output / f"{int(delivery.value('Segment')):06}_{track}.wav").write_bytes(delivery.body)
+        print(delivery_line(delivery), flush=True)
+        if output is not None:
+            save_delivery(delivery, output)
 
     try:
         with webhook_receiver(secret, port=options.port, taken=taken) as receiver:
@@ -155,7 +153,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _line(delivery: Delivery) -> str:
+def save_delivery(delivery: Delivery, output: Path) -> None:
+    """Write a segment into a folder; the end of a call has none."""
+    if delivery.value("Event") == "segment":
+        # Our own numbers and a word of three, never a name out of the request.
+        track = {"customer": "customer", "agent": "agent"}.get(delivery.value("Track"), "stereo")
+        (output / f"{int(delivery.value('Segment')):06}_{track}.wav").write_bytes(delivery.body)
+
+
+def delivery_line(delivery: Delivery) -> str:
+    """A delivery in a line for people."""
     if delivery.value("Event") == "end":
         return f"{delivery.value('Contact-Id')}: the call's live audio has ended"
     return (

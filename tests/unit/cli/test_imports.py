@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from connect_audio_cli.main import COMMANDS
 from support.calls import call, capture_of
 
 HEAVY: Final = frozenset(
@@ -57,9 +58,7 @@ def test_help_and_version_import_nothing_heavy(tmp_path: Path, arguments: tuple[
     assert imported(tmp_path, *arguments) <= allowed
 
 
-@pytest.mark.parametrize(
-    "command", ["demo", "replay", "inspect", "emulate", "synthesize", "redrive", "completion", "page", "serve"]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_imports_its_options_alone(tmp_path: Path, command: str) -> None:
     assert imported(tmp_path, command, "--help") == {"argparse"}
 

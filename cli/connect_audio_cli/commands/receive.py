@@ -1,0 +1,74 @@
+"""`connect-audio receive`: a receiver of the sink `webhook` on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from connect_audio_cli.output.arguments import Parser, number
+from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.extras import needs
+from connect_audio_cli.output.reporting import Report, add_report_options
+
+SECRET_VARIABLE = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the options and receive until the process is interrupted.
+
+    Raises:
+        CommandError: there is no secret, the port is taken, or the folder cannot be written to.
+    """
+    given = parser().read(arguments)
+    run(given.port, given.output, Report.of(given))
+    return ExitCode.WHOLE
+
+
+def parser() -> Parser:
+    """Return the options."""
+    options = Parser(
+        "receive",
+        "",
+        "Receive what the sink webhook posts, on this machine, and print each delivery, until Ctrl-C.\n\n"
+        f"Verifies each signature with the text in the variable {SECRET_VARIABLE}. It makes a certificate authority "
+        "of its own and prints the file that the sender must trust.",
+        examples=(
+            ("connect-audio receive", "On port 8443; the segments are counted."),
+            ("connect-audio receive --port 9443 -o build/webhook", "On another port; the WAVs go into build/webhook."),
+        ),
+    )
+    options.add_argument(
+        "--port",
+        metavar="PORT",
+        type=number(int, 0, 65535),
+        default=8443,
+        help="Port on 127.0.0.1, 0 for a free one. (default: 8443)",
+    )
+    options.add_argument("-o", "--output", metavar="DIR", type=Path, help="Folder for the WAVs, made if missing.")
+    add_report_options(options, json_help="One JSON object a line: the address first, then each delivery.")
+    return options
+
+
+def run(port: int, output: Path | None, report: Report) -> None:
+    """Receive until the process is interrupted.
+
+    Raises:
+        CommandError: there is no secret, the port is taken, or the folder cannot be written to.
+    """
+    secret = os.environ.get(SECRET_VARIABLE, "").encode()
+    if not secret:
+        raise CommandError(f"{SECRET_VARIABLE} is not set; set it to the text that the sender signs with")
+    if output is not None:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"{printable(str(output))}: cannot be written: {describe(error)}") from error
+    with needs("receive", extra="local"):
+        from connect_audio_cli.emulation.receive import receive  # noqa: PLC0415 - the stand-in is imported here alone
+    try:
+        receive(secret, port, output, report)
+    except KeyboardInterrupt:
+        return  # Being ended is how this ends when all is well.
+    except OSError as error:
+        raise CommandError(f"cannot listen on 127.0.0.1 port {port}: {describe(error)}") from error
