@@ -6,11 +6,17 @@ standard input, so that a caller which is killed leaves none.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from types import FrameType
+from typing import IO, Final
+
+_HELD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals whose handlers may raise."""
 
 
 class StandInError(RuntimeError):
@@ -37,14 +43,16 @@ def child_with_port(
     Raises:
         StandInError: it did not start.
     """
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-        [sys.executable, "-W", "ignore", "-c", program, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        process_group=0,
-    )
+    process = None
     try:
+        with signals_held():
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                [sys.executable, "-W", "ignore", "-c", program, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                process_group=0,
+            )
         if process.stdout is None:  # pragma: no cover - it was asked for
             raise StandInError(f"{name} has no pipe")
         port = process.stdout.readline().decode().strip()
@@ -52,9 +60,37 @@ def child_with_port(
             raise StandInError(f"{name} did not start")
         yield int(port)
     finally:
-        # It keeps nothing, so it need not end in good order, which a stuck one or one that still starts would not do.
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if process is not None:
+            # It keeps nothing, so it need not end in good order, which a stuck one or one that starts would not do.
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Have signals that ask for the end wait for the end of a `with` block, so that nothing is left half made in it.
+
+    A handler that raises while a process is being started would leave one that nobody knows. Outside of the main
+    thread, where no handler runs, this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[tuple[int, FrameType | None]] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append((number, frame))
+
+    known = {each: handler for each in _HELD if callable(handler := signal.getsignal(each))}
+    for each in known:
+        signal.signal(each, hold)
+    try:
+        yield
+    finally:
+        for each, handler in known.items():
+            signal.signal(each, handler)
+        for number, frame in came[:1]:
+            known[signal.Signals(number)](number, frame)

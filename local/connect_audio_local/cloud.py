@@ -272,8 +272,9 @@ def local_cloud(
             environment(
                 {
                     "AWS_ENDPOINT_URL_S3": url,
-                    # moto serves it, too; events go out where EVENT_BUS_NAME is set.
+                    # moto serves them, too; events go out where EVENT_BUS_NAME is set.
                     "AWS_ENDPOINT_URL_EVENTBRIDGE": url,
+                    "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
                     "POWERTOOLS_SERVICE_NAME": "connect-audio",
                     "POWERTOOLS_METRICS_NAMESPACE": "ConnectAudio",
                     "POWERTOOLS_TRACE_DISABLED": "true",

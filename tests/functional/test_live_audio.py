@@ -148,7 +148,6 @@ def posting(
     with webhook_receiver(SECRET, behaviours) as receiver:
         # What a function in AWS trusts is the system's; here that is the receiver's own authority.
         monkeypatch.setenv("SSL_CERT_FILE", str(receiver.ca_file))
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto_server)
         with closing(boto3.client("secretsmanager", endpoint_url=moto_server)) as secrets:
             arn = secrets.create_secret(Name=f"webhook-{uuid.uuid4().hex}", SecretString=SECRET.decode())["ARN"]
         values = {
