@@ -59,7 +59,8 @@ test: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Every check that CI runs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@scripts/setup-chromium.sh
-	@$(BIN)/pytest -n 2 --dist loadgroup -m 'not containers' $(TESTS)
+	@# The tests of a file share what they start, so one worker runs them all.
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
 
 sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes
 	@$(BIN)/pytest -m containers tests/functional/test_sam_local.py

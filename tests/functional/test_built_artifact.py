@@ -26,7 +26,7 @@ from connect_audio_local.lambda_.server import LambdaFront
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+pytestmark = pytest.mark.sam
 
 ROOT = Path(__file__).parents[2]
 SAM_VENV = ROOT / ".venv-sam"

@@ -50,9 +50,7 @@ def too_wide(screen: Screen, columns: int) -> list[str]:
     return [line for line in screen.lines if cells(line) > columns and " " in line.strip()]
 
 
-@pytest.mark.parametrize(
-    ("columns", "live"), [*((columns, ()) for columns in WIDTHS), (50, ("--live",)), (80, ("--live",))]
-)
+@pytest.mark.parametrize(("columns", "live"), [*((columns, ()) for columns in WIDTHS), (50, ("--live",))])
 def test_a_demo_shows_no_metrics_and_whole_paths(columns: int, live: tuple[str, ...], tmp_path: Path) -> None:
     screen = on_terminal("demo", *live, "--seconds", "2", "--output", tmp_path, columns=columns)
 

@@ -26,9 +26,6 @@ from support.heard_segments import judged
 from support.stuck_sink import TAKES, install
 from support.wav import pcm, same_wav
 
-# One worker for all, since the processes are started once for all.
-pytestmark = pytest.mark.xdist_group("live hand-over")
-
 SECRET: Final = b"a secret of a good length, for tests"
 MARGIN_S: Final = 6
 # A call of 24 s in 3 s, of which an invocation hears a second and a half; the rest is the margin.

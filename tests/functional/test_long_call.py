@@ -8,9 +8,6 @@ from connect_audio_local.lambda_.quotas import AWS_QUOTAS
 from connect_audio_local.long_call import LongCall, record_long_call
 from connect_audio_local.process_cloud import process_cloud
 
-# One worker makes both calls, since their figures are compared.
-pytestmark = pytest.mark.xdist_group("long call")
-
 HOURS = 1.0
 LIVE_HOURS = 0.4
 # Long enough for moto to follow a call that is read some hundred times as fast as it was spoken.

@@ -32,9 +32,6 @@ from support.trigger_process import trigger_output
 from support.wav import same_wav
 from support.wire_record import WireRecord
 
-# One worker for all, since the scenarios are run once for all.
-pytestmark = pytest.mark.xdist_group("permissions")
-
 ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
 SECRET: Final = b"a secret of a good length, for tests"

@@ -40,7 +40,7 @@ from support.wav import same_wav
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("sam")]
+pytestmark = pytest.mark.containers
 
 ROOT: Final = Path(__file__).parents[2]
 SAM: Final = ROOT / ".venv-sam" / "bin" / "sam"

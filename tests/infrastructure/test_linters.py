@@ -17,7 +17,7 @@ import pytest
 
 from infrastructure.evaluation import evaluated
 
-pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+pytestmark = pytest.mark.sam
 
 ROOT = Path(__file__).parents[2]
 TEMPLATES = [ROOT / "template.yaml", *sorted((ROOT / "examples").glob("*.yaml"))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+pytestmark = pytest.mark.sam
 
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}  # e_machine of the ELF header
 

@@ -17,7 +17,7 @@ import pytest
 
 from infrastructure.evaluation import evaluated
 
-pytestmark = [pytest.mark.sam, pytest.mark.xdist_group("sam")]
+pytestmark = pytest.mark.sam
 
 PARAMETERS = {"StreamNamePrefix": "demo"}
 KEY = "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/mrk-0f5c7a3e1b2d4c6f9a8e3d4b5c6a7f80"

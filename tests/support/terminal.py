@@ -115,8 +115,9 @@ def terminal(
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     # `setsid --ctty` makes the pseudo-terminal the controlling one, so that Ctrl-C reaches the whole group.
+    # A person's shell ignores no signal, but a caller of the tests may (nohup, a job in the background).
     process = subprocess.Popen(
-        ["setsid", "--ctty", *command],
+        ["setsid", "--ctty", "env", "--default-signal=HUP,INT,TERM", *command],
         stdin=slave,
         stdout=slave,
         stderr=slave,

@@ -12,9 +12,6 @@ from support.browser import Open, place, seek, until
 from support.browser_sound import first_samples, levels
 from support.call_pages import GAP, RMS, page_of, write_wav
 
-# One browser serves all of its tests: they run in one process.
-pytestmark = pytest.mark.xdist_group("browser")
-
 CUSTOMER_S, AGENT_S = 3, 10
 """Places at which only one of them speaks."""
 NEAR = 0.01

@@ -11,9 +11,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 from support.browser import AXE_RULES, Open, axe_script, place, seek, until
 from support.call_pages import GAP, edited, page_of, recording_with_a_gap, write_transcript
 
-# One browser serves all of its tests: they run in one process.
-pytestmark = pytest.mark.xdist_group("browser")
-
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
 
 

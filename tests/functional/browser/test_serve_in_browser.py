@@ -18,9 +18,6 @@ from support.calls import call, capture_of
 from support.command import COMMAND, PATIENCE_S, recording
 from support.served import Served, serving
 
-# One browser serves all of its tests: they run in one process.
-pytestmark = pytest.mark.xdist_group("browser")
-
 RECORD = """async () => {
   const {output, context} = connectAudio.sound();
   const code = `registerProcessor('tap', class extends AudioWorkletProcessor {
