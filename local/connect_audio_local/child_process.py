@@ -73,7 +73,7 @@ def child_with_port(
 def signals_held() -> Iterator[None]:
     """Have signals that ask for the end wait for the end of a `with` block, so that nothing is left half made in it.
 
-    A handler that raises while a process is being started would leave one that nobody knows. Outside of the main
+    A handler that raises while a process is being started would leave one behind. Outside of the main
     thread, where no handler runs, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
