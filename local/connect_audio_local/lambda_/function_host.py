@@ -88,6 +88,7 @@ class _Live:
     gone: threading.Event = field(default_factory=threading.Event)
     acknowledged: bool = False
     timed_out: bool = False
+    is_killed: bool = False
 
 
 class FunctionHost:
@@ -166,7 +167,7 @@ class FunctionHost:
             number: the invocation; None for the only one that runs.
 
         Returns:
-            True if it was there to be killed.
+            True if it was there to be killed, and this call killed it: of two at once, one.
         """
         with self._lock:
             if number is None and len(self._live) == 1:
@@ -174,11 +175,12 @@ class FunctionHost:
             live = self._live.get(number or 0)
             if live is None or live.acknowledged or live.record.pid is None:
                 return False
+            was_killed, live.is_killed = live.is_killed, True
             # Started here and not acknowledged, so not reaped: no other process has this pid.
             with suppress(ProcessLookupError):
                 os.kill(live.record.pid, signal.SIGKILL)
         live.gone.wait()
-        return True
+        return not was_killed
 
     def invoke(self, payload: bytes) -> InvocationRecord:
         """Run one invocation to its end.
