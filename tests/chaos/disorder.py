@@ -278,11 +278,10 @@ def _block_holes(entries: list[LogEntry], chance: random.Random) -> list[LogEntr
 
 
 def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    able = _calm_places(entries)
-    if not able:
+    place = _leap_place(entries, chance)
+    if place is None:
         return entries
-    at = chance.choice(able)
-    shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+    at, shift_ms = place
     entry = entries[at]
     contents = entry.contents
     # The producer's timestamp leaps with its Cluster: the writer has one time for both.
@@ -343,13 +342,21 @@ def _block_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry
     return found
 
 
-def _cluster_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    """KVS takes the producer timestamp from elsewhere: it keeps to the clock."""
+def _leap_place(entries: list[LogEntry], chance: random.Random) -> tuple[int, int] | None:
+    """Draw the index of the fragment that leaps, and by how many ms; None where none may."""
     able = _calm_places(entries)
     if not able:
-        return entries
+        return None
     at = chance.choice(able)
-    shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+    return at, chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+
+
+def _cluster_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
+    """KVS takes the producer timestamp from elsewhere: it keeps to the clock."""
+    place = _leap_place(entries, chance)
+    if place is None:
+        return entries
+    at, shift_ms = place
     entry = entries[at]
     contents = entry.contents
     leaped = replace(contents, cluster_ms=contents.producer_ms + shift_ms, blocks=_moved(contents.blocks, shift_ms))
