@@ -104,4 +104,9 @@ class SinkReader(Protocol):
         """
 
     def needed_from(self, limit: int, buffer: LiveBuffer) -> int | None:
-        """Position at which the next invocation has to begin, at most `limit`; None before the first audio."""
+        """Position at which the next invocation has to begin; None before the first audio.
+
+        Args:
+            limit: position from which on all audio is read again.
+            buffer: holds the audio. The position is beyond the limit if the piece's audio was lost before.
+        """

@@ -334,9 +334,12 @@ class LivePipeline:
             disabled = {name: self._lacking(state) for name, state in self._disabled.items()}
             state = LiveState(sinks={**disabled, **made})
             first = min((sink.frames for sink in made.values() if sink.failure is None), default=frames)
+            if buffer is None or buffer.origin is None:
+                return state, b""
             if self._lead_s:
-                first = max(0, first - 1)  # the sample before a segment, for filters
-            if buffer is None or buffer.origin is None or first >= frames:
+                # The sample before a segment, for filters. A lost tail may have taken it along.
+                first = max(0, first - 1, buffer.begins - buffer.origin)
+            if first >= frames:
                 return state, b""
             start, stop = buffer.origin + first, buffer.origin + frames
             return state, interleave(*(buffer.read(party, start, stop) for party in PARTIES))

@@ -84,7 +84,7 @@ class SegmentReader:
         return max(0, min(piece.stop, place) - piece.start)
 
     def rewind(self, position: int, buffer: LiveBuffer) -> None:
-        """Go back to the segment that holds a position."""
+        """Go back to the segment that holds a position, if the buffer has all of it."""
         if self.position is not None and self.position > position:
             self.position = self._border_before(position, buffer)
 
@@ -105,15 +105,16 @@ class SegmentReader:
         return dropped
 
     def needed_from(self, limit: int, buffer: LiveBuffer) -> int | None:
-        """As `SinkReader.needed_from`: where the segment begins that holds the limit."""
+        """As `SinkReader.needed_from`: where the segment begins that holds the limit, or behind what was lost of it."""
         return None if self.position is None else self._border_before(min(self.position, limit), buffer)
 
     def _length(self, buffer: LiveBuffer) -> int:
         return self.lead_s * buffer.rate
 
     def _border_before(self, position: int, buffer: LiveBuffer) -> int:
+        """The border at which the segment of a position begins, or the first one behind it that the buffer holds."""
         origin, length = buffer.origin or 0, self._length(buffer)
-        return origin + (position - origin) // length * length
+        return max(origin + (position - origin) // length * length, self._border_from(buffer.begins, buffer))
 
     def _border_from(self, position: int, buffer: LiveBuffer) -> int:
         origin, length = buffer.origin or 0, self._length(buffer)

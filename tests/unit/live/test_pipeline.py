@@ -92,6 +92,31 @@ def test_without_its_tail_a_sink_goes_on_with_the_next_segment_and_the_loss_is_c
     assert following.pipeline.state(following.take())[0].sinks["a"].counts.dropped_frames == RATE
 
 
+def test_audio_lost_with_a_tail_is_counted_once_and_never_comes_back_as_silence() -> None:
+    segments, blocks = Segments(segment_seconds=3), Blocks()
+    call = call_into(segments, blocks)
+    call.speak(4.5)
+    frames = call.take()
+    state = call.pipeline.state(frames)[0]
+    for _ in range(3):
+        # Nothing that follows completes a segment, and each invocation loses its tail, if it saved one.
+        following = call_into(segments, blocks, state=state, taken=frames)
+        following.pipeline.resume(following.timeline, b"")
+        state, tail = following.pipeline.state(frames)
+        assert tail == b""
+    assert state.sinks["a"].counts.dropped_frames == 3 * RATE
+    last = call_into(segments, blocks, state=state, taken=frames)
+    last.pipeline.resume(last.timeline, b"")
+    last.speak(0.5)
+    # The recording corrects what came ahead of it: the segment that holds it is not whole any more.
+    last.speak_ahead(0.5, value=7)
+    last.confirm()
+    last.speak(4)
+    last.end()
+    assert segments.numbers == [0, 2]
+    assert all(any(samples) for each in segments.took for samples in each.samples.values())
+
+
 def test_a_state_whose_tail_could_not_be_kept_counts_what_is_lost() -> None:
     sinks = {"a": SinkState(frames=100), "b": SinkState(frames=300), "c": SinkState(frames=0, failure="LEFT_BEHIND")}
     state = LiveState(sinks=sinks, tail="somewhere").without_tail(250)
