@@ -73,6 +73,7 @@ def test_the_printed_variables_lead_an_sdk_to_the_capture(capture: Path) -> None
     assert {
         "AWS_ENDPOINT_URL_KINESIS_VIDEO",
         "AWS_ENDPOINT_URL_KINESIS_VIDEO_MEDIA",
+        "AWS_ENDPOINT_URL_KINESIS_VIDEO_ARCHIVED_MEDIA",
         "AWS_ENDPOINT_URL_CONNECT",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_ACCESS_KEY",

@@ -7,6 +7,7 @@ with KvsEmulator() as emulator:
 
 from __future__ import annotations
 
+from connect_audio_local.kvs.archive_behaviour import ArchiveBehaviour, ArchiveOrder, ArchiveSpelling
 from connect_audio_local.kvs.capture import CaptureError, StoredFragment, read_capture, stored
 from connect_audio_local.kvs.clock import Clock, ManualClock, SystemClock
 from connect_audio_local.kvs.fault_run import FaultRun
@@ -21,15 +22,18 @@ from connect_audio_local.kvs.model import (
     Limits,
     Live,
     Pace,
-    ServiceError,
 )
 from connect_audio_local.kvs.server import KvsEmulator
+from connect_audio_local.kvs.service_error import ServiceError
 
 __all__ = [
     "ALL_AT_ONCE",
     "NO_FAULTS",
     "UNLIMITED",
     "AllAtOnce",
+    "ArchiveBehaviour",
+    "ArchiveOrder",
+    "ArchiveSpelling",
     "AsRead",
     "CaptureError",
     "Clock",

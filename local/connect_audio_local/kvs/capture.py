@@ -142,7 +142,7 @@ def _walk(buffer: _Buffer, start: int, name: str) -> _Walk:
     at, length = start, len(buffer)
     scale, cluster, tag_name = 1_000_000, 0, ""
     while at < length:
-        element_id, size, body = _header(buffer, at, name)
+        element_id, size, body = element_header(buffer, at, name)
         if (element_id == _EBML) != (at == start):
             if element_id == _EBML:
                 break
@@ -174,8 +174,21 @@ def _walk(buffer: _Buffer, start: int, name: str) -> _Walk:
     return walk
 
 
-def _header(buffer: _Buffer, at: int, name: str) -> tuple[int, int | None, int]:
-    """ID, size (None: unknown) and start of the body of the element at `at`; cut off, it reaches beyond the end."""
+def element_header(buffer: _Buffer, at: int, name: str) -> tuple[int, int | None, int]:
+    """Read an element's header.
+
+    Args:
+        buffer: the bytes.
+        at: offset of the element.
+        name: the file's name, for the message.
+
+    Returns:
+        The ID, the size (None: unknown) and the start of the content. An element that the end cuts off reaches beyond
+        the end.
+
+    Raises:
+        CaptureError: no element starts there.
+    """
     length = len(buffer)
     id_width = _width(buffer[at])
     if id_width > 4:

@@ -15,7 +15,9 @@ from typing import Final, Literal
 
 from connect_audio_local.brief_repr import brief_repr
 
-type Api = Literal["GetMedia", "GetDataEndpoint", "DescribeStream", "DescribeContact"]
+type Api = Literal[
+    "GetMedia", "GetDataEndpoint", "DescribeStream", "DescribeContact", "ListFragments", "GetMediaForFragmentList"
+]
 
 LAST: Final = -1
 """As the index of an `InLog`: behind the stream's last fragment."""
@@ -278,7 +280,7 @@ class OnCall:
     Args:
         nth: from 1.
         action: the fault.
-        api: the operation; only GetMedia has a body.
+        api: the operation; only GetMedia and GetMediaForFragmentList have a body.
         times: how many calls in a row from there; None for all.
     """
 
@@ -290,7 +292,9 @@ class OnCall:
     def __post_init__(self) -> None:
         if self.nth < 1:
             raise ValueError(f"calls count from 1, not {self.nth}")
-        if self.api != "GetMedia" and not isinstance(self.action, Refuse | Drop | MoveEndpoint):
+        if self.api not in ("GetMedia", "GetMediaForFragmentList") and not isinstance(
+            self.action, Refuse | Drop | MoveEndpoint
+        ):
             raise ValueError(f"{self.api} has no body for {self.action}")
 
     __repr__ = brief_repr

@@ -1,7 +1,7 @@
 """The state of the emulated service: streams, their fragments, retention, start selectors, contacts and limits.
 
 Pure: no HTTP and no clock; the seconds of a monotonic clock come in as `now_s`. `server.py` serves it. The archive
-APIs will read the same `EmulatedStream`.
+APIs (`archive.py`) read the same `EmulatedStream`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from connect_audio_local.kvs.archive import Archive, ArchiveView
+from connect_audio_local.kvs.archive_behaviour import USUAL_ARCHIVE, ArchiveBehaviour
 from connect_audio_local.kvs.capture import StoredFragment, block_ends
 from connect_audio_local.kvs.fault_run import FaultRun
 from connect_audio_local.kvs.faults import NO_FAULTS, FaultPlan
+from connect_audio_local.kvs.service_error import ServiceError, invalid_argument
 
 # A stream with DataRetentionInHours 0 keeps a host's buffer : 5 minutes or 200 MB (AWS developer guide).
 _BUFFER_MS, _BUFFER_BYTES = 5 * 60 * 1000, 200 * 1000 * 1000
@@ -28,26 +31,8 @@ _ROUNDING_MS = 0.01
 _STREAM_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,256}", re.ASCII)
 _STREAM_ARN = re.compile(r"arn:[a-z\d-]+:kinesisvideo:[a-z0-9-]+:[0-9]+:[a-z]+/[a-zA-Z0-9_.-]+/[0-9]+", re.ASCII)
 _FRAGMENT_NUMBER = re.compile(r"[0-9]{1,128}", re.ASCII)
+_ARCHIVE_API_NAMES = frozenset({"LIST_FRAGMENTS", "GET_MEDIA_FOR_FRAGMENT_LIST"})
 _TOKEN = re.compile(r"[a-zA-Z0-9_.-]{1,128}", re.ASCII)
-
-
-class ServiceError(Exception):
-    """An error of the service, as it goes over the wire.
-
-    Attributes:
-        code: the exception's name in the service model.
-        status: HTTP status code, from the service model too.
-        message: for people.
-    """
-
-    def __init__(self, code: str, status: int, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code, self.status, self.message = code, status, message
-
-
-def invalid_argument(message: str) -> ServiceError:
-    """The request is wrong."""
-    return ServiceError("InvalidArgumentException", 400, message)
 
 
 def _limit_exceeded(message: str) -> ServiceError:
@@ -94,19 +79,27 @@ class Limits:
     """The service's limits; None for no such limit.
 
     Args:
-        calls_per_second: calls of DescribeStream, GetDataEndpoint and GetMedia, each, a stream.
+        calls_per_second: calls of each operation, a stream.
         connections: open GetMedia connections a stream.
+        archive_connections: open GetMediaForFragmentList connections a stream.
         describe_contact_per_second: Connect's DescribeContact, an account.
         session_s: after so many seconds a GetMedia body ends silently.
     """
 
     calls_per_second: int | None = 5
     connections: int | None = 3
+    archive_connections: int | None = 5
     describe_contact_per_second: int | None = 2
     session_s: float | None = 45 * 60.0
 
 
-UNLIMITED = Limits(calls_per_second=None, connections=None, describe_contact_per_second=None, session_s=None)
+UNLIMITED = Limits(
+    calls_per_second=None,
+    connections=None,
+    archive_connections=None,
+    describe_contact_per_second=None,
+    session_s=None,
+)
 
 
 class CallMeter:
@@ -183,6 +176,7 @@ class EmulatedStream:
         created_s: CreationTime in seconds since the epoch, also the last part of its ARN.
         denied_apis: names of the operations that answer NotAuthorizedException; may be set later.
         faults: how it misbehaves; `faults` of the stream is the run through them.
+        archive: how the archive APIs answer.
     """
 
     def __init__(
@@ -199,6 +193,7 @@ class EmulatedStream:
         created_s: int = 1_782_900_000,
         denied_apis: frozenset[str] = frozenset(),
         faults: FaultPlan = NO_FAULTS,
+        archive: ArchiveBehaviour = USUAL_ARCHIVE,
     ) -> None:
         if not _STREAM_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no stream name: 1 to 256 of a-z A-Z 0-9 _ . -")
@@ -210,6 +205,7 @@ class EmulatedStream:
         self.hold_open_s = hold_open_s
         self.denied_apis = denied_apis
         self.faults = FaultRun(faults)
+        self.archive = Archive(archive)
         self._pace = pace
         self._source: Iterator[StoredFragment] = self.faults.stored(fragments)
         self._lock = threading.RLock()
@@ -271,6 +267,10 @@ class EmulatedStream:
         """Path of the data endpoint that is valid now; empty until the endpoint moved for the first time."""
         with self._lock:
             return f"/moved/{self._endpoint_generation}" if self._endpoint_generation else ""
+
+    def endpoint_path_of(self, api_name: str) -> str:
+        """Path of the data endpoint of an APIName. The archive's operations have hosts of their own in AWS."""
+        return f"{self.endpoint_path}/archive/{api_name}" if api_name in _ARCHIVE_API_NAMES else self.endpoint_path
 
     # --- reading ---
 
@@ -354,6 +354,12 @@ class EmulatedStream:
         with self._lock:
             self._advance(now_s)
             return list(self._kept)
+
+    def archived(self, now_s: float) -> ArchiveView:
+        """Everything that the archive APIs see."""
+        with self._lock:
+            self._advance(now_s)
+            return ArchiveView(tuple(self._kept), self.retention_hours, self._newest_ms)
 
     def contact(self, contact_id: str, now_s: float) -> EmulatedContact | None:
         """Return the state of a contact, or None for one that the stream has not seen."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, override
@@ -47,9 +48,8 @@ from connect_audio_local.kvs.model import (
     NoMore,
     NotBefore,
     Pace,
-    ServiceError,
-    invalid_argument,
 )
+from connect_audio_local.kvs.service_error import ServiceError, invalid_argument
 from connect_audio_local.stoppable_server import StoppableServer, reset_connection
 
 # The GetMedia payload's type as clients of the real service have seen it; the service model leaves it open.
@@ -121,7 +121,7 @@ class KvsEmulator:
         Args:
             url: how the callers reach it, where that is not `self.url`.
         """
-        services = ("KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA", "CONNECT")
+        services = ("KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA", "KINESIS_VIDEO_ARCHIVED_MEDIA", "CONNECT")
         return {f"AWS_ENDPOINT_URL_{service}": url or self.url for service in services}
 
     def add_stream(self, stream: EmulatedStream) -> EmulatedStream:
@@ -177,6 +177,10 @@ class KvsEmulator:
         """GetMedia connections that are open now."""
         return self.connections.count(stream_name)
 
+    def open_archive_connections(self, stream_name: str) -> int:
+        """GetMediaForFragmentList connections that are open now."""
+        return self.connections.count(f"{stream_name}/archive")
+
     def max_open_connections(self, stream_name: str) -> int:
         """The most GetMedia connections that were ever open at once."""
         return self.connections.most(stream_name)
@@ -224,6 +228,8 @@ class _Api:
             ("POST", "/describeStream"): self._describe_stream,
             ("POST", "/getDataEndpoint"): self._get_data_endpoint,
             ("POST", "/getMedia"): self._get_media,
+            ("POST", "/listFragments"): self._list_fragments,
+            ("POST", "/getMediaForFragmentList"): self._get_media_for_fragment_list,
         }
 
     def answer(self, method: str, request: _Request) -> _Json | _Media:
@@ -233,8 +239,9 @@ class _Api:
             ServiceError: the service's own error.
             _DroppedError: a fault takes the answer.
         """
-        # A data endpoint that has moved has a path of its own in front of the operation.
-        operation = request.path[request.path.rfind("/") :] if request.path.startswith("/moved/") else request.path
+        # A data endpoint that has moved, and each of the archive's, has a path of its own in front of the operation.
+        at_endpoint = request.path.startswith(("/moved/", "/archive/"))
+        operation = request.path[request.path.rfind("/") :] if at_endpoint else request.path
         if method == "GET" and operation.startswith("/contacts/"):
             return self._describe_contact(request)
         route = self.routes.get((method, operation))
@@ -258,7 +265,8 @@ class _Api:
             raise invalid_argument(f"APIName is none of {', '.join(sorted(_API_NAMES))}")
         stream, _ = self._stream("GetDataEndpoint", request)
         # The address by which the caller knows us: inside a container it is not the one that is bound.
-        return _Json({"DataEndpoint": f"http://{request.host}{stream.endpoint_path}"})
+        path = stream.endpoint_path_of(request.fields["APIName"])
+        return _Json({"DataEndpoint": f"http://{request.host}{path}"})
 
     def _get_media(self, request: _Request) -> _Media:
         emulator = self._emulator
@@ -323,6 +331,32 @@ class _Api:
                         yield from spoilt(bytes(ready))
                     if twice:
                         yield from spoilt(fragment.load())
+
+    def _list_fragments(self, request: _Request) -> _Json:
+        stream, _ = self._stream("ListFragments", request)
+        if request.path != f"{stream.endpoint_path_of('LIST_FRAGMENTS')}/listFragments":
+            # The real service answers an empty object at an endpoint of another operation.
+            return _Json({})
+        view = stream.archived(self._emulator.clock.monotonic())
+        return _Json(stream.archive.list_fragments(request.fields, view))
+
+    def _get_media_for_fragment_list(self, request: _Request) -> _Media:
+        emulator = self._emulator
+        stream, faults = self._stream("GetMediaForFragmentList", request)
+        at_endpoint = stream.endpoint_path_of("GET_MEDIA_FOR_FRAGMENT_LIST")
+        documents: Iterator[bytes] = iter(())
+        if request.path == f"{at_endpoint}/getMediaForFragmentList":
+            documents = stream.archive.documents(request.fields, stream.archived(emulator.clock.monotonic()))
+        # No stream's name has a slash: these connections are counted apart from GetMedia's.
+        counted_as = f"{stream.name}/archive"
+        connection = emulator.connections.open(counted_as, request.connection, emulator.limits.archive_connections)
+        faulty = stream.faults.body(faults)
+
+        def pieces() -> Iterator[bytes | Ending]:
+            for document in chain((b"",), documents):
+                yield from connection.stalling(faulty.spoil(document), stream.faults, emulator.clock)
+
+        return _Media(pieces(), lambda: emulator.connections.close(connection))
 
     def _describe_contact(self, request: _Request) -> _Json:
         parts = [unquote(part) for part in request.path.split("/")]

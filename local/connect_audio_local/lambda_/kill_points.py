@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from connect_audio_local.kvs.model import ServiceError
+from connect_audio_local.kvs.service_error import ServiceError
 from connect_audio_local.loopback_server import loopback_server, url_of
 
 _INVOCATION: Final = re.compile(r"app/invocation-(\d+)")
