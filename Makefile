@@ -19,21 +19,20 @@ help: ## List the targets
 setup: $(STAMP) ## Make .venv with everything pinned (done by the other targets when needed)
 
 $(STAMP): requirements/dev.txt requirements/uv.txt layers/dependencies/requirements.txt pyproject.toml scripts/setup.sh
-	@PYTHON=$(PYTHON) scripts/setup.sh $(VENV) requirements/dev.txt
-	@$(VENV)/bin/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . 2>/dev/null \
-	  || uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(VENV) requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 setup-sam: $(SAM_STAMP) ## Make .venv-sam with SAM CLI and cfn-lint
 
 $(SAM_STAMP): requirements/sam.txt requirements/uv.txt scripts/setup.sh
-	@PYTHON=$(PYTHON) scripts/setup.sh $(SAM_VENV) requirements/sam.txt
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(SAM_VENV) requirements/sam.txt
 	@touch $@
 
 setup-checkov: $(CHECKOV_STAMP) ## Make .venv-checkov with the templates' security linter
 
 $(CHECKOV_STAMP): requirements/checkov.txt requirements/uv.txt scripts/setup.sh
-	@PYTHON=$(PYTHON) scripts/setup.sh $(CHECKOV_VENV) requirements/checkov.txt
+	@PYTHON="$(PYTHON)" scripts/setup.sh $(CHECKOV_VENV) requirements/checkov.txt
 	@touch $@
 
 check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute

@@ -15,7 +15,7 @@ ROOT: Final = Path(__file__).parents[2]
 # In the place of uv: the lines of uv 0.13's `pip install`, which tells the test what was shown before it goes on.
 UV: Final = """#!/bin/sh
 case "$1" in
-venv) mkdir -p "$6/bin"; printf '#!/bin/sh\\necho Python 3.13.0\\n' > "$6/bin/python"; chmod +x "$6/bin/python";;
+venv) mkdir -p "$5/bin"; printf '#!/bin/sh\\necho Python 3.13.0\\n' > "$5/bin/python"; chmod +x "$5/bin/python";;
 pip)
   echo "Resolved 2 packages in 10ms" >&2
   read -r _ < "$GATE"
@@ -75,3 +75,6 @@ def test_a_failing_installation_fails_the_setup(place: Path) -> None:
     assert process.returncode == 2
     assert out == ""
     assert "is ready" not in said
+    assert said.splitlines()[-1] == (
+        "setup: the packages are not installed, and the line above says why. The same command goes on from there."
+    )

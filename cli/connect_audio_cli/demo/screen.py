@@ -9,6 +9,8 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from connect_audio_cli.output.terminal import width
+
 _WIDTH_WITHOUT_TERMINAL: Final = 200
 """Columns of a pipe or a file: wide enough that no table has to cut anything short."""
 
@@ -22,6 +24,8 @@ def demo_console(*, shown: bool = True) -> Console:
     console = Console(file=sys.stdout, highlight=False, emoji=False, quiet=not shown)
     if not console.is_terminal:
         console.width = _WIDTH_WITHOUT_TERMINAL
+    elif console.is_dumb_terminal:
+        console.width = width()  # rich takes any dumb terminal for one of 80 columns
     return console
 
 
