@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -16,6 +17,7 @@ from mutation.live_functions import code_inside
 from mutation.mutants import Mutant
 
 _TOOL: Final = sys.monitoring.COVERAGE_ID
+_WORD: Final = re.compile(r"\w+")
 _EVENTS: Final = sys.monitoring.events.LINE | sys.monitoring.events.PY_START
 
 
@@ -50,7 +52,11 @@ class Reach:
             places = [place for name in mutant.names for place in words.get(name, ())]
             found = {test for path, line in places for test in self.tests.get(path, {}).get(line, ())}
             found |= {test for tests in file.values() for test in tests}
-        return sorted(found, key=lambda test: (self.seconds[test], test))
+        return self.by_cost(found)
+
+    def by_cost(self, tests: Iterable[str]) -> list[str]:
+        """Return tests, the cheapest first."""
+        return sorted(tests, key=lambda test: (self.seconds[test], test))
 
     def without(self, files: Collection[str]) -> Reach:
         """Return it without the tests of some test files."""
@@ -98,6 +104,26 @@ class Reach:
             for file, lines in data["tests"].items()
         }
         return cls(data["seconds"], tests)
+
+
+def naming_tests(names: Collection[str], tests: Iterable[str], root: Path) -> dict[str, set[str]]:
+    """Return the tests of each file that has a word in it, by word.
+
+    A test that compares a constant reaches no line of the constant's module.
+
+    Args:
+        names: the words.
+        tests: node ids.
+        root: folder that they begin in.
+    """
+    by_file = defaultdict(list)
+    for test in tests:
+        by_file[test.split("::")[0]].append(test)
+    found = defaultdict(set)
+    for file, own in by_file.items():
+        for word in {*_WORD.findall((root / file).read_text())} & {*names}:
+            found[word].update(own)
+    return found
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mutation.live_functions import NotInAFunctionError, loaded_functions, put_into_functions
 from mutation.mutants import mutants_of
+from mutation.reach import naming_tests
 from mutation.survivors import listed
 
 _PACKAGE = Path(__file__).parents[3] / "src" / "connect_audio"
@@ -99,3 +100,12 @@ def test_a_survivor_without_a_reason_is_refused(tmp_path: Path) -> None:
     path.write_text('[[survivor]]\nfile = "core/wav.py"\nscope = "f"\nchanges = ["a"]\nreason = " "\n')
     with pytest.raises(ValueError, match="survivor without a reason of its own"):
         listed(path)
+
+
+def test_the_tests_of_a_file_that_names_a_constant_are_found_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text('assert named("order.MAX_HELD") == 3')
+    (tmp_path / "test_b.py").write_text("assert MAX_HELD_BYTES == 3")
+
+    found = naming_tests({"MAX_HELD", "FAR"}, ["test_a.py::test_1", "test_a.py::test_2", "test_b.py::test_3"], tmp_path)
+
+    assert found == {"MAX_HELD": {"test_a.py::test_1", "test_a.py::test_2"}}
