@@ -155,7 +155,7 @@ LIMITS: Final = {
     "recorder.streaming_border._POLL_S": 3.0,
 }
 
-IDS: Final = {
+IDS: Final[dict[str, dict[str, int | bytes]]] = {
     # RFC 8794 and RFC 9559, by module.
     "ebml": {"EBML_HEADER": 0x1A45DFA3, "VOID": 0xEC, "CRC_32": 0xBF, "ROOT": 0},
     "matroska": {

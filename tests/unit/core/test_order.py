@@ -285,7 +285,7 @@ def test_a_copy_behind_a_fragment_says_nothing_about_its_leap() -> None:
 
 def test_a_change_of_the_clock_forward_is_told_and_moves_nothing() -> None:
     line = order(*call(2))
-    found = []
+    found: list[Decision] = []
     for index in range(3):
         found += line.add(sent(3 + index, at(2 + index) + 60_000, delay_ms=DELAY_MS - 60_000))
     found += line.flush()
@@ -480,14 +480,14 @@ def test_a_fragment_waits_for_missing_ones_whose_place_it_would_settle(
 ) -> None:
     line = order(*call(2))
 
-    assert line.add(sent(counter, at(2) + long_ms, delay_ms=90_000)) is not waits
+    assert bool(line.add(sent(counter, at(2) + long_ms, delay_ms=90_000))) is not waits
 
 
 @pytest.mark.parametrize(("leap_ms", "waits"), [(5_000 - LASTS_MS - 30, False), (5_000 - LASTS_MS - 29, True)])
 def test_a_place_is_settled_five_seconds_behind(leap_ms: int, waits: bool) -> None:  # noqa: FBT001
     line = order(*call(2))
 
-    assert line.add(sent(4, at(2) + leap_ms, delay_ms=90_000)) is not waits
+    assert bool(line.add(sent(4, at(2) + leap_ms, delay_ms=90_000))) is not waits
 
 
 # --- an open fragment ------------------------------------------------------------------------------------------------
