@@ -11,7 +11,10 @@ STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
 
-.PHONY: help setup setup-sam setup-checkov check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos mutation bench side-by-side lock clean
+# The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup setup-sam setup-checkov setup-chromium style types check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos mutation bench side-by-side lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,11 +38,19 @@ $(CHECKOV_STAMP): requirements/checkov.txt requirements/uv.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" scripts/setup.sh $(CHECKOV_VENV) requirements/checkov.txt
 	@touch $@
 
-check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute
+setup-chromium:
+	@scripts/setup-chromium.sh
+
+style: $(STAMP)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute
+	@$(MAKE) --no-print-directory -j 2 style types
 	@$(BIN)/pytest -q -n 2 -m 'not slow' tests/unit
 
 format: $(STAMP) ## Format and apply safe fixes
@@ -52,12 +63,9 @@ unit: $(STAMP) ## Unit tests alone
 lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples under SAM CLI, cfn-lint at its strictest and checkov
 	@$(BIN)/pytest -q tests/infrastructure/test_linters.py
 
-test: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Every check that CI runs
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
-	@scripts/setup-chromium.sh
+test: $(STAMP) ## Every check that CI runs
+	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
+	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-chromium
 	@# The tests of a file share what they start, so one worker runs them all.
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
 
