@@ -153,6 +153,7 @@ class LocalCloud:
             self._start,
             # The second is the consumer's name in `sam local` (local/sam-local-env.json).
             functions={"consumer": {"live"}, "ConsumerFunction": {"live"}},
+            handlers={"TriggerFunction": self.trigger},
             host=addresses.host,
             port=addresses.lambda_port,
         )
@@ -364,6 +365,7 @@ def connect_event(
         start_ms: StartTimestamp, ms since the epoch.
         start_fragment: StartFragmentNumber.
     """
+    region, account = stream_arn.split(":")[3:5]
     return {
         "Name": "ContactFlowEvent",
         "Details": {
@@ -374,7 +376,7 @@ def connect_event(
                 "CustomerEndpoint": None,
                 "InitialContactId": contact_id,
                 "InitiationMethod": "INBOUND",
-                "InstanceARN": f"arn:aws:connect:{REGION}:{ACCOUNT}:instance/{instance_id}",
+                "InstanceARN": f"arn:aws:connect:{region}:{account}:instance/{instance_id}",
                 "MediaStreams": {
                     "Customer": {
                         "Audio": {

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import reduce
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -19,10 +24,22 @@ import pytest
 from connect_audio_cli.commands.cloud import PORTS
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.speech import two_party_conversation
-from support.command import COMMAND, PATIENCE_S, recording, run, run_here
+from support.command import COMMAND, PATIENCE_S, run, run_here
 
 ROOT = Path(__file__).parents[2]
 SPEECH = two_party_conversation(4)
+CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
+FREE_PORTS = [option for name in PORTS for option in (f"--{name}-port", "0")]
+LOCAL_DOCUMENT = (ROOT / "docs" / "local.md").read_text("utf-8")
+ANSWER = re.compile(r'^\{"status".*\}$', re.MULTILINE)
+ENDPOINTS = {"s3": "AWS_ENDPOINT_URL_S3", "lambda": "AWS_ENDPOINT_URL_LAMBDA"}
+
+
+def curls() -> list[str]:
+    """The requests of docs/local.md: the start of a recording, and the recording."""
+    found = re.findall(r"^curl .*$", LOCAL_DOCUMENT, re.MULTILINE)
+    assert len(found) == 2, found
+    return found
 
 
 @contextmanager
@@ -54,43 +71,69 @@ def test_the_default_ports_are_the_ones_of_the_containers_variables() -> None:
     assert {"S3": str(PORTS["s3"]), "KINESIS_VIDEO": str(PORTS["kvs"]), "LAMBDA": str(PORTS["lambda"])} == named
 
 
-def test_an_invoke_records_the_capture_and_ctrl_c_ends_all(tmp_path: Path) -> None:
+def as_printed(command: str) -> bytes:
+    """The answer to a printed line of curl; a machine without curl sends the same request."""
+    line = shlex.split(command)
+    assert line[0] == "curl"
+    if shutil.which("curl"):
+        output = ["--output", "-"] if "--remote-name" in line else []
+        line = [each for each in line if each != "--remote-name"]
+        done = subprocess.run(
+            [*line, *output, "--silent", "--fail"], cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE_S
+        )
+        return done.stdout
+    body = (ROOT / line[2].removeprefix("@")).read_bytes() if line[1] == "--data" else None
+    request = urllib.request.Request(line[-1], body, {"Authorization": "Basic ZW11bGF0ZWQ6ZW11bGF0ZWQ="})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - a loopback address
+        content: bytes = answer.read()
+        return content
+
+
+def test_the_printed_commands_record_the_capture_and_the_call_of_the_sample_events(tmp_path: Path) -> None:
     capture = tmp_path / "call.mkv"
-    fragments = list(synthesize_call(SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)))
-    capture.write_bytes(b"".join(fragment.data for fragment in fragments))
-    free = [option for name in PORTS for option in (f"--{name}-port", "0")]
+    capture.write_bytes(b"".join(fragment.data for fragment in synthesize_call(CALL)))
 
-    with running("cloud", capture, "--json", *free, cwd=tmp_path) as process:
-        variables = line_of(process)["environment"]
-        with closing(boto3.client("kinesisvideo", endpoint_url=variables["AWS_ENDPOINT_URL_KINESIS_VIDEO"])) as kvs:
-            stream = kvs.describe_stream(StreamName="call")["StreamInfo"]["StreamARN"]
-        payload = {
-            "contactId": DEFAULT_CONTACT_ID,
-            "instanceArn": "arn:aws:connect:eu-west-2:123456789012:instance/6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c",
-            "streamArn": stream,
-            "startTimestamp": fragments[0].producer_ms,
-            "startFragmentNumber": fragments[0].number,
-        }
-        with closing(boto3.client("lambda", endpoint_url=variables["AWS_ENDPOINT_URL_LAMBDA"])) as functions:
-            functions.invoke(
-                FunctionName="ConsumerFunction:live",
-                InvocationType="Event",
-                DurableExecutionName="one",
-                Payload=json.dumps(payload),
+    with running("cloud", capture, *FREE_PORTS, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        printed = "".join(iter(process.stdout.readline, "Ctrl-C ends it.\n"))
+        starts = re.findall(r"^  start  (.*)$", printed, re.MULTILINE)
+        variables = dict(re.findall(r"^export (\w+)=(.*)$", printed, re.MULTILINE))
+        sample = next(line for line in starts if "demo-connect-example" in line)
+        own = next(line for line in starts if "/call.event.json" in line)
+        ports = {f":{PORTS[name]}/": f":{urlsplit(variables[each]).port}/" for name, each in ENDPOINTS.items()}
+        documented = [reduce(lambda line, port: line.replace(*port), ports.items(), line) for line in curls()]
+        answers = [
+            json.loads(as_printed(line))
+            for line in (
+                own.replace("@build", f"@{tmp_path}/build"),
+                documented[0],
+                # The same start, so the same execution: the event that cloud writes is the sample's.
+                sample.replace("@build", f"@{tmp_path}/build"),
+                documented[0].replace("connect_voice.json", "connect_chat.json"),
             )
-        ended = line_of(process)
-        assert (ended["execution"], ended["status"]) == ("one", "SUCCEEDED"), ended
-        with closing(boto3.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL_S3"])) as s3:
-            key = ended["result"]["recording"].removeprefix("s3://recordings/")
-            wav = s3.get_object(Bucket="recordings", Key=key)["Body"].read()
+        ]
+        assert [answer["status"] for answer in answers] == ["STARTED", "STARTED", "STARTED", "REJECTED"], answers
+        told = {process.stdout.readline().rstrip("\n") for _ in range(2)}
+        assert told == {f"{each['executionName']}: SUCCEEDED, {each['recordingUri']}" for each in answers[:2]}
+        assert answers[1] == json.loads(ANSWER.findall(LOCAL_DOCUMENT)[0])
+        client = boto3.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL_S3"])
+        with closing(client) as s3:
+            wavs, manifests = [], []
+            for each in answers[:2]:
+                key = each["recordingUri"].removeprefix("s3://recordings/")
+                wavs.append(s3.get_object(Bucket="recordings", Key=key)["Body"].read())
+                manifest = s3.get_object(Bucket="recordings", Key=key.replace(".wav", ".json"))["Body"].read()
+                manifests.append(json.loads(manifest))
+        assert as_printed(documented[1]) == wavs[1]
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(PATIENCE_S) == 130
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == "connect-audio: interrupted\n"
 
+    # Connect says that the contacts have hung up, so nobody waits for the idle limit of 30 s.
+    assert [(each["status"], each["endReason"]) for each in manifests] == [("complete", "DISCONNECTED")] * 2
     assert run_here("replay", capture, "--output", tmp_path / "out").code == 0
-    assert wav == (tmp_path / "out" / f"{DEFAULT_CONTACT_ID}.wav").read_bytes()
-    assert recording(tmp_path / "out", DEFAULT_CONTACT_ID).rate == 8000
+    assert wavs[0] == (tmp_path / "out" / f"{DEFAULT_CONTACT_ID}.wav").read_bytes()
     assert '"message":"recording finished"' in (tmp_path / "build" / "cloud" / "functions.log").read_text("utf-8")
 
 
@@ -106,8 +149,7 @@ def test_a_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path, monkeyp
 
 def test_receive_takes_the_segments_of_a_replay(tmp_path: Path) -> None:
     capture = tmp_path / "call.mkv"
-    call = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
-    capture.write_bytes(b"".join(fragment.data for fragment in synthesize_call(call)))
+    capture.write_bytes(b"".join(fragment.data for fragment in synthesize_call(CALL)))
     secret = "a secret of more than thirty-two characters"
 
     with running(
@@ -125,7 +167,7 @@ def test_receive_takes_the_segments_of_a_replay(tmp_path: Path) -> None:
         assert (done.code, done.err) == (0, "")
         events = [line_of(process)["event"] for _ in range(5)]
         process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(PATIENCE_S) == 130
 
     assert events[-1] == "end"
     assert sorted(path.name for path in (tmp_path / "got").iterdir())[:1] == ["000000_stereo.wav"]

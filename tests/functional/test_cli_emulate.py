@@ -86,13 +86,15 @@ def test_the_printed_variables_lead_an_sdk_to_the_capture(capture: Path) -> None
     assert "stream/a-call/" in printed
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_being_ended_is_its_proper_end(capture: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")], ids=["Ctrl-C", "SIGTERM"]
+)
+def test_a_signal_ends_it_like_every_command(capture: Path, number: signal.Signals, word: str) -> None:
     with emulating(capture) as (process, _):
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
 
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, out, err) == (128 + number, "", f"connect-audio: {word}\n")
 
 
 def test_each_capture_is_a_stream_of_the_name_that_the_user_gives(capture: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connect_audio_cli.output.arguments import Parser, number
-from connect_audio_cli.output.command_error import ExitCode
+from connect_audio_cli.output.command_error import INTERRUPTED, ExitCode
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.reporting import Report, add_report_options
 
@@ -48,6 +48,7 @@ def parser() -> Parser:
             ("connect-audio cloud call.mkv", "The capture as a stream, and all services."),
             ("connect-audio cloud --host 0.0.0.0", "Also for the containers of sam local."),
         ),
+        exit_codes={INTERRUPTED: "ended by Ctrl-C, its usual end"},
     )
     options.add_argument("captures", metavar="CAPTURE", nargs="*", help="Files of GetMedia bytes, a stream each.")
     options.add_argument(

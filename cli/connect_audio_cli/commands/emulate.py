@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connect_audio_cli.output.arguments import Parser, number
-from connect_audio_cli.output.command_error import ExitCode
+from connect_audio_cli.output.command_error import INTERRUPTED, ExitCode
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.reporting import Report, add_report_options
 
@@ -47,7 +47,7 @@ def parser() -> Parser:
                 "The same stream as if the call began now, on port 8090.",
             ),
         ),
-        exit_codes={ExitCode.WHOLE: "ended by Ctrl-C or SIGTERM"},
+        exit_codes={INTERRUPTED: "ended by Ctrl-C, its usual end"},
     )
     options.add_argument("captures", metavar="CAPTURE", nargs="+", help="Files of GetMedia bytes, a stream each.")
     options.add_argument(

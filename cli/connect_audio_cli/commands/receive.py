@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connect_audio_cli.output.arguments import Parser, number
-from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.reporting import Report, add_report_options
 
@@ -37,6 +37,7 @@ def parser() -> Parser:
             ("connect-audio receive", "On port 8443; the segments are counted."),
             ("connect-audio receive --port 9443 -o build/webhook", "On another port; the WAVs go into build/webhook."),
         ),
+        exit_codes={INTERRUPTED: "ended by Ctrl-C, its usual end"},
     )
     options.add_argument(
         "--port",
@@ -68,7 +69,5 @@ def run(port: int, output: Path | None, report: Report) -> None:
         from connect_audio_cli.emulation.receive import receive  # noqa: PLC0415 - the stand-in is imported here alone
     try:
         receive(secret, port, output, report)
-    except KeyboardInterrupt:
-        return  # Being ended is how this ends when all is well.
     except OSError as error:
         raise CommandError(f"cannot listen on 127.0.0.1 port {port}: {describe(error)}") from error

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from connect_audio_cli.output.arguments import Parser, flag, number
-from connect_audio_cli.output.command_error import CommandError, ExitCode, describe
+from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, ExitCode, describe
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 
@@ -54,6 +54,7 @@ def parser() -> Parser:
             ("connect-audio serve out --open", "Recordings in the folder out, in the browser."),
             ("connect-audio serve s3://recordings/calls/2026/07", "A month's recordings in a bucket."),
         ),
+        exit_codes={INTERRUPTED: "ended by Ctrl-C, its usual end"},
     )
     options.add_argument("place", metavar="PLACE", help="A folder, or s3://BUCKET/PREFIX.")
     options.add_argument(

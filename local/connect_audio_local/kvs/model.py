@@ -173,7 +173,7 @@ class EmulatedStream:
             at once, the real service waits.
         region: region in its ARN.
         account: account in its ARN.
-        created_s: CreationTime in seconds since the epoch, also the last part of its ARN.
+        created_ms: CreationTime in ms since the epoch, also the last part of its ARN.
         denied_apis: names of the operations that answer NotAuthorizedException; may be set later.
         faults: how it misbehaves; `faults` of the stream is the run through them.
         archive: how the archive APIs answer.
@@ -190,7 +190,7 @@ class EmulatedStream:
         hold_open_s: float = 0.0,
         region: str = "eu-west-2",
         account: str = "123456789012",
-        created_s: int = 1_782_900_000,
+        created_ms: int = 1_782_900_000_000,
         denied_apis: frozenset[str] = frozenset(),
         faults: FaultPlan = NO_FAULTS,
         archive: ArchiveBehaviour = USUAL_ARCHIVE,
@@ -198,8 +198,8 @@ class EmulatedStream:
         if not _STREAM_NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no stream name: 1 to 256 of a-z A-Z 0-9 _ . -")
         self.name = name
-        self.arn = f"arn:aws:kinesisvideo:{region}:{account}:stream/{name}/{created_s}"
-        self.created_s = created_s
+        self.arn = f"arn:aws:kinesisvideo:{region}:{account}:stream/{name}/{created_ms}"
+        self.created_ms = created_ms
         self.retention_hours = retention_hours
         self.delivery = delivery
         self.hold_open_s = hold_open_s
@@ -239,7 +239,7 @@ class EmulatedStream:
             "KmsKeyId": f"{self.arn.split(':stream/')[0].replace(':kinesisvideo:', ':kms:')}:alias/aws/kinesisvideo",
             "Version": "1",
             "Status": "ACTIVE",
-            "CreationTime": self.created_s,
+            "CreationTime": self.created_ms / 1000,
             "DataRetentionInHours": self.retention_hours,
         }
 

@@ -85,6 +85,7 @@ class LambdaFront:
         on_start: called with execution name and decoded payload, once for each new execution, before the answer goes
             out. It must hand long work to a thread of its own: the caller waits.
         functions: names that exist, each with its qualifiers; any other is `ResourceNotFoundException`.
+        handlers: functions that are not durable, by name: a RequestResponse is answered with what they return.
         host: address to bind; `0.0.0.0` for containers.
         port: port to bind, 0 for any free one.
         durable_url: address of a durable engine that answers requests about executions; without one they are refused.
@@ -96,6 +97,7 @@ class LambdaFront:
         on_start: Callable[[str, Any], None],
         *,
         functions: dict[str, set[str]] | None = None,
+        handlers: Mapping[str, Callable[[Any], Any]] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
         durable_url: str | None = None,
@@ -104,6 +106,7 @@ class LambdaFront:
         self._state = _State()
         self._on_start = on_start
         self._functions = {"consumer": {"live"}} if functions is None else functions
+        self._handlers = dict(handlers or {})
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -180,6 +183,9 @@ class LambdaFront:
         if isinstance(invocation, Refusal):
             _refuse(http, invocation)
             return
+        if invocation.function in self._handlers:
+            self._call(http, invocation)
+            return
         with self._state.lock:
             self._state.invocations.append(invocation)
             answer = self._state.refusals.popleft() if self._state.refusals else self._start(invocation)
@@ -191,6 +197,24 @@ class LambdaFront:
             _refuse(http, answer)
         else:
             _answer(http, 202, b"", {"X-Amz-Durable-Execution-Arn": answer, "X-Amz-Executed-Version": "1"})
+
+    def _call(self, http: BaseHTTPRequestHandler, invocation: Invocation) -> None:
+        """Answer with what a function returns; its exception is the function's error, as in the service."""
+        if invocation.invocation_type != "RequestResponse":
+            _refuse(http, Refusal(400, "InvalidParameterValueException", "this function answers RequestResponse alone"))
+            return
+        try:
+            event = json.loads(invocation.payload or b"null")
+        except ValueError:
+            _refuse(http, Refusal(400, "InvalidRequestContentException", "Could not parse request body into json"))
+            return
+        headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
+        try:
+            answer = self._handlers[invocation.function](event)
+        except Exception as error:  # noqa: BLE001 - the service answers any exception so
+            answer = {"errorMessage": str(error), "errorType": type(error).__name__}
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        _answer(http, 200, json.dumps(answer).encode(), headers)
 
     def _start(self, invocation: Invocation) -> str | Refusal:
         refusal = self._objection(invocation)
