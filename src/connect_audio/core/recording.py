@@ -289,6 +289,7 @@ class CallRecording:
         self._commit()
         added = self._added(self._admission.end(how))
         late = [placed for decision in self._order.flush() for placed in self._apply(decision)]
+        self._count_missing()
         if self._timeline is not None:
             self._note_silence(self._timeline.close(self._receipts.missing_between))
         self._mark(self._admission.state())
@@ -326,12 +327,16 @@ class CallRecording:
             self._number = decision.fragment.number or self._number
             for each in self._order.add(decision):
                 placed += self._apply(each)
-            if self._order.missing:
-                missing = self._stream.missing_fragments + self._order.take_missing()
-                self._stream = replace(self._stream, missing_fragments=missing)
+            self._count_missing()
             if not self._order.waiting:
                 self._mark(decision.state)
         return Added(decisions, placed, None if self._timeline is None else self._timeline.origin)
+
+    def _count_missing(self) -> None:
+        """Count the fragments that the order has found to be missing."""
+        if self._order.missing:
+            missing = self._stream.missing_fragments + self._order.take_missing()
+            self._stream = replace(self._stream, missing_fragments=missing)
 
     def _mark(self, admission: AdmissionState) -> None:
         """Note where the recording stands: all fragments up to here are placed."""

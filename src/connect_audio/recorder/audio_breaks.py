@@ -28,16 +28,19 @@ class Break:
         end_ms: end of the audio before it.
         begin_ms: begin of the audio behind it.
         number: number of the first fragment behind it.
+        lacks: fragments between the two are missing by their numbers, so the streaming may have begun with one of them.
     """
 
     end_ms: int
     begin_ms: int
     number: int
+    lacks: bool = False
 
     @property
     def earliest_ms(self) -> int:
         """A streaming that begins here has a StartTimestamp after this."""
-        return min(self.end_ms, self.begin_ms - CLOCKS_APART_MS)
+        may_begin_ms = min(self.end_ms, self.begin_ms) if self.lacks else self.begin_ms
+        return min(self.end_ms, may_begin_ms - CLOCKS_APART_MS)
 
     @property
     def latest_ms(self) -> int:
@@ -138,4 +141,5 @@ class AudioBreaks:
             self._end_ms = end if before is None or end > before else before
             return None
         self._end_ms = end
-        return Break(end_ms=before, begin_ms=begin, number=number)
+        lacks = counter is not None and counted is not None and counter > counted + 1
+        return Break(end_ms=before, begin_ms=begin, number=number, lacks=lacks)

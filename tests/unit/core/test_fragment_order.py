@@ -434,6 +434,16 @@ def test_a_fragment_behind_a_long_pause_waits_for_a_missing_one_that_its_audio_w
     assert kinds(result) == {}
 
 
+@pytest.mark.parametrize("behind", [1, 2, 3])
+def test_a_missing_fragment_counts_though_the_call_ends_while_others_wait_for_it(behind: int) -> None:
+    fragments = with_pause(call(), 4, 9_000)[: 5 + behind]
+    del fragments[4]
+
+    result = recorded(fragments)
+
+    assert result.cursor.stream.missing_fragments == 1
+
+
 @pytest.mark.parametrize("rewound", [1, 2, 3])
 def test_fragments_that_come_again_over_a_pause_are_not_told(rewound: int) -> None:
     paused = with_pause(call(), 4, 40_000)

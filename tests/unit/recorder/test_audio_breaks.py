@@ -37,6 +37,19 @@ def test_a_jump_of_the_producer_s_count_is_a_break_whatever_the_time(counter: in
     assert breaks(*log) == [None, (1024, 1024, "fragment 1"), None]
 
 
+@pytest.mark.parametrize(("counter", "fits"), [(1, False), (2, True), (3, True)])
+def test_a_streaming_whose_first_fragment_is_missing_may_have_begun_where_the_one_before_ended(
+    counter: int,
+    fits: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    """By its own audio it began 5 s behind its StartTimestamp, by the missing fragment's place 4 s."""
+    found = AudioBreaks(OURS, AudioState())
+    assert found.look(fragment(0, OURS)) is None
+    after = found.look(fragment(counter, OURS, at_ms=2048))
+    assert after is not None
+    assert after.may_be_start(START_MS + 1024 - 4000) is fits
+
+
 def test_an_unlabelled_fragment_between_is_no_pause() -> None:
     assert breaks(fragment(0, OURS), fragment(1), fragment(2, OURS)) == [None, None, None]
 
