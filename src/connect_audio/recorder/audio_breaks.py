@@ -19,6 +19,10 @@ CLOCKS_APART_MS: Final = EARLY_MS - GAP_MS
 """Farthest that StartTimestamp and a streaming's first fragment lie apart by their clocks, ms. Reading begins
 `EARLY_MS` before StartTimestamp. A break less than `GAP_MS` behind that place would not show."""
 
+_UNEVEN_MS: Final = 100
+"""A streaming's fragments have one length, up to a block of 64 ms and jitter, ms. A hole of that length for each missing
+one is no break. A streaming that begins among them leaves a longer one, by its pause."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Break:
@@ -136,10 +140,13 @@ class AudioBreaks:
             return None
         begin, end = start_ns(blocks) // 1_000_000, end_ns(blocks) // 1_000_000
         self._counter = counter
-        is_next = counter is None or counted is None or counter == counted + 1
-        if before is None or (is_next and -GAP_MS < begin - before < GAP_MS):
+        missing = 0 if counter is None or counted is None else counter - counted - 1
+        # Fragments that were another contact's are not missing.
+        lacks = missing > 0 and self._is_among
+        runs_on = before is not None and not missing and -GAP_MS < begin - before < GAP_MS
+        is_filled = before is not None and lacks and abs(begin - before - missing * (end - begin)) <= _UNEVEN_MS
+        if before is None or runs_on or is_filled:
             self._end_ms = end if before is None or end > before else before
             return None
         self._end_ms = end
-        lacks = counter is not None and counted is not None and counter > counted + 1
         return Break(end_ms=before, begin_ms=begin, number=number, lacks=lacks)

@@ -37,15 +37,29 @@ def test_a_jump_of_the_producer_s_count_is_a_break_whatever_the_time(counter: in
     assert breaks(*log) == [None, (1024, 1024, "fragment 1"), None]
 
 
+@pytest.mark.parametrize(
+    ("missing", "pause_ms", "is_break"),
+    [(1, 0, False), (1, 100, False), (1, 101, True), (1, -101, True), (3, 0, False), (3, 600, True), (0, 1024, True)],
+)
+def test_missing_fragments_that_fill_their_hole_are_no_break(
+    missing: int,
+    pause_ms: int,
+    is_break: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    at_ms = 1024 * (1 + missing) + pause_ms
+    found = breaks(fragment(0, OURS), fragment(1 + missing, OURS, at_ms=at_ms))
+    assert found == [None, (1024, at_ms, "fragment 1") if is_break else None]
+
+
 @pytest.mark.parametrize(("counter", "fits"), [(1, False), (2, True), (3, True)])
 def test_a_streaming_whose_first_fragment_is_missing_may_have_begun_where_the_one_before_ended(
     counter: int,
     fits: bool,  # noqa: FBT001 - parametrised
 ) -> None:
-    """By its own audio it began 5 s behind its StartTimestamp, by the missing fragment's place 4 s."""
+    """By its own audio it began 5.6 s behind its StartTimestamp, by the missing fragment's place 4 s."""
     found = AudioBreaks(OURS, AudioState())
     assert found.look(fragment(0, OURS)) is None
-    after = found.look(fragment(counter, OURS, at_ms=2048))
+    after = found.look(fragment(counter, OURS, at_ms=2648))
     assert after is not None
     assert after.may_be_start(START_MS + 1024 - 4000) is fits
 
