@@ -292,18 +292,19 @@ def _leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
 
 
 def _calm_places(entries: Sequence[LogEntry]) -> list[int]:
-    """Fragments of ours whose neighbours show where they belong."""
+    """Fragments of ours whose neighbours show where they belong: they stand there, or are missing by their numbers."""
     return [
         at
         for at, entry in enumerate(entries)
         if entry.ours
+        and not entry.never_stored
         and entry.contents.contact_id
-        and sum(each.ours for each in entries[:at]) > 1
-        and sum(each.ours for each in entries[at + 1 :]) > 1
+        and sum(each.ours and not each.never_stored for each in entries[:at]) > 1
+        and sum(each.ours and not each.never_stored for each in entries[at + 1 :]) > 1
         and _once(entries, [at])
         and all(each.ours for each in entries[at - 1 : at + 2])
-        and not any(each.leaps or each.never_stored for each in entries[max(0, at - 4) : at + 5])
-        # Beside a step of the clock, a pause or a missing fragment, nobody can tell which of the two is the leap.
+        and not any(each.leaps for each in entries[max(0, at - 4) : at + 5])
+        # Beside a step of the clock or a pause, nobody can tell which of the two is the leap.
         and len({each.stepped_ms for each in entries[max(0, at - 4) : at + 5]}) == 1
         and all(
             later.contents.producer_ms - before.end_ms <= _PAUSE_MS
@@ -317,7 +318,10 @@ def _block_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry
     able = [
         at
         for at in _calm_places(entries)
-        if len({block.time_ns for block in entries[at].contents.blocks}) >= 6 and _is_even(entries[at].contents)
+        # A block at an edge belongs to the neighbour that it joins.
+        if not any(each.never_stored for each in entries[max(0, at - 4) : at + 5])
+        and len({block.time_ns for block in entries[at].contents.blocks}) >= 6
+        and _is_even(entries[at].contents)
     ]
     if not able:
         return entries
@@ -348,7 +352,11 @@ def _leap_place(entries: list[LogEntry], chance: random.Random) -> tuple[int, in
     if not able:
         return None
     at = chance.choice(able)
-    return at, chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+    shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 30_000, 60_000))
+    # A leap back into the hole that missing fragments leave looks like shorter missing fragments.
+    stored = next(entry for entry in reversed(entries[:at]) if not entry.never_stored)
+    hole_ms = entries[at].contents.producer_ms - stored.end_ms
+    return None if -hole_ms - _PAUSE_MS <= shift_ms < 0 else (at, shift_ms)
 
 
 def _cluster_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:

@@ -8,7 +8,8 @@ fragment passes at once. One that runs on by its counter and leaps by its time i
 the server's clock has gone on as far, the producer paused, and the fragment passes, too. Otherwise up to `MAX_HELD`
 fragments wait. If the time goes on behind the leap as it was before, the fragment leaped alone. Its blocks are then
 moved to the time between its neighbours. If a fragment comes that fills the time before it, it stood too early in the
-stream. Otherwise the producer's clock has changed: the times stay as they are, and the change is counted.
+stream. Otherwise the producer's clock has changed: the times stay as they are, and the change is counted. If fragments
+are missing beside a leap by their numbers, each counts as long as its neighbours.
 
 Fragments that merely come out of order do not wait: the timeline puts them into silence that is not settled yet. Only
 a fragment that would settle the place of missing ones waits for them, as long as any other.
@@ -169,8 +170,7 @@ class FragmentOrder:
             held.sort(key=lambda each: each.counter or 0)
         passed = []
         for index, each in enumerate(held):
-            successor = _successor(held, index)
-            arrival = self._repaired(self._settled(each, successor), successor)
+            arrival = self._repaired(self._settled(each, _successor(held, index)), _next_of(held, index))
             self._pass(arrival)
             passed.append(arrival.decision)
         return passed
@@ -199,9 +199,12 @@ class FragmentOrder:
             return server_ms is None or abs(server_ms * _MS - block.time_ns) <= FAR_NS
         end = next((state.base_ns + span.after_ns for span in state.spans if span.number == block.track_number), None)
         counter = fragment_counter(number)
-        if counter is not None and state.counter is not None and counter != state.counter + 1:
-            return end is None or block.time_ns <= end + RUN_ON_NS
-        return end is None or -MAX_BACK_NS <= block.time_ns - end <= RUN_ON_NS
+        missing = _missing_between(state.counter, counter)
+        if end is None:
+            return True
+        if missing is None:
+            return block.time_ns <= end + RUN_ON_NS
+        return -(RUN_ON_NS if missing else MAX_BACK_NS) <= block.time_ns - end <= RUN_ON_NS
 
     def _runs_on_alike(self, decision: Decision, blocks: ShapedBlocks) -> bool:
         """Pass a fragment of the last one's layout that runs on from it. Nearly all do, so this costs little."""
@@ -345,9 +348,22 @@ class FragmentOrder:
         leap_ns = self._leap_ns(arrival)
         if -RUN_ON_NS <= leap_ns <= RUN_ON_NS:
             return True
-        if not self._is_next(arrival):
+        missing = self._missing_before(arrival)
+        if missing is None:
             return True
-        return self._server_agrees(arrival, leap_ns) if leap_ns > 0 else leap_ns >= -MAX_BACK_NS
+        if leap_ns < 0:
+            # Behind missing fragments the time goes on, unless it is the clock that stepped back.
+            return not missing and leap_ns >= -MAX_BACK_NS
+        over_ns = leap_ns - self._hole_ns(arrival, missing)
+        return over_ns <= missing * RUN_ON_NS or self._server_agrees(arrival, over_ns)
+
+    def _missing_before(self, arrival: _Arrival) -> int | None:
+        """Fragments missing directly before one, by their numbers; None if it is late or of another session."""
+        return _missing_between(self.state.counter, arrival.counter)
+
+    def _hole_ns(self, arrival: _Arrival, missing: int) -> int:
+        """The time of missing fragments beside one: they are as long as their neighbours."""
+        return missing * max(_longest_ns(arrival.spans), _longest_ns(self.state.spans)) if missing else 0
 
     def _would_settle_a_missing_one(self, arrival: _Arrival) -> bool:
         """Return True if fragments before this one may yet come, and if its audio would settle their place."""
@@ -363,9 +379,13 @@ class FragmentOrder:
         if not self.state.spans or producer_ms is None or not _is_contradictory(arrival):
             return arrival
         leap_ns = self._leap_ns(arrival)
-        if abs(producer_ms * _MS - (arrival.base_ns - leap_ns)) > RUN_ON_NS:
-            return arrival
-        return self._leaped(arrival, -leap_ns)
+        missing = self._missing_before(arrival)
+        behind_ns = producer_ms * _MS - (arrival.base_ns - leap_ns)
+        if abs(behind_ns) <= RUN_ON_NS:
+            return self._leaped(arrival, -leap_ns)
+        if missing and 0 < behind_ns <= self._hole_ns(arrival, missing) + missing * RUN_ON_NS:
+            return self._leaped(arrival, behind_ns - leap_ns)
+        return arrival
 
     def _is_next(self, arrival: _Arrival) -> bool:
         """Return True if no number says that a fragment does not follow the last one directly."""
@@ -451,7 +471,7 @@ class FragmentOrder:
 
         Args:
             arrival: the fragment.
-            successor: the one behind it; None where none has come.
+            successor: the next one behind it by its number; None where none has come.
         """
         if not self.state.spans:
             return self._repaired_first(arrival, successor)
@@ -470,14 +490,17 @@ class FragmentOrder:
 
         Args:
             arrival: the fragment.
-            successor: the one behind it.
+            successor: the next one behind it by its number.
         """
-        if not _follows(arrival, successor) or _is_copy(arrival, successor):
+        before, behind = self._missing_before(arrival), _missing_between(arrival.counter, successor.counter)
+        if before is None or behind is None or _is_copy(arrival, successor):
             return None
-        to_last_ns, to_next_ns = -self._leap_ns(arrival), _leap(arrival, successor)
-        pause_ns = to_next_ns - to_last_ns  # between its neighbours, besides itself
-        if abs(pause_ns) <= RUN_ON_NS:
-            return to_last_ns
+        to_last_ns = self._hole_ns(arrival, before) - self._leap_ns(arrival)
+        to_next_ns = _leap(arrival, successor) - self._hole_ns(arrival, behind)
+        pause_ns = to_next_ns - to_last_ns  # between its neighbours, besides itself and the missing ones
+        if abs(pause_ns) <= (1 + before + behind) * RUN_ON_NS:
+            # The neighbour that nothing is missing before is the sure one.
+            return to_next_ns if before and not behind else to_last_ns
         delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
         if pause_ns < 0 or delay_ns is None or least_ns is None:
             return None
@@ -492,9 +515,10 @@ class FragmentOrder:
 
     def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
         """Move a call's first fragment before the second one if its own time is far from the server's clock."""
-        if successor is None or not _follows(arrival, successor) or not _is_far(arrival) or _is_far(successor):
+        missing = None if successor is None else _missing_between(arrival.counter, successor.counter)
+        if successor is None or missing is None or not _is_far(arrival) or _is_far(successor):
             return arrival
-        leap_ns = _leap(arrival, successor)
+        leap_ns = _leap(arrival, successor) - missing * _longest_ns(arrival.spans)
         if abs(leap_ns) <= RUN_ON_NS:
             return arrival
         return self._leaped(arrival, leap_ns)
@@ -611,6 +635,14 @@ def _distance_ns(arrival: _Arrival, time_ms: int) -> int:
     return max(-after_ns, after_ns - max(span.after_ns for span in arrival.spans), 0)
 
 
+def _missing_between(before: int | None, counter: int | None) -> int | None:
+    """Fragments missing between two by their counters; None if the later one is late or of another session."""
+    if before is None or counter is None:
+        return 0
+    missing = counter - before - 1
+    return missing if 0 <= missing < MAX_MISSING else None
+
+
 def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
     """Return True if no number says that one fragment does not follow another directly."""
     return arrival.counter is None or successor.counter is None or successor.counter == arrival.counter + 1
@@ -619,6 +651,12 @@ def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
 def _successor(waiting: Sequence[_Arrival], index: int) -> _Arrival | None:
     """The first fragment behind one that waits which no number keeps from following it; None for none."""
     return next((each for each in waiting[index + 1 :] if _follows(waiting[index], each)), None)
+
+
+def _next_of(waiting: Sequence[_Arrival], index: int) -> _Arrival | None:
+    """The first fragment behind one that waits and is neither late nor of another session; None for none."""
+    counter = waiting[index].counter
+    return next((each for each in waiting[index + 1 :] if _missing_between(counter, each.counter) is not None), None)
 
 
 def _is_copy(arrival: _Arrival, successor: _Arrival) -> bool:

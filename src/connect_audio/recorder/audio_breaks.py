@@ -20,8 +20,8 @@ CLOCKS_APART_MS: Final = EARLY_MS - GAP_MS
 `EARLY_MS` before StartTimestamp. A break less than `GAP_MS` behind that place would not show."""
 
 _UNEVEN_MS: Final = 100
-"""A streaming's fragments have one length, up to a block of 64 ms and jitter, ms. A hole of that length for each missing
-one is no break. A streaming that begins among them leaves a longer one, by its pause."""
+"""A streaming's fragments have one length, up to a block of 64 ms and jitter, ms. A hole of that length for each
+missing one is no break. A streaming that begins among them leaves a longer one, by its pause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

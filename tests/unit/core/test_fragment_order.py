@@ -72,6 +72,25 @@ def kinds(result: Recorded) -> dict[str, int]:
 WHOLE = recorded(call()).stereo
 
 
+@pytest.mark.parametrize("missing", [(4,), (4, 5), (2,), (1, 2), (2, 4)])
+@pytest.mark.parametrize(("by_ms", "producer"), [(8_000, True), (-8_000, True), (60_000, False), (-60_000, False)])
+def test_a_fragment_that_leaps_beside_missing_ones_costs_nothing_behind_it(
+    missing: Sequence[int],
+    by_ms: int,
+    producer: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    fragments = call()
+    expected = recorded([each for index, each in enumerate(fragments) if index not in missing])
+    fragments[3] = moved(fragments[3], by_ms, producer=producer)
+
+    result = recorded([each for index, each in enumerate(fragments) if index not in missing])
+
+    assert result.stereo == expected.stereo
+    assert kinds(result) == {"leap": 1}
+    assert result.cursor.stream == expected.cursor.stream
+    assert result.cursor.stream.missing_fragments == len(missing)
+
+
 @settings(max_examples=40)
 @given(index=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, producer=st.booleans())
 def test_a_fragment_that_leaps_alone_is_placed_between_its_neighbours_and_told(
