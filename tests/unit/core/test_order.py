@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 from typing import Final
 
 import pytest
@@ -13,9 +14,13 @@ from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.fragment import Block, Fragment, fragment_counter
 from connect_audio.core.order import FragmentOrder, OrderState
 from connect_audio.core.runs import start_ns
+from connect_audio.core.shapes import ShapedBlocks
 from connect_audio.core.tracks import TrackNames
+from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.fragment_writer import write_fragment
 from core_support.fragments_by_hand import START_MS, block, both_tracks
 from core_support.fragments_by_hand import fragment as by_hand
+from core_support.reading import events_of, fragments_of
 
 LASTS_MS: Final = 1024
 DELAY_MS: Final = 170
@@ -223,7 +228,7 @@ def test_a_first_fragment_far_from_the_servers_clock_is_put_before_the_second(
 
 def test_two_first_fragments_far_from_the_servers_clock_stay() -> None:
     line = order()
-    found = [*line.add(sent(1, 0, delay_ms=-50_000)), *line.add(sent(2, 90_000, delay_ms=-50_000)), *line.flush()]
+    found = [*line.add(sent(1, 0, delay_ms=-50_000)), *line.add(sent(2, 90_000, delay_ms=-50_000))]
 
     assert came(found) == [(1, 0), (2, 90_000)]
     assert line.disagree.leap == 0
@@ -542,3 +547,217 @@ def test_no_open_fragment_passes_while_others_wait() -> None:
     line.add(sent(3, at(2) + 60_000, delay_ms=None))
 
     assert not line.passes(sent(4, 0).fragment.number, None, open_block(at(3)))
+
+
+# --- what is noted for the next fragment -----------------------------------------------------------------------------
+
+
+def test_nothing_is_late_before_the_first_fragment() -> None:
+    assert order().late == []
+
+
+@pytest.mark.parametrize(("apart_ms", "is_known"), [(-30, True), (-30.000001, False), (0, True), (30, True)])
+def test_the_last_delay_is_known_while_times_run_on(apart_ms: float, is_known: bool) -> None:  # noqa: FBT001
+    line = order(*call(2), sent(3, at(2) + apart_ms))
+
+    assert (line.state.last_delay_ns is not None) is is_known
+
+
+@pytest.mark.parametrize(("apart_ms", "is_known"), [(30, False), (31, True), (-1_000, False)])
+def test_the_last_delay_is_known_again_behind_a_leap_forward(apart_ms: int, is_known: bool) -> None:  # noqa: FBT001
+    line = order(*call(2), sent(3, at(1)), sent(4, at(2) + apart_ms, delay_ms=9_000))
+
+    assert (line.state.last_delay_ns is not None) is is_known
+
+
+def test_the_least_delay_is_the_least_of_all() -> None:
+    line = order(sent(1, 0, delay_ms=300), sent(2, at(1), delay_ms=100), sent(3, at(2), delay_ms=200))
+    line.add(sent(4, at(3), delay_ms=None))
+
+    assert line.state.least_delay_ns == 100_000_000
+    assert line.state.last_delay_ns == 200_000_000
+
+
+def test_eight_delays_of_fragments_that_run_on_are_noted() -> None:
+    line = order(*(sent(1 + index, at(index), delay_ms=100 + index) for index in range(3)))
+    assert line.state.delays_ms == (100, 101, 102)
+
+    for index in range(3, 12):
+        line.add(sent(1 + index, at(index), delay_ms=100 + index))
+    assert line.state.delays_ms == tuple(range(104, 112))
+
+
+@pytest.mark.parametrize(
+    ("counter", "leap_ms", "delay_ms", "blocks", "delays_ms"),
+    [
+        (3, 0, 150, 16, (170, 170, 150)),
+        (3, 30, 150, 16, (170, 170, 150)),
+        (3, -30, 150, 16, (170, 170, 150)),
+        (3, -31, 150, 16, (150,)),
+        (3, 400, 150, 16, (150,)),
+        (3, 0, None, 16, ()),
+        (4, 0, 150, 16, (150,)),
+        (None, 0, 150, 16, (150,)),
+        (3, 0, 150, 17, (150,)),
+        (3, 0, 150, 15, (150,)),
+    ],
+)
+def test_delays_are_gathered_of_fragments_that_are_alike(
+    counter: int | None, leap_ms: int, delay_ms: int | None, blocks: int, delays_ms: tuple[int, ...]
+) -> None:
+    line = order(*call(2), sent(counter, at(2) + leap_ms, delay_ms=delay_ms, blocks=blocks))
+
+    assert line.state.delays_ms == delays_ms
+
+
+@pytest.mark.parametrize(
+    ("leap_ms", "is_noted"), [(500, True), (2_000, True), (2_001, False), (100, True), (99, False), (-500, False)]
+)
+def test_a_short_leap_is_noted_until_the_delays_behind_it_explain_it(leap_ms: int, is_noted: bool) -> None:  # noqa: FBT001
+    line = order(*call(8), sent(9, at(8) + leap_ms, delay_ms=1_500))
+
+    assert (line.state.ahead is not None) is is_noted
+    if line.state.ahead is not None:
+        assert (line.state.ahead.leap_ms, line.state.ahead.least_ms) == (leap_ms, 170)
+
+
+@pytest.mark.parametrize(("behind", "told"), [(7, 0), (8, 1)])
+def test_the_eighth_fragment_behind_a_short_leap_explains_it(behind: int, told: int) -> None:
+    line = order(*call(8))
+    for index in range(behind):
+        line.add(sent(9 + index, at(8 + index) + 400, delay_ms=DELAY_MS - 400))
+
+    assert line.disagree == TimesDisagree(clock_change=told)
+
+
+def test_a_fragment_of_the_same_counter_is_not_late() -> None:
+    line = order(*call(2), sent(2, at(1)))
+
+    assert line.late == []
+    assert line.state.counter == 2
+
+
+@pytest.mark.parametrize(("counter", "now"), [(6, 9), (7, 9), (8, 9), (9, 9), (5, 5), (1, 1)])
+def test_a_counter_close_below_is_late_and_one_far_below_another_session_s(counter: int, now: int) -> None:
+    line = order(*call(9))
+    line.add(sent(counter, at(9), delay_ms=9_000))
+
+    assert line.state.counter == now
+
+
+@pytest.mark.parametrize(("after_ms", "now"), [(0, 9), (1, 1), (-5_000, 9)])
+def test_a_fragment_far_below_was_read_if_the_server_had_it_no_later(after_ms: int, now: int) -> None:
+    line = order(*call(9))
+    line.add(sent(1, at(9), delay_ms=DELAY_MS - LASTS_MS + after_ms))
+
+    assert line.state.counter == now
+
+
+def test_a_fragment_that_was_read_before_passes_while_another_waits() -> None:
+    line = order(*call(3))
+    line.add(sent(4, at(3) + 60_000, delay_ms=None))
+    again = sent(2, at(1))
+
+    assert line.add(again) == (again,)
+    assert line.late == [again.fragment.number]
+    assert len(line.waiting) == 1
+
+
+@pytest.mark.parametrize("ends", ["another contact", "explained"])
+def test_after_a_wait_three_fragments_wait_again(ends: str) -> None:
+    line = order(*call(2, delay_ms=None))
+    line.add(sent(None, at(2) + 1_500, delay_ms=None))
+    if ends == "explained":
+        line.add(sent(None, at(2), delay_ms=None))
+        line.add(sent(None, at(3), delay_ms=None))
+        line.flush()
+    else:
+        line.add(decided(sent(None, at(2)).fragment, Verdict.OTHER))
+    assert not line.waiting
+    start_ms = line.state.base_ns / 1_000_000 - START_MS + LASTS_MS
+
+    assert [len(line.add(sent(None, start_ms + 1_500 + 2_500 * index, delay_ms=None))) for index in range(3)] == [
+        0,
+        0,
+        3,
+    ]
+
+
+def test_fragments_that_wait_for_a_missing_one_are_flushed_by_their_counters() -> None:
+    line = order(*call(2))
+    assert not line.add(sent(5, at(2) + 5_000, delay_ms=90_000))
+    assert not line.add(sent(4, at(2) + 3_900, delay_ms=90_000))
+
+    assert came(line.flush()) == [(4, at(2) + 3_900), (5, at(2) + 5_000)]
+
+
+def test_fragments_without_a_counter_are_flushed_as_they_came() -> None:
+    line = order(*call(2))
+    assert not line.add(sent(5, at(2) + 5_000, delay_ms=90_000))
+    assert not line.add(sent(None, at(2) + 3_900, delay_ms=90_000))
+
+    assert [counter for counter, _ in came(line.flush())] == [5, None]
+
+
+def test_a_missing_fragment_that_comes_sets_free_the_one_that_waited_for_it() -> None:
+    line = order(*call(2))
+    assert not line.add(sent(4, at(3) + 5_000, delay_ms=DELAY_MS))
+
+    assert came(line.add(sent(3, at(2)))) == [(3, at(2)), (4, at(3) + 5_000)]
+    assert line.take_missing() == 0
+
+
+def test_a_leap_of_a_fragment_without_a_server_timestamp_is_not_denied() -> None:
+    line = order(*call(2))
+    assert not line.add(sent(3, at(2) + 60_000, delay_ms=None))
+
+    assert came(line.flush()) == [(3, at(2) + 60_000)]
+    assert line.disagree == TimesDisagree()
+
+
+def test_a_leap_is_that_of_a_track_s_own_blocks_though_the_other_begins_earlier() -> None:
+    line = FragmentOrder(OrderState(), TimesDisagree(), TrackNames())
+    line.add(decided(by_hand(1, at_ms=0, blocks=both_tracks(0)[1::2])))
+    early = [*both_tracks(24, blocks=30)[::2], *both_tracks(at(1))[1::2]]
+
+    assert line.add(decided(by_hand(2, at_ms=24, blocks=early)))
+    assert not line.waiting
+
+
+# --- a fragment of a known shape -------------------------------------------------------------------------------------
+
+SHORT: Final = SyntheticCall(
+    customer=bytes(range(1, 241)) * 400, agent=bytes(range(240, 0, -1)) * 400, blocks_per_fragment=4
+)
+"""Twenty-three fragments of 256 ms: the first one is read by its elements, the others by its shape."""
+
+
+def shaped(choices: Random) -> list[Fragment]:
+    """A call in which a few fragments are missing, leap, or came to the server at another time."""
+    made = []
+    by_ms = server_ms = 0
+    for each in synthesize_call(SHORT):
+        if choices.random() < 0.08:
+            continue
+        by_ms += choices.choice((0,) * 12 + (30, 31, -30, -31, 400, 2_500, -1_600, -1_601))
+        server_ms = choices.choice((0,) * 6 + (by_ms, by_ms, -170, 700, 3_000))
+        blocks = [replace(part, time_ns=part.time_ns + by_ms * 1_000_000) for part in each.contents.blocks]
+        contents = replace(each.contents, blocks=blocks, server_ms=each.server_ms + server_ms)
+        made.append(write_fragment(contents))
+    return fragments_of(events_of([b"".join(made)]))
+
+
+@pytest.mark.parametrize("seed", range(11))
+def test_a_fragment_of_a_known_shape_is_ordered_as_its_blocks_would_be(seed: int) -> None:
+    log = shaped(Random(seed))
+    assert any(isinstance(each.blocks, ShapedBlocks) for each in log[1:])
+    by_shape, by_blocks = order(), order()
+    for each in log:
+        passed = by_shape.add(decided(each))
+        alike = by_blocks.add(decided(replace(each, blocks=tuple(each.blocks))))
+
+        assert came(passed) == came(alike)
+        assert by_shape.late == by_blocks.late
+        assert by_shape.state == by_blocks.state
+    assert came(by_shape.flush()) == came(by_blocks.flush())
+    assert (by_shape.take_missing(), by_shape.disagree) == (by_blocks.take_missing(), by_blocks.disagree)
