@@ -10,11 +10,14 @@ TESTS ?= tests
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
+AWS_VENV := .venv-aws
+AWS_STAMP := $(AWS_VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-sam setup-checkov setup-chromium style types check format unit lint-templates test chaos-engine long-call fuzz sam-local demo flow flow-into-template chaos mutation bench side-by-side lock clean
+.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium style types check format unit lint-templates test chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -36,6 +39,19 @@ setup-checkov: $(CHECKOV_STAMP) ## Make .venv-checkov with the templates' securi
 
 $(CHECKOV_STAMP): requirements/checkov.txt requirements/uv.txt scripts/setup.sh
 	@PYTHON="$(PYTHON)" scripts/setup.sh $(CHECKOV_VENV) requirements/checkov.txt
+	@touch $@
+
+setup-docs: $(DOCS_STAMP)
+
+$(DOCS_STAMP): $(STAMP) requirements/docs.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/docs.txt
+	@touch $@
+
+setup-aws: $(AWS_STAMP)
+
+$(AWS_STAMP): $(STAMP) requirements/aws.txt
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(AWS_VENV)
+	@$(BIN)/uv pip install --quiet --python $(AWS_VENV)/bin/python --require-hashes --requirement requirements/aws.txt
 	@touch $@
 
 setup-chromium:
@@ -65,7 +81,7 @@ lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples 
 
 test: $(STAMP) ## Every check that CI runs
 	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
-	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-chromium
+	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium
 	@# The tests of a file share what they start, so one worker runs them all.
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
 
@@ -85,6 +101,14 @@ fuzz: $(STAMP) ## Parser, recording, replay and events under Atheris: SECONDS=60
 
 demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, with no AWS account
 	@$(BIN)/connect-audio demo
+
+deploy: $(STAMP) $(SAM_STAMP) ## Build the stack and deploy it, with PARAMETERS="Name=value ..." or asking for each
+	@PATH="$(abspath $(BIN)):$$PATH" $(SAM_VENV)/bin/sam build
+	@$(SAM_VENV)/bin/sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+
+docs: $(DOCS_STAMP) ## The docs site in build/site, without a network; a broken link ends it
+	@$(BIN)/python -m sphinx -q -W --keep-going -E -c docs_site -d build/site-doctrees -b html . build/site
+	@echo "docs: build/site/index.html"
 
 flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a file (OUTPUTS=), and QUEUE=ARN
 	@$(BIN)/python scripts/fill_flow.py $(if $(OUTPUTS),--outputs $(OUTPUTS),--stack $(or $(STACK),connect-audio)) $(if $(QUEUE),--queue $(QUEUE))
@@ -106,7 +130,7 @@ side-by-side: $(STAMP) ## This tree and commit a2710c3 measured in turn: all row
 
 lock: $(STAMP) ## Pin the requirements again, with hashes
 	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
-	@cd requirements && for name in bench checkov dev fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+	@cd requirements && for name in aws bench checkov dev docs fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(SAM_VENV) $(CHECKOV_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AWS_VENV) $(SAM_VENV) $(CHECKOV_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

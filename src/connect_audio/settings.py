@@ -3,7 +3,7 @@
 How it works. A settings class is a frozen dataclass with one field for each variable. The field's metadata holds a
 `Variable`: its name, meaning, parser, default and advice. `from_environment` reads each variable through its parser and
 raises one `SettingsError` that names the variable, its bounds and the advice. Each handler reads its class once. The
-template's tests and the README's table read the same declarations.
+template's tests and the table of `docs/settings.md` read the same declarations.
 
 An empty variable counts as unset, as botocore treats an empty `AWS_ENDPOINT_URL_…`: SAM can set only declared ones.
 """
@@ -32,7 +32,7 @@ class Parser[T](Protocol):
 
     @property
     def bounds(self) -> str:
-        """The texts that are allowed, in words, for messages and for the README's table."""
+        """The texts that are allowed, in words, for messages and for `docs/settings.md`."""
 
     def read(self, text: str) -> T | None:
         """Return the value; None if the text is not allowed."""
@@ -156,7 +156,7 @@ class Variable[T]:
 
     Args:
         name: as in the environment.
-        meaning: one sentence for the reader of the README.
+        meaning: one sentence for the reader of `docs/settings.md`.
         parser: checks the text and makes the value.
         advice: one sentence on how to set it, for messages.
         default: the value of an unset variable; `REQUIRED` if it must be set.

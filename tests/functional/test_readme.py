@@ -1,4 +1,4 @@
-"""What the documents for readers say is so: links, commands, events, settings, parameters and pasted output."""
+"""What the documents for readers say is so: links, commands, events, settings, reasons and the length of the README."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import re
 import subprocess
 import sys
 import wave
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from connect_audio.adapters import connect_event, consumer_start
 from connect_audio.request import MALFORMED
@@ -29,6 +29,7 @@ from connect_audio_cli.main import COMMANDS
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
+DOCS: Final = ROOT / "docs"
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "events" / "README.md"], key=str)
 COMMAND: Final = Path(sys.prefix) / "bin" / "connect-audio"
 EVENTS: Final = {path.name for path in (ROOT / "events").glob("*.json")}
@@ -49,11 +50,17 @@ def test_every_make_target_that_is_named_exists(document: Path) -> None:
     assert {target for each in named for target in each.split()} <= targets
 
 
-def test_the_readme_names_the_two_commands_and_every_subcommand() -> None:
-    assert "\nmake demo\n" in README
-    assert "\nmake test\n" in README
-    named = set(re.findall(r"connect-audio ([a-z]+)", README))
-    assert named == set(COMMANDS)
+def test_the_readme_is_one_screen_with_two_commands_three_deploys_and_a_picture() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 80
+    assert [line for line in lines if line in ("make demo", "make test")] == ["make demo", "make test"]
+    assert len([line for line in lines if line.startswith("make deploy ")]) == 3
+    assert "](docs/page.png)" in README
+
+
+def test_the_guides_name_every_command_and_no_other() -> None:
+    guides = [README, *(path.read_text("utf-8") for path in DOCS.glob("*.md"))]
+    assert set(re.findall(r"connect-audio ([a-z]+)", "".join(guides))) == set(COMMANDS)
 
 
 def test_every_option_that_the_documents_name_exists() -> None:
@@ -61,20 +68,13 @@ def test_every_option_that_the_documents_name_exists() -> None:
         for command, rest in re.findall(r"connect-audio ([a-z]+)([^`\n]*)", document.read_text("utf-8")):
             options = re.findall(r"--[a-z-]+", rest)
             if options:
-                assert set(options) <= set(re.findall(r"--[a-z-]+", _run(command, "--help"))), document.name
+                parser = import_module(f"connect_audio_cli.commands.{command}").parser()
+                assert set(options) <= set(re.findall(r"--[a-z-]+", parser.format_help())), document.name
 
 
-def test_what_synthesize_and_replay_print_is_what_the_readme_shows(tmp_path: Path) -> None:
-    shown = README.split("$ .venv/bin/connect-audio ")[1:]
-    assert len(shown) == 3
-    for each in shown:
-        command, _, expected = each.split("```")[0].partition("\n")
-        output = _run(*command.split(), cwd=tmp_path)
-        assert [line.rstrip() for line in output.strip().splitlines()] == expected.strip().splitlines()
-
-
-def test_the_example_in_python_prints_what_the_readme_says(tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def test_the_example_in_python_prints_what_is_shown(tmp_path: Path) -> None:
+    guide = (DOCS / "first-steps.md").read_text("utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     expected = re.findall(r"^print\(.*\)  # (.*)$", example, re.MULTILINE)
     assert len(expected) == 2
     _run("synthesize", "call.mkv", "--seconds", "30", cwd=tmp_path)
@@ -88,7 +88,7 @@ def test_the_example_in_python_prints_what_the_readme_says(tmp_path: Path) -> No
         assert (file.getnchannels(), file.getnframes()) == (1, 240_000)
 
 
-@pytest.mark.parametrize("document", ["README.md", "events/README.md"])
+@pytest.mark.parametrize("document", ["docs/invoking-locally.md", "events/README.md"])
 def test_every_event_is_in_the_table_of_events_and_the_other_way_round(document: str) -> None:
     assert set(re.findall(r"^\| `(\w+\.json)` \|", (ROOT / document).read_text("utf-8"), re.MULTILINE)) == EVENTS
 
@@ -114,7 +114,7 @@ def test_the_settings_table_is_what_the_code_declares() -> None:
         ]
         for name, variable in declared.items()
     ]
-    assert _table("| variable |") == expected
+    assert _table("settings.md", "| variable |") == expected
 
 
 def _shown_default(variable: Variable[Any]) -> str:
@@ -126,19 +126,6 @@ def _shown_default(variable: Variable[Any]) -> str:
     return "unset" if variable.default in (None, (), {}) else f"`{variable.default}`"
 
 
-def test_the_table_of_parameters_is_the_templates() -> None:
-    template = (ROOT / "template.yaml").read_text("utf-8")
-    section = re.search(r"^Parameters:\n.*?(?=^\S)", template, re.MULTILINE | re.DOTALL)
-    assert section
-    parameters = yaml.safe_load(section[0])["Parameters"]
-    defaults = {name: each.get("Default", "required") for name, each in parameters.items()}
-    expected = {
-        f"`{name}`": default if default == "required" else f"`{default}`" if default != "" else "empty"
-        for name, default in defaults.items()
-    }
-    assert {name: default for name, default, _ in _table("| parameter |")} == expected
-
-
 def test_the_table_of_reasons_is_the_triggers() -> None:
     reasons = {
         MALFORMED,
@@ -147,7 +134,7 @@ def test_the_table_of_reasons_is_the_triggers() -> None:
         consumer_start.CONSUMER_NOT_STARTED,
         consumer_start.NAME_TAKEN,
     }
-    assert {name.strip("`") for name, _ in _table("| reason |")} == reasons
+    assert {name.strip("`") for name, _ in _table("contact-flow.md", "| reason |")} == reasons
 
 
 def test_the_environment_for_containers_sets_only_what_the_template_declares() -> None:
@@ -162,9 +149,10 @@ def test_the_environment_for_containers_sets_only_what_the_template_declares() -
         assert set(environment) <= declared
 
 
-def _table(head: str) -> list[list[str]]:
-    """The cells of the README's table that begins so, without the head."""
-    lines = README[README.index(head) :].split("\n\n", 1)[0].splitlines()[2:]
+def _table(page: str, head: str) -> list[list[str]]:
+    """The cells of a page's table that begins so, without the head."""
+    text = (DOCS / page).read_text("utf-8")
+    lines = text[text.index(head) :].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
