@@ -28,7 +28,7 @@ RUN_AS_PRINTED: Final = ("first-steps.md", "outputs.md")
 TARGETS: Final = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 OF_THE_CLI: Final = {"query", "output", "cli-binary-format", "endpoint-url", "cli-read-timeout"}
 # Shell, installers and SAM CLI. Each line of SAM CLI is run by test_sam_local.py, test_sam.py or needs an account.
-UNREAD: Final = {"cd", "diff", "eval", "export", "git", "mv", "pip", "python", "python3.13", "sam", "uv"}
+UNREAD: Final = {"cd", "curl", "diff", "eval", "export", "git", "mv", "pip", "python", "python3.13", "sam", "uv"}
 
 
 def _commands(document: str) -> list[list[str]]:
@@ -38,7 +38,7 @@ def _commands(document: str) -> list[list[str]]:
     commands = []
     for line in lines:
         bare = re.sub(r"^\$ |^\w+=\$\((?=aws )|(?<=\w)\)$|", "", line)
-        if re.match(r"(?:\.venv(?:-\w+)?/bin/)?(?:connect-audio|make|aws|sam|uv|pip|git|export|eval) ", bare):
+        if re.match(r"(?:\.venv(?:-\w+)?/bin/)?(?:connect-audio|make|aws|sam|uv|pip|git|curl|export|eval) ", bare):
             for part in re.split(r" (?:&&|\|) ", bare):
                 words = shlex.split(part, comments=True)
                 commands.append([words[0].rpartition("/")[2], *_without_redirection(words[1:])])
