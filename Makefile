@@ -7,6 +7,8 @@ SAM_VENV := .venv-sam
 CHECKOV_VENV := .venv-checkov
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 TESTS ?= tests
+# A worker of the tests waits much for other processes, for sockets and for clocks: three keep two cores busy.
+WORKERS ?= 3
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
@@ -83,7 +85,7 @@ test: $(STAMP) ## Every check that CI runs
 	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
 	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium
 	@# The tests of a file share what they start, so one worker runs them all.
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
 
 sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes
 	@$(BIN)/pytest -m containers tests/functional/test_sam_local.py

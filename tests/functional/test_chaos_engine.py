@@ -24,7 +24,7 @@ from support.engine_chaos import EVERY_SECOND, LIVE_MARGIN_S, Run, Schedule, las
 from support.heard_segments import judged
 from support.wav import same_wav
 
-SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "18"))
+SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "12"))
 FIRST_SEED = int(os.environ.get("CHAOS_ENGINE_SEED", "1"))
 
 
