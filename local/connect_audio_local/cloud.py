@@ -23,6 +23,7 @@ from connect_audio.adapters.s3_recording import S3_CONFIG
 from connect_audio_local.extra import extra_local
 from connect_audio_local.kvs.model import UNLIMITED, Limits
 from connect_audio_local.kvs.server import KvsEmulator
+from connect_audio_local.kvs.unanswered import Unanswered
 from connect_audio_local.lambda_.quotas import DurableUsage
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.s3.server import s3_server
@@ -253,6 +254,7 @@ def local_cloud(
     invocation_s: float = 900,
     addresses: Addresses = ANYWHERE,
     on_end: Callable[[Execution], None] = lambda _: None,
+    on_unanswered: Callable[[Unanswered], None] | None = None,
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -264,11 +266,14 @@ def local_cloud(
         invocation_s: the consumer's timeout, seconds.
         addresses: the addresses of the services.
         on_end: called with each execution that has ended, in its thread.
+        on_unanswered: gets each request to the KVS emulator that was refused or got nothing.
     """
     with ExitStack() as stack:
         stack.enter_context(local_credentials())
         url = s3_url or stack.enter_context(s3_server(addresses.host, addresses.s3_port))
-        emulator = stack.enter_context(KvsEmulator(addresses.host, addresses.kvs_port, limits=limits))
+        emulator = stack.enter_context(
+            KvsEmulator(addresses.host, addresses.kvs_port, limits=limits, on_unanswered=on_unanswered)
+        )
         stack.enter_context(
             environment(
                 {

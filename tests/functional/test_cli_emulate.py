@@ -8,7 +8,7 @@ import socket
 import subprocess
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,25 @@ def test_the_printed_variables_lead_an_sdk_to_the_capture(capture: Path) -> None
     } == set(exports)
     assert f"holds  contact {DEFAULT_CONTACT_ID}, StartTimestamp 1782912654536" in printed
     assert "stream/a-call/" in printed
+
+
+def test_the_terminal_says_once_why_a_request_got_nothing(capture: Path) -> None:
+    with emulating(capture) as (process, printed):
+        kinesis_video = client("kinesisvideo", exports_in(printed))
+        with closing(kinesis_video):
+            for _ in range(2):
+                with pytest.raises(kinesis_video.exceptions.ResourceNotFoundException):
+                    kinesis_video.describe_stream(StreamName="calls")
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=PATIENCE_S)[1]
+
+    assert said == (
+        "connect-audio: DescribeStream of stream calls: ResourceNotFoundException: "
+        "The requested stream is not found or not active: calls; the streams are a-call\n"
+    )
+    assert rest == "connect-audio: interrupted\n"
 
 
 @pytest.mark.parametrize(

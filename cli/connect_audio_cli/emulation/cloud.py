@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from connect_audio_cli.emulation.streams import Served, exports, read_stored, sdk_variables, stream_name
+from connect_audio_cli.emulation.streams import Complaints, Served, exports, read_stored, sdk_variables, stream_name
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.reporting import Form, Report
 from connect_audio_local.cloud import Addresses, Execution, LocalCloud, connect_event, local_cloud
@@ -76,7 +76,9 @@ def keep_up(captures: Sequence[str], report: Report, *, host: str, ports: tuple[
     with (
         file,
         redirect_stdout(file),
-        local_cloud(_SETTINGS, addresses=addresses, on_end=say.ended) as cloud,
+        local_cloud(
+            _SETTINGS, addresses=addresses, on_end=say.ended, on_unanswered=Complaints(report, caught_up=False)
+        ) as cloud,
     ):
         sample = cloud.emulator.add_stream(sample_stream())
         offers = [_offer(Served(sample, _SAMPLE, sample.retained(cloud.emulator.clock.monotonic())), log.parent)]

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from connect_audio_cli.emulation.streams import Served, exports, read_stored, sdk_variables, stream_name
+from connect_audio_cli.emulation.streams import Complaints, Served, exports, read_stored, sdk_variables, stream_name
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.formatting import count
 from connect_audio_cli.output.reporting import Report
@@ -44,7 +44,7 @@ def serve(
         )
     contents = [read_stored("emulate", capture) for capture in captures]
     try:
-        emulator = KvsEmulator(host, port)
+        emulator = KvsEmulator(host, port, on_unanswered=Complaints(report, caught_up=True))
     except (OSError, OverflowError) as error:
         reason = describe(error) if isinstance(error, OSError) else str(error)
         raise CommandError(f"cannot listen on {printable(host)} port {port}: {reason}") from error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from connect_audio_cli.captures import STANDARD_INPUT, open_capture, read_events
+from connect_audio_cli.output.arguments import NAME
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.formatting import count, duration
+from connect_audio_cli.output.reporting import Form, Report
 from connect_audio_local.kvs import CaptureError, EmulatedStream, StoredFragment, read_capture
+from connect_audio_local.kvs.unanswered import Unanswered
 
 _MISLEADING: Final = (
     "AWS_PROFILE",
@@ -121,6 +126,30 @@ def stream_name(capture: str) -> str:
     return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "_.-") else "-" for letter in stem)[
         :256
     ]
+
+
+class Complaints:
+    """Requests that got nothing, a line each on standard error; the same one again is not repeated. Thread-safe.
+
+    Args:
+        report: with `--quiet` nothing is said.
+        caught_up: say it also where a reader has merely reached the end.
+    """
+
+    def __init__(self, report: Report, *, caught_up: bool) -> None:
+        self._says = report.form is not Form.QUIET
+        self._caught_up = caught_up
+        self._lock = threading.Lock()
+        self._last = ""
+
+    def __call__(self, unanswered: Unanswered) -> None:
+        """Say it."""
+        line = f"{NAME}: {printable(str(unanswered), 500)}\n"
+        with self._lock:
+            if self._says and line != self._last and (self._caught_up or not unanswered.caught_up):
+                self._last = line
+                sys.stderr.write(line)
+                sys.stderr.flush()
 
 
 def sdk_variables(addresses: Mapping[str, str]) -> dict[str, str]:

@@ -20,7 +20,7 @@ from connect_audio_local.kvs.archive_behaviour import USUAL_ARCHIVE, ArchiveBeha
 from connect_audio_local.kvs.capture import StoredFragment, block_ends
 from connect_audio_local.kvs.fault_run import FaultRun
 from connect_audio_local.kvs.faults import NO_FAULTS, FaultPlan
-from connect_audio_local.kvs.service_error import ServiceError, invalid_argument
+from connect_audio_local.kvs.service_error import FragmentNotFoundError, ServiceError, invalid_argument
 
 # A stream with DataRetentionInHours 0 keeps a host's buffer : 5 minutes or 200 MB (AWS developer guide).
 _BUFFER_MS, _BUFFER_BYTES = 5 * 60 * 1000, 200 * 1000 * 1000
@@ -282,7 +282,8 @@ class EmulatedStream:
             now_s: seconds of the emulator's clock.
 
         Raises:
-            ServiceError: InvalidArgumentException.
+            ServiceError: InvalidArgumentException; so is a token that this stream never issued.
+            FragmentNotFoundError: a fragment number that this stream never issued.
         """
         kind = selector.get("StartSelectorType")
         with self._lock:
@@ -294,11 +295,13 @@ class EmulatedStream:
                     return FragmentReader(self, self._first, _any_fragment)
                 case "FRAGMENT_NUMBER":
                     number = _text_field(selector, "AfterFragmentNumber", _FRAGMENT_NUMBER, kind)
+                    if self._never_had(number):
+                        raise FragmentNotFoundError(number)
                     return FragmentReader(self, self._first, _after(number))
                 case "CONTINUATION_TOKEN":
                     # A token is the fragment number of the fragment it ends.
                     token = _text_field(selector, "ContinuationToken", _TOKEN, kind)
-                    if not _FRAGMENT_NUMBER.fullmatch(token):
+                    if not _FRAGMENT_NUMBER.fullmatch(token) or self._never_had(token):
                         raise invalid_argument("ContinuationToken was not issued by this service")
                     return FragmentReader(self, self._first, _after(token))
                 case "PRODUCER_TIMESTAMP":
@@ -313,6 +316,13 @@ class EmulatedStream:
                     )
                 case _:
                     raise invalid_argument(f"StartSelectorType {kind!r} is none of the six start selectors")
+
+    def _never_had(self, number: str) -> bool:
+        """Return True for a number that was never issued. One below the oldest that is retained has expired."""
+        oldest = min((int(each.number) for each in self._kept if each.number), default=None)
+        if oldest is None or int(number) < oldest:
+            return False
+        return all(each.number != number for each in self._kept)
 
     def at(self, index: int, now_s: float) -> tuple[int, StoredFragment] | NotBefore | NoMore:
         """Give the fragment of an index, or the oldest one there is where retention has taken it.

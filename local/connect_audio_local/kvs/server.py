@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 from itertools import chain
 from pathlib import Path
@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from connect_audio_local.kvs.capture import StoredFragment, read_capture
 from connect_audio_local.kvs.clock import Clock, SystemClock
-from connect_audio_local.kvs.fault_run import Ending, FaultRun, FaultyBody, Sendable
+from connect_audio_local.kvs.fault_run import Ending, FaultRun, FaultyBody, Sendable, in_band_document
 from connect_audio_local.kvs.faults import (
     NO_FAULTS,
     STATUS_OF,
@@ -49,12 +49,18 @@ from connect_audio_local.kvs.model import (
     NotBefore,
     Pace,
 )
-from connect_audio_local.kvs.service_error import ServiceError, invalid_argument
+from connect_audio_local.kvs.request_types import REQUESTS, checked, read_request
+from connect_audio_local.kvs.service_error import FragmentNotFoundError, ServiceError, invalid_argument
+from connect_audio_local.kvs.unanswered import Unanswered, empty_body, empty_listing
 from connect_audio_local.stoppable_server import StoppableServer, reset_connection
 
 # The GetMedia payload's type as clients of the real service have seen it; the service model leaves it open.
 _MEDIA_TYPE = "video/webm"
 _MAX_REQUEST_BYTES = 1 << 20
+_FRAGMENT_NOT_FOUND = 4000
+"""In-band error of GetMedia (API reference)."""
+_MOST_NAMES = 10
+"""Streams that a line names."""
 _NO_NAME_CHARACTER = re.compile(r"[^a-zA-Z0-9_.-]", re.ASCII)
 _API_NAMES = frozenset(
     {
@@ -78,14 +84,22 @@ class KvsEmulator:
         port: port to bind; 0 takes a free one.
         clock: the emulator's time; a `ManualClock` lets tests go without waiting.
         limits: the service's limits.
+        on_unanswered: gets each request that was refused or got nothing, in the thread that serves it.
 
     Raises:
         OSError: the address cannot be bound.
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", port: int = 0, *, clock: Clock | None = None, limits: Limits | None = None
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        on_unanswered: Callable[[Unanswered], None] | None = None,
     ) -> None:
+        self.on_unanswered: Callable[[Unanswered], None] = _ignore if on_unanswered is None else on_unanswered
         self.clock: Clock = clock or SystemClock()
         self.limits = limits or Limits()
         self.account = Account()
@@ -189,9 +203,14 @@ class KvsEmulator:
 # --- requests and answers --------------------------------------------------------------------------------------------
 
 
+def _ignore(_: Unanswered) -> None:
+    """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Request:
     path: str
+    body: bytes
     fields: Mapping[str, Any]
     host: str
     connection: socket.socket
@@ -224,12 +243,12 @@ class _Api:
 
     def __init__(self, emulator: KvsEmulator) -> None:
         self._emulator = emulator
-        self.routes: dict[tuple[str, str], Callable[[_Request], _Json | _Media]] = {
-            ("POST", "/describeStream"): self._describe_stream,
-            ("POST", "/getDataEndpoint"): self._get_data_endpoint,
-            ("POST", "/getMedia"): self._get_media,
-            ("POST", "/listFragments"): self._list_fragments,
-            ("POST", "/getMediaForFragmentList"): self._get_media_for_fragment_list,
+        self.routes: dict[str, tuple[Api, Callable[[_Request], _Json | _Media]]] = {
+            "/describeStream": ("DescribeStream", self._describe_stream),
+            "/getDataEndpoint": ("GetDataEndpoint", self._get_data_endpoint),
+            "/getMedia": ("GetMedia", self._get_media),
+            "/listFragments": ("ListFragments", self._list_fragments),
+            "/getMediaForFragmentList": ("GetMediaForFragmentList", self._get_media_for_fragment_list),
         }
 
     def answer(self, method: str, request: _Request) -> _Json | _Media:
@@ -239,15 +258,39 @@ class _Api:
             ServiceError: the service's own error.
             _DroppedError: a fault takes the answer.
         """
+        operation = f"{method} {request.path}"
+        try:
+            operation, respond = self._route(method, request.path)
+            if operation in REQUESTS:
+                request = replace(request, fields=checked(operation, read_request(request.body)))
+            return respond(request)
+        except ServiceError as error:
+            why = f"{error.code}: {error.message}{self._hint(error, request)}"
+            self._emulator.on_unanswered(Unanswered(operation, _place(request), why))
+            raise
+
+    def _route(self, method: str, path: str) -> tuple[str, Callable[[_Request], _Json | _Media]]:
         # A data endpoint that has moved, and each of the archive's, has a path of its own in front of the operation.
-        at_endpoint = request.path.startswith(("/moved/", "/archive/"))
-        operation = request.path[request.path.rfind("/") :] if at_endpoint else request.path
+        operation = path[path.rfind("/") :] if path.startswith(("/moved/", "/archive/")) else path
         if method == "GET" and operation.startswith("/contacts/"):
-            return self._describe_contact(request)
-        route = self.routes.get((method, operation))
+            return "DescribeContact", self._describe_contact
+        route = self.routes.get(operation) if method == "POST" else None
         if route is None:
             raise ServiceError("UnknownOperationException", 404, f"{method} {operation} is not emulated")
-        return route(request)
+        return route
+
+    def _hint(self, error: ServiceError, request: _Request) -> str:
+        """A help for the user beyond the service's own words."""
+        if error.code != "ResourceNotFoundException":
+            return ""
+        account, now_s = self._emulator.account, self._emulator.clock.monotonic()
+        contact_id = unquote(request.path.rsplit("/", 1)[-1])
+        if request.path.startswith("/contacts/"):
+            stream = account.stream_of(contact_id, now_s)
+            contact = stream.contact(contact_id, now_s) if stream else None
+            return f"; the contact's instance is {contact.instance_id}" if contact else ""
+        names = [stream.name for stream in account.streams]
+        return f"; the streams are {', '.join(names[:_MOST_NAMES])}" if names else "; there is no stream"
 
     def _stream(self, api: Api, request: _Request) -> tuple[EmulatedStream, tuple[OnCall, ...]]:
         """The stream that a request names, and the faults of this call that concern its body."""
@@ -278,7 +321,15 @@ class _Api:
         selector = request.fields.get("StartSelector")
         if not isinstance(selector, Mapping):
             raise invalid_argument("StartSelector is missing")
-        reader = stream.open(selector, emulator.clock.monotonic())
+        try:
+            reader = stream.open(selector, emulator.clock.monotonic())
+        except FragmentNotFoundError as error:
+            emulator.on_unanswered(Unanswered("GetMedia", f"stream {stream.name}", str(error)))
+            return _Media(iter([in_band_document(_FRAGMENT_NOT_FOUND)]), lambda: None)
+        if emulator.on_unanswered is not _ignore:
+            empty = empty_body(stream.name, selector, stream.archived(emulator.clock.monotonic()))
+            if empty:
+                emulator.on_unanswered(empty)
         connection = emulator.connections.open(stream.name, request.connection, emulator.limits.connections)
         # The session begins here: a client may see the answer's head before the first piece is asked for.
         pieces = self._media(stream, reader, connection, stream.faults.body(faults), emulator.clock.monotonic())
@@ -336,9 +387,14 @@ class _Api:
         stream, _ = self._stream("ListFragments", request)
         if request.path != f"{stream.endpoint_path_of('LIST_FRAGMENTS')}/listFragments":
             # The real service answers an empty object at an endpoint of another operation.
+            why = "asked at another operation's endpoint: call GetDataEndpoint with APIName LIST_FRAGMENTS"
+            self._emulator.on_unanswered(Unanswered("ListFragments", f"stream {stream.name}", why))
             return _Json({})
         view = stream.archived(self._emulator.clock.monotonic())
-        return _Json(stream.archive.list_fragments(request.fields, view))
+        answer = stream.archive.list_fragments(request.fields, view)
+        if not answer["Fragments"] and "FragmentSelector" in request.fields:
+            self._emulator.on_unanswered(empty_listing(stream.name, request.fields["FragmentSelector"], view))
+        return _Json(answer)
 
     def _get_media_for_fragment_list(self, request: _Request) -> _Media:
         emulator = self._emulator
@@ -379,6 +435,14 @@ class _Api:
         if contact.ended:
             described["DisconnectTimestamp"] = contact.end_ms / 1000
         return _Json({"Contact": described})
+
+
+def _place(request: _Request) -> str:
+    """The stream or contact that a request names; empty for none."""
+    if request.path.startswith("/contacts/"):
+        return f"contact {unquote(request.path.rsplit('/', 1)[-1])}"
+    name, arn = request.fields.get("StreamName"), request.fields.get("StreamARN")
+    return f"stream {name or arn}" if name or arn else ""
 
 
 def _suffer(stream: EmulatedStream, api: Api) -> tuple[OnCall, ...]:
@@ -551,14 +615,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             raise invalid_argument(f"a request of {length} bytes is too long")
         body = self.rfile.read(length)
-        try:
-            fields = json.loads(body or b"{}")
-        except ValueError as exc:
-            raise ServiceError("SerializationException", 400, "the request is no JSON") from exc
-        if not isinstance(fields, dict):
-            raise ServiceError("SerializationException", 400, "the request is no JSON object")
         host = self.headers.get("Host") or "{}:{}".format(*self.server.server_address[:2])
-        return _Request(self.path.split("?")[0], fields, host, self.connection)
+        return _Request(self.path.split("?")[0], body, {}, host, self.connection)
 
     def _send_json(self, status: int, body: Mapping[str, Any], error: str | None = None) -> None:
         payload = json.dumps(body).encode()

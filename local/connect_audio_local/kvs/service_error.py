@@ -1,4 +1,4 @@
-"""An error of the emulated service. The emulator's server sends it as the real service would."""
+"""The errors of the emulated service. The emulator's server sends them as the real service would."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ class ServiceError(Exception):
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code, self.status, self.message = code, status, message
+
+
+class FragmentNotFoundError(Exception):
+    """A reader asks for what follows a fragment that never was. GetMedia says so inside a 200 body.
+
+    Args:
+        number: the fragment number of the request.
+    """
+
+    def __init__(self, number: str) -> None:
+        super().__init__(f"the stream never had a fragment {number}")
 
 
 def invalid_argument(message: str) -> ServiceError:
