@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SAM_VENV := .venv-sam
 CHECKOV_VENV := .venv-checkov
+SDK_VENV := .venv-sdk
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 TESTS ?= tests
 # A worker of the tests waits much for other processes, for sockets and for clocks: three keep two cores busy.
@@ -12,6 +13,7 @@ WORKERS ?= 3
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
+SDK_STAMP := $(SDK_VENV)/.installed
 AWS_VENV := .venv-aws
 AWS_STAMP := $(AWS_VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
@@ -19,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium style types check format unit lint-templates test chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock clean
+.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -56,6 +58,12 @@ $(AWS_STAMP): $(STAMP) requirements/aws.txt
 	@$(BIN)/uv pip install --quiet --python $(AWS_VENV)/bin/python --require-hashes --requirement requirements/aws.txt
 	@touch $@
 
+setup-sdks: $(SDK_STAMP) ## Make .venv-sdk with the SDKs that emulate is tried with
+
+$(SDK_STAMP): requirements/sdk.txt requirements/javascript/package-lock.json requirements/uv.txt scripts/setup.sh scripts/setup-sdks.sh
+	@PYTHON="$(PYTHON)" scripts/setup-sdks.sh $(SDK_VENV)
+	@touch $@
+
 setup-chromium:
 	@scripts/setup-chromium.sh
 
@@ -83,12 +91,15 @@ lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples 
 
 test: $(STAMP) ## Every check that CI runs
 	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
-	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium
+	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium setup-sdks
 	@# The tests of a file share what they start, so one worker runs them all.
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers' $(TESTS)
 
 sam-local: $(STAMP) $(SAM_STAMP) ## Both functions by `sam local invoke` in containers: needs docker, two minutes
 	@$(BIN)/pytest -m containers tests/functional/test_sam_local.py
+
+sdk-tests: $(STAMP) $(SDK_STAMP) ## The SDKs of JavaScript, aiobotocore and capo against `connect-audio emulate`
+	@$(BIN)/pytest -q tests/functional/test_sdks.py
 
 chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N=50 schedules, from SEED=1
 	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
@@ -130,9 +141,11 @@ bench: $(STAMP) ## The performance claims, measured again
 side-by-side: $(STAMP) ## This tree and commit a2710c3 measured in turn: all rows, or ROWS=replay-1h,start-up; REPEATS=5
 	@$(BIN)/python -m benchmarks.side_by_side --repeats $(or $(REPEATS),5) $(if $(ROWS),--only $(ROWS))
 
-lock: $(STAMP) ## Pin the requirements again, with hashes
-	@cd layers/dependencies && ../../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 requirements.in -o requirements.txt
-	@cd requirements && for name in aws bench checkov dev docs fuzz sam uv; do ../$(BIN)/uv pip compile --upgrade --quiet --generate-hashes --no-header --python-version 3.13 $$name.in -o $$name.txt; done
+lock: $(STAMP) ## Pin new requirements with hashes; the other pins stay: all files, or ONLY=layer
+	@scripts/lock.sh $(ONLY)
+
+upgrade: $(STAMP) ## Move every pin to the newest version: all files, or ONLY="dev sam"
+	@scripts/lock.sh --upgrade $(ONLY)
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) $(AWS_VENV) $(SAM_VENV) $(CHECKOV_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(AWS_VENV) $(SAM_VENV) $(CHECKOV_VENV) $(SDK_VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .hypothesis

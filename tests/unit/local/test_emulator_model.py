@@ -19,6 +19,7 @@ from connect_audio_local.kvs import (
     StoredFragment,
 )
 from connect_audio_local.kvs.model import ALL_AT_ONCE, Account, CallMeter, FragmentReader, NoMore, NotBefore
+from connect_audio_local.kvs.service_error import FragmentNotFoundError
 
 START_MS = 1_782_912_654_536
 
@@ -145,12 +146,13 @@ def test_now_on_a_live_stream_starts_with_its_newest_fragment() -> None:
     assert read(stream(pace=Live()).open(select("NOW"), 0.0), 2.0) == [0, 1]
 
 
-def test_a_reader_waits_for_a_fragment_number_that_is_still_to_come() -> None:
+def test_a_number_or_token_that_is_still_to_come_was_never_issued() -> None:
     live = stream(pace=Live())
-    reader = live.open(select("FRAGMENT_NUMBER", AfterFragmentNumber="1005"), 1.0)
-
-    assert read(reader, 6.0) == []
-    assert read(reader, 8.0) == [6, 7]
+    with pytest.raises(FragmentNotFoundError):
+        live.open(select("FRAGMENT_NUMBER", AfterFragmentNumber="1005"), 1.0)
+    with pytest.raises(ServiceError):
+        live.open(select("CONTINUATION_TOKEN", ContinuationToken="1005"), 1.0)
+    assert read(live.open(select("FRAGMENT_NUMBER", AfterFragmentNumber="1005"), 6.5), 8.0) == [6, 7]
 
 
 def test_a_due_time_is_reached_when_the_clock_shows_it() -> None:
