@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -51,7 +53,6 @@ BASE_IMAGE: Final = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 BUCKET: Final = "recordings"
 INSTANCE_ARN: Final = "arn:aws:connect:eu-west-2:111122223333:instance/6a1f0c2d-7e3b-4d58-8c9a-0b1e2f3a4d5c"
 FUNCTIONS: Final = {"ConsumerFunction": {"live"}}
-CONTACT: Final = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
 
 
 @dataclass(frozen=True)
@@ -152,17 +153,41 @@ def test_an_event_without_media_streaming_is_rejected_by_the_trigger_in_its_cont
     assert not sam_local.front.executions
 
 
-def test_a_voice_event_starts_the_consumer_with_the_payload_of_the_sample_event(sam_local: SamLocal) -> None:
-    done = sam_local.invoke("TriggerFunction", ROOT / "events" / "connect_voice.json")
-    answer = json.loads(done.stdout.splitlines()[-1])
-    name = f"{CONTACT}_1764000000123"
-    assert answer == {
-        "status": "STARTED",
-        "recordingUri": f"s3://recordings/recordings/2025/11/24/{CONTACT}_20251124T160000.123Z.wav",
-        "executionName": name,
-    }
-    payload = json.loads((ROOT / "events" / "consumer_payload.json").read_text("utf-8"))
-    assert sam_local.front.executions == {name: payload}
+@pytest.mark.parametrize("function", ["TriggerFunction", "ConsumerFunction"])
+def test_the_documented_command_leads_to_the_recording_in_the_documented_cloud(
+    sam_local: SamLocal, tmp_path: Path, function: str
+) -> None:
+    document = (ROOT / "docs" / "local.md").read_text("utf-8").replace("\\\n", "")
+    (line,) = re.findall(rf"^\.venv-sam/bin/sam local invoke {function} .*$", document, re.MULTILINE)
+    command = shlex.split(line.replace("$parameters", " ".join(PARAMETERS[1:])))
+    command += ["-t", str(sam_local.build / "template.yaml")]
+    if _succeeds("docker", "image", "inspect", BASE_IMAGE):
+        command.append("--skip-pull-image")
+    anywhere = "0.0.0.0"  # noqa: S104 - containers call it
+    cloud = [
+        str(Path(sys.prefix) / "bin" / "connect-audio"),
+        "cloud",
+        "--host",
+        anywhere,
+        "--log",
+        str(tmp_path / "log"),
+    ]
+    with subprocess.Popen(cloud, stdout=subprocess.PIPE, text=True) as services:
+        try:
+            assert services.stdout is not None
+            assert "Ctrl-C ends it.\n" in iter(services.stdout.readline, ""), "see its line on standard error"
+            done = subprocess.run(
+                command, cwd=ROOT, env=sam_local.environment, capture_output=True, text=True, check=False, timeout=240
+            )
+            assert done.returncode == 0, done.stderr
+            if function == "TriggerFunction":
+                answer = json.loads(done.stdout.splitlines()[-1])
+                # The sample event, so the consumer of `cloud` gets the payload of the sample event, too.
+                assert services.stdout.readline() == f"{answer['executionName']}: SUCCEEDED, {answer['recordingUri']}\n"
+            else:
+                assert '"status": "complete"' in done.stdout, done.stdout + done.stderr
+        finally:
+            services.terminate()
 
 
 @pytest.mark.parametrize(("memory_mb", "seconds"), [(256, 600), (128, 60)])
