@@ -151,12 +151,31 @@ def test_times_that_come_again_say_nothing_of_the_delay() -> None:
     assert line.add(sent(4, at(2) + 3_000, delay_ms=-830))
 
 
-@pytest.mark.parametrize("counter", [9, 1])
+@pytest.mark.parametrize("counter", [1_003, 1])
 @pytest.mark.parametrize("leap_ms", [-20_000, 2_000, 500_000])
-def test_another_counter_explains_a_leap(counter: int, leap_ms: int) -> None:
+def test_the_counter_of_another_session_explains_a_leap(counter: int, leap_ms: int) -> None:
     line = order(*call(2))
 
     assert line.add(sent(counter, at(2) + leap_ms, delay_ms=-90_000))
+
+
+@pytest.mark.parametrize(
+    ("leap_ms", "delay_ms", "passes"),
+    [
+        (-30, -90_000, True),
+        (-31, 90_000, False),
+        (2_000, -90_000, True),
+        # Six are missing, each as long as its neighbours and give or take 30 ms.
+        (6 * (LASTS_MS + 30), -90_000, True),
+        (6 * (LASTS_MS + 30) + 1, -90_000, False),
+        (6 * LASTS_MS + 5_000, -830, True),
+        (6 * LASTS_MS + 5_000, -831, False),
+    ],
+)
+def test_missing_fragments_explain_a_leap_of_their_length(leap_ms: int, delay_ms: int, passes: bool) -> None:  # noqa: FBT001
+    line = order(*call(2))
+
+    assert bool(line.add(sent(9, at(2) + leap_ms, delay_ms=delay_ms))) is passes
 
 
 def test_a_leap_is_the_least_of_both_tracks() -> None:
@@ -234,13 +253,16 @@ def test_two_first_fragments_far_from_the_servers_clock_stay() -> None:
     assert line.disagree.leap == 0
 
 
-def test_a_first_fragment_that_the_second_one_does_not_follow_stays() -> None:
+@pytest.mark.parametrize(
+    ("counter", "start_ms"), [(2, 0), (5, -3 * LASTS_MS), (1_001, -999 * LASTS_MS), (1_002, -40_000), (0, -40_000)]
+)
+def test_a_first_fragment_is_put_before_the_missing_ones_behind_it(counter: int, start_ms: int) -> None:
     line = order()
     assert not line.add(sent(1, -40_000, delay_ms=-50_000))
-    found = [*line.add(sent(5, at(1))), *line.flush()]
+    found = [*line.add(sent(counter, at(1))), *line.flush()]
 
-    assert came(found)[0] == (1, -40_000)
-    assert line.disagree.leap == 0
+    assert (1, start_ms) in came(found)
+    assert line.disagree.leap == (start_ms != -40_000)
 
 
 # --- fragments that wait ---------------------------------------------------------------------------------------------
@@ -515,7 +537,10 @@ def open_block(at_ms: float, track: int = 1) -> Block:
         (None, -1_601, False),
         (9, 30, True),
         (9, 31, False),
-        (9, -90_000, True),
+        (9, -30, True),
+        (9, -31, False),
+        (1_003, 31, False),
+        (1_003, -90_000, True),
     ],
 )
 def test_an_open_fragment_passes_by_its_first_block(counter: int | None, leap_ms: int, passes: bool) -> None:  # noqa: FBT001
