@@ -134,3 +134,60 @@ def test_ranges_say_what_a_set_of_numbers_would(counters: list[int]) -> None:
         for other in range(counter + 1, 13):
             missing = len(set(range(counter + 1, other)) - known)
             assert again.missing_between(number(counter), number(other)) == missing
+
+
+@pytest.mark.parametrize(
+    ("counter", "server_ms", "is_held"),
+    [
+        (4, 1_000, True),
+        (4, 1_001, True),
+        (5, 1_000, True),
+        (6, 3_000, True),
+        (6, 2_999, True),
+        (6, 3_001, False),
+        (4, 999, False),
+        (3, 2_000, False),
+        (7, 2_000, False),
+    ],
+)
+def test_a_range_holds_its_counters_at_its_times(counter: int, server_ms: int, is_held: bool) -> None:  # noqa: FBT001
+    admitted = AdmittedNumbers((NumberRange(fragment_number(4, 1_000), fragment_number(6, 3_000)),))
+
+    assert admitted.holds(fragment_number(counter, server_ms)) is is_held
+
+
+@pytest.mark.parametrize(("server_ms", "is_held"), [(500, True), (499, False), (3_500, True), (3_501, False)])
+def test_a_range_holds_times_beyond_its_ends_as_far_as_its_clock_went(server_ms: int, is_held: bool) -> None:  # noqa: FBT001
+    admitted = AdmittedNumbers((NumberRange(fragment_number(4, 1_000), fragment_number(6, 3_000), beyond_ms=500),))
+
+    assert admitted.holds(fragment_number(5, server_ms)) is is_held
+
+
+def test_a_range_notes_how_far_the_clock_lies_beyond_its_ends() -> None:
+    admitted = AdmittedNumbers()
+    for counter, server_ms in ((4, 2_000), (5, 9_000), (6, 3_000)):
+        admitted.add(fragment_number(counter, server_ms))
+
+    assert admitted.ranges == (NumberRange(fragment_number(4, 2_000), fragment_number(6, 3_000), beyond_ms=6_000),)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "missing"),
+    [(4, 6, 0), (4, 7, 0), (3, 7, 0), (3, 9, 1), (2, 9, 2), (7, 9, 1), (9, 4, 1), (2, 3, 0)],
+)
+def test_the_fragments_between_two_that_were_not_admitted_are_missing(before: int, after: int, missing: int) -> None:
+    assert numbers(4, 5, 6, 7).missing_between(number(before), number(after)) == missing
+
+
+def test_a_lower_counter_with_a_later_clock_is_another_session_s() -> None:
+    admitted = numbers(4, 5, 6)
+
+    assert admitted.missing_between(fragment_number(9, 5_000), fragment_number(4, 5_001)) is None
+    assert admitted.missing_between(fragment_number(9, 5_000), fragment_number(4, 5_000)) is not None
+
+
+def test_a_number_without_a_counter_is_a_range_of_its_own() -> None:
+    admitted = AdmittedNumbers()
+
+    assert [admitted.add(each) for each in ("7", "8", "7", None, "x", "x")] == [False, False, True, False, False, True]
+    assert [each.first for each in admitted.ranges] == ["7", "8", "x"]

@@ -23,6 +23,7 @@ def received(*pieces: bytes) -> ByteWindow:
 
 def test_received_and_consumed_bytes_are_counted() -> None:
     window = ByteWindow()
+    assert (window.last_read, window.received, window.size, window.waits) == (0, 0, 0, False)
     window.receive(b"abc")
     window.receive(b"de")
     assert (window.waits, window.size, window.received, window.last_read) == (True, 5, 5, 2)

@@ -767,7 +767,8 @@ def shaped(choices: Random) -> list[Fragment]:
         by_ms += choices.choice((0,) * 12 + (30, 31, -30, -31, 400, 2_500, -1_600, -1_601))
         server_ms = choices.choice((0,) * 6 + (by_ms, by_ms, -170, 700, 3_000))
         blocks = [replace(part, time_ns=part.time_ns + by_ms * 1_000_000) for part in each.contents.blocks]
-        contents = replace(each.contents, blocks=blocks, server_ms=each.server_ms + server_ms)
+        number = str(int(each.contents.number) + (choices.choice((0,) * 8 + (-1, -2, 2, 2_000)) << 92))
+        contents = replace(each.contents, number=number, blocks=blocks, server_ms=each.server_ms + server_ms)
         made.append(write_fragment(contents))
     return fragments_of(events_of([b"".join(made)]))
 

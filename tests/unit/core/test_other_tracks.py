@@ -39,6 +39,17 @@ def test_the_sentences_name_what_there_is() -> None:
     )
 
 
+def test_a_sentence_names_four_tracks_or_formats_and_says_that_there_are_others() -> None:
+    for count, more in ((4, False), (5, True)):
+        refused = tuple(UnsupportedTrack(number, Party.AGENT, f"codec {number}") for number in range(10, 10 + count))
+        blocks = [BlockCount(each.number, 1, 1) for each in refused]
+        unsupported = OtherTracks().added(TrackChoice(unsupported=refused), blocks).unsupported_sentence() or ""
+        unknown = OtherTracks().added(TrackChoice(), blocks).unknown_sentence() or ""
+
+        assert (unsupported.count("codec"), unknown.count("declares")) == (4, 4)
+        assert unsupported.endswith("; and others") is unknown.endswith(" and others") is more
+
+
 def test_the_account_passes_through_a_checkpoint() -> None:
     account = OtherTracks().added(CHOICE, [BlockCount(1, 2, 300), BlockCount(2, 1, 40)])
 

@@ -103,6 +103,17 @@ def test_siblings_are_found_on_the_days_between_and_by_any_of_their_objects() ->
     assert others.latest_before() == DEFAULT_START_MS - 1
 
 
+@pytest.mark.parametrize("off_ms", [0, 1, 999, 86_399_999])
+def test_a_later_streaming_is_found_from_midnight_to_midnight(off_ms: int) -> None:
+    at = world(FIRST)
+    midnight = (DEFAULT_START_MS // 86_400_000 + 1) * 86_400_000
+    at.store.put(other_streaming(midnight + off_ms).manifest, b"{}", ObjectKind("application/json"))
+    others = OtherStreamings(REQUEST, NAMES, at.store)
+
+    assert others.first_between(midnight - 1, midnight + off_ms) == midnight + off_ms
+    assert others.first_between(midnight + off_ms, midnight + 86_400_000) is None
+
+
 def test_a_look_costs_one_name_for_each_recording_however_many_segments_it_has() -> None:
     at = world(FIRST)
     for start_ms in (DEFAULT_START_MS, SECOND_START_MS):
