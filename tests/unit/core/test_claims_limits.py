@@ -176,6 +176,15 @@ def test_two_blocks_show_no_leap(count: int) -> None:
     assert straightened(blocks(*times)) == (blocks(*times[::-1]), 0)
 
 
+def test_blocks_that_come_twice_do_not_hide_a_leap() -> None:
+    once = every(64 * MS, 9)
+    times = [each for time_ns in once if time_ns != 4 * 64 * MS for each in (time_ns, time_ns)]
+    placed, count = straightened(blocks(*times[:8], 9_000 * MS, *times[8:]))
+
+    assert count == 1
+    assert [each.time_ns for each in placed] == sorted([*times, 4 * 64 * MS])
+
+
 def test_blocks_of_both_tracks_leap_by_themselves() -> None:
     times = every(64 * MS, 9)
     leaped = [*times[:4], times[4] + 5_000 * MS, *times[5:]]

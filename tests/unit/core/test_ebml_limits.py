@@ -368,6 +368,12 @@ def test_a_large_element_without_a_document_is_given_out_whole(step: int) -> Non
     assert found[2:] == [f"Data@10:{200 * KIB + 5}", f"Leaf@{200 * KIB + 15}:9"]
 
 
+def test_a_large_element_is_given_out_with_its_last_byte() -> None:
+    made = fed(OPEN + data(bytes(70_000)), parser(always))
+
+    assert tokens(made)[2:] == ["Data@10:70005"]
+
+
 def marked(payload: bytes) -> tuple[EbmlParser, int]:
     """A parser behind an element that was believed, marked before it; and the element's end."""
     made = fed(OPEN, parser(always))

@@ -13,7 +13,7 @@ from connect_audio.core.fragments import Fragment
 from connect_audio.core.manifest import Reason
 from connect_audio.ports import StartSelector
 from connect_audio.recorder import Policy
-from connect_audio.recorder.call_stream import CallStream, Opened, Quiet, ReadState, StreamEvent
+from connect_audio.recorder.call_stream import CallStream, Opened, Quiet, ReadState, Skipped, StreamEvent
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import write_fragment
 from support.calls import call
@@ -267,6 +267,13 @@ def test_the_longest_time_without_reading_is_kept_until_audio_comes() -> None:
     assert stream.state.unread_s == 400
     stream.audio_came()
     assert stream.state.unread_s == 0
+
+
+def test_what_expired_is_told_once() -> None:
+    gone, broken = Reason("MEDIA_EXPIRED", "KVS does not find it"), Reason("IN_BAND_ERROR", "KVS reports 5000")
+    for skipped, codes in (((gone,), ["MEDIA_EXPIRED"]), ((broken,), ["IN_BAND_ERROR", "MEDIA_EXPIRED"])):
+        state = ReadState(newest="7", skipped=tuple(Skipped(each, 1, None) for each in skipped))
+        assert [each.code for each in stream_of(world(call(1)), state).shortcomings()] == codes
 
 
 @pytest.mark.parametrize(("retention", "is_kept"), [(None, False), (0, False), (1, True), (24, True)])
