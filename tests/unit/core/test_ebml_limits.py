@@ -237,6 +237,18 @@ def test_a_document_that_is_skipped_leaves_its_segment_open() -> None:
     assert tokens(made) == ["+Outer@153:None", "+Inner@158:None"]
 
 
+def test_a_segment_that_a_skipped_document_left_open_is_open_again_when_it_is_read_again() -> None:
+    made = fed(bytes(100) + 2 * element(LEAF, b"a", width=1), parser(always))
+    made.window.join()
+    made.skip_document(100, OUTER)
+    made.mark(100)
+    assert tokens(made) == ["Leaf@100:3", "Leaf@103:3"]
+    made.read_again(100)
+
+    assert made.open_element == OUTER
+    assert tokens(made) == ["Leaf@100:3", "Leaf@103:3"]
+
+
 # --- runs of equal elements ------------------------------------------------------------------------------------------
 
 
