@@ -221,3 +221,26 @@ def test_a_recording_that_is_resumed_after_any_fragment_has_the_same_levels(end:
     levels = recording.cursor().levels
     assert levels.customer.closed() == measured(customer)
     assert levels.agent.closed() == measured(agent)
+
+
+def test_asking_for_the_levels_changes_nothing() -> None:
+    tone = array("h", [1000, -1000] * 1250).tobytes()
+    asked, silent = ChannelMeter(ChannelLevels(), 8000), ChannelMeter(ChannelLevels(), 8000)
+    for at in range(0, len(tone), 700):
+        asked.measure(tone[at : at + 700])
+        silent.measure(tone[at : at + 700])
+        assert asked.levels() == asked.levels()
+
+    assert asked.levels() == silent.levels()
+    assert (asked.levels().samples, asked.levels().open_samples) == (2500, 2500 - 1600)
+    assert asked.levels().open_squares == 900 * 1_000_000
+
+
+@pytest.mark.parametrize("count", [0, 1, 1599, 1600, 1601, 3200])
+def test_a_window_is_closed_with_its_last_sample(count: int) -> None:
+    meter = ChannelMeter(ChannelLevels(), 8000)
+    meter.measure(array("h", [5] * count).tobytes())
+    levels = meter.levels()
+
+    assert (levels.samples, levels.open_samples, levels.energy) == (count, count % 1600, 25 * (count - count % 1600))
+    assert levels.peak == 5 * bool(count)
