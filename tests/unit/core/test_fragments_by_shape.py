@@ -11,7 +11,7 @@ from connect_audio.core.errors import StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Fragment, FragmentReader
 from connect_audio.core.shapes import ShapedBlocks
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
-from connect_audio_local.synthesis.fragment_writer import FragmentLayout
+from connect_audio_local.synthesis.fragment_writer import FragmentLayout, write_fragment
 
 CALL: Final = SyntheticCall(customer=bytes(range(250)) * 64, agent=bytes(range(250)) * 64, blocks_per_fragment=2)
 """Eight fragments of 128 ms."""
@@ -89,3 +89,29 @@ def test_a_longer_fragment_between_two_is_read_by_its_elements() -> None:
     odd = [each.data for each in synthesize_call(replace(CALL, blocks_per_fragment=3))][1]
 
     assert ways(first, second, odd, third) == "eses"
+
+
+@pytest.mark.parametrize("off_ms", [0, 5_000, -5_000, -86_400_000, -86_400_001, -1_782_000_000_000])
+def test_times_of_a_fragment_are_those_of_its_elements_wherever_its_cluster_stands(off_ms: int) -> None:
+    made = []
+    for each in list(synthesize_call(CALL))[:4]:
+        contents = replace(each.contents, cluster_ms=each.contents.producer_ms + off_ms)
+        made.append(write_fragment(contents))
+    by_shape, by_elements = FragmentReader(), FragmentReader()
+    times = []
+    for reader, looks in ((by_shape, False), (by_elements, True)):
+        found: list[list[int]] = []
+        for data in made:
+            if looks:
+                reader.receive_data(data[:-1])
+                assert reader.next_event() is NEED_DATA
+                assert reader.open is not None
+                data = data[-1:]  # noqa: PLW2901 - the rest of it
+            reader.receive_data(data)
+            event = reader.next_event()
+            assert isinstance(event, Fragment)
+            found.append([block.time_ns for block in event.blocks])
+            assert isinstance(event.blocks, ShapedBlocks) is (not looks and len(found) > 1)
+        times.append(found)
+
+    assert times[0] == times[1]
