@@ -421,7 +421,7 @@ def test_an_element_without_a_document_hides_none_and_is_read_again_alike(payloa
     assert tokens(made) == [f"Data@10:{len(payload) + 5}", f"Leaf@{end}:2", f"Leaf@{end + 2}:2"]
 
 
-@pytest.mark.parametrize(("end", "hides"), [(11, False), (60, False), (65, True), (66, True)])
+@pytest.mark.parametrize(("end", "hides"), [(11, False), (60, False), (63, False), (64, False), (65, True), (66, True)])
 def test_only_a_document_that_begins_before_the_offset_is_hidden(end: int, hides: bool) -> None:  # noqa: FBT001
     # It begins at byte 64.
     made, _ = marked(bytes(49) + REAL + bytes(50))
