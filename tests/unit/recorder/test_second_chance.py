@@ -133,3 +133,87 @@ def test_the_last_block_before_the_damage_is_not_believed() -> None:
 def test_nothing_from_a_leap_in_a_track_s_time_on_is_believed(leap_ms: int) -> None:
     blocks = [block(1, 0), block(2, 0), block(1, 64), block(1, leap_ms), block(2, 64), block(1, 128)]
     assert before_damage(blocks) == tuple(blocks[:2])
+
+
+def test_three_places_of_damage_are_each_read_again_once() -> None:
+    damage = Damage()
+    seen = []
+    for _ in range(5):
+        damage.connected()
+        verdicts: list[Damage.Verdict] = []
+        while len(verdicts) < 3 and Verdict.READ_AGAIN not in verdicts:
+            verdicts.append(damage.met("7"))
+        seen.append([each.name for each in verdicts])
+
+    assert seen == [
+        ["READ_AGAIN"],
+        ["SALVAGE", "READ_AGAIN"],
+        ["SALVAGE_AGAIN", "SALVAGE", "READ_AGAIN"],
+        ["SALVAGE_AGAIN", "SALVAGE_AGAIN", "SALVAGE"],
+        ["SALVAGE_AGAIN", "SALVAGE_AGAIN", "SALVAGE_AGAIN"],
+    ]
+
+
+def test_a_loss_as_long_as_the_one_before_at_its_place_is_alike() -> None:
+    damage = Damage()
+
+    assert [damage.lost_alike(*each) for each in (("7", 5), ("7", 5), ("7", 6), ("8", 6), ("8", 6), ("7", 5))] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kept", "came", "is_known", "given_up"),
+    [(2, 1, True, 2), (2, 2, True, 2), (2, 3, False, 3), (0, 0, True, 0)],
+)
+def test_of_two_cut_readings_the_one_with_more_blocks_stays(
+    kept: int,
+    came: int,
+    is_known: bool,  # noqa: FBT001
+    given_up: int,
+) -> None:
+    unconfirmed = Unconfirmed()
+    assert not unconfirmed.cut(fragment("8", kept), "7")
+    assert unconfirmed.cut(fragment("8", came), "7") is is_known
+    found = unconfirmed.give_up()
+
+    assert found is not None
+    assert len(found.blocks) == given_up
+    assert unconfirmed.give_up() is None
+
+
+@pytest.mark.parametrize(
+    ("came", "before", "waits"), [("7", None, True), ("8", None, False), ("9", "8", False), (None, None, True)]
+)
+def test_a_whole_fragment_confirms_or_replaces_the_cut_one(came: str | None, before: str | None, waits: bool) -> None:  # noqa: FBT001
+    unconfirmed = Unconfirmed()
+    unconfirmed.cut(fragment("8"), "6")
+    found = unconfirmed.confirmed_by(fragment(came))
+
+    assert (None if found is None else found.number) == before
+    assert bool(unconfirmed) is waits
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "kept"),
+    [
+        ([(1, 0), (1, 64), (1, 128)], 2),
+        ([(1, 0), (1, 250), (1, 500)], 2),
+        ([(1, 0), (1, 251), (1, 300)], 0),
+        ([(1, 0), (1, 64), (1, 400), (1, 464)], 1),
+        ([(1, 64), (1, 63), (1, 128)], 0),
+        ([(1, 64), (1, 64), (1, 64)], 2),
+        ([(1, 0), (2, 5_000), (1, 64), (2, 5_064), (1, 128)], 4),
+        ([], 0),
+        ([(1, 0)], 0),
+    ],
+)
+def test_blocks_up_to_the_one_before_a_leap_are_believed(times_ms: list[tuple[int, int]], kept: int) -> None:
+    blocks = [block(*each) for each in times_ms]
+
+    assert before_damage(blocks) == tuple(blocks[:kept])
