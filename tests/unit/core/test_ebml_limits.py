@@ -465,6 +465,15 @@ def test_bytes_up_to_the_next_document_are_passed_over_however_they_come(rubbish
     assert made.between_documents
 
 
+def test_a_search_never_goes_back_before_the_error() -> None:
+    made = fed(OPEN + b"\0\0", parser(always))
+    assert error(made)
+    assert made.resynchronise(always) is None
+    assert made.offset == 10
+    made.receive_data(REAL)
+    assert made.resynchronise(always) == 2
+
+
 def test_a_second_search_counts_anew() -> None:
     made = fed(b"\0\0" + REAL + b"\0\0\0" + REAL, parser(always))
     assert error(made)
