@@ -6,7 +6,7 @@ are read at once, and the ways that were measured: docs/adr/0004-how-bytes-are-r
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, cast
 
@@ -14,15 +14,21 @@ import boto3
 from botocore.config import Config
 from urllib3.exceptions import ReadTimeoutError
 
-from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, CONNECTION_ERROR, failure_of
+from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, CONNECTION_ERROR
+from connect_audio.adapters.kvs_endpoint import (
+    CONNECT_TIMEOUT_S,
+    CONTROL_CONFIG,
+    DataEndpoint,
+    media_error,
+    name_of,
+    region_of,
+    translated,
+)
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError
 from connect_audio.ports import AfterFragment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-
     from botocore.response import StreamingBody
     from mypy_boto3_kinesis_video_media import KinesisVideoMediaClient
     from mypy_boto3_kinesis_video_media.type_defs import StartSelectorTypeDef
@@ -32,16 +38,7 @@ if TYPE_CHECKING:
 
 # Largest read, the port's bound. A fragment of a call is some 34 kB.
 READ_BYTES: Final = 65_536
-# The endpoint may move; AWS asks to cache it and gives it for about an hour.
-ENDPOINT_LIFE_S: Final = 45 * 60.0
-# Throttles that say nothing against the endpoint: asking for it again would only use up GetDataEndpoint's 5 TPS.
-_ENDPOINT_IS_SOUND: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
-_CONNECT_TIMEOUT_S: Final = 3.0
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# DescribeStream and GetDataEndpoint: quick calls, one retry by the SDK for a stale connection or a passing 5xx.
-_CONTROL_CONFIG: Final = Config(
-    connect_timeout=_CONNECT_TIMEOUT_S, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 2}
-)
 
 
 class KvsMediaSource:
@@ -67,20 +64,20 @@ class KvsMediaSource:
         clock: Clock | None = None,
     ) -> None:
         self._stream_arn = stream_arn
-        self._stream_name = stream_arn.split("/")[1]
-        self._region = stream_arn.split(":")[3]
-        self._session = session or boto3.Session()
         self._read_timeout_s = read_timeout_s
-        self._clock = clock or SystemClock()
-        self._media_config = Config(
-            connect_timeout=_CONNECT_TIMEOUT_S,
+        session, region = session or boto3.Session(), region_of(stream_arn)
+        self._control = session.client("kinesisvideo", region_name=region, config=CONTROL_CONFIG)
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=read_timeout_s,
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
-        self._control = self._session.client("kinesisvideo", region_name=self._region, config=_CONTROL_CONFIG)
-        self._media: KinesisVideoMediaClient | None = None
-        self._media_since = 0.0
+
+        def media_client(endpoint: str) -> KinesisVideoMediaClient:
+            return session.client("kinesis-video-media", region_name=region, endpoint_url=endpoint, config=config)
+
+        self._media = DataEndpoint(self._control, stream_arn, "GET_MEDIA", media_client, clock or SystemClock())
 
     def retention_hours(self) -> int:
         """DataRetentionInHours of the stream; 0 means that it keeps nothing beyond its buffer.
@@ -88,7 +85,7 @@ class KvsMediaSource:
         Raises:
             MediaSourceError: DescribeStream failed.
         """
-        with self._translated("DescribeStream"):
+        with translated("DescribeStream", self._stream_arn):
             answer = self._control.describe_stream(StreamARN=self._stream_arn)
         return int(answer.get("StreamInfo", {}).get("DataRetentionInHours") or 0)
 
@@ -98,48 +95,15 @@ class KvsMediaSource:
         Raises:
             MediaSourceError: GetDataEndpoint or GetMedia failed.
         """
-        media = self._media_client()
-        try:
-            with self._translated("GetMedia"):
-                answer = media.get_media(StreamARN=self._stream_arn, StartSelector=_selector(start))
-        except MediaSourceError as exc:
-            if exc.code not in _ENDPOINT_IS_SOUND:
-                self._drop_endpoint()
-            raise
-        return KvsMediaStream(answer["Payload"], stream_name=self._stream_name, read_timeout_s=self._read_timeout_s)
+        with self._media.asked("GetMedia") as media:
+            answer = media.get_media(StreamARN=self._stream_arn, StartSelector=_selector(start))
+        stream_name = name_of(self._stream_arn)
+        return KvsMediaStream(answer["Payload"], stream_name=stream_name, read_timeout_s=self._read_timeout_s)
 
     def close(self) -> None:
         """Close the pooled connections. Streams that are open stay so. May be called twice."""
-        self._drop_endpoint()
+        self._media.drop()
         self._control.close()
-
-    def _media_client(self) -> KinesisVideoMediaClient:
-        if self._media is not None and self._clock.monotonic() - self._media_since < ENDPOINT_LIFE_S:
-            return self._media
-        self._drop_endpoint()
-        with self._translated("GetDataEndpoint"):
-            answer = self._control.get_data_endpoint(StreamARN=self._stream_arn, APIName="GET_MEDIA")
-        endpoint = answer.get("DataEndpoint", "")
-        try:
-            self._media = self._session.client(
-                "kinesis-video-media", region_name=self._region, endpoint_url=endpoint, config=self._media_config
-            )
-        except ValueError as exc:
-            raise MediaSourceError(
-                "InvalidEndpointException",
-                f"GetDataEndpoint of stream {self._stream_name} answered {endpoint!r}, which is no URL",
-                retryable=True,
-            ) from exc
-        self._media_since = self._clock.monotonic()
-        return self._media
-
-    def _drop_endpoint(self) -> None:
-        media, self._media = self._media, None
-        if media is not None:
-            media.close()
-
-    def _translated(self, operation: str) -> AbstractContextManager[None]:
-        return _translated(f"{operation} of stream {self._stream_name}")
 
 
 class KvsMediaStream:
@@ -193,7 +157,7 @@ class KvsMediaStream:
             message = f"{self._position()}: silent for {self._read_timeout_s:g} s ({type(exc).__name__})"
             raise self._failed(MediaSourceError(READ_TIMEOUT, message, retryable=True)) from exc
         except AWS_EXCEPTIONS as exc:
-            raise self._failed(_media_error(self._position(), exc)) from exc
+            raise self._failed(media_error(self._position(), exc)) from exc
         # botocore makes urllib3 ignore a body's Content-Length and compares it only in its own read().
         if not data and self._raw.length_remaining:
             message = f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length"
@@ -221,16 +185,3 @@ def _selector(start: StartSelector) -> StartSelectorTypeDef:
     # By integers: a float's rounding could ask for the millisecond after.
     time = _EPOCH + timedelta(milliseconds=start.ms)
     return {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": time}
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    try:
-        yield
-    except AWS_EXCEPTIONS as exc:
-        raise _media_error(what, exc) from exc
-
-
-def _media_error(what: str, exc: Exception) -> MediaSourceError:
-    failure = failure_of(exc)
-    return MediaSourceError(failure.code, f"{what}: {failure.message}", retryable=failure.retryable)

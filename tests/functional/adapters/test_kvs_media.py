@@ -11,7 +11,8 @@ import boto3
 import pytest
 from botocore.response import StreamingBody
 
-from connect_audio.adapters.kvs_media import ENDPOINT_LIFE_S, KvsMediaSource, KvsMediaStream
+from connect_audio.adapters.kvs_endpoint import ENDPOINT_LIFE_S
+from connect_audio.adapters.kvs_media import KvsMediaSource, KvsMediaStream
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.ports import AfterFragment, FromProducerTime
 from support.wire_server import PATIENCE_S
