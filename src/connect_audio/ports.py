@@ -74,6 +74,44 @@ class MediaSource(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class ListedFragment:
+    """One fragment of a stream, as a listing shows it. It names no contact: only the media does.
+
+    Args:
+        number: the fragment number, a decimal number.
+        producer_ms: when it begins by the producer's clock, ms since the epoch.
+        server_ms: when KVS took it, ms since the epoch.
+        length_ms: its length without the last frame, ms; KVS has been seen to give 0.
+        size: bytes of media.
+    """
+
+    number: str
+    producer_ms: int
+    server_ms: int
+    length_ms: int
+    size: int
+
+
+class FragmentIndex(Protocol):
+    """The listing of one Kinesis Video stream's retained fragments."""
+
+    def fragments(self, from_ms: int, to_ms: int) -> Sequence[ListedFragment]:
+        """Return the fragments that begin in a range of producer time, each once, in order of their numbers.
+
+        The listing is eventually consistent: a fragment may stand in it a second after it can be read. A caller that
+        finds a hole asks again before believing in it.
+
+        Args:
+            from_ms: least begin, ms since the epoch, inclusive. A fragment that only contains this time is not listed.
+            to_ms: greatest begin, ms since the epoch, inclusive.
+
+        Raises:
+            MediaSourceError: ListFragments failed; the code is `OUTSIDE_RETENTION` if the stream does not keep that
+                time.
+        """
+
+
 class ContactState(StrEnum):
     """State of a contact, as Connect gives it. A denied or throttled question is UNKNOWN, never DISCONNECTED."""
 

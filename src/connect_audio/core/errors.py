@@ -77,12 +77,17 @@ READ_TIMEOUT = "ReadTimeoutError"
 """Code of a read that waited in vain: the connection is sound, and the stream may be silent."""
 
 
+OUTSIDE_RETENTION = "OutsideRetention"
+"""Code of a listing of a time that the stream no longer keeps, or never kept."""
+
+
 class MediaSourceError(ConnectAudioError):
     """A Kinesis Video Streams call failed.
 
     Attributes:
-        code: AWS's error code, for example `ResourceNotFoundException`; `READ_TIMEOUT` for a silent connection, or
-            `ConnectionError` for any other failure below HTTP.
+        code: AWS's error code, for example `ResourceNotFoundException`; `READ_TIMEOUT` for a silent connection,
+            `OUTSIDE_RETENTION` for a listing of a time that is not kept, or `ConnectionError` for any other failure
+            below HTTP.
         retryable: True if the same call may succeed later without a change by an operator.
     """
 
