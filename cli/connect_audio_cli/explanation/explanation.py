@@ -25,6 +25,7 @@ _ENDS: Final[Mapping[str, str]] = {
     "OTHER_CONTACT": "another contact uses the stream",
     "OTHER_STREAMING": "a later streaming of the contact began",
     "STREAMING_STOPPED": "the streaming was stopped",
+    "ARCHIVE_END": "the stream was read to the call's last fragment, after the call",
     "IDLE": "no more audio came",
     "RECORDING_LIMIT": "the longest recording was reached",
     "SOURCE_FAILED": "the stream could not be read any more",

@@ -85,9 +85,8 @@ class MediaSourceError(ConnectAudioError):
     """A Kinesis Video Streams call failed.
 
     Attributes:
-        code: AWS's error code, for example `ResourceNotFoundException`; `READ_TIMEOUT` for a silent connection,
-            `OUTSIDE_RETENTION` for a listing of a time that is not kept, or `ConnectionError` for any other failure
-            below HTTP.
+        code: AWS's error code, for example `ResourceNotFoundException`, or `ConnectionError` for a failure below HTTP.
+            A silent connection has `READ_TIMEOUT`. A listing of a time that is not kept has `OUTSIDE_RETENTION`.
         retryable: True if the same call may succeed later without a change by an operator.
     """
 

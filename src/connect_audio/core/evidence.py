@@ -71,6 +71,11 @@ _ENDS: Final[Mapping[EndReason, Proof]] = {
     EndReason.STREAMING_STOPPED: Proof(
         ProofState.PROVEN, "STREAMING_STOPPED", "Connect names the last fragment of the streaming as recorded"
     ),
+    EndReason.ARCHIVE_END: Proof(
+        ProofState.PROVEN,
+        "ARCHIVE_END",
+        "the stream was read to the last fragment that its listing names for the call's time",
+    ),
     EndReason.IDLE: Proof(
         ProofState.PROVEN,
         "IDLE",

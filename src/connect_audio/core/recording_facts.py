@@ -28,6 +28,8 @@ class EndReason(StrEnum):
     """A later streaming of the same contact began, which has a recording of its own."""
     STREAMING_STOPPED = "STREAMING_STOPPED"
     """Connect names the last fragment of the streaming, and the recording has it; the contact may go on."""
+    ARCHIVE_END = "ARCHIVE_END"
+    """The call was over before it was recorded, and the stream's listing names no later fragment of its time."""
     IDLE = "IDLE"
     """The contact's audio stayed away for the idle limit."""
     RECORDING_LIMIT = "RECORDING_LIMIT"

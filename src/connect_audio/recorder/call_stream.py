@@ -262,6 +262,16 @@ class CallStream:
         return self._ports.clock.monotonic() - self._observed_since
 
     @property
+    def position(self) -> str | None:
+        """Number of the newest accepted fragment; None before the first."""
+        return self._position
+
+    @property
+    def fruitless(self) -> int:
+        """Connections in a row that brought no new fragment, but for the newest."""
+        return self._fruitless
+
+    @property
     def is_exhausted(self) -> bool:
         """True if the last connection brought no new fragment."""
         return self._fruitless > 0

@@ -12,7 +12,9 @@ How it works. `EndOfCall` takes observations and keeps them in one `EndState`:
     readable()       a connection did not fail: from now on silence is silence
 
 The time of failed connections counts neither for the drain nor for the idle limit.
-`decide()` then walks the table `RULES` from top to bottom, and the first rule that applies answers. A cause alone ends
+A recording that is made after the call may know its last fragment, by the stream's listing (`listed_end.py`). It ends
+on this fragment, without a drain and without a question to Connect.
+`decide()` else walks the table `RULES` from top to bottom, and the first rule that applies answers. A cause alone ends
 nothing: the stream must stay silent for the drain time as well. Without a cause the idle limit ends the call.
 """
 
@@ -25,6 +27,7 @@ from typing import Final
 from connect_audio.core.evidence import behind_fragment
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.ports import ContactAnswer, ContactState
+from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.policy import Policy
 
 _LEAST_DENIALS: Final = 6
@@ -61,6 +64,7 @@ class EndState:
         unreadable_since_ms: first of the failures in a row; None while the stream can be read.
         denied_since_ms: first of the non-retryable failures in a row; None if the last try was none.
         failure: the newest failure, as a reason of the manifest; None while the stream can be read.
+        listed: last fragment of the call's time by the stream's listing; None unless it is recorded after the call.
     """
 
     last_audio_ms: int = 0
@@ -75,6 +79,7 @@ class EndState:
     unreadable_since_ms: int | None = None
     denied_since_ms: int | None = None
     failure: Reason | None = None
+    listed: ListedEnd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +218,30 @@ class EndOfCall:
         """Why the call seems over; None while it does not."""
         return self._state.cause
 
+    @property
+    def listed(self) -> ListedEnd | None:
+        """Last fragment of the call's time by the stream's listing; None for a call that may go on."""
+        return self._state.listed
+
+    def at_listed(self, position: str | None) -> EndOfRecording | None:
+        """Return the end, if the stream is read up to the last fragment that its listing names.
+
+        Args:
+            position: number of the newest fragment that was read; None before the first.
+        """
+        listed = self._state.listed
+        is_reached = listed is not None and listed.is_reached(position)
+        return EndOfRecording(EndReason.ARCHIVE_END) if is_reached else None
+
+    def behind_listed(self, number: str | None) -> EndOfRecording | None:
+        """Return the end, if a fragment lies behind the last one that the listing names, which did not come.
+
+        Args:
+            number: the fragment's number; None where it has none.
+        """
+        listed = self._state.listed
+        return without(listed) if listed is not None and listed.is_passed(number) else None
+
     def audio(self, now_ms: int) -> None:
         """Note new audio of our contact."""
         self._last_audio_ms = now_ms
@@ -329,6 +358,15 @@ class EndOfCall:
             read_to_end=read_to_end,
         )
         return next((ends(evidence) for applies, ends in RULES if applies(evidence, self._policy)), None)
+
+
+def without(listed: ListedEnd) -> EndOfRecording:
+    """Return the end of a recording that did not get the last fragment that the stream's listing names.
+
+    Args:
+        listed: the fragment.
+    """
+    return EndOfRecording(EndReason.ARCHIVE_END, (listed.missing,))
 
 
 def _since(begin_ms: int | None, now_ms: int) -> int | None:

@@ -36,8 +36,9 @@ from connect_audio.ports import Lifetime, ObjectKind, UploadedPart
 from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
 from connect_audio.recorder.checkpoint import StepCounts
-from connect_audio.recorder.end_of_call import EndOfRecording
+from connect_audio.recorder.end_of_call import EndOfRecording, without
 from connect_audio.recorder.held_events import AcceptedFragment, HeldEvent, OpenBreak
+from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.live_guard import LiveSaved
 from connect_audio.recorder.session import Session
 from connect_audio.recorder.step_result import HandOver, Next, Over, PartDone, StepResult, Wait
@@ -56,6 +57,8 @@ _LONGEST_PAUSE_S: Final = 1.0
 _MOST_SUSPENSIONS: Final = 300
 """Suspensions of one recording; later silence is waited out inside the invocation. 47 hours make 1410 parts and 188
 hand-overs. With two operations for each suspension the execution stays within the 2400 operations of ADR 1."""
+_MOST_FRUITLESS: Final = 3
+"""Connections without a new fragment, though the listing names one, after which the recording ends without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,9 @@ class _Step:
                 return HandOver()
             if is_full:
                 return EndOfRecording(EndReason.RECORDING_LIMIT)
+            ended = session.end.at_listed(session.stream.position)
+            if ended is not None:
+                return ended
             behind = held.behind
             if behind is not None and self._clock.monotonic() >= behind.due_s:
                 return self._record_held()
@@ -202,6 +208,9 @@ class _Step:
 
     def _take_fragment(self, fragment: Fragment) -> EndOfRecording | None:
         session, now_ms = self._session, self._clock.now_ms()
+        passed = session.end.behind_listed(fragment.number)
+        if passed is not None:
+            return passed
         accepted = session.stream.accept(fragment)
         if fragment.millis_behind_now is not None:
             self._behind_ms = fragment.millis_behind_now
@@ -336,6 +345,8 @@ class _Step:
         """The connection is over: ask whether the call is too, else wait, suspended or with a pause."""
         session, end, policy = self._session, self._session.end, self._ports.policy
         self._met_silence = True
+        if end.listed is not None:
+            return self._look_for_listed(end.listed)
         now_ms = self._clock.now_ms()
         end.quiet(now_ms)
         if end.wants_status(now_ms):
@@ -356,6 +367,16 @@ class _Step:
             return Wait(self._wait_s())
         session.stream.back_off(self._left_s())
         return None
+
+    def _look_for_listed(self, listed: ListedEnd) -> EndOfRecording | None:
+        """The connection is over before the last fragment that the listing names: read again, or give it up."""
+        stream = self._session.stream
+        if self._session.end.is_readable and stream.fruitless >= _MOST_FRUITLESS:
+            return without(listed)
+        ended = self._decide(is_exhausted=stream.is_exhausted)
+        if ended is None:
+            stream.back_off(self._left_s())
+        return ended
 
     def _decide(self, *, is_exhausted: bool) -> EndOfRecording | None:
         """Ask whether the call is over.
@@ -393,7 +414,10 @@ class _Step:
         """The call is over: record the fragments that waited for its end, and settle everything."""
         session = self._session
         session.ending = ending
+        listed = session.end.listed
+        is_listed = ending.reason is EndReason.ARCHIVE_END and listed is not None and listed.is_quiet
         is_silent = ending.reason in _SILENT_ENDS and session.stream.met_silence
+        is_silent = is_silent or (is_listed and not ending.shortcomings)
         how = StreamEnd.SILENT if is_silent else StreamEnd.UNREAD
         session.stream.close()
         cut = session.stream.give_up_cut()

@@ -449,6 +449,7 @@ def test_end_reasons_are_those_of_the_schema() -> None:
         "OTHER_CONTACT",
         "OTHER_STREAMING",
         "STREAMING_STOPPED",
+        "ARCHIVE_END",
         "IDLE",
         "RECORDING_LIMIT",
         "SOURCE_FAILED",
