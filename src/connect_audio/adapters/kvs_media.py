@@ -107,16 +107,20 @@ class KvsMediaSource:
 
 
 class KvsMediaStream:
-    """One open GetMedia body. For one thread.
+    """One open body of GetMedia or GetMediaForFragmentList. For one thread.
 
     Args:
-        body: GetMedia's Payload. Closed here if it cannot be used.
+        body: the answer's Payload. Closed here if it cannot be used.
         stream_name: for messages.
         read_timeout_s: the longest wait for the next byte, in seconds.
+        operation: the call that opened it, for messages.
     """
 
-    def __init__(self, body: StreamingBody, *, stream_name: str, read_timeout_s: float) -> None:
+    def __init__(
+        self, body: StreamingBody, *, stream_name: str, read_timeout_s: float, operation: str = "GetMedia"
+    ) -> None:
         self._stream_name = stream_name
+        self._operation = operation
         self._read_timeout_s = read_timeout_s
         self._received = 0
         self._closed = False
@@ -146,7 +150,7 @@ class KvsMediaStream:
             ValueError: the caller has closed the stream.
         """
         if self._closed:
-            raise ValueError("read of a closed GetMedia stream")
+            raise ValueError(f"read of a closed {self._operation} stream")
         if self._failure is not None:
             # urllib3 would answer b"" from now on, as if the body had ended.
             raise self._failure
@@ -176,7 +180,7 @@ class KvsMediaStream:
         return failure
 
     def _position(self) -> str:
-        return f"GetMedia body of stream {self._stream_name} after {self._received} bytes"
+        return f"{self._operation} body of stream {self._stream_name} after {self._received} bytes"
 
 
 def _selector(start: StartSelector) -> StartSelectorTypeDef:
