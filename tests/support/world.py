@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -201,7 +201,7 @@ class World:
         """Record a whole call as the handler does; with `listed`, one that was over before."""
         checkpoint = self.granted().checkpoint()
         if listed is not None:
-            checkpoint = replace(checkpoint, end=replace(checkpoint.end, listed=listed))
+            checkpoint = checkpoint.ending_on(listed)
         results: list[StepResult] = []
         recorder = Recorder(self.ports())
         try:

@@ -6,12 +6,14 @@ grow with the call (parts, notes) are not in it: each step's result carries its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.live_state import LiveState
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.end_of_call import EndState
+from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.parts import PartState
 from connect_audio.recorder.streaming_border import BorderState
 
@@ -54,3 +56,11 @@ class Checkpoint:
     parts: PartState = field(default_factory=PartState)
     counts: StepCounts = field(default_factory=StepCounts)
     live: LiveState | None = None
+
+    def ending_on(self, listed: ListedEnd) -> Self:
+        """Return the state of a recording that ends on a fragment.
+
+        Args:
+            listed: the last fragment of the call's time by the stream's listing.
+        """
+        return replace(self, end=replace(self.end, listed=listed))

@@ -1,0 +1,204 @@
+"""The export of one call: the functions' recorder, on a call that is over, with a folder in place of the bucket."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Final
+
+from connect_audio.adapters.kvs_index import KvsFragmentIndex
+from connect_audio.adapters.kvs_media import KvsMediaSource
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError, StreamError
+from connect_audio.ports import ContactAnswer, ContactState
+from connect_audio.recorder import (
+    AlreadyPublished,
+    Budget,
+    Checkpoint,
+    Outcome,
+    Over,
+    Policy,
+    Recorded,
+    Recorder,
+    RecorderPorts,
+    Refused,
+    Wait,
+    claim_recording,
+    publish_recording,
+)
+from connect_audio.recorder.archived_call import QUIET_MS, fragments_of_call
+from connect_audio.recorder.claim import Refusal
+from connect_audio.recorder.continuation import Continuation
+from connect_audio.recorder.listed_end import ListedEnd
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import RecordingRequest
+from connect_audio_cli.export.folder_store import FolderStore
+from connect_audio_cli.export.labels import labels_at
+from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from boto3 import Session
+
+    from connect_audio.ports import MediaSource
+
+_NO_DEADLINE: Final = float("inf")
+
+
+class CallExport:
+    """One call's export.
+
+    Args:
+        stream_arn: the stream's ARN.
+        start_ms: StartTimestamp of the streaming, ms since the epoch.
+        folder: gets the recording, under the key that the functions would use.
+        session: gives credentials.
+        contact_id: the contact; None for the one that the stream names at that time.
+        instance_arn: the Connect instance's ARN; None for the one that the stream names.
+        prefix: the functions' key prefix; empty for none.
+    """
+
+    def __init__(
+        self,
+        stream_arn: str,
+        start_ms: int,
+        folder: Path,
+        *,
+        session: Session,
+        contact_id: str | None = None,
+        instance_arn: str | None = None,
+        prefix: str = "",
+    ) -> None:
+        self._stream_arn, self._start_ms = stream_arn, start_ms
+        self._folder, self._session = folder, session
+        self._contact_id, self._instance_arn, self._prefix = contact_id, instance_arn, prefix
+        self._clock = SystemClock()
+
+    def run(self, on_audio: Callable[[Checkpoint], None] = lambda _: None) -> tuple[RecordingNames, Outcome | None]:
+        """Record the call.
+
+        Args:
+            on_audio: is called after each part of the recording.
+
+        Returns:
+            The recording's names in the folder, and the outcome; None where an earlier run had recorded it.
+
+        Raises:
+            CommandError: the stream does not keep that time, the call may go on, or AWS or the file system refused.
+        """
+        with ExitStack() as stack:
+            source = stack.enter_context(closing(KvsMediaSource(self._stream_arn, session=self._session)))
+            index = stack.enter_context(closing(KvsFragmentIndex(self._stream_arn, session=self._session)))
+            try:
+                end = self._end(index)
+                request = self._request(source)
+                return self._record(request, source, end, on_audio)
+            except MediaSourceError as error:
+                raise CommandError(self._explained(error)) from error
+            except StreamError as error:
+                raise CommandError(f"the stream holds no fragments of Connect: {error}") from error
+            except StorageError as error:
+                raise CommandError(f"cannot be written: {printable(str(error))}") from error
+
+    def _end(self, index: KvsFragmentIndex) -> ListedEnd:
+        now_ms = self._clock.now_ms()
+        listed = fragments_of_call(index, self._start_ms, now_ms)
+        if not listed:
+            raise CommandError("the stream has no audio at that time (--start is in milliseconds since 1970)")
+        quiet_ms = now_ms - max(each.producer_ms + each.length_ms for each in listed)
+        if quiet_ms < QUIET_MS:
+            raise CommandError(
+                f"the call may go on: the stream's newest audio is {quiet_ms // 1000} s old. "
+                f"Try again in {(QUIET_MS - quiet_ms) // 60_000 + 1} minutes"
+            )
+        return ListedEnd(listed[-1].number, is_quiet=True)
+
+    def _request(self, source: MediaSource) -> RecordingRequest:
+        contact_id, instance_arn = self._contact_id, self._instance_arn
+        if contact_id is None or instance_arn is None:
+            labels = labels_at(source, self._start_ms)
+            if labels is None and contact_id is None:
+                raise CommandError("no fragment names a contact at that time: name it with --contact-id")
+            contact_id = contact_id or (labels.contact_id if labels else None)
+            instance_id = labels.instance_id if labels else None
+            if instance_arn is None and instance_id is None:
+                raise CommandError("no fragment names the Connect instance: name it with --instance")
+            instance_arn = instance_arn or self._arn_of(instance_id or "")
+        return RecordingRequest(
+            contact_id=contact_id or "",
+            instance_arn=instance_arn,
+            stream_arn=self._stream_arn,
+            start_timestamp_ms=self._start_ms,
+            start_fragment_number=None,
+        )
+
+    def _arn_of(self, instance_id: str) -> str:
+        """Return the ARN of an instance, which lies in the stream's account and region."""
+        if instance_id.startswith("arn:"):
+            return instance_id
+        _, partition, _, region, account, _ = self._stream_arn.split(":", 5)
+        return f"arn:{partition}:connect:{region}:{account}:instance/{instance_id}"
+
+    def _record(
+        self, request: RecordingRequest, source: MediaSource, end: ListedEnd, on_audio: Callable[[Checkpoint], None]
+    ) -> tuple[RecordingNames, Outcome | None]:
+        names = RecordingNames(str(self._folder), request.recording_key(self._prefix))
+        ports = RecorderPorts(
+            request=request,
+            names=names,
+            # The next run after a kill claims under the same name, and goes on with what is there.
+            execution=f"connect-audio-export:{request.execution_name}",
+            source=source,
+            store=FolderStore(self._folder),
+            status=_NotAsked(),
+            clock=self._clock,
+            policy=Policy(),
+            logger=logging.getLogger("connect_audio.export"),
+        )
+        claim = claim_recording(ports)
+        if isinstance(claim, AlreadyPublished):
+            ports.store.delete([names.claim])
+            return names, None
+        if isinstance(claim, Refused):
+            if claim.reason is Refusal.CLAIMED:
+                raise CommandError(f"{names.key} is being recorded by another program", ExitCode.NOT_WHOLE)
+            return names, None
+        checkpoint = claim.checkpoint().ending_on(end)
+        return names, publish_recording(ports, self._recorded(ports, checkpoint, on_audio))
+
+    def _recorded(
+        self, ports: RecorderPorts, checkpoint: Checkpoint, on_audio: Callable[[Checkpoint], None]
+    ) -> Recorded:
+        done = Continuation(execution=ports.execution)
+        with Recorder(ports) as recorder:
+            while True:
+                result = recorder.record(checkpoint, Budget(_NO_DEADLINE, _NO_DEADLINE))
+                done, checkpoint = done.after(result), result.checkpoint
+                on_audio(checkpoint)
+                if isinstance(result.next, Over):
+                    return Recorded(
+                        checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=result.next.end
+                    )
+                if isinstance(result.next, Wait):
+                    self._clock.sleep(result.next.seconds)
+
+    def _explained(self, error: MediaSourceError) -> str:
+        age_h = (self._clock.now_ms() - self._start_ms) / 3_600_000
+        if error.code == OUTSIDE_RETENTION:
+            return f"the stream no longer keeps this call: it began {age_h:.0f} hours ago"
+        if error.code == "ResourceNotFoundException":
+            return "there is no such stream in this account"
+        return f"AWS refuses: {printable(str(error))}"
+
+
+class _NotAsked:
+    """The end is known by the stream's listing: Connect is not asked, and no right on it is needed."""
+
+    def describe(
+        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
+    ) -> ContactAnswer:
+        """Answer UNKNOWN."""
+        del instance_id, contact_id, stream_arn, start_fragment
+        return ContactAnswer(ContactState.UNKNOWN)

@@ -1,0 +1,216 @@
+"""A folder as the recorder's `PartStore`: the same keys, conditional writes and uploads as in a bucket.
+
+An object appears under its name only once it is whole. Metadata, open uploads and unfinished files lie in
+`.connect-audio` at the top of the folder. A killed run leaves them there, and the next run of the same call uses or
+removes them.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from connect_audio.core.errors import StorageError
+from connect_audio.ports import ObjectBody, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
+
+_WORK: Final = ".connect-audio"
+_KEY_FILE: Final = "key.json"
+
+
+class FolderStore:
+    """One folder, which is made where missing.
+
+    Args:
+        folder: its path.
+
+    Every method raises `StorageError` for what the file system refuses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._work = folder / _WORK
+
+    def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
+        """Write an object, replacing any."""
+        with self._failures(key):
+            self._keep_metadata(key, kind)
+            self._passing(body).replace(self._made(key))
+
+    def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
+        """Write an object only where the key is free."""
+        with self._failures(key):
+            return self._publish(key, self._passing(body), kind.metadata)
+
+    def get(self, key: str, *, headroom: int = 0) -> bytearray:
+        """Read a whole object behind so many zero bytes."""
+        with self._failures(key):
+            return bytearray(headroom) + self._path(key).read_bytes()
+
+    def head(self, key: str) -> ObjectHead | None:
+        """Return size and metadata; None if there is no such object."""
+        with self._failures(key):
+            path = self._path(key)
+            if not path.is_file():
+                return None
+            metadata = {}
+            with suppress(FileNotFoundError):
+                metadata = json.loads(self._metadata(key).read_text())
+            return ObjectHead(path.stat().st_size, metadata)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects, and the folders that become empty; a missing one is no error."""
+        for key in keys:
+            with self._failures(key):
+                for path in (self._path(key), self._metadata(key)):
+                    path.unlink(missing_ok=True)
+                    self._remove_empty(path.parent)
+
+    def list_keys(self, prefix: str) -> Sequence[str]:
+        """Return all keys under a prefix, in order."""
+        with self._failures(prefix):
+            top = self._folder / prefix.rpartition("/")[0]
+            found = (path.relative_to(self._folder).as_posix() for path in top.rglob("*") if path.is_file())
+            return sorted(key for key in found if key.startswith(prefix) and not key.startswith(_WORK))
+
+    def list_level(self, prefix: str) -> Sequence[str]:
+        """Return the keys under a prefix that have no further `/`, and the folders there, ending in `/`, in order."""
+        with self._failures(prefix):
+            top = self._folder / prefix.rpartition("/")[0]
+            found = [
+                path.relative_to(self._folder).as_posix() + ("/" if path.is_dir() else "")
+                for path in (top.iterdir() if top.is_dir() else ())
+            ]
+            return sorted(key for key in found if key.startswith(prefix) and not key.startswith(_WORK))
+
+    def open_upload(self, key: str, kind: ObjectKind) -> str:
+        """Return the id of an open upload to exactly `key`, re-using one that exists, else creating it."""
+        with self._failures(key):
+            for upload_id in self.find_uploads(key):
+                return upload_id
+            upload_id = secrets.token_hex(8)
+            path = self._upload(upload_id)
+            path.mkdir(parents=True)
+            (path / _KEY_FILE).write_text(json.dumps({"key": key, "metadata": dict(kind.metadata)}))
+            return upload_id
+
+    def find_uploads(self, key: str) -> Sequence[str]:
+        """Return the ids of the open uploads to exactly `key`."""
+        with self._failures(key):
+            return sorted(
+                path.parent.name
+                for path in self._work.glob(f"uploads/*/{_KEY_FILE}")
+                if json.loads(path.read_text())["key"] == key
+            )
+
+    def upload_part(
+        self, key: str, upload_id: str, number: int, body: ObjectBody, *, crc32: int | None = None
+    ) -> UploadedPart:
+        """Write (or replace) one part."""
+        crc = zlib.crc32(body)
+        if crc32 not in (None, crc):
+            raise StorageError("BadDigest", f"part {number} of {key} is not what was to be written", retryable=True)
+        with self._failures(key):
+            self._upload_of(key, upload_id)
+            self._passing(body).replace(self._part(upload_id, number))
+        checksum = base64.b64encode(crc.to_bytes(4, "big")).decode()
+        return UploadedPart(number=number, etag=f'"{crc:08x}"', size=len(body), checksum_crc32=checksum)
+
+    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+        """Join the parts into the object, only where the key is free."""
+        with self._failures(key):
+            metadata = self._upload_of(key, upload_id)
+            joined = self._passing(b"")
+            with joined.open("wb") as whole:
+                for each in parts:
+                    with self._part(upload_id, each.number).open("rb") as part:
+                        shutil.copyfileobj(part, whole)
+            outcome = self._publish(key, joined, metadata)
+            if outcome is WriteOutcome.WRITTEN:
+                shutil.rmtree(self._upload(upload_id))
+            return outcome
+
+    def abort_upload(self, key: str, upload_id: str) -> None:
+        """Abort an upload; one that is gone is no error."""
+        with self._failures(key):
+            shutil.rmtree(self._upload(upload_id), ignore_errors=True)
+
+    # --- files ---
+
+    def _path(self, key: str) -> Path:
+        path = self._folder / key
+        if not path.resolve().is_relative_to(self._folder.resolve()):
+            raise StorageError("InvalidKey", "a key leads out of the folder", retryable=False)
+        return path
+
+    def _made(self, key: str) -> Path:
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def _metadata(self, key: str) -> Path:
+        return self._work / "metadata" / f"{key}.json"
+
+    def _upload(self, upload_id: str) -> Path:
+        return self._work / "uploads" / upload_id
+
+    def _part(self, upload_id: str, number: int) -> Path:
+        return self._upload(upload_id) / f"{number:05d}.part"
+
+    def _upload_of(self, key: str, upload_id: str) -> dict[str, str]:
+        """Return the metadata of an open upload."""
+        try:
+            found = json.loads((self._upload(upload_id) / _KEY_FILE).read_text())
+        except FileNotFoundError:
+            found = {}
+        if found.get("key") != key:
+            raise StorageError("NoSuchUpload", f"there is no upload {upload_id} of {key}", retryable=False)
+        metadata: dict[str, str] = found["metadata"]
+        return metadata
+
+    def _passing(self, body: ObjectBody) -> Path:
+        """Write a file of a passing name."""
+        self._work.mkdir(parents=True, exist_ok=True)
+        path = self._work / f"{secrets.token_hex(8)}.partial"
+        path.write_bytes(body)
+        return path
+
+    def _publish(self, key: str, path: Path, metadata: object) -> WriteOutcome:
+        """Give a whole file its name, if no file has it."""
+        try:
+            os.link(path, self._made(key))
+        except FileExistsError:
+            return WriteOutcome.EXISTS
+        finally:
+            path.unlink()
+        self._keep_metadata(key, ObjectKind("", metadata if isinstance(metadata, dict) else {}))
+        return WriteOutcome.WRITTEN
+
+    def _keep_metadata(self, key: str, kind: ObjectKind) -> None:
+        if kind.metadata:
+            path = self._metadata(key)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(dict(kind.metadata)))
+
+    def _remove_empty(self, folder: Path) -> None:
+        with suppress(OSError):
+            while folder not in {self._folder, folder.parent}:
+                folder.rmdir()
+                folder = folder.parent
+
+    @contextmanager
+    def _failures(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise StorageError("NoSuchKey", f"there is no {key}", retryable=False) from error
+        except OSError as error:
+            message = f"{key}: {error.strerror or type(error).__name__}"
+            raise StorageError(type(error).__name__, message, retryable=False) from error

@@ -1,0 +1,186 @@
+"""`connect-audio export` against the stand-in of Kinesis Video Streams: calls that are over, into a folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
+from connect_audio_local.kvs.faults import InLog, Missing
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
+from support.calls import call, fragments
+from support.command import Finished, run_here
+from support.wav import same_wav, wav_of_call
+
+KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
+OTHER: Final = "00000000-0000-4000-8000-000000000002"
+
+
+class Streams:
+    """Calls in the emulator, and the command on them."""
+
+    def __init__(self, emulator: KvsEmulator, folder: Path) -> None:
+        self._emulator = emulator
+        self.folder = folder
+
+    def serve(self, *calls: SyntheticCall, **options: Any) -> EmulatedStream:
+        self.stream = self._emulator.add_stream(EmulatedStream("calls", stored(fragments(*calls)), **options))
+        return self.stream
+
+    def export(self, *options: str, start_ms: int = DEFAULT_START_MS) -> Finished:
+        return run_here(
+            "export", "--stream", self.stream.arn, "--start", str(start_ms), "-o", str(self.folder), *options
+        )
+
+    def wav(self, key: str = KEY) -> bytes:
+        return (self.folder / f"{key}.wav").read_bytes()
+
+    def manifest(self, key: str = KEY) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / f"{key}.json").read_text())
+        return found
+
+    def files(self) -> set[str]:
+        """The files beside the command's own."""
+        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return {name for name in found if not name.startswith(".connect-audio/metadata/")}
+
+
+@pytest.fixture
+def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
+    with KvsEmulator(limits=UNLIMITED) as emulator:
+        for name, value in emulator.environment().items():
+            monkeypatch.setenv(name, value)
+        yield Streams(emulator, tmp_path / "calls")
+
+
+def test_an_exported_call_is_the_one_that_the_functions_would_have_recorded(streams: Streams) -> None:
+    ours = call(20)
+    stream = streams.serve(ours)
+
+    finished = streams.export()
+
+    assert (finished.code, finished.err) == (0, "")
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
+    manifest = streams.manifest()
+    assert (manifest["status"], manifest["endReason"], manifest["contactId"]) == (
+        "complete",
+        "ARCHIVE_END",
+        DEFAULT_CONTACT_ID,
+    )
+    # One for the labels, one for the recording, and no question to Connect.
+    assert stream.faults.calls("GetMedia") == 2
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_a_second_export_leaves_the_recording_alone(streams: Streams) -> None:
+    streams.serve(call(5))
+    streams.export()
+    before = (streams.folder / f"{KEY}.wav").stat().st_mtime_ns
+
+    again = streams.export("--json")
+
+    assert (again.code, json.loads(again.out)["status"]) == (0, "exists")
+    assert (streams.folder / f"{KEY}.wav").stat().st_mtime_ns == before
+    assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
+
+
+def test_a_call_of_several_parts_is_joined(streams: Streams) -> None:
+    ours = call(340)
+    streams.serve(ours)
+
+    assert streams.export().code == 0
+
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
+
+
+def test_each_call_of_a_re_used_stream_is_exported_by_its_own_start(streams: Streams) -> None:
+    ours, theirs_ms = call(20), DEFAULT_START_MS + 60_000
+    theirs = call(15, contact_id=OTHER, start_ms=theirs_ms, seed=9)
+    streams.serve(ours, theirs)
+
+    assert [streams.export("--prefix", "audio").code, streams.export(start_ms=theirs_ms).code] == [0, 0]
+
+    assert same_wav(streams.wav(f"audio/{KEY}"), wav_of_call(ours))
+    assert same_wav(streams.wav(f"2026/07/01/{OTHER}_20260701T133154.536Z"), wav_of_call(theirs))
+
+
+def test_a_call_with_a_hole_is_written_and_not_whole(streams: Streams) -> None:
+    streams.serve(call(20), faults=FaultPlan((InLog(5, Missing(2)),)))
+
+    finished = streams.export()
+
+    assert finished.code == 3
+    assert finished.complaint == "the recording is partial: STREAM_HOLES"
+    assert streams.manifest()["status"] == "partial"
+
+
+def test_an_export_goes_on_where_a_killed_one_left_its_claim_and_staging(streams: Streams) -> None:
+    ours = call(20)
+    streams.serve(ours)
+    claim = streams.folder / f"{KEY}.wav.claim"
+    (streams.folder / f"{KEY}.wav.staging").mkdir(parents=True)
+    (streams.folder / f"{KEY}.wav.staging" / "part-00001-00001-dead.pcm").write_bytes(b"x" * 100)
+    claim.write_text(f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}")
+
+    assert streams.export().code == 0
+
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
+
+
+def test_a_call_that_another_program_records_is_left_to_it(streams: Streams) -> None:
+    streams.serve(call(5))
+    claim = streams.folder / f"{KEY}.wav.claim"
+    claim.parent.mkdir(parents=True)
+    claim.write_text("another")
+
+    finished = streams.export()
+
+    assert (finished.code, finished.complaint) == (3, f"{KEY}.wav is being recorded by another program")
+    assert claim.read_text() == "another"
+
+
+@pytest.mark.parametrize(
+    ("age_h", "complaint"),
+    [
+        (0, "the stream has no audio at that time (--start is in milliseconds since 1970)"),
+        (30, "the stream no longer keeps this call: it began"),
+    ],
+)
+def test_a_call_that_the_stream_does_not_have_is_told(streams: Streams, age_h: int, complaint: str) -> None:
+    streams.serve(call(5), archive=ArchiveBehaviour(age_ms=age_h * 3_600_000))
+
+    finished = streams.export(start_ms=DEFAULT_START_MS + (0 if age_h else 3_600_000))
+
+    assert finished.code == 2
+    assert finished.complaint.startswith(complaint)
+    assert not streams.folder.exists()
+
+
+def test_a_call_that_may_go_on_is_not_exported(streams: Streams) -> None:
+    start_ms = int(time.time() * 1000) - 60_000
+    streams.serve(call(30, start_ms=start_ms))
+
+    finished = streams.export(start_ms=start_ms)
+
+    assert finished.code == 2
+    assert finished.complaint.startswith("the call may go on: the stream's newest audio is 3")
+    assert finished.complaint.endswith("Try again in 10 minutes")
+
+
+def test_a_stream_that_does_not_exist_and_a_name_that_is_none_are_one_line(streams: Streams) -> None:
+    stream = streams.serve(call(5))
+
+    missing = run_here("export", "--stream", stream.arn.replace("calls", "none"), "--start", str(DEFAULT_START_MS))
+    malformed = run_here("export", "--stream", "calls", "--start", str(DEFAULT_START_MS))
+
+    assert (missing.code, missing.complaint) == (2, "there is no such stream in this account")
+    assert malformed.code == 2
+    assert "--stream calls is not of the form arn:aws:kinesisvideo:" in malformed.complaint

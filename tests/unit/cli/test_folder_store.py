@@ -1,0 +1,112 @@
+"""A folder keeps the promises that the recorder relies on in a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connect_audio.core.errors import StorageError
+from connect_audio.ports import ObjectHead, ObjectKind, WriteOutcome
+from connect_audio_cli.export.folder_store import FolderStore
+
+KIND = ObjectKind("audio/wav", {"execution": "mine"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "calls")
+
+
+def test_a_new_object_never_replaces_one_and_a_put_does(store: FolderStore) -> None:
+    assert store.put_new("a/b.wav", b"first", KIND) is WriteOutcome.WRITTEN
+    assert store.put_new("a/b.wav", b"second", ObjectKind("", {"execution": "other"})) is WriteOutcome.EXISTS
+    assert store.get("a/b.wav") == b"first"
+    assert store.head("a/b.wav") == ObjectHead(5, {"execution": "mine"})
+
+    store.put("a/b.wav", b"third one", ObjectKind(""))
+
+    assert store.get("a/b.wav", headroom=2) == b"\0\0third one"
+
+
+def test_what_is_not_there_has_s3_s_code(store: FolderStore) -> None:
+    assert store.head("none") is None
+    with pytest.raises(StorageError) as missing:
+        store.get("none")
+    assert (missing.value.code, missing.value.retryable) == ("NoSuchKey", False)
+    store.delete(["none"])
+
+
+def test_an_upload_is_re_used_joined_in_order_and_gone(store: FolderStore, tmp_path: Path) -> None:
+    upload = store.open_upload("a/b.wav", KIND)
+    assert store.open_upload("a/b.wav", KIND) == upload
+    assert store.find_uploads("a/b.wav") == [upload]
+    assert store.find_uploads("a/c.wav") == []
+    second = store.upload_part("a/b.wav", upload, 2, b"-two")
+    store.upload_part("a/b.wav", upload, 1, b"wrong")
+    first = store.upload_part("a/b.wav", upload, 1, b"one")
+    assert store.head("a/b.wav") is None
+
+    assert store.complete_upload("a/b.wav", upload, [first, second]) is WriteOutcome.WRITTEN
+
+    assert store.get("a/b.wav") == b"one-two"
+    assert store.head("a/b.wav") == ObjectHead(7, {"execution": "mine"})
+    assert store.find_uploads("a/b.wav") == []
+    assert not list(tmp_path.rglob("*.partial"))
+    with pytest.raises(StorageError) as gone:
+        store.complete_upload("a/b.wav", upload, [first, second])
+    assert gone.value.code == "NoSuchUpload"
+
+
+def test_an_upload_to_a_taken_key_replaces_nothing(store: FolderStore, tmp_path: Path) -> None:
+    upload = store.open_upload("b.wav", KIND)
+    part = store.upload_part("b.wav", upload, 1, b"mine")
+    store.put_new("b.wav", b"theirs", ObjectKind(""))
+
+    assert store.complete_upload("b.wav", upload, [part]) is WriteOutcome.EXISTS
+    store.abort_upload("b.wav", upload)
+    store.abort_upload("b.wav", upload)
+
+    assert store.get("b.wav") == b"theirs"
+    assert store.find_uploads("b.wav") == []
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_part_that_is_not_what_was_to_be_written_is_refused(store: FolderStore) -> None:
+    upload = store.open_upload("b.wav", KIND)
+    with pytest.raises(StorageError) as spoilt:
+        store.upload_part("b.wav", upload, 1, b"bytes", crc32=1)
+    assert (spoilt.value.code, spoilt.value.retryable) == ("BadDigest", True)
+
+
+def test_listings_show_keys_and_folders_but_not_the_store_s_own_files(store: FolderStore) -> None:
+    for key in ("2026/a.wav", "2026/a.wav.staging/1.pcm", "2026/b.wav", "top.wav"):
+        store.put(key, b"", KIND)
+
+    assert store.list_keys("2026/a") == ["2026/a.wav", "2026/a.wav.staging/1.pcm"]
+    assert store.list_level("2026/") == ["2026/a.wav", "2026/a.wav.staging/", "2026/b.wav"]
+    assert store.list_level("") == ["2026/", "top.wav"]
+    assert len(store.list_keys("")) == 4
+
+
+def test_a_deleted_object_takes_its_empty_folder_with_it(store: FolderStore, tmp_path: Path) -> None:
+    store.put("2026/a.wav.staging/1.pcm", b"", KIND)
+    store.put("2026/a.wav", b"", KIND)
+
+    store.delete(store.list_keys("2026/a.wav.staging/"))
+
+    assert sorted(path.name for path in (tmp_path / "calls" / "2026").iterdir()) == ["a.wav"]
+
+
+def test_a_key_that_leads_out_of_the_folder_is_refused(store: FolderStore, tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as refused:
+        store.put_new("../out.wav", b"", KIND)
+    assert refused.value.code == "InvalidKey"
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "calls").write_text("a file")
+    with pytest.raises(StorageError) as refused:
+        FolderStore(tmp_path / "calls").put("a.wav", b"", KIND)
+    assert refused.value.retryable is False
