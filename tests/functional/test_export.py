@@ -179,8 +179,19 @@ def test_a_stream_that_does_not_exist_and_a_name_that_is_none_are_one_line(strea
     stream = streams.serve(call(5))
 
     missing = run_here("export", "--stream", stream.arn.replace("calls", "none"), "--start", str(DEFAULT_START_MS))
-    malformed = run_here("export", "--stream", "calls", "--start", str(DEFAULT_START_MS))
+    unknown = run_here("export", "--stream", "none", "--start", str(DEFAULT_START_MS))
+    malformed = run_here("export", "--stream", "two words", "--start", str(DEFAULT_START_MS))
 
     assert (missing.code, missing.complaint) == (2, "there is no such stream in this account")
-    assert malformed.code == 2
-    assert "--stream calls is not of the form arn:aws:kinesisvideo:" in malformed.complaint
+    assert (unknown.code, unknown.complaint) == (2, "there is no stream none in region eu-west-2")
+    assert (malformed.code, malformed.complaint) == (2, "--stream two words is neither a stream's name nor its ARN")
+
+
+def test_a_stream_may_be_given_by_its_name(streams: Streams) -> None:
+    ours = call(5)
+    streams.serve(ours)
+
+    finished = run_here("export", "--stream", "calls", "--start", str(DEFAULT_START_MS), "-o", str(streams.folder))
+
+    assert finished.code == 0
+    assert same_wav(streams.wav(), wav_of_call(ours))

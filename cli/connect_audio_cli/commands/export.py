@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from connect_audio_cli.output.arguments import Parser, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.reporting import Report, add_report_options
-
-_STREAM: Final = re.compile(
-    r"arn:aws[a-z-]*:kinesisvideo:[a-z0-9-]+:\d{12}:stream/[A-Za-z0-9_.-]{1,256}/[0-9A-Za-z]+", re.ASCII
-)
-_EXAMPLE: Final = "arn:aws:kinesisvideo:eu-west-2:123456789012:stream/calls-1/1782900000000"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,24 +18,21 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options that cannot be used, or no recording could be made, or it is not whole.
     """
     given = parser().read(arguments)
-    if _STREAM.fullmatch(given.stream) is None:
-        raise CommandError(
-            f"--stream {printable(given.stream, 80)} is not of the form "
-            "arn:aws:kinesisvideo:REGION:ACCOUNT:stream/NAME/CREATED"
-        )
     with needs("export"):
         import boto3  # noqa: PLC0415 - help and slips need none of it
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
         from connect_audio.core.errors import RequestError  # noqa: PLC0415
         from connect_audio_cli.export.call import CallExport  # noqa: PLC0415
+        from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
     report = Report.of(given)
     try:
+        session = boto3.Session(profile_name=given.profile, region_name=given.region)
         export = CallExport(
-            given.stream,
+            stream_arn(session, given.stream),
             given.start,
             given.output,
-            session=boto3.Session(profile_name=given.profile),
+            session=session,
             contact_id=given.contact_id,
             instance_arn=given.instance,
             prefix=given.prefix.strip("/"),
@@ -73,18 +63,18 @@ def parser() -> Parser:
     """Return the options."""
     options = Parser(
         "export",
-        "--stream ARN --start MS",
+        "--stream STREAM --start MS",
         "Record a call after it ended, out of its stream's archive, into a folder. Works on AWS, with your "
         "credentials.\n\n"
         "It needs no right on Connect: the stream's listing shows the call's end, and its fragments name the contact. "
         "The recording has the key that the functions would have used. A recording that is there is left alone.",
         examples=(
             (
-                f"connect-audio export --stream {_EXAMPLE} --start 1782912654536 -o calls",
+                "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
                 "The call that began then, into the folder calls.",
             ),
             (
-                f"connect-audio export --stream {_EXAMPLE} --start 1782912654536 --json",
+                "connect-audio export --stream calls-1 --start 1782912654536 --json",
                 "The same into this folder, with the outcome as JSON.",
             ),
         ),
@@ -93,7 +83,7 @@ def parser() -> Parser:
             ExitCode.NOT_WHOLE: "the recording is there but not whole",
         },
     )
-    options.add_argument("--stream", metavar="ARN", required=True, help="The stream: StreamARN of Connect's event.")
+    options.add_argument("--stream", metavar="STREAM", required=True, help="The stream's ARN, or its name.")
     options.add_argument(
         "--start",
         metavar="MS",
@@ -110,5 +100,6 @@ def parser() -> Parser:
         "--prefix", metavar="PREFIX", default="", help="The stack's RecordingsPrefix, before the date. (default: none)"
     )
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
+    options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")
     add_report_options(options)
     return options
