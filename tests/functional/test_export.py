@@ -195,3 +195,77 @@ def test_a_stream_may_be_given_by_its_name(streams: Streams) -> None:
 
     assert finished.code == 0
     assert same_wav(streams.wav(), wav_of_call(ours))
+
+
+# --- many calls ------------------------------------------------------------------------------------------------------
+
+
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
+
+
+def test_the_calls_of_a_file_are_exported_and_a_second_run_tries_only_what_is_not_whole(
+    streams: Streams, tmp_path: Path
+) -> None:
+    ours, theirs_ms = call(10), DEFAULT_START_MS + 60_000
+    theirs = call(8, contact_id=OTHER, start_ms=theirs_ms, seed=9)
+    stream = streams.serve(ours, theirs)
+    nobody_ms = DEFAULT_START_MS + 3_600_000
+    rows = tmp_path / "calls.csv"
+    rows.write_text(
+        "name,start_ms,stream_arn,contact_id\n"
+        f"a,{DEFAULT_START_MS},{stream.arn},\n"
+        f"b,{theirs_ms},calls,{OTHER}\n"
+        f"c,{nobody_ms},calls,\n"
+    )
+
+    first = run_here("export", "--csv", rows, "-o", streams.folder)
+    opened = stream.faults.calls("GetMedia")
+    second = run_here("export", "--csv", rows, "-o", streams.folder, "--json")
+
+    assert first.code == second.code == 3
+    assert first.complaint == "1 call of 3 not whole; the same command tries them again"
+    assert [each["status"] for each in lines_of(streams.folder)] == ["complete", "complete", "failed", "failed"]
+    assert lines_of(streams.folder)[1]["key"] == f"2026/07/01/{OTHER}_20260701T133154.536Z.wav"
+    assert json.loads(second.out) == {"calls": 3, "statuses": {"skipped": 2, "failed": 1}}
+    assert stream.faults.calls("GetMedia") == opened
+    assert same_wav(streams.wav(), wav_of_call(ours))
+
+
+def test_half_a_line_of_progress_is_taken_away_and_its_call_is_found_in_the_folder(
+    streams: Streams, tmp_path: Path
+) -> None:
+    stream = streams.serve(call(5))
+    rows = tmp_path / "calls.csv"
+    rows.write_text(f"stream_arn,start_ms\n{stream.arn},{DEFAULT_START_MS}\n")
+    assert run_here("export", "--csv", rows, "-o", streams.folder).code == 0
+    progress = streams.folder / "progress.jsonl"
+    progress.write_text(progress.read_text()[:-20])
+
+    assert run_here("export", "--csv", rows, "-o", streams.folder).code == 0
+
+    assert [each["status"] for each in lines_of(streams.folder)] == ["exists"]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("stream_arn\nx\n", "has no column start_ms"),
+        ("stream_arn,start_ms\ncalls,1782912654536\ncalls,soon\n", "line 3: start_ms 'soon' is no number"),
+        ("stream_arn,start_ms\n,1782912654536\n", "line 2: stream_arn is empty"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_before_any_call(tmp_path: Path, text: str, complaint: str) -> None:
+    rows = tmp_path / "calls.csv"
+    rows.write_text(text)
+
+    finished = run_here("export", "--csv", rows, "-o", tmp_path / "out")
+
+    assert finished.code == 2
+    assert complaint in finished.complaint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--stream", "calls"), ("--csv", "f", "--stream", "calls", "--start", "1")])
+def test_one_call_or_a_file_is_needed(options: tuple[str, ...]) -> None:
+    assert run_here("export", *options).code == 2

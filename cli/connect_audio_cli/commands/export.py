@@ -1,95 +1,150 @@
-"""`connect-audio export`: record a call after it ended, out of its stream's archive, into a folder."""
+"""`connect-audio export`: record calls after they ended, out of their streams' archives, into a folder."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connect_audio_cli.output.arguments import Parser, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
+from connect_audio_cli.output.formatting import count
 from connect_audio_cli.output.reporting import Report, add_report_options
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+    from connect_audio_cli.export.rows import Line, Row
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options and export.
 
     Raises:
-        CommandError: options that cannot be used, or no recording could be made, or it is not whole.
+        CommandError: options that cannot be used, or no recording could be made, or one is not whole.
     """
     given = parser().read(arguments)
+    if (given.csv is None) == (given.stream is None) or (given.stream is None) != (given.start is None):
+        raise CommandError("give --stream and --start, or --csv (see connect-audio export --help)")
     with needs("export"):
         import boto3  # noqa: PLC0415 - help and slips need none of it
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
 
-        from connect_audio.core.errors import RequestError  # noqa: PLC0415
-        from connect_audio_cli.export.call import CallExport  # noqa: PLC0415
-        from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
-    report = Report.of(given)
+        from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
     try:
         session = boto3.Session(profile_name=given.profile, region_name=given.region)
-        export = CallExport(
-            stream_arn(session, given.stream),
-            given.start,
-            given.output,
-            session=session,
-            contact_id=given.contact_id,
-            instance_arn=given.instance,
-            prefix=given.prefix.strip("/"),
-        )
-        names, outcome = export.run()
-    except RequestError as error:
-        raise CommandError(printable(str(error))) from error
+        if given.csv is not None:
+            return _many(rows_of(given.csv), given, session, Report.of(given))
+        return _one(Row(given.stream, given.start, given.contact_id, given.instance), given, session, Report.of(given))
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
-    status = "exists" if outcome is None else str(outcome.status)
-    wav = given.output / names.key
-    reasons = [] if outcome is None else list(outcome.reasons)
-    report.values(
-        [
-            ("status", status),
-            *([("recording", str(wav))] if wav.exists() else []),
-            *([("reasons", ", ".join(reasons))] if reasons else []),
-            *([("length", f"{outcome.duration_s:.3f} s")] if outcome is not None else []),
-        ]
-    )
-    report.document({"status": status, "key": names.key, "reasons": reasons})
-    if status not in ("exists", "complete"):
-        raise CommandError(f"the recording is {status}: {', '.join(reasons) or 'no audio'}", ExitCode.NOT_WHOLE)
+
+
+def _one(row: Row, given: argparse.Namespace, session: Session, report: Report) -> int:
+    line = _exported(row, given, session)
+    rows = [("status", line.status), ("recording", str(given.output / (line.key or "")))]
+    report.values([*rows, *([("reasons", line.detail)] if line.detail else [])])
+    report.document({"status": line.status, "key": line.key, "reasons": line.detail.split(", ") if line.detail else []})
+    if line.status not in {"complete", "exists"}:
+        raise CommandError(f"the recording is {line.status}: {line.detail or 'no audio'}", ExitCode.NOT_WHOLE)
     return ExitCode.WHOLE
+
+
+def _many(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
+    from connect_audio_cli.export.rows import DONE, Line, ProgressFile  # noqa: PLC0415 - as above
+
+    progress = ProgressFile(given.output)
+    statuses: Counter[str] = Counter()
+    for row in rows:
+        if progress.is_done(row):
+            statuses["skipped"] += 1
+            continue
+        try:
+            line = _exported(row, given, session)
+        except CommandError as error:
+            line = Line(row.stream, row.start_ms, "failed", detail=str(error))
+        progress.add(line)
+        statuses[line.status] += 1
+        report.line(f"{line.status:9}  {row.start_ms}  {line.key or printable(row.stream)}  {line.detail}".rstrip())
+        sys.stdout.flush()
+    report.document({"calls": len(rows), "statuses": dict(statuses)})
+    lacking = sum(number for status, number in statuses.items() if status not in DONE | {"skipped"})
+    if lacking:
+        left = f"{count(lacking, 'call')} of {len(rows)} not whole; the same command tries them again"
+        raise CommandError(left, ExitCode.NOT_WHOLE)
+    report.line(f"{count(len(rows), 'call')}: all are whole")
+    return ExitCode.WHOLE
+
+
+def _exported(row: Row, given: argparse.Namespace, session: Session) -> Line:
+    """Export one call.
+
+    Raises:
+        CommandError: there is no recording of it.
+    """
+    from connect_audio.core.errors import RequestError  # noqa: PLC0415 - as above
+    from connect_audio_cli.export.call import CallExport  # noqa: PLC0415
+    from connect_audio_cli.export.rows import Line  # noqa: PLC0415
+    from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
+
+    try:
+        names, outcome = CallExport(
+            stream_arn(session, row.stream),
+            row.start_ms,
+            given.output,
+            session=session,
+            contact_id=row.contact_id,
+            instance_arn=row.instance_arn or given.instance,
+            prefix=given.prefix.strip("/"),
+        ).run()
+    except RequestError as error:
+        raise CommandError(printable(str(error))) from error
+    if outcome is None:
+        return Line(row.stream, row.start_ms, "exists", names.key)
+    return Line(row.stream, row.start_ms, str(outcome.status), names.key, ", ".join(outcome.reasons))
 
 
 def parser() -> Parser:
     """Return the options."""
     options = Parser(
         "export",
-        "--stream STREAM --start MS",
-        "Record a call after it ended, out of its stream's archive, into a folder. Works on AWS, with your "
+        "",
+        "Record calls after they ended, out of their streams' archives, into a folder. Works on AWS, with your "
         "credentials.\n\n"
-        "It needs no right on Connect: the stream's listing shows the call's end, and its fragments name the contact. "
-        "The recording has the key that the functions would have used. A recording that is there is left alone.",
+        "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
+        "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
+        "--stream and --start for one call, or --csv for many.",
         examples=(
             (
                 "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
                 "The call that began then, into the folder calls.",
             ),
             (
-                "connect-audio export --stream calls-1 --start 1782912654536 --json",
-                "The same into this folder, with the outcome as JSON.",
+                "connect-audio export --csv calls.csv -o calls",
+                "The calls of a file, one after the other; a recording that is there is skipped.",
             ),
         ),
         exit_codes={
             ExitCode.UNUSABLE: "arguments that cannot be used, the stream keeps no such call, or the call may go on",
-            ExitCode.NOT_WHOLE: "the recording is there but not whole",
+            ExitCode.NOT_WHOLE: "a recording is not whole, or a call of the file has none",
         },
     )
-    options.add_argument("--stream", metavar="STREAM", required=True, help="The stream's ARN, or its name.")
+    options.add_argument("--stream", metavar="STREAM", help="The stream's ARN, or its name.")
     options.add_argument(
         "--start",
         metavar="MS",
-        required=True,
         type=number(int, 946_684_800_000, 253_402_300_799_999),
         help="StartTimestamp of Connect's event, in milliseconds since 1970.",
+    )
+    options.add_argument(
+        "--csv",
+        metavar="FILE",
+        type=Path,
+        help="A file with the columns stream_arn and start_ms; if wanted, contact_id and instance_arn.",
     )
     options.add_argument(
         "-o", "--output", metavar="FOLDER", type=Path, default=Path(), help="The folder. (default: this one)"
