@@ -93,6 +93,7 @@ class _Step:
     def __init__(self, session: Session, budget: Budget) -> None:
         self._session = session
         self._budget = budget
+        self._listed = session.end.listed
         self._ports = session.ports
         self._clock = session.ports.clock
         self._began_s = self._clock.monotonic()
@@ -128,15 +129,15 @@ class _Step:
         session, held = self._session, self._session.border.held
         is_full = session.recording.full
         event: StreamEvent | None = None
+        ended = None if self._listed is None else session.end.at_listed(session.stream.position)
+        if ended is not None:
+            return ended
         while event is None:
             session.live.interrupt_overdue()
             if self._clock.monotonic() >= self._budget.deadline:
                 return HandOver()
             if is_full:
                 return EndOfRecording(EndReason.RECORDING_LIMIT)
-            ended = session.end.at_listed(session.stream.position)
-            if ended is not None:
-                return ended
             behind = held.behind
             if behind is not None and self._clock.monotonic() >= behind.due_s:
                 return self._record_held()
@@ -208,7 +209,7 @@ class _Step:
 
     def _take_fragment(self, fragment: Fragment) -> EndOfRecording | None:
         session, now_ms = self._session, self._clock.now_ms()
-        passed = session.end.behind_listed(fragment.number)
+        passed = None if self._listed is None else session.end.behind_listed(fragment.number)
         if passed is not None:
             return passed
         accepted = session.stream.accept(fragment)
@@ -345,8 +346,8 @@ class _Step:
         """The connection is over: ask whether the call is too, else wait, suspended or with a pause."""
         session, end, policy = self._session, self._session.end, self._ports.policy
         self._met_silence = True
-        if end.listed is not None:
-            return self._look_for_listed(end.listed)
+        if self._listed is not None:
+            return self._look_for_listed(self._listed)
         now_ms = self._clock.now_ms()
         end.quiet(now_ms)
         if end.wants_status(now_ms):
@@ -414,8 +415,7 @@ class _Step:
         """The call is over: record the fragments that waited for its end, and settle everything."""
         session = self._session
         session.ending = ending
-        listed = session.end.listed
-        is_listed = ending.reason is EndReason.ARCHIVE_END and listed is not None and listed.is_quiet
+        is_listed = ending.reason is EndReason.ARCHIVE_END and self._listed is not None and self._listed.is_quiet
         is_silent = ending.reason in _SILENT_ENDS and session.stream.met_silence
         is_silent = is_silent or (is_listed and not ending.shortcomings)
         how = StreamEnd.SILENT if is_silent else StreamEnd.UNREAD
