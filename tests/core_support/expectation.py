@@ -107,7 +107,7 @@ def expected_recording(stream: GeneratedStream) -> Expected:
             )
     length = max((max(party, default=-1) + 1 for party in samples.values()), default=0)
     left, right = samples[CUSTOMER], samples[AGENT]
-    stereo = b"".join(struct.pack("<hh", left.get(position, 0), right.get(position, 0)) for position in range(length))
+    stereo = _interleaved(left, right, length)
     ours = {block.serial for item in seen if item.fragment.owner == OURS for block in item.blocks if block.pcm}
     heard = set(left) | set(right)
     block_cut = any(item.block_cut for item in seen if item.fragment.owner == OURS)
@@ -119,6 +119,15 @@ def expected_recording(stream: GeneratedStream) -> Expected:
         for party, other in ((CUSTOMER, right), (AGENT, left))
     }
     return Expected(stereo, frozenset(ours - set(ends)), doubtful, block_cut, len(heard) < length, dangling, sums)
+
+
+def _interleaved(left: Mapping[int, int], right: Mapping[int, int], length: int) -> bytes:
+    """Frames, with zeros where a side has nothing: most of a call with a long pause."""
+    frames = bytearray(4 * length)
+    for side, samples in enumerate((left, right)):
+        for position, value in samples.items():
+            struct.pack_into("<h", frames, 4 * position + 2 * side, value)
+    return bytes(frames)
 
 
 def _within(side: Mapping[int, int]) -> set[int]:

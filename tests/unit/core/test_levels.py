@@ -7,6 +7,7 @@ import math
 import struct
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 from random import Random
 from typing import Final
@@ -69,6 +70,7 @@ def by_definition(samples: bytes, rate: int = RATE) -> dict[str, float | int | N
     }
 
 
+@cache
 def speech_like(seed: int, seconds: float, rate: int = RATE) -> bytes:
     """Spurts of noise, silence, faint noise and clipping, in lengths that fit no window."""
     random = Random(seed)
