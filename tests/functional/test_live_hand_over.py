@@ -27,12 +27,13 @@ from support.stuck_sink import TAKES, install
 from support.wav import pcm, same_wav
 
 SECRET: Final = b"a secret of a good length, for tests"
-MARGIN_S: Final = 6
-# A call of 24 s in 3 s, of which an invocation hears a second and a half; the rest is the margin.
-INVOCATION_S: Final = MARGIN_S + 1.5
-SPEED: Final = 8.0
+MARGIN_S: Final = 10
+# A call of 24 s in 6 s, of which an invocation hears three; the rest is the margin.
+HEARS_S: Final = 3
+INVOCATION_S: Final = MARGIN_S + HEARS_S
+SPEED: Final = 4.0
 # Of the margin an eighth is for sinks to catch up and half for their threads to end.
-LATEST_S: Final = 1.5 + MARGIN_S / 8 + MARGIN_S / 2
+LATEST_S: Final = HEARS_S + MARGIN_S / 8 + MARGIN_S / 2
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def test_a_webhook_that_hangs_at_the_deadline_holds_nothing_up_and_gets_what_it_
         requests = receiver.requests
     first = found.invocations[0]
     # It hung when the deadline came, or the sinks would have had nothing left to wait for.
-    assert 1.5 + MARGIN_S / 8 <= first.wall_s < LATEST_S
+    assert HEARS_S + MARGIN_S / 8 <= first.wall_s < LATEST_S
     assert [each.left_sinks for each in found.invocations] == [[]] * len(found.invocations)
     assert found.wav is not None
     assert b"".join(pcm(wavs[number].body) for number in sorted(wavs)) == found.wav[44:]

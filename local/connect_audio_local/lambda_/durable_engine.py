@@ -105,7 +105,7 @@ class DurableEngine:
             raise RuntimeError(f"there is no execution {name}")
         return str(found[-1]["DurableExecutionArn"])
 
-    def wait(self, arn: str, seconds: float = 60) -> EngineExecution:
+    def wait(self, arn: str, seconds: float = 300) -> EngineExecution:
         """Wait until an execution has ended.
 
         Raises:
