@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -80,8 +81,11 @@ def test_a_sink_that_hangs_holds_up_neither_the_writer_nor_its_neighbour() -> No
     call = live_call(hanging, well, policy=LivePolicy(flush_timeout=0.2))
     for _ in range(50):
         call.speak(1)
+    assert hanging.in_hand.wait(PATIENCE_S)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(well.numbers) < 50 and time.monotonic() < deadline:
+        threading.Event().wait(0.001)
     call.pipeline.flush()
-    assert hanging.in_hand.is_set()
     assert well.numbers == list(range(50))
     call.pipeline.close()
     assert hanging.interrupted.is_set()
@@ -163,7 +167,8 @@ def test_a_sink_that_took_nothing_is_told_of_the_end_all_the_same() -> None:
             raise refusal()
 
     sink = Picky()
-    call = live_call(sink, policy=LivePolicy(open=3600, longest_open=3600, flush_timeout=1))
+    quick = LivePolicy(first_backoff=0, longest_backoff=0, open=3600, longest_open=3600, flush_timeout=PATIENCE_S)
+    call = live_call(sink, policy=quick)
     call.speak(3)
     call.end()
     call.pipeline.flush()
