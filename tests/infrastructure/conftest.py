@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,11 @@ def example() -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def sam() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs SAM CLI or a script in its environment: `sam("sam", "validate")`, `sam("python", "x.py", input=…)`."""
+def sam_environment() -> dict[str, str]:
+    """The variables of SAM CLI and of what runs beside it."""
     if not (SAM_VENV / "bin" / "sam").exists():
         pytest.skip("SAM CLI is not set up: run `make setup-sam`")
-    environment = {
+    return {
         **os.environ,
         "SAM_CLI_TELEMETRY": "0",
         "AWS_DEFAULT_REGION": "eu-west-2",
@@ -41,9 +41,14 @@ def sam() -> Callable[..., subprocess.CompletedProcess[str]]:
         "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
 
+
+@pytest.fixture(scope="session")
+def sam(sam_environment: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs SAM CLI or cfn-lint: `sam("sam", "validate")`, `sam("cfn-lint")`."""
+
     def run(program: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [str(SAM_VENV / "bin" / program), *arguments]
-        given = {"cwd": ROOT, "env": environment, **options}
+        given = {"cwd": ROOT, "env": sam_environment, **options}
         done = subprocess.run(command, capture_output=True, text=True, check=False, **given)
         assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
         return done
@@ -52,21 +57,32 @@ def sam() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def translated(
-    template: dict[str, Any], sam: Callable[..., subprocess.CompletedProcess[str]]
-) -> Callable[..., dict[str, Any]]:
+def translated(template: dict[str, Any], sam_environment: dict[str, str]) -> Iterator[Callable[..., dict[str, Any]]]:
     """The template as CloudFormation sees it, after the SAM transform: `translated(parameters, changed_template)`."""
+    command = [SAM_VENV / "bin" / "python", Path(__file__).parent / "translate.py"]
+    # One process for all: its imports take four times as long as a translation.
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=sam_environment
+    ) as process:
 
-    @cache
-    def translation(given: str) -> str:
-        return sam("python", str(Path(__file__).parent / "translate.py"), input=given).stdout
+        @cache
+        def translation(given: str) -> str:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(given + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, "the translation failed: its traceback is on standard error"
+            return answer
 
-    def translate(parameters: dict[str, str] | None = None, changed: dict[str, Any] | None = None) -> dict[str, Any]:
-        given = {"template": changed or template, "parameters": parameters or {}}
-        result: dict[str, Any] = json.loads(translation(json.dumps(given)))
-        return result
+        def translate(
+            parameters: dict[str, str] | None = None, changed: dict[str, Any] | None = None
+        ) -> dict[str, Any]:
+            given = {"template": changed or template, "parameters": parameters or {}}
+            result: dict[str, Any] = json.loads(translation(json.dumps(given)))
+            return result
 
-    return translate
+        yield translate
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Does to a template what CloudFormation's SAM transform does, offline; run by the Python that SAM CLI lives in.
 
-Standard input: `{"template": …, "parameters": {…}}`; standard output: the CloudFormation template.
+Each line of standard input: `{"template": …, "parameters": {…}}`. Each line of standard output: the CloudFormation
+template.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from samtranslator.translator.translator import Translator  # type: ignore[impor
 
 
 def main() -> None:
-    given: dict[str, Any] = json.load(sys.stdin)
+    for line in sys.stdin:
+        print(json.dumps(translation(json.loads(line))), flush=True)  # noqa: T201 - the answer
+
+
+def translation(given: dict[str, Any]) -> Any:
     template = given["template"]
     defaults = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one}
     # A deployment uploads what it built and writes its address, which changes with the content.
@@ -28,8 +33,7 @@ def main() -> None:
     )
     # Managed policies are named whole here, so the map from names to ARNs may be empty and IAM need not be asked.
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-2"))
-    result = translator.translate(template, {"AWS::Region": "eu-west-2", **defaults, **given["parameters"]})
-    json.dump(result, sys.stdout)
+    return translator.translate(template, {"AWS::Region": "eu-west-2", **defaults, **given["parameters"]})
 
 
 main()
