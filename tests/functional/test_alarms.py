@@ -37,7 +37,12 @@ PARAMETERS: Final = {"StreamNamePrefix": "calls-", "AlarmsEnabled": "true"}
 # "Types of metrics for Lambda functions" and "Viewing metrics for Lambda functions", in the Lambda guide;
 # "Available CloudWatch metrics for Amazon SQS" and "Dimensions for Amazon SQS metrics", in the SQS guide.
 AWS_METRICS: Final = {
+    ("AWS/Lambda", "AsyncEventsDropped"): ["FunctionName"],
     ("AWS/Lambda", "DeadLetterErrors"): ["FunctionName"],
+    # "Monitoring durable functions", in the same guide.
+    ("AWS/Lambda", "DurableExecutionFailed"): ["FunctionName"],
+    ("AWS/Lambda", "DurableExecutionStopped"): ["FunctionName"],
+    ("AWS/Lambda", "DurableExecutionTimedOut"): ["FunctionName"],
     ("AWS/Lambda", "Errors"): ["FunctionName"],
     ("AWS/Lambda", "Throttles"): ["FunctionName"],
     ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): ["QueueName"],
@@ -107,9 +112,12 @@ def _is_of(value: Value, metric: Mapping[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def alarms() -> dict[str, Alarm]:
+    """The alarms on metrics of the functions and the queue; tests/infrastructure has the account's concurrency."""
     resources = evaluated(load(ROOT / "template.yaml"), PARAMETERS)["Resources"]
     return {
-        name: Alarm(each["Properties"]) for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"
+        name: Alarm(each["Properties"])
+        for name, each in resources.items()
+        if each["Type"] == "AWS::CloudWatch::Alarm" and name != "ConcurrencyAlarm"
     }
 
 
@@ -235,6 +243,12 @@ def a_sink_of_live_audio_is_not_there(stage: Stage) -> None:
         assert {each.result["status"] for each in cloud.executions.values()} == {"complete"}
 
 
+def the_settings_of_live_audio_are_refused(stage: Stage) -> None:
+    with stage.cloud(LIVE_SINKS="segments", LIVE_SEGMENT_SECONDS="none") as cloud:
+        stage.records(cloud, a_call(5, start_ms=now_ms()))
+        assert {each.result["status"] for each in cloud.executions.values()} == {"complete"}
+
+
 PROVOCATIONS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "AnnouncementsFailedAlarm": the_bus_refuses,
     "ClaimsRefusedAlarm": a_dead_execution_holds_the_claim,
@@ -243,6 +257,7 @@ PROVOCATIONS: Final[Mapping[str, Callable[[Stage], None]]] = {
     "LiveDroppedAlarm": a_sink_of_live_audio_is_not_there,
     "RecordingsFailedAlarm": s3_refuses_the_recording,
     "RecordingsPartialAlarm": the_beginning_is_missing,
+    "SettingsRefusedAlarm": the_settings_of_live_audio_are_refused,
     "StartDelayAlarm": the_start_waited,
     "StartsRefusedAlarm": lambda_refuses_the_start,
 }
@@ -285,6 +300,9 @@ def test_a_whole_call_with_hand_overs_makes_none_ring_though_each_metric_of_thei
         ("TriggerErrorsAlarm", {"<TriggerFunction>"}),
         ("ThrottlesAlarm", {"<TriggerFunction>", "<ConsumerFunction>"}),
         ("DeadLettersAlarm", {"<FailedRecordings.QueueName>", "<ConsumerFunction>"}),
+        ("ConsumerErrorsAlarm", {"<ConsumerFunction>"}),
+        ("ExecutionsEndedAlarm", {"<ConsumerFunction>"}),
+        ("StartsDroppedAlarm", {"<ConsumerFunction>"}),
     ],
 )
 def test_an_alarm_on_a_metric_of_aws_names_it_as_documented_and_rings_by_any_one(
@@ -304,7 +322,10 @@ def test_an_alarm_on_a_metric_of_aws_names_it_as_documented_and_rings_by_any_one
 
 def test_no_other_alarm_stands_on_a_metric_of_aws(alarms: dict[str, Alarm]) -> None:
     assert {name for name, alarm in alarms.items() if alarm.is_of_aws()} == {
+        "ConsumerErrorsAlarm",
         "DeadLettersAlarm",
+        "ExecutionsEndedAlarm",
+        "StartsDroppedAlarm",
         "ThrottlesAlarm",
         "TriggerErrorsAlarm",
     }

@@ -60,10 +60,23 @@ class _Evaluation:
             for name, one in self._template.get("Outputs", {}).items()
             if "Condition" not in one or self.decide(conditions[one["Condition"]])
         }
-        resources = {name: self._resolve(self._template["Resources"][name]) for name in sorted(self._there)}
+        resources = {name: self._resolve(self._with_globals(name)) for name in sorted(self._there)}
         for one in (*outputs.values(), *resources.values()):
             one.pop("Condition", None)
         return {"Resources": resources, "Outputs": outputs}
+
+    def _with_globals(self, name: str) -> Json:
+        """A resource with what SAM fills in of the globals, if it is a function."""
+        resource: Json = self._template["Resources"][name]
+        globally: Json = self._template.get("Globals", {}).get("Function", {})
+        if resource.get("Type") != "AWS::Serverless::Function" or not globally:
+            return resource
+        own = resource["Properties"]
+        variables = {
+            **globally["Environment"]["Variables"],
+            **own.get("Environment", {}).get("Variables", {}),
+        }
+        return {**resource, "Properties": {**globally, **own, "Environment": {"Variables": variables}}}
 
     def decide(self, condition: Any) -> bool:
         if isinstance(condition, bool):

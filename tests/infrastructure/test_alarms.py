@@ -22,6 +22,7 @@ AT_LEAST, ABOVE, BELOW = "GreaterThanOrEqualToThreshold", "GreaterThanThreshold"
 ALARMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "StartsRefusedAlarm": ("starts-refused", ("trigger", "StartsRefused", "Sum", AT_LEAST, 1)),
     "TriggerErrorsAlarm": ("trigger-errors", ("<TriggerFunction>", "Errors", "Sum", AT_LEAST, 1)),
+    "SettingsRefusedAlarm": ("settings-refused", ("trigger", "SettingsRefused", "Sum", AT_LEAST, 1)),
     "RecordingsFailedAlarm": ("recordings-failed", ("consumer", "RecordingsFailed", "Sum", AT_LEAST, 1)),
     "ClaimsRefusedAlarm": ("claims-refused", ("consumer", "ClaimsRefused", "Sum", AT_LEAST, 1)),
     "RecordingsPartialAlarm": ("recordings-partial", ("consumer", "RecordingsPartial", "Sum", AT_LEAST, 1)),
@@ -29,9 +30,23 @@ ALARMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "StartDelayAlarm": ("start-delay", ("consumer", "StartDelaySeconds", "Maximum", ABOVE, 60)),
     "ThrottlesAlarm": ("throttles", ("FILL(trigger, 0) + FILL(consumer, 0)", AT_LEAST, 1)),
     "DeadLettersAlarm": ("dead-letters", ("FILL(waiting, 0) + FILL(lost, 0)", AT_LEAST, 1)),
+    "ConsumerErrorsAlarm": ("consumer-errors", ("<ConsumerFunction>", "Errors", "Sum", AT_LEAST, 1)),
+    "ExecutionsEndedAlarm": (
+        "executions-ended",
+        ("FILL(failed, 0) + FILL(timedout, 0) + FILL(stopped, 0)", AT_LEAST, 1),
+    ),
+    "StartsDroppedAlarm": ("starts-dropped", ("<ConsumerFunction>", "AsyncEventsDropped", "Sum", AT_LEAST, 1)),
+    "ConcurrencyAlarm": ("concurrency", ("100 * used / SERVICE_QUOTA(used)", ABOVE, 80)),
     "DeadlineMarginAlarm": ("deadline-margin", ("consumer", "DeadlineMarginSeconds", "Minimum", BELOW, 15)),
     "AnnouncementsFailedAlarm": ("announcements-failed", ("consumer", "AnnouncementsFailed", "Sum", AT_LEAST, 1)),
     "LiveDroppedAlarm": ("live-audio-dropped", ("FILL(dropped, 0) + FILL(failed, 0)", ABOVE, 0)),
+}
+
+
+INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
+OF_FLOWS = {
+    "FlowErrorsAlarm": ("ContactFlowErrors", "flow-errors"),
+    "FlowFatalErrorsAlarm": ("ContactFlowFatalErrors", "flow-fatal-errors"),
 }
 
 
@@ -84,7 +99,40 @@ def test_an_alarm_leads_to_its_heading_in_the_runbook(template: Json, name: str)
 
 def test_alarms_are_sent_to_the_topic_if_there_is_one(template: Json) -> None:
     assert all("AlarmActions" not in one for one in alarms(template).values())
-    assert all(one["AlarmActions"] == [TOPIC] for one in alarms(template, AlarmTopicArn=TOPIC).values())
+    assert all("OKActions" not in one for one in alarms(template).values())
+    told = alarms(template, AlarmTopicArn=TOPIC, ConnectInstanceArn=INSTANCE).values()
+    assert all(one["AlarmActions"] == one["OKActions"] == [TOPIC] for one in told)
+
+
+@pytest.mark.parametrize("name", OF_FLOWS)
+def test_the_errors_of_a_known_instance_s_flows_have_an_alarm(template: Json, name: str) -> None:
+    metric, anchor = OF_FLOWS[name]
+    assert name not in alarms(template)
+    assert name not in alarms(template, ConnectInstanceArn=INSTANCE, AlarmsEnabled="false")
+    alarm = alarms(template, ConnectInstanceArn=INSTANCE)[name]
+    (query,) = alarm["Metrics"]
+    # One alarm, one query: Metrics Insights takes no second one into an expression.
+    assert query["Expression"] == (
+        f'SELECT SUM({metric}) FROM SCHEMA("AWS/Connect", ContactFlowName, InstanceId, MetricGroup)'  # noqa: S608
+        " WHERE InstanceId = '9a8b7c6d-0000-4000-8000-000000000001'"
+    )
+    assert query["Period"] == 300
+    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+    assert (alarm["ComparisonOperator"], alarm["Threshold"]) == (AT_LEAST, 1)
+    assert alarm["AlarmDescription"].endswith(f" docs/operations.md#{anchor}")
+
+
+def test_the_account_s_concurrency_is_held_against_its_quota(template: Json) -> None:
+    (metric,) = [one["MetricStat"] for one in alarms(template)["ConcurrencyAlarm"]["Metrics"] if "MetricStat" in one]
+    # "Lambda: AWS usage metrics", in the CloudWatch guide: what SERVICE_QUOTA knows the quota of.
+    assert metric["Metric"]["Namespace"] == "AWS/Usage"
+    assert {one["Name"]: one["Value"] for one in metric["Metric"]["Dimensions"]} == {
+        "Class": "None",
+        "Resource": "ConcurrentExecutions",
+        "Service": "Lambda",
+        "Type": "Resource",
+    }
+    assert metric["Stat"] == "Maximum"
 
 
 def test_alarms_and_dashboard_can_each_be_left_out(template: Json) -> None:
@@ -115,6 +163,8 @@ def watched(template: Json) -> set[tuple[str, ...]]:
         for one in [each["MetricStat"]["Metric"] for each in alarm.get("Metrics", []) if "MetricStat" in each] or [
             alarm
         ]:
+            if one["Namespace"] == "AWS/Usage":
+                continue  # the account's: a test of its own
             (dimension,) = one["Dimensions"]
             found.add((one["Namespace"], one["MetricName"], dimension["Name"], dimension["Value"]))
     return found
@@ -130,9 +180,13 @@ def test_alarms_and_dashboard_watch_nothing_that_no_function_emits(template: Jso
     assert functions == {"<TriggerFunction>", "<ConsumerFunction>"}
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     assert {one[1] for one in aws if one[0] == "AWS/Lambda"} == {
+        "AsyncEventsDropped",
         "ConcurrentExecutions",
         "DeadLetterErrors",
         "Duration",
+        "DurableExecutionFailed",
+        "DurableExecutionStopped",
+        "DurableExecutionTimedOut",
         "Errors",
         "Throttles",
     }

@@ -18,6 +18,10 @@ WEBHOOK: dict[str, object] = {
     "WebhookUrl": "https://a.example/calls",
     "WebhookSecretArn": SECRET,
 }
+VPC: dict[str, object] = {
+    "VpcSubnetIds": "subnet-0a1b2c3d, subnet-0123456789abcdef0",
+    "VpcSecurityGroupIds": "sg-0a1b2c3d",
+}
 WIRED: dict[str, object] = {
     "ConnectInstanceArn": INSTANCE,
     "WireMediaStreaming": "true",
@@ -46,9 +50,21 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     ),
     "ReservesConsumers": ({"ConsumerReservedConcurrency": 0}, {"ConsumerReservedConcurrency": -1}),
     "ReservesTriggers": ({"TriggerReservedConcurrency": 10}, {}),
+    "HasBoundary": ({"PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/rails/boundary"}, {}),
+    "HasVpc": (VPC, {}),
+    "SignsCode": (
+        {"CodeSigningConfigArn": "arn:aws:lambda:eu-west-2:111122223333:code-signing-config:csc-0123456789abcdef0"},
+        {},
+    ),
+    "HasFunctionsKey": ({"FunctionsKmsKeyArn": KEY}, {}),
+    "HasDeadLettersKey": ({"DeadLettersKmsKeyArn": KEY}, {}),
+    "NamesTheTrigger": ({"TriggerFunctionName": "record-this-call"}, {}),
+    "HasOtherTimeout": ({"ConsumerTimeout": 1800}, {}),
+    "UsesFips": ({"FipsEndpoints": "true"}, {}),
     "Announces": ({}, {"EventBusName": ""}),
     "Traces": ({"Tracing": "PassThrough"}, {"Tracing": "Disabled"}),
     "HasAlarms": ({}, {"AlarmsEnabled": "false"}),
+    "AlarmsOnFlows": ({"ConnectInstanceArn": INSTANCE}, {"ConnectInstanceArn": INSTANCE, "AlarmsEnabled": "false"}),
     "HasAlarmTopic": ({"AlarmTopicArn": "arn:aws:sns:eu-west-2:111122223333:alarms"}, {}),
     "HasDashboard": ({}, {"DashboardEnabled": "false"}),
 }
@@ -114,6 +130,18 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
         ("MediaStreamRetentionHours", 87601),
         ("WireTrigger", "yes"),
         ("FlowQueueArn", INSTANCE),
+        ("PermissionsBoundaryArn", "arn:aws:iam::111122223333:role/boundary"),
+        ("RolePath", "rails"),
+        ("RolePath", "/rails"),
+        ("VpcSubnetIds", "subnet-0a1b2c3d,vpc-0a1b2c3d"),
+        ("VpcSecurityGroupIds", "default"),
+        ("CodeSigningConfigArn", "csc-0123456789abcdef0"),
+        ("FunctionsKmsKeyArn", "alias/functions"),
+        ("DeadLettersKmsKeyArn", "alias/letters"),
+        ("FipsEndpoints", "yes"),
+        ("ConsumerTimeout", 1801),
+        ("MaximumEventAgeSeconds", 59),
+        ("TriggerFunctionName", "record call"),
         ("LiveSinks", "Segments"),
         ("LiveSinks", "segments,my sink"),
         ("LiveSinks", "s" * 33),
@@ -170,10 +198,10 @@ def test_logs_are_encrypted_with_a_key_of_one_s_own_if_there_is_one(template: Js
     [("Active", "Active", "false"), ("PassThrough", "PassThrough", "false"), ("Disabled", "PassThrough", "true")],
 )
 def test_powertools_traces_just_where_lambda_does(template: Json, chosen: str, mode: str, disabled: str) -> None:
-    everything = {**template, "Resources": {"Globals": template["Globals"], **template["Resources"]}}
-    shared = evaluated(everything, {"StreamNamePrefix": "live", "Tracing": chosen})["Resources"]["Globals"]["Function"]
-    assert shared["Tracing"] == mode
-    assert shared["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == disabled
+    for function in ("TriggerFunction", "ConsumerFunction"):
+        found = stack(template, Tracing=chosen)[function]["Properties"]
+        assert found["Tracing"] == mode
+        assert found["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == disabled
 
 
 @pytest.mark.parametrize("missing", ["WebhookUrl", "WebhookSecretArn"])
@@ -204,7 +232,7 @@ def test_a_key_for_the_recordings_encrypts_the_bucket_that_the_stack_makes(templ
     }
 
 
-def test_nothing_that_holds_recordings_or_is_needed_to_read_them_goes_with_the_stack(template: Json) -> None:
+def test_nothing_that_holds_recordings_or_tells_of_them_goes_with_the_stack(template: Json) -> None:
     there = stack(template, **WIRED)
     # A first deployment that fails takes what it has made along: nothing is in it yet.
     kept = {name for name, one in there.items() if one.get("DeletionPolicy") == "RetainExceptOnCreate"}
@@ -214,5 +242,7 @@ def test_nothing_that_holds_recordings_or_is_needed_to_read_them_goes_with_the_s
         "FailedRecordings",
         "FailedRecordingsPolicy",
         "StreamKey",
+        "TriggerLogGroup",
+        "ConsumerLogGroup",
     }
     assert all(there[name]["UpdateReplacePolicy"] == "Retain" for name in kept)

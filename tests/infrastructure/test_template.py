@@ -30,6 +30,7 @@ KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f
 SECRET = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3"
 PARAMETER = "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/webhook"
 ALIAS = {"Ref": "ConsumerFunction.Alias"}
+NO_VALUE = {"Ref": "AWS::NoValue"}
 BUCKET = {"Fn::If": ["MakesBucket", {"Ref": "RecordingsBucket"}, {"Ref": "RecordingsBucketName"}]}
 
 
@@ -71,17 +72,18 @@ def actions(statement: Json) -> set[str]:
 
 @pytest.mark.parametrize(
     ("name", "timeout", "memory"),
-    [("TriggerFunction", 8, 256), ("ConsumerFunction", 900, {"Ref": "ConsumerMemory"})],
+    [("TriggerFunction", 8, 256), ("ConsumerFunction", {"Ref": "ConsumerTimeout"}, {"Ref": "ConsumerMemory"})],
 )
-def test_runtime_time_and_memory_are_the_design_s(template: Json, name: str, timeout: int, memory: object) -> None:
+def test_runtime_time_and_memory_are_the_design_s(template: Json, name: str, timeout: object, memory: object) -> None:
     found = properties(template, name)
     assert found["Runtime"] == "python3.13"
     assert (found["Timeout"], found["MemorySize"]) == (timeout, memory)
     assert found["CodeUri"] == "src/"
 
 
-def test_the_consumer_gets_512_mb_unless_told_otherwise(template: Json) -> None:
+def test_the_consumer_gets_512_mb_and_15_minutes_unless_told_otherwise(template: Json) -> None:
     assert template["Parameters"]["ConsumerMemory"]["Default"] == 512
+    assert template["Parameters"]["ConsumerTimeout"]["Default"] == 900
 
 
 @pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
@@ -112,7 +114,8 @@ def test_both_functions_use_the_one_layer_which_is_retained_and_versions_the_con
 
 def test_the_consumer_is_durable_for_48_hours_and_published_under_an_alias(template: Json) -> None:
     consumer = properties(template, "ConsumerFunction")
-    assert consumer["DurableConfig"] == {"ExecutionTimeout": 48 * 3600, "RetentionPeriodInDays": 14}
+    assert consumer["DurableConfig"]["ExecutionTimeout"] == 48 * 3600
+    assert consumer["DurableConfig"]["RetentionPeriodInDays"] == 14
     assert (consumer["AutoPublishAlias"], consumer["AutoPublishAliasAllProperties"]) == ("live", True)
 
 
@@ -128,7 +131,7 @@ def test_a_failed_execution_leaves_its_event_in_an_encrypted_queue(template: Jso
         "TargetArn": {"Fn::GetAtt": ["FailedRecordings", "Arn"]},
     }
     queue = resources["FailedRecordings"]
-    assert queue["Properties"]["SqsManagedSseEnabled"] is True
+    assert queue["Properties"]["SqsManagedSseEnabled"] == {"Fn::If": ["HasDeadLettersKey", NO_VALUE, True]}
     assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
     assert queue["DeletionPolicy"] == "RetainExceptOnCreate"
 
@@ -142,6 +145,11 @@ def test_the_queue_takes_whatever_lambda_takes_as_an_asynchronous_input(resource
 def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: str) -> None:
     group = properties(template, name)["LoggingConfig"]["LogGroup"]["Ref"]
     assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    # The audit trail outlives the stack for as long.
+    assert (resources[group]["DeletionPolicy"], resources[group]["UpdateReplacePolicy"]) == (
+        "RetainExceptOnCreate",
+        "Retain",
+    )
 
 
 def test_the_queue_refuses_whatever_does_not_come_over_tls_and_stays_when_the_stack_goes(resources: Json) -> None:
@@ -164,7 +172,7 @@ def test_each_setting_is_declared_and_nothing_else_is(
     template: Json, name: str, settings: tuple[type[TriggerSettings | ConsumerSettings | LiveSettings], ...]
 ) -> None:
     declared = set(properties(template, name)["Environment"]["Variables"])
-    others = {each for each in declared if each.startswith(("AWS_ENDPOINT_URL_", "POWERTOOLS_"))}
+    others = {each for each in declared if each.startswith(("AWS_ENDPOINT_URL_", "AWS_USE_FIPS", "POWERTOOLS_"))}
     assert declared - others == {each.name for one in settings for each in variables(one)}
     assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= others
 
@@ -387,6 +395,15 @@ ACTIONS = {
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
 # What Powertools calls for the webhook's secret (adapters/sinks/webhook_secret.py).
 POWERTOOLS_S_OWN = {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
+# What Lambda does in a role's name to put its function into a VPC; AWSLambdaVPCAccessExecutionRole.
+IN_A_VPC = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
 X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
@@ -412,10 +429,10 @@ def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: 
     for name in ("TriggerFunction", "ConsumerFunction"):
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
-    assert granted - keys - LAMBDA_S_OWN - X_RAY - POWERTOOLS_S_OWN == set().union(
+    assert granted - keys - LAMBDA_S_OWN - IN_A_VPC - X_RAY - POWERTOOLS_S_OWN == set().union(
         *(ACTIONS[each] for each in operations_called())
     )
-    assert granted >= LAMBDA_S_OWN | X_RAY | POWERTOOLS_S_OWN
+    assert granted >= LAMBDA_S_OWN | IN_A_VPC | X_RAY | POWERTOOLS_S_OWN
     # S3, Kinesis Video Streams and the stores of secrets call KMS on the function's behalf.
     assert keys == {"kms:Decrypt", "kms:GenerateDataKey"}
 
@@ -557,7 +574,7 @@ def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template:
 def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
     for statement in statements(template, name).values():
         assert statement["Effect"] == "Allow"
-        assert statement["Resource"] != "*" or actions(statement) == X_RAY
+        assert statement["Resource"] != "*" or actions(statement) in (X_RAY, IN_A_VPC)
         assert not any("*" in action for action in actions(statement))
 
 
@@ -569,6 +586,100 @@ def test_connect_alone_may_call_the_trigger_from_this_account_and_the_given_inst
         "SourceAccount": {"Ref": "AWS::AccountId"},
         "SourceArn": {"Fn::If": ["HasInstance", {"Ref": "ConnectInstanceArn"}, {"Ref": "AWS::NoValue"}]},
     }
+
+
+# Guard rails
+
+
+def guarded(template: Json, **parameters: object) -> Json:
+    stack: Json = evaluated(template, {"StreamNamePrefix": "live", **parameters})["Resources"]
+    return stack
+
+
+@pytest.mark.parametrize("role", ["TriggerRole", "ConsumerRole"])
+def test_a_role_has_the_boundary_and_the_path_that_the_account_demands(template: Json, role: str) -> None:
+    plain = guarded(template)[role]["Properties"]
+    assert plain["Path"] == "/"
+    assert "PermissionsBoundary" not in plain
+    boundary = "arn:aws:iam::111122223333:policy/rails/boundary"
+    found = guarded(template, PermissionsBoundaryArn=boundary, RolePath="/rails/")[role]["Properties"]
+    assert (found["PermissionsBoundary"], found["Path"]) == (boundary, "/rails/")
+
+
+@pytest.mark.parametrize("role", ["TriggerRole", "ConsumerRole"])
+def test_in_a_vpc_both_functions_have_its_subnets_and_may_make_their_interfaces(template: Json, role: str) -> None:
+    vpc = {"VpcSubnetIds": "subnet-0a1b2c3d, subnet-0123456789abcdef0", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
+    function = f"{role.removesuffix('Role')}Function"
+    assert "VpcConfig" not in guarded(template)[function]["Properties"]
+    assert guarded(template, **vpc)[function]["Properties"]["VpcConfig"] == {
+        "SubnetIds": ["subnet-0a1b2c3d", "subnet-0123456789abcdef0"],
+        "SecurityGroupIds": ["sg-0a1b2c3d"],
+    }
+    inside, outside = granted_to(template, role, **vpc), granted_to(template, role)
+    assert set(inside) - set(outside) == {"StandInTheVpc"}
+    assert (set(inside["StandInTheVpc"]["Action"]), inside["StandInTheVpc"]["Resource"]) == (IN_A_VPC, "*")
+
+
+@pytest.mark.parametrize("missing", ["VpcSubnetIds", "VpcSecurityGroupIds"])
+def test_a_vpc_s_subnets_and_security_groups_are_given_together(template: Json, missing: str) -> None:
+    vpc = {"VpcSubnetIds": "subnet-0a1b2c3d", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
+    guarded(template, **vpc)
+    with pytest.raises(AssertionError, match=missing):
+        guarded(template, **{name: value for name, value in vpc.items() if name != missing})
+
+
+@pytest.mark.parametrize("role", ["TriggerRole", "ConsumerRole"])
+def test_the_functions_own_key_is_granted_through_lambda_alone(template: Json, role: str) -> None:
+    assert "DecryptTheFunctionsOwn" not in granted_to(template, role)
+    statement = granted_to(template, role, FunctionsKmsKeyArn=KEY)["DecryptTheFunctionsOwn"]
+    assert (statement["Action"], statement["Resource"]) == (["kms:Decrypt", "kms:GenerateDataKey"], KEY)
+    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "lambda.eu-west-2.amazonaws.com"}}
+
+
+def test_one_key_encrypts_the_functions_variables_and_the_executions_history(template: Json) -> None:
+    plain, found = guarded(template), guarded(template, FunctionsKmsKeyArn=KEY)
+    for function in ("TriggerFunction", "ConsumerFunction"):
+        assert "KmsKeyArn" not in plain[function]["Properties"]
+        assert found[function]["Properties"]["KmsKeyArn"] == KEY
+    assert "KMSKeyArn" not in plain["ConsumerFunction"]["Properties"]["DurableConfig"]
+    assert found["ConsumerFunction"]["Properties"]["DurableConfig"]["KMSKeyArn"] == KEY
+
+
+@pytest.mark.parametrize("function", ["TriggerFunction", "ConsumerFunction"])
+def test_both_functions_take_signed_code_alone_and_fips_endpoints_where_told_so(template: Json, function: str) -> None:
+    signing = "arn:aws:lambda:eu-west-2:111122223333:code-signing-config:csc-0123456789abcdef0"
+    plain = guarded(template)[function]["Properties"]
+    found = guarded(template, CodeSigningConfigArn=signing, FipsEndpoints="true")[function]["Properties"]
+    assert "CodeSigningConfigArn" not in plain
+    assert found["CodeSigningConfigArn"] == signing
+    fips = [one["Environment"]["Variables"]["AWS_USE_FIPS_ENDPOINT"] for one in (plain, found)]
+    assert fips == ["false", "true"]
+
+
+def test_dead_letters_have_sqs_s_keys_or_the_given_one(template: Json) -> None:
+    plain = guarded(template)["FailedRecordings"]["Properties"]
+    assert (plain["SqsManagedSseEnabled"], plain.get("KmsMasterKeyId")) == (True, None)
+    found = guarded(template, DeadLettersKmsKeyArn=KEY)["FailedRecordings"]["Properties"]
+    assert (found.get("SqsManagedSseEnabled"), found["KmsMasterKeyId"]) == (None, KEY)
+    statement = granted_to(template, "ConsumerRole", DeadLettersKmsKeyArn=KEY)["EncryptTheDeadLetters"]
+    assert (statement["Action"], statement["Resource"]) == (["kms:Decrypt", "kms:GenerateDataKey"], KEY)
+    assert statement["Condition"] == {"StringEquals": {"kms:ViaService": "sqs.eu-west-2.amazonaws.com"}}
+
+
+def test_a_start_waits_no_longer_than_is_said(template: Json) -> None:
+    found = [
+        guarded(template, **one)["ConsumerFunction"]["Properties"] for one in ({}, {"MaximumEventAgeSeconds": 3600})
+    ]
+    assert [one["EventInvokeConfig"] for one in found] == [
+        {"MaximumEventAgeInSeconds": 21_600},
+        {"MaximumEventAgeInSeconds": 3600},
+    ]
+
+
+def test_the_trigger_has_a_name_where_one_is_given(template: Json) -> None:
+    assert "FunctionName" not in guarded(template)["TriggerFunction"]["Properties"]
+    found = guarded(template, TriggerFunctionName="record-this-call")["TriggerFunction"]["Properties"]
+    assert found["FunctionName"] == "record-this-call"
 
 
 # The bucket

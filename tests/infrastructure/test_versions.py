@@ -102,12 +102,24 @@ def test_changed_code_makes_a_new_version(
         ("RecordingsPrefix", "audio"),
         ("RecordingsBucketName", "calls.example"),
         ("RecordingsKmsKeyArn", KEY),
+        ("ConsumerTimeout", "1800"),
+        ("FunctionsKmsKeyArn", KEY),
+        ("FipsEndpoints", "true"),
     ],
 )
 def test_a_changed_parameter_makes_a_new_version(
     translated: Translate, before: tuple[str, str], parameter: str, value: str
 ) -> None:
     assert rendered(translated, {**PARAMETERS, parameter: value}) != before
+
+
+def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[str, str]) -> None:
+    vpc = {"VpcSubnetIds": "subnet-0a1b2c3d,subnet-0123456789abcdef0", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
+    found = [
+        rendered(translated, {**PARAMETERS, **vpc, **changed})
+        for changed in ({}, {"VpcSubnetIds": "subnet-0a1b2c3d"}, {"VpcSecurityGroupIds": "sg-00112233"})
+    ]
+    assert len({*found, before}) == 4
 
 
 @pytest.mark.parametrize(
@@ -120,6 +132,14 @@ def test_a_changed_parameter_makes_a_new_version(
         ("ConsumerReservedConcurrency", 100),
         ("RecordingsExpirationDays", "90"),
         ("AlarmsEnabled", "false"),
+        # Of the roles, the queue, the trigger or the alias.
+        ("PermissionsBoundaryArn", "arn:aws:iam::111122223333:policy/boundary"),
+        ("RolePath", "/rails/"),
+        ("DeadLettersKmsKeyArn", KEY),
+        ("TriggerFunctionName", "record-this-call"),
+        ("MaximumEventAgeSeconds", "3600"),
+        # Signed is what is deployed: other code, so another version by itself.
+        ("CodeSigningConfigArn", "arn:aws:lambda:eu-west-2:111122223333:code-signing-config:csc-0123456789abcdef0"),
         # Live audio: variables of the trigger, which is not published.
         ("LiveSinks", "segments"),
         ("LiveSegmentSeconds", 5),
@@ -151,8 +171,9 @@ def test_the_description_names_every_parameter_that_shapes_the_function_and_no_o
         return names & parameters
 
     function = stack["Resources"]["ConsumerFunction"]["Properties"]
-    # Reserved for the function: no part of a version, so no reason for another.
-    published = {name: value for name, value in function.items() if name != "ReservedConcurrentExecutions"}
+    # Of the function itself: no part of a version, so no reason for another.
+    of_the_function = {"ReservedConcurrentExecutions", "CodeSigningConfigArn"}
+    published = {name: value for name, value in function.items() if name not in of_the_function}
     assert shaping(version(stack)[1]) == shaping(published)
 
 
@@ -173,6 +194,20 @@ def test_the_longest_description_fits_into_lambda_s_256_characters(translated: T
     assert not re.fullmatch(patterns["RecordingsPrefix"]["AllowedPattern"], "p" * 61)
     assert not re.fullmatch(patterns["EventBusName"]["AllowedPattern"], "e" * 57)
     assert len(rendered(translated, {**PARAMETERS, **longest})[1]) <= 256
+
+
+def test_names_of_a_common_length_leave_room_for_every_guard_rail(translated: Translate) -> None:
+    common = {
+        "ConsumerTimeout": "1800",
+        "FipsEndpoints": "true",
+        "FunctionsKmsKeyArn": KEY,
+        "RecordingsKmsKeyArn": KEY,
+        "RecordingsBucketName": "calls-111122223333-eu-west-2",
+        "EventBusName": "contact-centre",
+        "VpcSubnetIds": ",".join(f"subnet-0123456789abcdef{each}" for each in range(3)),
+        "VpcSecurityGroupIds": "sg-0123456789abcdef0,sg-0123456789abcdef1",
+    }
+    assert len(rendered(translated, {**PARAMETERS, **common})[1]) <= 256
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from connect_audio_cli.output.formatting import count
 _RUNS: Final = frozenset({"RUNNING", "PAUSING", "PAUSED"})
 _CUT_OFF: Final = frozenset({"STOPPED", "TIMED_OUT"})
 _DONE: Final = frozenset({OutcomeStatus.COMPLETE, OutcomeStatus.PARTIAL, OutcomeStatus.EMPTY})
-_LONGEST_INVOCATION_MS: Final = 900_000
+_LONGEST_INVOCATION_MS: Final = 1_800_000
 """Lambda's longest invocation: stopping an execution does not end the invocation that runs just then."""
 _MOST_PAYLOAD: Final = 1024 * 1024
 """Bytes of an asynchronous invocation's payload at most (Lambda, API_Invoke). A longer input leaves its message."""
