@@ -132,10 +132,12 @@ def test_a_listing_comes_in_pages_and_in_no_order(emulator: KvsEmulator, archive
     client = archive.of("LIST_FRAGMENTS")
     second = client.list_fragments(StreamName="calls", NextToken=first["NextToken"], MaxResults=4)
     third = client.list_fragments(StreamName="calls", NextToken=second["NextToken"], MaxResults=4)
+    again = client.list_fragments(StreamName="calls", NextToken=second["NextToken"], MaxResults=4)
 
     pages = [[each["FragmentNumber"] for each in page["Fragments"]] for page in (first, second, third)]
     assert [len(page) for page in pages] == [4, 4, 2]
     assert "NextToken" not in third
+    assert again["Fragments"] == third["Fragments"]
     joined = [number for page in pages for number in page]
     assert sorted(joined) == NUMBERS
     assert joined != NUMBERS

@@ -63,6 +63,7 @@ class Archive:
         self._listings = 0
         self._pages: dict[str, list[StoredFragment]] = {}
         self._misses: Counter[str] = Counter()
+        self._lengths_ms: dict[str, int] = {}
 
     def list_fragments(self, request: Mapping[str, Any], view: ArchiveView) -> dict[str, Any]:
         """Answer ListFragments.
@@ -78,7 +79,7 @@ class Archive:
         with self._lock:
             found = self._next_page(request["NextToken"]) if "NextToken" in request else self._listing(request, view)
             page, further = found[:size], found[size:]
-            answer: dict[str, Any] = {"Fragments": [_listed(each) for each in page]}
+            answer: dict[str, Any] = {"Fragments": [self._listed(each) for each in page]}
             if further:
                 answer["NextToken"] = self._keep(further)
         return answer
@@ -140,10 +141,23 @@ class Archive:
         return found
 
     def _next_page(self, token: object) -> list[StoredFragment]:
-        found = self._pages.pop(token, None) if isinstance(token, str) else None
+        # The same token may come again: an SDK repeats a request whose answer was lost.
+        found = self._pages.get(token) if isinstance(token, str) else None
         if found is None:
-            raise invalid_argument("NextToken was not issued by this service, or is used up")
+            raise invalid_argument("NextToken was not issued by this service, or is too old")
         return found
+
+    def _listed(self, fragment: StoredFragment) -> dict[str, Any]:
+        length_ms = self._lengths_ms.get(fragment.number)
+        if length_ms is None:
+            length_ms = self._lengths_ms[fragment.number] = _listed_length_ms(fragment)
+        return {
+            "FragmentNumber": fragment.number,
+            "FragmentSizeInBytes": fragment.size,
+            "ProducerTimestamp": fragment.producer_ms / 1000,
+            "ServerTimestamp": fragment.server_ms / 1000,
+            "FragmentLengthInMilliseconds": length_ms,
+        }
 
     def _keep(self, further: list[StoredFragment]) -> str:
         token = f"{self._random.getrandbits(128):032x}"
@@ -151,16 +165,6 @@ class Archive:
         while len(self._pages) > _MOST_LISTINGS:
             del self._pages[next(iter(self._pages))]
         return token
-
-
-def _listed(fragment: StoredFragment) -> dict[str, Any]:
-    return {
-        "FragmentNumber": fragment.number,
-        "FragmentSizeInBytes": fragment.size,
-        "ProducerTimestamp": fragment.producer_ms / 1000,
-        "ServerTimestamp": fragment.server_ms / 1000,
-        "FragmentLengthInMilliseconds": _listed_length_ms(fragment),
-    }
 
 
 def _listed_length_ms(fragment: StoredFragment) -> int:
