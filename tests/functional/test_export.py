@@ -247,6 +247,28 @@ def test_half_a_line_of_progress_is_taken_away_and_its_call_is_found_in_the_fold
     assert [each["status"] for each in lines_of(streams.folder)] == ["exists"]
 
 
+def test_a_dry_run_lists_and_reads_no_media_and_writes_nothing(streams: Streams, tmp_path: Path) -> None:
+    stream = streams.serve(call(10))
+    rows = tmp_path / "calls.csv"
+    rows.write_text(
+        f"stream_arn,start_ms\n{stream.arn},{DEFAULT_START_MS}\n{stream.arn},{DEFAULT_START_MS + 3_600_000}\n"
+    )
+
+    finished = run_here("export", "--csv", rows, "-o", streams.folder, "--dry-run", "--json")
+
+    size = sum(len(each.data) for each in fragments(call(10)))
+    assert finished.code == 3
+    assert json.loads(finished.out) == {
+        "calls": 1,
+        "withoutAudio": 1,
+        "fragments": 10,
+        "bytes": size,
+        "dollars": size / 1e9 * 0.0085,
+    }
+    assert stream.faults.calls("GetMedia") == 0
+    assert not streams.folder.exists()
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -7,18 +7,22 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from connect_audio_cli.output.arguments import Parser, number
+from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
-from connect_audio_cli.output.formatting import count
+from connect_audio_cli.output.formatting import count, data_size
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
     from boto3 import Session
 
+    from connect_audio_cli.export.call import CallExport
     from connect_audio_cli.export.rows import Line, Row
+
+_DOLLARS_A_GB: Final = 0.0085
+"""Price of a GB that is read from a stream, whichever API reads it (docs/cost.md)."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,9 +41,13 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
     try:
         session = boto3.Session(profile_name=given.profile, region_name=given.region)
-        if given.csv is not None:
-            return _many(rows_of(given.csv), given, session, Report.of(given))
-        return _one(Row(given.stream, given.start, given.contact_id, given.instance), given, session, Report.of(given))
+        report = Report.of(given)
+        one = None if given.csv is not None else Row(given.stream, given.start, given.contact_id, given.instance)
+        if given.dry_run:
+            return _dry(rows_of(given.csv) if one is None else [one], given, session, report)
+        if one is None:
+            return _many(rows_of(given.csv), given, session, report)
+        return _one(one, given, session, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
 
@@ -52,6 +60,38 @@ def _one(row: Row, given: argparse.Namespace, session: Session, report: Report) 
     if line.status not in {"complete", "exists"}:
         raise CommandError(f"the recording is {line.status}: {line.detail or 'no audio'}", ExitCode.NOT_WHOLE)
     return ExitCode.WHOLE
+
+
+def _dry(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
+    """List the calls and say how much there is to read. Nothing is written, and no media is read."""
+    fragments = size = lacking = 0
+    for row in rows:
+        try:
+            each_fragments, each_size = _export(row, given, session).size()
+        except CommandError as error:
+            lacking += 1
+            report.line(f"failed     {row.start_ms}  {printable(row.stream)}  {error}")
+            continue
+        fragments, size = fragments + each_fragments, size + each_size
+    dollars = size / 1e9 * _DOLLARS_A_GB
+    report.values(
+        [
+            ("calls", str(len(rows) - lacking)),
+            ("without audio", str(lacking)),
+            ("to read", f"at most {data_size(size)} in {count(fragments, 'fragment')}"),
+            ("price", f"at most ${dollars:.4f} for reading, at ${_DOLLARS_A_GB} a GB"),
+        ]
+    )
+    report.document(
+        {
+            "calls": len(rows) - lacking,
+            "withoutAudio": lacking,
+            "fragments": fragments,
+            "bytes": size,
+            "dollars": dollars,
+        }
+    )
+    return ExitCode.NOT_WHOLE if lacking else ExitCode.WHOLE
 
 
 def _many(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
@@ -87,25 +127,30 @@ def _exported(row: Row, given: argparse.Namespace, session: Session) -> Line:
         CommandError: there is no recording of it.
     """
     from connect_audio.core.errors import RequestError  # noqa: PLC0415 - as above
-    from connect_audio_cli.export.call import CallExport  # noqa: PLC0415
     from connect_audio_cli.export.rows import Line  # noqa: PLC0415
-    from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
 
     try:
-        names, outcome = CallExport(
-            stream_arn(session, row.stream),
-            row.start_ms,
-            given.output,
-            session=session,
-            contact_id=row.contact_id,
-            instance_arn=row.instance_arn or given.instance,
-            prefix=given.prefix.strip("/"),
-        ).run()
+        names, outcome = _export(row, given, session).run()
     except RequestError as error:
         raise CommandError(printable(str(error))) from error
     if outcome is None:
         return Line(row.stream, row.start_ms, "exists", names.key)
     return Line(row.stream, row.start_ms, str(outcome.status), names.key, ", ".join(outcome.reasons))
+
+
+def _export(row: Row, given: argparse.Namespace, session: Session) -> CallExport:
+    from connect_audio_cli.export.call import CallExport  # noqa: PLC0415 - as above
+    from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
+
+    return CallExport(
+        stream_arn(session, row.stream),
+        row.start_ms,
+        given.output,
+        session=session,
+        contact_id=row.contact_id,
+        instance_arn=row.instance_arn or given.instance,
+        prefix=given.prefix.strip("/"),
+    )
 
 
 def parser() -> Parser:
@@ -154,6 +199,7 @@ def parser() -> Parser:
     options.add_argument(
         "--prefix", metavar="PREFIX", default="", help="The stack's RecordingsPrefix, before the date. (default: none)"
     )
+    flag(options, "--dry-run", "List the calls, say how much there is to read and its price, and write nothing.")
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
     options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")
     add_report_options(options)

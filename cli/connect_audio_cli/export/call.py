@@ -37,12 +37,12 @@ from connect_audio_cli.export.labels import labels_at
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from boto3 import Session
 
-    from connect_audio.ports import MediaSource
+    from connect_audio.ports import ListedFragment, MediaSource
 
 _NO_DEADLINE: Final = float("inf")
 
@@ -76,6 +76,19 @@ class CallExport:
         self._contact_id, self._instance_arn, self._prefix = contact_id, instance_arn, prefix
         self._clock = SystemClock()
 
+    def size(self) -> tuple[int, int]:
+        """Return how much the recorder would read, by the stream's listing: fragments and bytes, at most.
+
+        Raises:
+            CommandError: as `run`; nothing is written.
+        """
+        with closing(KvsFragmentIndex(self._stream_arn, session=self._session)) as index:
+            try:
+                listed = self._listed(index)
+            except MediaSourceError as error:
+                raise CommandError(self._explained(error)) from error
+        return len(listed), sum(each.size for each in listed)
+
     def run(self, on_audio: Callable[[Checkpoint], None] = lambda _: None) -> tuple[RecordingNames, Outcome | None]:
         """Record the call.
 
@@ -103,6 +116,9 @@ class CallExport:
                 raise CommandError(f"cannot be written: {printable(str(error))}") from error
 
     def _end(self, index: KvsFragmentIndex) -> ListedEnd:
+        return ListedEnd(self._listed(index)[-1].number, is_quiet=True)
+
+    def _listed(self, index: KvsFragmentIndex) -> Sequence[ListedFragment]:
         now_ms = self._clock.now_ms()
         listed = fragments_of_call(index, self._start_ms, now_ms)
         if not listed:
@@ -113,7 +129,7 @@ class CallExport:
                 f"the call may go on: the stream's newest audio is {quiet_ms // 1000} s old. "
                 f"Try again in {(QUIET_MS - quiet_ms) // 60_000 + 1} minutes"
             )
-        return ListedEnd(listed[-1].number, is_quiet=True)
+        return listed
 
     def _request(self, source: MediaSource) -> RecordingRequest:
         contact_id, instance_arn = self._contact_id, self._instance_arn
