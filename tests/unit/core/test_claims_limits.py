@@ -169,6 +169,13 @@ def test_a_block_that_fills_another_place_is_merely_out_of_order() -> None:
     assert [each.time_ns for each in placed] == times
 
 
+@pytest.mark.parametrize(("off_ms", "leaps"), [(0, 0), (31, 0), (32, 1), (-31, 0), (-32, 1)])
+def test_a_block_fills_a_place_half_a_distance_from_its_neighbours(off_ms: int, leaps: int) -> None:
+    times = [0, 64, 384 + off_ms, 192, 256, 320, 448, 512, 576]
+
+    assert straightened(blocks(*(each * MS for each in times)))[1] == leaps
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_two_blocks_show_no_leap(count: int) -> None:
     times = every(64 * MS, count)[::-1]

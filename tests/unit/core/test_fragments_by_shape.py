@@ -12,6 +12,7 @@ from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Fragment, Fr
 from connect_audio.core.shapes import ShapedBlocks
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout, write_fragment
+from core_support.elements import tags
 
 CALL: Final = SyntheticCall(customer=bytes(range(250)) * 64, agent=bytes(range(250)) * 64, blocks_per_fragment=2)
 """Eight fragments of 128 ms."""
@@ -115,3 +116,20 @@ def test_times_of_a_fragment_are_those_of_its_elements_wherever_its_cluster_stan
         times.append(found)
 
     assert times[0] == times[1]
+
+
+def test_an_error_behind_a_fragment_that_was_read_by_its_shape_is_of_that_fragment() -> None:
+    first, second, third, *_ = documents()
+    reader = FragmentReader()
+    reader.receive_data(first + second)
+    before = [reader.next_event(), reader.next_event()]
+    reader.receive_data(tags(("AWS_KINESISVIDEO_ERROR_CODE", "4500")) + third)
+    reported, behind = reader.next_event(), reader.next_event()
+
+    assert isinstance(before[1], Fragment)
+    assert isinstance(before[1].blocks, ShapedBlocks)
+    assert isinstance(reported, Fragment)
+    assert ([each.code for each in reported.errors], reported.number) == ([4500], before[1].number)
+    assert reported.contact_ids == before[1].contact_ids
+    assert isinstance(behind, Fragment)
+    assert behind.blocks

@@ -155,6 +155,13 @@ def test_the_run_behind_a_position_is_found_from_either_end(position: int, run: 
         assert found.samples == samples(*range(found.start, found.stop))
 
 
+def test_a_fresh_buffer_is_empty_and_the_call_goes_on() -> None:
+    made = LiveBuffer(8000, 7)
+
+    assert (made.rate, made.origin, made.complete, made.begins) == (8000, None, False, 7)
+    assert (made.end(C), made.end(A), made.whole_to, made.ends) == (7, 7, 7, 7)
+
+
 def test_a_party_without_samples_has_no_run() -> None:
     assert LiveBuffer(8000, 0).run_after(A, 0) is None
 
