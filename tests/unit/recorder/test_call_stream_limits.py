@@ -88,8 +88,11 @@ def test_a_pause_doubles_sixteen_times_at_most() -> None:
 def test_a_new_fragment_ends_the_pauses() -> None:
     at = world(call(2))
     stream = stream_of(at)
+    exhausted = []
     for _ in range(4):
+        exhausted.append(stream.is_exhausted)
         stream.back_off(100.0)
+    assert exhausted == [False, True, True, True]
     was_exhausted = stream.is_exhausted
     events(stream, 2)
     assert (was_exhausted, stream.is_exhausted) == (True, False)
