@@ -110,7 +110,10 @@ class LiveReplay:
 
     Attributes:
         replaced: the segments that were replaced, in words; empty for none.
+        fragments_at_once: fragments after which the WAV is written; live audio follows it.
     """
+
+    fragments_at_once: Final = 1
 
     def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock, *, force: bool = False) -> None:
         self.replaced: tuple[str, ...] = ()

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     # Its imports would take as long as a plain replay of a short capture.
     from connect_audio_cli.replay.live_replay import LiveOutcome, LiveReplay
 
+_FRAGMENTS_AT_ONCE: Final = 4
+"""Fragments whose frames are written together where nobody listens, unless they are long."""
+_FRAMES_AT_ONCE: Final = 32 * 1024
+"""Settled frames that are written before further fragments are read: four seconds at 8 kHz."""
 _SILENCE: Final = bytes(32 * 1024)
 """The most silence that a recording gives out at a time."""
 _OPTIONS: Final = OptionNames(
@@ -68,6 +72,7 @@ class NoLiveReplay:
     """Stands in for `LiveReplay` where no live audio is wanted: every method does nothing."""
 
     is_paced: Final = False
+    fragments_at_once: Final = _FRAGMENTS_AT_ONCE
     replaced: Final = ()
 
     def follow(self, extraction: Extraction) -> None:
@@ -137,10 +142,15 @@ def replay(
         )
         cleanup.callback(live.close)
         live.follow(extraction)
+        unwritten = 0
         for fragment in extraction.fragments():
             live.grown(fragment)
             if isinstance(fragment, OpenFragment):
                 continue
+            unwritten += 1
+            if unwritten < live.fragments_at_once and extraction.recording.settled_frames < _FRAMES_AT_ONCE:
+                continue
+            unwritten = 0
             wav = _drain(extraction, wav, output, source, cleanup)
             # Only now, when there is a file for the WAV.
             live.confirm()

@@ -17,6 +17,8 @@ MAX_RANGES: Final = 16
 
 _COUNT: Final = 1 << 92
 """Difference of two numbers whose counters differ by 1; what lies below it is the server's clock."""
+_NEXT_BUT_LATER: Final = _COUNT + _COUNT // 2
+"""The difference to the next number stays below it if the server's clock has not gone back."""
 
 
 @dataclass(slots=True)
@@ -62,7 +64,7 @@ class AdmittedNumbers:
                 value = int(number)
             except ValueError:
                 value = 0
-            if _COUNT <= value - self._last < _COUNT + _COUNT // 2:
+            if _COUNT <= value - self._last < _NEXT_BUT_LATER:
                 self.ranges = (NumberRange(self.ranges[0].first, number),)
                 self._last = value
                 return False

@@ -187,17 +187,20 @@ class FragmentReader:
     def _next_by_shape(self) -> FragmentEvent | None:
         """Take the next fragment by its shape; NEED_DATA while it may have one, None if its elements must be read."""
         parser = self._parser
-        if not parser.buffered:
-            return None
         if parser.between_documents:
             window = parser.window
-            fragment = self._shapes.match(window.buffer, window.position, window.offset)
+            at = window.position
+            if at == len(window.buffer):
+                return None
+            fragment = self._shapes.match(window.buffer, at, window.base + at)
             if fragment is not None:
                 parser.skip_document(fragment.size, SEGMENT if self._shapes.leaves_open else None)
                 self._draft, self._shaped = None, fragment
                 return fragment
-            if not window.ended and self._shapes.may_match(window.buffer, window.position, window.last_read):
+            if not window.ended and self._shapes.may_match(window.buffer, at, window.last_read):
                 return NEED_DATA
+        elif not parser.buffered:
+            return None
         self._begin_elementwise(learns=True)
         return None
 

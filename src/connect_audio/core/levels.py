@@ -20,7 +20,9 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import compress, repeat
+from operator import not_
+from struct import Struct
 from typing import Final
 
 import audioop
@@ -42,6 +44,8 @@ _ENDS_OF_SCALE: Final = ((b"\xff\x7f", 0), (b"\x00\x80", -1))
 _WIDENED_HIGHEST: Final = b"\x00\x00\xff\x7f"
 """32767 with 16 bits of zeros below it."""
 _WIDTHS: Final = repeat(SAMPLE_BYTES)
+_MOST_CUTS: Final = 8
+"""Numbers of windows in a batch that are prepared for; fragments of one length make two."""
 _LOW_BYTES: Final = 256
 """A sample of a smaller magnitude has a low byte of zero only if it is zero."""
 
@@ -232,6 +236,7 @@ class ChannelMeter:
         self.rate: Final = rate
         """Samples a second."""
         self._silence: Final = bytes(rate // WINDOWS_A_SECOND * SAMPLE_BYTES)
+        self._cuts: dict[int, Struct] = {}  # by number of windows
 
     def measure(self, *pieces: bytes) -> None:
         """Measure the next samples, cut anywhere."""
@@ -260,31 +265,54 @@ class ChannelMeter:
             samples: these and others.
             starts: start of each window in them, bytes.
         """
-        levels, silence, window = self._levels, self._silence, len(self._silence)
-        pieces = [piece for at in starts if (piece := samples[at : at + window]) != silence]
-        # `map` calls a function at less cost than this loop would, and a list of one item is joined without a call.
-        loud: list[bytes] = []
-        quiet: list[bytes] = []
-        energy = active_energy = 0
-        for piece, rms in zip(pieces, map(audioop.rms, pieces, _WIDTHS), strict=False):
-            power = rms * rms
-            energy += power
-            if power >= _ACTIVE_POWER:
-                active_energy += power
-                loud += (piece,)
-            else:
-                quiet += (piece,)
-        length = window // SAMPLE_BYTES
-        levels.energy += length * energy
-        levels.active_energy += length * active_energy
-        levels.active += length * len(loud)
-        levels.zeros += length * (len(starts) - len(pieces))
+        levels, silence, count = self._levels, self._silence, len(starts)
+        pieces: Sequence[bytes] = self._cut(count).unpack_from(samples, starts.start)
+        if silence in pieces:
+            pieces = [piece for piece in pieces if piece != silence]
+            levels.zeros += len(silence) // SAMPLE_BYTES * (count - len(pieces))
+        if pieces:
+            self._measure_noise(samples, pieces, list(map(audioop.rms, pieces, _WIDTHS)), is_all=len(pieces) == count)
+
+    def _measure_noise(self, samples: bytes, pieces: Sequence[bytes], rms: Sequence[int], *, is_all: bool) -> None:
+        """Measure whole windows that are not silent.
+
+        Args:
+            samples: these and others.
+            pieces: each window.
+            rms: each window's.
+            is_all: True if `samples` has no other whole window.
+        """
+        levels, length = self._levels, len(self._silence) // SAMPLE_BYTES
+        energy = length * int(math.sumprod(rms, rms))
+        levels.energy += energy
+        loud: Sequence[bytes] = pieces
+        quiet: Sequence[bytes] = ()
+        if min(rms) < _ACTIVE_RMS:
+            is_loud = [each >= _ACTIVE_RMS for each in rms]
+            loud, quiet = list(compress(pieces, is_loud)), list(compress(pieces, map(not_, is_loud)))
+            rms = list(compress(rms, is_loud))
+            energy = length * int(math.sumprod(rms, rms))
         if loud:
+            levels.active_energy += energy
+            levels.active += length * len(loud)
             # To join the windows of a batch that is loud throughout would be a copy more.
-            levels.scan(loud, samples if len(loud) == len(starts) else b"".join(loud))
+            levels.scan(loud, samples if is_all and not quiet else b"".join(loud))
         if quiet:
             noise = b"".join(quiet)
             levels.zeros += _zeros_in(noise, levels.scan((noise,), noise))
+
+    def _cut(self, count: int) -> Struct:
+        """What cuts whole windows out of samples.
+
+        Args:
+            count: how many windows.
+        """
+        cut = self._cuts.get(count)
+        if cut is None:
+            if len(self._cuts) >= _MOST_CUTS:
+                self._cuts.clear()
+            cut = self._cuts[count] = Struct(f"{len(self._silence)}s" * count)
+        return cut
 
     def levels(self) -> ChannelLevels:
         """The levels of all samples so far."""

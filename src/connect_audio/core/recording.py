@@ -62,7 +62,7 @@ from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import interleave, to_mono
 from connect_audio.core.receipts import Receipts, number_of
-from connect_audio.core.resume_points import ResumePoints
+from connect_audio.core.resume_points import LatestPoint, ResumePoints
 from connect_audio.core.runs import Run, received_bytes, runs_of, tracks_of
 from connect_audio.core.timeline import MAX_FRAMES, NO_SILENCE, Placed, Settled, Timeline, TimelineState
 from connect_audio.core.tracks import CONNECT_NAMES, TrackChoice, TrackNames, at_rate
@@ -113,6 +113,7 @@ class CallRecording:
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
         track_names: the parties' tracks as a user names them.
+        points: `LatestPoint` for a recording that is never resumed.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class CallRecording:
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
         track_names: TrackNames = CONNECT_NAMES,
+        points: type[ResumePoints | LatestPoint] = ResumePoints,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(contact_id, cursor.admission, bounds=bounds, accept_unlabelled=accept_unlabelled)
@@ -147,7 +149,7 @@ class CallRecording:
         self._number = cursor.fragment  # number of the last decided fragment that had one
         self._order = FragmentOrder(cursor.order, cursor.times, track_names)
         self._notes: list[Note] = []  # on fragments since the last point
-        self._points = ResumePoints(cursor)
+        self._points = points(cursor)
 
     def _make_timeline(self, state: TimelineState, taken: int, carried: CarriedAudio = NOTHING_CARRIED) -> Timeline:
         limit = MAX_FRAMES if self._limit_s is None else min(MAX_FRAMES, self._limit_s * state.rate)
@@ -164,7 +166,13 @@ class CallRecording:
         """
         # The cursor's own counts end with the last fragment; bytes lost since then are only in the recording's.
         cursor = replace(self.cursor(), fragments=self.fragments, stream=self.stream)
-        return CallRecording(contact_id, cursor=cursor, limit_s=self._limit_s, track_names=self.track_names)
+        return CallRecording(
+            contact_id,
+            cursor=cursor,
+            limit_s=self._limit_s,
+            track_names=self.track_names,
+            points=type(self._points),
+        )
 
     def draft(self) -> CallRecording:
         """Make a recording that stands where this one does, for audio that may belong to another streaming.
@@ -219,6 +227,11 @@ class CallRecording:
     def taken(self) -> int:
         """Frames given out."""
         return self._frames_before if self._timeline is None else self._timeline.taken
+
+    @property
+    def settled_frames(self) -> int:
+        """Frames that `take` would give out now."""
+        return 0 if self._timeline is None else self._timeline.settled - self._timeline.taken
 
     @property
     def crc32(self) -> int:
@@ -330,7 +343,7 @@ class CallRecording:
             self._count_missing()
             if not self._order.waiting:
                 self._mark(decision.state)
-        return Added(decisions, placed, None if self._timeline is None else self._timeline.origin)
+        return new_tuple(Added, (decisions, placed, None if self._timeline is None else self._timeline.origin))
 
     def _count_missing(self) -> None:
         """Count the fragments that the order has found to be missing."""
@@ -341,8 +354,9 @@ class CallRecording:
     def _mark(self, admission: AdmissionState) -> None:
         """Note where the recording stands: all fragments up to here are placed."""
         timeline = self._timeline
-        self._points.mark(0 if timeline is None else timeline.end, self._noted(admission).cursor, self._notes)
-        self._notes = []
+        self._points.mark(0 if timeline is None else timeline.end, self._noted, admission, self._notes)
+        if self._notes:
+            self._notes = []
 
     def _noted(self, admission: AdmissionState) -> NotedCursor:
         """Note the cursor here."""

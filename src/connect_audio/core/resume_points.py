@@ -1,25 +1,35 @@
 """Fragments behind which a recording can be resumed, once all their frames are taken.
 
-    points.mark(end, make_cursor, notes)   a fragment has been decided; its audio ends at `end`
-    points.commit(taken)                   so many frames are taken
-    points.cursor                          the newest point that holds
+    points.mark(end, noted, admission, notes)   a fragment has been decided; its audio ends at `end`
+    points.commit(taken)                        so many frames are taken
+    points.cursor                               the newest point that holds
 
 A fragment is decided before its audio is settled: the leading track waits for the lagging one. So a point holds only
 when the frames taken have reached its end. Fragments may be as short as a sample. Beyond `MAX_POINTS` every second
 point is left out, so a recording resumes a few fragments earlier.
+
+A recording of a file is never resumed. `LatestPoint` spares it the values of a cursor behind each fragment.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
+from connect_audio.core.admission import AdmissionState
 from connect_audio.core.cursor import Cursor, Note
 from connect_audio.core.ebml import new_tuple
 
 MAX_POINTS: Final = 128
 """Most points that do not hold yet. Connect's fragments of 1 s make five, fragments of 0.1 s fifty."""
+
+
+class Noted(Protocol):
+    """The values of a cursor."""
+
+    def cursor(self) -> Cursor:
+        """Make the cursor."""
 
 
 class _Point(NamedTuple):
@@ -61,15 +71,18 @@ class ResumePoints:
         """Add notes on a fragment that is not part of the recording."""
         self._notes.extend(notes)
 
-    def mark(self, end: int, make_cursor: Callable[[], Cursor], notes: Sequence[Note]) -> None:
+    def mark(
+        self, end: int, noted: Callable[[AdmissionState], Noted], admission: AdmissionState, notes: Sequence[Note]
+    ) -> None:
         """Add a point.
 
         Args:
             end: position after the last sample before it, frames.
-            make_cursor: makes the recording's cursor there, at any later time.
+            noted: notes the values of the recording's cursor, which change with the next fragment.
+            admission: state of admission there.
             notes: on the fragments since the point before.
         """
-        ahead = self._ahead
+        ahead, make_cursor = self._ahead, noted(admission).cursor
         if ahead and ahead[-1].end == end:
             # Both hold from the same frame on, and the newer one knows more: hours of another contact take no room.
             known = ahead.pop().notes
@@ -101,5 +114,49 @@ class ResumePoints:
 
     def take_notes(self) -> list[Note]:
         """Give out the notes on fragments up to the cursor, once each."""
+        notes, self._notes = self._notes, []
+        return notes
+
+
+class LatestPoint:
+    """The point behind the last decided fragment, with the methods of `ResumePoints`.
+
+    It does not look at the frames taken. So the cursor is right before the first audio, and once the recording is over.
+
+    Args:
+        cursor: the point at the beginning.
+    """
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._latest: tuple[Callable[[AdmissionState], Noted], AdmissionState] | None = None
+        self._notes: list[Note] = []
+
+    @property
+    def cursor(self) -> Cursor:
+        """The point; its frames and CRC-32 are the recording's to fill in."""
+        if self._latest is None:
+            return self._cursor
+        noted, admission = self._latest
+        return noted(admission).cursor()
+
+    def note(self, notes: Sequence[Note]) -> None:
+        """Add notes on a fragment that is not part of the recording."""
+        self._notes.extend(notes)
+
+    def mark(
+        self, end: int, noted: Callable[[AdmissionState], Noted], admission: AdmissionState, notes: Sequence[Note]
+    ) -> None:
+        """Move the point; the arguments are as for `ResumePoints`."""
+        del end
+        self._latest = noted, admission
+        if notes:
+            self._notes.extend(notes)
+
+    def commit(self, taken: int) -> None:
+        """Ignore the frames taken."""
+
+    def take_notes(self) -> list[Note]:
+        """Give out the notes on fragments up to the point, once each."""
         notes, self._notes = self._notes, []
         return notes

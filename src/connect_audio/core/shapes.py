@@ -23,6 +23,7 @@ it is paid for with credit: matches earn it, and every 128th fragment that did n
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -62,6 +63,10 @@ _LACING: Final = 0b0110
 _PREFIX: Final = b"AWS_KINESISVIDEO_"
 _DAY_NS: Final = 86_400_000_000_000
 _MAX_DIGITS: Final = 128
+_SECONDS_BYTES: Final = 14
+_DOT: Final = 0x2E
+_PARTS_AT_ONCE: Final = 8
+"""Parts of an incomplete fragment that are compared in one go. Each multiple needs a function of its own."""
 
 
 class ShapeError(ValueError):
@@ -74,11 +79,7 @@ def _is_digits(value: bytes) -> bool:
 
 def _is_seconds(value: bytes) -> bool:
     """Return True for a time in KVS's common form: ten digits, a dot, three digits."""
-    return len(value) == 14 and value[10] == 0x2E and (value[:10] + value[11:]).isdigit()
-
-
-def _milliseconds(value: bytes) -> int:
-    return int(value[:10] + value[11:])
+    return len(value) == _SECONDS_BYTES and value[10] == _DOT and (value[:10] + value[11:]).isdigit()
 
 
 def _is_anything(_: bytes) -> bool:
@@ -112,6 +113,11 @@ class _Span(NamedTuple):
     start: int
     stop: int
     role: int
+
+
+def _has_common_length(span: _Span) -> bool:
+    length = span.stop - span.start
+    return length == _SECONDS_BYTES if span.role in {_SERVER, _PRODUCER} else 0 < length <= _MAX_DIGITS
 
 
 class _Part(NamedTuple):
@@ -154,14 +160,16 @@ class FragmentShape:
         self.leaves_open: Final = leaves_open
         parts = list(_parts(raw, spans))
         self._parts = [part for part in parts if part.role != _MEDIA or part.fixed]  # the ones to compare
+        self._stops = [part.stop for part in self._parts]
+        self._beginnings: dict[int, tuple[Callable[[bytes, int], tuple[bytes, ...]], bytes]] = {}
         fixed = [part for part in parts if part.fixed]
         self._ends = fixed[0], next(part for part in reversed(fixed) if part.stop <= spans[-1].start)
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
         values = [span for span in spans if span.role != _MEDIA]
         self._pick_values = _values_by_role(values)
-        if any(span.stop - span.start > _MAX_DIGITS for span in values):
-            raise ShapeError("a value that is too long")
+        if not all(map(_has_common_length, values)):
+            raise ShapeError("a value of another length")
         self._tags = _TagTemplate(fragment)
         self._knows_producer_time = _index_of(spans, _PRODUCER) < _index_of(spans, _TIMECODE)
         self.layout: Final = BlockLayout(_block_places(raw, spans), fragment)
@@ -189,18 +197,22 @@ class FragmentShape:
             return None
         values = self._pick_values(buffer, at)
         number, server, producer, behind, token, timecode = values
+        # All are at least a byte long, and both times have 14 bytes: see `_has_common_length`.
+        server_digits, producer_digits = server[:10] + server[11:], producer[:10] + producer[11:]
         if not (
-            number == token and number.isdigit() and behind.isdigit() and _is_seconds(server) and _is_seconds(producer)
+            number == token
+            and server[10] == _DOT == producer[10]
+            and (number + server_digits + producer_digits + behind).isdigit()
         ):
             return None
         model = self.model
-        producer_ms = _milliseconds(producer)
+        producer_ms = int(producer_digits)
         cluster_ns = int.from_bytes(timecode) * model.timecode_scale_ns
         if self._knows_producer_time and producer_ms * 1_000_000 - cluster_ns > _DAY_NS:
             cluster_ns = producer_ms * 1_000_000  # see `_zero_ns` in `core/fragments.py`
         return Fragment(
             number=number.decode(),
-            server_timestamp_ms=_milliseconds(server),
+            server_timestamp_ms=int(server_digits),
             producer_timestamp_ms=producer_ms,
             millis_behind_now=int(behind),
             contact_ids=model.contact_ids,
@@ -228,6 +240,11 @@ class FragmentShape:
             Which part to begin with once more bytes are there; None if something does not fit.
         """
         have = len(buffer) - at
+        whole = bisect_right(self._stops, have) // _PARTS_AT_ONCE * _PARTS_AT_ONCE
+        if whole > first:
+            if not self._begins_like(buffer, at, first, whole):
+                return None
+            first = whole
         for index in range(first, len(self._parts)):
             start, stop, fixed, role = self._parts[index]
             if stop > have:
@@ -238,6 +255,27 @@ class FragmentShape:
             elif not _ACCEPTS[role](buffer[at + start : at + stop]):
                 return None
         return len(self._parts)
+
+    def _begins_like(self, buffer: bytes, at: int, first: int, count: int) -> bool:
+        """Compare the first parts of a fragment, which have all come.
+
+        Args:
+            buffer: the bytes.
+            at: position of the fragment in them.
+            first: the first part whose value was not accepted yet.
+            count: how many parts.
+        """
+        known = self._beginnings.get(count)
+        if known is None:
+            fixed = [part for part in self._parts[:count] if part.fixed]
+            known = stretches([part[:2] for part in fixed]), b"".join(part.fixed for part in fixed)
+            self._beginnings[count] = known
+        pick, expected = known
+        return b"".join(pick(buffer, at)) == expected and all(
+            _ACCEPTS[role](buffer[at + start : at + stop])
+            for start, stop, fixed, role in self._parts[first:count]
+            if not fixed
+        )
 
 
 class _TagTemplate:

@@ -7,7 +7,7 @@ what was lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from typing import Final, cast
 
 from connect_audio.core.errors import CaptureError, StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Completion, Fragment, FragmentReader, OpenFragment
@@ -33,8 +33,8 @@ def capture_events(chunks: Iterable[bytes], name: str) -> Iterator[Fragment | By
     Raises:
         CaptureError: there is no fragment in it.
     """
-    events = _events(chunks, name, FragmentReader(), lambda: None)
-    return (event for event in events if not isinstance(event, OpenFragment))
+    # Without a look at the fragment under way, none comes out.
+    return cast("Iterator[Fragment | BytesLost]", _events(chunks, name, FragmentReader(), lambda: None))
 
 
 def growing_events(chunks: Iterable[bytes], name: str) -> Iterator[CaptureEvent]:

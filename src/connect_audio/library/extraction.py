@@ -24,6 +24,7 @@ from connect_audio.core.live_state import LiveState
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.recording import Added, CallRecording
+from connect_audio.core.resume_points import LatestPoint
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
 from connect_audio.text import printable
@@ -187,7 +188,11 @@ class Extraction:
 
     def _recording_of(self, contact_id: str, *, accept_unlabelled: bool, limit_s: int | None) -> CallRecording:
         return CallRecording(
-            contact_id, accept_unlabelled=accept_unlabelled, limit_s=limit_s, track_names=self._track_names
+            contact_id,
+            accept_unlabelled=accept_unlabelled,
+            limit_s=limit_s,
+            track_names=self._track_names,
+            points=LatestPoint,
         )
 
     def _name_contact(self, contact_id: str) -> None:
@@ -274,6 +279,7 @@ class _Seen:
         self.contacts: dict[str, None] = {}
         self.instances: dict[str, str] = {}
         self._names = track_names
+        self._are_given = track_names != CONNECT_NAMES
         self._options = options
         self._tracks: dict[str, None] = {}
         self._audio: dict[str, None] = {}  # audio tracks as messages name them
@@ -296,7 +302,7 @@ class _Seen:
                 instance_id = fragment.tag("InstanceId")
                 if instance_id:
                     self.instances[contact_id] = printable(instance_id, 100)
-        if self._names != CONNECT_NAMES:
+        if self._are_given:
             self._look_for_names(fragment)
         if self._pcm:
             return

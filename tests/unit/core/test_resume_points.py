@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connect_audio.core.admission import AdmissionState
 from connect_audio.core.cursor import Cursor, ErrorNote, Note
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.resume_points import MAX_POINTS, ResumePoints
+from connect_audio.core.resume_points import MAX_POINTS, LatestPoint, ResumePoints
 
 
 def note(number: int) -> Note:
     return ErrorNote(error=InBandError(3002, ""), fragment=str(number))
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of a cursor behind a fragment."""
+
+    number: int
+
+    def cursor(self) -> Cursor:
+        return Cursor(fragment=str(self.number))
+
+
+def noted(number: int) -> Callable[[AdmissionState], Values]:
+    return lambda _: Values(number)
 
 
 def numbers(notes: list[Note]) -> list[int]:
@@ -24,7 +40,7 @@ def test_a_hundred_thousand_fragments_of_a_sample_make_few_points_and_keep_every
     points = ResumePoints(Cursor())
 
     for number in range(100_000):
-        points.mark(number + 1, partial(Cursor, fragment=str(number)), [note(number)])
+        points.mark(number + 1, noted(number), AdmissionState(), [note(number)])
         assert len(points) <= MAX_POINTS
 
     points.commit(100_000)
@@ -43,7 +59,7 @@ def test_a_point_holds_once_all_before_it_is_taken_and_with_it_the_notes_up_to_i
     for number, step in enumerate(steps):
         end += step
         ends.append(end)
-        points.mark(end, partial(Cursor, fragment=str(number)), [note(number)])
+        points.mark(end, noted(number), AdmissionState(), [note(number)])
         if step == 3:
             taken = data.draw(st.integers(taken, end))
             points.commit(taken)
@@ -54,3 +70,26 @@ def test_a_point_holds_once_all_before_it_is_taken_and_with_it_the_notes_up_to_i
     points.commit(end)
     assert points.cursor.fragment == str(len(steps) - 1)
     assert told + numbers(points.take_notes()) == list(range(len(steps)))
+
+
+def test_a_file_has_one_point_whose_values_are_noted_only_when_the_cursor_is_asked_for() -> None:
+    points = LatestPoint(Cursor(fragment="before"))
+    asked: list[int] = []
+
+    def noted_when_asked(number: int) -> Callable[[AdmissionState], Values]:
+        def note_values(_: AdmissionState) -> Values:
+            asked.append(number)
+            return Values(number)
+
+        return note_values
+
+    assert points.cursor.fragment == "before"
+    for number in range(3):
+        points.mark(number, noted_when_asked(number), AdmissionState(), [note(number)])
+        points.commit(0)
+    assert not asked
+    assert points.cursor.fragment == "2"
+    assert asked == [2]
+    points.note([note(3)])
+    assert numbers(points.take_notes()) == [0, 1, 2, 3]
+    assert points.take_notes() == []
