@@ -31,6 +31,7 @@ from typing import Final, NamedTuple
 from connect_audio.core.ebml import new_tuple
 from connect_audio.core.fragment import Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, media_bytes, start_ns
+from connect_audio.core.shapes import ShapedBlocks
 
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""
@@ -356,11 +357,12 @@ class Admission:
         return self._decide(fragment, verdict)
 
     def _decide(self, fragment: Fragment, verdict: Verdict) -> Decision:
-        if verdict.admitted:
+        is_admitted = verdict.admitted
+        if is_admitted:
             end = end_ms(fragment)
             if end is not None:
                 self._move_end(fragment, end)
-        self._count_on(fragment, verdict)
+        self._count_on(fragment, verdict, is_admitted=is_admitted)
         label = self._label
         if verdict is Verdict.OURS:
             label = Label.OURS
@@ -392,10 +394,10 @@ class Admission:
         else:
             self._other_end_ms = end
 
-    def _count_on(self, fragment: Fragment, verdict: Verdict) -> None:
+    def _count_on(self, fragment: Fragment, verdict: Verdict, *, is_admitted: bool) -> None:
         """Note the counter of a fragment that is our contact's, or that only stands among our contact's."""
         counter = fragment_counter(fragment.number)
-        if verdict.admitted:
+        if is_admitted:
             if counter is None:
                 self._session = None
             elif self._session is None:
@@ -450,4 +452,7 @@ def start_ms(fragment: Fragment) -> int | None:
 
 def end_ms(fragment: Fragment) -> int | None:
     """When its last block begins, plus one block as most are: near enough to find neighbours in time."""
-    return end_ns(fragment.blocks) // 1_000_000 if fragment.blocks else None
+    blocks = fragment.blocks
+    if blocks.__class__ is ShapedBlocks:
+        return (blocks.cluster_ns + blocks.layout.end_ns) // 1_000_000
+    return end_ns(blocks) // 1_000_000 if blocks else None

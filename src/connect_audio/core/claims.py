@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
-from statistics import median_low
 from typing import Final
 
 from connect_audio.core.fragment import Block, Fragment
@@ -138,7 +137,7 @@ def stray_blocks(blocks: Sequence[Block]) -> tuple[Stray, ...]:
         if len(times) < _BLOCKS_BESIDE_A_STRAY + 1 or times[-1] - times[0] <= STRAY_NS:
             continue
         distances = [later - earlier for earlier, later in pairwise(times)]
-        lasts_ns = median_low(distances)
+        lasts_ns = _median(distances)
         for edge, near, others in ((-1, times[:-1], distances[:-1]), (0, times[1:], distances[1:])):
             if distances[edge] > STRAY_NS >= max(others):
                 found.append(Stray(places[edge][0], number, near[0] - lasts_ns, near[-1] + lasts_ns, lasts_ns))
@@ -184,7 +183,7 @@ def track_spans(fragment: Fragment, blocks: Sequence[Block], names: TrackNames) 
     for number, places in _by_track(blocks).items():
         times = [time_ns - earliest for _, time_ns in places]
         distances = [later - earlier for earlier, later in pairwise(times) if later > earlier]
-        lasts_ns = median_low(distances) if distances else _lasts_ns(fragment, names, number, blocks[places[0][0]])
+        lasts_ns = _median(distances) if distances else _lasts_ns(fragment, names, number, blocks[places[0][0]])
         if lasts_ns is not None:
             spans.append(TrackSpan(number, times[0], times[-1] + lasts_ns))
     return tuple(spans)
@@ -226,6 +225,15 @@ def _lasts_ns(fragment: Fragment, names: TrackNames, number: int, block: Block) 
     return None if pcm is None else len(block[2]) * 1_000_000_000 // (pcm.frame_bytes * pcm.rate)
 
 
+def _median(values: Sequence[int]) -> int:
+    """The lower middle of some values. The module `statistics` would take longer to import than a short replay's audio.
+
+    Args:
+        values: at least one.
+    """
+    return sorted(values)[(len(values) - 1) // 2]
+
+
 def _by_track(blocks: Sequence[Block]) -> dict[int, list[tuple[int, int]]]:
     """The index and the time of each block of audio, by track number."""
     found: dict[int, list[tuple[int, int]]] = {}
@@ -248,7 +256,7 @@ def _leaps(places: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     distances = [later - earlier for earlier, later in pairwise(times) if later > earlier]
     if len(times) < 3 or not distances:
         return []
-    distance = median_low(distances)
+    distance = _median(distances)
     slack = distance // _LEAP_PART
     found = []
     for at in range(1, len(times) - 1):
