@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from connect_audio_cli.replay.live_replay import LiveOutcome, LiveReplay
 
 _FRAGMENTS_AT_ONCE: Final = 4
-"""Fragments whose frames are written together where nobody listens, unless they are long."""
+"""Fragments whose frames are written together without live audio, unless they are long."""
 _FRAMES_AT_ONCE: Final = 32 * 1024
 """Settled frames that are written before further fragments are read: four seconds at 8 kHz."""
 _SILENCE: Final = bytes(32 * 1024)

@@ -302,7 +302,7 @@ class ChannelMeter:
             levels.zeros += _zeros_in(noise, levels.scan((noise,), noise))
 
     def _cut(self, count: int) -> Struct:
-        """What cuts whole windows out of samples.
+        """The cutter of whole windows out of samples.
 
         Args:
             count: how many windows.

@@ -62,7 +62,7 @@ from connect_audio.core.order import FragmentOrder
 from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.pcm import interleave, to_mono
 from connect_audio.core.receipts import Receipts, number_of
-from connect_audio.core.resume_points import LatestPoint, ResumePoints
+from connect_audio.core.resume_points import NoResumePoints, ResumePoints
 from connect_audio.core.runs import Run, received_bytes, runs_of, tracks_of
 from connect_audio.core.timeline import MAX_FRAMES, NO_SILENCE, Placed, Settled, Timeline, TimelineState
 from connect_audio.core.tracks import CONNECT_NAMES, TrackChoice, TrackNames, at_rate
@@ -113,7 +113,7 @@ class CallRecording:
         accept_unlabelled: see `Admission`.
         limit_s: longest recording, seconds; what a WAV can hold if None.
         track_names: the parties' tracks as a user names them.
-        points: `LatestPoint` for a recording that is never resumed.
+        points: `NoResumePoints` for a recording that is never resumed.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class CallRecording:
         accept_unlabelled: bool = False,
         limit_s: int | None = None,
         track_names: TrackNames = CONNECT_NAMES,
-        points: type[ResumePoints | LatestPoint] = ResumePoints,
+        points: type[ResumePoints | NoResumePoints] = ResumePoints,
     ) -> None:
         cursor = cursor or Cursor()
         self._admission = Admission(contact_id, cursor.admission, bounds=bounds, accept_unlabelled=accept_unlabelled)

@@ -8,7 +8,7 @@ A fragment is decided before its audio is settled: the leading track waits for t
 when the frames taken have reached its end. Fragments may be as short as a sample. Beyond `MAX_POINTS` every second
 point is left out, so a recording resumes a few fragments earlier.
 
-A recording of a file is never resumed. `LatestPoint` spares it the values of a cursor behind each fragment.
+A recording of a file is never resumed. `NoResumePoints` spares it noting a cursor behind each fragment.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ class ResumePoints:
         return notes
 
 
-class LatestPoint:
-    """The point behind the last decided fragment, with the methods of `ResumePoints`.
+class NoResumePoints:
+    """In place of `ResumePoints`: the point behind the last decided fragment alone.
 
     It does not look at the frames taken. So the cursor is right before the first audio, and once the recording is over.
 
@@ -131,6 +131,10 @@ class LatestPoint:
         self._cursor = cursor
         self._latest: tuple[Callable[[AdmissionState], Noted], AdmissionState] | None = None
         self._notes: list[Note] = []
+
+    def __len__(self) -> int:
+        """Points that do not hold yet: none."""
+        return 0
 
     @property
     def cursor(self) -> Cursor:

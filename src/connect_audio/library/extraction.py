@@ -24,7 +24,7 @@ from connect_audio.core.live_state import LiveState
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.recording import Added, CallRecording
-from connect_audio.core.resume_points import LatestPoint
+from connect_audio.core.resume_points import NoResumePoints
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
 from connect_audio.text import printable
@@ -192,7 +192,7 @@ class Extraction:
             accept_unlabelled=accept_unlabelled,
             limit_s=limit_s,
             track_names=self._track_names,
-            points=LatestPoint,
+            points=NoResumePoints,
         )
 
     def _name_contact(self, contact_id: str) -> None:

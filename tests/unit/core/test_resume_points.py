@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from connect_audio.core.admission import AdmissionState
 from connect_audio.core.cursor import Cursor, ErrorNote, Note
 from connect_audio.core.in_band import InBandError
-from connect_audio.core.resume_points import MAX_POINTS, LatestPoint, ResumePoints
+from connect_audio.core.resume_points import MAX_POINTS, NoResumePoints, ResumePoints
 
 
 def note(number: int) -> Note:
@@ -73,7 +73,7 @@ def test_a_point_holds_once_all_before_it_is_taken_and_with_it_the_notes_up_to_i
 
 
 def test_a_file_has_one_point_whose_values_are_noted_only_when_the_cursor_is_asked_for() -> None:
-    points = LatestPoint(Cursor(fragment="before"))
+    points = NoResumePoints(Cursor(fragment="before"))
     asked: list[int] = []
 
     def noted_when_asked(number: int) -> Callable[[AdmissionState], Values]:
@@ -87,6 +87,7 @@ def test_a_file_has_one_point_whose_values_are_noted_only_when_the_cursor_is_ask
     for number in range(3):
         points.mark(number, noted_when_asked(number), AdmissionState(), [note(number)])
         points.commit(0)
+        assert len(points) == 0
     assert not asked
     assert points.cursor.fragment == "2"
     assert asked == [2]
