@@ -52,11 +52,15 @@ if [ -z "$uv" ] && [ ! -x "$venv/bin/uv" ]; then
     --requirement requirements/uv.txt 2>&1) || fail "uv cannot be installed: ${said##*$'\n'}"
 fi
 say "installing $packages packages of $requirements (about a minute on a new machine)"
-"${uv:-$venv/bin/uv}" pip install --no-progress --python "$venv/bin/python" --require-hashes --compile-bytecode \
+"${uv:-$venv/bin/uv}" pip install --no-progress --python "$venv/bin/python" --require-hashes \
   --requirement requirements/uv.txt --requirement "$requirements" 2>&1 | steps ||
   {
     code=$?
     say "the packages are not installed, and the line above says why. The same command goes on from there."
     exit $code
   }
+# Bytecode of these would cost more than all the rest, and most of their modules are never imported.
+say "compiling them"
+"$venv/bin/python" -W ignore -m compileall -q -j 0 -x '/site-packages/(moto|mpmath|networkx|pip|scipy|sympy)/' \
+  "$venv/lib/python3.13/site-packages" >/dev/null || say "not all of them could be compiled; they are compiled when they are used"
 say "$venv is ready ($("$venv/bin/python" --version))"

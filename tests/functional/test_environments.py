@@ -31,6 +31,7 @@ case "$*" in
 "-m venv "*) [ -z "$WITHOUT_VENV" ] || { echo "ensurepip is not available"; exit 1; }
   mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; touch "$3/bin/pip";;
 "-m pip --version") [ -e "$here/pip" ];;
+"-W ignore -m compileall "*) ;;
 "-m pip install "*)
   [ -z "$WITHOUT_NETWORK" ] || { echo "WARNING: Retrying"; echo "ERROR: no route to the index"; exit 1; } >&2
   cp "$STAND_INS/uv" "$here/uv";;
