@@ -236,6 +236,17 @@ def test_a_bucket_s_other_objects_are_not_there(calls: str, path: str) -> None:
         assert served.get(path).status == 404
 
 
+def test_a_path_with_two_dots_is_no_object_whichever_key_it_would_name(
+    calls: str, bucket: str, s3_client: S3Client
+) -> None:
+    """A server may resolve the dots of a key or take them as they are: an object lies at either place."""
+    s3_client.put_object(Bucket=bucket, Key="calls/../elsewhere/secret.wav", Body=b"a key as it is")
+    store = BucketStore(calls)
+
+    assert store.item(f"{NEWER}.wav") is not None
+    assert store.item("../elsewhere/secret.wav") is None
+
+
 def test_a_bucket_that_may_not_be_read_is_one_line(calls: str) -> None:
     with serving(BucketStore(calls.replace("/calls", "-none/calls"))) as served:
         answer = served.get("/api/recordings")

