@@ -215,6 +215,8 @@ class EmulatedStream:
         self._kept: deque[StoredFragment] = deque()
         self._kept_bytes = 0
         self._first = 0
+        # A producer that begins again may number its fragments lower, so the newest one is not the highest.
+        self._highest_expired = 0
         self._coming: StoredFragment | None = None
         self._contacts: dict[str, EmulatedContact] = {}
         self._contact: EmulatedContact | None = None
@@ -318,11 +320,10 @@ class EmulatedStream:
                     raise invalid_argument(f"StartSelectorType {kind!r} is none of the six start selectors")
 
     def _never_had(self, number: str) -> bool:
-        """Return True for a number that was never issued. One below the oldest that is retained has expired."""
-        oldest = min((int(each.number) for each in self._kept if each.number), default=None)
-        if oldest is None or int(number) < oldest:
-            return False
-        return all(each.number != number for each in self._kept)
+        """Return True for a number that was never issued, as far as the stream remembers: an expired one was."""
+        kept = {each.number for each in self._kept if each.number}
+        oldest = min(map(int, kept), default=None)
+        return oldest is not None and int(number) >= max(oldest, self._highest_expired + 1) and number not in kept
 
     def at(self, index: int, now_s: float) -> tuple[int, StoredFragment] | NotBefore | NoMore:
         """Give the fragment of an index, or the oldest one there is where retention has taken it.
@@ -447,7 +448,9 @@ class EmulatedStream:
             media_ms - self._kept[0].end_ms >= window_ms
             or (self.retention_hours == 0 and self._kept_bytes > _BUFFER_BYTES)
         ):
-            self._kept_bytes -= self._kept.popleft().size
+            expired = self._kept.popleft()
+            self._kept_bytes -= expired.size
+            self._highest_expired = max(self._highest_expired, int(expired.number or 0))
             self._first += 1
 
 

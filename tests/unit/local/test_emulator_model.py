@@ -155,6 +155,16 @@ def test_a_number_or_token_that_is_still_to_come_was_never_issued() -> None:
     assert read(live.open(select("FRAGMENT_NUMBER", AfterFragmentNumber="1005"), 6.5), 8.0) == [6, 7]
 
 
+def test_an_expired_number_was_issued_though_the_producer_numbers_lower_since() -> None:
+    again = [replace(fragment(at), number=number) for at, number in ((0, "2000"), (301, "1000"), (302, "1001"))]
+    buffered = EmulatedStream("calls", again, retention_hours=0)
+    after = "AfterFragmentNumber"
+    assert [each.number for each in buffered.retained(0.0)] == ["1000", "1001"]
+    assert read(buffered.open(select("FRAGMENT_NUMBER", **{after: "2000"}), 0.0)) == []
+    with pytest.raises(FragmentNotFoundError):
+        buffered.open(select("FRAGMENT_NUMBER", **{after: "2001"}), 0.0)
+
+
 def test_a_due_time_is_reached_when_the_clock_shows_it() -> None:
     # Whoever sleeps until the time named must find something then, whatever floats do to it.
     live = EmulatedStream("calls", fragments(500), pace=Live(speed=7.3))
