@@ -13,7 +13,7 @@ The events:
 
 A fragment that is damaged or cut gets its second reading here (`second_chance.py`). A place that no connection can read
 is skipped (`skip.py`). The state has two parts. `ReadState` goes into the checkpoint. The connection, the position and
-the second chances live for one invocation.
+the second readings live for one invocation.
 The next invocation begins at the cursor, and KVS gives everything behind it once more.
 """
 
@@ -34,7 +34,7 @@ from connect_audio.ports import AfterFragment, FromProducerTime, MediaStream, St
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.second_chance import Damage, Unconfirmed, before_damage
-from connect_audio.recorder.skip import Failure, Skip
+from connect_audio.recorder.skip import Failure, PlaceState, Skip
 
 _JUMP_PAUSE_S: Final = 0.25
 """Pause before GetMedia is opened behind missing fragments, s. KVS allows five GetMedia calls a second."""
@@ -86,6 +86,7 @@ class ReadState:
         skipped: the places that were skipped, by their failure.
         has_lost_known: True if fragments that an earlier invocation read did not come again before newer ones; since
             the newest audio of the call.
+        place: the place that fails; None for none.
     """
 
     retention_hours: int | None = None
@@ -96,6 +97,7 @@ class ReadState:
     has_tokens: bool = False
     skipped: tuple[Skipped, ...] = ()
     has_lost_known: bool = False
+    place: PlaceState | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -235,7 +237,7 @@ class CallStream:
         self._connection: _Connection | None = None
         self._damage = Damage()
         self._unconfirmed = Unconfirmed()
-        self._skip = Skip()
+        self._skip = Skip(state.place, ports.clock.now_ms())
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False
         self._met_silence = False
@@ -244,7 +246,7 @@ class CallStream:
     @property
     def state(self) -> ReadState:
         """State for the next step."""
-        return replace(self._state, newest=self._newest, read_to_ms=self._read_to_ms)
+        return replace(self._state, newest=self._newest, read_to_ms=self._read_to_ms, place=self._skip.state)
 
     @property
     def is_kept(self) -> bool:

@@ -1,6 +1,8 @@
 """The way past a place of the stream that no connection can read.
 
-Pure; lives for one invocation. A place is what lies directly behind the position.
+Pure. A place is what lies directly behind the position. The checkpoint keeps its tries and probes (`PlaceState`), since
+an invocation may end, or wait, among them. The next invocation reads what lies before the place once more. A failure on
+the way there is another place's.
 
 How it works. A failure may pass, so the place gets `TRIES` connections first. Then probes look behind it, step by step.
 Nothing that a probe finds is recorded yet, since the failure may have passed meanwhile. So the place is tried once more
@@ -58,6 +60,33 @@ class Failure:
     number: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceState:
+    """A place that fails, between two steps.
+
+    Args:
+        behind: number of the fragment before it; None for the stream's beginning.
+        failure: its failure.
+        tries: connections that failed at it since the last round of probes.
+        rounds: rounds of probes that found nothing.
+        steps: probes of this round behind the one at the present; None while no probe looks behind the place.
+        probe_ms: begin of the newest probe, ms since the epoch; None at the present, and if it began behind a number.
+        has_found: True if that probe found a fragment.
+        is_last: True if a probe was silent: nothing lay behind it.
+        newest_end_ms: end of the newest fragment by the producer's clock, ms since the epoch; None before the first.
+    """
+
+    behind: str | None
+    failure: Failure
+    tries: int = 0
+    rounds: int = 0
+    steps: int | None = None
+    probe_ms: int | None = None
+    has_found: bool = False
+    is_last: bool = False
+    newest_end_ms: int | None = None
+
+
 class _Phase(Enum):
     READING = auto()
     PROBING = auto()
@@ -66,20 +95,51 @@ class _Phase(Enum):
 
 
 class Skip:
-    """The place directly behind the position."""
+    """The place directly behind the position.
 
-    def __init__(self) -> None:
+    Args:
+        state: the place that failed in the last step; None for none.
+        now_ms: as for `failed`.
+    """
+
+    def __init__(self, state: PlaceState | None = None, now_ms: int = 0) -> None:
         self._phase = _Phase.READING
-        self._tries = 0
-        self._rounds = 0
+        self._behind = None if state is None else state.behind
+        self._tries = 0 if state is None else state.tries
+        self._rounds = 0 if state is None else state.rounds
         self._steps = 0
         self._named: str | None = None
         self._is_at_present = False
         self._has_found = False
-        self._is_last = False
+        self._is_last = state is not None and state.is_last
         self._selector: StartSelector | None = None
-        self._newest_end_ms: int | None = None
-        self._failure: Failure | None = None
+        self._newest_end_ms = None if state is None else state.newest_end_ms
+        self._failure = None if state is None else state.failure
+        if state is not None and state.steps is not None:
+            self._probe_at_present(now_ms)
+            if state.probe_ms is not None:
+                self._is_at_present, self._steps = False, state.steps
+                self._selector = FromProducerTime(state.probe_ms)
+                self._phase = _Phase.CONFIRMING if state.has_found else _Phase.PROBING
+
+    @property
+    def state(self) -> PlaceState | None:
+        """The place for the next step; None if none fails."""
+        if self._failure is None:
+            return None
+        is_reading = self._phase is _Phase.READING
+        probe = None if is_reading or self._is_at_present else self._selector
+        return PlaceState(
+            behind=self._behind,
+            failure=self._failure,
+            tries=self._tries,
+            rounds=self._rounds,
+            steps=None if is_reading else self._steps,
+            probe_ms=probe.ms if isinstance(probe, FromProducerTime) else None,
+            has_found=self._phase in {_Phase.CONFIRMING, _Phase.SKIPPED},
+            is_last=self._is_last,
+            newest_end_ms=self._newest_end_ms,
+        )
 
     @property
     def selector(self) -> StartSelector | None:
@@ -142,6 +202,10 @@ class Skip:
         Returns:
             True if reading goes on behind the place from now on.
         """
+        if self._phase is not _Phase.PROBING and self._failure is not None and position != self._behind:
+            self._pass()
+        if self._failure is None:
+            self._behind = position
         if not failure.is_place:
             self._failure = self._failure or failure
             return False
@@ -160,10 +224,14 @@ class Skip:
         self._phase = _Phase.READING
         self._tries += 1
         if self._tries >= TRIES << self._rounds:
-            self._phase, self._steps, self._has_found, self._is_at_present = _Phase.PROBING, 0, False, True
             self._named = failure.number if missing_between(position, failure.number) == 0 else None
-            self._selector = FromProducerTime(now_ms)
+            self._probe_at_present(now_ms)
         return False
+
+    def _probe_at_present(self, now_ms: int) -> None:
+        """Begin a round of probes."""
+        self._phase, self._steps, self._has_found, self._is_at_present = _Phase.PROBING, 0, False, True
+        self._selector = FromProducerTime(now_ms)
 
     def _is_another_place(self, failure: Failure) -> bool:
         """Return True if KVS reports another error at the present than at the place: both places fail, not the stream.

@@ -26,6 +26,7 @@ from connect_audio.recorder.audio_breaks import AudioState, Break
 from connect_audio.recorder.call_stream import Skipped
 from connect_audio.recorder.checkpoint import StepCounts
 from connect_audio.recorder.end_of_call import EndState
+from connect_audio.recorder.skip import Failure, PlaceState
 from connect_audio.recorder.streaming_border import BorderState
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
 from support.calls import call, noise
@@ -251,6 +252,17 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
             unread_s=5,
             has_tokens=True,
             skipped=(Skipped(Reason("MEDIA_EXPIRED", "gone"), 2, "7"),),
+            place=PlaceState(
+                behind="7",
+                failure=Failure(Reason("MEDIA_EXPIRED", "gone"), is_final=True, is_place=False, number="8"),
+                tries=1,
+                rounds=2,
+                steps=3,
+                probe_ms=5,
+                has_found=True,
+                is_last=True,
+                newest_end_ms=4,
+            ),
         ),
         end=EndState(
             last_audio_ms=1,

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from connect_audio.core.manifest import Reason
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import AfterFragment, FromProducerTime, StartSelector
-from connect_audio.recorder.skip import TRIES, Failure, Skip
+from connect_audio.recorder.call_stream import ReadState
+from connect_audio.recorder.skip import TRIES, Failure, PlaceState, Skip
+from support.json_text import through_json
 
 BROKEN = Failure(Reason("IN_BAND_ERROR", "KVS reports 5000 inside the stream: internal service error"))
 GONE = Failure(Reason("MEDIA_EXPIRED", "KVS reports 4000 inside the stream: not found"), is_final=True)
@@ -49,6 +52,46 @@ def test_a_place_is_tried_three_times_and_then_probed_behind_in_steps() -> None:
 def test_after_five_seconds_the_steps_double() -> None:
     probes = [each.ms for each in fail(Skip(), 31) if isinstance(each, FromProducerTime)]
     assert probes[24:] == [5000, 10_000, 20_000, 40_000, 80_000]
+
+
+def handed_over(skip: Skip) -> Skip:
+    """The place in the next invocation."""
+    return Skip(from_plain(ReadState, through_json(to_plain(ReadState(place=skip.state)))).place, LATER_MS)
+
+
+@pytest.mark.parametrize("failures", range(1, 40))
+def test_tries_and_probes_go_on_in_the_next_invocation(failures: int) -> None:
+    skip = at_1000()
+    fail(skip, failures)
+    following = handed_over(skip)
+    # Its probe at the present shows once more that the stream can be read.
+    assert following.selector == skip.selector
+    assert following.rounds == skip.rounds
+    following.came(1000)
+    assert fail(following, 45) == fail(skip, 45)
+
+
+def test_a_place_behind_which_a_probe_found_a_fragment_is_tried_once_more_in_the_next_invocation() -> None:
+    skip = at_1000()
+    fail(skip, 4)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    following = handed_over(skip)
+    begins = [following.selector]
+    assert following.failed(BROKEN, "7", 0, LATER_MS)
+    # The fragments before the place come first in the next invocation, so it is tried there, too.
+    begins += [following.selector, handed_over(following).selector]
+    assert begins == [None, FromProducerTime(1400), None]
+
+
+def test_a_failure_on_the_way_to_the_place_is_another_place_s() -> None:
+    skip = at_1000()
+    fail(skip, 3)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert not skip.failed(BROKEN, "6", 0, LATER_MS)
+    assert skip.selector is None
+    assert skip.state == PlaceState(behind="6", failure=BROKEN, tries=1, newest_end_ms=1000)
 
 
 def test_what_a_probe_finds_is_skipped_to_only_if_the_place_fails_once_more() -> None:
