@@ -104,22 +104,28 @@ def _numbers_swapped(entries: list[LogEntry], chance: random.Random) -> list[Log
 def _times_swapped(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
     """Whole fragments, under the numbers and server times that the places in the log have."""
     found = list(entries)
-    for at in _pairs(found, chance):
+    for at in _pairs(found, chance, are_timed=True):
         first, second = found[at], found[at + 1]
         found[at] = _renumbered(second, first.counter, first.contents.server_ms)
         found[at + 1] = _renumbered(first, second.counter, second.contents.server_ms)
     return found
 
 
-def _pairs(entries: Sequence[LogEntry], chance: random.Random) -> list[int]:
-    """Places of neighbours to swap: of our contact, labelled, sent once, not the first, and apart from each other."""
+def _pairs(entries: Sequence[LogEntry], chance: random.Random, *, are_timed: bool = False) -> list[int]:
+    """Places of neighbours to swap: of our contact, labelled, sent once, not the first, and apart from each other.
+
+    Args:
+        entries: in stream order.
+        chance: decides which.
+        are_timed: their times show alone that they changed places, so neither a leap nor a pause may stand beside them.
+    """
     able = [
         at
         for at in range(len(entries) - 1)
         if all(each.ours and each.contents.contact_id and each.contents.blocks for each in entries[at : at + 2])
-        and _runs_on(entries[max(0, at - 4) : at + 6])
-        and not any(each.leaps for each in entries[max(0, at - 4) : at + 6])
         and any(each.ours for each in entries[:at])
+        and not (are_timed and any(each.leaps for each in entries[max(0, at - 2) : at + 4]))
+        and (not are_timed or _runs_on(entries[max(0, at - 1) : at + 3]))
         and sum(each.contents.producer_ms in _producer_times(entries[at : at + 2]) for each in entries) == 2
     ]
     chosen: list[int] = []

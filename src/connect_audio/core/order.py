@@ -152,6 +152,8 @@ class FragmentOrder:
         arrival = self._arrival(decision)
         if not arrival.spans:
             return self._without_audio(decision)
+        if arrival.counter in self.state.missing:
+            arrival = self._as_numbered(arrival)
         if not self.waiting and self._runs_on(arrival) and not self._would_settle_a_missing_one(arrival):
             self._pass(arrival)
             return (arrival.decision,)
@@ -270,38 +272,41 @@ class FragmentOrder:
         return _Arrival(decision, fragment_counter(fragment.number), base_ns, spans)
 
     def _strayed(self, decision: Decision, blocks: Sequence[Block], strays: tuple[Stray, ...]) -> _Arrival:
-        """Look at a fragment with stray blocks: move each to the front if the fragment before ends there."""
-        state = self.state
-        ends = {span.number: state.base_ns + span.after_ns for span in state.spans}
-        in_front = {
-            each.index: each.before_ns
-            for each in strays
-            if each.number in ends and abs(each.before_ns - ends[each.number]) <= RUN_ON_NS
-        }
-        if in_front:
-            decision, blocks = self._gathered(decision, blocks, in_front)
+        """Look at a fragment with stray blocks: move each that joins a fragment that has passed."""
+        state, counter = self.state, fragment_counter(decision.fragment.number)
+        is_before_last = counter is not None and state.counter is not None and counter == state.counter - 1
+        times = _times_before(strays, state.base_ns, state.spans) if is_before_last else self._times_behind(strays)
+        if times:
+            decision, blocks = self._gathered(decision, blocks, times)
             strays = stray_blocks(blocks)
         apart = {each.index for each in strays}
         others = [block for index, block in enumerate(blocks) if index not in apart]
         spans = track_spans(decision.fragment, others, self._names)
-        return _Arrival(decision, fragment_counter(decision.fragment.number), start_ns(others), spans, strays)
+        return _Arrival(decision, counter, start_ns(others), spans, strays)
+
+    def _times_behind(self, strays: Sequence[Stray]) -> dict[int, int]:
+        """The times of stray blocks, by index, that begin where the last fragment ends, ns since the epoch."""
+        state = self.state
+        ends = {span.number: state.base_ns + span.after_ns for span in state.spans}
+        return {
+            each.index: each.before_ns
+            for each in strays
+            if each.number in ends and abs(each.before_ns - ends[each.number]) <= RUN_ON_NS
+        }
 
     def _settled(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
-        """Move each stray block to the end if the next fragment begins behind it; else leave it at its time."""
+        """Move each stray block that joins a neighbour; leave the others at their times."""
         if as_before(arrival.decision, self.state.moves) is not arrival.decision:
             # It waited twice, and was moved the first time.
             return self._arrival(arrival.decision)
         if not arrival.strays:
             return arrival
         decision, blocks = arrival.decision, arrival.decision.fragment.blocks
-        starts = {} if successor is None else {s.number: successor.base_ns + s.first_ns for s in successor.spans}
-        behind = {
-            each.index: each.after_ns
-            for each in arrival.strays
-            if each.number in starts and abs(starts[each.number] - each.after_ns - each.lasts_ns) <= RUN_ON_NS
-        }
-        if behind:
-            decision, blocks = self._gathered(decision, blocks, behind)
+        times = {} if successor is None else _times_before(arrival.strays, successor.base_ns, successor.spans)
+        # The fragment before it may have come since.
+        times = self._times_behind(arrival.strays) | times
+        if times:
+            decision, blocks = self._gathered(decision, blocks, times)
         spans, base_ns = track_spans(decision.fragment, tuple(blocks), self._names), start_ns(blocks)
         return _Arrival(decision, arrival.counter, base_ns, spans)
 
@@ -386,6 +391,27 @@ class FragmentOrder:
         if missing and 0 < behind_ns <= self._hole_ns(arrival, missing) + missing * RUN_ON_NS:
             return self._leaped(arrival, behind_ns - leap_ns)
         return arrival
+
+    def _as_numbered(self, arrival: _Arrival) -> _Arrival:
+        """Move a missing fragment that comes late, and whose time leaped, before the last one: its number says where.
+
+        A fragment that begins behind the last one has leaped. One that begins long before its place may be older than a
+        pause: the server's clock shows which.
+        """
+        state, server_ms = self.state, arrival.decision.fragment.server_timestamp_ms
+        if state.counter is None or arrival.counter is None:
+            return arrival
+        if server_ms is not None and state.server_ms is not None and server_ms > state.server_ms:
+            return arrival
+        between = state.counter - arrival.counter - 1
+        pause_ns = _leap_between(arrival.base_ns, arrival.spans, state.base_ns, state.spans)
+        pause_ns -= self._hole_ns(arrival, between)
+        delay_ns, least_ns = _delay_ns(arrival), state.least_delay_ns
+        if pause_ns > 2 * SERVER_NOISE_NS and delay_ns is not None and least_ns is not None:
+            has_leaped = abs(delay_ns - pause_ns - least_ns) <= SERVER_NOISE_NS
+        else:
+            has_leaped = pause_ns < -MAX_BACK_NS
+        return self._leaped(arrival, pause_ns) if has_leaped else arrival
 
     def _is_next(self, arrival: _Arrival) -> bool:
         """Return True if no number says that a fragment does not follow the last one directly."""
@@ -588,6 +614,28 @@ class FragmentOrder:
         if ahead.is_clock_change(delays_ms):
             self.doubt(TimesDisagree(clock_change=1))
         return None
+
+
+def _times_before(strays: Sequence[Stray], base_ns: int, spans: Sequence[TrackSpan]) -> dict[int, int]:
+    """The times of stray blocks of a fragment, by index, that the next fragment shows.
+
+    It begins behind the last block of each track. So a stray block is the last one if there is room for it, and the
+    first one if there is none.
+
+    Args:
+        strays: the stray blocks.
+        base_ns: when the next fragment's earliest block begins, ns since the epoch.
+        spans: the time of each of its tracks.
+    """
+    starts = {span.number: base_ns + span.first_ns for span in spans}
+    times = {}
+    for each in strays:
+        room_ns = starts.get(each.number, each.after_ns - MAX_BACK_NS) - each.after_ns
+        if abs(room_ns - each.lasts_ns) <= RUN_ON_NS:
+            times[each.index] = each.after_ns
+        elif abs(room_ns) <= RUN_ON_NS:
+            times[each.index] = each.before_ns
+    return times
 
 
 def _leap_between(before_ns: int, before: Sequence[TrackSpan], after_ns: int, after: Sequence[TrackSpan]) -> int:

@@ -91,6 +91,45 @@ def test_a_fragment_that_leaps_beside_missing_ones_costs_nothing_behind_it(
     assert result.cursor.stream.missing_fragments == len(missing)
 
 
+@pytest.mark.parametrize("by_ms", [2_500, -2_500, 8_000, 60_000, -60_000])
+@pytest.mark.parametrize("leaping", [3, 4])
+def test_a_fragment_that_leaps_and_changes_places_is_placed_by_its_number(leaping: int, by_ms: int) -> None:
+    fragments = call()
+    fragments[leaping] = moved(fragments[leaping], by_ms)
+    fragments[3], fragments[4] = fragments[4], fragments[3]
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert kinds(result) == {"leap": 1}
+    assert result.cursor.stream.missing_fragments == 0
+
+
+@pytest.mark.parametrize("by_ms", [60_000, -60_000])
+@pytest.mark.parametrize("at", [0, -1])
+@pytest.mark.parametrize("leaping", [3, 4])
+def test_a_block_that_leaps_at_the_edge_of_a_fragment_out_of_order_costs_nothing(
+    leaping: int, at: int, by_ms: int
+) -> None:
+    fragments = call()
+    fragments[leaping] = with_stray(fragments[leaping], at, by_ms)
+    fragments[3], fragments[4] = fragments[4], fragments[3]
+
+    result = recorded(fragments)
+
+    assert result.stereo == WHOLE
+    assert kinds(result) == {"block_leap": 1}
+
+
+def with_stray(each: SyntheticFragment, at: int, by_ms: int) -> SyntheticFragment:
+    """A fragment whose first or last block of the customer says another time."""
+    blocks = list(each.contents.blocks)
+    own = [index for index, block in enumerate(blocks) if block.track_number == number_of_customer(each)]
+    blocks[own[at]] = replace(blocks[own[at]], time_ns=blocks[own[at]].time_ns + by_ms * 1_000_000)
+    contents = replace(each.contents, blocks=tuple(blocks))
+    return SyntheticFragment(write_fragment(contents), contents, each.duration_ms)
+
+
 @settings(max_examples=40)
 @given(index=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, producer=st.booleans())
 def test_a_fragment_that_leaps_alone_is_placed_between_its_neighbours_and_told(
