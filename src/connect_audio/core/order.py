@@ -37,7 +37,7 @@ from connect_audio.core.claims import (
     stray_blocks,
     track_spans,
 )
-from connect_audio.core.fragment import Block, fragment_counter
+from connect_audio.core.fragment import Block, Fragment, fragment_counter
 from connect_audio.core.moves import MAX_MOVES, Move, as_before, in_order, moved
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
@@ -259,7 +259,7 @@ class FragmentOrder:
             blocks, leaps = straightened(blocks)
             if blocks is not fragment.blocks:
                 decision = decision._replace(fragment=replace(fragment, blocks=tuple(blocks)))
-            if leaps:
+            if leaps and not self._was_read(fragment):
                 self.doubt(TimesDisagree(block_leap=leaps))
             strays = stray_blocks(blocks)
             if strays:
@@ -563,7 +563,11 @@ class FragmentOrder:
             last_ns = delay_ns
         missing = state.missing
         if counter is not None and state.counter is not None and counter != state.counter + 1:
-            if counter in missing or state.counter - MAX_HELD <= counter <= state.counter or self._was_read(arrival):
+            if (
+                counter in missing
+                or state.counter - MAX_HELD <= counter <= state.counter
+                or self._was_read(arrival.decision.fragment)
+            ):
                 self.missing -= counter in missing
                 if counter < state.counter:
                     self.late.append(arrival.decision.fragment.number)
@@ -584,10 +588,12 @@ class FragmentOrder:
             counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, server_ms, delays_ms, ahead
         )
 
-    def _was_read(self, arrival: _Arrival) -> bool:
+    def _was_read(self, fragment: Fragment) -> bool:
         """Return True if a fragment of a lower counter was read before: another session's is later by the server."""
-        server_ms, last_ms = arrival.decision.fragment.server_timestamp_ms, self.state.server_ms
-        return self._is_late(arrival) and server_ms is not None and last_ms is not None and server_ms <= last_ms
+        state, counter, server_ms = self.state, fragment_counter(fragment.number), fragment.server_timestamp_ms
+        if counter is None or state.counter is None or counter > state.counter or counter in state.missing:
+            return False
+        return server_ms is not None and state.server_ms is not None and server_ms <= state.server_ms
 
     def _delays_with(
         self, arrival: _Arrival, delay_ns: int | None, leap_ns: int

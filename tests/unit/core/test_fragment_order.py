@@ -121,6 +121,21 @@ def test_a_block_that_leaps_at_the_edge_of_a_fragment_out_of_order_costs_nothing
     assert kinds(result) == {"block_leap": 1}
 
 
+def test_a_block_that_leaps_counts_once_however_often_its_fragment_is_read() -> None:
+    fragments = call()
+    contents = fragments[3].contents
+    blocks = [
+        replace(block, time_ns=block.time_ns + 8_000_000_000) if index == 9 else block
+        for index, block in enumerate(contents.blocks)
+    ]
+    fragments[3] = replace(fragments[3], data=write_fragment(replace(contents, blocks=tuple(blocks))))
+
+    result = recorded([*fragments[:6], *fragments[2:]])
+
+    assert result.stereo == WHOLE
+    assert kinds(result) == {"block_leap": 1}
+
+
 def with_stray(each: SyntheticFragment, at: int, by_ms: int) -> SyntheticFragment:
     """A fragment whose first or last block of the customer says another time."""
     blocks = list(each.contents.blocks)
