@@ -406,8 +406,8 @@ def _stepped(entries: list[LogEntry], chance: random.Random, shift_ms: int) -> l
         if entry.ours
         and sum(each.ours for each in entries[:at]) > 2
         and entry.contents.contact_id
-        # Behind a short block the clock's step may leave a rest that passes for jitter.
-        and len({len(block.pcm) for block in entries[at - 1].contents.blocks}) == 1
+        # Beside a short block the clock's step may leave a rest of 10 ms or less, which passes for jitter.
+        and len({len(block.pcm) for each in entries[at - 1 : at + 1] for block in each.contents.blocks}) == 1
     ]
     if not able or not _once(entries, [at for at, entry in enumerate(entries) if entry.ours]):
         return entries
