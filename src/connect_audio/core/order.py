@@ -295,7 +295,7 @@ class FragmentOrder:
         }
 
     def _settled(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
-        """Move each stray block that joins a neighbour; leave the others at their times."""
+        """Move each stray block that joins a neighbour; the rest keep their times."""
         if as_before(arrival.decision, self.state.moves) is not arrival.decision:
             # It waited twice, and was moved the first time.
             return self._arrival(arrival.decision)
