@@ -114,6 +114,7 @@ class Skip:
         self._is_last = state is not None and state.is_last
         self._selector: StartSelector | None = None
         self._newest_end_ms = None if state is None else state.newest_end_ms
+        self._last_end_ms: int | None = None  # the newest fragment of this invocation, known before or not
         self._failure = None if state is None else state.failure
         if state is not None and state.steps is not None:
             self._probe_at_present(now_ms)
@@ -182,6 +183,7 @@ class Skip:
         Returns:
             The failure of the place that was passed, unless reading was to go on behind it; None for none.
         """
+        self._last_end_ms = end_ms or self._last_end_ms
         if end_ms is not None and (is_new or end_ms > (self._newest_end_ms or 0)):
             self._newest_end_ms = end_ms
             if self._failure is not None:
@@ -204,6 +206,8 @@ class Skip:
         """
         if self._phase is not _Phase.PROBING and self._failure is not None and position != self._behind:
             self._pass()
+            # The probes begin where the fragment before this place ends, not the one before the place further on.
+            self._newest_end_ms = self._last_end_ms
         if self._failure is None:
             self._behind = position
         if not failure.is_place:

@@ -84,14 +84,19 @@ def test_a_place_behind_which_a_probe_found_a_fragment_is_tried_once_more_in_the
     assert begins == [None, FromProducerTime(1400), None]
 
 
-def test_a_failure_on_the_way_to_the_place_is_another_place_s() -> None:
+def test_a_failure_on_the_way_to_the_place_is_another_place_s_and_its_probes_begin_there() -> None:
     skip = at_1000()
     fail(skip, 3)
     skip.found()
     skip.ended(0, LATER_MS)
+    skip = handed_over(skip)
+    skip.came(700)
     assert not skip.failed(BROKEN, "6", 0, LATER_MS)
-    assert skip.selector is None
-    assert skip.state == PlaceState(behind="6", failure=BROKEN, tries=1, newest_end_ms=1000)
+    assert skip.state == PlaceState(behind="6", failure=BROKEN, tries=1, newest_end_ms=700)
+    assert not skip.failed(BROKEN, "6", 0, LATER_MS)
+    assert not skip.failed(BROKEN, "6", 0, LATER_MS)
+    skip.ended(0, LATER_MS)
+    assert skip.selector == FromProducerTime(900)
 
 
 def test_what_a_probe_finds_is_skipped_to_only_if_the_place_fails_once_more() -> None:
