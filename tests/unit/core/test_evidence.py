@@ -156,6 +156,7 @@ def test_the_fragment_that_connect_names_as_the_last_proves_the_end(
         (EndReason.OTHER_CONTACT, "proven", "OTHER_CONTACT"),
         (EndReason.OTHER_STREAMING, "proven", "OTHER_STREAMING"),
         (EndReason.STREAMING_STOPPED, "proven", "STREAMING_STOPPED"),
+        (EndReason.ARCHIVE_END, "proven", "ARCHIVE_END"),
         (EndReason.IDLE, "proven", "IDLE"),
         (EndReason.RECORDING_LIMIT, "not_proven", "RECORDING_LIMIT"),
         (EndReason.SOURCE_FAILED, "not_proven", "SOURCE_FAILED"),

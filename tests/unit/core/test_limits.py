@@ -202,14 +202,14 @@ STORED: Final = {
     "core.pcm.Encoding": "s16le s16be mulaw alaw",
     "core.pcm.Party": "customer agent",
     "core.recording_facts.Status": "complete partial empty",
-    "core.recording_facts.EndReason": "DISCONNECTED OTHER_CONTACT OTHER_STREAMING STREAMING_STOPPED IDLE"
+    "core.recording_facts.EndReason": "DISCONNECTED OTHER_CONTACT OTHER_STREAMING STREAMING_STOPPED ARCHIVE_END IDLE"
     " RECORDING_LIMIT SOURCE_FAILED RECORDER_FAILED END_OF_INPUT",
     "recorder.claim.Refusal": "ALREADY_RECORDED CLAIMED",
     "recorder.outcome.OutcomeStatus": "complete partial empty refused key_taken failed",
 }
 
 CODES: Final = {
-    "core.manifest.SCHEMA_VERSION": "2.0",
+    "core.manifest.SCHEMA_VERSION": "2.1",
     "core.status.ACCOUNTS_DISAGREE": "ACCOUNTS_DISAGREE",
     "recorder.call_stream._CUT": "SOURCE_FAILED",
     "recorder.live_guard.LIVE_FAILED": "LIVE_FAILED",
