@@ -37,7 +37,7 @@ from connect_audio.core.claims import (
     stray_blocks,
     track_spans,
 )
-from connect_audio.core.fragment import Block, Fragment, fragment_counter
+from connect_audio.core.fragment import Block, Completion, Fragment, fragment_counter
 from connect_audio.core.moves import MAX_MOVES, Move, as_before, in_order, moved
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
@@ -527,6 +527,9 @@ class FragmentOrder:
         if abs(pause_ns) <= (1 + before + behind) * RUN_ON_NS:
             # The neighbour that nothing is missing before is the sure one.
             return to_next_ns if before and not behind else to_last_ns
+        if 0 < pause_ns <= self._lost_ns(arrival, successor):
+            # No pause: its end is lost. Its beginning is there, and that runs on.
+            return to_last_ns
         delay_ns, least_ns = _delay_ns(arrival), self.state.least_delay_ns
         if pause_ns < 0 or delay_ns is None or least_ns is None:
             return None
@@ -538,6 +541,13 @@ class FragmentOrder:
         if abs(move_ns) <= RUN_ON_NS:
             return None
         return move_ns if abs(delay_ns - move_ns - least_ns) <= SERVER_NOISE_NS else None
+
+    def _lost_ns(self, arrival: _Arrival, successor: _Arrival) -> int:
+        """The most that a truncated fragment's lost end lasted, by its neighbours' length, ns; 0 for a whole one."""
+        if arrival.decision.fragment.completion is not Completion.TRUNCATED:
+            return 0
+        longest_ns = max(_longest_ns(self.state.spans), _longest_ns(successor.spans))
+        return max(0, longest_ns - _longest_ns(arrival.spans)) + RUN_ON_NS
 
     def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
         """Move a call's first fragment before the second one if its own time is far from the server's clock."""

@@ -11,7 +11,7 @@ import pytest
 
 from connect_audio.core.admission import AdmissionState, Decision, Verdict
 from connect_audio.core.claims import TimesDisagree
-from connect_audio.core.fragment import Block, Fragment, fragment_counter
+from connect_audio.core.fragment import Block, Completion, Fragment, fragment_counter
 from connect_audio.core.order import FragmentOrder, OrderState
 from connect_audio.core.runs import start_ns
 from connect_audio.core.shapes import ShapedBlocks
@@ -299,6 +299,29 @@ def test_the_move_of_a_fragment_is_remembered_and_the_same_when_it_comes_again()
 
     assert came(line.add(leaped)) == [(3, at(2))]
     assert line.disagree.leap == 1
+
+
+@pytest.mark.parametrize(
+    ("completion", "apart_ms", "begins_ms"),
+    [
+        (Completion.TRUNCATED, 0, at(2)),
+        (Completion.TRUNCATED, 30, at(2)),
+        # Longer than its neighbours: the producer paused, and the server's clock shows that it did so before it.
+        (Completion.TRUNCATED, 31, at(3) + 31 - 5 * 64),
+        (Completion.TOKEN, 0, at(3) - 5 * 64),
+    ],
+)
+def test_a_truncated_fragment_that_leaped_alone_begins_where_the_one_before_it_ends(
+    completion: Completion, apart_ms: int, begins_ms: int
+) -> None:
+    line = order(sent(1, 0, delay_ms=-854), sent(2, at(1)))
+    leaped = sent(3, at(2) + 60_000, delay_ms=DELAY_MS - 60_000, blocks=5)
+
+    line.add(leaped._replace(fragment=replace(leaped.fragment, completion=completion)))
+    passed = line.add(sent(4, at(3) + apart_ms))
+
+    assert came(passed) == [(3, begins_ms), (4, at(3) + apart_ms)]
+    assert line.disagree == TimesDisagree(leap=1)
 
 
 def test_a_copy_behind_a_fragment_says_nothing_about_its_leap() -> None:
