@@ -210,9 +210,9 @@ def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: 
 
 
 def test_a_receiver_that_does_not_read_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "DELIVERY_S", 2.0)
+    monkeypatch.setattr(webhook_connection, "DELIVERY_S", 5.0)
     # More than the buffers of both ends hold.
-    large = replace(segment(0), samples=dict.fromkeys(Party, bytes(16_000_000)))
+    large = replace(segment(0), samples=dict.fromkeys(Party, bytes(8_000_000)))
     with connected([misbehaviour.hang_before_reading]) as (sink, receiver):
         assert failure(lambda: sink.deliver_segment(large)) == (
             "TIMEOUT",
