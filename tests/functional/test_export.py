@@ -121,6 +121,16 @@ def test_a_call_with_a_hole_is_written_and_not_whole(streams: Streams) -> None:
     assert streams.manifest()["status"] == "partial"
 
 
+def test_a_listing_that_lacks_the_call_at_first_is_asked_for_again(streams: Streams) -> None:
+    ours = call(5)
+    # The first two questions, by the producer's time and by the server's, find nothing yet.
+    streams.serve(ours, archive=ArchiveBehaviour(late={each.number: 2 for each in stored(fragments(ours))}))
+
+    assert streams.export().code == 0
+
+    assert same_wav(streams.wav(), wav_of_call(ours))
+
+
 def test_an_export_goes_on_where_a_killed_one_left_its_claim_and_staging(streams: Streams) -> None:
     ours = call(20)
     streams.serve(ours)

@@ -26,7 +26,7 @@ from connect_audio.recorder import (
     claim_recording,
     publish_recording,
 )
-from connect_audio.recorder.archived_call import QUIET_MS, fragments_of_call
+from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.claim import Refusal
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.listed_end import ListedEnd
@@ -119,11 +119,10 @@ class CallExport:
         return ListedEnd(self._listed(index)[-1].number, is_quiet=True)
 
     def _listed(self, index: KvsFragmentIndex) -> Sequence[ListedFragment]:
-        now_ms = self._clock.now_ms()
-        listed = fragments_of_call(index, self._start_ms, now_ms)
+        listed = settled_fragments_of_call(index, self._start_ms, self._clock)
         if not listed:
             raise CommandError("the stream has no audio at that time (--start is in milliseconds since 1970)")
-        quiet_ms = now_ms - max(each.producer_ms + each.length_ms for each in listed)
+        quiet_ms = self._clock.now_ms() - max(each.producer_ms + each.length_ms for each in listed)
         if quiet_ms < QUIET_MS:
             raise CommandError(
                 f"the call may go on: the stream's newest audio is {quiet_ms // 1000} s old. "

@@ -5,10 +5,12 @@ Used for recordings that are made after the call. No right on Connect is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Final
 
-from connect_audio.ports import FragmentIndex, ListedFragment
+from connect_audio.core.fragment import fragment_counter
+from connect_audio.ports import Clock, FragmentIndex, ListedFragment
 from connect_audio.recorder.policy import EARLY_MS
 
 QUIET_MS: Final = 600_000
@@ -17,6 +19,61 @@ _WINDOW_MS: Final = 3_600_000
 """Time that one listing asks for, ms: four pages of one call's fragments."""
 _LONGEST_MS: Final = 48 * 3_600_000
 """Longest time that is listed, ms: an hour more than the longest recording. Behind it the stream counts as quiet."""
+
+_BREAK_MS: Final = 2000
+"""Longest time between the starts of two fragments without a break, ms; Connect's fragments last about a second."""
+_SETTLED_MS: Final = 5000
+"""Age at which a fragment surely stands in the listing, ms; the service says "typically less than one second"."""
+
+
+def settled_fragments_of_call(index: FragmentIndex, start_ms: int, clock: Clock) -> Sequence[ListedFragment]:
+    """List a call as `fragments_of_call`, and once more before a hole in the listing is believed.
+
+    The listing is eventually consistent. The second question waits until the newest fragment is five seconds old.
+
+    Args:
+        index: the stream's listing.
+        start_ms: StartTimestamp, ms since the epoch.
+        clock: for the time and the wait.
+
+    Returns:
+        The fragments of both listings, as `fragments_of_call`.
+
+    Raises:
+        MediaSourceError: as `fragments_of_call`.
+    """
+    found = fragments_of_call(index, start_ms, clock.now_ms())
+    if len(unbroken_runs(found)) == 1:
+        return found
+    end_ms = max((each.producer_ms + each.length_ms for each in found), default=start_ms)
+    wait_ms = min(end_ms + _SETTLED_MS - clock.now_ms(), _SETTLED_MS)
+    if wait_ms > 0:
+        clock.sleep(wait_ms / 1000)
+    again = fragments_of_call(index, start_ms, clock.now_ms())
+    return _in_order({each.number: each for each in (*found, *again)}.values())
+
+
+def unbroken_runs(fragments: Sequence[ListedFragment]) -> Sequence[Sequence[ListedFragment]]:
+    """Cut a listing where it has a hole: more than two seconds between two starts, or a producer that counts anew.
+
+    Args:
+        fragments: in the order of their numbers.
+
+    Returns:
+        The runs, none of them empty; none for no fragments.
+    """
+    runs: list[list[ListedFragment]] = [[fragments[0]]] if fragments else []
+    for before, after in pairwise(fragments):
+        if _is_break(before, after):
+            runs.append([])
+        runs[-1].append(after)
+    return runs
+
+
+def _is_break(before: ListedFragment, after: ListedFragment) -> bool:
+    first, second = fragment_counter(before.number), fragment_counter(after.number)
+    counts_anew = first is not None and second is not None and second <= first
+    return counts_anew or after.producer_ms - before.producer_ms > _BREAK_MS
 
 
 def fragments_of_call(index: FragmentIndex, start_ms: int, now_ms: int) -> Sequence[ListedFragment]:
@@ -51,5 +108,5 @@ def fragments_of_call(index: FragmentIndex, start_ms: int, now_ms: int) -> Seque
     return _in_order(found)
 
 
-def _in_order(fragments: Sequence[ListedFragment]) -> Sequence[ListedFragment]:
+def _in_order(fragments: Iterable[ListedFragment]) -> Sequence[ListedFragment]:
     return sorted(fragments, key=lambda fragment: int(fragment.number))
