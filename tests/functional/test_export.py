@@ -105,9 +105,9 @@ def test_each_call_of_a_re_used_stream_is_exported_by_its_own_start(streams: Str
     theirs = call(15, contact_id=OTHER, start_ms=theirs_ms, seed=9)
     streams.serve(ours, theirs)
 
-    assert [streams.export("--prefix", "audio").code, streams.export(start_ms=theirs_ms).code] == [0, 0]
+    assert [streams.export().code, streams.export(start_ms=theirs_ms).code] == [0, 0]
 
-    assert same_wav(streams.wav(f"audio/{KEY}"), wav_of_call(ours))
+    assert same_wav(streams.wav(), wav_of_call(ours))
     assert same_wav(streams.wav(f"2026/07/01/{OTHER}_20260701T133154.536Z"), wav_of_call(theirs))
 
 
@@ -119,6 +119,8 @@ def test_a_call_with_a_hole_is_written_and_not_whole(streams: Streams) -> None:
     assert finished.code == 3
     assert finished.complaint == "the recording is partial: STREAM_HOLES"
     assert streams.manifest()["status"] == "partial"
+    again = streams.export()
+    assert (again.code, again.complaint) == (3, "the recording is partial: STREAM_HOLES")
 
 
 def test_a_listing_that_lacks_the_call_at_first_is_asked_for_again(streams: Streams) -> None:
@@ -142,6 +144,19 @@ def test_an_export_goes_on_where_a_killed_one_left_its_claim_and_staging(streams
     assert streams.export().code == 0
 
     assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
+
+
+def test_a_run_that_was_killed_between_wav_and_manifest_is_finished(streams: Streams) -> None:
+    streams.serve(call(20))
+    assert streams.export().code == 0
+    before = streams.manifest()
+    (streams.folder / f"{KEY}.json").unlink()
+    (streams.folder / f"{KEY}.wav.claim").write_text(f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}")
+
+    assert streams.export().code == 0
+
+    assert streams.manifest()["recording"]["dataCrc32"] == before["recording"]["dataCrc32"]
     assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
 
 

@@ -1,4 +1,4 @@
-"""`connect-audio export`: record calls after they ended, out of their streams' archives, into a folder."""
+"""`connect-audio export`: record calls after they ended, out of their streams' archives."""
 
 from __future__ import annotations
 
@@ -53,8 +53,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _one(row: Row, given: argparse.Namespace, session: Session, report: Report) -> int:
+    from connect_audio_cli.export.target import Target  # noqa: PLC0415 - as above
+
     line = _exported(row, given, session)
-    rows = [("status", line.status), ("recording", str(given.output / (line.key or "")))]
+    rows = [("status", line.status), ("recording", Target.of(given.output, session).shown(line.key or ""))]
     report.values([*rows, *([("reasons", line.detail)] if line.detail else [])])
     report.document({"status": line.status, "key": line.key, "reasons": line.detail.split(", ") if line.detail else []})
     if line.status not in {"complete", "exists"}:
@@ -97,7 +99,7 @@ def _dry(rows: Sequence[Row], given: argparse.Namespace, session: Session, repor
 def _many(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
     from connect_audio_cli.export.rows import DONE, Line, ProgressFile  # noqa: PLC0415 - as above
 
-    progress = ProgressFile(given.output)
+    progress = ProgressFile(_progress(given), given.output)
     statuses: Counter[str] = Counter()
     for row in rows:
         if progress.is_done(row):
@@ -130,27 +132,32 @@ def _exported(row: Row, given: argparse.Namespace, session: Session) -> Line:
     from connect_audio_cli.export.rows import Line  # noqa: PLC0415
 
     try:
-        names, outcome = _export(row, given, session).run()
+        exported = _export(row, given, session).run()
     except RequestError as error:
         raise CommandError(printable(str(error))) from error
-    if outcome is None:
-        return Line(row.stream, row.start_ms, "exists", names.key)
-    return Line(row.stream, row.start_ms, str(outcome.status), names.key, ", ".join(outcome.reasons))
+    return Line(row.stream, row.start_ms, exported.status, exported.key, exported.detail)
 
 
 def _export(row: Row, given: argparse.Namespace, session: Session) -> CallExport:
     from connect_audio_cli.export.call import CallExport  # noqa: PLC0415 - as above
     from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
+    from connect_audio_cli.export.target import Target  # noqa: PLC0415
 
     return CallExport(
         stream_arn(session, row.stream),
         row.start_ms,
-        given.output,
+        Target.of(given.output, session),
         session=session,
         contact_id=row.contact_id,
         instance_arn=row.instance_arn or given.instance,
-        prefix=given.prefix.strip("/"),
     )
+
+
+def _progress(given: argparse.Namespace) -> Path:
+    """Return the file of progress: in the folder, or in this folder for a bucket."""
+    if given.progress is not None:
+        return Path(given.progress)
+    return Path("progress.jsonl") if given.output.startswith("s3://") else Path(given.output, "progress.jsonl")
 
 
 def parser() -> Parser:
@@ -158,8 +165,8 @@ def parser() -> Parser:
     options = Parser(
         "export",
         "",
-        "Record calls after they ended, out of their streams' archives, into a folder. Works on AWS, with your "
-        "credentials.\n\n"
+        "Record calls after they ended, out of their streams' archives, into a folder or a bucket. Works on "
+        "AWS, with your credentials.\n\n"
         "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
         "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
         "--stream and --start for one call, or --csv for many.",
@@ -171,6 +178,10 @@ def parser() -> Parser:
             (
                 "connect-audio export --csv calls.csv -o calls",
                 "The calls of a file, one after the other; a recording that is there is skipped.",
+            ),
+            (
+                "connect-audio export --csv calls.csv -o s3://my-recordings/calls",
+                "The same into the stack's bucket, under the keys of its own recordings.",
             ),
         ),
         exit_codes={
@@ -192,13 +203,20 @@ def parser() -> Parser:
         help="A file with the columns stream_arn and start_ms; if wanted, contact_id and instance_arn.",
     )
     options.add_argument(
-        "-o", "--output", metavar="FOLDER", type=Path, default=Path(), help="The folder. (default: this one)"
+        "-o",
+        "--output",
+        metavar="TARGET",
+        default=".",
+        help="A folder, or s3://BUCKET/PREFIX with the stack's RecordingsPrefix. (default: this folder)",
+    )
+    options.add_argument(
+        "--progress",
+        metavar="FILE",
+        type=Path,
+        help="The file of progress. (default: progress.jsonl in the folder, for a bucket in this one)",
     )
     options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the stream's at that time)")
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
-    options.add_argument(
-        "--prefix", metavar="PREFIX", default="", help="The stack's RecordingsPrefix, before the date. (default: none)"
-    )
     flag(options, "--dry-run", "List the calls, say how much there is to read and its price, and write nothing.")
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
     options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")

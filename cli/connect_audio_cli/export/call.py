@@ -1,9 +1,10 @@
-"""The export of one call: the functions' recorder, on a call that is over, with a folder in place of the bucket."""
+"""The export of one call: the functions' recorder, on a call that is over."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
@@ -15,7 +16,6 @@ from connect_audio.recorder import (
     AlreadyPublished,
     Budget,
     Checkpoint,
-    Outcome,
     Over,
     Policy,
     Recorded,
@@ -32,19 +32,33 @@ from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
-from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.export.labels import labels_at
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from boto3 import Session
 
     from connect_audio.ports import ListedFragment, MediaSource
+    from connect_audio_cli.export.target import Target
 
 _NO_DEADLINE: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The end of a call's export.
+
+    Args:
+        key: the recording's key.
+        status: the recorder's status; `exists` for a whole recording that was there.
+        detail: the reasons' codes; empty for a whole one.
+    """
+
+    key: str
+    status: str
+    detail: str = ""
 
 
 class CallExport:
@@ -53,27 +67,25 @@ class CallExport:
     Args:
         stream_arn: the stream's ARN.
         start_ms: StartTimestamp of the streaming, ms since the epoch.
-        folder: gets the recording, under the key that the functions would use.
+        target: gets the recording, under the key that the functions would use.
         session: gives credentials.
         contact_id: the contact; None for the one that the stream names at that time.
         instance_arn: the Connect instance's ARN; None for the one that the stream names.
-        prefix: the functions' key prefix; empty for none.
     """
 
     def __init__(
         self,
         stream_arn: str,
         start_ms: int,
-        folder: Path,
+        target: Target,
         *,
         session: Session,
         contact_id: str | None = None,
         instance_arn: str | None = None,
-        prefix: str = "",
     ) -> None:
         self._stream_arn, self._start_ms = stream_arn, start_ms
-        self._folder, self._session = folder, session
-        self._contact_id, self._instance_arn, self._prefix = contact_id, instance_arn, prefix
+        self._target, self._session = target, session
+        self._contact_id, self._instance_arn = contact_id, instance_arn
         self._clock = SystemClock()
 
     def size(self) -> tuple[int, int]:
@@ -89,17 +101,17 @@ class CallExport:
                 raise CommandError(self._explained(error)) from error
         return len(listed), sum(each.size for each in listed)
 
-    def run(self, on_audio: Callable[[Checkpoint], None] = lambda _: None) -> tuple[RecordingNames, Outcome | None]:
+    def run(self, on_audio: Callable[[Checkpoint], None] = lambda _: None) -> Exported:
         """Record the call.
 
         Args:
             on_audio: is called after each part of the recording.
 
         Returns:
-            The recording's names in the folder, and the outcome; None where an earlier run had recorded it.
+            The end of it. A recording that is there is left alone.
 
         Raises:
-            CommandError: the stream does not keep that time, the call may go on, or AWS or the file system refused.
+            CommandError: the stream does not keep that time, the call may go on, or AWS or the target refused.
         """
         with ExitStack() as stack:
             source = stack.enter_context(closing(KvsMediaSource(self._stream_arn, session=self._session)))
@@ -158,30 +170,35 @@ class CallExport:
 
     def _record(
         self, request: RecordingRequest, source: MediaSource, end: ListedEnd, on_audio: Callable[[Checkpoint], None]
-    ) -> tuple[RecordingNames, Outcome | None]:
-        names = RecordingNames(str(self._folder), request.recording_key(self._prefix))
+    ) -> Exported:
+        names = RecordingNames(self._target.bucket, request.recording_key(self._target.prefix))
         ports = RecorderPorts(
             request=request,
             names=names,
-            # The next run after a kill claims under the same name, and goes on with what is there.
-            execution=f"connect-audio-export:{request.execution_name}",
+            execution=self._target.execution(request),
             source=source,
-            store=FolderStore(self._folder),
+            store=self._target.store,
             status=_NotAsked(),
             clock=self._clock,
             policy=Policy(),
             logger=logging.getLogger("connect_audio.export"),
         )
         claim = claim_recording(ports)
-        if isinstance(claim, AlreadyPublished):
-            ports.store.delete([names.claim])
-            return names, None
         if isinstance(claim, Refused):
             if claim.reason is Refusal.CLAIMED:
                 raise CommandError(f"{names.key} is being recorded by another program", ExitCode.NOT_WHOLE)
-            return names, None
-        checkpoint = claim.checkpoint().ending_on(end)
-        return names, publish_recording(ports, self._recorded(ports, checkpoint, on_audio))
+            return self._existing(names)
+        if isinstance(claim, AlreadyPublished) and not claim.repairs:
+            ports.store.delete([names.claim])
+            return self._existing(names)
+        # A run that was killed after the WAV may have left no manifest: publishing the same samples again writes it.
+        begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
+        outcome = publish_recording(ports, self._recorded(ports, begin.ending_on(end), on_audio))
+        return Exported(names.key, str(outcome.status), ", ".join(outcome.reasons))
+
+    def _existing(self, names: RecordingNames) -> Exported:
+        shortcomings = self._target.shortcomings(names)
+        return Exported(names.key, "exists") if shortcomings is None else Exported(names.key, "partial", shortcomings)
 
     def _recorded(
         self, ports: RecorderPorts, checkpoint: Checkpoint, on_audio: Callable[[Checkpoint], None]

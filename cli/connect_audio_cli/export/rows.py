@@ -1,6 +1,6 @@
 """The calls of a CSV file, and the file of progress that lets an interrupted export go on.
 
-`progress.jsonl` in the target folder has one line for each call that was tried. A call is not tried again if its line
+`progress.jsonl` has one line for each call that was tried. A call is not tried again if its line
 says that the recording is whole, or that it exists.
 """
 
@@ -14,7 +14,6 @@ from typing import Final
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
-PROGRESS: Final = "progress.jsonl"
 DONE: Final = frozenset({"complete", "exists"})
 """Statuses of a call that is not tried again."""
 _NEEDED: Final = ("stream_arn", "start_ms")
@@ -93,20 +92,22 @@ def _text(values: dict[str, str | None], name: str) -> str | None:
 
 
 class ProgressFile:
-    """The file of progress in a folder.
+    """The file of progress. Lines of another target are left alone and do not count.
 
     Args:
-        folder: the target folder, which is made where missing.
+        path: the file; its folder is made where missing.
+        target: the target as the user gives it.
 
     Raises:
         CommandError: the file cannot be read or written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / PROGRESS
+    def __init__(self, path: Path, target: str) -> None:
+        self._path = path
+        self._target = target if target.startswith("s3://") else ""
         self._status: dict[tuple[str, int], str] = {}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             text = self._path.read_text("utf-8") if self._path.exists() else ""
             if text and not text.endswith("\n"):
                 # A killed run left half a line: it would spoil the next one.
@@ -117,8 +118,9 @@ class ProgressFile:
         for line in text.splitlines():
             try:
                 found = json.loads(line)
-                self._status[found["stream"], found["start"]] = found["status"]
-            except (ValueError, KeyError, TypeError):
+                if found.get("target", "") == self._target:
+                    self._status[found["stream"], found["start"]] = found["status"]
+            except (ValueError, KeyError, TypeError, AttributeError):
                 continue
 
     def is_done(self, row: Row) -> bool:
@@ -134,6 +136,7 @@ class ProgressFile:
         self._status[line.stream, line.start] = line.status
         try:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(line)) + "\n")
+                target = {"target": self._target} if self._target else {}
+                file.write(json.dumps({**asdict(line), **target}) + "\n")
         except OSError as error:
             raise CommandError(f"{self._path}: {describe(error)}") from error

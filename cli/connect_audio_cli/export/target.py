@@ -1,0 +1,98 @@
+"""The place that exported recordings go to: a folder, or a prefix of an S3 bucket."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
+from connect_audio.core.errors import StorageError
+from connect_audio_cli.export.folder_store import FolderStore
+from connect_audio_cli.output.command_error import CommandError, printable
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+    from connect_audio.ports import PartStore
+    from connect_audio.recorder.object_names import RecordingNames
+    from connect_audio.request import RecordingRequest
+
+_S3: Final = "s3://"
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,512}", re.ASCII)
+_WHOLE: Final = "complete"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The place of the recordings.
+
+    Args:
+        bucket: the bucket's name, or the folder's path.
+        prefix: the keys' prefix, without a slash at either end; empty for a folder.
+        store: keeps the objects.
+        owner: keeps the claims of two machines apart in a bucket; empty for a folder.
+        place: the target as the user gave it.
+    """
+
+    bucket: str
+    prefix: str
+    store: PartStore
+    owner: str
+    place: str
+
+    @classmethod
+    def of(cls, given: str, session: Session) -> Self:
+        """Return the target that the user names.
+
+        Args:
+            given: a folder, or `s3://bucket` with the stack's RecordingsPrefix behind it.
+            session: gives credentials.
+
+        Raises:
+            CommandError: the name of a bucket or a prefix that cannot be one.
+            BotoCoreError: there can be no client of S3.
+        """
+        if not given.startswith(_S3):
+            return cls(given, "", FolderStore(Path(given)), "", given)
+        bucket, _, prefix = given.removeprefix(_S3).partition("/")
+        prefix = prefix.strip("/")
+        if not (_BUCKET.fullmatch(bucket) and _PREFIX.fullmatch(prefix)):
+            raise CommandError(f"-o {printable(given, 80)} is not of the form s3://BUCKET/PREFIX")
+        client = session.client("s3", config=S3_CONFIG)
+        return cls(bucket, prefix, S3PartStore(bucket, client=client), f"@{socket.gethostname()}", given)
+
+    def execution(self, request: RecordingRequest) -> str:
+        """Return the name under which this command claims a recording.
+
+        The next run after a kill claims under the same name, and goes on with what is there.
+        """
+        return f"connect-audio-export:{request.execution_name}{self.owner}"
+
+    def shortcomings(self, names: RecordingNames) -> str | None:
+        """Return the reasons' codes of a recording that is there and not whole; None for a whole one.
+
+        A recording without a manifest of this project counts as whole: it is another writer's.
+
+        Raises:
+            StorageError: the manifest cannot be read.
+        """
+        try:
+            manifest = json.loads(self.store.get(names.manifest))
+            if manifest["status"] == _WHOLE:
+                return None
+            return ", ".join(str(each["code"]) for each in manifest["reasons"])
+        except StorageError as error:
+            if error.code != "NoSuchKey":
+                raise
+            return None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def shown(self, key: str) -> str:
+        """Return the place of a recording, for people."""
+        return f"{_S3}{self.bucket}/{key}" if self.owner else str(Path(self.bucket) / key)
