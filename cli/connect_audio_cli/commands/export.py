@@ -16,10 +16,8 @@ from connect_audio_cli.output.formatting import count, data_size
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
-    from boto3 import Session
-
-    from connect_audio_cli.export.call import CallExport
-    from connect_audio_cli.export.rows import Line, Row
+    from connect_audio_cli.export.exporter import Exporter
+    from connect_audio_cli.export.rows import Row
 
 _DOLLARS_A_GB: Final = 0.0085
 """Price of a GB that is read from a stream, whichever API reads it (docs/cost.md)."""
@@ -35,28 +33,32 @@ def main(arguments: Sequence[str]) -> int:
     if (given.csv is None) == (given.stream is None) or (given.stream is None) != (given.start is None):
         raise CommandError("give --stream and --start, or --csv (see connect-audio export --help)")
     with needs("export"):
-        import boto3  # noqa: PLC0415 - help and slips need none of it
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
+        from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
+        from connect_audio_cli.export.exporter import Exporter  # noqa: PLC0415
+        from connect_audio_cli.export.pace import StreamPaces  # noqa: PLC0415
         from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
+        from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
+        from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
-        session = boto3.Session(profile_name=given.profile, region_name=given.region)
+        session = SharedSession(profile_name=given.profile, region_name=given.region)
+        target = Target.of(given.output, session)
+        exporter = Exporter(session, target, StreamPaces(SystemClock()), given.instance, given.concurrency)
         report = Report.of(given)
         one = None if given.csv is not None else Row(given.stream, given.start, given.contact_id, given.instance)
         if given.dry_run:
-            return _dry(rows_of(given.csv) if one is None else [one], given, session, report)
+            return _dry(rows_of(given.csv) if one is None else [one], exporter, report)
         if one is None:
-            return _many(rows_of(given.csv), given, session, report)
-        return _one(one, given, session, report)
+            return _many(rows_of(given.csv), given, exporter, report)
+        return _one(one, exporter, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
 
 
-def _one(row: Row, given: argparse.Namespace, session: Session, report: Report) -> int:
-    from connect_audio_cli.export.target import Target  # noqa: PLC0415 - as above
-
-    line = _exported(row, given, session)
-    rows = [("status", line.status), ("recording", Target.of(given.output, session).shown(line.key or ""))]
+def _one(row: Row, exporter: Exporter, report: Report) -> int:
+    line = exporter.line(row)
+    rows = [("status", line.status), ("recording", exporter.target.shown(line.key or ""))]
     report.values([*rows, *([("reasons", line.detail)] if line.detail else [])])
     report.document({"status": line.status, "key": line.key, "reasons": line.detail.split(", ") if line.detail else []})
     if line.status not in {"complete", "exists"}:
@@ -64,93 +66,60 @@ def _one(row: Row, given: argparse.Namespace, session: Session, report: Report) 
     return ExitCode.WHOLE
 
 
-def _dry(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
+def _dry(rows: Sequence[Row], exporter: Exporter, report: Report) -> int:
     """List the calls and say how much there is to read. Nothing is written, and no media is read."""
-    fragments = size = lacking = 0
-    for row in rows:
-        try:
-            each_fragments, each_size = _export(row, given, session).size()
-        except CommandError as error:
-            lacking += 1
-            report.line(f"failed     {row.start_ms}  {printable(row.stream)}  {error}")
-            continue
-        fragments, size = fragments + each_fragments, size + each_size
-    dollars = size / 1e9 * _DOLLARS_A_GB
+    from connect_audio_cli.export.exporter import least_seconds  # noqa: PLC0415 - as above
+
+    there = []
+    for row, size in exporter.sizes(rows):
+        if size.lacking:
+            report.line(f"failed     {row.start_ms}  {printable(row.stream)}  {size.lacking}")
+        else:
+            there.append((row, size))
+    lacking = len(rows) - len(there)
+    fragments, bytes_ = sum(each.fragments for _, each in there), sum(each.size for _, each in there)
+    dollars = bytes_ / 1e9 * _DOLLARS_A_GB
+    hours = least_seconds(there, exporter.at_once) / 3600
     report.values(
         [
-            ("calls", str(len(rows) - lacking)),
+            ("calls", str(len(there))),
             ("without audio", str(lacking)),
-            ("to read", f"at most {data_size(size)} in {count(fragments, 'fragment')}"),
+            ("to read", f"at most {data_size(bytes_)} in {count(fragments, 'fragment')}"),
             ("price", f"at most ${dollars:.4f} for reading, at ${_DOLLARS_A_GB} a GB"),
+            ("time", f"at least {hours:.3f} h at the streams' quotas, with {exporter.at_once} at once"),
         ]
     )
     report.document(
         {
-            "calls": len(rows) - lacking,
+            "calls": len(there),
             "withoutAudio": lacking,
             "fragments": fragments,
-            "bytes": size,
+            "bytes": bytes_,
             "dollars": dollars,
+            "hours": hours,
         }
     )
     return ExitCode.NOT_WHOLE if lacking else ExitCode.WHOLE
 
 
-def _many(rows: Sequence[Row], given: argparse.Namespace, session: Session, report: Report) -> int:
-    from connect_audio_cli.export.rows import DONE, Line, ProgressFile  # noqa: PLC0415 - as above
+def _many(rows: Sequence[Row], given: argparse.Namespace, exporter: Exporter, report: Report) -> int:
+    from connect_audio_cli.export.rows import DONE, ProgressFile  # noqa: PLC0415 - as above
 
     progress = ProgressFile(_progress(given), given.output)
-    statuses: Counter[str] = Counter()
-    for row in rows:
-        if progress.is_done(row):
-            statuses["skipped"] += 1
-            continue
-        try:
-            line = _exported(row, given, session)
-        except CommandError as error:
-            line = Line(row.stream, row.start_ms, "failed", detail=str(error))
+    left = progress.left(rows)
+    statuses = Counter({"skipped": len(rows) - len(left)} if len(left) < len(rows) else {})
+    for line in exporter.lines(left):
         progress.add(line)
         statuses[line.status] += 1
-        report.line(f"{line.status:9}  {row.start_ms}  {line.key or printable(row.stream)}  {line.detail}".rstrip())
+        report.line(f"{line.status:9}  {line.start}  {line.key or printable(line.stream)}  {line.detail}".rstrip())
         sys.stdout.flush()
     report.document({"calls": len(rows), "statuses": dict(statuses)})
     lacking = sum(number for status, number in statuses.items() if status not in DONE | {"skipped"})
     if lacking:
-        left = f"{count(lacking, 'call')} of {len(rows)} not whole; the same command tries them again"
-        raise CommandError(left, ExitCode.NOT_WHOLE)
+        message = f"{count(lacking, 'call')} of {len(rows)} not whole; the same command tries them again"
+        raise CommandError(message, ExitCode.NOT_WHOLE)
     report.line(f"{count(len(rows), 'call')}: all are whole")
     return ExitCode.WHOLE
-
-
-def _exported(row: Row, given: argparse.Namespace, session: Session) -> Line:
-    """Export one call.
-
-    Raises:
-        CommandError: there is no recording of it.
-    """
-    from connect_audio.core.errors import RequestError  # noqa: PLC0415 - as above
-    from connect_audio_cli.export.rows import Line  # noqa: PLC0415
-
-    try:
-        exported = _export(row, given, session).run()
-    except RequestError as error:
-        raise CommandError(printable(str(error))) from error
-    return Line(row.stream, row.start_ms, exported.status, exported.key, exported.detail)
-
-
-def _export(row: Row, given: argparse.Namespace, session: Session) -> CallExport:
-    from connect_audio_cli.export.call import CallExport  # noqa: PLC0415 - as above
-    from connect_audio_cli.export.stream_name import stream_arn  # noqa: PLC0415
-    from connect_audio_cli.export.target import Target  # noqa: PLC0415
-
-    return CallExport(
-        stream_arn(session, row.stream),
-        row.start_ms,
-        Target.of(given.output, session),
-        session=session,
-        contact_id=row.contact_id,
-        instance_arn=row.instance_arn or given.instance,
-    )
 
 
 def _progress(given: argparse.Namespace) -> Path:
@@ -177,7 +146,7 @@ def parser() -> Parser:
             ),
             (
                 "connect-audio export --csv calls.csv -o calls",
-                "The calls of a file, one after the other; a recording that is there is skipped.",
+                "The calls of a file, some at the same time; a recording that is there is skipped.",
             ),
             (
                 "connect-audio export --csv calls.csv -o s3://my-recordings/calls",
@@ -217,7 +186,18 @@ def parser() -> Parser:
     )
     options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the stream's at that time)")
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
-    flag(options, "--dry-run", "List the calls, say how much there is to read and its price, and write nothing.")
+    options.add_argument(
+        "--concurrency",
+        metavar="N",
+        type=number(int, 1, 32),
+        default=8,
+        help="Calls of a file at the same time; of one stream never more than two. (default: 8)",
+    )
+    flag(
+        options,
+        "--dry-run",
+        "List the calls, say how much there is to read, its price and the time, and write nothing.",
+    )
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
     options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")
     add_report_options(options)

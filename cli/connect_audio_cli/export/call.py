@@ -33,6 +33,7 @@ from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_cli.export.labels import labels_at
+from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
     from boto3 import Session
 
-    from connect_audio.ports import ListedFragment, MediaSource
+    from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource
+    from connect_audio_cli.export.pace import StreamPace
     from connect_audio_cli.export.target import Target
 
 _NO_DEADLINE: Final = float("inf")
@@ -69,6 +71,7 @@ class CallExport:
         start_ms: StartTimestamp of the streaming, ms since the epoch.
         target: gets the recording, under the key that the functions would use.
         session: gives credentials.
+        pace: the stream's pace.
         contact_id: the contact; None for the one that the stream names at that time.
         instance_arn: the Connect instance's ARN; None for the one that the stream names.
     """
@@ -80,11 +83,12 @@ class CallExport:
         target: Target,
         *,
         session: Session,
+        pace: StreamPace,
         contact_id: str | None = None,
         instance_arn: str | None = None,
     ) -> None:
         self._stream_arn, self._start_ms = stream_arn, start_ms
-        self._target, self._session = target, session
+        self._target, self._session, self._pace = target, session, pace
         self._contact_id, self._instance_arn = contact_id, instance_arn
         self._clock = SystemClock()
 
@@ -96,7 +100,7 @@ class CallExport:
         """
         with closing(KvsFragmentIndex(self._stream_arn, session=self._session)) as index:
             try:
-                listed = self._listed(index)
+                listed = self._listed(PacedIndex(index, self._pace.listing))
             except MediaSourceError as error:
                 raise CommandError(self._explained(error)) from error
         return len(listed), sum(each.size for each in listed)
@@ -114,10 +118,11 @@ class CallExport:
             CommandError: the stream does not keep that time, the call may go on, or AWS or the target refused.
         """
         with ExitStack() as stack:
-            source = stack.enter_context(closing(KvsMediaSource(self._stream_arn, session=self._session)))
+            media = stack.enter_context(closing(KvsMediaSource(self._stream_arn, session=self._session)))
+            source = PacedSource(media, self._pace.media)
             index = stack.enter_context(closing(KvsFragmentIndex(self._stream_arn, session=self._session)))
             try:
-                end = self._end(index)
+                end = self._end(PacedIndex(index, self._pace.listing))
                 request = self._request(source)
                 return self._record(request, source, end, on_audio)
             except MediaSourceError as error:
@@ -127,10 +132,10 @@ class CallExport:
             except StorageError as error:
                 raise CommandError(f"cannot be written: {printable(str(error))}") from error
 
-    def _end(self, index: KvsFragmentIndex) -> ListedEnd:
+    def _end(self, index: FragmentIndex) -> ListedEnd:
         return ListedEnd(self._listed(index)[-1].number, is_quiet=True)
 
-    def _listed(self, index: KvsFragmentIndex) -> Sequence[ListedFragment]:
+    def _listed(self, index: FragmentIndex) -> Sequence[ListedFragment]:
         listed = settled_fragments_of_call(index, self._start_ms, self._clock)
         if not listed:
             raise CommandError("the stream has no audio at that time (--start is in milliseconds since 1970)")

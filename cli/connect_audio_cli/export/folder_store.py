@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ _KEY_FILE: Final = "key.json"
 
 
 class FolderStore:
-    """One folder, which is made where missing.
+    """One folder, which is made where missing. Threads may share it.
 
     Args:
         folder: its path.
@@ -37,12 +38,16 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._work = folder / _WORK
+        # A folder that one thread makes for a file is not removed as empty by another before the file is in it.
+        self._folders = threading.RLock()
 
     def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any."""
         with self._failures(key):
-            self._keep_metadata(key, kind)
-            self._passing(body).replace(self._made(key))
+            passing = self._passing(body)
+            with self._folders:
+                self._keep_metadata(key, kind)
+                passing.replace(self._made(key))
 
     def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         """Write an object only where the key is free."""
@@ -68,7 +73,7 @@ class FolderStore:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, and the folders that become empty; a missing one is no error."""
         for key in keys:
-            with self._failures(key):
+            with self._failures(key), self._folders:
                 for path in (self._path(key), self._metadata(key)):
                     path.unlink(missing_ok=True)
                     self._remove_empty(path.parent)
@@ -184,13 +189,14 @@ class FolderStore:
 
     def _publish(self, key: str, path: Path, metadata: object) -> WriteOutcome:
         """Give a whole file its name, if no file has it."""
-        try:
-            os.link(path, self._made(key))
-        except FileExistsError:
-            return WriteOutcome.EXISTS
-        finally:
-            path.unlink()
-        self._keep_metadata(key, ObjectKind("", metadata if isinstance(metadata, dict) else {}))
+        with self._folders:
+            try:
+                os.link(path, self._made(key))
+            except FileExistsError:
+                return WriteOutcome.EXISTS
+            finally:
+                path.unlink()
+            self._keep_metadata(key, ObjectKind("", metadata if isinstance(metadata, dict) else {}))
         return WriteOutcome.WRITTEN
 
     def _keep_metadata(self, key: str, kind: ObjectKind) -> None:

@@ -10,9 +10,12 @@ import csv
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DONE: Final = frozenset({"complete", "exists"})
 """Statuses of a call that is not tried again."""
@@ -35,6 +38,11 @@ class Row:
     start_ms: int
     contact_id: str | None = None
     instance_arn: str | None = None
+
+    @property
+    def stream_name(self) -> str:
+        """The stream's name, of its ARN too."""
+        return self.stream.split("/")[1] if self.stream.startswith("arn:") and "/" in self.stream else self.stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +130,10 @@ class ProgressFile:
                     self._status[found["stream"], found["start"]] = found["status"]
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue
+
+    def left(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows that no earlier run has done, each call once."""
+        return list({(row.stream_name, row.start_ms): row for row in rows if not self.is_done(row)}.values())
 
     def is_done(self, row: Row) -> bool:
         """Return True if an earlier run has this call's recording."""

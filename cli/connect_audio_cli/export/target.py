@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from botocore.config import Config
+
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
 from connect_audio_cli.export.folder_store import FolderStore
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from connect_audio.recorder.object_names import RecordingNames
     from connect_audio.request import RecordingRequest
 
+MOST_AT_ONCE: Final = 32
+"""Most calls at the same time: each has a connection to S3."""
 _S3: Final = "s3://"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,512}", re.ASCII)
@@ -63,7 +67,7 @@ class Target:
         prefix = prefix.strip("/")
         if not (_BUCKET.fullmatch(bucket) and _PREFIX.fullmatch(prefix)):
             raise CommandError(f"-o {printable(given, 80)} is not of the form s3://BUCKET/PREFIX")
-        client = session.client("s3", config=S3_CONFIG)
+        client = session.client("s3", config=S3_CONFIG.merge(Config(max_pool_connections=MOST_AT_ONCE)))
         return cls(bucket, prefix, S3PartStore(bucket, client=client), f"@{socket.gethostname()}", given)
 
     def execution(self, request: RecordingRequest) -> str:
