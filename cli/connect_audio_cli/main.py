@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "serve": "Show recordings of a folder or a bucket in the browser: list, pages, and calls that are going on.",
     "export": "Record a call after it ended, out of its stream's archive. Works on AWS, with your credentials.",
     "redrive": "Start failed recordings again, each where it stood. Works on AWS, with your credentials.",
+    "doctor": "Say why calls are not recorded: look at a stack and what it needs. Works on AWS, changes nothing.",
     "completion": "Print the script that completes commands, options and files in bash, zsh or fish.",
 }
 """A command's module in `commands` and its line in the help."""

@@ -1,0 +1,113 @@
+"""Checks of the recordings' bucket: there, its key usable, and lifecycle rules that fit the recorder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from connect_audio_cli.doctor.aws import code_of, is_absent
+from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
+from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.output.formatting import count
+
+_TEMPORARY: Final = {"Key": "connect-audio", "Value": "temporary"}
+_LEAST_DAYS: Final = 17
+"""Days for which a failed recording can go on, from what it left in S3 (template.yaml, RecordingsExpirationDays)."""
+
+
+def _bucket(stack: Deployed) -> Finding:
+    name = stack.outputs["RecordingsBucketName"]
+    try:
+        location = stack.aws.ask("s3", "get_bucket_location", Bucket=name).get("LocationConstraint") or "us-east-1"
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        return fault(f"there is no bucket {name}", "make it again under its name, or deploy with another")
+    key = _default_key(stack, name)
+    if key and key != stack.parameters.get("RecordingsKmsKeyArn", ""):
+        return fault(
+            f"key {key} encrypts the bucket, and the consumer may not use it: each write is denied",
+            f"deploy with RecordingsKmsKeyArn={key}",
+        )
+    if location != stack.aws.region:
+        return note(f"{name} is in {location}, the stack in {stack.aws.region}", "audio between regions costs more")
+    return well(f"{name} is in {location}, and the consumer may use its encryption")
+
+
+def _default_key(stack: Deployed, name: str) -> str:
+    """Return the customer's key that encrypts the bucket by default; empty for S3's own or AWS's."""
+    try:
+        answer = stack.aws.ask("s3", "get_bucket_encryption", Bucket=name)
+    except ClientError as error:
+        if code_of(error) == "ServerSideEncryptionConfigurationNotFoundError":
+            return ""
+        raise
+    for rule in answer["ServerSideEncryptionConfiguration"].get("Rules", ()):
+        key = str(rule.get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID", ""))
+        if key and "alias/aws/" not in key:
+            return key
+    return ""
+
+
+def _lifecycle(stack: Deployed) -> Finding:
+    name, prefix = stack.outputs["RecordingsBucketName"], f"{stack.parameters['RecordingsPrefix']}/"
+    try:
+        rules = stack.aws.ask("s3", "get_bucket_lifecycle_configuration", Bucket=name).get("Rules", [])
+    except ClientError as error:
+        if code_of(error) != "NoSuchLifecycleConfiguration":
+            raise
+        rules = []
+    enabled = [rule for rule in rules if rule["Status"] == "Enabled"]
+    for rule in enabled:
+        for kind, days in (
+            ("deletes objects", rule.get("Expiration", {}).get("Days")),
+            ("aborts uploads", rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")),
+        ):
+            if days is not None and days < _LEAST_DAYS and _covers(rule, prefix):
+                return fault(
+                    f"rule {rule.get('ID', 'without a name')} {kind} after {count(days, 'day')}",
+                    f"make it {_LEAST_DAYS} days at least: until then a failed recording can go on",
+                )
+    lacking = [
+        what
+        for what, is_there in (
+            ("aborts incomplete uploads", any(rule.get("AbortIncompleteMultipartUpload") for rule in enabled)),
+            ("deletes what is tagged connect-audio=temporary", any(_is_for_temporary(rule) for rule in enabled)),
+        )
+        if not is_there
+    ]
+    if lacking:
+        return fault(
+            f"no lifecycle rule {' or '.join(lacking)}: the remains of dead recordings cost for ever",
+            "add the rules of docs/deployment.md, An existing bucket",
+        )
+    return well("lifecycle rules clear up, and none is too early")
+
+
+def _filter(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = rule.get("Filter") or {}
+    return found
+
+
+def _covers(rule: Mapping[str, Any], prefix: str) -> bool:
+    """Return True if a rule takes recordings: by prefix or for all, and not by a tag."""
+    chosen = _filter(rule)
+    both = chosen.get("And", {})
+    if chosen.get("Tag") or both.get("Tags"):
+        return False
+    begins = rule.get("Prefix") or chosen.get("Prefix") or both.get("Prefix") or ""
+    return prefix.startswith(begins) or begins.startswith(prefix)
+
+
+def _is_for_temporary(rule: Mapping[str, Any]) -> bool:
+    chosen = _filter(rule)
+    tags = [chosen.get("Tag"), *chosen.get("And", {}).get("Tags", ())]
+    return "Expiration" in rule and _TEMPORARY in tags
+
+
+CHECKS: Final = (
+    Check("bucket", ("s3:GetBucketLocation", "s3:GetEncryptionConfiguration"), _bucket),
+    Check("bucket's lifecycle", ("s3:GetLifecycleConfiguration",), _lifecycle),
+)

@@ -1,0 +1,123 @@
+"""Checks of the functions: the rights of the consumer's role, the trigger's policy, and the alias."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from connect_audio_cli.doctor.aws import is_absent
+from connect_audio_cli.doctor.check import Check, Finding, fault, well
+from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError
+
+_CONNECT: Final = "connect.amazonaws.com"
+
+
+def _role(stack: Deployed) -> Finding:
+    partition, region = stack.consumer.split(":")[1], stack.aws.region
+    stream = f"{stack.parameters['StreamNamePrefix']}-x/1"
+    bucket = f"arn:{partition}:s3:::{stack.outputs['RecordingsBucketName']}"
+    wanted = {
+        f"arn:{partition}:kinesisvideo:{region}:{stack.account}:stream/{stream}": (
+            "kinesisvideo:DescribeStream",
+            "kinesisvideo:GetDataEndpoint",
+            "kinesisvideo:GetMedia",
+        ),
+        f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),
+        bucket: ("s3:ListBucket",),
+    }
+    role = stack.outputs["ConsumerRoleArn"]
+    missing = [
+        result["EvalActionName"]
+        for resource, actions in wanted.items()
+        for result in stack.aws.listed(
+            "iam",
+            "simulate_principal_policy",
+            "EvaluationResults",
+            PolicySourceArn=role,
+            ActionNames=list(actions),
+            ResourceArns=[resource],
+        )
+        if result["EvalDecision"] != "allowed"
+    ]
+    if missing:
+        return fault(
+            f"the consumer's role may not {', '.join(missing)}",
+            "deploy again; if it stays, a permissions boundary or a policy of the organisation denies it",
+        )
+    return well("the consumer's role may read the streams and write the recordings")
+
+
+def _invocation(stack: Deployed) -> Finding:
+    trigger = stack.outputs["TriggerFunctionArn"]
+    try:
+        policy = json.loads(stack.aws.ask("lambda", "get_policy", FunctionName=trigger)["Policy"])
+    except ClientError as error:
+        if not is_absent(error):
+            raise
+        policy = {}
+    try:
+        instance = stack.instance
+    except NoInstanceError:
+        instance = ""
+    for statement in policy.get("Statement", ()):
+        if _lets_connect_in(statement, instance, stack.account):
+            return well("Connect may invoke the trigger")
+    return fault(
+        f"the trigger's policy has no permission for {_CONNECT} with this instance as source",
+        "deploy the stack again; its permission was removed, or ConnectInstanceArn names another instance",
+    )
+
+
+def _lets_connect_in(statement: Mapping[str, Any], instance: str, account: str) -> bool:
+    principal = statement.get("Principal", {})
+    service = principal.get("Service") if isinstance(principal, dict) else principal
+    if statement.get("Effect") != "Allow" or service not in {_CONNECT, "*"}:
+        return False
+    if statement.get("Action") not in {"lambda:InvokeFunction", "lambda:*"}:
+        return False
+    conditions = {
+        key.lower(): value for operands in statement.get("Condition", {}).values() for key, value in operands.items()
+    }
+    source = conditions.get("aws:sourcearn")
+    return conditions.get("aws:sourceaccount", account) == account and (
+        not source or not instance or fnmatchcase(instance, source)
+    )
+
+
+def _alias(stack: Deployed) -> Finding:
+    name = stack.outputs["ConsumerAliasArn"].rpartition(":")[2]
+    version = stack.aws.ask("lambda", "get_alias", FunctionName=stack.consumer, Name=name)["FunctionVersion"]
+    versions = stack.aws.listed("lambda", "list_versions_by_function", "Versions", FunctionName=stack.consumer)
+    newest = max((int(each["Version"]) for each in versions if each["Version"].isdecimal()), default=0)
+    if version.isdecimal() and int(version) < newest:
+        return fault(
+            f"{name} points to version {version}, and {newest} is newer: an update was rolled back",
+            "delete the newer version and deploy again (docs/operations.md, After an update that was rolled back)",
+        )
+    active = stack.aws.ask("lambda", "get_function_configuration", FunctionName=stack.consumer, Qualifier=name)
+    if not active.get("DurableConfig"):
+        return fault(
+            f"version {version} is no durable function",
+            "remove the stack and deploy it anew: Lambda cannot switch it on",
+        )
+    if active.get("State", "Active") != "Active":
+        return fault(f"version {version} is {active['State']}", "read its StateReason, and deploy again")
+    timeout, wanted = active["Timeout"], stack.parameters.get("ConsumerTimeout", "900")
+    if str(timeout) != wanted:
+        return fault(f"version {version} ends after {timeout} s, and ConsumerTimeout is {wanted}", "deploy again")
+    return well(f"{name} points to version {version}, the newest: durable, {timeout} s, {active['MemorySize']} MB")
+
+
+CHECKS: Final = (
+    Check("consumer's role", ("iam:SimulatePrincipalPolicy",), _role),
+    Check("trigger's permission", ("lambda:GetPolicy",), _invocation),
+    Check(
+        "consumer's alias",
+        ("lambda:GetAlias", "lambda:ListVersionsByFunction", "lambda:GetFunctionConfiguration"),
+        _alias,
+    ),
+)

@@ -1,0 +1,557 @@
+"""`connect-audio doctor` against a stand-in for AWS at the socket: each check well, with a fault, and denied."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+import pytest
+
+from connect_audio.telemetry import Metric
+from connect_audio_cli.doctor import metrics
+from connect_audio_cli.doctor.aws import Aws
+from connect_audio_cli.doctor.check import Check, Standing, well
+from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.doctor.doctor import CHECKS, examine, finding_of
+from connect_audio_cli.doctor.flow import use_of
+from support.aws_answers import DENIED, Answer, AwsAnswers, Refusal
+from support.command import COMMAND, Finished, run, run_here
+from support.wire_server import WireServer
+
+ACCOUNT: Final = "123456789012"
+REGION: Final = "eu-west-2"
+INSTANCE: Final = f"arn:aws:connect:{REGION}:{ACCOUNT}:instance/11111111-2222-3333-4444-555555555555"
+TRIGGER: Final = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:calls-TriggerFunction"
+CONSUMER: Final = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:calls-ConsumerFunction"
+ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/calls-ConsumerRole"
+KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k1"
+BY_NAME: Final = {check.name: check for check in CHECKS}
+ROOT: Final = Path(__file__).parents[2]
+FLOW: Final = (ROOT / "connect" / "recording-flow.json").read_text("utf-8")
+
+
+def stack(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, Any]:
+    given = {
+        "ConnectInstanceArn": INSTANCE,
+        "StreamNamePrefix": "calls",
+        "StreamKmsKeyArn": "",
+        "WireMediaStreaming": "false",
+        "RecordingsPrefix": "recordings",
+        "RecordingsKmsKeyArn": "",
+        "ConsumerTimeout": "900",
+        **parameters,
+    }
+    outputs = {
+        "TriggerFunctionArn": TRIGGER,
+        "ConsumerAliasArn": f"{CONSUMER}:live",
+        "ConsumerRoleArn": ROLE,
+        "RecordingsBucketName": "calls-recordings",
+        "FailedRecordingsQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/calls-failed",
+    }
+    described = {
+        "StackName": "calls",
+        "StackStatus": status,
+        "CreationTime": datetime(2026, 11, 28, tzinfo=UTC),
+        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
+        "Outputs": [{"OutputKey": name, "OutputValue": value} for name, value in outputs.items()],
+    }
+    return {"Stacks": [described]}
+
+
+def storage(hours: int = 24, prefix: str = "calls-connect-example-contact-") -> dict[str, Any]:
+    config = {
+        "Prefix": prefix,
+        "RetentionPeriodHours": hours,
+        "EncryptionConfig": {"EncryptionType": "KMS", "KeyId": KEY},
+    }
+    return {"StorageConfigs": [{"StorageType": "KINESIS_VIDEO_STREAM", "KinesisVideoStreamConfig": config}]}
+
+
+def streams(*hours: int, key: str = f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/kinesisvideo") -> dict[str, Any]:
+    listed = [
+        {"StreamName": f"calls-{number}", "KmsKeyId": key, "DataRetentionInHours": each}
+        for number, each in enumerate(hours)
+    ]
+    return {"StreamInfoList": listed}
+
+
+def key(state: str = "Enabled") -> dict[str, Any]:
+    return {"KeyMetadata": {"KeyId": "k1", "Arn": KEY, "KeyState": state, "KeyManager": "CUSTOMER"}}
+
+
+def key_policy(principal: str) -> dict[str, Any]:
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "kms:*", "Resource": "*"}
+    return {"Policy": json.dumps({"Statement": [statement]})}
+
+
+def trigger_policy(source: str = INSTANCE, account: str = ACCOUNT) -> dict[str, Any]:
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "connect.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Condition": {"StringEquals": {"AWS:SourceAccount": account}, "ArnLike": {"AWS:SourceArn": source}},
+    }
+    return {"Policy": json.dumps({"Statement": [statement]})}
+
+
+def versions(*numbers: int) -> dict[str, Any]:
+    return {"Versions": [{"Version": each} for each in ("$LATEST", *map(str, numbers))]}
+
+
+def function(timeout: int = 900, *, durable: bool = True) -> dict[str, Any]:
+    configured = {"DurableConfig": {"ExecutionTimeout": 172800}} if durable else {}
+    return {"Timeout": timeout, "MemorySize": 512, "State": "Active", **configured}
+
+
+def decisions(decision: str = "allowed") -> dict[str, Any]:
+    result = {"EvalActionName": "kinesisvideo:GetMedia", "EvalDecision": decision}
+    return {"EvaluationResults": [result], "IsTruncated": False}
+
+
+def encryption(key_arn: str) -> dict[str, Any]:
+    by = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key_arn}
+    return {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": by}]}}
+
+
+def lifecycle(days: int = 17, *further: dict[str, Any]) -> dict[str, Any]:
+    tag = {"Tag": {"Key": "connect-audio", "Value": "temporary"}}
+    rules = [
+        {"ID": "uploads", "Status": "Enabled", "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": days}},
+        {"ID": "temporary", "Status": "Enabled", "Filter": tag, "Expiration": {"Days": 17}},
+        *further,
+    ]
+    return {"Rules": rules}
+
+
+def letters(number: int) -> dict[str, Any]:
+    return {"Attributes": {"ApproximateNumberOfMessages": str(number), "ApproximateNumberOfMessagesNotVisible": "0"}}
+
+
+def limits(concurrent: int) -> dict[str, Any]:
+    return {"AccountLimit": {"ConcurrentExecutions": concurrent, "UnreservedConcurrentExecutions": concurrent}}
+
+
+def day(*sums: float) -> dict[str, Any]:
+    return {"MetricDataResults": [{"Id": f"m{number}", "Values": [each]} for number, each in enumerate(sums)]}
+
+
+def flow(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
+    content = json.loads(FLOW.replace("${TriggerFunctionArn}", TRIGGER))
+    for each in content["Actions"]:
+        if each["Type"] == "InvokeLambdaFunction":
+            each["Parameters"]["LambdaFunctionARN"] = TRIGGER
+        change(each)
+    return {"ContactFlow": {"Id": "f1", "Name": "Main line", "Content": json.dumps(content)}}
+
+
+def without_streaming(action: dict[str, Any]) -> None:
+    if action["Identifier"] == "Start media streaming":
+        action["Type"] = "Wait"
+
+
+def one_way(action: dict[str, Any]) -> None:
+    if action["Identifier"] == "Start media streaming":
+        action["Parameters"]["Participants"][0]["MediaDirections"] = ["From"]
+
+
+def without_trigger(action: dict[str, Any]) -> None:
+    action.get("Parameters", {}).pop("LambdaFunctionARN", None)
+
+
+WELL: Final[dict[str, Answer]] = {
+    "sts:GetCallerIdentity": {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/someone", "UserId": "A"},
+    "cloudformation:DescribeStacks": stack(),
+    "connect:DescribeInstance": {"Instance": {"InstanceStatus": "ACTIVE", "InboundCallsEnabled": True}},
+    "connect:ListInstanceStorageConfigs": storage(),
+    "connect:ListLambdaFunctions": {"LambdaFunctions": [f"{CONSUMER}-other", TRIGGER]},
+    "connect:ListContactFlows": {
+        "ContactFlowSummaryList": [
+            {"Id": "f1", "Name": "Main line", "ContactFlowState": "ACTIVE", "ContactFlowStatus": "PUBLISHED"}
+        ]
+    },
+    "connect:DescribeContactFlow": flow(),
+    "kinesisvideo:ListStreams": streams(24, 24),
+    "kms:DescribeKey": key(),
+    "kms:GetKeyPolicy": key_policy(f"arn:aws:iam::{ACCOUNT}:root"),
+    "iam:SimulatePrincipalPolicy": decisions(),
+    "lambda:GetPolicy": trigger_policy(),
+    "lambda:GetAlias": {"FunctionVersion": "9"},
+    "lambda:ListVersionsByFunction": versions(8, 9),
+    "lambda:GetFunctionConfiguration": function(),
+    "lambda:GetAccountSettings": limits(1000),
+    "lambda:GetFunctionConcurrency": {},
+    "s3:GetBucketLocation": {"LocationConstraint": REGION},
+    "s3:GetBucketEncryption": encryption(f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/s3"),
+    "s3:GetBucketLifecycleConfiguration": lifecycle(),
+    "sqs:GetQueueAttributes": letters(0),
+    "monitoring:GetMetricData": day(40, 0, 0, 40, 0, 0),
+}
+
+FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
+    ("credentials", {"cloudformation:DescribeStacks": stack(ConnectInstanceArn=INSTANCE.replace(REGION, "us-east-1"))},
+     "the instance is in account 123456789012, us-east-1", "deploy the stack in the instance's account and region"),
+    ("stack", {"cloudformation:DescribeStacks": stack("UPDATE_ROLLBACK_COMPLETE")},
+     "the last deployment failed", "read its events"),
+    ("instance", {"connect:DescribeInstance": Refusal("ResourceNotFoundException", status=404)},
+     f"there is no instance 11111111-2222-3333-4444-555555555555 in {REGION}", "correct ConnectInstanceArn"),
+    ("instance", {"connect:DescribeInstance": {"Instance": {"InstanceStatus": "CREATION_FAILED"}}},
+     "the instance is CREATION_FAILED", "make another"),
+    ("media streaming", {"connect:ListInstanceStorageConfigs": {"StorageConfigs": []}},
+     "live media streaming is off", "Data storage, Live media streaming"),
+    ("stream prefix", {"connect:ListInstanceStorageConfigs": storage(prefix="other")},
+     "streams begin with other, and the consumer may read calls* alone", "deploy with StreamNamePrefix=other"),
+    ("instance's retention", {"connect:ListInstanceStorageConfigs": storage(0)},
+     "keep 0 h: audio that is not read within 5 minutes is lost", "set a retention of 24 h"),
+    ("trigger in Connect", {"connect:ListLambdaFunctions": {"LambdaFunctions": [f"{TRIGGER}2"]}},
+     "the instance's flows may call 1 function, and the trigger is none of them", "Flows, AWS Lambda"),
+    ("flows", {"connect:DescribeContactFlow": flow(without_streaming)},
+     'flow "Main line" can call the trigger before media streaming is started', "Start media streaming"),
+    ("flows", {"connect:DescribeContactFlow": flow(one_way)}, "streams one direction alone", "To the customer"),
+    ("flows", {"connect:DescribeContactFlow": flow(without_trigger)},
+     "1 published flow, and none calls the trigger", "publish a flow that does"),
+    ("streams' retention", {"kinesisvideo:ListStreams": streams(24, 0, 0)},
+     "3 streams, 2 with 0 h", "update-data-retention"),
+    ("streams' key", {"kinesisvideo:ListStreams": streams(24, key=KEY)},
+     "the consumer may not decrypt with it", f"deploy with StreamKmsKeyArn={KEY}"),
+    ("streams' key", {"kinesisvideo:ListStreams": streams(24, key=KEY), "kms:DescribeKey": key("Disabled")},
+     f"key {KEY} encrypts 1 stream, and is Disabled", "enable the key"),
+    ("streams' key", {"kinesisvideo:ListStreams": streams(24, key=KEY),
+                      "cloudformation:DescribeStacks": stack(StreamKmsKeyArn=KEY),
+                      "kms:GetKeyPolicy": key_policy(f"{ROLE}-other")},
+     f"its policy does not let {ROLE} decrypt", "KMS keys"),
+    ("consumer's role", {"iam:SimulatePrincipalPolicy": decisions("implicitDeny")},
+     "the consumer's role may not kinesisvideo:GetMedia", "permissions boundary"),
+    ("trigger's permission", {"lambda:GetPolicy": Refusal("ResourceNotFoundException", status=404)},
+     "no permission for connect.amazonaws.com", "deploy the stack again"),
+    ("trigger's permission", {"lambda:GetPolicy": trigger_policy(f"{INSTANCE[:-1]}6")},
+     "with this instance as source", "another instance"),
+    ("trigger's permission", {"lambda:GetPolicy": trigger_policy(account="210987654321")},
+     "with this instance as source", "another instance"),
+    ("consumer's alias", {"lambda:ListVersionsByFunction": versions(8, 9, 10)},
+     "live points to version 9, and 10 is newer: an update was rolled back", "delete the newer version"),
+    ("consumer's alias", {"lambda:GetFunctionConfiguration": function(durable=False)},
+     "version 9 is no durable function", "deploy it anew"),
+    ("consumer's alias", {"lambda:GetFunctionConfiguration": function(60)},
+     "version 9 ends after 60 s, and ConsumerTimeout is 900", "deploy again"),
+    ("bucket", {"s3:GetBucketLocation": Refusal("NoSuchBucket", status=404)},
+     "there is no bucket calls-recordings", "deploy with another"),
+    ("bucket", {"s3:GetBucketEncryption": encryption(KEY)},
+     f"key {KEY} encrypts the bucket, and the consumer may not use it", f"deploy with RecordingsKmsKeyArn={KEY}"),
+    ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": Refusal("NoSuchLifecycleConfiguration", status=404)},
+     "no lifecycle rule aborts incomplete uploads or deletes", "An existing bucket"),
+    ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": lifecycle(1)},
+     "rule uploads aborts uploads after 1 day", "make it 17 days at least"),
+    ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": lifecycle(
+        17, {"ID": "short", "Status": "Enabled", "Filter": {"Prefix": "rec"}, "Expiration": {"Days": 7}})},
+     "rule short deletes objects after 7 days", "make it 17 days at least"),
+    ("dead letters", {"sqs:GetQueueAttributes": letters(3)},
+     "3 recordings failed", "connect-audio redrive --stack calls starts them again"),
+    ("Lambda's concurrency", {"lambda:GetAccountSettings": limits(10)},
+     "the account may run 10 functions at once", "Service Quotas"),
+    ("Lambda's concurrency", {"lambda:GetFunctionConcurrency": {"ReservedConcurrentExecutions": 0}},
+     "no call can be recorded", "ConsumerReservedConcurrency=-1"),
+    ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 2, 38, 0, 0)}, "2 starts refused", "Starts refused"),
+    ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 0, 2)}, "2 failed", "Recordings failed"),
+]  # fmt: skip
+
+NOTES: Final[list[tuple[str, dict[str, Answer], str]]] = [
+    ("stack", {"cloudformation:DescribeStacks": stack("UPDATE_IN_PROGRESS")}, "UPDATE_IN_PROGRESS"),
+    ("stream prefix", {"connect:ListInstanceStorageConfigs": storage(prefix="call")}, "streams begin with call,"),
+    ("streams' retention", {"kinesisvideo:ListStreams": streams()}, "no stream begins with calls"),
+    (
+        "bucket",
+        {"s3:GetBucketLocation": {"LocationConstraint": "eu-west-1"}},
+        "is in eu-west-1, the stack in eu-west-2",
+    ),
+    ("last 24 hours", {"monitoring:GetMetricData": day(0, 0, 0, 0, 0, 0)}, "the trigger was not called"),
+    ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 2, 0)}, "2 partial"),
+]
+
+RIGHTS: Final = {
+    "sts:GetCallerIdentity": "",
+    "cloudformation:DescribeStacks": "",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "monitoring:GetMetricData": "cloudwatch:GetMetricData",
+}
+"""Rights of operations, where the two differ; empty for those that no single check asks."""
+
+
+@dataclass
+class Scene:
+    """The stand-in, and the doctor's way to it. Clients are made once for all tests: each takes a while."""
+
+    aws: Aws
+    answers: AwsAnswers
+
+    def stack(self, changed: dict[str, Answer], instance: str = "") -> Deployed:
+        self.answers.answers = {**copy.deepcopy(WELL), **changed}
+        self.answers.asked.clear()
+        self.aws._answers.clear()
+        return Deployed.find(self.aws, "calls", ACCOUNT, instance)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[tuple[Scene, WireServer]]:
+    answers = AwsAnswers(dict(WELL))
+    server = WireServer(answers)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", server.url)
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        session = boto3.Session("testing", "testing", region_name=REGION)
+        with closing(server), closing(Aws(session)) as aws:
+            # Clients read the variable when they are made.
+            for name in (
+                "cloudformation",
+                "cloudwatch",
+                "connect",
+                "iam",
+                "kinesisvideo",
+                "kms",
+                "lambda",
+                "s3",
+                "sqs",
+            ):
+                aws._client(name)
+            yield Scene(aws, answers), server
+
+
+@pytest.fixture
+def scene(shared: tuple[Scene, WireServer]) -> Iterator[Scene]:
+    made, server = shared
+    yield made
+    if server.failures:
+        raise server.failures.pop()
+
+
+@pytest.fixture
+def endpoint(shared: tuple[Scene, WireServer], monkeypatch: pytest.MonkeyPatch) -> AwsAnswers:
+    made, server = shared
+    made.answers.answers = dict(WELL)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    return made.answers
+
+
+def test_a_stack_in_good_order_is_well_in_every_check(scene: Scene) -> None:
+    findings = examine(scene.stack({}))
+
+    assert {check.name: finding for check, finding in findings if finding.standing is not Standing.WELL} == {}
+    assert [check for check, _ in findings] == list(CHECKS)
+    # Each question is asked once, whichever checks need its answer.
+    questions = [each for each in scene.answers.asked if each != "iam:SimulatePrincipalPolicy"]
+    assert len(questions) == len(set(questions))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "found", "remedy"), FAULTS, ids=[f"{row[0]} {number}" for number, row in enumerate(FAULTS)]
+)
+def test_a_fault_is_found_with_what_to_do(
+    scene: Scene, name: str, changed: dict[str, Answer], found: str, remedy: str
+) -> None:
+    finding = finding_of(BY_NAME[name], scene.stack(changed))
+
+    assert finding.standing is Standing.FAULT
+    assert found in finding.found
+    assert remedy in finding.remedy
+
+
+def test_each_check_has_a_case_in_which_it_finds_a_fault() -> None:
+    assert {name for name, _, _, _ in FAULTS} == set(BY_NAME)
+
+
+@pytest.mark.parametrize(("name", "changed", "found"), NOTES)
+def test_a_fact_to_know_is_no_fault(scene: Scene, name: str, changed: dict[str, Answer], found: str) -> None:
+    finding = finding_of(BY_NAME[name], scene.stack(changed))
+
+    assert finding.standing is Standing.NOTE
+    assert found in finding.found
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_check_needs_the_rights_that_it_names_and_says_which_one_it_lacks(scene: Scene, check: Check) -> None:
+    # A customer's key on the streams, so that the check of the key asks all that it ever asks.
+    deployed: dict[str, Answer] = {
+        "kinesisvideo:ListStreams": streams(24, key=KEY),
+        "cloudformation:DescribeStacks": stack(StreamKmsKeyArn=KEY),
+    }
+    finding_of(check, scene.stack(deployed))
+    asked = list(dict.fromkeys(scene.answers.asked))[1:]
+
+    rights = []
+    for operation in asked:
+        finding = finding_of(check, scene.stack({**deployed, operation: DENIED}))
+        rights.append(RIGHTS.get(operation, operation))
+        assert (finding.standing, finding.found) == (Standing.NOT_CHECKED, f"needs {rights[-1]}")
+        assert finding.remedy == ""
+    assert sorted(rights) == sorted(right for right in check.rights if right not in RIGHTS)
+
+
+def test_the_table_of_rights_is_what_the_checks_need() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    rows = text[text.index("| check | rights |") :].split("\n\n", 1)[0].splitlines()[2:]
+
+    assert rows == [f"| {check.name} | {' '.join(f'`{right}`' for right in check.rights)} |" for check in CHECKS]
+
+
+def test_a_stack_for_every_instance_is_checked_with_the_instance_that_is_given(scene: Scene) -> None:
+    open_stack: dict[str, Answer] = {"cloudformation:DescribeStacks": stack(ConnectInstanceArn="")}
+
+    assert finding_of(BY_NAME["instance"], scene.stack(open_stack)).found == (
+        "the stack names no instance: give --instance ARN"
+    )
+    assert finding_of(BY_NAME["instance"], scene.stack(open_stack, INSTANCE)).standing is Standing.WELL
+
+
+def test_what_aws_does_not_answer_or_refuses_is_not_checked(scene: Scene) -> None:
+    broken = Refusal("ServiceException", status=500)
+
+    finding = finding_of(BY_NAME["trigger's permission"], scene.stack({"lambda:GetPolicy": broken}))
+
+    assert (finding.standing, finding.found) == (Standing.NOT_CHECKED, "AWS refuses GetPolicy: ServiceException")
+
+
+def test_a_check_that_lasts_too_long_holds_nothing_up(scene: Scene) -> None:
+    never = threading.Event()
+
+    def waits(_: Deployed) -> Any:
+        never.wait(10)
+
+    slow, quick = Check("slow", (), waits), Check("quick", (), lambda _: well("here"))
+    findings = examine(scene.stack({}), (slow, quick), limit_s=0.05)
+    never.set()
+
+    assert [finding.standing for _, finding in findings] == [Standing.NOT_CHECKED, Standing.WELL]
+
+
+def test_the_last_days_metrics_are_those_that_the_functions_emit() -> None:
+    emitted = {metric.title: [each.value for each in metric.services] for metric in Metric}
+
+    for name, service in metrics._METRICS.items():
+        assert emitted[name] == [service]
+
+
+def test_a_flow_that_can_go_round_the_streaming_is_told_apart() -> None:
+    def action(kind: str, *following: str, **parameters: object) -> dict[str, Any]:
+        first, *others = [*following, ""]
+        transitions = {"NextAction": first, "Conditions": [{"NextAction": each} for each in others if each]}
+        return {"Type": kind, "Parameters": parameters, "Transitions": transitions}
+
+    def content(**actions: dict[str, Any]) -> dict[str, Any]:
+        return {"StartAction": "begin", "Actions": [{"Identifier": name, **each} for name, each in actions.items()]}
+
+    stream = action(
+        "UpdateContactMediaStreamingBehavior",
+        "call",
+        MediaStreamingState="Enabled",
+        Participants=[{"MediaDirections": ["To", "From"]}],
+    )
+    call = action("InvokeLambdaFunction", LambdaFunctionARN=f"{TRIGGER}:1")
+
+    assert use_of(content(begin=action("Compare", "stream"), stream=stream, call=call), TRIGGER).streams
+    assert not use_of(content(begin=action("Compare", "stream", "call"), stream=stream, call=call), TRIGGER).streams
+    assert not use_of(content(begin=action("Compare"), stream=stream, call=call), TRIGGER).invokes
+
+
+SAMPLE: Final[dict[str, Answer]] = {
+    "connect:ListInstanceStorageConfigs": storage(0),
+    "kinesisvideo:ListStreams": streams(0, 0, 24),
+    "connect:ListLambdaFunctions": {"LambdaFunctions": []},
+    "iam:SimulatePrincipalPolicy": DENIED,
+    "sqs:GetQueueAttributes": letters(1),
+    "monitoring:GetMetricData": day(40, 0, 0, 38, 1, 0),
+}
+"""What the sample of docs/troubleshooting.md was made of."""
+
+
+def doctor(*options: str) -> Finished:
+    return run_here("doctor", "--stack", "calls", *options)
+
+
+def test_the_command_reports_each_check_and_ends_with_0(endpoint: AwsAnswers) -> None:
+    finished = doctor("--json")
+
+    assert "connect:DescribeInstance" in endpoint.asked
+
+    assert (finished.code, finished.err) == (0, "")
+    document = json.loads(finished.out)
+    assert (document["stack"], document["account"], document["region"]) == ("calls", ACCOUNT, REGION)
+    assert [(each["name"], each["standing"]) for each in document["checks"]] == [(each.name, "well") for each in CHECKS]
+
+
+def test_the_command_ends_with_3_if_a_check_finds_a_fault(endpoint: AwsAnswers) -> None:
+    endpoint.answers |= SAMPLE
+
+    finished = doctor()
+
+    assert finished.code == 3
+    assert finished.complaint == "4 checks found a fault"
+    lines = finished.out.splitlines()
+    at = lines.index("fault        dead letters: 1 recording failed")
+    assert lines[at + 1] == "             do: connect-audio redrive --stack calls starts them again"
+    assert "not checked  consumer's role: needs iam:SimulatePrincipalPolicy" in lines
+    assert lines[-1] == f"{len(CHECKS) - 6} well, 4 faults, 1 note, 1 not checked"
+    guide = (ROOT / "docs" / "troubleshooting.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```text\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    assert shown.split() == finished.out.split() + finished.err.split()
+
+
+def test_a_stack_that_may_not_be_described_is_not_checked_and_no_fault(endpoint: AwsAnswers) -> None:
+    endpoint.answers["cloudformation:DescribeStacks"] = DENIED
+
+    finished = doctor()
+
+    assert finished.code == 0
+    assert finished.out.count("needs cloudformation:DescribeStacks") == len(CHECKS)
+
+
+def test_a_stack_that_is_not_there_is_an_unusable_argument(endpoint: AwsAnswers) -> None:
+    endpoint.answers["cloudformation:DescribeStacks"] = Refusal("ValidationError", "Stack with id calls does not exist")
+
+    finished = doctor()
+
+    assert (finished.code, finished.out) == (2, "")
+    assert finished.complaint.startswith(f"account {ACCOUNT} has no stack calls in {REGION}")
+
+
+def test_expired_credentials_are_told_in_one_line(endpoint: AwsAnswers) -> None:
+    endpoint.answers["sts:GetCallerIdentity"] = Refusal("ExpiredToken", status=403)
+
+    finished = doctor()
+
+    assert (finished.code, finished.complaint) == (2, "AWS refuses GetCallerIdentity: ExpiredToken")
+
+
+def test_ctrl_c_ends_it_while_aws_does_not_answer(endpoint: AwsAnswers) -> None:
+    held = threading.Event()
+    endpoint.answers["connect:DescribeInstance"] = held
+    endpoint.asked.clear()
+    process = subprocess.Popen(
+        [COMMAND, "doctor", "--stack", "calls"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while "connect:DescribeInstance" not in endpoint.asked:
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    finally:
+        held.set()
+        process.kill()
+
+    assert (process.returncode, out, err) == (130, "", "connect-audio: interrupted\n")
+
+
+def test_a_stack_must_be_named() -> None:
+    finished = run("doctor")
+
+    assert (finished.code, finished.complaint) == (2, "Missing option '--stack' (see connect-audio doctor --help)")
