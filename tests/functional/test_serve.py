@@ -9,15 +9,16 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
-from connect_audio_cli.serving import catalogue
-from connect_audio_cli.serving.stores import BucketStore, FolderStore
-from support.call_pages import edited, recording_with_a_gap
+from connect_audio_cli.serving import catalogue, words
+from connect_audio_cli.serving.stores import BucketStore, FolderStore, Item, Readable
+from support.call_pages import WORDS, edited, recording_with_a_gap, write_transcript
 from support.command import COMMAND, PATIENCE_S, run
 from support.served import Answer, Served, serving
 
@@ -64,7 +65,9 @@ def test_the_printed_address_gives_the_key_to_the_browser_once_and_scripts_canno
     assert {"HttpOnly", "SameSite=Strict"} <= {part.strip() for part in cookie.split(";")}
 
 
-@pytest.mark.parametrize("path", ["/", "/api/recordings", f"/files/{NEWER}.wav", f"/call/{NEWER}", "/?key=wrong"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/recordings", "/api/words?text=a", f"/files/{NEWER}.wav", f"/call/{NEWER}", "/?key=wrong"]
+)
 def test_without_the_key_there_is_nothing(served: Served, path: str) -> None:
     assert served.get(path, known=False).status == 403
 
@@ -181,6 +184,94 @@ def test_a_changed_manifest_is_read_again_and_a_broken_one_has_no_facts(served: 
     assert json.loads(served.get(f"/api/facts?path={NEWER}").body)[NEWER] is None
 
 
+# --- the words --------------------------------------------------------------------------------------------------------
+
+
+def _said(served: Served, text: str, *paths: str) -> dict[str, Any]:
+    query = "&".join([f"text={quote(text)}", *(f"path={quote(path)}" for path in paths)])
+    found: dict[str, Any] = json.loads(served.get(f"/api/words?{query}").body)
+    return found
+
+
+def test_words_of_one_party_are_found_in_the_calls_that_are_asked_for(served: Served, place: Path) -> None:
+    write_transcript(place / f"{NEWER}.transcript.json", WORDS)
+    (place / f"{OLDER}.vtt").write_text("WEBVTT\n\n00:03.000 --> 00:09.000\n<v Agent>Yes: ORDER, four?\n", "utf-8")
+    found = _said(served, " Order  FOUR", NEWER, OLDER, "none")
+    assert found["unreadable"] == []
+    assert found["calls"] == {
+        NEWER: {
+            "count": 1,
+            "hits": [
+                {
+                    "start": 3.0,
+                    "participant": "customer",
+                    "before": "good morning ",
+                    "found": "order four",
+                    "after": " two",
+                }
+            ],
+        },
+        OLDER: {
+            "count": 1,
+            "hits": [{"start": 3.0, "participant": "agent", "before": "Yes: ", "found": "ORDER, four", "after": "?"}],
+        },
+    }
+    assert list(_said(served, "order", NEWER)["calls"]) == [NEWER]
+    assert [hit["start"] for hit in _said(served, "order", NEWER)["calls"][NEWER]["hits"]] == [3.0, 9.0]
+
+
+@pytest.mark.parametrize("text", ["two your", "four order", "", " ", "none"])
+def test_words_that_no_party_says_in_a_row_are_not_found(served: Served, place: Path, text: str) -> None:
+    write_transcript(place / f"{NEWER}.transcript.json", WORDS)
+    assert _said(served, text, NEWER) == {"calls": {}, "unreadable": []}
+
+
+def test_a_hit_has_the_words_around_it_alone_and_a_call_a_few_hits(served: Served, place: Path) -> None:
+    said = [(float(at), "Straße," if at % 10 == 5 else f"wordnumber{at}") for at in range(70)]
+    write_transcript(place / f"{NEWER}.transcript.json", [("agent", said[:60])])
+    found = _said(served, "STRASSE", NEWER)["calls"][NEWER]
+    assert (found["count"], [hit["start"] for hit in found["hits"]]) == (6, [5.0, 15.0, 25.0, 35.0, 45.0])
+    assert found["hits"][1]["found"] == "Straße,"
+    assert found["hits"][1]["before"] == "… wordnumber11 wordnumber12 wordnumber13 wordnumber14 "
+    assert found["hits"][1]["after"] == " wordnumber16 wordnumber17 wordnumber18 wordnumber19 …"
+
+
+def test_a_transcript_is_read_once_until_it_changes_and_a_broken_one_is_told(place: Path) -> None:
+    opened = []
+
+    class Noted(FolderStore):
+        @contextmanager
+        def open(self, item: Item, start: int, length: int) -> Iterator[Readable]:
+            opened.append(item.path)
+            with super().open(item, start, length) as file:
+                yield file
+
+    path = f"{NEWER}.transcript.json"
+    write_transcript(place / path, WORDS)
+    with serving(Noted(place)) as served:
+        assert list(_said(served, "morning", NEWER)["calls"]) == [NEWER]
+        assert list(_said(served, "thank", NEWER)["calls"]) == [NEWER]
+        assert opened == [path]
+        write_transcript(place / path, [("agent", ((2.0, "evening"),))])
+        assert json.loads(served.get("/api/recordings").body)["recordings"][0]["hasWords"]
+        assert list(_said(served, "evening", NEWER)["calls"]) == [NEWER]
+        assert _said(served, "morning", NEWER)["calls"] == {}
+        assert opened == [path, path]
+        (place / path).write_text("{", "utf-8")
+        served.get("/api/recordings")
+        assert _said(served, "evening", NEWER, OLDER) == {"calls": {}, "unreadable": [NEWER]}
+
+
+def test_kept_transcripts_make_room_for_new_ones(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "MOST_KEPT_CHARACTERS", 80)
+    for path in (NEWER, OLDER):
+        write_transcript(place / f"{path}.transcript.json", WORDS)
+    with serving(FolderStore(place)) as served:
+        for path in (NEWER, OLDER, NEWER):
+            assert list(_said(served, "morning", path)["calls"]) == [path]
+            assert [Path(kept).name for kept in served.server.words.kept] == [f"{Path(path).name}.transcript.json"]
+
+
 def test_a_list_that_is_cut_says_so(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "MOST_RECORDINGS", 1)
     listed = json.loads(served.get("/api/recordings").body)
@@ -215,6 +306,7 @@ def calls(bucket: str, s3_client: S3Client, call: Path, moto_server: str, monkey
     for path in (f"calls/{NEWER}", f"calls/{OLDER}", "elsewhere/secret"):
         s3_client.upload_file(str(call), bucket, f"{path}.wav")
         s3_client.upload_file(str(call.with_suffix(".json")), bucket, f"{path}.json")
+    s3_client.upload_file(str(call.with_suffix(".transcript.json")), bucket, f"calls/{OLDER}.transcript.json")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_server)
     return f"s3://{bucket}/calls"
 
@@ -224,6 +316,7 @@ def test_a_bucket_is_listed_and_its_audio_comes_through_in_ranges(calls: str, ca
         listed = json.loads(served.get("/api/recordings").body)
         assert [each["path"] for each in listed["recordings"]] == [NEWER, OLDER]
         assert json.loads(served.get(f"/api/facts?path={OLDER}").body)[OLDER]["status"] == "partial"
+        assert _said(served, "morning", NEWER, OLDER)["calls"].keys() == {OLDER}
         part = served.get(f"/files/{NEWER}.wav", Range="bytes=1000-1999")
         assert (part.status, part.body) == (206, call.read_bytes()[1000:2000])
         assert served.get(f"/files/{NEWER}.wav").body == call.read_bytes()

@@ -30,7 +30,7 @@ from connect_audio_cli.recordings.encoding import AudioFormat, check_format, enc
 from connect_audio_cli.recordings.location import Location, NotThereError
 from connect_audio_cli.recordings.manifest_file import manifest_beside
 
-_TRANSCRIPTS: Final = (".transcript.json", ".vtt")
+TRANSCRIPTS: Final = (".transcript.json", ".vtt")
 """Endings of the transcripts beside a recording; JSON first, which has the time of each word."""
 _READ_FRAMES: Final = 1 << 16
 
@@ -128,7 +128,7 @@ def make_page(
         CommandError: the WAV, its manifest or transcript cannot be read, or the page not be written. So it is if the
             page would replace one of these.
     """
-    words = [transcript] if transcript else [wav.beside(ending) for ending in _TRANSCRIPTS]
+    words = [transcript] if transcript else [wav.beside(ending) for ending in TRANSCRIPTS]
     refuse_inputs([output], [path for each in (wav, *words) for path in each.files()])
     refuse_existing([output], force=force)
     recording = read_recording(wav, transcript)
@@ -148,7 +148,7 @@ def title_of(facts: Mapping[str, Any]) -> str:
 
 
 def _words(wav: Location, given: Location | None) -> tuple[Location | None, list[Paragraph]]:
-    for location in [given] if given else [wav.beside(suffix) for suffix in _TRANSCRIPTS]:
+    for location in [given] if given else [wav.beside(suffix) for suffix in TRANSCRIPTS]:
         try:
             with location.open() as file:
                 data = file.read(MOST_BYTES + 1)

@@ -12,10 +12,12 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from threading import Lock
 from typing import Any, Final
 
 from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.page.page import TRANSCRIPTS
 from connect_audio_cli.serving.stores import Item, Store
 
 MOST_RECORDINGS: Final = 1000
@@ -39,12 +41,14 @@ class Entry:
         wav: the WAV; None if there is none yet.
         manifest: the manifest; None if there is none yet.
         segments: folder of its segments; None if there is none.
+        transcript: its words; None if there are none yet.
     """
 
     path: str
     wav: Item | None
     manifest: Item | None
     segments: str | None
+    transcript: Item | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The entry as the list reads it."""
@@ -58,6 +62,7 @@ class Entry:
             "sizeBytes": self.wav.size if self.wav else None,
             "hasPage": self.wav is not None,
             "hasManifest": self.manifest is not None,
+            "hasWords": self.transcript is not None,
             "segments": self.segments,
         }
 
@@ -72,16 +77,25 @@ class Catalogue:
 
     store: Store
     _facts: OrderedDict[tuple[str, str], Mapping[str, Any]] = field(default_factory=OrderedDict)
+    _transcripts: Mapping[str, Item] | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def entries(self) -> tuple[list[Entry], bool]:
         """Return the newest recordings, and True if there are more."""
-        found: list[Entry] = []
-        for entry in self._below("", 0):
-            if len(found) == MOST_RECORDINGS:
-                return found, True
-            found.append(entry)
-        return found, False
+        found = list(islice(self._below("", 0), MOST_RECORDINGS + 1))
+        listed = found[:MOST_RECORDINGS]
+        self._transcripts = {entry.path: entry.transcript for entry in listed if entry.transcript}
+        return listed, len(found) > MOST_RECORDINGS
+
+    def transcript(self, path: str) -> Item | None:
+        """Return the transcript of a recording as it was when the list was last made: a search asks S3 for no list.
+
+        Args:
+            path: path of its entry.
+        """
+        if self._transcripts is None:
+            self.entries()
+        return (self._transcripts or {}).get(path)
 
     def facts(self, entry_paths: Iterable[str]) -> dict[str, Any]:
         """Describe recordings.
@@ -109,7 +123,13 @@ class Catalogue:
             if path.endswith(".json") and not path.endswith(".transcript.json")
         }
         for stem in sorted(wavs | manifests | set(segments), reverse=True):
-            yield Entry(stem, by_path.get(f"{stem}.wav"), by_path.get(f"{stem}.json"), segments.get(stem))
+            yield Entry(
+                stem,
+                by_path.get(f"{stem}.wav"),
+                by_path.get(f"{stem}.json"),
+                segments.get(stem),
+                next((by_path[stem + ending] for ending in TRANSCRIPTS if stem + ending in by_path), None),
+            )
         for each in sorted(folders, reverse=True):
             if depth < _MOST_DEPTH and not each.endswith((SEGMENTS, _WORDS)):
                 yield from self._below(each, depth + 1)

@@ -6,6 +6,7 @@
 | `/call/PATH` | the page of a recording |
 | `/live/FOLDER` | a call that is going on |
 | `/api/recordings`, `/api/facts?path=…`, `/api/live/FOLDER?from=N` | JSON for these pages |
+| `/api/words?text=…&path=…` | JSON: where words are said in the calls of these paths |
 | `/files/PATH` | a WAV, JSON or WebVTT file of the place, with ranges |
 """
 
@@ -32,12 +33,13 @@ from connect_audio_cli.serving.live_index import segments_from
 from connect_audio_cli.serving.pages import list_page, live_page
 from connect_audio_cli.serving.ranges import Span, UnsatisfiableError, span_of
 from connect_audio_cli.serving.stores import Store
+from connect_audio_cli.serving.words import WordSearch
 
 _TYPES: Final = {"wav": "audio/wav", "json": "application/json", "vtt": "text/vtt; charset=utf-8"}
 _HTML: Final = "text/html; charset=utf-8"
 _PIECE_BYTES: Final = 1 << 16
 _MOST_PATHS: Final = 50
-"""Recordings of one question for facts."""
+"""Recordings of one question for facts or words."""
 _MOST_PAGES: Final = 4
 """Pages that are kept: to go back to a call costs no second look at its audio."""
 _HEADERS: Final = {
@@ -69,6 +71,7 @@ class RecordingServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Request)
         self.store = store
         self.catalogue = Catalogue(store)
+        self.words = WordSearch(store, self.catalogue.transcript)
         self.admission = Admission(self.server_address[1], secrets.token_urlsafe(24))
         self._pages: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
         self._lock = Lock()
@@ -204,6 +207,8 @@ class _Request(BaseHTTPRequestHandler):
             self._json({"recordings": [entry.to_json() for entry in entries], "more": more})
         elif what == "facts":
             self._json(self.server.catalogue.facts(query.get("path", [])[:_MOST_PATHS]))
+        elif what == "words":
+            self._json(self.server.words.search(query.get("text", [""])[0], query.get("path", [])[:_MOST_PATHS]))
         elif what == "live" and (
             found := segments_from(self.server.store, below, _number(query.get("from", ["0"])[0]))
         ):
