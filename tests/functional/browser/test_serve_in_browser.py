@@ -18,6 +18,13 @@ from support.command import COMMAND, PATIENCE_S, recording
 from support.live_tap import heard_exactly_once
 from support.served import Served, serving
 
+SLOW_START = """
+  const resume = AudioContext.prototype.resume;
+  AudioContext.prototype.resume = async function () {
+    await resume.call(this);
+    await new Promise((done) => setTimeout(done, 1200));
+  };
+"""
 RECORD = """async () => {
   const {output, context} = connectAudio.sound();
   const code = `registerProcessor('tap', class extends AudioWorkletProcessor {
@@ -127,6 +134,8 @@ def test_a_call_that_is_going_on_is_played_to_its_end_every_sample_once(
     ]
     with subprocess.Popen(command) as replaying, serving(FolderStore(folder.parent)) as served:
         page = context.new_page()
+        # A browser may take its time to start its audio, as Firefox does: looks at the index come between.
+        page.add_init_script(SLOW_START)
         page.goto(served.server.address)
         until(page, f"(await fetch('/api/live/{folder.name}')).ok")
         until(page, "!document.getElementById('reload').disabled")

@@ -14,6 +14,7 @@ let head = null;
 let next = 0; // number of the next segment
 let sound = null;
 let nextSound = 0;
+let starts = 0; // counts the starts of the sound, so that a newer one or a stop ends the one that is under way
 let queue = Promise.resolve();
 let recording = null; // address of the recording's page, once the call is over
 
@@ -47,12 +48,14 @@ async function look() {
 /** Hands the segments that have not sounded yet to the sound, in order. */
 function play() {
   if (!sound) return;
+  const mine = sound;
   for (const segment of shown) {
     if (segment.number < nextSound) continue;
     nextSound = segment.number + 1;
     queue = queue.then(async () => {
+      if (mine !== sound) return;
       const files = await Promise.all(segment.files.map((name) => answer(`/files/${address}/${name}`, 'arrayBuffer')));
-      await sound.add(segment.startSeconds, files);
+      if (mine === sound) await mine.add(segment.startSeconds, files);
     }).catch((error) => {
       byId('said').textContent = `A segment cannot be played: ${error.message}`;
     });
@@ -60,14 +63,22 @@ function play() {
 }
 
 async function listen(fromBeginning) {
-  if (sound) await sound.close();
+  const start = ++starts;
+  const old = sound;
   sound = null;
+  if (old) await old.close();
   byId('listen').textContent = 'Listen';
   byId('listen').setAttribute('aria-pressed', 'false');
   if (fromBeginning === null || !head || !head.sampleRate) return;
-  sound = new LiveSound(head.sampleRate);
-  await sound.resume();
+  const made = new LiveSound(head.sampleRate);
+  await made.resume();
+  if (start !== starts) {
+    await made.close();
+    return;
+  }
+  // Not before: a browser may take seconds to start its audio, and a look meanwhile would play the same segments, too.
   nextSound = fromBeginning ? 0 : Math.max(0, next - 1);
+  sound = made;
   byId('listen').textContent = 'Stop';
   byId('listen').setAttribute('aria-pressed', 'true');
   play();
