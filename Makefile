@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test environments chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -93,7 +93,11 @@ test: $(STAMP) ## Every check that CI runs
 	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
 	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium setup-sdks
 	@# The tests of a file share what they start, so one worker runs them all.
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments' $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments and not firefox' $(TESTS)
+
+test-firefox: $(STAMP) ## Call page and serve in Firefox: what is heard, keys, the live view, frames; a minute
+	@scripts/setup-firefox.sh
+	@$(BIN)/pytest -q -s -m firefox tests/functional/browser/test_in_firefox.py
 
 environments: $(STAMP) ## README's first command in earnest on ten users' machines: needs the package index, some minutes
 	@scripts/setup-chromium.sh

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from playwright.sync_api import Page
 
-_LEVELS = """async (seconds) => {
+LEVELS: Final = """async (seconds) => {
   const {sound, player} = connectAudio;
   if (seconds !== null) player.seek(seconds);
   await sound.play();
@@ -29,7 +31,7 @@ _LEVELS = """async (seconds) => {
   return levels;
 }"""
 
-_FIRST_SAMPLES = """async (seconds) => {
+FIRST_SAMPLES: Final = """async (seconds) => {
   const {sound, player} = connectAudio;
   await sound.play();
   sound.pause();
@@ -59,12 +61,17 @@ def levels(page: Page, seconds: float | None) -> tuple[float, float]:
         page: an open page of a call.
         seconds: the place; None for where it stands.
     """
-    left, right = page.evaluate(_LEVELS, seconds)
+    left, right = page.evaluate(LEVELS, seconds)
     return left, right
 
 
 def first_samples(page: Page, seconds: float) -> list[int]:
     """The left samples that come out after a seek, without the silence before them, as 16-bit numbers."""
-    samples = [round(value * 32768) for value in page.evaluate(_FIRST_SAMPLES, seconds)]
+    return as_numbers(page.evaluate(FIRST_SAMPLES, seconds))
+
+
+def as_numbers(taken: list[float]) -> list[int]:
+    """Samples as 16-bit numbers, without the silence before them."""
+    samples = [round(value * 32768) for value in taken]
     first = next((at for at, value in enumerate(samples) if value), len(samples))
     return samples[first:]
