@@ -30,12 +30,15 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options that cannot be used, or no recording could be made, or one is not whole.
     """
     given = parser().read(arguments)
-    if (given.csv is None) == (given.stream is None) or (given.stream is None) != (given.start is None):
-        raise CommandError("give --stream and --start, or --csv (see connect-audio export --help)")
+    sources = [given.stream, given.csv, given.contact_records]
+    if sum(each is not None for each in sources) != 1 or (given.stream is None) != (given.start is None):
+        message = "give --stream and --start, --csv or --contact-records (see connect-audio export --help)"
+        raise CommandError(message)
     with needs("export"):
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
         from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
+        from connect_audio_cli.export.contact_records import rows_of_records  # noqa: PLC0415
         from connect_audio_cli.export.exporter import Exporter  # noqa: PLC0415
         from connect_audio_cli.export.pace import StreamPaces  # noqa: PLC0415
         from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
@@ -46,12 +49,17 @@ def main(arguments: Sequence[str]) -> int:
         target = Target.of(given.output, session)
         exporter = Exporter(session, target, StreamPaces(SystemClock()), given.instance, given.concurrency)
         report = Report.of(given)
-        one = None if given.csv is not None else Row(given.stream, given.start, given.contact_id, given.instance)
+        if given.csv is not None:
+            rows = rows_of(given.csv)
+        elif given.contact_records is not None:
+            rows = rows_of_records(given.contact_records, session)
+        else:
+            rows = [Row(given.stream, given.start, given.contact_id, given.instance)]
         if given.dry_run:
-            return _dry(rows_of(given.csv) if one is None else [one], exporter, report)
-        if one is None:
-            return _many(rows_of(given.csv), given, exporter, report)
-        return _one(one, exporter, report)
+            return _dry(rows, exporter, report)
+        if given.stream is None:
+            return _many(rows, given, exporter, report)
+        return _one(rows[0], exporter, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
 
@@ -138,7 +146,7 @@ def parser() -> Parser:
         "AWS, with your credentials.\n\n"
         "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
         "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
-        "--stream and --start for one call, or --csv for many.",
+        "--stream and --start for one call, --csv or --contact-records for many.",
         examples=(
             (
                 "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
@@ -170,6 +178,11 @@ def parser() -> Parser:
         metavar="FILE",
         type=Path,
         help="A file with the columns stream_arn and start_ms; if wanted, contact_id and instance_arn.",
+    )
+    options.add_argument(
+        "--contact-records",
+        metavar="PLACE",
+        help="Connect's contact records, as Firehose writes them: a file, a folder or s3://BUCKET/PREFIX.",
     )
     options.add_argument(
         "-o",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
@@ -31,6 +31,7 @@ from connect_audio.recorder.claim import Refusal
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.request import RecordingRequest
 from connect_audio_cli.export.labels import labels_at
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
@@ -74,6 +75,7 @@ class CallExport:
         pace: the stream's pace.
         contact_id: the contact; None for the one that the stream names at that time.
         instance_arn: the Connect instance's ARN; None for the one that the stream names.
+        slack_ms: how far the start may be off, ms; 0 for the event's own.
     """
 
     def __init__(
@@ -86,10 +88,11 @@ class CallExport:
         pace: StreamPace,
         contact_id: str | None = None,
         instance_arn: str | None = None,
+        slack_ms: int = 0,
     ) -> None:
         self._stream_arn, self._start_ms = stream_arn, start_ms
         self._target, self._session, self._pace = target, session, pace
-        self._contact_id, self._instance_arn = contact_id, instance_arn
+        self._contact_id, self._instance_arn, self._slack_ms = contact_id, instance_arn, slack_ms
         self._clock = SystemClock()
 
     def size(self) -> tuple[int, int]:
@@ -122,6 +125,8 @@ class CallExport:
             source = PacedSource(media, self._pace.media)
             index = stack.enter_context(closing(KvsFragmentIndex(self._stream_arn, session=self._session)))
             try:
+                if (recorded := self._recorded_before()) is not None:
+                    return recorded
                 end = self._end(PacedIndex(index, self._pace.listing))
                 request = self._request(source)
                 return self._record(request, source, end, on_audio)
@@ -158,13 +163,36 @@ class CallExport:
             if instance_arn is None and instance_id is None:
                 raise CommandError("no fragment names the Connect instance: name it with --instance")
             instance_arn = instance_arn or self._arn_of(instance_id or "")
-        return RecordingRequest(
-            contact_id=contact_id or "",
+        return self._named(contact_id or "", instance_arn)
+
+    def _named(self, contact_id: str, instance_arn: str) -> RecordingRequest:
+        """Return the request, with the start of a recording that began within the slack."""
+        request = RecordingRequest(
+            contact_id=contact_id,
             instance_arn=instance_arn,
             stream_arn=self._stream_arn,
             start_timestamp_ms=self._start_ms,
             start_fragment_number=None,
         )
+        if not self._slack_ms:
+            return request
+        before = replace(request, start_timestamp_ms=self._start_ms - self._slack_ms - 1)
+        starts = OtherStreamings(before, self._names(before), self._target.store)
+        # The start may be cut to the second.
+        known = starts.first_between(before.start_timestamp_ms, self._start_ms + self._slack_ms + 999)
+        return request if known is None else replace(request, start_timestamp_ms=known)
+
+    def _names(self, request: RecordingRequest) -> RecordingNames:
+        return RecordingNames(self._target.bucket, request.recording_key(self._target.prefix))
+
+    def _recorded_before(self) -> Exported | None:
+        """Return a finished recording of a contact that is named: the stream need not be asked."""
+        if self._contact_id is None or self._instance_arn is None:
+            return None
+        names = self._names(self._named(self._contact_id, self._instance_arn))
+        if self._target.store.head(names.key) is None or self._target.store.head(names.claim) is not None:
+            return None
+        return self._existing(names)
 
     def _arn_of(self, instance_id: str) -> str:
         """Return the ARN of an instance, which lies in the stream's account and region."""
@@ -176,7 +204,7 @@ class CallExport:
     def _record(
         self, request: RecordingRequest, source: MediaSource, end: ListedEnd, on_audio: Callable[[Checkpoint], None]
     ) -> Exported:
-        names = RecordingNames(self._target.bucket, request.recording_key(self._target.prefix))
+        names = self._names(request)
         ports = RecorderPorts(
             request=request,
             names=names,

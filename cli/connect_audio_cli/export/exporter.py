@@ -116,6 +116,7 @@ class Exporter:
             pace=pace,
             contact_id=row.contact_id,
             instance_arn=row.instance_arn or self.instance_arn,
+            slack_ms=row.slack_ms,
         )
 
     def _arn(self, stream: str) -> str:

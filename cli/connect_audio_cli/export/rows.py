@@ -32,12 +32,14 @@ class Row:
         start_ms: StartTimestamp, ms since the epoch.
         contact_id: the contact; None for the stream's own.
         instance_arn: the Connect instance; None for the stream's own.
+        slack_ms: how far the start may be off, ms. A recording that began so near is the call's.
     """
 
     stream: str
     start_ms: int
     contact_id: str | None = None
     instance_arn: str | None = None
+    slack_ms: int = 0
 
     @property
     def stream_name(self) -> str:
