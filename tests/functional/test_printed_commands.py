@@ -103,7 +103,8 @@ def test_every_console_block_is_run() -> None:
 
 def test_the_capture_guides_commands_make_a_capture_with_the_aws_cli(tmp_path: Path) -> None:
     blocks = [text for _, text in fences((ROOT / "docs" / "capturing.md").read_text("utf-8"))]
-    capture, use, emulation = blocks[0], blocks[1], blocks[-1]
+    (capture,) = (text for text in blocks if text.startswith("endpoint="))
+    use, emulation = blocks[1], blocks[-1]
     synthesize, emulate = emulation.splitlines()
     served, mine = tmp_path / "served", tmp_path / "mine"
     served.mkdir()
@@ -112,7 +113,9 @@ def test_the_capture_guides_commands_make_a_capture_with_the_aws_cli(tmp_path: P
 
     with _emulating(emulate, served) as variables:
         shell(capture, mine, variables={**variables, "stream": "call"})
+        shell("connect-audio capture call --from earliest -o own.mkv", mine, variables=variables)
 
+    assert (mine / "own.mkv").read_bytes() == (served / "call.mkv").read_bytes()
     assert (mine / "call.mkv").read_bytes() == (served / "call.mkv").read_bytes()
     shell(use, mine)
     (manifest,) = (mine / "out").glob("*.json")

@@ -17,12 +17,13 @@ _NAME: Final = r"[A-Za-z0-9_.-]{1,256}"
 _ARN: Final = re.compile(rf"arn:aws[a-z-]*:kinesisvideo:[a-z0-9-]+:[0-9]{{12}}:stream/{_NAME}/[0-9A-Za-z]+", re.ASCII)
 
 
-def stream_arn(session: Session, stream: str) -> str:
+def stream_arn(session: Session, stream: str, *, argument: str = "--stream") -> str:
     """Return the ARN of a stream.
 
     Args:
         session: gives credentials, and the region of a name.
         stream: the stream's ARN, or its name.
+        argument: the name of the argument that gives it, for messages.
 
     Raises:
         CommandError: neither a name nor an ARN, or AWS refused to describe the stream.
@@ -31,7 +32,7 @@ def stream_arn(session: Session, stream: str) -> str:
     if _ARN.fullmatch(stream):
         return stream
     if not re.fullmatch(_NAME, stream, re.ASCII):
-        raise CommandError(f"--stream {printable(stream, 80)} is neither a stream's name nor its ARN")
+        raise CommandError(f"{argument} {printable(stream, 80)} is neither a stream's name nor its ARN")
     with closing(session.client("kinesisvideo")) as client:
         try:
             return client.describe_stream(StreamName=stream)["StreamInfo"]["StreamARN"]

@@ -1,0 +1,155 @@
+"""One answer of GetMedia or GetMediaForFragmentList as the service gives it: the body, and the facts of the call.
+
+The recorder's sources hide the answer's request id and headers, and know two selectors. A capture needs them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from botocore.config import Config
+
+from connect_audio.adapters.kvs_endpoint import CONNECT_TIMEOUT_S, CONTROL_CONFIG, DataEndpoint, name_of, region_of
+from connect_audio.adapters.kvs_media import KvsMediaStream
+from connect_audio.adapters.system_clock import SystemClock
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from boto3 import Session
+    from mypy_boto3_kinesis_video_archived_media import KinesisVideoArchivedMediaClient
+    from mypy_boto3_kinesis_video_media import KinesisVideoMediaClient
+    from mypy_boto3_kinesis_video_media.type_defs import StartSelectorTypeDef
+
+SILENCE_S: Final = 30.0
+"""The longest wait for the next byte, s. GetMedia says nothing at a call's end: it keeps the body open."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HEADERS: Final = frozenset({"content-type", "content-length", "transfer-encoding", "connection", "date", "server"})
+"""Headers of an answer that are kept, beside each whose name begins with x-amz."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer whose body is open.
+
+    Args:
+        api: the operation.
+        selector: the part of the request that chose the fragments, for JSON.
+        body: the body.
+        request_id: the service's id of the request; None where it gave none.
+        status: the HTTP status.
+        headers: names in small letters, and values.
+        endpoint: the URL that was asked.
+    """
+
+    api: str
+    selector: Mapping[str, Any]
+    body: KvsMediaStream
+    request_id: str | None
+    status: int | None
+    headers: Mapping[str, str]
+    endpoint: str
+
+
+class StreamAsker:
+    """Asks one stream; a context manager, which closes connections and bodies.
+
+    Args:
+        stream_arn: the stream's ARN; the region is taken from it.
+        session: gives credentials.
+    """
+
+    def __init__(self, stream_arn: str, session: Session) -> None:
+        self._stream_arn, self._session = stream_arn, session
+        self._open = ExitStack()
+        self._control = session.client("kinesisvideo", region_name=region_of(stream_arn), config=CONTROL_CONFIG)
+        self._open.callback(self._control.close)
+        self._config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=SILENCE_S,
+            tcp_keepalive=True,
+            retries={"mode": "standard", "total_max_attempts": 1},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def media(self, start: int | str) -> Answer:
+        """Call GetMedia.
+
+        Args:
+            start: ms since the epoch by the producer's clock, or EARLIEST or NOW.
+
+        Raises:
+            MediaSourceError: GetDataEndpoint or GetMedia failed.
+        """
+        selector: StartSelectorTypeDef
+        if isinstance(start, int):
+            time = _EPOCH + timedelta(milliseconds=start)
+            selector = {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": time}
+            shown = {"StartSelectorType": "PRODUCER_TIMESTAMP", "StartTimestamp": time.isoformat()}
+        else:
+            selector = {"StartSelectorType": "EARLIEST" if start == "EARLIEST" else "NOW"}
+            shown = {"StartSelectorType": selector["StartSelectorType"]}
+
+        def client(url: str) -> KinesisVideoMediaClient:
+            return self._session.client(
+                "kinesis-video-media", region_name=region_of(self._stream_arn), endpoint_url=url, config=self._config
+            )
+
+        endpoint = DataEndpoint(self._control, self._stream_arn, "GET_MEDIA", client, SystemClock())
+        self._open.callback(endpoint.drop)
+        with endpoint.asked("GetMedia") as media:
+            answer = media.get_media(StreamARN=self._stream_arn, StartSelector=selector)
+            return self._answer("GetMedia", shown, answer, media.meta.endpoint_url)
+
+    def fragments(self, numbers: Sequence[str]) -> Answer:
+        """Call GetMediaForFragmentList.
+
+        Args:
+            numbers: 1 to 1000 fragment numbers.
+
+        Raises:
+            MediaSourceError: GetDataEndpoint or GetMediaForFragmentList failed.
+        """
+
+        def client(url: str) -> KinesisVideoArchivedMediaClient:
+            return self._session.client(
+                "kinesis-video-archived-media",
+                region_name=region_of(self._stream_arn),
+                endpoint_url=url,
+                config=self._config,
+            )
+
+        endpoint = DataEndpoint(self._control, self._stream_arn, "GET_MEDIA_FOR_FRAGMENT_LIST", client, SystemClock())
+        self._open.callback(endpoint.drop)
+        with endpoint.asked("GetMediaForFragmentList") as archive:
+            answer = archive.get_media_for_fragment_list(StreamARN=self._stream_arn, Fragments=list(numbers))
+            shown = {"Fragments": list(numbers)}
+            return self._answer("GetMediaForFragmentList", shown, answer, archive.meta.endpoint_url)
+
+    def _answer(self, api: str, selector: Mapping[str, Any], answer: Any, endpoint: str) -> Answer:
+        body = KvsMediaStream(
+            answer["Payload"], stream_name=name_of(self._stream_arn), read_timeout_s=SILENCE_S, operation=api
+        )
+        self._open.callback(body.close)
+        facts = answer.get("ResponseMetadata", {})
+        headers = {name.lower(): value for name, value in facts.get("HTTPHeaders", {}).items()}
+        return Answer(
+            api=api,
+            selector=selector,
+            body=body,
+            request_id=facts.get("RequestId"),
+            status=facts.get("HTTPStatusCode"),
+            headers={name: value for name, value in headers.items() if name in _HEADERS or name.startswith("x-amz")},
+            endpoint=endpoint,
+        )
