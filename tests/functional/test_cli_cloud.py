@@ -179,3 +179,15 @@ def test_receive_without_a_secret_is_refused_in_one_line(tmp_path: Path, monkeyp
     refused = run_here("receive", "--port", "0")
     assert refused.code == 2
     assert refused.complaint == "WEBHOOK_SIGNING_SECRET is not set; set it to the text that the sender signs with"
+
+
+def test_receive_refuses_a_secret_that_no_sender_would_sign_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The port is taken: a receiver that starts after all ends at once.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBHOOK_SIGNING_SECRET", "x" * 15)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run_here("receive", "--port", str(taken.getsockname()[1]))
+    assert refused.code == 2
+    assert refused.complaint == "the secret in WEBHOOK_SIGNING_SECRET is shorter than 16 characters"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,3 +160,25 @@ def test_a_file_that_is_no_manifest_is_refused_in_one_line(
     finished = run_here("explain", "call.json")
     assert finished.code == 2
     assert finished.complaint.startswith(complaint)
+
+
+def test_a_capture_in_place_of_a_manifest_is_told_without_a_codecs_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "call.mkv").write_bytes(b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\x01")
+    complaint = "call.mkv: is no manifest: it holds no text (a manifest is the .json beside the WAV)"
+    assert run_here("explain", "call.mkv").complaint == complaint
+
+
+def test_a_wav_that_was_cut_is_said_below_the_picture(whole: Path, tmp_path: Path) -> None:
+    wav = whole.with_suffix(".wav").read_bytes()
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(wav[: 44 + 4 * 1000])
+    shutil.copy(whole, cut.with_suffix(".json"))
+
+    finished = run_here("explain", cut)
+
+    frames = (len(wav) - 44) // 4
+    said = f"The picture shows no levels. {cut}: ends after 1000 of its {frames} frames: fetch it again\n"
+    assert said in finished.out

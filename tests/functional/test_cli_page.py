@@ -139,11 +139,35 @@ def test_what_is_no_wav_is_one_line_and_leaves_no_file(call: Path, tmp_path: Pat
     assert run("page", tmp_path / "none.wav").code == 2
 
 
+def test_a_wav_that_was_cut_is_no_whole_call(call: Path) -> None:
+    whole = call.read_bytes()
+    call.write_bytes(whole[: 44 + 4 * 1000])
+    frames = (len(whole) - 44) // 4
+    finished = run("page", call)
+    assert (finished.code, finished.complaint) == (2, f"{call}: ends after 1000 of its {frames} frames: fetch it again")
+    assert not call.with_suffix(".html").exists()
+
+
+def test_the_gaps_of_another_wavs_manifest_are_not_shown(call: Path) -> None:
+    write_wav(call, bytes(4000))
+    finished = run("page", call)
+    assert (finished.code, finished.complaint) == (
+        2,
+        f"{call}: is not the WAV of {call.with_suffix('.json')}, by its length or rate",
+    )
+
+
 def test_a_wav_of_three_channels_or_a_broken_transcript_is_refused(call: Path, tmp_path: Path) -> None:
     wide = write_wav(tmp_path / "wide.wav", bytes(600), channels=3)
     assert "has 3 channels of 16 bits" in run("page", wide).complaint
     call.with_suffix(".transcript.json").write_text("{", "utf-8")
-    assert "is no transcript that can be shown" in run("page", call).complaint
+    words = call.with_suffix(".transcript.json")
+    assert run("page", call).complaint == (
+        f"{words} is no transcript that can be shown: "
+        "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+    )
+    words.write_text("{}", "utf-8")
+    assert "Error" not in run("page", call).complaint
 
 
 def test_a_transcript_from_elsewhere_stands_in_for_the_one_beside_the_wav(call: Path, tmp_path: Path) -> None:

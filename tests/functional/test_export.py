@@ -299,7 +299,10 @@ def test_a_dry_run_lists_and_reads_no_media_and_writes_nothing(streams: Streams,
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("stream_arn\nx\n", "has no column start_ms"),
+        (
+            "stream_arn\nx\n",
+            "has no column start_ms: its first line names stream_arn, start_ms, contact_id, instance_arn",
+        ),
         ("stream_arn,start_ms\ncalls,1782912654536\ncalls,soon\n", "line 3: start_ms 'soon' is no number"),
         ("stream_arn,start_ms\n,1782912654536\n", "line 2: stream_arn is empty"),
     ],

@@ -72,8 +72,11 @@ def run(argument: str, report: Report) -> None:
     gaps = gaps_of(manifest)
     if report.form is Form.TEXT and manifest["recording"] is not None:
         columns = min(width(), 120)
-        for line in timeline(manifest, gaps, columns=columns, levels=_levels(manifest_location, manifest, columns)):
+        levels, unread = _levels(manifest_location, manifest, columns)
+        for line in timeline(manifest, gaps, columns=columns, levels=levels):
             report.line(line)
+        if unread:
+            report.line(f"The picture shows no levels. {unread}")
         report.line()
     report.values(facts(manifest, gaps))
     report.document(document(manifest, gaps))
@@ -81,24 +84,34 @@ def run(argument: str, report: Report) -> None:
         raise CommandError(f"{manifest_location.name}: {verdict(manifest)}", ExitCode.NOT_WHOLE)
 
 
-def _levels(manifest_location: Location, manifest: dict[str, Any], columns: int) -> list[list[Extremes]] | None:
-    """Read how loud each cell of the picture is, from the WAV beside the manifest; None where it is not at hand."""
+def _levels(
+    manifest_location: Location, manifest: dict[str, Any], columns: int
+) -> tuple[list[list[Extremes]] | None, str]:
+    """Read how loud each cell of the picture is, from the WAV beside the manifest.
+
+    Returns:
+        The levels, None where the WAV is not at hand; and why a WAV that is there cannot be used, else nothing.
+    """
     from connect_audio_cli.explanation.timeline import cells_of  # noqa: PLC0415 - see `run`
     from connect_audio_cli.pictures.waveform import extremes  # noqa: PLC0415 - see `run`
     from connect_audio_cli.recordings.encoding import Channels  # noqa: PLC0415 - see `run`
+    from connect_audio_cli.recordings.location import NotThereError  # noqa: PLC0415 - see `run`
     from connect_audio_cli.recordings.wav_file import open_wav  # noqa: PLC0415 - see `run`
 
     if manifest_location.is_s3:
         # A recording of an hour has 115 MB.
-        return None
+        return None, ""
     try:
         with open_wav(manifest_location.beside(".wav"), manifest) as wav:
-            return extremes(
+            levels = extremes(
                 wav.chunks,
                 frames=wav.frames,
                 columns=cells_of(columns, wav.frames),
                 lanes=(Channels.CUSTOMER, Channels.AGENT),
             )
-    except CommandError:
+    except NotThereError:
         # The manifest alone is enough for every line; the picture then shows audio and gaps.
-        return None
+        return None, ""
+    except CommandError as error:
+        return None, str(error)
+    return levels, ""

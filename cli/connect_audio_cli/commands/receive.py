@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
     """Read the options and receive until the process is interrupted.
 
     Raises:
-        CommandError: there is no secret, the port is taken, or the folder cannot be written to.
+        CommandError: there is no secret or a short one, the port is taken, or the folder cannot be written to.
     """
     given = parser().read(arguments)
     run(given.port, given.output, Report.of(given))
@@ -55,11 +55,16 @@ def run(port: int, output: Path | None, report: Report) -> None:
     """Receive until the process is interrupted.
 
     Raises:
-        CommandError: there is no secret, the port is taken, or the folder cannot be written to.
+        CommandError: there is no secret or a short one, the port is taken, or the folder cannot be written to.
     """
-    secret = os.environ.get(SECRET_VARIABLE, "").encode()
+    from connect_audio.adapters.sinks.signing_secret import SHORTEST_SECRET  # noqa: PLC0415 - help needs no sinks
+
+    secret = os.environ.get(SECRET_VARIABLE, "")
     if not secret:
         raise CommandError(f"{SECRET_VARIABLE} is not set; set it to the text that the sender signs with")
+    if len(secret) < SHORTEST_SECRET:
+        # No sender would sign with it, so that nothing could ever arrive.
+        raise CommandError(f"the secret in {SECRET_VARIABLE} is shorter than {SHORTEST_SECRET} characters")
     if output is not None:
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -68,6 +73,6 @@ def run(port: int, output: Path | None, report: Report) -> None:
     with needs("receive", extra="local"):
         from connect_audio_cli.emulation.receive import receive  # noqa: PLC0415 - the stand-in is imported here alone
     try:
-        receive(secret, port, output, report)
+        receive(secret.encode(), port, output, report)
     except OSError as error:
         raise CommandError(f"cannot listen on 127.0.0.1 port {port}: {describe(error)}") from error

@@ -80,10 +80,12 @@ def rows_of(path: Path) -> list[Row]:
             reader = csv.DictReader(file)
             missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
             if missing:
-                raise CommandError(f"{printable(str(path))} has no column {missing[0]}: a header names {_KNOWN}")
+                raise CommandError(
+                    f"{printable(str(path))} has no column {missing[0]}: its first line names {', '.join(_KNOWN)}"
+                )
             return [_row(values, f"{printable(str(path))}, line {reader.line_num}") for values in reader]
     except OSError as error:
-        raise CommandError(f"{printable(str(path))}: {describe(error)}") from error
+        raise CommandError(f"{printable(str(path))}: cannot be read: {describe(error)}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise CommandError(f"{printable(str(path))} is no CSV file: {printable(str(error))}") from error
 

@@ -67,14 +67,14 @@ def outline_of(file: IO[bytes], name: str) -> Outline:
         name: name of the file, for messages.
 
     Raises:
-        CommandError: it is no WAV of 16 bits with one or two channels, or it has no audio.
+        CommandError: it is no WAV of 16 bits with one or two channels, has no audio, or ends before its header says.
     """
     try:
         with wave.open(file) as wav:
             return _read(wav, name)
     except (wave.Error, EOFError) as error:
         reason = str(error) or "it ends within its header"
-        raise CommandError(f"{name} is no WAV that can be shown: {reason}") from error
+        raise CommandError(f"{name}: is no WAV of a recording: {reason} (replay makes one of a capture)") from error
 
 
 def _read(wav: wave.Wave_read, name: str) -> Outline:
@@ -101,6 +101,9 @@ def _read(wav: wave.Wave_read, name: str) -> Outline:
             levels[channel].extend(measures.levels(mono, window))
     if not frames:
         raise CommandError(f"{name} has no audio")
+    if frames < wav.getnframes():
+        # A page of the rest would call the recording whole.
+        raise CommandError(f"{name}: ends after {frames} of its {wav.getnframes()} frames: fetch it again")
     return Outline(rate, frames, bucket, tuple(bytes(each) for each in peaks), tuple(levels))
 
 

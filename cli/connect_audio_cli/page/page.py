@@ -28,7 +28,7 @@ from connect_audio_cli.page.outline import Outline, outline_of, whole_reads
 from connect_audio_cli.page.transcript import MOST_BYTES, Paragraph, parse_transcript
 from connect_audio_cli.recordings.encoding import AudioFormat, check_format, encode
 from connect_audio_cli.recordings.location import Location, NotThereError
-from connect_audio_cli.recordings.manifest_file import manifest_beside
+from connect_audio_cli.recordings.manifest_file import manifest_beside, refuse_foreign
 
 TRANSCRIPTS: Final = (".transcript.json", ".vtt")
 """Endings of the transcripts beside a recording; JSON first, which has the time of each word."""
@@ -99,12 +99,14 @@ def read_recording(wav: Location, transcript: Location | None = None) -> Recordi
         transcript: another transcript than the one beside it.
 
     Raises:
-        CommandError: something cannot be read.
+        CommandError: something cannot be read, or the WAV is not the manifest's.
     """
     with wav.open() as file:
         outline = outline_of(whole_reads(file), wav.name)
+    manifest = manifest_beside(wav)
+    refuse_foreign(wav, manifest, frames=outline.frames, rate=outline.rate)
     found, turns = _words(wav, transcript)
-    return Recording(wav, outline, manifest_beside(wav), found, turns)
+    return Recording(wav, outline, manifest, found, turns)
 
 
 def make_page(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from connect_audio_cli.output.command_error import CommandError
+from connect_audio_cli.output.command_error import CommandError, printable
 
 PARTIES: Final = ("customer", "agent")
 """In channel order."""
@@ -68,8 +68,13 @@ def parse_transcript(data: bytes, name: str) -> list[Paragraph]:
         text = data.decode("utf-8-sig")
         turns = list(_vtt(text) if name.endswith(".vtt") else _turns(json.loads(text)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CommandError(f"{name} is no transcript that can be shown: {error!r}") from error
+        raise CommandError(f"{name} is no transcript that can be shown: {_reason(error)}") from error
     return paragraphs(turns)
+
+
+def _reason(error: Exception) -> str:
+    # A KeyError's own text is a name alone.
+    return f"{error} is missing" if isinstance(error, KeyError) else printable(str(error), 120)
 
 
 def paragraphs(turns: Iterable[Paragraph]) -> list[Paragraph]:

@@ -32,7 +32,7 @@ def read_manifest(location: Location) -> dict[str, Any]:
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{location.name}: is no manifest: {printable(str(error), 120)}") from error
+        raise CommandError(f"{location.name}: is no manifest: {_no_json(error)}") from error
     version = manifest.get("schemaVersion") if isinstance(manifest, dict) else None
     if not isinstance(version, str):
         raise CommandError(f"{location.name}: is no manifest of a recording: it has no schemaVersion")
@@ -48,6 +48,13 @@ def read_manifest(location: Location) -> dict[str, Any]:
     return dict(manifest)
 
 
+def _no_json(error: Exception) -> str:
+    # The codec's own message speaks of bytes and positions: a capture or a WAV was named in place of a manifest.
+    if isinstance(error, UnicodeDecodeError):
+        return "it holds no text (a manifest is the .json beside the WAV)"
+    return printable(str(error), 120)
+
+
 def manifest_beside(location: Location) -> dict[str, Any] | None:
     """Read the manifest of a WAV, which has the same name with `.json`; None where it is not there.
 
@@ -57,6 +64,25 @@ def manifest_beside(location: Location) -> dict[str, Any] | None:
     with suppress(NotThereError):
         return read_manifest(location.beside(".json"))
     return None
+
+
+def refuse_foreign(wav: Location, manifest: Mapping[str, Any] | None, *, frames: int, rate: int) -> None:
+    """Refuse the manifest of another WAV: its gaps would be shown where they are not.
+
+    Args:
+        wav: the WAV.
+        manifest: the manifest beside it; None where there is none.
+        frames: length of the WAV.
+        rate: its samples a second.
+
+    Raises:
+        CommandError: length or rate differ.
+    """
+    if manifest is None:
+        return
+    recording = manifest["recording"]
+    if recording is None or (recording["frames"], recording["sampleRate"]) != (frames, rate):
+        raise CommandError(f"{wav.name}: is not the WAV of {wav.beside('.json').name}, by its length or rate")
 
 
 def _check(manifest: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import IO, Any, Final, cast
 from connect_audio.core.pcm import FRAME_BYTES, PARTIES, SAMPLE_BYTES
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.recordings.location import Location
-from connect_audio_cli.recordings.manifest_file import manifest_beside
+from connect_audio_cli.recordings.manifest_file import manifest_beside, refuse_foreign
 
 _PIECE_FRAMES: Final = 64 * 1024
 """Frames of a piece: 256 KiB."""
@@ -71,11 +71,7 @@ def open_wav(location: Location, manifest: dict[str, Any] | None = None) -> Iter
                 "a recording has 2 x 16 bit, customer left and agent right"
             )
         manifest = manifest or manifest_beside(location)
-        if manifest is not None and not _fits(manifest, reader):
-            # Its gaps would be shown where they are not.
-            raise CommandError(
-                f"{location.name}: is not the WAV of {location.beside('.json').name}, by its length or rate"
-            )
+        refuse_foreign(location, manifest, frames=reader.getnframes(), rate=reader.getframerate())
         yield OpenWav(
             name=location.name,
             rate=reader.getframerate(),
@@ -83,14 +79,6 @@ def open_wav(location: Location, manifest: dict[str, Any] | None = None) -> Iter
             manifest=manifest,
             chunks=_chunks(reader, location.name),
         )
-
-
-def _fits(manifest: dict[str, Any], reader: wave.Wave_read) -> bool:
-    recording = manifest["recording"]
-    return recording is not None and (recording["frames"], recording["sampleRate"]) == (
-        reader.getnframes(),
-        reader.getframerate(),
-    )
 
 
 def _chunks(reader: wave.Wave_read, name: str) -> Iterator[bytes]:
