@@ -468,14 +468,9 @@ class CallRecording:
         if self._timeline is None:
             self._timeline = self._make_timeline(TimelineState(rate=rate), self._frames_before)
             self._timeline.set_origin(min(run.start for run in runs))
-        doubts = disagreements(
-            fragment.blocks, tracks, producer_ms=fragment.producer_timestamp_ms, tick_ns=fragment.timecode_scale_ns
-        )
-        if doubts is not None:
-            self._order.doubt(doubts)
-        if choice.claims_disagree and not (doubts and doubts.rate):
-            self._order.doubt(TimesDisagree(rate=1))
         key, is_repeated = received
+        if not is_repeated:
+            self._doubt(fragment, choice)
         self._timeline.begin(key, is_repeated=is_repeated)
         placed = _placed(self._timeline, runs, fragment.timecode_scale_ns)
         self._note_silence(self._timeline.settle(self._receipts.missing_between))
@@ -484,6 +479,19 @@ class CallRecording:
         if fragment.number not in self._order.late:
             self._neighbours.last = last
         return placed
+
+    def _doubt(self, fragment: Fragment, choice: TrackChoice) -> None:
+        """Count the contradictions between the numbers of a fragment, which may be read again: once."""
+        doubts = disagreements(
+            fragment.blocks,
+            choice.audio,
+            producer_ms=fragment.producer_timestamp_ms,
+            tick_ns=fragment.timecode_scale_ns,
+        )
+        if doubts is not None:
+            self._order.doubt(doubts)
+        if choice.claims_disagree and not (doubts and doubts.rate):
+            self._order.doubt(TimesDisagree(rate=1))
 
     def _count_others(self, choice: TrackChoice, others: Sequence[BlockCount]) -> None:
         """Count a fragment's blocks on tracks that are not recorded."""

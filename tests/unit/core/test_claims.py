@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from random import Random
 
@@ -229,6 +229,27 @@ def test_producer_timestamps_that_contradict_the_cluster_times_are_told(by_ms: i
 
     assert result.stereo == WHOLE
     assert told(result) == {"clusterTime": 4}
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd"),
+    [
+        ("clusterTime", lambda each: replace(each, producer_ms=each.producer_ms + 5_000)),
+        ("rate", lambda each: with_blocks(each, [replace(block, pcm=block.pcm[:512]) for block in each.blocks])),
+        ("blockOverlap", lambda each: with_blocks(each, [replace(each.blocks[0], pcm=bytes(1600)), *each.blocks[1:]])),
+    ],
+)
+def test_a_contradiction_counts_once_however_often_its_fragment_is_read(
+    kind: str, odd: Callable[[FragmentContents], FragmentContents]
+) -> None:
+    fragments = contents()
+    fragments[1] = odd(fragments[1])
+    once = recorded(fragments)
+
+    again = recorded([*fragments[:3], *fragments[1:]])
+
+    assert kind in told(once)
+    assert told(again) == told(once)
 
 
 # --- no false alarm --------------------------------------------------------------------------------------------------
