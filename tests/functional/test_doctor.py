@@ -404,6 +404,19 @@ def test_the_table_of_rights_is_what_the_checks_need() -> None:
     assert rows == [f"| {check.name} | {' '.join(f'`{right}`' for right in check.rights)} |" for check in CHECKS]
 
 
+def test_a_first_deployment_that_failed_has_no_outputs_and_is_a_fault(scene: Scene) -> None:
+    failed = stack("ROLLBACK_COMPLETE")
+    del failed["Stacks"][0]["Outputs"]
+
+    findings = {
+        check.name: finding for check, finding in examine(scene.stack({"cloudformation:DescribeStacks": failed}))
+    }
+
+    assert findings["stack"].standing is Standing.FAULT
+    assert findings["dead letters"].found == "the stack has no output FailedRecordingsQueueUrl: deploy it first"
+    assert findings["dead letters"].standing is Standing.NOT_CHECKED
+
+
 def test_a_stack_for_every_instance_is_checked_with_the_instance_that_is_given(scene: Scene) -> None:
     open_stack: dict[str, Answer] = {"cloudformation:DescribeStacks": stack(ConnectInstanceArn="")}
 
@@ -516,12 +529,13 @@ def test_a_stack_that_may_not_be_described_is_not_checked_and_no_fault(endpoint:
 
 
 def test_a_stack_that_is_not_there_is_an_unusable_argument(endpoint: AwsAnswers) -> None:
-    endpoint.answers["cloudformation:DescribeStacks"] = Refusal("ValidationError", "Stack with id calls does not exist")
+    absent = Refusal("ValidationError", "Stack with id cals does not exist")
+    endpoint.answers["cloudformation:DescribeStacks"] = [absent, stack()]
 
-    finished = doctor()
+    finished = run_here("doctor", "--stack", "cals")
 
     assert (finished.code, finished.out) == (2, "")
-    assert finished.complaint.startswith(f"account {ACCOUNT} has no stack calls in {REGION}")
+    assert finished.complaint == f"account {ACCOUNT} has no stack cals in {REGION}: name one of calls"
 
 
 def test_expired_credentials_are_told_in_one_line(endpoint: AwsAnswers) -> None:

@@ -23,7 +23,7 @@ from moto.core.utils import get_service_model
 
 from support.wire_server import Exchange, Request
 
-type Answer = Mapping[str, Any] | Refusal | threading.Event
+type Answer = Mapping[str, Any] | Refusal | threading.Event | list[Mapping[str, Any] | Refusal]
 type Answers = Mapping[str, Answer]
 
 _SERVICES: Final = {
@@ -67,7 +67,8 @@ class AwsAnswers:
     """Handler of a wire server; `answers` may change between requests.
 
     Args:
-        answers: `service:Operation` to its answer. An event holds the answer up until it is set.
+        answers: `service:Operation` to its answer. An event holds the answer up until it is set; a list has an
+            answer for each request.
         asked: operations that were asked, in order.
     """
 
@@ -88,6 +89,8 @@ class AwsAnswers:
         name = f"{service}:{operation}"
         self.asked.append(name)
         answer = self.answers[name]
+        if isinstance(answer, list):
+            answer = answer.pop(0)
         if isinstance(answer, threading.Event):
             answer.wait(10)
             exchange.cut()

@@ -18,7 +18,7 @@ _LEAST_DAYS: Final = 17
 
 
 def _bucket(stack: Deployed) -> Finding:
-    name = stack.outputs["RecordingsBucketName"]
+    name = stack.output("RecordingsBucketName")
     try:
         location = stack.aws.ask("s3", "get_bucket_location", Bucket=name).get("LocationConstraint") or "us-east-1"
     except ClientError as error:
@@ -52,7 +52,7 @@ def _default_key(stack: Deployed, name: str) -> str:
 
 
 def _lifecycle(stack: Deployed) -> Finding:
-    name, prefix = stack.outputs["RecordingsBucketName"], f"{stack.parameters['RecordingsPrefix']}/"
+    name, prefix = stack.output("RecordingsBucketName"), f"{stack.parameters['RecordingsPrefix']}/"
     try:
         rules = stack.aws.ask("s3", "get_bucket_lifecycle_configuration", Bucket=name).get("Rules", [])
     except ClientError as error:

@@ -74,7 +74,7 @@ def _hours(config: Mapping[str, Any]) -> int:
 
 
 def _association(stack: Deployed) -> Finding:
-    trigger = stack.outputs["TriggerFunctionArn"]
+    trigger = stack.output("TriggerFunctionArn")
     known = stack.aws.listed("connect", "list_lambda_functions", "LambdaFunctions", InstanceId=stack.instance_id)
     if any(each == trigger or each.startswith(f"{trigger}:") for each in known):
         return well("the instance's flows may choose the trigger")

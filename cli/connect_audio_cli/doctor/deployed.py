@@ -19,6 +19,10 @@ class NoInstanceError(Exception):
     """The stack serves every instance of the account, and the command was given none."""
 
 
+class NoOutputError(Exception):
+    """The stack lacks an output, as after a first deployment that failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """A stack of this project.
@@ -96,8 +100,22 @@ class Deployed:
 
     @property
     def consumer(self) -> str:
-        """The consumer's ARN without the alias."""
-        return self.outputs[_MARK].rpartition(":")[0]
+        """The consumer's ARN without the alias.
+
+        Raises:
+            NoOutputError: the stack has none.
+        """
+        return self.output(_MARK).rpartition(":")[0]
+
+    def output(self, name: str) -> str:
+        """Return an output's value.
+
+        Raises:
+            NoOutputError: the stack has no such output.
+        """
+        if name not in self.outputs:
+            raise NoOutputError(name)
+        return self.outputs[name]
 
     def streaming(self) -> Mapping[str, Any] | None:
         """Return the instance's configuration of live media streaming; None if it is off.

@@ -28,7 +28,7 @@ from connect_audio_cli.doctor import (
 )
 from connect_audio_cli.doctor.aws import code_of, is_denied
 from connect_audio_cli.doctor.check import Check, Finding, not_checked
-from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError
+from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError, NoOutputError
 from connect_audio_cli.output.command_error import printable
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -93,6 +93,8 @@ def finding_of(check: Check, deployed: Deployed) -> Finding:
         return check.look(deployed)
     except NoInstanceError:
         return not_checked("the stack names no instance: give --instance ARN")
+    except NoOutputError as error:
+        return not_checked(f"the stack has no output {error}: deploy it first")
     except ClientError as error:
         if is_denied(error):
             return not_checked(f"needs {_right(check, error.operation_name)}")

@@ -19,7 +19,7 @@ _MOST_FLOWS: Final = 20
 
 
 def _flows(stack: Deployed) -> Finding:
-    trigger = stack.outputs["TriggerFunctionArn"]
+    trigger = stack.output("TriggerFunctionArn")
     listed = stack.aws.listed("connect", "list_contact_flows", "ContactFlowSummaryList", InstanceId=stack.instance_id)
     published = [
         each

@@ -19,7 +19,7 @@ _CONNECT: Final = "connect.amazonaws.com"
 def _role(stack: Deployed) -> Finding:
     partition, region = stack.consumer.split(":")[1], stack.aws.region
     stream = f"{stack.parameters['StreamNamePrefix']}-x/1"
-    bucket = f"arn:{partition}:s3:::{stack.outputs['RecordingsBucketName']}"
+    bucket = f"arn:{partition}:s3:::{stack.output('RecordingsBucketName')}"
     wanted = {
         f"arn:{partition}:kinesisvideo:{region}:{stack.account}:stream/{stream}": (
             "kinesisvideo:DescribeStream",
@@ -29,7 +29,7 @@ def _role(stack: Deployed) -> Finding:
         f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),
         bucket: ("s3:ListBucket",),
     }
-    role = stack.outputs["ConsumerRoleArn"]
+    role = stack.output("ConsumerRoleArn")
     missing = [
         result["EvalActionName"]
         for resource, actions in wanted.items()
@@ -52,7 +52,7 @@ def _role(stack: Deployed) -> Finding:
 
 
 def _invocation(stack: Deployed) -> Finding:
-    trigger = stack.outputs["TriggerFunctionArn"]
+    trigger = stack.output("TriggerFunctionArn")
     try:
         policy = json.loads(stack.aws.ask("lambda", "get_policy", FunctionName=trigger)["Policy"])
     except ClientError as error:
@@ -89,7 +89,7 @@ def _lets_connect_in(statement: Mapping[str, Any], instance: str, account: str) 
 
 
 def _alias(stack: Deployed) -> Finding:
-    name = stack.outputs["ConsumerAliasArn"].rpartition(":")[2]
+    name = stack.output("ConsumerAliasArn").rpartition(":")[2]
     version = stack.aws.ask("lambda", "get_alias", FunctionName=stack.consumer, Name=name)["FunctionVersion"]
     versions = stack.aws.listed("lambda", "list_versions_by_function", "Versions", FunctionName=stack.consumer)
     newest = max((int(each["Version"]) for each in versions if each["Version"].isdecimal()), default=0)

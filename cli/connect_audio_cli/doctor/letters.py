@@ -12,7 +12,7 @@ _COUNTS: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNot
 
 
 def _letters(stack: Deployed) -> Finding:
-    queue = stack.outputs["FailedRecordingsQueueUrl"]
+    queue = stack.output("FailedRecordingsQueueUrl")
     attributes = stack.aws.ask("sqs", "get_queue_attributes", QueueUrl=queue, AttributeNames=list(_COUNTS))[
         "Attributes"
     ]

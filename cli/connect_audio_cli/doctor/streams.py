@@ -67,7 +67,7 @@ def _key(stack: Deployed) -> Finding:
         policy = json.loads(
             stack.aws.ask("kms", "get_key_policy", KeyId=metadata["Arn"], PolicyName="default")["Policy"]
         )
-        role = stack.outputs["ConsumerRoleArn"]
+        role = stack.output("ConsumerRoleArn")
         if not any(_decrypts(statement, role) for statement in _statements(policy)):
             return fault(
                 f"{found}, and its policy does not let {role} decrypt",
