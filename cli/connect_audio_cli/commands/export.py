@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,10 +31,15 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options that cannot be used, or no recording could be made, or one is not whole.
     """
     given = parser().read(arguments)
-    sources = [given.stream, given.csv, given.contact_records]
+    sources = [given.stream, given.csv, given.contact_records, given.prefix]
     if sum(each is not None for each in sources) != 1 or (given.stream is None) != (given.start is None):
-        message = "give --stream and --start, --csv or --contact-records (see connect-audio export --help)"
+        message = "give --stream and --start, --csv, --contact-records or --prefix (see connect-audio export --help)"
         raise CommandError(message)
+    has_range = given.begin is not None and given.end is not None and given.begin <= given.end
+    if (given.prefix is not None or given.begin is not None or given.end is not None) and not (
+        given.prefix and has_range
+    ):
+        raise CommandError("--prefix needs --from and --to, a time and a later one")
     with needs("export"):
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
@@ -43,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.pace import StreamPaces  # noqa: PLC0415
         from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
         from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
+        from connect_audio_cli.export.stream_first import rows_of_streams  # noqa: PLC0415
         from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
         session = SharedSession(profile_name=given.profile, region_name=given.region)
@@ -53,6 +60,15 @@ def main(arguments: Sequence[str]) -> int:
             rows = rows_of(given.csv)
         elif given.contact_records is not None:
             rows = rows_of_records(given.contact_records, session)
+        elif given.prefix is not None:
+            rows = rows_of_streams(
+                given.prefix,
+                given.begin,
+                given.end,
+                session=session,
+                paces=exporter.paces,
+                at_once=given.concurrency,
+            )
         else:
             rows = [Row(given.stream, given.start, given.contact_id, given.instance)]
         if given.dry_run:
@@ -137,6 +153,15 @@ def _progress(given: argparse.Namespace) -> Path:
     return Path("progress.jsonl") if given.output.startswith("s3://") else Path(given.output, "progress.jsonl")
 
 
+def _time_ms(text: str) -> int:
+    """Read a time in ISO 8601, in UTC unless it says otherwise, as ms since the epoch."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time like 2026-07-01T00:00:00Z") from error
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def parser() -> Parser:
     """Return the options."""
     options = Parser(
@@ -146,7 +171,7 @@ def parser() -> Parser:
         "AWS, with your credentials.\n\n"
         "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
         "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
-        "--stream and --start for one call, --csv or --contact-records for many.",
+        "--stream and --start for one call, --csv, --contact-records or --prefix for many.",
         examples=(
             (
                 "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
@@ -184,6 +209,14 @@ def parser() -> Parser:
         metavar="PLACE",
         help="Connect's contact records, as Firehose writes them: a file, a folder or s3://BUCKET/PREFIX.",
     )
+    options.add_argument(
+        "--prefix",
+        metavar="NAME",
+        help="Find the calls in the streams whose names begin so, between --from and --to. Connect is not asked.",
+    )
+    for name, help_text in (("from", "Least start of a call, as 2026-07-01T00:00:00Z."), ("to", "Greatest start.")):
+        dest = {"from": "begin", "to": "end"}[name]
+        options.add_argument(f"--{name}", dest=dest, metavar="TIME", type=_time_ms, help=help_text)
     options.add_argument(
         "-o",
         "--output",

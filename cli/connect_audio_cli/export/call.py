@@ -159,10 +159,9 @@ class CallExport:
             if labels is None and contact_id is None:
                 raise CommandError("no fragment names a contact at that time: name it with --contact-id")
             contact_id = contact_id or (labels.contact_id if labels else None)
-            instance_id = labels.instance_id if labels else None
-            if instance_arn is None and instance_id is None:
+            instance_arn = instance_arn or (labels.instance_arn(self._stream_arn) if labels else None)
+            if instance_arn is None:
                 raise CommandError("no fragment names the Connect instance: name it with --instance")
-            instance_arn = instance_arn or self._arn_of(instance_id or "")
         return self._named(contact_id or "", instance_arn)
 
     def _named(self, contact_id: str, instance_arn: str) -> RecordingRequest:
@@ -193,13 +192,6 @@ class CallExport:
         if self._target.store.head(names.key) is None or self._target.store.head(names.claim) is not None:
             return None
         return self._existing(names)
-
-    def _arn_of(self, instance_id: str) -> str:
-        """Return the ARN of an instance, which lies in the stream's account and region."""
-        if instance_id.startswith("arn:"):
-            return instance_id
-        _, partition, _, region, account, _ = self._stream_arn.split(":", 5)
-        return f"arn:{partition}:connect:{region}:{account}:instance/{instance_id}"
 
     def _record(
         self, request: RecordingRequest, source: MediaSource, end: ListedEnd, on_audio: Callable[[Checkpoint], None]

@@ -12,7 +12,7 @@ from connect_audio.ports import FromProducerTime
 if TYPE_CHECKING:
     from connect_audio.ports import MediaSource
 
-_MOST_FRAGMENTS: Final = 30
+MOST_FRAGMENTS: Final = 30
 """Fragments that are read for a label. Nearly each fragment of Connect has one; thirty last half a minute."""
 
 
@@ -28,13 +28,21 @@ class Labels:
     contact_id: str
     instance_id: str | None
 
+    def instance_arn(self, stream_arn: str) -> str | None:
+        """Return the ARN of the instance, which lies in the stream's account and region; None where unknown."""
+        if self.instance_id is None or self.instance_id.startswith("arn:"):
+            return self.instance_id
+        _, partition, _, region, account, _ = stream_arn.split(":", 5)
+        return f"arn:{partition}:connect:{region}:{account}:instance/{self.instance_id}"
 
-def labels_at(source: MediaSource, start_ms: int) -> Labels | None:
+
+def labels_at(source: MediaSource, start_ms: int, most: int = MOST_FRAGMENTS) -> Labels | None:
     """Read the labels of the first labelled fragment that begins at a time or later.
 
     Args:
         source: the stream.
         start_ms: StartTimestamp, ms since the epoch.
+        most: fragments that are read for them.
 
     Returns:
         The labels; None where no fragment near that time has a ContactId.
@@ -45,7 +53,7 @@ def labels_at(source: MediaSource, start_ms: int) -> Labels | None:
     """
     reader, seen = FragmentReader(), 0
     with closing(source.open(FromProducerTime(start_ms))) as stream:
-        while seen < _MOST_FRAGMENTS:
+        while seen < min(most, MOST_FRAGMENTS):
             data = stream.read()
             reader.receive_data(data)
             while isinstance(event := reader.next_event(), Fragment):

@@ -16,7 +16,13 @@ from typing import Final, Literal
 from connect_audio_local.brief_repr import brief_repr
 
 type Api = Literal[
-    "GetMedia", "GetDataEndpoint", "DescribeStream", "DescribeContact", "ListFragments", "GetMediaForFragmentList"
+    "GetMedia",
+    "GetDataEndpoint",
+    "DescribeStream",
+    "ListStreams",
+    "DescribeContact",
+    "ListFragments",
+    "GetMediaForFragmentList",
 ]
 
 LAST: Final = -1

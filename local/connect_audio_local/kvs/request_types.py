@@ -20,6 +20,11 @@ _STREAM: Final[Mapping[str, Shape]] = {"StreamName": "string", "StreamARN": "str
 _RANGE: Final[Mapping[str, Shape]] = {"StartTimestamp": "timestamp", "EndTimestamp": "timestamp"}
 REQUESTS: Final[Mapping[str, Mapping[str, Shape]]] = {
     "DescribeStream": _STREAM,
+    "ListStreams": {
+        "MaxResults": "integer",
+        "NextToken": "string",
+        "StreamNameCondition": {"ComparisonOperator": "string", "ComparisonValue": "string"},
+    },
     "GetDataEndpoint": {**_STREAM, "APIName": "string"},
     "GetMedia": {
         **_STREAM,
@@ -42,6 +47,7 @@ REQUESTS: Final[Mapping[str, Mapping[str, Shape]]] = {
 
 _SIMPLE: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "string": ((str,), "a String"),
+    "integer": ((int,), "an Integer"),
     "long": ((int,), "a Long"),
     "timestamp": ((int, float), "milliseconds since epoch"),
 }

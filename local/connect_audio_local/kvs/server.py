@@ -59,6 +59,10 @@ _MEDIA_TYPE = "video/webm"
 _MAX_REQUEST_BYTES = 1 << 20
 _FRAGMENT_NOT_FOUND = 4000
 """In-band error of GetMedia (API reference)."""
+_MOST_STREAMS = 10_000
+"""Streams of one page of ListStreams; the service model's bound."""
+_BEGINS_WITH = "BEGINS_WITH"
+"""The one comparison that ListStreams has."""
 _MOST_NAMES = 10
 """Streams that a line names."""
 _NO_NAME_CHARACTER = re.compile(r"[^a-zA-Z0-9_.-]", re.ASCII)
@@ -245,6 +249,7 @@ class _Api:
         self._emulator = emulator
         self.routes: dict[str, tuple[Api, Callable[[_Request], _Json | _Media]]] = {
             "/describeStream": ("DescribeStream", self._describe_stream),
+            "/listStreams": ("ListStreams", self._list_streams),
             "/getDataEndpoint": ("GetDataEndpoint", self._get_data_endpoint),
             "/getMedia": ("GetMedia", self._get_media),
             "/listFragments": ("ListFragments", self._list_fragments),
@@ -302,6 +307,19 @@ class _Api:
     def _describe_stream(self, request: _Request) -> _Json:
         stream, _ = self._stream("DescribeStream", request)
         return _Json({"StreamInfo": stream.description()})
+
+    def _list_streams(self, request: _Request) -> _Json:
+        """Answer with one page; a token is the name behind which the next one begins."""
+        condition, size = request.fields.get("StreamNameCondition", {}), request.fields.get("MaxResults", _MOST_STREAMS)
+        if not 1 <= size <= _MOST_STREAMS:
+            raise invalid_argument(f"MaxResults is not 1 to {_MOST_STREAMS}")
+        if condition.get("ComparisonOperator", _BEGINS_WITH) != _BEGINS_WITH:
+            raise invalid_argument(f"ComparisonOperator is not {_BEGINS_WITH}")
+        begin, after = condition.get("ComparisonValue", ""), request.fields.get("NextToken", "")
+        streams = sorted(self._emulator.account.streams, key=lambda stream: stream.name)
+        found = [stream for stream in streams if stream.name.startswith(begin) and stream.name > after]
+        answer: dict[str, Any] = {"StreamInfoList": [stream.description() for stream in found[:size]]}
+        return _Json(answer | ({"NextToken": found[size - 1].name} if len(found) > size else {}))
 
     def _get_data_endpoint(self, request: _Request) -> _Json:
         if request.fields.get("APIName") not in _API_NAMES:
