@@ -12,7 +12,7 @@ import pytest
 from connect_audio.core.fragments import Fragment
 from connect_audio.library.capture import capture_events
 from connect_audio_cli.capturing import answer
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
+from connect_audio_local.kvs import UNLIMITED, Delivery, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
 from connect_audio_local.kvs.faults import Cut, OnCall
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
@@ -111,11 +111,11 @@ def test_a_capture_is_replayed_to_the_samples_of_the_call(streams: Streams, tmp_
 def test_seconds_end_the_capture_behind_the_fragment_that_reaches_them(streams: Streams) -> None:
     made = streams.serve(call(20))
 
-    finished = streams.capture("--from", str(DEFAULT_START_MS + 2048), "--seconds", "3", "--json")
+    finished = streams.capture("--from", str(DEFAULT_START_MS + 2048), "--seconds", "3.05", "--json")
 
     assert finished.code == 0
     assert json.loads(finished.out)["end"] == "SECONDS"
-    # Three seconds from the third fragment on lie in three fragments of 1.024 s.
+    # The third fragment from there on reaches to 3.072 s.
     assert [each.number for each in fragments_in(streams.data)] == [each.number for each in made[2:5]]
     assert streams.facts["selector"]["StartTimestamp"].startswith("2026-07-01T13:30:56.584")
 
@@ -268,7 +268,7 @@ def test_options_that_contradict_each_other_are_told(
 
 
 def test_ctrl_c_ends_a_capture_with_a_whole_file(streams: Streams, tmp_path: Path) -> None:
-    streams.serve(call(90), pace=Live(speed=20.0))
+    streams.serve(call(90), pace=Live(speed=20.0), delivery=Delivery.BLOCK)
     with terminal(COMMAND, "capture", NAME, "--from", "earliest", "-o", streams.path) as running:
         running.read_until("MB")
 
