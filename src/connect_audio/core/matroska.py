@@ -240,13 +240,13 @@ def decode_tags(raw: bytes, *, offset: int) -> tuple[TagValue, ...]:
     return _repeated(_tags_with_ebmlite, raw, "Tags", offset)
 
 
-def _walk_tags(raw: bytes, at: int, end: int, found: list[TagValue], depth: int = 0) -> None:
-    """Add the SimpleTags between two positions of a Tags, Tag or SimpleTag element to `found`."""
-    if depth > _MAX_DEPTH:
+def _walk_tags(raw: bytes, at: int, end: int, found: list[TagValue], depth: int = 1) -> None:
+    """Add the SimpleTags between two positions of a Tags, Tag or SimpleTag element, `depth` deep, to `found`."""
+    if depth >= _MAX_DEPTH:
         raise ValueError(f"elements nested deeper than {_MAX_DEPTH}")
     while at < end:
         element_id, payload, after = read_header(raw, at, end)
-        if not depth:
+        if depth == 1:
             if element_id == _TAG:
                 _walk_tags(raw, payload, after, found, depth + 1)
         elif element_id == _SIMPLE_TAG:

@@ -289,6 +289,21 @@ def test_tags_nested_without_end_are_refused_before_the_stack_overflows(*, hint:
         decode_tags(with_hint(raw) if hint else raw, offset=0)
 
 
+@pytest.mark.parametrize("hint", [False, True])
+def test_both_decoders_read_fourteen_nested_simple_tags_and_refuse_fifteen(*, hint: bool) -> None:
+    # Tags and Tag are the first two of the sixteen masters that may nest.
+    def decoded(depth: int) -> list[str]:
+        nested = element(SIMPLE_TAG, element(TAG_NAME, b"innermost"))
+        for _ in range(depth - 1):
+            nested = element(SIMPLE_TAG, element(TAG_NAME, b"a") + nested)
+        raw = element(TAGS, element(TAG, nested))
+        return [tag.name for tag in decode_tags(with_hint(raw) if hint else raw, offset=0)]
+
+    assert decoded(14) == ["a"] * 13 + ["innermost"]
+    with pytest.raises(MatroskaError, match=r"^Tags: elements nested deeper than 16 "):
+        decoded(15)
+
+
 # --- tracks and Info -------------------------------------------------------------------------------------------------
 
 
