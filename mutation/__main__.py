@@ -4,8 +4,9 @@
 It is kept in `build/mutation` as long as the sources stay the same. pytest then collects everything once
 (`session.py`). Each mutant inside a function gets a fork of that process with the function's code exchanged
 (`live_functions.py`). A mutant at the level of a module or class gets a fork that has not yet imported the package.
-The fork runs the tests that reach the changed lines: the cheapest of the module's own test file, then the cheapest. A
-change of a constant or a field begins with the test files that name it. The fork stops at the first failure, at an
+The fork runs the tests that reach the changed lines. First come those that take a rare branch beside it, then those of
+the module's own test file, then the others, each time the cheapest first. A change of a constant or a field begins with
+the test files that name it. The fork stops at the first failure, at an
 endless test or at the budget. The budget can only spare a mutant, so the share of
 killed mutants is a lower bound.
 
@@ -139,9 +140,9 @@ def _task(
     named: Mapping[str, Iterable[str]],
     budget: float,
 ) -> Task:
-    """Choose tests: those that name it, then the cheapest of the module's own file, then the cheapest of all.
+    """Choose tests: those that name it, those of a rare branch beside it, those of the module's own file, then of all.
 
-    Each group has its share of the budget. At least one test runs, whatever it costs.
+    Of each group the cheapest. Each group has its share of the budget. At least one test runs, whatever it costs.
     """
     naming = {test for name in mutant.names or () for test in named.get(name, ())}
     tests = reach.by_cost({*reach.of(mutant, words), *naming})
@@ -149,6 +150,7 @@ def _task(
     chosen: list[str] = []
     for pool, share in (
         (reach.by_cost(naming), budget / 4),
+        (reach.by_cost(reach.of_rarest_neighbour(mutant)), budget / 4),
         ([test for test in tests if own in test], budget / 2),
         (tests, budget / 2),
     ):

@@ -19,6 +19,8 @@ from mutation.mutants import Mutant
 _TOOL: Final = sys.monitoring.COVERAGE_ID
 _WORD: Final = re.compile(r"\w+")
 _EVENTS: Final = sys.monitoring.events.LINE | sys.monitoring.events.PY_START
+_NEAR: Final = 3
+"""Lines around a statement that are its neighbours: its own branches, mostly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,18 @@ class Reach:
             found = {test for path, line in places for test in self.tests.get(path, {}).get(line, ())}
             found |= {test for tests in file.values() for test in tests}
         return self.by_cost(found)
+
+    def of_rarest_neighbour(self, mutant: Mutant) -> frozenset[str]:
+        """Return the tests that reach the place and, of the lines near it, the one that the fewest tests reach.
+
+        The tests that take a rare branch say most about its condition.
+        """
+        if mutant.names is not None:
+            return frozenset()
+        file, statement = self.tests.get(str(mutant.path), {}), mutant.lines[-1]
+        own = {test for line in statement for test in file.get(line, ())}
+        near = (file.get(line, frozenset()) & own for line in range(statement.start - _NEAR, statement.stop + _NEAR))
+        return min(filter(None, near), key=len, default=frozenset())
 
     def by_cost(self, tests: Iterable[str]) -> list[str]:
         """Return tests, the cheapest first."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mutation.live_functions import NotInAFunctionError, loaded_functions, put_into_functions
 from mutation.mutants import mutants_of
-from mutation.reach import naming_tests
+from mutation.reach import Reach, naming_tests
 from mutation.survivors import listed
 
 _PACKAGE = Path(__file__).parents[3] / "src" / "connect_audio"
@@ -109,3 +109,15 @@ def test_the_tests_of_a_file_that_names_a_constant_are_found_by_its_name(tmp_pat
     found = naming_tests({"MAX_HELD", "FAR"}, ["test_a.py::test_1", "test_a.py::test_2", "test_b.py::test_3"], tmp_path)
 
     assert found == {"MAX_HELD": {"test_a.py::test_1", "test_a.py::test_2"}}
+
+
+def test_the_tests_of_a_rare_branch_are_those_that_reach_the_line_fewest_tests_reach(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("def f(a, b):\n    if a and b:\n        return 1\n    c = a\n    return c\n")
+    (mutant,) = (each for each in mutants_of(path) if each.change == "a and b -> a or b")
+    every = frozenset({"test_1", "test_2", "test_3"})
+    lines = {2: every, 3: frozenset({"test_2", "test_of_another_place"}), 4: frozenset({"test_1", "test_3"})}
+    reach = Reach({}, {str(path): lines})
+
+    assert reach.of_rarest_neighbour(mutant) == {"test_2"}
+    assert Reach({}, {}).of_rarest_neighbour(mutant) == frozenset()
