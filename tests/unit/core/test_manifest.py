@@ -14,6 +14,7 @@ from connect_audio.core.accounts import Amount, Dropped, Silence, TrackCounts
 from connect_audio.core.claims import TimesDisagree
 from connect_audio.core.cursor import Cursor, ErrorNote, GapNote
 from connect_audio.core.in_band import InBandError
+from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.core.manifest import (
     MAX_ERRORS,
     MAX_GAPS,
@@ -236,6 +237,28 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "maxMillisBehindNow": 9,
         "live": None,
     }
+
+
+def test_each_sink_tells_what_it_took_in_seconds() -> None:
+    counts = SinkCounts(delivered=5, delivered_frames=24_000, dropped_frames=4_000, failures=2, circuit_opened=1)
+    facts = replace(FACTS, live=LiveState(sinks={"a": SinkState(counts=counts, failure="SINK_STOPPED")}))
+
+    told = {
+        "name": "a",
+        "deliveries": 5,
+        "deliveredSeconds": 3.0,
+        "droppedSeconds": 0.5,
+        "failedAttempts": 2,
+        "circuitOpenings": 1,
+        "failure": "SINK_STOPPED",
+    }
+    assert manifest(facts=facts)["live"] == {"sinks": [told]}
+
+
+def test_a_sink_of_a_recording_without_audio_took_nothing() -> None:
+    told = manifest(Cursor(), replace(FACTS, live=LiveState(sinks={"a": SinkState()})))["live"]["sinks"][0]
+
+    assert (told["deliveredSeconds"], told["droppedSeconds"], told["failure"]) == (0, 0, None)
 
 
 def test_without_audio_a_recording_is_empty() -> None:

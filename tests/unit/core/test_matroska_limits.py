@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from connect_audio.core.matroska import _check_nesting
-from core_support.elements import TRACK_ENTRY, element
+from connect_audio.core.matroska import MAX_DOCUMENT_LOOK_BYTES, _check_nesting, document_goes_on
+from core_support.elements import CLUSTER, DOCUMENT, TAGS, TRACK_ENTRY, VOID, element
 
 MASTERS = {
     "Info": 0x1549A966,
@@ -50,3 +50,36 @@ def test_masters_nest_sixteen_times(depth: int, is_refused: bool) -> None:  # no
             _check_nesting(raw, 0, len(raw))
     else:
         _check_nesting(raw, 0, len(raw))
+
+
+def padded(head_end: int, child: int = TAGS) -> bytes:
+    """A document with a Void before its first child, whose ID and size end so many bytes behind the beginning."""
+    void, head = element(VOID), element(child, declared=40)
+    return DOCUMENT + element(VOID, bytes(head_end - len(DOCUMENT + void + head))) + head + bytes(40)
+
+
+@pytest.mark.parametrize("at", [0, 5])
+@pytest.mark.parametrize("child", [TAGS, CLUSTER])
+@pytest.mark.parametrize("beyond", [0, 1, 11, 12, 100])
+def test_a_document_is_looked_at_as_far_as_its_limit(at: int, child: int, beyond: int) -> None:
+    data = bytes(at) + padded(MAX_DOCUMENT_LOOK_BYTES + beyond, child)
+
+    assert document_goes_on(data, at) is (beyond == 0)
+
+
+@pytest.mark.parametrize("at", [0, 5])
+def test_fewer_bytes_than_the_limit_may_not_tell_whether_a_document_goes_on(at: int) -> None:
+    data = bytes(at) + padded(200)
+
+    told = [document_goes_on(data[:end], at) for end in range(at + len(DOCUMENT), len(data))]
+
+    before = 200 - len(DOCUMENT)
+    assert told == [None] * before + [True] * (len(told) - before)
+
+
+def test_a_document_ends_with_its_limit_inside_of_its_head() -> None:
+    # The bytes behind the limit do not count, whatever they are.
+    data = padded(MAX_DOCUMENT_LOOK_BYTES + 12)
+
+    ends = range(MAX_DOCUMENT_LOOK_BYTES - 1, MAX_DOCUMENT_LOOK_BYTES + 20)
+    assert [document_goes_on(data[:end], 0) for end in ends] == [None] + [False] * 20

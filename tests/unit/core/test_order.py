@@ -562,6 +562,7 @@ def open_block(at_ms: float, track: int = 1) -> Block:
         (9, 31, False),
         (9, -30, True),
         (9, -31, False),
+        (1_003, 30, True),
         (1_003, 31, False),
         (1_003, -90_000, True),
     ],

@@ -101,6 +101,10 @@ def test_unlabelled_fragments_right_before_ours_may_have_been_its_beginning() ->
     assert counts(fragment(0), fragment(1, OTHER), fragment(2, OURS)).undecidable == 0
 
 
+def test_an_admitted_fragment_ends_the_row_of_unlabelled_ones_before_it() -> None:
+    assert recorded(fragment(0), fragment(1, OURS)).cursor.neighbours.unlabelled == 0
+
+
 def test_the_first_fragment_s_rate_is_the_recording_s_and_another_is_unsupported() -> None:
     other_rate = fragment(1, OURS, mime_type="audio/L16;rate=16000;channels=1;")
 
