@@ -19,6 +19,7 @@ from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     ContactAnswer,
     ContactState,
+    Log,
 )
 from connect_audio.recorder import (
     Budget,
@@ -144,6 +145,7 @@ class World:
     execution: str = EXECUTION
     request: RecordingRequest = REQUEST
     live: Callable[[LiveState | None], LivePipeline] | None = None
+    logger: Log = field(default_factory=lambda: Logger(service="tests", level="CRITICAL"))
     _attempts: int = 0
 
     @property
@@ -160,7 +162,7 @@ class World:
             status=self.status,
             clock=self.clock,
             policy=self.policy,
-            logger=Logger(service="tests", level="CRITICAL"),
+            logger=self.logger,
             attempt_name=self._attempt_name,
             jitter=lambda: 1.0,
             live=None if self.live is None else LiveWanted(self.live, self.store),

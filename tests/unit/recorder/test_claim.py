@@ -13,6 +13,7 @@ from connect_audio.recorder import AlreadyPublished, Granted, HandOver, OutcomeS
 from connect_audio.recorder.claim import Refusal
 from connect_audio_local.synthesis.calls import Gap
 from support.calls import call
+from support.log_lines import LogLines
 from support.world import EXECUTION, NAMES, World, finish, world
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
@@ -60,8 +61,20 @@ def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished(
 def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
     at = short()
     at.source.retention = MediaSourceError("NotAuthorizedException", "no", retryable=False)
+    at.logger = log = LogLines()
     assert at.claim() == Granted(retention_hours=None)
+    assert log.of("retention of the stream unknown") == [("warning", {"code": "NotAuthorizedException"})]
+    assert len(log.lines) == 1
     assert at.run().outcome.status is OutcomeStatus.COMPLETE
+
+
+@pytest.mark.parametrize(("hours", "warns"), [(0, True), (1, False)])
+def test_a_stream_without_retention_is_warned_of(hours: int, warns: bool) -> None:  # noqa: FBT001
+    at = short()
+    at.source.retention = hours
+    at.logger = log = LogLines()
+    assert at.claim() == Granted(retention_hours=hours)
+    assert [level for level, _ in log.of("stream without retention")] == ["warning"] * warns
 
 
 def test_a_claim_tells_that_an_execution_whose_work_goes_on_had_published_what_it_had() -> None:

@@ -14,6 +14,7 @@ from connect_audio.recorder import Budget, OutcomeStatus, PartDone, Recorder
 from connect_audio.recorder.live_guard import LIVE_FAILED
 from support.calls import call
 from support.live_sinks import LOGGER, Blocks, Segments, stereo
+from support.log_lines import LogLines
 from support.wav import same_wav, wav_of_call
 from support.world import KEPT, World, world
 
@@ -64,9 +65,11 @@ def test_a_bug_in_live_audio_costs_the_sinks_alone_and_is_told(where: str, monke
     monkeypatch.setattr(*BREAKS[where], broken)
     sink, ours = Segments(), call(20)
     at = heard(world(ours, chunk=4000), sink)
+    at.logger = log = LogLines()
     run = at.run()
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert log.of("live audio failed") == [("exception", {})]
     assert run.manifest["live"]["sinks"][0]["failure"] == LIVE_FAILED
     assert [warning["code"] for warning in run.manifest["warnings"]] == ["LIVE_SINK_FAILED"]
     assert sink.closed == 1
@@ -84,12 +87,15 @@ def test_live_audio_that_cannot_even_be_made_costs_no_recording() -> None:
     assert run.manifest["live"]["sinks"][0]["failure"] == LIVE_FAILED
 
 
-@pytest.mark.parametrize("operation", ["put", "get"])
+@pytest.mark.parametrize(
+    ("operation", "line"), [("put", "live audio not kept in S3"), ("get", "live audio not read back from S3")]
+)
 def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
-    operation: str, monkeypatch: pytest.MonkeyPatch
+    operation: str, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink, ours = Segments(segment_seconds=5), call(600)
     at = heard(world(ours), sink)
+    at.logger = log = LogLines()
     whole: Callable[..., Any] = getattr(at.store, operation)
 
     def refusing(key: str, *arguments: Any, **options: Any) -> Any:
@@ -101,6 +107,7 @@ def test_s3_that_refuses_what_sinks_still_need_costs_them_a_segment_at_most(
     run = at.run(fresh_each_step=True)
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
+    assert {(level, extra["code"]) for level, extra in log.of(line)} == {("warning", "AccessDenied")}
     (told,) = run.manifest["live"]["sinks"]
     assert {each.position for each in sink.took if each.position is not None and each.position % (5 * 8000)} == set()
     # Each of the three steps that another one follows ends in the midst of a segment.

@@ -18,6 +18,7 @@ from connect_audio_local.synthesis.fragment_writer import FragmentContents, Frag
 from support.calls import call
 from support.clock import FakeClock
 from support.live_sinks import LOGGER, Segments, stereo
+from support.log_lines import LogLines
 from support.stream import Stored
 from support.wav import same_wav, wav_of, wav_of_call
 from support.world import BUCKET, REQUEST, World, world
@@ -107,7 +108,9 @@ def test_the_recording_settles_it_when_the_grace_is_over() -> None:
 def test_what_turns_out_to_be_a_later_streaming_s_is_taken_back(after_ms: int) -> None:
     at, sink = live_world()
     appears(at, after_ms)
+    at.logger = log = LogLines()
     run = at.run()
+    assert log.of("later streaming of the contact begins") == [("info", {"until_ms": SECOND_START_MS})]
     assert same_wav(run.wav, wav_of_call(FIRST))
     assert run.outcome.end_reason is EndReason.OTHER_STREAMING
     assert run.manifest["fragments"]["otherStreaming"] == 20

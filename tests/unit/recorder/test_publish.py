@@ -23,6 +23,7 @@ from connect_audio.recorder import (
 )
 from connect_audio_local.synthesis.calls import Gap
 from support.calls import call
+from support.log_lines import LogLines
 from support.wav import same_wav, wav_of_call
 from support.world import NAMES, World, finish, world
 
@@ -198,7 +199,9 @@ def test_an_upload_that_somebody_aborted_leaves_the_first_part_as_a_partial_reco
     at = long()
     results = recorded(at)
     at.store.uploads.clear()
+    at.logger = log = LogLines()
     outcome = finish(at, results)
+    assert log.of("upload is gone") == [("warning", {"code": "NoSuchUpload"})]
     first = results[-1].checkpoint.parts.first
     assert first is not None
     assert outcome.status is OutcomeStatus.PARTIAL

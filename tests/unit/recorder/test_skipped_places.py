@@ -7,6 +7,7 @@ from connect_audio.core.manifest import Reason
 from connect_audio.recorder.call_stream import _MOST_SKIPPED, CallStream, ReadState
 from connect_audio.recorder.skip import Failure
 from support.calls import call
+from support.log_lines import LogLines
 from support.world import world
 
 
@@ -20,6 +21,17 @@ def counts(*codes: str) -> list[tuple[str, int, str | None]]:
 
 def test_places_are_counted_by_their_failure() -> None:
     assert counts("A", "B", "C", "B") == [("A", 1, "1"), ("B", 2, "4"), ("C", 1, "3")]
+
+
+def test_each_skip_is_logged_with_its_place() -> None:
+    at = world(call(1))
+    at.logger = log = LogLines()
+    stream = CallStream(at.ports(), ReadState(), Cursor())
+    for position in ("1", "2", "1"):
+        stream._count_skip(Failure(Reason("A", "what KVS says")), position)
+
+    told = [("warning", {"after": position, "reason": "A"}) for position in ("1", "2", "1")]
+    assert log.of("place of the stream cannot be read") == told
 
 
 def test_failures_beyond_the_list_are_counted_with_its_last() -> None:

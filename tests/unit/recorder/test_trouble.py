@@ -15,6 +15,7 @@ from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.step_result import Over
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
 from support.calls import call
+from support.log_lines import LogLines
 from support.stream import Body, Stored
 from support.wav import same_wav, wav_of_call
 from support.world import World, world
@@ -68,7 +69,11 @@ def test_a_refusal_that_passes_costs_nothing() -> None:
     ours = call(SECONDS)
     at = world(ours)
     at.source.bodies.extend([MediaSourceError("NotAuthorizedException", "not yet", retryable=False)] * 3)
+    at.logger = log = LogLines()
     run = at.run()
+    assert log.of("stream cannot be read") == [
+        ("warning", {"code": "NotAuthorizedException", "retryable": False}),
+    ]
     assert same_wav(run.wav, wav_of_call(ours))
     assert run.outcome.status is OutcomeStatus.COMPLETE
 
@@ -125,7 +130,10 @@ def test_bytes_that_are_malformed_twice_are_salvaged_and_the_loss_is_counted() -
     ours = call(SECONDS)
     at = world(ours)
     damaged(at, 5)
+    at.logger = log = LogLines()
     run = at.run()
+    assert [level for level, _ in log.of("stream damaged twice at one place")] == ["warning"]
+    assert ("debug", {"cause": "EbmlError", "after": at.source.fragments[4].number}) in log.of("stream read again")
     assert run.outcome.status is OutcomeStatus.PARTIAL
     assert run.reasons == ["TRUNCATED_FRAGMENTS", "LOST_BYTES", "STREAM_HOLES"][: len(run.reasons)]
     assert run.manifest["fragments"]["truncated"] == 1
