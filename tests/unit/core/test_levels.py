@@ -187,6 +187,27 @@ def test_a_batch_is_measured_like_its_pieces() -> None:
     assert meter.levels().of(Party.AGENT).closed() == measured(samples)
 
 
+def test_both_channels_are_measured_once_four_seconds_of_them_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: list[float] = []
+    measure = ChannelMeter.measure
+
+    def counted(meter: ChannelMeter, *pieces: bytes) -> None:
+        seconds.append(sum(map(len, pieces)) / 2 / RATE)
+        measure(meter, *pieces)
+
+    monkeypatch.setattr(ChannelMeter, "measure", counted)
+    meter = FrameMeter(SILENT, RATE)
+    for _ in range(9):
+        meter.add(bytes(2 * RATE), bytes(2 * RATE))
+    assert seconds == [4, 4, 4, 4]
+
+    meter.levels()
+    assert seconds[4:] == [1, 1]
+    for _ in range(5):
+        meter.add(bytes(2 * RATE), bytes(2 * RATE))
+    assert seconds[6:] == [4, 4]
+
+
 def log_of(customer: bytes, agent: bytes) -> list[Fragment]:
     """Fragments of 1.024 s, a block of each party in each."""
     size = 2 * 8192

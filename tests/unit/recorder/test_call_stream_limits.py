@@ -161,6 +161,31 @@ def test_a_reader_near_the_head_naps(behind_ms: int | None, faster_ms: int, naps
     assert len(at.clock.slept) == naps
 
 
+@pytest.mark.parametrize(("last", "naps"), [(9, 1), (10, 0)])
+def test_a_reader_outruns_the_clock_by_its_blocks_times_alone(last: int, naps: int) -> None:
+    at = world(call(12 * 1.024))
+    # Every producer timestamp says the same; the Clusters say when their blocks were.
+    told = [
+        write_fragment(
+            replace(
+                each.contents,
+                millis_behind_now=0,
+                producer_ms=DEFAULT_START_MS,
+                cluster_ms=each.contents.producer_ms,
+            )
+        )
+        for each in synthesize_call(call(12 * 1.024))
+    ]
+    script(at, *told[: last + 1], 1.0, told[0][:5000])
+    stream = stream_of(at)
+    events(stream, last + 2)
+    assert stream.next() is None
+    assert stream.read() is None
+    stream.nap(1000.0, 10.0)
+
+    assert len(at.clock.slept) == naps
+
+
 def test_without_a_connection_there_is_no_nap() -> None:
     at = world(call(1))
     stream_of(at).nap(1000.0, 10.0)
@@ -230,6 +255,14 @@ def test_a_connection_that_ends_within_a_fragment_was_not_listened_to(how: Media
     assert quiet == Quiet(how.code, Reason("SOURCE_FAILED", f"the stream could not be read: {detail}"))
     assert not stream.met_silence
     assert stream.waits_for_cut
+
+
+def test_a_connection_that_meets_damage_was_not_listened_to() -> None:
+    at = world(call(2))
+    script(at, data(at, 0), bytes(50))
+    *_, quiet = events(stream_of(at), 3)
+
+    assert quiet == Quiet("EbmlError", Reason("SOURCE_FAILED", "the stream could not be read: EbmlError"))
 
 
 def test_the_end_of_a_body_between_fragments_is_silence() -> None:
