@@ -112,6 +112,13 @@ def test_of_two_readings_the_one_with_more_blocks_is_kept(first: int, second: in
     assert len(found.blocks) == kept
 
 
+def test_of_two_readings_with_as_many_blocks_the_newer_one_is_kept() -> None:
+    unconfirmed, newer = Unconfirmed(), fragment("8", 3)
+    unconfirmed.cut(fragment("8", 3), "7")
+    unconfirmed.cut(newer, "7")
+    assert unconfirmed.give_up() is newer
+
+
 @pytest.mark.parametrize("number", [None, "7"])
 def test_a_fragment_without_a_number_or_at_the_position_is_not_kept(number: str | None) -> None:
     unconfirmed = Unconfirmed()
