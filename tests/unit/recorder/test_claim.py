@@ -58,6 +58,24 @@ def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished(
     assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
 
 
+@pytest.mark.parametrize(("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("NoSuchKey", True)])
+def test_a_claim_that_cannot_be_read_is_not_taken_for_one_that_is_gone(
+    code: str,
+    retryable: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = short()
+    at.claim()
+
+    def refused(_key: str) -> bytes:
+        raise StorageError(code, "no", retryable=retryable)
+
+    monkeypatch.setattr(at.store, "get", refused)
+    with pytest.raises(StorageError) as error:
+        replace(at, execution=RIVAL).claim()
+    assert error.value.code == code
+
+
 def test_a_retention_that_cannot_be_read_hinders_nothing() -> None:
     at = short()
     at.source.retention = MediaSourceError("NotAuthorizedException", "no", retryable=False)
