@@ -13,6 +13,7 @@ from connect_audio.core.claims import (
     Stray,
     TimesDisagree,
     TrackSpan,
+    _is_another_rate,
     disagreements,
     straightened,
     stray_blocks,
@@ -129,6 +130,20 @@ def test_distances_of_another_rate_are_alike(off_ms: int, is_another: bool) -> N
     times[3] += off_ms * MS
 
     assert told(blocks(*times)) == ({"rate": 1} if is_another else {})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("beyond_ns", "is_another"), [(0, False), (1, True)])
+def test_payloads_within_three_parts_in_a_hundred_and_the_slack_have_no_other_rate(
+    sign: int,
+    beyond_ns: int,
+    is_another: bool,  # noqa: FBT001
+) -> None:
+    # Four seconds allow 120 ms, the slack 20 ms more, and the tick 4 ms more.
+    second = 1_000 * MS
+    pairs = [(second, second + sign * 36 * MS)] * 3 + [(second, second + sign * (36 * MS + beyond_ns))]
+
+    assert _is_another_rate(pairs, 4 * MS) is is_another
 
 
 def test_the_rate_of_each_track_is_judged_by_itself() -> None:

@@ -119,6 +119,13 @@ def test_of_two_readings_with_as_many_blocks_the_newer_one_is_kept() -> None:
     assert unconfirmed.give_up() is newer
 
 
+def test_a_fragment_without_a_number_says_nothing_of_the_kept_one() -> None:
+    unconfirmed, cut = Unconfirmed(), fragment("0")
+    unconfirmed.cut(cut, None)
+    assert unconfirmed.confirmed_by(fragment(None)) is None
+    assert unconfirmed.give_up() is cut
+
+
 @pytest.mark.parametrize("number", [None, "7"])
 def test_a_fragment_without_a_number_or_at_the_position_is_not_kept(number: str | None) -> None:
     unconfirmed = Unconfirmed()
