@@ -733,10 +733,10 @@ def test_an_input_that_lambda_would_not_take_is_left_with_its_size(stage: Scene,
 @pytest.mark.parametrize(
     ("ago_s", "said"),
     [
-        (0, f"execution {NAME} is STATUS, its last invocation may still run: try again in 15 minutes"),
-        (61, f"execution {NAME} is STATUS, its last invocation may still run: try again in 14 minutes"),
-        (899, f"execution {NAME} is STATUS, its last invocation may still run: try again in 1 minute"),
-        (900, None),
+        (0, f"execution {NAME} is STATUS, its last invocation may still run: try again in 30 minutes"),
+        (61, f"execution {NAME} is STATUS, its last invocation may still run: try again in 29 minutes"),
+        (1799, f"execution {NAME} is STATUS, its last invocation may still run: try again in 1 minute"),
+        (1800, None),
     ],
 )
 def test_an_execution_cut_off_just_now_is_left_until_its_last_invocation_must_have_ended(
