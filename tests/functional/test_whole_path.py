@@ -112,7 +112,7 @@ def test_a_call_of_several_parts_is_recorded_whole_on_a_stream_that_keeps_nothin
     start_ms = int(time.time() * 1000)
     call = a_call(400, start_ms=start_ms)
     with cloud_of(moto_server, invocation_s=5.6) as cloud:
-        stream = serve(cloud, call, pace=Live(speed=75), retention_hours=0)
+        stream = serve(cloud, call, pace=Live(speed=40), retention_hours=0)
         found = record(cloud, event_for(stream.arn, start_ms=start_ms))
     assert found.wav is not None
     assert is_whole(found)

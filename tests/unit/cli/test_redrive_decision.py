@@ -21,8 +21,8 @@ from connect_audio_cli.redrive.decision import (
 from support.world import REQUEST
 
 NOW_MS = 1_782_912_665_536
-LONG_AGO = datetime.fromtimestamp(NOW_MS / 1000 - 900, UTC)
-JUST_NOW = datetime.fromtimestamp(NOW_MS / 1000 - 899, UTC)
+LONG_AGO = datetime.fromtimestamp(NOW_MS / 1000 - 1800, UTC)
+JUST_NOW = datetime.fromtimestamp(NOW_MS / 1000 - 1799, UTC)
 
 
 def attempt(number: int, status: str, ended: datetime | None = LONG_AGO) -> Attempt:
