@@ -105,6 +105,7 @@ class _Arrival:
         base_ns: when its earliest block begins, ns since the epoch.
         spans: the time of each of its tracks.
         strays: blocks whose place the neighbours must decide, not part of `spans`; at most one of each track.
+        through: the counter of the last fragment without audio that follows it directly; None for none.
     """
 
     decision: Decision
@@ -112,6 +113,12 @@ class _Arrival:
     base_ns: int
     spans: tuple[TrackSpan, ...]
     strays: tuple[Stray, ...] = ()
+    through: int | None = None
+
+    @property
+    def last_counter(self) -> int | None:
+        """The counter up to which nothing is missing behind it."""
+        return self.counter if self.through is None else self.through
 
 
 class FragmentOrder:
@@ -246,8 +253,13 @@ class FragmentOrder:
         """Pass a fragment without audio of a party, and note that its counter is not missing."""
         state = self.state
         counter = fragment_counter(decision.fragment.number)
-        if counter is not None and state.counter is not None and counter == state.counter + 1:
+        if counter is None:
+            return (decision,)
+        if counter - 1 == state.counter:
             self.state = replace(state, counter=counter)
+        self.waiting = [
+            replace(each, through=counter) if each.last_counter == counter - 1 else each for each in self.waiting
+        ]
         return (decision,)
 
     def _arrival(self, decision: Decision) -> _Arrival:
@@ -298,7 +310,7 @@ class FragmentOrder:
         """Move each stray block that joins a neighbour; the rest keep their times."""
         if as_before(arrival.decision, self.state.moves) is not arrival.decision:
             # It waited twice, and was moved the first time.
-            return self._arrival(arrival.decision)
+            return replace(self._arrival(arrival.decision), through=arrival.through)
         if not arrival.strays:
             return arrival
         decision, blocks = arrival.decision, arrival.decision.fragment.blocks
@@ -308,7 +320,7 @@ class FragmentOrder:
         if times:
             decision, blocks = self._gathered(decision, blocks, times)
         spans, base_ns = track_spans(decision.fragment, tuple(blocks), self._names), start_ns(blocks)
-        return _Arrival(decision, arrival.counter, base_ns, spans)
+        return _Arrival(decision, arrival.counter, base_ns, spans, through=arrival.through)
 
     def _gathered(
         self, decision: Decision, blocks: Sequence[Block], times: Mapping[int, int]
@@ -518,7 +530,7 @@ class FragmentOrder:
             arrival: the fragment.
             successor: the next one behind it by its number.
         """
-        before, behind = self._missing_before(arrival), _missing_between(arrival.counter, successor.counter)
+        before, behind = self._missing_before(arrival), _missing_between(arrival.last_counter, successor.counter)
         if before is None or behind is None or _is_copy(arrival, successor):
             return None
         to_last_ns = self._hole_ns(arrival, before) - self._leap_ns(arrival)
@@ -551,7 +563,7 @@ class FragmentOrder:
 
     def _repaired_first(self, arrival: _Arrival, successor: _Arrival | None) -> _Arrival:
         """Move a call's first fragment before the second one if its own time is far from the server's clock."""
-        missing = None if successor is None else _missing_between(arrival.counter, successor.counter)
+        missing = None if successor is None else _missing_between(arrival.last_counter, successor.counter)
         if successor is None or missing is None or not _is_far(arrival) or _is_far(successor):
             return arrival
         leap_ns = _leap(arrival, successor) - missing * _longest_ns(arrival.spans)
@@ -594,6 +606,7 @@ class FragmentOrder:
                 missing = (*missing, *absent)[-MAX_MISSING_KEPT:]
         delays_ms, ahead = self._delays_with(arrival, delay_ns, leap_ns)
         moves, server_ms = self.state.moves, arrival.decision.fragment.server_timestamp_ms
+        counter = arrival.last_counter if counter == arrival.counter else counter
         self.state = OrderState(
             counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, server_ms, delays_ms, ahead
         )
@@ -709,7 +722,8 @@ def _missing_between(before: int | None, counter: int | None) -> int | None:
 
 def _follows(arrival: _Arrival, successor: _Arrival) -> bool:
     """Return True if no number says that one fragment does not follow another directly."""
-    return arrival.counter is None or successor.counter is None or successor.counter == arrival.counter + 1
+    last = arrival.last_counter
+    return last is None or successor.counter is None or successor.counter == last + 1
 
 
 def _successor(waiting: Sequence[_Arrival], index: int) -> _Arrival | None:

@@ -520,6 +520,22 @@ def test_a_fragment_without_audio_is_not_missing() -> None:
     assert line.take_missing() == 0
 
 
+def test_a_fragment_without_audio_is_not_missing_while_another_one_waits() -> None:
+    line = order(*call(2))
+    # Its delay lets the pause before it look like a leap by the one fragment that would be missing behind it.
+    paused = sent(3, at(3), delay_ms=-400)
+    empty = decided(replace(by_hand(4, at_ms=at(4)), blocks=()))
+    assert not line.add(paused)
+    assert line.add(empty) == (empty,)
+
+    found = [*line.add(sent(5, at(4))), *line.flush()]
+
+    assert came(found) == [(3, at(3)), (5, at(4))]
+    assert line.disagree == TimesDisagree()
+    assert line.take_missing() == 0
+    assert line.state.counter == 5
+
+
 @pytest.mark.parametrize(
     ("counter", "long_ms", "waits"), [(4, 5_000, True), (5, 5_000, True), (6, 5_000, False), (4, 3_000, False)]
 )
