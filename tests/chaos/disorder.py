@@ -450,7 +450,7 @@ def _renamed(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
 
 def _own_track_unknown(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
     """A party's track under another name. A fragment's only track is the customer's under any name."""
-    able = [at for at, entry in enumerate(entries) if entry.ours and len(_heard(entry.contents)) > 1]
+    able = [at for at, entry in enumerate(entries) if entry.ours and len(_parties_heard(entry.contents)) > 1]
     if not able:
         return entries
     party, name = chance.choice((FROM_CUSTOMER, TO_CUSTOMER)), chance.choice(("AUDIO_2", "audio from agent", "Kanal 1"))
@@ -465,6 +465,12 @@ def _own_track_unknown(entries: list[LogEntry], chance: random.Random) -> list[L
         contents = found[at].contents
         found[at] = replace(found[at], contents=replace(contents, tracks=tuple(map(renamed, contents.tracks))))
     return found
+
+
+def _parties_heard(contents: FragmentContents) -> set[str]:
+    """Names of the parties whose tracks have blocks. A stranger's track beside a single party's is none of them."""
+    heard = _heard(contents)
+    return {track.name for track in contents.tracks if track.number in heard} & {FROM_CUSTOMER, TO_CUSTOMER}
 
 
 def _heard(contents: FragmentContents) -> set[int]:
