@@ -123,7 +123,7 @@ class Sums:
         conflicting: samples at places of earlier ones with other values.
         late: samples that came too late.
         dangling: bytes of half samples.
-        dangling_once: the same without those of copies.
+        dangling_once: the same without those of copies and of what comes too late.
     """
 
     received: int = 0
@@ -180,7 +180,7 @@ class Sheet:
             sums.sent += whole // 2
             sums.dangling += len(block.pcm) - whole
             start = self.position(block.time_ns)
-            if len(block.pcm) > whole and (side, start) not in self._halves:
+            if len(block.pcm) > whole and not entry.too_late and (side, start) not in self._halves:
                 self._halves.add((side, start))
                 sums.dangling_once += 1
             spoken_ns = entry.true_ns.get(block.pcm, block.time_ns - entry.shift_ms * 1_000_000)
@@ -478,7 +478,7 @@ class Judge:
             _equal(side, "receivedBytes", track, sums.received)
             _equal(side, "audioSamples", track, sums.covered)
             _equal(side, "lateSamples", track, sums.late)
-            # The half sample of a copy, or of a block that conflicts, is counted with its block.
+            # The half sample of a copy, or of a block that is late or conflicts, is counted with its block.
             least = 0 if sums.conflicting else sums.dangling_once
             assert least <= track["danglingBytes"] <= sums.dangling, f"{side}: {track['danglingBytes']} dangling"
             if "conflictingSamples" in track:
