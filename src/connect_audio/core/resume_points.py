@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
+from weakref import WeakMethod
 
 from connect_audio.core.admission import AdmissionState
 from connect_audio.core.cursor import Cursor, Note
@@ -129,7 +130,9 @@ class NoResumePoints:
 
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
-        self._latest: tuple[Callable[[AdmissionState], Noted], AdmissionState] | None = None
+        # Weakly, since the recording owns its points: in a cycle its audio would wait for the garbage collector.
+        self._noted: WeakMethod[Callable[[AdmissionState], Noted]] | None = None
+        self._admission: AdmissionState | None = None
         self._notes: list[Note] = []
 
     def __len__(self) -> int:
@@ -139,10 +142,10 @@ class NoResumePoints:
     @property
     def cursor(self) -> Cursor:
         """The point; its frames and CRC-32 are the recording's to fill in."""
-        if self._latest is None:
+        noted = None if self._noted is None else self._noted()
+        if noted is None or self._admission is None:
             return self._cursor
-        noted, admission = self._latest
-        return noted(admission).cursor()
+        return noted(self._admission).cursor()
 
     def note(self, notes: Sequence[Note]) -> None:
         """Add notes on a fragment that is not part of the recording."""
@@ -151,9 +154,11 @@ class NoResumePoints:
     def mark(
         self, end: int, noted: Callable[[AdmissionState], Noted], admission: AdmissionState, notes: Sequence[Note]
     ) -> None:
-        """Move the point; the arguments are as for `ResumePoints`."""
+        """Move the point; the arguments are as for `ResumePoints`, `noted` always the same method of the recording."""
         del end
-        self._latest = noted, admission
+        self._admission = admission
+        if self._noted is None:
+            self._noted = WeakMethod(noted)
         if notes:
             self._notes.extend(notes)
 

@@ -72,25 +72,31 @@ def test_a_point_holds_once_all_before_it_is_taken_and_with_it_the_notes_up_to_i
     assert told + numbers(points.take_notes()) == list(range(len(steps)))
 
 
+class Recording:
+    """The owner of points, and how often its values were asked for."""
+
+    def __init__(self) -> None:
+        self.number = -1
+        self.asked: list[int] = []
+
+    def noted(self, _: AdmissionState) -> Values:
+        self.asked.append(self.number)
+        return Values(self.number)
+
+
 def test_a_file_has_one_point_whose_values_are_noted_only_when_the_cursor_is_asked_for() -> None:
     points = NoResumePoints(Cursor(fragment="before"))
-    asked: list[int] = []
-
-    def noted_when_asked(number: int) -> Callable[[AdmissionState], Values]:
-        def note_values(_: AdmissionState) -> Values:
-            asked.append(number)
-            return Values(number)
-
-        return note_values
+    recording = Recording()
 
     assert points.cursor.fragment == "before"
     for number in range(3):
-        points.mark(number, noted_when_asked(number), AdmissionState(), [note(number)])
+        recording.number = number
+        points.mark(number, recording.noted, AdmissionState(), [note(number)])
         points.commit(0)
         assert len(points) == 0
-    assert not asked
+    assert not recording.asked
     assert points.cursor.fragment == "2"
-    assert asked == [2]
+    assert recording.asked == [2]
     points.note([note(3)])
     assert numbers(points.take_notes()) == [0, 1, 2, 3]
     assert points.take_notes() == []
