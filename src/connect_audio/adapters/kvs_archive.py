@@ -22,10 +22,11 @@ from botocore.config import Config
 from connect_audio.adapters.kvs_endpoint import (
     CONNECT_TIMEOUT_S,
     CONTROL_CONFIG,
+    THROTTLES,
     DataEndpoint,
     name_of,
     region_of,
-    translated,
+    retention_hours_of,
 )
 from connect_audio.adapters.kvs_media import READ_BYTES, KvsMediaStream
 from connect_audio.adapters.system_clock import SystemClock
@@ -48,7 +49,6 @@ _MOST_THROTTLES: Final = 6
 """Tries of one call while it is throttled; then the throttle is raised. The service allows 5 calls a second."""
 _THROTTLE_PAUSE_S: Final = 1.0
 """Pause before a throttled call is made again, s: the limit counts the calls of one second."""
-_THROTTLED: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
 _EMPTY_DOCUMENT: Final = bytes.fromhex("1a45dfa38b4282886d6174726f736b61") + bytes.fromhex("1853806701ffffffffffffff")
 """An EBML header of DocType matroska, and a Segment of unknown size without content."""
 
@@ -113,9 +113,7 @@ class KvsArchiveSource:
         Raises:
             MediaSourceError: DescribeStream failed.
         """
-        with translated("DescribeStream", self._stream_arn):
-            answer = self._control.describe_stream(StreamARN=self._stream_arn)
-        return int(answer.get("StreamInfo", {}).get("DataRetentionInHours") or 0)
+        return retention_hours_of(self._control, self._stream_arn)
 
     def open(self, start: StartSelector) -> MediaStream:
         """Open the listed fragments from a start on. The caller keeps at most one stream open and closes it.
@@ -148,7 +146,7 @@ class KvsArchiveSource:
                     operation="GetMediaForFragmentList",
                 )
             except MediaSourceError as error:
-                if error.code not in _THROTTLED or tries >= _MOST_THROTTLES:
+                if error.code not in THROTTLES or tries >= _MOST_THROTTLES:
                     raise
                 self._clock.sleep(_THROTTLE_PAUSE_S)
 

@@ -32,8 +32,8 @@ CONTROL_CONFIG: Final = Config(
 )
 """DescribeStream and GetDataEndpoint: quick calls, one retry by the SDK for a stale connection or a passing 5xx."""
 
-# Throttles that say nothing against the endpoint: asking for it again would only use up GetDataEndpoint's 5 TPS.
-_ENDPOINT_IS_SOUND: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
+THROTTLES: Final = frozenset({"ClientLimitExceededException", "ConnectionLimitExceededException"})
+"""Codes that say nothing against the endpoint: asking for it again would only use up GetDataEndpoint's 5 TPS."""
 
 
 class _Closeable(Protocol):
@@ -105,7 +105,7 @@ class DataEndpoint[Client: _Closeable]:
             with translated(operation, self._stream_arn):
                 yield client
         except MediaSourceError as exc:
-            if exc.code not in _ENDPOINT_IS_SOUND:
+            if exc.code not in THROTTLES:
                 self.drop()
             raise
 
@@ -114,6 +114,17 @@ class DataEndpoint[Client: _Closeable]:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def retention_hours_of(control: KinesisVideoClient, stream_arn: str) -> int:
+    """Return DataRetentionInHours of the stream; 0 means that it keeps nothing beyond its buffer.
+
+    Raises:
+        MediaSourceError: DescribeStream failed.
+    """
+    with translated("DescribeStream", stream_arn):
+        answer = control.describe_stream(StreamARN=stream_arn)
+    return int(answer.get("StreamInfo", {}).get("DataRetentionInHours") or 0)
 
 
 def name_of(stream_arn: str) -> str:

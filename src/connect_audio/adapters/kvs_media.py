@@ -22,7 +22,7 @@ from connect_audio.adapters.kvs_endpoint import (
     media_error,
     name_of,
     region_of,
-    translated,
+    retention_hours_of,
 )
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError
@@ -85,9 +85,7 @@ class KvsMediaSource:
         Raises:
             MediaSourceError: DescribeStream failed.
         """
-        with translated("DescribeStream", self._stream_arn):
-            answer = self._control.describe_stream(StreamARN=self._stream_arn)
-        return int(answer.get("StreamInfo", {}).get("DataRetentionInHours") or 0)
+        return retention_hours_of(self._control, self._stream_arn)
 
     def open(self, start: StartSelector) -> KvsMediaStream:
         """Open GetMedia. The caller keeps at most one stream open and closes it.
