@@ -91,3 +91,28 @@ def test_a_killed_export_goes_on_without_a_call_twice_or_missing(
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".wav", ".json", ".jsonl"}
     assert len(list(folder.glob("20*/**/*.*"))) == 12
     assert [stream.faults.calls("GetMedia") for stream in streams[:5]] == opened[:5]
+
+
+def test_a_second_export_into_the_same_folder_is_refused_until_the_first_one_is_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rows = tmp_path / "out", tmp_path / "calls.csv"
+    rows.write_text(f"stream_arn,start_ms\ncalls,{DEFAULT_START_MS}\n")
+    with KvsEmulator(limits=UNLIMITED) as emulator:
+        for name, value in emulator.environment().items():
+            monkeypatch.setenv(name, value)
+        stall = FaultPlan((OnCall(2, Stall(20_000)),))
+        stream = emulator.add_stream(EmulatedStream("calls", stored(fragments(call(3))), faults=stall))
+        arguments: list[str | Path] = ["export", "--csv", rows, "-o", folder]
+        with subprocess.Popen([COMMAND, *arguments], stdout=subprocess.DEVNULL) as first:
+            assert stream.faults.wait_for_stalls()
+            beside = run_here(*arguments)
+            other_progress = run_here(*arguments, "--progress", tmp_path / "other.jsonl")
+            first.kill()
+        after = run_here(*arguments)
+
+    for refused in (beside, other_progress):
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.complaint == f"another export works on {folder}: wait for its end, or stop it"
+    assert (after.code, after.err) == (0, "")
+    assert [line["status"] for line in lines_of(folder)] == ["complete"]

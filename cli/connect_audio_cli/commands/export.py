@@ -14,10 +14,12 @@ from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count, data_size
+from connect_audio_cli.output.progress import tracked
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
     from connect_audio_cli.export.exporter import Exporter
+    from connect_audio_cli.export.progress_file import ProgressFile
     from connect_audio_cli.export.rows import Row
 
 _DOLLARS_A_GB: Final = 0.0085
@@ -47,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.contact_records import rows_of_records  # noqa: PLC0415
         from connect_audio_cli.export.exporter import Exporter  # noqa: PLC0415
         from connect_audio_cli.export.pace import StreamPaces  # noqa: PLC0415
+        from connect_audio_cli.export.progress_file import progress_file  # noqa: PLC0415
         from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
         from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
         from connect_audio_cli.export.stream_first import rows_of_streams  # noqa: PLC0415
@@ -68,14 +71,16 @@ def main(arguments: Sequence[str]) -> int:
                 session=session,
                 paces=exporter.paces,
                 at_once=given.concurrency,
+                shows=report.shows_progress,
             )
         else:
             rows = [Row(given.stream, given.start, given.contact_id, given.instance)]
         if given.dry_run:
             return _dry(rows, exporter, report)
-        if given.stream is None:
-            return _many(rows, given, exporter, report)
-        return _one(rows[0], exporter, report)
+        if given.stream is not None:
+            return _one(rows[0], exporter, report)
+        with progress_file(_progress(given), given.output) as progress:
+            return _many(rows, exporter, progress, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
 
@@ -95,7 +100,8 @@ def _dry(rows: Sequence[Row], exporter: Exporter, report: Report) -> int:
     from connect_audio_cli.export.exporter import least_seconds  # noqa: PLC0415 - as above
 
     there = []
-    for row, size in exporter.sizes(rows):
+    sizes = tracked(exporter.sizes(rows), what="Listing", total=len(rows), shown=report.shows_progress, with_lines=True)
+    for row, size in sizes:
         if size.lacking:
             report.line(f"failed     {row.start_ms}  {printable(row.stream)}  {size.lacking}")
         else:
@@ -126,13 +132,13 @@ def _dry(rows: Sequence[Row], exporter: Exporter, report: Report) -> int:
     return ExitCode.NOT_WHOLE if lacking else ExitCode.WHOLE
 
 
-def _many(rows: Sequence[Row], given: argparse.Namespace, exporter: Exporter, report: Report) -> int:
-    from connect_audio_cli.export.rows import DONE, ProgressFile  # noqa: PLC0415 - as above
+def _many(rows: Sequence[Row], exporter: Exporter, progress: ProgressFile, report: Report) -> int:
+    from connect_audio_cli.export.progress_file import DONE  # noqa: PLC0415 - as above
 
-    progress = ProgressFile(_progress(given), given.output)
     left = progress.left(rows)
     statuses = Counter({"skipped": len(rows) - len(left)} if len(left) < len(rows) else {})
-    for line in exporter.lines(left):
+    lines = exporter.lines(left)
+    for line in tracked(lines, what="Exporting", total=len(left), shown=report.shows_progress, with_lines=True):
         progress.add(line)
         statuses[line.status] += 1
         report.line(f"{line.status:9}  {line.start}  {line.key or printable(line.stream)}  {line.detail}".rstrip())

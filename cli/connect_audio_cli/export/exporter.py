@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from connect_audio.core.errors import RequestError
 from connect_audio_cli.export.call import CallExport
 from connect_audio_cli.export.pace import CALLS_AT_ONCE, START_EVERY_S, StreamPaces
-from connect_audio_cli.export.rows import Line
+from connect_audio_cli.export.progress_file import Line
 from connect_audio_cli.export.side_by_side import side_by_side
 from connect_audio_cli.export.stream_name import stream_arn
 from connect_audio_cli.output.command_error import CommandError, printable

@@ -20,6 +20,7 @@ from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.export.rows import Row
 from connect_audio_cli.export.side_by_side import side_by_side
 from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.progress import tracked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,7 +39,7 @@ _SLACK_MS: Final = 5000
 
 
 def rows_of_streams(
-    prefix: str, from_ms: int, to_ms: int, *, session: Session, paces: StreamPaces, at_once: int
+    prefix: str, from_ms: int, to_ms: int, *, session: Session, paces: StreamPaces, at_once: int, shows: bool = False
 ) -> list[Row]:
     """Find the calls that began in a range of time, in all streams of a prefix.
 
@@ -49,6 +50,7 @@ def rows_of_streams(
         session: gives credentials; threads share it.
         paces: the paces of the streams.
         at_once: most streams at the same time.
+        shows: True to show on a terminal how many streams are done.
 
     Returns:
         The calls in the order of their starts.
@@ -63,7 +65,8 @@ def rows_of_streams(
 
     streams = [Row(arn, from_ms) for arn in _streams(prefix, session)]
     found = side_by_side(streams, calls, at_once=at_once, of_a_stream=1)
-    return sorted((row for _, rows in found for row in rows), key=lambda row: row.start_ms)
+    shown = tracked(found, what="Listing", total=len(streams), shown=shows)
+    return sorted((row for _, rows in shown for row in rows), key=lambda row: row.start_ms)
 
 
 def _streams(prefix: str, session: Session) -> list[str]:

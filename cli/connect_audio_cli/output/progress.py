@@ -45,7 +45,8 @@ class Progress:
             self._out.flush()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Take the line away; the next units show it again at once."""
+        self._shown_s = -_INTERVAL_S
         self._out.write(_CLEAR_LINE)
         self._out.flush()
 
@@ -99,7 +100,9 @@ def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
         progress.advance(len(chunk))
 
 
-def tracked[Item](items: Iterable[Item], *, what: str, total: float | None, shown: bool = True) -> Iterator[Item]:
+def tracked[Item](
+    items: Iterable[Item], *, what: str, total: float | None, shown: bool = True, with_lines: bool = False
+) -> Iterator[Item]:
     """Show how far some work is that gives its results one by one.
 
     Args:
@@ -107,6 +110,7 @@ def tracked[Item](items: Iterable[Item], *, what: str, total: float | None, show
         what: the verb before the bar.
         total: how many there will be, None where unknown.
         shown: False where nothing is to be shown.
+        with_lines: True where the caller writes lines on the same terminal. The bar makes way for each.
     """
     if not shown or not is_terminal(sys.stderr):
         yield from items
@@ -114,6 +118,8 @@ def tracked[Item](items: Iterable[Item], *, what: str, total: float | None, show
     progress = Progress(what, total)
     try:
         for item in items:
+            if with_lines:
+                progress.clear()
             yield item
             progress.advance()
     finally:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import pytest
 
-from connect_audio_cli.output.progress import Progress
+from connect_audio_cli.output.progress import Progress, tracked
 
 
 def line(done: int, total: float | None, elapsed_s: float, columns: int, *, in_bytes: bool = False) -> str:
@@ -33,3 +36,23 @@ def test_the_line_fits_whatever_the_width_is(columns: int) -> None:
 
 def test_a_narrow_terminal_keeps_the_times_and_has_a_shorter_bar() -> None:
     assert line(1_000_000, 4e6, 5.0, 49, in_bytes=True) == "Reading ━━     1.0 MB/4.0 MB 0:00:05 0:00:15 left"
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_makes_way_for_each_line_and_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "60")
+
+    for number in tracked(range(3), what="Exporting", total=3, with_lines=True):
+        screen.write(f"line {number}\n")
+
+    clear = "\r\x1b[2K"
+    [first, *bars] = re.findall(rf"{re.escape(clear)}line \d\n(?:{re.escape(clear)}Exporting[^\r]*)", screen.getvalue())
+    assert re.search(r"line 0\n.*Exporting ━+ +\d:\d\d:\d\d \d:\d\d:\d\d left$", first, re.DOTALL)
+    assert len(bars) == 2
