@@ -44,8 +44,9 @@ COMMANDS: Final = {
 """A command's module in `commands` and its line in the help."""
 
 _ABOUT: Final = (
-    "The audio of Amazon Connect calls, on this machine and without AWS. Start with demo: a whole call, from the "
-    "Connect event to the WAV. A command's own help (connect-audio COMMAND --help) has examples."
+    "The audio of Amazon Connect calls. Start with demo: a whole call, from the Connect event to the WAV, on this "
+    "machine and without AWS. Commands that work on AWS say so, and use your credentials. A command's own help "
+    "(connect-audio COMMAND --help) has examples."
 )
 _OPTIONS: Final = {"--version": "Show the version and exit.", "-h, --help": "Show this and exit."}
 _EXAMPLES: Final = {

@@ -1,4 +1,4 @@
-"""Text out of captures, fit for messages and manifests."""
+"""Texts for people: what comes out of captures, and numbers with their nouns."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def printable(text: str, limit: int = 300) -> str:
         for character in text[: limit + 1]
     )
     return shown if len(text) <= limit else f"{shown[:limit]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural where it must be: `1 fragment`, `2 fragments`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

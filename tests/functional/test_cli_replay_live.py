@@ -202,8 +202,8 @@ def test_a_recording_that_is_not_whole_is_said_so_although_its_segments_are(
 
     assert finished.code == 3
     assert finished.complaint == (
-        f"{output / WAV} is written but not whole: TRUNCATED_FRAGMENTS: 1 fragments were cut off; "
-        f'their whole blocks are in the recording (also LOST_BYTES) (see "reasons" in {MANIFEST})'
+        f"{output / WAV} is written but not whole: TRUNCATED_FRAGMENTS: 1 fragment was cut off; "
+        f'its whole blocks are in the recording (also LOST_BYTES) (see "reasons" in {MANIFEST})'
     )
     assert joined_wavs(folder) == (output / WAV).read_bytes()[44:]
 
@@ -278,8 +278,8 @@ def test_a_recording_and_a_webhook_that_both_lack_something_are_said_in_one_line
 
     assert finished.code == 3
     assert finished.complaint == (
-        f"{output / WAV} is written but not whole: TRUNCATED_FRAGMENTS: 1 fragments were cut off; "
-        f'their whole blocks are in the recording (also LOST_BYTES) (see "reasons" in {MANIFEST}); '
+        f"{output / WAV} is written but not whole: TRUNCATED_FRAGMENTS: 1 fragment was cut off; "
+        f'its whole blocks are in the recording (also LOST_BYTES) (see "reasons" in {MANIFEST}); '
         "webhook did not get 1.472 s of 1.472 s: HTTP_404"
     )
 
@@ -356,7 +356,7 @@ def test_a_certificate_that_nobody_trusts_gets_nothing(capture: Path, output: Pa
         ),
         (
             ("--segment-rate", "16000"),
-            "--segment-rate is for segments; add --segments DIR or --webhook URL",
+            "--segment-rate is for segments; add --segments FOLDER or --webhook URL",
         ),
         (("--speed", "inf"), "--speed is inf; it must be a number of at least 0.01"),
         (

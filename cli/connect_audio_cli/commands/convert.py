@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from connect_audio_cli.output.arguments import STANDARD_OUTPUT, Parser, add_form_options
-from connect_audio_cli.output.command_error import CommandError, ExitCode
+from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.existing import add_force_option, refuse_existing
 from connect_audio_cli.output.inputs import refuse_inputs
 from connect_audio_cli.output.reporting import Report, add_report_options
@@ -114,12 +114,21 @@ def _conversion(output: str, named_format: str | None, channels: str, *, spectro
     """Return the form that the name of the output or the options ask for.
 
     Raises:
-        CommandError: neither names a form.
+        CommandError: neither names a form, or each names another.
     """
-    from connect_audio_cli.recordings.conversion import Conversion, format_named  # noqa: PLC0415 - see `run`
+    from connect_audio_cli.recordings.conversion import FORMATS, Conversion, format_named  # noqa: PLC0415 - see `run`
     from connect_audio_cli.recordings.encoding import Channels  # noqa: PLC0415 - see `run`
 
-    name = named_format or ("" if output == STANDARD_OUTPUT else PurePath(output).suffix)
+    ending = "" if output == STANDARD_OUTPUT else PurePath(output).suffix
+    name = named_format or ending
     if not name:
         raise CommandError("the form is not known: give --format, or an OUTPUT that ends in .flac, .png and so on")
-    return Conversion(format_named(name), Channels(channels), spectrogram=spectrogram)
+    form = format_named(name)
+    by_ending = FORMATS.get(ending.lower().removeprefix("."), form)
+    if by_ending is not form:
+        # A player goes by the ending, and would find another form in the file.
+        raise CommandError(
+            f"--format {form.value} does not fit {printable(output)}: "
+            f"drop --format, or let the name end in .{form.value}"
+        )
+    return Conversion(form, Channels(channels), spectrogram=spectrogram)

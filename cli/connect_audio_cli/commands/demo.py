@@ -62,11 +62,12 @@ def parser() -> Parser:
         },
     )
     options.add_argument(
+        "-o",
         "--output",
-        metavar="DIR",
+        metavar="FOLDER",
         type=Path,
         default=Path("build/demo"),
-        help="Directory for the WAV, the manifest and the page. (default: build/demo)",
+        help="Folder for the WAV, the manifest and the page. (default: build/demo)",
     )
     options.add_argument(
         "--seconds",

@@ -38,7 +38,7 @@ def parser() -> Parser:
             ("connect-audio explain call.wav --json", "Gaps with causes and reasons with remedies, for scripts."),
         ),
         exit_codes={
-            ExitCode.WHOLE: "the recording is complete",
+            ExitCode.WHOLE: "the recording is whole",
             ExitCode.NOT_WHOLE: "the recording is partial or empty; all is shown",
         },
     )
@@ -55,7 +55,7 @@ def run(argument: str, report: Report) -> None:
     """Explain a recording.
 
     Raises:
-        CommandError: there is no manifest to read, or the recording is not complete.
+        CommandError: there is no manifest to read, or the recording is not whole.
     """
     # Imported here, so that help and slips of the fingers cost no more than they use.
     from connect_audio.core.recording_facts import Status  # noqa: PLC0415

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connect_audio_cli.output.arguments import Parser, number
-from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.command_error import INTERRUPTED, CommandError, ExitCode, describe
 from connect_audio_cli.output.extras import needs
+from connect_audio_cli.output.folders import make_folder
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 SECRET_VARIABLE = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
@@ -46,7 +47,7 @@ def parser() -> Parser:
         default=8443,
         help="Port on 127.0.0.1, 0 for a free one. (default: 8443)",
     )
-    options.add_argument("-o", "--output", metavar="DIR", type=Path, help="Folder for the WAVs, made if missing.")
+    options.add_argument("-o", "--output", metavar="FOLDER", type=Path, help="Folder for the WAVs, made if missing.")
     add_report_options(options, json_help="One JSON object a line: the address first, then each delivery.")
     return options
 
@@ -66,10 +67,7 @@ def run(port: int, output: Path | None, report: Report) -> None:
         # No sender would sign with it, so that nothing could ever arrive.
         raise CommandError(f"the secret in {SECRET_VARIABLE} is shorter than {SHORTEST_SECRET} characters")
     if output is not None:
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"{printable(str(output))}: cannot be written: {describe(error)}") from error
+        make_folder(output)
     with needs("receive", extra="local"):
         from connect_audio_cli.emulation.receive import receive  # noqa: PLC0415 - the stand-in is imported here alone
     try:

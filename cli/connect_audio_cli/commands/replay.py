@@ -84,7 +84,7 @@ def parser() -> Parser:
         "replay",
         "CAPTURE",
         "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.\n\n"
-        "Writes DIR/<contact id>.wav (customer left, agent right) and DIR/<contact id>.json. The "
+        "Writes FOLDER/<contact id>.wav (customer left, agent right) and FOLDER/<contact id>.json. The "
         "JSON says what the recording holds, what it lacks and why.",
         examples=(
             ("connect-audio replay call.mkv", "The first contact's WAV and manifest, here."),
@@ -104,11 +104,10 @@ def parser() -> Parser:
     options.add_argument(
         "-o",
         "--output",
-        metavar="DIR",
+        metavar="FOLDER",
         type=Path,
         default=Path(),
-        help="Directory of the output, made if missing; - writes the recording alone to standard output. "
-        "(default: here)",
+        help="Folder of the output, made if missing; - writes the recording alone to standard output. (default: here)",
     )
     flag(
         options,
@@ -135,7 +134,7 @@ def parser() -> Parser:
     live = options.add_argument_group("Live audio")
     live.add_argument(
         "--segments",
-        metavar="DIR",
+        metavar="FOLDER",
         type=Path,
         help="Also write the call in segments, 000000.wav and so on, and their index.json.",
     )

@@ -58,7 +58,11 @@ def parser() -> Parser:
     )
     options.add_argument("place", metavar="PLACE", help="A folder, or s3://BUCKET/PREFIX.")
     options.add_argument(
-        "--port", metavar="N", type=number(int, 0, 65535), default=0, help="The port. (default: a free one)"
+        "--port",
+        metavar="PORT",
+        type=number(int, 0, 65535),
+        default=0,
+        help="Port to listen on, 0 for a free one. (default: 0)",
     )
     add_report_options(options, json_help="The address in one JSON document in place of the text.")
     flag(options, "--open", "Open it in the browser.")

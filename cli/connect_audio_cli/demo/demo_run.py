@@ -21,6 +21,7 @@ from connect_audio.core.pcm import FRAME_BYTES, channel
 from connect_audio_cli.demo.screen import print_place
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.folders import make_folder
 from connect_audio_cli.output.formatting import speech
 from connect_audio_cli.page.page import make_page
 from connect_audio_cli.recordings.location import Location
@@ -242,8 +243,8 @@ def functions_log(output: Path) -> Iterator[TextIO]:
         CommandError: it cannot be written, or a file of that name is no log of a demo.
     """
     path = output / LOG_NAME
+    make_folder(output)
     try:
-        output.mkdir(parents=True, exist_ok=True)
         if path.is_file() and path.read_bytes()[:1] not in (b"", b"{"):
             raise CommandError(f"{printable(str(path))} is no log of a demo: choose another --output")
         file = path.open("w", encoding="utf-8")

@@ -51,14 +51,16 @@ def run_demo(*, output: Path, seconds: int, console: Console) -> DemoOutcome:
     Raises:
         CommandError: the folder cannot be written to, or no recording came out.
     """
-    conversation = two_party_conversation(seconds)
-    started = time.monotonic()
-    console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
-    # The handlers write logs and metrics to standard output, as Lambda wants it. Here that goes to a file.
-    with functions_log(output) as log_file, redirect_stdout(log_file), local_cloud(SETTINGS) as cloud:
-        console.print(f"[green]✓[/] they are up ({time.monotonic() - started:.1f} s)")
-        result = _call(cloud, conversation, seconds, console)
-        fetched = fetch(cloud, result, output)
+    # The folder is tried before anything is started or said.
+    with functions_log(output) as log_file:
+        conversation = two_party_conversation(seconds)
+        started = time.monotonic()
+        console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
+        # The handlers write logs and metrics to standard output, as Lambda wants it. Here that goes to a file.
+        with redirect_stdout(log_file), local_cloud(SETTINGS) as cloud:
+            console.print(f"[green]✓[/] they are up ({time.monotonic() - started:.1f} s)")
+            result = _call(cloud, conversation, seconds, console)
+            fetched = fetch(cloud, result, output)
     return report(conversation, fetched, output, console)
 
 

@@ -68,12 +68,13 @@ def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float 
     Raises:
         CommandError: the folder cannot be written to, or no recording came out.
     """
-    conversation = two_party_conversation(seconds)
-    console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
     settings = {**SETTINGS, "LIVE_SINKS": "segments"}
-    with functions_log(output) as log_file, redirect_stdout(log_file), local_cloud(settings) as cloud:
-        console.print(f"[green]✓[/] they are up; the call takes {seconds / speed:.0f} s")
-        with closing(cloud.s3()) as s3:
+    # The folder is tried before anything is started or said.
+    with functions_log(output) as log_file:
+        conversation = two_party_conversation(seconds)
+        console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
+        with redirect_stdout(log_file), local_cloud(settings) as cloud, closing(cloud.s3()) as s3:
+            console.print(f"[green]✓[/] they are up; the call takes {seconds / speed:.0f} s")
             result, lags = _call(cloud, s3, conversation, seconds, speed, console)
             fetched = fetch(cloud, result, output)
             joined = _joined(s3, cloud.bucket, _prefix(cloud, result["recording"]))

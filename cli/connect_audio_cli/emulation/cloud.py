@@ -16,6 +16,7 @@ from typing import Any, Final, TextIO
 
 from connect_audio_cli.emulation.streams import Complaints, Served, exports, read_stored, sdk_variables, stream_name
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.folders import make_folder
 from connect_audio_cli.output.reporting import Form, Report
 from connect_audio_local.cloud import Addresses, Execution, LocalCloud, connect_event, local_cloud
 from connect_audio_local.kvs import EmulatedStream, StoredFragment
@@ -67,8 +68,8 @@ def keep_up(captures: Sequence[str], report: Report, *, host: str, ports: tuple[
     for port in ports:
         _check_free(host, port)
     say = _Speaker(report, sys.stdout)
+    make_folder(log.parent)
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
         file = log.open("w", encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{printable(str(log))}: cannot be written: {describe(error)}") from error

@@ -190,8 +190,9 @@ class FolderStore:
     def _publish(self, key: str, path: Path, metadata: object) -> WriteOutcome:
         """Give a whole file its name, if no file has it."""
         with self._folders:
+            target = self._made(key)
             try:
-                os.link(path, self._made(key))
+                os.link(path, target)
             except FileExistsError:
                 return WriteOutcome.EXISTS
             finally:

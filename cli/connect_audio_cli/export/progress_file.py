@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.export.run_lock import locked
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.folders import make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -109,11 +110,11 @@ def progress_file(path: Path, target: str) -> Iterator[ProgressFile]:
         CommandError: another export uses the file or the folder, or it cannot be read or written.
     """
     with ExitStack() as stack:
+        make_folder(path.parent)
+        if not target.startswith("s3://"):
+            make_folder(Path(target))
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            if not target.startswith("s3://"):
-                Path(target).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"{printable(str(path))}: {describe(error)}") from error
         for each in (path,) if target.startswith("s3://") else (Path(target), path):

@@ -15,6 +15,7 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.core.errors import StorageError
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.folders import refuse_file
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -62,6 +63,7 @@ class Target:
             BotoCoreError: there can be no client of S3.
         """
         if not given.startswith(_S3):
+            refuse_file(Path(given))
             return cls(given, "", FolderStore(Path(given)), "", given)
         bucket, _, prefix = given.removeprefix(_S3).partition("/")
         prefix = prefix.strip("/")

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self, cast
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.folders import make_folder
 
 _PREFIX: Final = ".connect-audio-"
 _SUFFIX: Final = ".partial"
@@ -40,8 +41,8 @@ class AtomicFile:
 
     def __init__(self, target: Path) -> None:
         self.target = target
+        make_folder(target.parent)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
             if target.is_dir():
                 raise IsADirectoryError(None, "is a directory")
             if target.exists() and not target.is_file():

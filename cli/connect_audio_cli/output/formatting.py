@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
+
+from connect_audio.text import counted as count
+
+__all__ = ["DIGITAL_SILENCE", "NO_SPEECH", "count", "data_size", "duration", "percent", "speech"]
 
 DIGITAL_SILENCE: Final = "digital silence"
 """The one name of audio whose every sample is zero (glossary, zero)."""
@@ -19,11 +24,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {remainder:06.3f} s" if minutes else f"{remainder:.3f} s"
 
 
-def count(number: int, noun: str) -> str:
-    """A number and its noun, in the plural where it must be."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def speech(active_dbfs: float | None, share: float, peak_dbfs: float | None) -> str:
     """The level of a party's speech and how much of the time it speaks: `speech -17.2 dBFS, 19 % of the time`.
 
@@ -34,7 +34,12 @@ def speech(active_dbfs: float | None, share: float, peak_dbfs: float | None) -> 
     """
     if active_dbfs is None:
         return DIGITAL_SILENCE if peak_dbfs is None else f"{NO_SPEECH}, peak {peak_dbfs:.1f} dBFS"
-    return f"speech {active_dbfs:.1f} dBFS, {100 * share:.0f} % of the time"
+    return f"speech {active_dbfs:.1f} dBFS, {percent(share)} % of the time"
+
+
+def percent(share: float) -> int:
+    """A share as a whole percentage; a half goes up, as on the call's page."""
+    return math.floor(100 * share + 0.5)
 
 
 def data_size(size: int) -> str:

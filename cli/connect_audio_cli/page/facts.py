@@ -55,7 +55,7 @@ def call_facts(
         "peaks": [base64.b64encode(peaks).decode() for peaks in outline.peaks],
         "noise": [min(255, noise_of(levels) * _PEAK_OF_NOISE >> 7) for levels in outline.levels],
         "talk": talk,
-        "figures": asdict(figures_of(talk, outline.seconds)),
+        "figures": asdict(figures_of(outline)),
         "gaps": [_gap(gap) for gap in gaps],
         "gapSummary": _gap_summary(facts, gaps),
         "turns": as_json(turns),

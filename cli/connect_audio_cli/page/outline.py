@@ -1,7 +1,7 @@
-"""The outline of a WAV: the peak of every few milliseconds to draw, and the level of every 20 ms to find speech in.
+"""The outline of a WAV: peaks to draw, levels of 20 ms to find stretches of speech in, and the active windows.
 
 One pass reads them off, a minute of audio at a time: by numpy if it is installed, else by audioop. Both give the same
-numbers.
+numbers. A window is active by the rule of the manifest, so `replay` and `explain` give the page's figures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import IO, Any, Final, Protocol, override
 
 import audioop
 
+from connect_audio.core.levels import ACTIVE_RMS, WINDOWS_A_SECOND
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.recordings.location import ByteReader
 
@@ -40,6 +41,7 @@ class Outline:
         bucket_frames: frames of one peak.
         peaks: for each channel a byte a bucket: 255 is full scale.
         levels: for each channel an RMS level a window of 20 ms, 0 to 32768.
+        active: for each channel a byte a window of 200 ms, 1 if it is active, else 0.
     """
 
     rate: int
@@ -47,6 +49,7 @@ class Outline:
     bucket_frames: int
     peaks: tuple[bytes, ...]
     levels: tuple[array[int], ...]
+    active: tuple[bytes, ...]
 
     @property
     def seconds(self) -> float:
@@ -90,6 +93,7 @@ def _read(wav: wave.Wave_read, name: str) -> Outline:
     read_frames = max(bucket, window) * _READ_WINDOWS
     peaks = [bytearray() for _ in range(channels)]
     levels = [array("H") for _ in range(channels)]
+    windows = [_ActiveWindows(rate) for _ in range(channels)]
     measures = _measures()
     frames = 0
     while data := wav.readframes(read_frames):
@@ -99,12 +103,44 @@ def _read(wav: wave.Wave_read, name: str) -> Outline:
             mono = data if channels == 1 else measures.channel(data, channel)
             peaks[channel] += measures.peaks(mono, bucket)
             levels[channel].extend(measures.levels(mono, window))
+            windows[channel].add(mono)
     if not frames:
         raise CommandError(f"{name} has no audio")
     if frames < wav.getnframes():
         # A page of the rest would call the recording whole.
         raise CommandError(f"{name}: ends after {frames} of its {wav.getnframes()} frames: fetch it again")
-    return Outline(rate, frames, bucket, tuple(bytes(each) for each in peaks), tuple(levels))
+    return Outline(
+        rate=rate,
+        frames=frames,
+        bucket_frames=bucket,
+        peaks=tuple(bytes(each) for each in peaks),
+        levels=tuple(levels),
+        active=tuple(each.closed() for each in windows),
+    )
+
+
+class _ActiveWindows:
+    """Which windows of a channel are active, as `core/levels.py` has it; the last one may be shorter."""
+
+    def __init__(self, rate: int) -> None:
+        self._size: Final = rate // WINDOWS_A_SECOND * SAMPLE_BYTES
+        self._flags = bytearray()
+        self._open = b""
+
+    def add(self, mono: bytes) -> None:
+        """Take the next samples, cut anywhere."""
+        samples = self._open + mono
+        end = len(samples) - len(samples) % self._size
+        self._flags.extend(self._active(memoryview(samples)[:end]))
+        self._open = samples[end:]
+
+    def closed(self) -> bytes:
+        """Return a byte a window, after the last sample."""
+        return bytes(self._flags) + bytes(self._active(memoryview(self._open)))
+
+    def _active(self, samples: memoryview) -> Iterator[int]:
+        pieces = (samples[at : at + self._size] for at in range(0, len(samples), self._size))
+        return (audioop.rms(piece, SAMPLE_BYTES) >= ACTIVE_RMS for piece in pieces)
 
 
 class Measures(Protocol):

@@ -1,6 +1,7 @@
 """Who speaks when, by loudness alone: stretches above a threshold between the noise of the line and its loud part.
 
-Music and prompts are as loud as speech and count, too. The page says so beside the figures.
+The stretches are for the eye and for *Skip silence*: they join words and have soft edges. The figures come from the
+active windows, as the manifest's do. Music and prompts are as loud as speech and count, too.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connect_audio_cli.page.outline import WINDOWS_PER_SECOND
+from connect_audio.core.levels import WINDOWS_A_SECOND
+from connect_audio_cli.page.outline import WINDOWS_PER_SECOND, Outline
 
 type Stretch = tuple[float, float]
 """Beginning and end, seconds."""
@@ -81,21 +83,17 @@ def speech_of(levels: Sequence[int], seconds: float) -> list[Stretch]:
     ]
 
 
-def figures_of(talk: Sequence[Sequence[Stretch]], seconds: float) -> Figures:
-    """Sum up who speaks how long, who speaks at once, and how long none does.
+def figures_of(outline: Outline) -> Figures:
+    """Sum up who speaks how long, who speaks at once, and how long none does: by active windows.
 
     Args:
-        talk: for each channel its stretches, in order and apart.
-        seconds: length of the call.
+        outline: outline of the call.
     """
-    edges = sorted(
-        (at, step) for stretches in talk for start, stop in stretches for at, step in ((start, 1), (stop, -1))
-    )
-    speaking, last, some, overlap = 0, 0.0, 0.0, 0.0
-    for at, step in edges:
-        some += at - last if speaking else 0
-        overlap += at - last if speaking > 1 else 0
-        speaking, last = speaking + step, at
-    return Figures(
-        tuple(sum(stop - start for start, stop in stretches) for stretches in talk), overlap, max(0.0, seconds - some)
-    )
+    window = outline.rate // WINDOWS_A_SECOND
+    talk, overlap, silence = [0] * outline.channels, 0, 0
+    for at, flags in enumerate(zip(*outline.active, strict=True)):
+        frames = min(window, outline.frames - at * window)
+        talk = [spoken + frames * flag for spoken, flag in zip(talk, flags, strict=True)]
+        overlap += frames if sum(flags) > 1 else 0
+        silence += 0 if any(flags) else frames
+    return Figures(tuple(each / outline.rate for each in talk), overlap / outline.rate, silence / outline.rate)

@@ -143,7 +143,7 @@ def _check_that_something_takes(typed: Typed) -> None:
                 ("--segment-layout", typed.segment_layout),
             ):
                 if text is not None:
-                    raise CommandError(f"{flag} is for segments; add --segments DIR or --webhook URL")
+                    raise CommandError(f"{flag} is for segments; add --segments FOLDER or --webhook URL")
     if typed.sink_option and not typed.sink:
         raise CommandError("--sink-option is for a sink of your own; add --sink NAME")
     for name in typed.sink or ():

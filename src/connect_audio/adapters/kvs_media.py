@@ -27,6 +27,7 @@ from connect_audio.adapters.kvs_endpoint import (
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError
 from connect_audio.ports import AfterFragment
+from connect_audio.text import counted
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -162,7 +163,9 @@ class KvsMediaStream:
             raise self._failed(media_error(self._position(), exc)) from exc
         # botocore makes urllib3 ignore a body's Content-Length and compares it only in its own read().
         if not data and self._raw.length_remaining:
-            message = f"{self._position()}: ended {self._raw.length_remaining} bytes short of its Content-Length"
+            message = (
+                f"{self._position()}: ended {counted(self._raw.length_remaining, 'byte')} short of its Content-Length"
+            )
             raise self._failed(MediaSourceError(CONNECTION_ERROR, message, retryable=True))
         self._received += len(data)
         return data
@@ -178,7 +181,7 @@ class KvsMediaStream:
         return failure
 
     def _position(self) -> str:
-        return f"{self._operation} body of stream {self._stream_name} after {self._received} bytes"
+        return f"{self._operation} body of stream {self._stream_name} after {counted(self._received, 'byte')}"
 
 
 def _selector(start: StartSelector) -> StartSelectorTypeDef:

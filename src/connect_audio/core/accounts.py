@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from connect_audio.core.pcm import Party
+from connect_audio.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,11 @@ def imbalances(
         booked = track.written_bytes + track.dropped.bytes + payload.unsupported
         came = payload.received + track.carried.bytes
         if booked != came:
-            found.append(f"{came} bytes of the {party} were received and {booked} are accounted for")
+            found.append(f"{counted(came, 'byte')} of the {party} came in and {booked} went into the accounts")
         silence = track.silence.frames
         if settled is not None and (track.audio + silence != settled or frames != settled):
             found.append(
-                f"{track.audio} samples and {silence} frames of silence of the {party} do not make "
-                f"{settled} settled frames of {frames}"
+                f"{counted(track.audio, 'sample')} and {counted(silence, 'frame')} of silence of the {party} "
+                f"do not make {counted(settled, 'settled frame')} of {frames}"
             )
     return tuple(found)

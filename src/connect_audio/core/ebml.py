@@ -37,6 +37,7 @@ from typing import Final, NamedTuple
 
 from connect_audio.core.byte_window import ByteWindow
 from connect_audio.core.errors import EbmlError
+from connect_audio.text import counted
 
 ROOT: Final = 0
 """Stands for the parent of top-level elements."""
@@ -361,7 +362,8 @@ class EbmlParser:
             raise EbmlError(f"{rule.name} declares {size} bytes, at most {rule.max_size} are accepted", offset=start)
         else:
             raise EbmlError(
-                f"{rule.name} of {size} bytes overruns the element around it, which ends at byte {self._limit}",
+                f"{rule.name} of {counted(size, 'byte')} overruns the element around it, "
+                f"which ends at byte {self._limit}",
                 offset=start,
             )
 
@@ -405,7 +407,7 @@ class EbmlParser:
         return len(_MAGIC) - 1 if start < self._doubted_to else 0
 
     def _reaches_over(self, name: str, size: int, start: int) -> EbmlError:
-        return EbmlError(f"{name} of {size} bytes reaches over the next document", offset=start)
+        return EbmlError(f"{name} of {counted(size, 'byte')} reaches over the next document", offset=start)
 
     def _pass_by(self, skipped: _Skipped) -> bool:
         """Consume what has come of an element that is passed over. Returns True if more bytes are needed.
@@ -580,12 +582,12 @@ class EbmlParser:
         skipped = self._skipped
         if skipped is not None:
             came = self._window.received - skipped.start
-            return f"stream ends after {came} bytes of a {skipped.size}-byte {skipped.name}"
+            return f"stream ends after {counted(came, 'byte')} of a {skipped.size}-byte {skipped.name}"
         if self.buffered:
-            return f"stream ends after {self.buffered} bytes of {self._describe_next()}"
+            return f"stream ends after {counted(self.buffered, 'byte')} of {self._describe_next()}"
         for opened in self._stack:
             if opened.end is not None:
-                return f"stream ends {opened.end - self.offset} bytes before the end of its {opened.name}"
+                return f"stream ends {counted(opened.end - self.offset, 'byte')} before the end of its {opened.name}"
         return None
 
     def _describe_next(self) -> str:
@@ -698,5 +700,5 @@ def read_header(data: bytes, position: int, end: int) -> tuple[int, int, int]:
         raise ValueError("an inner element of unknown size")
     after = payload + size
     if after > end:
-        raise ValueError(f"an inner element of {size} bytes overruns its parent by {after - end}")
+        raise ValueError(f"an inner element of {counted(size, 'byte')} overruns its parent by {after - end}")
     return int.from_bytes(data[position:size_at]), payload, after

@@ -14,6 +14,7 @@ from typing import Final
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.fragment import fragment_counter
 from connect_audio.core.recording_facts import EndReason, RecordingFacts
+from connect_audio.text import counted
 
 OPENING_TOLERANCE_MS: Final = 5000
 """Time after StartTimestamp within which the first audio proves the opening, ms. The value is the project's own, since
@@ -121,18 +122,18 @@ def end_proof(cursor: Cursor, facts: RecordingFacts) -> Proof:
             detail = "the fragment that Connect names as the last one is in the recording"
             return Proof(ProofState.PROVEN, "STOP_FRAGMENT", detail)
         if behind is not None:
-            detail = f"the recording ends {behind} fragments before the one that Connect names as the last"
+            detail = f"the recording ends {counted(behind, 'fragment')} before the one that Connect names as the last"
             return Proof(ProofState.NOT_PROVEN, "ENDING_MISSING", detail)
     return _ENDS[facts.end_reason]
 
 
 def middle_proof(cursor: Cursor) -> Proof:
     """Return the proof of the middle of a recording that no rule refutes."""
-    count = cursor.fragments.admitted
+    fragments = counted(cursor.fragments.admitted, "fragment")
     if cursor.order.counter is None:
-        detail = f"the times of {count} fragments show no hole; their numbers cannot be compared"
+        detail = f"the times of {fragments} show no hole; their numbers cannot be compared"
         return Proof(ProofState.PROVEN, "NO_HOLE_BY_TIME", detail)
-    detail = f"neither the numbers nor the times of {count} fragments show a hole, and the tracks' sums add up"
+    detail = f"neither the numbers nor the times of {fragments} show a hole, and the tracks' sums add up"
     return Proof(ProofState.PROVEN, "NO_HOLE", detail)
 
 
@@ -164,7 +165,7 @@ def _is_decimal(number: str) -> bool:
 def _opening_by_fragment(behind: int) -> Proof:
     if behind <= 0:
         return Proof(ProofState.PROVEN, "START_FRAGMENT", "the event's StartFragmentNumber is in the recording")
-    detail = f"the recording begins {behind} fragments behind the event's StartFragmentNumber"
+    detail = f"the recording begins {counted(behind, 'fragment')} behind the event's StartFragmentNumber"
     return Proof(ProofState.NOT_PROVEN, "OPENING_MISSING", detail)
 
 

@@ -37,8 +37,9 @@ ACTIVE_DBFS: Final = -50.0
 BATCH_S: Final = 4
 """Seconds that are measured at once, so that the meter's memory is bounded. Piece by piece they would cost more."""
 FULL_SCALE: Final = 1 << 15
-_ACTIVE_RMS: Final = math.ceil(FULL_SCALE * 10 ** (ACTIVE_DBFS / 20))
-_ACTIVE_POWER: Final = _ACTIVE_RMS**2
+ACTIVE_RMS: Final = math.ceil(FULL_SCALE * 10 ** (ACTIVE_DBFS / 20))
+"""The least RMS level of an active window, 0 to 32768."""
+_ACTIVE_POWER: Final = ACTIVE_RMS**2
 _ENDS_OF_SCALE: Final = ((b"\xff\x7f", 0), (b"\x00\x80", -1))
 """The bytes of a sample at either end, and the distance from there to 32767."""
 _WIDENED_HIGHEST: Final = b"\x00\x00\xff\x7f"
@@ -85,7 +86,7 @@ class ChannelLevels:
         rms = math.isqrt(self.open_squares // self.open_samples)
         energy = self.open_samples * rms * rms
         self.energy += energy
-        if rms >= _ACTIVE_RMS:
+        if rms >= ACTIVE_RMS:
             self.active_energy += energy
             self.active += self.open_samples
         else:
@@ -287,8 +288,8 @@ class ChannelMeter:
         levels.energy += energy
         loud: Sequence[bytes] = pieces
         quiet: Sequence[bytes] = ()
-        if min(rms) < _ACTIVE_RMS:
-            is_loud = [each >= _ACTIVE_RMS for each in rms]
+        if min(rms) < ACTIVE_RMS:
+            is_loud = [each >= ACTIVE_RMS for each in rms]
             loud, quiet = list(compress(pieces, is_loud)), list(compress(pieces, map(not_, is_loud)))
             rms = list(compress(rms, is_loud))
             energy = length * int(math.sumprod(rms, rms))

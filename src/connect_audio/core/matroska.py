@@ -28,6 +28,7 @@ from connect_audio.core.ebml import (
     read_vint,
 )
 from connect_audio.core.errors import MatroskaError
+from connect_audio.text import counted
 
 SEGMENT: Final = 0x18538067
 INFO: Final = 0x1549A966
@@ -128,7 +129,9 @@ def decode_blocks(
     """
     frame_size = size - header_size - _BLOCK_HEAD_BYTES
     if frame_size < 0:
-        raise MatroskaError(f"block: a block of {size - header_size} bytes has no room for its header", offset=offset)
+        raise MatroskaError(
+            f"block: a block of {counted(size - header_size, 'byte')} has no room for its header", offset=offset
+        )
     # The common shape, a track number of one byte and no lacing, for the whole run in one go.
     run = memoryview(buffer)[starts.start : starts.start + len(starts) * size]
     layout = f">{header_size}xBhB{frame_size}s"
@@ -155,7 +158,7 @@ def decode_block(raw: bytes, payload: int, *, offset: int) -> BlockHeader:
     try:
         track_number, at = read_vint(raw, payload)
         if len(raw) < at + 3:
-            raise ValueError(f"a block of {len(raw) - payload} bytes has no room for its header")
+            raise ValueError(f"a block of {counted(len(raw) - payload, 'byte')} has no room for its header")
         timecode = int.from_bytes(raw[at : at + 2], signed=True)
         flags = raw[at + 2]
         lacing = flags & _LACING
@@ -200,7 +203,7 @@ def _split_lace(raw: bytes, at: int, lacing: int) -> Iterator[bytes]:
             sizes.append(size)
     for size in sizes:
         if size < 0 or at + size > len(raw):
-            raise ValueError(f"a laced frame of {size} bytes overruns its block")
+            raise ValueError(f"a laced frame of {counted(size, 'byte')} overruns its block")
         yield raw[at : at + size]
         at += size
     yield raw[at:]

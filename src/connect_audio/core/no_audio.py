@@ -6,6 +6,7 @@ The reason NO_AUDIO and the one line of `connect-audio replay` say it.
 from __future__ import annotations
 
 from connect_audio.core.cursor import Cursor
+from connect_audio.text import counted
 
 
 def seen_instead(cursor: Cursor) -> str:
@@ -22,13 +23,13 @@ def seen_instead(cursor: Cursor) -> str:
     if understood is not None:
         return f"no audio of this contact is on a track that can be recorded: {understood}"
     if counts.without_audio:
-        return f"{_fragments(counts.without_audio)} of this contact came without an audio track"
+        return f"{counted(counts.without_audio, 'fragment')} of this contact came without an audio track"
     if cursor.timeline is not None or cursor.levels.customer.samples:
         return "audio of this contact came, and none of it could be placed"
     if counts.admitted:
-        return f"{_fragments(counts.admitted)} of this contact came without any block"
+        return f"{counted(counts.admitted, 'fragment')} of this contact came without any block"
     others = [
-        f"{_fragments(number)} {whose}"
+        f"{counted(number, 'fragment')} {whose}"
         for number, whose in (
             (counts.other_contact, "of other contacts"),
             (counts.other_streaming, "of another streaming of this contact"),
@@ -40,9 +41,5 @@ def seen_instead(cursor: Cursor) -> str:
     if others:
         return f"nothing of this contact came, only {', '.join(others)}"
     if cursor.stream.lost_bytes:
-        return f"no fragment came, only {cursor.stream.lost_bytes} bytes that belong to no readable fragment"
+        return f"no fragment came, only {counted(cursor.stream.lost_bytes, 'byte')} of no readable fragment"
     return "nothing came: the stream had no fragment at all"
-
-
-def _fragments(number: int) -> str:
-    return f"{number} fragment" if number == 1 else f"{number} fragments"

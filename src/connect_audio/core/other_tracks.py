@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from connect_audio.core.pcm import Party
 from connect_audio.core.tracks import TrackChoice, UnsupportedTrack
+from connect_audio.text import counted
 
 MAX_LISTED: Final = 16
 """Unknown tracks, and formats of unsupported ones, that are listed one by one. KVS allows 3 tracks in a stream, so more
@@ -102,7 +103,8 @@ class OtherTracks:
         ]
         blocks = self.further_blocks + sum(track.blocks for track in self.unknown)
         more = " and others" if len(self.unknown) > _MAX_NAMED else ""
-        return f"{blocks} blocks are on tracks of no known party: {', '.join(shown)}{more}"
+        are = "is" if blocks == 1 else "are"
+        return f"{counted(blocks, 'block')} {are} on tracks of no known party: {', '.join(shown)}{more}"
 
     def unsupported_sentence(self) -> str | None:
         """The unsupported formats in one sentence without its full stop; None for none."""
@@ -111,7 +113,8 @@ class OtherTracks:
         shown = [f"the {each.party}'s is {each.refusal}" for each in self.unsupported[:_MAX_NAMED]]
         blocks = sum(each.blocks for each in self.unsupported)
         more = "; and others" if len(self.unsupported) > _MAX_NAMED else ""
-        return f"{blocks} blocks hold audio that cannot be decoded or joined: {'; '.join(shown)}{more}"
+        hold = "holds" if blocks == 1 else "hold"
+        return f"{counted(blocks, 'block')} {hold} audio that cannot be decoded or joined: {'; '.join(shown)}{more}"
 
     def added(self, choice: TrackChoice, counts: Sequence[BlockCount]) -> OtherTracks:
         """This account with the blocks of one more fragment.

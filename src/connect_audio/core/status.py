@@ -25,6 +25,7 @@ from connect_audio.core.evidence import (
 from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
+from connect_audio.text import counted
 
 ACCOUNTS_DISAGREE: Final = "ACCOUNTS_DISAGREE"
 """The code of a recording whose sums do not add up, which has a metric of its own."""
@@ -154,12 +155,20 @@ def _when(applies: Callable[[Case], bool | int], detail: str) -> Find:
     return find
 
 
-def _count(number: Callable[[Case], int], detail: str) -> Find:
-    """Return a rule over one count, whose detail has the count's place."""
+def _count(number: Callable[[Case], int], noun: str, one: str, many: str) -> Find:
+    """Return a rule over one count.
+
+    Args:
+        number: the count.
+        noun: the noun of one counted thing.
+        one: the rest of the detail behind a single thing.
+        many: the same behind several.
+    """
 
     def find(case: Case) -> Iterator[str]:
-        if number(case):
-            yield detail.format(number(case))
+        found = number(case)
+        if found:
+            yield f"{counted(found, noun)} {one if found == 1 else many}"
 
     return find
 
@@ -175,13 +184,21 @@ def _sentence(sentence: Callable[[Case], str | None]) -> Find:
     return find
 
 
-def _of_each_track(number: Callable[[TrackCounts], int], detail: str) -> Find:
-    """Return a rule over a count of each track, whose detail has places for count and party."""
+def _of_each_track(number: Callable[[TrackCounts], int], noun: str, one: str, many: str) -> Find:
+    """Return a rule over a count of each track.
+
+    Args:
+        number: the count.
+        noun: the noun of one counted thing.
+        one: the rest of the detail behind a single thing and its party.
+        many: the same behind several.
+    """
 
     def find(case: Case) -> Iterator[str]:
         for party, track in _tracks(case):
-            if number(track):
-                yield detail.format(number(track), party)
+            found = number(track)
+            if found:
+                yield f"{counted(found, noun)} of the {party} {one if found == 1 else many}"
 
     return find
 
@@ -208,7 +225,8 @@ def _accounts(case: Case) -> Iterator[str]:
     is_closed = max(timeline.customer.end, timeline.agent.end) <= timeline.settled == cursor.frames
     yield from imbalances(tracks, frames=cursor.frames, settled=timeline.settled if is_closed else None)
     if not is_closed and not case.facts.reasons:
-        yield f"the recording of {cursor.frames} frames was not closed at {timeline.settled} settled frames"
+        settled = counted(timeline.settled, "settled frame")
+        yield f"the recording of {counted(cursor.frames, 'frame')} was not closed at {settled}"
 
 
 def _opening(case: Case) -> Iterator[str]:
@@ -232,7 +250,10 @@ def _open_end(code: str) -> Find:
 def _beyond_limit(case: Case) -> Iterator[str]:
     beyond = list(
         _of_each_track(
-            lambda track: track.dropped.beyond_limit.samples, "{} samples of the {} lie beyond the longest recording"
+            lambda track: track.dropped.beyond_limit.samples,
+            "sample",
+            "lies beyond the longest recording",
+            "lie beyond the longest recording",
         )(case)
     )
     yield from beyond or _open_end("RECORDING_LIMIT")(case)
@@ -256,15 +277,17 @@ def _dropped_live(case: Case) -> Iterator[str]:
 def _times(case: Case) -> Iterator[str]:
     times = case.cursor.times
     if times.count:
-        yield f"{times.count} times the stream's own numbers contradict each other: {times.text()}"
+        yield f"{counted(times.count, 'time')} the stream's own numbers contradict each other: {times.text()}"
 
 
 def _holes(case: Case) -> Iterator[str]:
     stream = case.cursor.stream
     if stream.holes.stream_holes:
-        yield f"{stream.holes.stream_holes} times neither track has audio, and fragments may be missing there"
+        times = counted(stream.holes.stream_holes, "time")
+        yield f"{times} neither track has audio, and fragments may be missing there"
     elif stream.missing_fragments:
-        yield f"{stream.missing_fragments} fragments are missing by their numbers"
+        numbers = "is missing by its number" if stream.missing_fragments == 1 else "are missing by their numbers"
+        yield f"{counted(stream.missing_fragments, 'fragment')} {numbers}"
 
 
 def _choppy(case: Case) -> Iterator[str]:
@@ -274,7 +297,7 @@ def _choppy(case: Case) -> Iterator[str]:
     if timeline is not None and silent > _CHOPPY_SHARE * frames:
         seconds, share = silent / timeline.rate, 100 * silent / frames
         yield (
-            f"neither party has audio {holes.block_holes} times inside fragments that lack nothing: "
+            f"neither party has audio {counted(holes.block_holes, 'time')} inside fragments that lack nothing: "
             f"{seconds:.3f} s, {share:.1f} % of the call"
         )
 
@@ -311,20 +334,29 @@ RULES: Final[tuple[Rule, ...]] = (
         _MIDDLE,
         _count(
             lambda case: case.cursor.fragments.truncated,
-            "{} fragments were cut off; their whole blocks are in the recording",
+            "fragment",
+            "was cut off; its whole blocks are in the recording",
+            "were cut off; their whole blocks are in the recording",
         ),
     ),
     Rule(
         "LOST_BYTES",
         _MIDDLE,
-        _count(lambda case: case.cursor.stream.lost_bytes, "{} bytes of the stream belong to no readable fragment"),
+        _count(
+            lambda case: case.cursor.stream.lost_bytes,
+            "byte",
+            "of the stream belongs to no readable fragment",
+            "of the stream belong to no readable fragment",
+        ),
     ),
     Rule(
         "UNDECIDABLE_FRAGMENTS",
         _MIDDLE,
         _count(
             lambda case: case.cursor.fragments.undecidable,
-            "{} fragments beside the contact's own name no contact and were left out",
+            "fragment",
+            "beside the contact's own names no contact and was left out",
+            "beside the contact's own name no contact and were left out",
         ),
     ),
     Rule(
@@ -332,7 +364,9 @@ RULES: Final[tuple[Rule, ...]] = (
         _MIDDLE,
         _count(
             lambda case: case.cursor.fragments.contradictory,
-            "{} fragments name more than one contact and were left out",
+            "fragment",
+            "names more than one contact and was left out",
+            "name more than one contact and were left out",
         ),
     ),
     # Symptoms: a cause above explains them where there is one.
@@ -342,14 +376,20 @@ RULES: Final[tuple[Rule, ...]] = (
         "LATE_AUDIO",
         _MIDDLE,
         _of_each_track(
-            lambda track: track.dropped.late.samples, "{} samples of the {} came after silence had taken their place"
+            lambda track: track.dropped.late.samples,
+            "sample",
+            "came after silence had taken its place",
+            "came after silence had taken their place",
         ),
     ),
     Rule(
         "OUT_OF_RANGE_AUDIO",
         _MIDDLE,
         _of_each_track(
-            lambda track: track.dropped.out_of_range.samples, "{} samples of the {} have times outside the call"
+            lambda track: track.dropped.out_of_range.samples,
+            "sample",
+            "has a time outside the call",
+            "have times outside the call",
         ),
     ),
     Rule(
@@ -357,13 +397,17 @@ RULES: Final[tuple[Rule, ...]] = (
         _MIDDLE,
         _of_each_track(
             lambda track: track.dropped.conflicting.samples,
-            "{} samples of the {} came for a time that has other audio, and were left out",
+            "sample",
+            "came for a time that has other audio, and was left out",
+            "came for a time that has other audio, and were left out",
         ),
     ),
     Rule(
         "DANGLING_BYTES",
         _MIDDLE,
-        _of_each_track(lambda track: track.dropped.dangling_bytes, "{} bytes of the {} make no whole sample"),
+        _of_each_track(
+            lambda track: track.dropped.dangling_bytes, "byte", "makes no whole sample", "make no whole sample"
+        ),
     ),
 )
 """Every reason, the likeliest cause first: a cause stands before its symptoms."""

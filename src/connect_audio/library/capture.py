@@ -17,6 +17,9 @@ _SEARCH_BYTES: Final = 64 * 1024 * 1024
 """Bytes that are searched for the first fragment. KVS takes fragments of at most 50 MB, so one begins within that.
 A source without one is refused then, and the rest is not read."""
 
+_HEAD_BYTES: Final = 12
+"""Bytes at the beginning that show another kind of file."""
+
 type CaptureEvent = OpenFragment | Fragment | BytesLost
 
 
@@ -67,6 +70,7 @@ def _events(
         look: called after each chunk for the fragment under way.
     """
     received = 0
+    head = b""
     found = False
     # Bytes before the first fragment are one run of lost bytes, yielded once this is known to be a capture.
     lost: BytesLost | None = None
@@ -74,6 +78,9 @@ def _events(
     for chunk in _with_end(chunks):
         reader.receive_data(chunk)
         received += len(chunk)
+        if len(head) < _HEAD_BYTES:
+            head = (head + chunk)[:_HEAD_BYTES]
+            _refuse_other_files(head, name)
         while True:
             try:
                 event = reader.next_event()
@@ -104,6 +111,18 @@ def _events(
     if not found:
         cause = cause or (lost.cause if lost else "there is no Matroska document in it")
         raise CaptureError(f"{name}: is no GetMedia capture: {printable(cause)}")
+
+
+def _refuse_other_files(head: bytes, name: str) -> None:
+    """Refuse the files beside a capture that users mistake for one.
+
+    Raises:
+        CaptureError: the first bytes belong to a WAV or to a manifest.
+    """
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        raise CaptureError(f"{name}: is a WAV, no GetMedia capture: page, explain and convert take a WAV")
+    if head.lstrip()[:1] == b"{":
+        raise CaptureError(f"{name}: is JSON, no GetMedia capture: explain takes the manifest of a recording")
 
 
 def _joined(lost: BytesLost | None, more: BytesLost) -> BytesLost:

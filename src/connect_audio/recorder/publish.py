@@ -37,6 +37,7 @@ from connect_audio.recorder.parts import (
     wav_metadata,
 )
 from connect_audio.recorder.recorder_ports import RecorderPorts
+from connect_audio.text import counted
 
 _NO_UPLOAD: Final = "NoSuchUpload"
 _NO_KEY: Final = "NoSuchKey"
@@ -144,7 +145,7 @@ def _finish(
     reasons = recorded.end.shortcomings
     if frames < cursor.frames:
         lost = cursor.frames - frames
-        detail = f"the multipart upload is gone, and with it the {lost} frames behind its first part"
+        detail = f"the multipart upload is gone, and with it {counted(lost, 'frame')} behind its first part"
         reasons = (*reasons, Reason("UPLOAD_LOST", detail))
         cursor = _cut_to(ports, cursor, frames)
     manifest = _put_manifest(ports, recorded, cursor, notes, reasons)

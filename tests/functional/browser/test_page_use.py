@@ -35,12 +35,12 @@ def test_it_says_why_the_recording_is_not_whole_and_lists_the_gap_with_its_cause
 
 
 def test_the_figures_say_who_speaks_how_long(page: Page) -> None:
-    # The tones last 8 s and 7 s of 30 s, in two stretches each. A stretch of speech is 0.2 s longer than its tone.
+    # The tones last 8 s and 7 s of 30 s, in whole windows of 200 ms.
     assert page.locator("#figures div").all_inner_texts() == [
-        "Customer\n0:08 · 28 %",
-        "Agent\n0:07 · 25 %",
+        "Customer\n0:08 · 27 %",
+        "Agent\n0:07 · 23 %",
         "Both at once\n0:00 · 0 %",
-        "Silence\n0:14 · 47 %",
+        "Silence\n0:15 · 50 %",
     ]
 
 

@@ -101,7 +101,7 @@ def test_without_an_event_or_without_audio_the_opening_is_not_asked_for() -> Non
         (
             number(8),
             "OPENING_MISSING",
-            "the recording begins 1 fragments behind the event's StartFragmentNumber",
+            "the recording begins 1 fragment behind the event's StartFragmentNumber",
         ),
         ("17", "START_TIMESTAMP", "the first audio begins at or before StartTimestamp"),
         (None, "START_TIMESTAMP", "the first audio begins at or before StartTimestamp"),

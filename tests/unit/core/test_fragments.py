@@ -382,7 +382,7 @@ def test_an_error_behind_the_continuation_token_is_heard_as_a_fragment_without_a
         (SEGMENT_OF_UNKNOWN_SIZE, "a Segment without an EBML header before it"),
         (
             BLOCKS + element(BLOCK_GROUP, element(BLOCK, b"\x81")),
-            "block: a block of 1 bytes has no room for its header",
+            "block: a block of 1 byte has no room for its header",
         ),
     ],
     ids=named,

@@ -305,6 +305,45 @@ def test_without_audio_a_recording_is_empty() -> None:
             "6 blocks are on tracks of no known party: track 1 'line 2'",
         ),
         (
+            with_fragments(truncated=1),
+            "TRUNCATED_FRAGMENTS",
+            "1 fragment was cut off; its whole blocks are in the recording",
+        ),
+        (with_stream(lost_bytes=1), "LOST_BYTES", "1 byte of the stream belongs to no readable fragment"),
+        (
+            with_fragments(undecidable=1),
+            "UNDECIDABLE_FRAGMENTS",
+            "1 fragment beside the contact's own names no contact and was left out",
+        ),
+        (
+            with_fragments(contradictory=1),
+            "CONTRADICTORY_FRAGMENTS",
+            "1 fragment names more than one contact and was left out",
+        ),
+        (
+            with_stream(holes=HoleCounts(stream_holes=1)),
+            "STREAM_HOLES",
+            "1 time neither track has audio, and fragments may be missing there",
+        ),
+        (with_stream(missing_fragments=1), "STREAM_HOLES", "1 fragment is missing by its number"),
+        (
+            replace(WHOLE.cursor, times=TimesDisagree(rate=1)),
+            "TIMES_DISAGREE",
+            "1 time the stream's own numbers contradict each other: rate 1",
+        ),
+        (dropping(late=1), "LATE_AUDIO", "1 sample of the customer came after silence had taken its place"),
+        (
+            dropping(conflicting=1),
+            "CONFLICTING_AUDIO",
+            "1 sample of the customer came for a time that has other audio, and was left out",
+        ),
+        (dropping(out_of_range=1), "OUT_OF_RANGE_AUDIO", "1 sample of the customer has a time outside the call"),
+        (
+            dropping(beyond_limit=1),
+            "RECORDING_LIMIT",
+            "1 sample of the customer lies beyond the longest recording",
+        ),
+        (
             with_stream(holes=HoleCounts(stream_holes=7)),
             "STREAM_HOLES",
             "7 times neither track has audio, and fragments may be missing there",
@@ -334,17 +373,17 @@ def test_without_audio_a_recording_is_empty() -> None:
         (
             with_customer(written_bytes=49_151, dropped=Dropped(dangling_bytes=1)),
             "DANGLING_BYTES",
-            "1 bytes of the customer make no whole sample",
+            "1 byte of the customer makes no whole sample",
         ),
         (
             with_customer(written_bytes=49_151),
             "ACCOUNTS_DISAGREE",
-            "49152 bytes of the customer were received and 49151 are accounted for",
+            "49152 bytes of the customer came in and 49151 went into the accounts",
         ),
         (
             with_customer(silence=Silence(one_sided=1)),
             "ACCOUNTS_DISAGREE",
-            ("24576 samples and 1 frames of silence of the customer do not make 24576 settled frames of 24576"),
+            ("24576 samples and 1 frame of silence of the customer do not make 24576 settled frames of 24576"),
         ),
     ],
 )

@@ -68,4 +68,4 @@ def test_what_was_seen_in_place_of_audio_is_said(log: list[Fragment], sentence: 
 def test_a_stream_of_garbage_is_no_empty_stream() -> None:
     cursor = Cursor(stream=StreamCounts(lost_bytes=7, lost_byte_runs=1))
 
-    assert seen_instead(cursor) == "no fragment came, only 7 bytes that belong to no readable fragment"
+    assert seen_instead(cursor) == "no fragment came, only 7 bytes of no readable fragment"

@@ -59,7 +59,7 @@ def test_the_start_fragment_in_the_recording_proves_the_opening() -> None:
 def test_one_lost_fragment_before_the_first_is_a_missing_opening_though_the_time_would_pass() -> None:
     found = judge(WHOLE, replace(EVENT, start_fragment=NUMBERS[0]))
 
-    detail = "the recording begins 1 fragments behind the event's StartFragmentNumber"
+    detail = "the recording begins 1 fragment behind the event's StartFragmentNumber"
     assert (found.status, found.reasons) == (Status.PARTIAL, [Reason("OPENING_MISSING", detail)])
     assert found.evidence[CallPart.OPENING] == Proof(ProofState.NOT_PROVEN, "OPENING_MISSING", detail)
 
