@@ -461,4 +461,10 @@ def test_a_client_that_hangs_up_midway_disturbs_nobody(
 
 
 def test_the_default_limits_are_the_real_ones() -> None:
-    assert Limits() == Limits(calls_per_second=5, connections=3, describe_contact_per_second=2, session_s=2700.0)
+    assert Limits() == Limits(
+        calls_per_second=5,
+        connections=3,
+        describe_contact_per_second=2,
+        search_contacts_per_second=0.5,
+        session_s=2700.0,
+    )

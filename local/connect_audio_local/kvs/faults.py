@@ -21,6 +21,7 @@ type Api = Literal[
     "DescribeStream",
     "ListStreams",
     "DescribeContact",
+    "SearchContacts",
     "ListFragments",
     "GetMediaForFragmentList",
 ]

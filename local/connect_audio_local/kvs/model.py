@@ -18,6 +18,8 @@ from typing import Any
 from connect_audio_local.kvs.archive import Archive, ArchiveView
 from connect_audio_local.kvs.archive_behaviour import USUAL_ARCHIVE, ArchiveBehaviour
 from connect_audio_local.kvs.capture import StoredFragment, block_ends
+from connect_audio_local.kvs.contact_search import search
+from connect_audio_local.kvs.contacts import EmulatedContact
 from connect_audio_local.kvs.fault_run import FaultRun
 from connect_audio_local.kvs.faults import NO_FAULTS, FaultPlan
 from connect_audio_local.kvs.service_error import FragmentNotFoundError, ServiceError, invalid_argument
@@ -83,6 +85,7 @@ class Limits:
         connections: open GetMedia connections a stream.
         archive_connections: open GetMediaForFragmentList connections a stream.
         describe_contact_per_second: Connect's DescribeContact, an account.
+        search_contacts_per_second: Connect's SearchContacts, an account; one at a time.
         session_s: after so many seconds a GetMedia body ends silently.
     """
 
@@ -90,6 +93,7 @@ class Limits:
     connections: int | None = 3
     archive_connections: int | None = 5
     describe_contact_per_second: int | None = 2
+    search_contacts_per_second: float | None = 0.5
     session_s: float | None = 45 * 60.0
 
 
@@ -98,49 +102,31 @@ UNLIMITED = Limits(
     connections=None,
     archive_connections=None,
     describe_contact_per_second=None,
+    search_contacts_per_second=None,
     session_s=None,
 )
 
 
 class CallMeter:
-    """Counts calls in the last second. Not thread-safe: its owner locks."""
+    """Counts calls in the last second, or where one a second is too many, in a longer time. Its owner locks."""
 
     def __init__(self) -> None:
         self._calls: dict[str, deque[float]] = {}
 
-    def allow(self, what: str, per_second: int | None, now_s: float) -> bool:
+    def allow(self, what: str, per_second: float | None, now_s: float) -> bool:
         """Count a call of `what`, unless it would exceed the limit."""
         if per_second is None:
             return True
         calls = self._calls.setdefault(what, deque())
-        while calls and calls[0] <= now_s - 1.0:
+        while calls and calls[0] <= now_s - max(1.0, 1 / per_second):
             calls.popleft()
-        if len(calls) >= per_second:
+        if len(calls) >= max(1, per_second):
             return False
         calls.append(now_s)
         return True
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class EmulatedContact:
-    """A contact as Connect's DescribeContact describes it, gathered from the labels of the fragments.
-
-    Args:
-        contact_id: its id.
-        instance_id: the Connect instance's id; empty where no fragment names it.
-        start_ms: producer time of its first fragment.
-        end_ms: producer time at which its newest fragment ends.
-        ended: True if nothing of it will follow.
-    """
-
-    contact_id: str
-    instance_id: str
-    start_ms: int
-    end_ms: int
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +358,12 @@ class EmulatedStream:
             self._advance(now_s)
             return ArchiveView(tuple(self._kept), self.retention_hours, self._newest_ms)
 
+    def contacts(self, now_s: float) -> list[EmulatedContact]:
+        """Return the state of every contact that the stream has seen."""
+        with self._lock:
+            self._advance(now_s)
+            return [contact for each in list(self._contacts) if (contact := self.contact(each, now_s))]
+
     def contact(self, contact_id: str, now_s: float) -> EmulatedContact | None:
         """Return the state of a contact, or None for one that the stream has not seen."""
         with self._lock:
@@ -436,8 +428,11 @@ class EmulatedStream:
             return
         contact = self._contacts.get(fragment.contact_id)
         if contact is None:
-            contact = EmulatedContact(fragment.contact_id, "", fragment.producer_ms, fragment.end_ms)
+            contact = EmulatedContact(
+                fragment.contact_id, "", self.arn, fragment.producer_ms, fragment.end_ms, fragment.number
+            )
             self._contacts[fragment.contact_id] = contact
+        contact.last_number = fragment.number
         contact.instance_id = fragment.instance_id or contact.instance_id
         contact.end_ms = max(contact.end_ms, fragment.end_ms)
         self._contact = contact
@@ -519,9 +514,14 @@ def _timestamp_ms(selector: Mapping[str, Any], kind: str) -> int:
 
 
 class Account:
-    """All streams of the emulated account. Thread-safe."""
+    """All streams of the emulated account. Thread-safe.
+
+    Attributes:
+        names_streams: DescribeContact shows the streams among a contact's recordings; may be changed later.
+    """
 
     def __init__(self) -> None:
+        self.names_streams = True
         self._lock = threading.Lock()
         self._streams: dict[str, EmulatedStream] = {}
         self._meter = CallMeter()
@@ -580,3 +580,16 @@ class Account:
             if contact is not None and contact.instance_id in ("", instance_id):
                 return contact
         raise ServiceError("ResourceNotFoundException", 404, f"no contact {contact_id} in instance {instance_id}")
+
+    def search_contacts(self, request: Mapping[str, Any], limits: Limits, now_s: float) -> dict[str, Any]:
+        """Answer a SearchContacts.
+
+        Raises:
+            ServiceError: ThrottlingException, or as `contact_search.search`.
+        """
+        with self._lock:
+            if not self._meter.allow("SearchContacts", limits.search_contacts_per_second, now_s):
+                raise ServiceError("ThrottlingException", 429, "Too Many Requests")
+        # A contact may have been streamed twice, and is one contact still.
+        contacts = {each.contact_id: each for stream in self.streams for each in stream.contacts(now_s)}
+        return search(request, contacts.values())

@@ -1,4 +1,4 @@
-"""The emulator's HTTP side: the wire shapes of Kinesis Video Streams and of Connect's DescribeContact.
+"""The emulator's HTTP side: the wire shapes of Kinesis Video Streams, and of two operations of Connect.
 
 Shapes, paths, status codes and error names come from botocore's service models (`kinesisvideo`,
 `kinesis-video-media`, `connect`). A capture is served byte for byte, so MILLIS_BEHIND_NOW is the file's.
@@ -26,6 +26,7 @@ from urllib.parse import unquote
 
 from connect_audio_local.kvs.capture import StoredFragment, read_capture
 from connect_audio_local.kvs.clock import Clock, SystemClock
+from connect_audio_local.kvs.contacts import contact_event
 from connect_audio_local.kvs.fault_run import Ending, FaultRun, FaultyBody, Sendable, in_band_document
 from connect_audio_local.kvs.faults import (
     NO_FAULTS,
@@ -191,6 +192,24 @@ class KvsEmulator:
             )
         )
 
+    def contact_event(self, contact_id: str, event_type: str = "DISCONNECTED") -> dict[str, Any]:
+        """Return a contact event as EventBridge delivers it. The emulator delivers none of itself.
+
+        Args:
+            contact_id: the contact.
+            event_type: eventType of its detail.
+
+        Raises:
+            LookupError: no stream has seen the contact.
+            ValueError: there is no such type, or the event of an end is asked for before the end.
+        """
+        now_s = self.clock.monotonic()
+        stream = self.account.stream_of(contact_id, now_s)
+        contact = stream.contact(contact_id, now_s) if stream else None
+        if contact is None:
+            raise LookupError(f"no stream has seen contact {contact_id}")
+        return contact_event(contact, event_type)
+
     def open_connections(self, stream_name: str) -> int:
         """GetMedia connections that are open now."""
         return self.connections.count(stream_name)
@@ -254,6 +273,7 @@ class _Api:
             "/getMedia": ("GetMedia", self._get_media),
             "/listFragments": ("ListFragments", self._list_fragments),
             "/getMediaForFragmentList": ("GetMediaForFragmentList", self._get_media_for_fragment_list),
+            "/search-contacts": ("SearchContacts", self._search_contacts),
         }
 
     def answer(self, method: str, request: _Request) -> _Json | _Media:
@@ -442,17 +462,13 @@ class _Api:
         if stream := emulator.account.stream_of(contact_id, now_s):
             _suffer(stream, "DescribeContact")
         contact = emulator.account.describe_contact(instance_id, contact_id, emulator.limits, now_s)
-        described = {
-            "Arn": f"arn:aws:connect:eu-west-2:123456789012:instance/{instance_id}/contact/{contact_id}",
-            "Id": contact_id,
-            "InitiationMethod": "INBOUND",
-            "Channel": "VOICE",
-            "InitiationTimestamp": contact.start_ms / 1000,
-            "LastUpdateTimestamp": contact.end_ms / 1000,
-        }
-        if contact.ended:
-            described["DisconnectTimestamp"] = contact.end_ms / 1000
-        return _Json({"Contact": described})
+        named = replace(contact, instance_id=contact.instance_id or instance_id)
+        return _Json({"Contact": named.description(names_stream=emulator.account.names_streams)})
+
+    def _search_contacts(self, request: _Request) -> _Json:
+        emulator = self._emulator
+        fields = read_request(request.body)
+        return _Json(emulator.account.search_contacts(fields, emulator.limits, emulator.clock.monotonic()))
 
 
 def _place(request: _Request) -> str:
