@@ -237,7 +237,7 @@ class CallStream:
         self._connection: _Connection | None = None
         self._damage = Damage()
         self._unconfirmed = Unconfirmed()
-        self._skip = Skip(state.place, ports.clock.now_ms())
+        self._skip = Skip(state.place, cursor.fragment, ports.clock.now_ms())
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False
         self._met_silence = False

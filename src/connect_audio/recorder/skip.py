@@ -1,8 +1,8 @@
 """The way past a place of the stream that no connection can read.
 
 Pure. A place is what lies directly behind the position. The checkpoint keeps its tries and probes (`PlaceState`), since
-an invocation may end, or wait, among them. The next invocation reads what lies before the place once more. A failure on
-the way there is another place's.
+an invocation may end, or wait, among them. The next invocation reads what lies before the place once more, and goes on
+with the probes at the place. A failure on the way there is another place's.
 
 How it works. A failure may pass, so the place gets `TRIES` connections first. Then probes look behind it, step by step.
 Nothing that a probe finds is recorded yet, since the failure may have passed meanwhile. So the place is tried once more
@@ -14,7 +14,8 @@ after a probe found a fragment. Only if it fails again does reading go on behind
     SKIPPED     reading begins behind the place, until a fragment comes
 
 The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over. If
-KVS reports another error at the present, two places fail, and the probes go on.
+KVS reports another error at the present, two places fail, and the probes go on. A round is over, too, once the steps have
+reached the present.
 A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
 place is the last one of the stream.
 """
@@ -99,10 +100,11 @@ class Skip:
 
     Args:
         state: the place that failed in the last step; None for none.
+        position: as for `failed`.
         now_ms: as for `failed`.
     """
 
-    def __init__(self, state: PlaceState | None = None, now_ms: int = 0) -> None:
+    def __init__(self, state: PlaceState | None = None, position: str | None = None, now_ms: int = 0) -> None:
         self._phase = _Phase.READING
         self._behind = None if state is None else state.behind
         self._tries = 0 if state is None else state.tries
@@ -116,18 +118,16 @@ class Skip:
         self._newest_end_ms = None if state is None else state.newest_end_ms
         self._last_end_ms: int | None = None  # the newest fragment of this invocation, known before or not
         self._failure = None if state is None else state.failure
-        if state is not None and state.steps is not None:
-            self._probe_at_present(now_ms)
-            if state.probe_ms is not None:
-                self._is_at_present, self._steps = False, state.steps
-                self._selector = FromProducerTime(state.probe_ms)
-                self._phase = _Phase.CONFIRMING if state.has_found else _Phase.PROBING
+        # A round of probes that goes on once what lies before the place has been read.
+        self._round = None if state is None or state.steps is None else state
+        if position == self._behind:
+            self._resume(now_ms)
 
     @property
     def state(self) -> PlaceState | None:
         """The place for the next step; None if none fails."""
-        if self._failure is None:
-            return None
+        if self._failure is None or self._round is not None:
+            return self._round
         is_reading = self._phase is _Phase.READING
         probe = None if is_reading or self._is_at_present else self._selector
         return PlaceState(
@@ -210,8 +210,12 @@ class Skip:
             self._newest_end_ms = self._last_end_ms
         if self._failure is None:
             self._behind = position
+        was_resumed = self._phase is _Phase.READING and self._resume(now_ms)
         if not failure.is_place:
             self._failure = self._failure or failure
+            return False
+        if was_resumed and self._phase is _Phase.PROBING:
+            self._failure = failure
             return False
         if self._phase is _Phase.PROBING:
             if self._is_at_present and not self._is_another_place(failure):
@@ -231,6 +235,18 @@ class Skip:
             self._named = failure.number if missing_between(position, failure.number) == 0 else None
             self._probe_at_present(now_ms)
         return False
+
+    def _resume(self, now_ms: int) -> bool:
+        """Go on with the round of probes that an earlier invocation began. Return False if there is none."""
+        state, self._round = self._round, None
+        if state is None:
+            return False
+        self._probe_at_present(now_ms)
+        if state.probe_ms is not None:
+            self._is_at_present, self._steps = False, state.steps or 0
+            self._selector = FromProducerTime(state.probe_ms)
+            self._phase = _Phase.CONFIRMING if state.has_found else _Phase.PROBING
+        return True
 
     def _probe_at_present(self, now_ms: int) -> None:
         """Begin a round of probes."""
@@ -275,7 +291,7 @@ class Skip:
 
     def _pass(self) -> None:
         self._begin_anew(0)
-        self._failure, self._is_last = None, False
+        self._failure, self._round, self._is_last = None, None, False
 
     def _begin_anew(self, rounds: int) -> None:
         self._phase, self._tries, self._rounds = _Phase.READING, 0, min(rounds, _MOST_ROUNDS)
@@ -286,10 +302,16 @@ class Skip:
             self._selector, self._named = AfterFragment(self._named), None
             return
         last = self._selector.ms if isinstance(self._selector, FromProducerTime) else None
-        if self._steps and last is not None and last >= now_ms:
+        begin_ms = self._newest_end_ms or fallback_ms
+        if self._steps and last is not None and last < begin_ms + _ahead_ms(self._steps):
+            # The last step ended at the present, and the present moves on.
             self._begin_anew(self._rounds + 1)
             return
         self._steps += 1
-        doublings = min(max(0, self._steps - _SHORT_STEPS), _MOST_DOUBLINGS)
-        ahead_ms = _FIRST_STEP_MS * (min(self._steps, _SHORT_STEPS) << doublings)
-        self._selector = FromProducerTime(min((self._newest_end_ms or fallback_ms) + ahead_ms, now_ms))
+        self._selector = FromProducerTime(min(begin_ms + _ahead_ms(self._steps), now_ms))
+
+
+def _ahead_ms(steps: int) -> int:
+    """How far behind the newest fragment a probe begins, ms, by its number in the round."""
+    doublings = min(max(0, steps - _SHORT_STEPS), _MOST_DOUBLINGS)
+    return _FIRST_STEP_MS * (min(steps, _SHORT_STEPS) << doublings)

@@ -54,9 +54,10 @@ def test_after_five_seconds_the_steps_double() -> None:
     assert probes[24:] == [5000, 10_000, 20_000, 40_000, 80_000]
 
 
-def handed_over(skip: Skip) -> Skip:
-    """The place in the next invocation."""
-    return Skip(from_plain(ReadState, through_json(to_plain(ReadState(place=skip.state)))).place, LATER_MS)
+def handed_over(skip: Skip, position: str = "7") -> Skip:
+    """The place in the next invocation, which begins to read behind a fragment."""
+    place = from_plain(ReadState, through_json(to_plain(ReadState(place=skip.state)))).place
+    return Skip(place, position, LATER_MS)
 
 
 @pytest.mark.parametrize("failures", range(1, 40))
@@ -84,12 +85,48 @@ def test_a_place_behind_which_a_probe_found_a_fragment_is_tried_once_more_in_the
     assert begins == [None, FromProducerTime(1400), None]
 
 
+@pytest.mark.parametrize("failures", range(3, 40))
+def test_probes_go_on_once_the_fragments_before_the_place_have_been_read_again(failures: int) -> None:
+    skip = at_1000()
+    fail(skip, failures)
+    following = handed_over(skip, position="5")
+    assert following.state == skip.state
+    assert (following.selector, following.is_probing) == (None, False)
+    following.came(700)
+    following.came(1000)
+    fail(following)
+    assert following.selector == skip.selector
+    assert fail(following, 45) == fail(skip, 45)
+
+
+def test_a_found_fragment_is_skipped_to_once_the_fragments_before_the_place_have_been_read_again() -> None:
+    skip = at_1000()
+    fail(skip, 4)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    following = handed_over(skip, position="5")
+    following.came(700)
+    following.came(1000)
+    assert following.selector is None
+    assert following.failed(BROKEN, "7", 0, LATER_MS)
+    assert following.selector == FromProducerTime(1400)
+
+
+def test_a_body_that_ends_on_the_way_to_the_place_makes_it_be_tried_anew() -> None:
+    skip = at_1000()
+    fail(skip, 5)
+    following = handed_over(skip, position="5")
+    following.ended(0, LATER_MS)
+    assert following.state is None
+    assert fail(following, 3) == [None, None, FromProducerTime(1200)]
+
+
 def test_a_failure_on_the_way_to_the_place_is_another_place_s_and_its_probes_begin_there() -> None:
     skip = at_1000()
     fail(skip, 3)
     skip.found()
     skip.ended(0, LATER_MS)
-    skip = handed_over(skip)
+    skip = handed_over(skip, position="5")
     skip.came(700)
     assert not skip.failed(BROKEN, "6", 0, LATER_MS)
     assert skip.state == PlaceState(behind="6", failure=BROKEN, tries=1, newest_end_ms=700)
@@ -147,6 +184,19 @@ def test_no_probe_begins_beyond_the_present_and_then_the_place_is_tried_anew_twi
     assert skip.selector == FromProducerTime(1100)
     tries = [not skip.failed(BROKEN, "7", 0, 1100) and skip.selector is None for _ in range(7)]
     assert tries == [True] * 6 + [False]
+
+
+def test_the_probes_end_at_the_present_although_that_moves_on() -> None:
+    skip = at_1000()
+    for now_ms in (1300, 1310, 1320):
+        skip.failed(BROKEN, "7", 0, now_ms)
+    skip.ended(0, 1320)
+    probes = []
+    for now_ms in range(1330, 1400, 10):
+        probes.append(skip.selector)
+        skip.failed(BROKEN, "7", 0, now_ms)
+    assert probes == [FromProducerTime(1200), FromProducerTime(1330), *[None] * 5]
+    assert skip.rounds == 1
 
 
 def test_another_error_at_the_present_is_another_place_and_the_probes_go_on() -> None:
