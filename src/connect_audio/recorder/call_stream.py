@@ -373,11 +373,9 @@ class CallStream:
             fragment: the fragment.
         """
         before = self._unconfirmed.confirmed_by(fragment)
-        if self._state.skipped and (
-            self._skip.selector is None or missing_between(self._position, fragment.number) == 0
-        ):
-            # The place can be read by now, or nothing was missing between the position and the probe.
-            self._state = replace(self._state, skipped=_but(self._state.skipped, self._position))
+        if self._state.skipped:
+            behind = () if self._skip.selector is not None else (self._position,)
+            self._state = replace(self._state, skipped=_but(self._state.skipped, behind, fragment.number))
         self._met_silence = False
         before_it = self._position
         self._position = fragment.number or before_it
@@ -673,9 +671,19 @@ def _is_cut(failure: Failure) -> bool:
     return failure.is_final and failure.reason.code == _CUT
 
 
-def _but(skipped: Sequence[Skipped], position: str | None) -> tuple[Skipped, ...]:
-    """Return the skipped places but the one behind a position: a later reading found a fragment there."""
-    kept = [replace(each, count=each.count - (each.behind == position)) for each in skipped]
+def _but(skipped: Sequence[Skipped], behind: Sequence[str | None], number: str | None) -> tuple[Skipped, ...]:
+    """Return the skipped places but those at which a fragment has come after all.
+
+    Args:
+        skipped: the places.
+        behind: the position, if the reading that brought the fragment began there.
+        number: the fragment's number. It may also show that nothing is missing between a place and a probe behind it.
+            A producer may send the fragment of a place again later.
+    """
+    kept = [
+        replace(each, count=each.count - (each.behind in behind or missing_between(each.behind, number) == 0))
+        for each in skipped
+    ]
     return tuple(each for each in kept if each.count)
 
 

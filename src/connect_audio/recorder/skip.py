@@ -14,7 +14,7 @@ after a probe found a fragment. Only if it fails again does reading go on behind
     SKIPPED     reading begins behind the place, until a fragment comes
 
 The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over. If
-KVS reports another error at the present, two places fail, and the probes go on. A round is over, too, once the steps have
+KVS reports another error at the present, two places fail, and the probes go on. A round is over, too, once a step has
 reached the present.
 A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
 place is the last one of the stream.

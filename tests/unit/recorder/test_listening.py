@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from connect_audio.core.errors import MediaSourceError
@@ -148,6 +150,19 @@ def test_a_fragment_that_is_skipped_is_not_counted_again_after_a_hand_over() -> 
     assert len(run.results) > 1
     detail = run.manifest["reasons"][0]["detail"]
     assert (run.reasons[0], "1 place was skipped" in detail) == ("IN_BAND_ERROR", True)
+
+
+def test_a_place_that_was_skipped_and_that_the_producer_sends_again_is_not_told() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    at.clock.pass_by(SECONDS)
+    fails_at(at, FAILING, error_document(5000))
+    stored = at.source.fragments
+    rewound = b"".join(each.data for each in stored[FAILING : FAILING + 3])
+    stored[FAILING + 2] = replace(stored[FAILING + 2], data=stored[FAILING + 2].data + rewound)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert (run.outcome.status, run.reasons) == (OutcomeStatus.COMPLETE, [])
 
 
 def test_a_place_that_was_skipped_and_can_be_read_after_a_hand_over_is_not_told() -> None:
