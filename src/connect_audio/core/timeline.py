@@ -246,6 +246,7 @@ class _Track:
             width: bytes of payload of one sample.
         """
         counts = self.counts
+        self.written.begin()
         length = stretch.stop - stretch.start
         counts.carried = counts.carried.plus(length, length * width)
         # The first sample alone where the stretch has different fragments at its ends.
@@ -484,7 +485,9 @@ class Timeline:
             is_repeated: True if it was admitted before, so that audio over written audio needs no comparison.
         """
         self._fragment, self._is_repeated = fragment, is_repeated
-        self._customer.again = self._agent.again = None
+        for track in (self._customer, self._agent):
+            track.again = None
+            track.written.begin()
 
     def place(
         self,

@@ -1,8 +1,8 @@
 """Audio that a track has written in its last seconds: its positions, its fragments, and how to know it again.
 
 *How it works.* A track's audio lies in stretches. Audio that joins the track's end makes the open stretch longer; audio
-behind a gap closes it and opens the next. Audio that fills silence is a stretch of its own. Between two stretches lies
-silence.
+behind a gap closes it and opens the next. Audio with which a fragment fills silence is a stretch of its own. Between
+two stretches lies silence.
 
 Audio that comes again is compared in cells of 4 ms on a grid from the origin. A cell is comparable if it lies within
 one stretch and in the last `COMPARED_S` seconds. Its digest is the lower half of its CRC-32. While the samples are in
@@ -16,9 +16,9 @@ import sys
 import zlib
 from array import array
 from base64 import b85decode, b85encode
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain
 from operator import attrgetter, itemgetter
@@ -124,6 +124,7 @@ class WrittenAudio:
         "cell",
         "closed",
         "digests",
+        "filled",
         "first",
         "known_from",
         "last",
@@ -153,6 +154,8 @@ class WrittenAudio:
         """Position before which stretches have been dropped."""
         self.noted = state.noted
         """Position before which every gap has been noted."""
+        self.filled: Stretch | None = None
+        """The stretch with which the fragment filled silence last; None for none."""
         self.runs: list[tuple[int, bytes]] = []
         self.trim_at = _LEAST_RUNS
         self.digests: dict[int, int] = {}
@@ -172,7 +175,7 @@ class WrittenAudio:
         made.start, made.first, made.last = self.start, self.first, self.last
         made.known_from, made.noted, made.runs = self.known_from, self.noted, self.runs[:]
         made.digests, made.tail, made.block = self.digests, self.tail, self.block
-        made.trim_at = self.trim_at
+        made.trim_at, made.filled = self.trim_at, self.filled
         return made
 
     def state(self) -> WrittenState:
@@ -230,10 +233,23 @@ class WrittenAudio:
             self._trim()
 
     def insert(self, start: int, stop: int, samples: bytes, fragment: str) -> None:
-        """Fill silence before the end; the arguments are as for `append`."""
-        made = Stretch(start, stop, fragment, fragment)
-        insort(self.closed, made, key=_START)
+        """Fill silence before the end; the arguments are as for `append`.
+
+        Samples that join the ones filled in since `begin` make their stretch longer. Else each block would be one.
+        """
+        filled = self.filled
+        if filled is not None and filled.stop == start:
+            made = replace(filled, stop=stop, last=fragment)
+            self.closed[bisect_left(self.closed, filled.start, key=_START)] = made
+        else:
+            made = Stretch(start, stop, fragment, fragment)
+            insort(self.closed, made, key=_START)
+        self.filled = made
         insort(self.runs, (start, samples), key=_RUN_START)
+
+    def begin(self) -> None:
+        """Begin a fragment: a cursor may stand here, so what is filled in behind joins nothing before."""
+        self.filled = None
 
     def stretches(self, after: int = -1) -> Iterator[Stretch]:
         """Every stretch that is still known and ends after a position, frames; in order."""

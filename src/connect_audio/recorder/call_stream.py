@@ -672,7 +672,7 @@ def _is_cut(failure: Failure) -> bool:
 
 
 def _but(skipped: Sequence[Skipped], behind: Sequence[str | None], number: str | None) -> tuple[Skipped, ...]:
-    """Return the skipped places but those at which a fragment has come after all.
+    """Return the skipped places, without each one at which a fragment has come after all.
 
     Args:
         skipped: the places.

@@ -59,11 +59,21 @@ class Side:
     accounts: Counter[str] = field(default_factory=Counter)
     end: int = 0
     stretch: int = 0
+    filled: tuple[int, int] | None = None
+    """Where what this delivery filled in last ends, and its stretch."""
+
+    def fill(self, start: int, values: Sequence[int]) -> None:
+        """Write into silence: what one delivery fills in without a gap is one stretch."""
+        before, self.stretch = self.stretch, self.stretch + 1
+        if self.filled is not None and self.filled[0] == start:
+            self.stretch = self.filled[1]
+        self.write(start, values, joins=True)
+        self.filled = start + len(values), self.stretch
+        self.stretch = max(self.stretch, before)
 
     def write(self, start: int, values: Sequence[int], *, joins: bool) -> None:
         if not joins or not self.samples:
             self.stretch += 1
-        # A stretch that fills silence does not go on at the track's end.
         stretch = self.stretch
         self.samples.update((start + at, (value, stretch)) for at, value in enumerate(values))
         self.accounts["audio"] += len(values)
@@ -86,6 +96,10 @@ class Oracle:
         self.open = dict.fromkeys(PARTIES, 0)
         self.settled = 0
         self.silence = {party: Counter[str]() for party in PARTIES}
+
+    def begin(self) -> None:
+        for side in self.sides.values():
+            side.filled = None
 
     def place(self, piece: Piece, *, is_repeated: bool) -> None:
         side, values = self.sides[piece.party], piece.values()
@@ -112,7 +126,7 @@ class Oracle:
             elif first >= side.end:
                 self._append(piece.party, first, part)
             else:
-                side.write(first, part, joins=False)
+                side.fill(first, part)
 
     def _append(self, party: Party, start: int, values: Sequence[int]) -> None:
         side = self.sides[party]
@@ -242,6 +256,7 @@ def test_both_laws_hold_and_each_account_is_what_a_dict_of_samples_says(came: li
     oracle = Oracle()
     frames = b""
     for number, delivery in enumerate(came):
+        oracle.begin()
         for piece in delivery.pieces:
             oracle.place(piece, is_repeated=delivery.is_repeated)
         oracle.settle()

@@ -441,3 +441,28 @@ def test_a_copy_goes_on_by_itself() -> None:
     assert known(track) == [(0, 10, "0", "0"), (12, 20, "own", "own")]
     assert known(copy) == [(0, 20, "0", "copy"), (30, 40, "copy", "copy")]
     assert copy.state() == resumed(copy).state()
+
+
+# --- audio that a fragment fills in ----------------------------------------------------------------------------------
+
+
+def test_blocks_with_which_a_fragment_fills_silence_are_one_stretch() -> None:
+    track = written((0, 10), (60, 70))
+    track.begin()
+    for start, stop in ((20, 26), (26, 32), (40, 46), (46, 52)):
+        track.insert(start, stop, pcm(start, stop), "late")
+
+    assert known(track)[1:3] == [(20, 32, "late", "late"), (40, 52, "late", "late")]
+    # The cell from 24 to 28 is of two blocks.
+    assert track.is_same(24, pcm(24, 28))
+    assert resumed(track).is_same(24, pcm(24, 28))
+    assert track.copy().state() == track.state()
+
+
+def test_audio_of_the_next_fragment_in_silence_is_a_stretch_of_its_own() -> None:
+    track = written((0, 10), (60, 70))
+    for start, fragment in ((20, "a"), (30, "b")):
+        track.begin()
+        track.insert(start, start + 10, pcm(start, start + 10), fragment)
+
+    assert known(track)[1:3] == [(20, 30, "a", "a"), (30, 40, "b", "b")]
