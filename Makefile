@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -73,7 +73,8 @@ style: $(STAMP)
 	@$(BIN)/lint-imports --no-cache
 
 types: $(STAMP)
-	@$(BIN)/mypy
+	@# Beside it run tests that wait for clocks: it takes what they leave.
+	@nice -n 19 $(BIN)/mypy
 
 check: $(STAMP) ## Format, lint, types, import rules and unit tests: under a minute
 	@$(MAKE) --no-print-directory -j 2 style types
@@ -89,9 +90,15 @@ unit: $(STAMP) ## Unit tests alone
 lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples under SAM CLI, cfn-lint at its strictest and checkov
 	@$(BIN)/pytest -q tests/infrastructure/test_linters.py
 
-test: $(STAMP) ## Every check that CI runs
-	@# mypy keeps one core busy: the other one sets up meanwhile what the tests need.
-	@$(MAKE) --no-print-directory -j 2 types setup-sam style setup-checkov setup-docs setup-aws setup-chromium setup-sdks
+setup-tests: $(STAMP) ## Everything that make test needs: further environments, and Chromium where it may be installed
+	@$(MAKE) --no-print-directory -j 2 setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks
+
+test: setup-tests ## Every check that CI runs
+	@$(MAKE) --no-print-directory style
+	@# The tests wait much for other processes, for sockets and for clocks; mypy fills the time.
+	@$(MAKE) --no-print-directory -j 2 run-tests types
+
+run-tests: $(STAMP)
 	@# The tests of a file share what they start, so one worker runs them all.
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments and not firefox' $(TESTS)
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
+from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
@@ -27,21 +28,23 @@ type Answer = Mapping[str, Any] | Refusal | threading.Event | list[Mapping[str, 
 type Answers = Mapping[str, Answer]
 
 _SERVICES: Final = {
-    name: botocore.session.get_session().get_service_model(model)
-    for name, model in {
-        "cloudformation": "cloudformation",
-        "connect": "connect",
-        "iam": "iam",
-        "kinesisvideo": "kinesisvideo",
-        "kms": "kms",
-        "lambda": "lambda",
-        "monitoring": "cloudwatch",
-        "s3": "s3",
-        "sqs": "sqs",
-        "sts": "sts",
-    }.items()
+    "cloudformation": "cloudformation",
+    "connect": "connect",
+    "iam": "iam",
+    "kinesisvideo": "kinesisvideo",
+    "kms": "kms",
+    "lambda": "lambda",
+    "monitoring": "cloudwatch",
+    "s3": "s3",
+    "sqs": "sqs",
+    "sts": "sts",
 }
-"""Models by the service's name in a signature."""
+"""Names of the models by the service's name in a signature."""
+
+
+@cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(_SERVICES[service])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _routes(service: str) -> list[tuple[str, Callable[[Request], bool]]]:
 
 
 def _listed_routes(service: str) -> Iterator[tuple[str, Callable[[Request], bool]]]:
-    model = _SERVICES[service]
+    model = _model(service)
     for name in model.operation_names:
         http = model.operation_model(name).http
         path, _, query = http["requestUri"].partition("?")
@@ -142,12 +145,12 @@ def _listed_routes(service: str) -> Iterator[tuple[str, Callable[[Request], bool
 
 
 def _respond(exchange: Exchange, service: str, operation: str, answer: Mapping[str, Any]) -> None:
-    model = _SERVICES[service].operation_model(operation)
+    model = _model(service).operation_model(operation)
     shape = model.output_shape
     assert shape is not None
     report = ParamValidator().validate(dict(answer), shape)
     assert not report.has_errors(), report.generate_report()
-    protocol = _SERVICES[service].resolved_protocol
+    protocol = _model(service).resolved_protocol
     if protocol in {"query", "rest-xml"}:
         serializer = get_serializer_class(service, protocol)(get_service_model(service).operation_model(operation))
         body = serializer.serialize(answer)["body"]
@@ -161,7 +164,7 @@ def _seconds(value: datetime) -> float:
 
 
 def _refuse(exchange: Exchange, service: str, refusal: Refusal) -> None:
-    protocol = _SERVICES[service].resolved_protocol
+    protocol = _model(service).resolved_protocol
     if protocol in {"query", "rest-xml"}:
         error = f"<Error><Type>Sender</Type><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>"
         body = f"<ErrorResponse>{error}</ErrorResponse>" if protocol == "query" else error

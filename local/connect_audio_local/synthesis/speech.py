@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 # Formants in Hz of five vowels, an adult male average (Peterson and Barney 1952).
 _VOWELS = ((730, 1090, 2440), (530, 1840, 2480), (270, 2290, 3010), (570, 840, 2410), (300, 870, 2240))
@@ -129,7 +130,7 @@ def _take(pieces: Iterator[bytes], length: int) -> bytes:
     return bytes(taken[:length])
 
 
-def _speak(samples: int, syllables: list[bytes], words: random.Random, rate: int) -> Iterator[bytes]:
+def _speak(samples: int, syllables: Sequence[bytes], words: random.Random, rate: int) -> Iterator[bytes]:
     """One turn of exactly `samples` samples: syllables in words of one to four, pauses between the words."""
     left = 2 * samples
     in_word = words.randint(1, 4)
@@ -145,9 +146,10 @@ def _speak(samples: int, syllables: list[bytes], words: random.Random, rate: int
         yield piece
 
 
-def _syllables(voice: Voice, rate: int) -> list[bytes]:
-    """Every vowel in every length: few enough to make at once, so that speech is only joined from then on."""
-    return [_syllable(voice, formants, seconds, rate) for formants in _VOWELS for seconds in _SYLLABLE_S]
+@cache
+def _syllables(voice: Voice, rate: int) -> tuple[bytes, ...]:
+    """Every vowel in every length: few enough to make once, so that speech is only joined from then on."""
+    return tuple(_syllable(voice, formants, seconds, rate) for formants in _VOWELS for seconds in _SYLLABLE_S)
 
 
 def _syllable(voice: Voice, formants: tuple[int, ...], seconds: float, rate: int) -> bytes:
