@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from connect_audio_local.synthesis.calls import (
@@ -14,6 +15,8 @@ from connect_audio_local.synthesis.calls import (
 )
 
 
+# Tests of one file begin with the same call as a rule. Writing it takes as long as recording it.
+@lru_cache(maxsize=8)
 def noise(seconds: float, *, rate: int = 8000, seed: int = 1) -> bytes:
     """PCM in which no two places are alike."""
     return random.Random(seed).randbytes(2 * round(seconds * rate))
@@ -33,11 +36,16 @@ def call(
 
 
 def fragments(*calls: SyntheticCall) -> list[SyntheticFragment]:
-    return list(synthesize_stream(calls))
+    return list(_written(calls))
 
 
 def capture_of(*calls: SyntheticCall) -> bytes:
-    return joined(synthesize_stream(calls))
+    return joined(_written(calls))
+
+
+@lru_cache(maxsize=8)
+def _written(calls: tuple[SyntheticCall, ...]) -> tuple[SyntheticFragment, ...]:
+    return tuple(synthesize_stream(calls))
 
 
 def joined(fragments: Iterable[SyntheticFragment]) -> bytes:

@@ -21,7 +21,8 @@ from connect_audio_local.extra import require
 
 # Lambda tries about nine times (docs/adr/0001, not measured); the local engine's own default is five.
 _MOST_ATTEMPTS: Final = 9
-_POLL_S: Final = 0.02
+_POLL_S: Final = (0.02, 0.1)
+"""First and longest time between two questions whether an execution has ended, seconds: an answer costs 3 ms."""
 _TERMINAL: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "STOPPED"})
 _PATH: Final = "/2025-12-01/durable-executions/"
 
@@ -112,6 +113,7 @@ class DurableEngine:
             TimeoutError: it goes on for longer than that.
         """
         deadline = time.monotonic() + seconds
+        poll_s, longest_s = _POLL_S
         while True:
             answer = self._ask("GET", _PATH + quote(arn, safe=""))
             if answer["Status"] in _TERMINAL:
@@ -119,7 +121,8 @@ class DurableEngine:
                 return EngineExecution(arn, answer["Status"], result and json.loads(result), answer.get("Error"))
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"execution {arn} still runs after {seconds} s")
-            time.sleep(_POLL_S)
+            time.sleep(poll_s)
+            poll_s = min(1.3 * poll_s, longest_s)
 
     def history(self, arn: str) -> list[dict[str, Any]]:
         """Every event of an execution's history, with its data."""

@@ -344,16 +344,18 @@ class _Reader:
             pieces = source() if callable(source) else source
         self._pieces = iter(pieces)
         self._limit = limit
-        self._buffer = bytearray()
+        self._buffer = b""
+        self._at = 0  # start of the next block in it
 
     def read(self, size: int) -> bytes:
         """Return `size` bytes, fewer where the audio ends, none from then on."""
         if self._limit is not None:
             size = min(size, self._limit)
-        while len(self._buffer) < size and (piece := next(self._pieces, None)) is not None:
-            self._buffer += piece
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
+        while len(self._buffer) - self._at < size and (piece := next(self._pieces, None)) is not None:
+            self._buffer = self._buffer[self._at :] + piece
+            self._at = 0
+        taken = self._buffer[self._at : self._at + size]
+        self._at += len(taken)
         if self._limit is not None:
             self._limit -= len(taken)
         return taken

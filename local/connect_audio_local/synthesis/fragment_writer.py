@@ -10,10 +10,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 FROM_CUSTOMER = "AUDIO_FROM_CUSTOMER"
 TO_CUSTOMER = "AUDIO_TO_CUSTOMER"
@@ -280,6 +281,7 @@ def write_fragment(contents: FragmentContents, layout: FragmentLayout = CONNECT_
 # --- EBML ------------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)
 def _vint(value: int, width: int = 1) -> bytes:
     """A variable-size integer of at least `width` bytes; all ones is reserved for "unknown"."""
     while value >= (1 << 7 * width) - 1:
@@ -323,7 +325,29 @@ class _Writer:
         return self.element(element_id, payload, width)
 
     def fragment(self) -> bytes:
-        return self.ebml_header() + self.segment()
+        recurring = self.recurring()
+        return recurring.ebml_header + self.segment(recurring)
+
+    def recurring(self) -> _Recurring:
+        """The parts that are the same in every fragment of a call."""
+        contents = self.contents
+        return _recurring(
+            _Writer(
+                replace(
+                    contents,
+                    number="",
+                    producer_ms=0,
+                    server_ms=0,
+                    tracks=tuple(contents.tracks),
+                    blocks=(),
+                    millis_behind_now=None,
+                    error=None,
+                    other_tags=tuple(contents.other_tags),
+                    cluster_ms=None,
+                ),
+                self.layout,
+            )
+        )
 
     def ebml_header(self) -> bytes:
         return self.element(
@@ -337,12 +361,11 @@ class _Writer:
             + self.element(_DOC_TYPE_READ_VERSION, b"\x02"),
         )
 
-    def segment(self) -> bytes:
+    def segment(self, recurring: _Recurring) -> bytes:
         layout = self.layout
-        structure = self.info() + self.tracks()
-        producer_tags = self.producer_tags(Placement.BEFORE)
+        _, structure, producer_tags, tags_after = recurring
         head = producer_tags + structure if layout.tags_before_info else structure + producer_tags
-        tail = self.aws_tags_before() + self.clusters() + self.producer_tags(Placement.AFTER) + self.aws_tags_after()
+        tail = self.aws_tags_before() + self.clusters() + tags_after + self.aws_tags_after()
         seek_head = self.seek_head(producer_tags) if layout.seek_head else b""
         return self.master(_SEGMENT, seek_head + head + tail, 8, size_known=layout.segment_size_known)
 
@@ -524,6 +547,32 @@ class _Writer:
 
     def ticks(self, time_ns: int) -> int:
         return time_ns // self.layout.timecode_scale
+
+
+class _Recurring(NamedTuple):
+    """Parts of a fragment, written.
+
+    Args:
+        ebml_header: the EBML header.
+        structure: Info and Tracks.
+        tags_before: the producer's tags before the Clusters.
+        tags_after: the producer's tags behind the Clusters.
+    """
+
+    ebml_header: bytes
+    structure: bytes
+    tags_before: bytes
+    tags_after: bytes
+
+
+@lru_cache(maxsize=64)
+def _recurring(writer: _Writer) -> _Recurring:
+    return _Recurring(
+        writer.ebml_header(),
+        writer.info() + writer.tracks(),
+        writer.producer_tags(Placement.BEFORE),
+        writer.producer_tags(Placement.AFTER),
+    )
 
 
 def _signed_vint(value: int) -> bytes:
