@@ -146,6 +146,7 @@ class World:
     request: RecordingRequest = REQUEST
     live: Callable[[LiveState | None], LivePipeline] | None = None
     logger: Log = field(default_factory=lambda: Logger(service="tests", level="CRITICAL"))
+    has_event: bool = True
     _attempts: int = 0
 
     @property
@@ -166,6 +167,7 @@ class World:
             attempt_name=self._attempt_name,
             jitter=lambda: 1.0,
             live=None if self.live is None else LiveWanted(self.live, self.store),
+            has_event=self.has_event,
         )
 
     def _attempt_name(self) -> str:

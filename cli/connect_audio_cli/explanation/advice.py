@@ -8,6 +8,7 @@ from typing import Final
 REMEDIES: Final[Mapping[str, str]] = {
     "ACCOUNTS_DISAGREE": "keep the recording and report its manifest: a fault of this project",
     "STEP_FAILED": "read the execution's history for the error; the WAV holds the audio until then",
+    "INTERRUPTED": "while the stream keeps the call, record it whole: connect-audio export",
     "NO_PROGRESS": "raise the timeout of the consumer's function: it is too short for one fragment",
     "UPLOAD_LOST": "find the other writer, or the lifecycle rule, that aborts uploads in the bucket",
     "IN_BAND_ERROR": "remove the error that inBandErrors names; while the stream keeps the call, record it again",

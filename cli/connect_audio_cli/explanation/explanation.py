@@ -20,7 +20,7 @@ from connect_audio_cli.pictures.layout import clock
 from connect_audio_cli.recordings.gaps import CallGap, GapCause
 
 _SHOWN_GAPS: Final = 5
-_ENDS: Final[Mapping[str, str]] = {
+ENDS: Final[Mapping[str, str]] = {
     "DISCONNECTED": "Connect says that the contact is disconnected",
     "OTHER_CONTACT": "another contact uses the stream",
     "OTHER_STREAMING": "a later streaming of the contact began",
@@ -30,8 +30,10 @@ _ENDS: Final[Mapping[str, str]] = {
     "RECORDING_LIMIT": "the longest recording was reached",
     "SOURCE_FAILED": "the stream could not be read any more",
     "RECORDER_FAILED": "the recorder could not go on",
+    "INTERRUPTED": "the user ended the recording",
     "END_OF_INPUT": "the capture ended",
 }
+"""The end of a recording in words, by its end reason."""
 _STATES: Final[Mapping[str, str]] = {
     "proven": "proven",
     "not_proven": "not proven",
@@ -86,7 +88,7 @@ def verdict(manifest: Mapping[str, Any]) -> str:
 def _call(manifest: Mapping[str, Any]) -> str:
     recording = manifest["recording"]
     contact = printable(manifest["contactId"], 60)
-    end = _ENDS.get(manifest["endReason"], printable(manifest["endReason"], 60))
+    end = ENDS.get(manifest["endReason"], printable(manifest["endReason"], 60))
     if recording is None:
         return f"contact {contact}, without a recording; it ended because {end}"
     length = duration(recording["frames"] / recording["sampleRate"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, failure_of
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 
     from mypy_boto3_connect import ConnectClient
 
+    from connect_audio.ports import Log
+
 # The answer only shortens the idle wait, so it must not hold up a live call: 5 s at worst, no retries by the SDK.
 CONNECT_CONFIG: Final = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 1})
-
-logger = Logger(child=True)
 
 
 class ConnectContactStatus:
@@ -30,10 +29,12 @@ class ConnectContactStatus:
 
     Args:
         client: a Connect client in the instance's region, made with `CONNECT_CONFIG`.
+        logger: takes the codes of failures.
     """
 
-    def __init__(self, client: ConnectClient) -> None:
+    def __init__(self, client: ConnectClient, logger: Log) -> None:
         self._client = client
+        self._logger = logger
         self._reported: set[str] = set()
 
     def describe(
@@ -57,7 +58,9 @@ class ConnectContactStatus:
             return
         self._reported.add(code)
         # The code alone: a contact's description holds phone numbers, and AWS's message may quote the request.
-        logger.warning("DescribeContact gave no answer: only the audio can show the end of the call", error_code=code)
+        self._logger.warning(
+            "DescribeContact gave no answer: only the audio can show the end of the call", extra={"error_code": code}
+        )
 
 
 def _stop_fragment(contact: Mapping[str, Any], stream_arn: str, start_fragment: str | None) -> str | None:

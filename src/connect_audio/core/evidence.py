@@ -91,6 +91,9 @@ _ENDS: Final[Mapping[EndReason, Proof]] = {
     EndReason.RECORDER_FAILED: Proof(
         ProofState.NOT_PROVEN, "STEP_FAILED", "the recorder could not go on up to the call's end"
     ),
+    EndReason.INTERRUPTED: Proof(
+        ProofState.NOT_PROVEN, "INTERRUPTED", "the user ended the recording, and the call may have gone on"
+    ),
     EndReason.END_OF_INPUT: Proof(
         ProofState.NOT_ASKED, "END_OF_INPUT", "the capture ends here; nothing says how the call ended"
     ),

@@ -38,6 +38,8 @@ class EndReason(StrEnum):
     """The stream could not be read any more; the reason beside it says why."""
     RECORDER_FAILED = "RECORDER_FAILED"
     """The recorder could not go on; what had been staged was published."""
+    INTERRUPTED = "INTERRUPTED"
+    """The user ended the recording before the call was over (`connect-audio record`)."""
     END_OF_INPUT = "END_OF_INPUT"
     """The capture ended (replay)."""
 

@@ -306,6 +306,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(ACCOUNTS_DISAGREE, _MIDDLE, _accounts),
     # The recorder or its source.
     Rule("STEP_FAILED", _END, _open_end("STEP_FAILED")),
+    Rule("INTERRUPTED", _END, _open_end("INTERRUPTED")),
     Rule("NO_PROGRESS", _END, _reported),
     Rule("UPLOAD_LOST", _END, _reported),
     Rule("IN_BAND_ERROR", _PLACE, _reported),

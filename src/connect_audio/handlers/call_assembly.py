@@ -79,7 +79,7 @@ def assembled(
             execution=execution,
             source=source,
             store=S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn),
-            status=ConnectContactStatus(connect),
+            status=ConnectContactStatus(connect, logger),
             clock=clock,
             policy=_policy(settings),
             logger=logger,

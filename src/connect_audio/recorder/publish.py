@@ -187,7 +187,7 @@ def _put_manifest(
         instance_id=request.instance_id,
         stream_arn=request.stream_arn,
         retention_hours=checkpoint.read.retention_hours,
-        start_timestamp_ms=request.start_timestamp_ms,
+        start_timestamp_ms=request.start_timestamp_ms if ports.has_event else None,
         start_fragment=request.start_fragment_number,
         stop_fragment=checkpoint.end.stop_fragment,
         reconnects=checkpoint.read.reconnects,

@@ -1,12 +1,13 @@
 """One record step: the loop that reads the call's stream into at most one part, from a checkpoint to the next.
 
 How it works. The loop asks the stream for an event, hands it on, and asks whether the step is over. A step ends for one
-of five reasons:
+of six reasons:
 
     PartDone   the part is full
     HandOver   the invocation's deadline is near
     Wait       the stream is silent, and a suspension costs less than waiting
     Over       the call is over (`end_of_call.py`), the longest recording is reached, or KVS reports a fatal error
+    Over       the user ends the recording (`connect-audio record`)
     Over       several invocations in a row got nowhere
 
 Before a step returns, all settled audio is in S3. The loop owns only what concerns one step: progress and counts. Each
@@ -24,7 +25,7 @@ stay inside the step; an error of S3 is raised for the engine's retry.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -68,10 +69,12 @@ class Budget:
     Args:
         deadline: when the step must have begun to end.
         roomy_until: a step that ends later than this hands over rather than let another begin.
+        is_interrupted: says whether the user has ended the recording.
     """
 
     deadline: float
     roomy_until: float
+    is_interrupted: Callable[[], bool] = lambda: False
 
 
 def record_step(session: Session, budget: Budget) -> StepResult:
@@ -134,6 +137,10 @@ class _Step:
             return ended
         while event is None:
             session.live.interrupt_overdue()
+            if self._budget.is_interrupted():
+                # It is not known whose audio is held.
+                held.clear()
+                return EndOfRecording(EndReason.INTERRUPTED)
             if self._clock.monotonic() >= self._budget.deadline:
                 return HandOver()
             if is_full:

@@ -31,6 +31,7 @@ class RecorderPorts:
         attempt_name: makes the name of one attempt of a step; random, since no two attempts may write the same object.
         jitter: returns 0 to 1, for backoff.
         live: the call's live audio; None where no sink is configured.
+        has_event: False where no event of Connect gave the request's start. It proves nothing about the opening then.
     """
 
     request: RecordingRequest
@@ -45,3 +46,4 @@ class RecorderPorts:
     attempt_name: Callable[[], str] = lambda: secrets.token_hex(4)
     jitter: Callable[[], float] = random.random
     live: LiveWanted | None = None
+    has_event: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -268,6 +269,6 @@ def test_the_recorder_understands_the_answer_of_the_cut_down_connect() -> None:
         with Stubber(client) as stubber:
             ended = {"Contact": {"DisconnectTimestamp": datetime(2026, 1, 2, tzinfo=UTC)}}
             stubber.add_response("describe_contact", ended, {"InstanceId": "instance", "ContactId": "contact"})
-            status = ConnectContactStatus(client)
+            status = ConnectContactStatus(client, logging.getLogger("status"))
             answer = status.describe("instance", "contact", stream_arn="arn", start_fragment=None)
             assert answer.state is ContactState.DISCONNECTED

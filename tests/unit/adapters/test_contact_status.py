@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,16 @@ if TYPE_CHECKING:
 
 INSTANCE = "11111111-2222-3333-4444-555555555555"
 CONTACT = "contact-1"
+LOGGER = logging.getLogger("status")
 ASKED = {"InstanceId": INSTANCE, "ContactId": CONTACT}
 STREAM = "arn:aws:kinesisvideo:eu-west-2:123456789012:stream/call/1782900000000"
 STREAMED = {"StorageType": "KINESIS_VIDEO_STREAM", "Location": STREAM, "MediaStreamType": "AUDIO"}
 
 
 def described(client: ConnectClient, start_fragment: str | None = "5") -> ContactAnswer:
-    return ConnectContactStatus(client).describe(INSTANCE, CONTACT, stream_arn=STREAM, start_fragment=start_fragment)
+    return ConnectContactStatus(client, LOGGER).describe(
+        INSTANCE, CONTACT, stream_arn=STREAM, start_fragment=start_fragment
+    )
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +132,7 @@ def test_a_refused_or_throttled_question_is_unknown_and_logged_once_by_its_code_
 ) -> None:
     for _ in range(3):
         connect.add_client_error("describe_contact", code, "call from +441632960000", status, expected_params=ASKED)
-    contact = ConnectContactStatus(client)
+    contact = ConnectContactStatus(client, LOGGER)
     answers = [contact.describe(INSTANCE, CONTACT, stream_arn=STREAM, start_fragment="5") for _ in range(3)]
     assert answers == [ContactAnswer(ContactState.UNKNOWN)] * 3
     assert _error_codes(caplog) == [code]
@@ -138,7 +142,7 @@ def test_a_refused_or_throttled_question_is_unknown_and_logged_once_by_its_code_
 def test_a_question_that_the_sdk_will_not_send_is_unknown(
     client: ConnectClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = ConnectContactStatus(client).describe(INSTANCE, "", stream_arn=STREAM, start_fragment=None)
+    answer = ConnectContactStatus(client, LOGGER).describe(INSTANCE, "", stream_arn=STREAM, start_fragment=None)
     assert answer.state is ContactState.UNKNOWN
     assert _error_codes(caplog) == ["ParamValidationError"]
 

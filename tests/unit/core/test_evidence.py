@@ -161,6 +161,7 @@ def test_the_fragment_that_connect_names_as_the_last_proves_the_end(
         (EndReason.RECORDING_LIMIT, "not_proven", "RECORDING_LIMIT"),
         (EndReason.SOURCE_FAILED, "not_proven", "SOURCE_FAILED"),
         (EndReason.RECORDER_FAILED, "not_proven", "STEP_FAILED"),
+        (EndReason.INTERRUPTED, "not_proven", "INTERRUPTED"),
         (EndReason.END_OF_INPUT, "not_asked", "END_OF_INPUT"),
     ],
 )

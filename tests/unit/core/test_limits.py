@@ -111,7 +111,7 @@ LIMITS: Final = {
     "core.levels.ACTIVE_DBFS": -50.0,
     "core.levels.BATCH_S": 4,
     "core.levels.FULL_SCALE": 32_768,
-    "core.levels._ACTIVE_RMS": 104,
+    "core.levels.ACTIVE_RMS": 104,
     "core.levels._ACTIVE_POWER": 104 * 104,
     "core.levels._LOW_BYTES": 256,
     "core.live_preview._LONGEST_LEAP_S": 0.5,
@@ -203,13 +203,13 @@ STORED: Final = {
     "core.pcm.Party": "customer agent",
     "core.recording_facts.Status": "complete partial empty",
     "core.recording_facts.EndReason": "DISCONNECTED OTHER_CONTACT OTHER_STREAMING STREAMING_STOPPED ARCHIVE_END IDLE"
-    " RECORDING_LIMIT SOURCE_FAILED RECORDER_FAILED END_OF_INPUT",
+    " RECORDING_LIMIT SOURCE_FAILED RECORDER_FAILED INTERRUPTED END_OF_INPUT",
     "recorder.claim.Refusal": "ALREADY_RECORDED CLAIMED",
     "recorder.outcome.OutcomeStatus": "complete partial empty refused key_taken failed",
 }
 
 CODES: Final = {
-    "core.manifest.SCHEMA_VERSION": "2.1",
+    "core.manifest.SCHEMA_VERSION": "2.2",
     "core.status.ACCOUNTS_DISAGREE": "ACCOUNTS_DISAGREE",
     "recorder.call_stream._CUT": "SOURCE_FAILED",
     "recorder.live_guard.LIVE_FAILED": "LIVE_FAILED",

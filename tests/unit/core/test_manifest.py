@@ -516,5 +516,6 @@ def test_end_reasons_are_those_of_the_schema() -> None:
         "RECORDING_LIMIT",
         "SOURCE_FAILED",
         "RECORDER_FAILED",
+        "INTERRUPTED",
         "END_OF_INPUT",
     }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from connect_audio.recorder import Budget, Checkpoint, HandOver, Over, PartDone, Policy, Recorder
+import itertools
+import json
+
+from connect_audio.core.manifest import EndReason
+from connect_audio.recorder import Budget, Checkpoint, EndOfRecording, HandOver, Over, PartDone, Policy, Recorder
 from support.calls import call
-from support.world import KEPT, World, world
+from support.wav import pcm, wav_of_call
+from support.world import KEPT, World, finish, world
 
 
 def steps(at: World, count: int) -> tuple[Recorder, list[Checkpoint]]:
@@ -60,6 +65,37 @@ def test_with_a_recorder_the_connection_is_closed_at_the_end() -> None:
         assert isinstance(recorder.record(KEPT, Budget(100.0, 90.0)).next, PartDone)
         assert at.source.open_now == 1
     assert at.source.open_now == 0
+
+
+def test_a_user_s_wish_ends_the_recording_with_the_whole_fragments_that_came() -> None:
+    ours = call(60)
+    at = world(ours)
+    checkpoint = at.granted().checkpoint()
+    looks = itertools.count()
+    with Recorder(at.ports()) as recorder:
+        result = recorder.record(checkpoint, Budget(1e9, 1e9, lambda: next(looks) >= 30))
+
+    assert result.next == Over(EndOfRecording(EndReason.INTERRUPTED))
+    finish(at, [result])
+    manifest = json.loads(at.store.objects[at.names.manifest][0])
+    assert (manifest["status"], manifest["endReason"]) == ("partial", "INTERRUPTED")
+    assert [reason["code"] for reason in manifest["reasons"]] == ["INTERRUPTED"]
+    frames = pcm(at.store.objects[at.names.key][0])
+    assert 0 < len(frames) < len(pcm(wav_of_call(ours)))
+    assert pcm(wav_of_call(ours)).startswith(frames)
+    assert len(frames) % (4 * 16 * 512) == 0, "fragments of 16 blocks of 512 frames"
+
+
+def test_a_start_without_an_event_proves_no_opening() -> None:
+    by_event, by_hand = world(call(5)), world(call(5))
+    by_hand.has_event = False
+
+    openings = [at.run().manifest["evidence"]["opening"] for at in (by_event, by_hand)]
+
+    assert [(each["state"], each["code"]) for each in openings] == [
+        ("proven", "START_TIMESTAMP"),
+        ("not_asked", "NO_EVENT"),
+    ]
 
 
 def test_a_call_that_is_over_ends_the_steps() -> None:

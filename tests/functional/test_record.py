@@ -1,0 +1,139 @@
+"""`connect-audio record` against the stand-in of Kinesis Video Streams and Connect: live calls, until they end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, Live, stored
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
+from support.calls import call, fragments
+from support.command import COMMAND, Finished, run_here
+from support.terminal import terminal
+from support.wav import pcm, same_wav, wav_of_call
+
+OTHER: Final = "00000000-0000-4000-8000-000000000002"
+THIRD: Final = "00000000-0000-4000-8000-000000000003"
+AWAY_MS: Final = 35_000
+"""Pause before the next caller, longer than the drain: the stream itself shows the end, as fast as it is served."""
+
+
+class Streams:
+    """Live calls in the emulator, and the command on them."""
+
+    def __init__(self, emulator: KvsEmulator, folder: Path) -> None:
+        self._emulator = emulator
+        self.folder = folder
+
+    def serve(self, *calls: SyntheticCall, speed: float = 16.0, **options: Any) -> EmulatedStream:
+        self.stream = self._emulator.add_stream(
+            EmulatedStream("calls", stored(fragments(*calls)), pace=Live(speed), **options)
+        )
+        return self.stream
+
+    def record(self, *options: str) -> Finished:
+        return run_here("record", "calls", "-o", str(self.folder), *options)
+
+    def recorded(self, contact_id: str = DEFAULT_CONTACT_ID) -> tuple[bytes, dict[str, Any]]:
+        (wav,) = self.folder.glob(f"2026/07/01/{contact_id}_*.wav")
+        return wav.read_bytes(), json.loads(wav.with_suffix(".json").read_text())
+
+    def files(self) -> set[str]:
+        """Kinds of the files beside the command's own."""
+        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
+        return {name.rpartition(".")[2] for name in found if not name.startswith(".connect-audio/metadata/")}
+
+
+def is_tail(wav: bytes, ours: SyntheticCall) -> bool:
+    """True if a WAV holds the call's samples from somewhere on to its end. The command may come late to a call."""
+    frames = pcm(wav)
+    return len(frames) > 0 and pcm(wav_of_call(ours)).endswith(frames)
+
+
+@pytest.fixture
+def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
+    with KvsEmulator(limits=UNLIMITED) as emulator:
+        for name, value in emulator.environment().items():
+            monkeypatch.setenv(name, value)
+        yield Streams(emulator, tmp_path / "calls")
+
+
+def test_a_live_call_is_recorded_to_its_end_by_the_stream_alone(streams: Streams) -> None:
+    ours = call(40)
+    stream = streams.serve(ours, call(3, contact_id=OTHER, pause_ms=AWAY_MS, seed=5), speed=20)
+
+    finished = streams.record()
+
+    assert (finished.code, finished.err) == (0, "")
+    wav, manifest = streams.recorded()
+    assert is_tail(wav, ours)
+    assert streams.files() == {"wav", "json"}
+    assert (manifest["status"], manifest["endReason"]) == ("complete", "OTHER_CONTACT")
+    # Nothing says when the call began.
+    assert manifest["evidence"]["opening"]["code"] == "NO_EVENT"
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_a_named_contact_is_waited_for_and_no_other_is_recorded(streams: Streams) -> None:
+    ours = call(8, contact_id=OTHER, seed=9, pause_ms=AWAY_MS)
+    streams.serve(call(5), ours, call(3, contact_id=THIRD, pause_ms=AWAY_MS, seed=5), speed=30)
+
+    finished = streams.record("--contact-id", OTHER, "--json")
+
+    assert finished.code == 0
+    assert json.loads(finished.out)["contactId"] == OTHER
+    assert same_wav(streams.recorded(OTHER)[0], wav_of_call(ours))
+    assert not list(streams.folder.rglob(f"*{DEFAULT_CONTACT_ID}*"))
+
+
+def test_connect_is_asked_where_the_user_may_and_silence_ends_the_call_where_not(streams: Streams) -> None:
+    ours = call(6)
+    stream = streams.serve(ours)
+
+    finished = streams.record("--silence", "2", "--json")
+
+    assert finished.code == 0
+    found = json.loads(finished.out)
+    assert (found["status"], found["endReason"], found["reasons"]) == ("complete", "DISCONNECTED", [])
+    assert stream.faults.calls("DescribeContact") >= 1
+    assert is_tail(streams.recorded()[0], ours)
+
+
+def test_ctrl_c_ends_in_a_recording_of_what_came_that_says_so(streams: Streams) -> None:
+    ours = call(600)
+    streams.serve(ours, speed=4)
+    with terminal(COMMAND, "record", "calls", "-o", streams.folder) as running:
+        running.read_until("customer █")
+        running.press_ctrl_c()
+        shown = running.end()
+
+    assert shown.code == 3
+    wav, manifest = streams.recorded()
+    frames = pcm(wav)
+    assert frames
+    assert frames in pcm(wav_of_call(ours))
+    assert (manifest["status"], manifest["endReason"]) == ("partial", "INTERRUPTED")
+    assert [reason["code"] for reason in manifest["reasons"]] == ["INTERRUPTED"]
+    assert manifest["evidence"]["end"]["state"] == "not_proven"
+    assert re.search(r"Recording 0:00:\d\d  customer █+░* -?\d+ dBFS  agent █+░* -?\d+ dBFS", shown.shown)
+    assert "the user ended the recording" in shown.text
+    assert "is partial: INTERRUPTED" in shown.lines[-2]
+    assert streams.files() == {"wav", "json"}
+
+
+def test_ctrl_c_before_a_contact_speaks_writes_nothing(streams: Streams) -> None:
+    # All of the call is there already: its newest fragment comes at once, and none follows.
+    streams.serve(call(3), speed=1e6)
+    with terminal(COMMAND, "record", "calls", "-o", streams.folder) as running:
+        running.read_until("Waiting for a contact")
+        running.press_ctrl_c()
+        shown = running.end()
+
+    assert shown.code == 130
+    assert shown.lines[-2] == "connect-audio: interrupted"
+    assert not streams.folder.exists()
