@@ -17,10 +17,17 @@ FOLDER: Final = Path(__file__).parents[1] / "src" / "connect_audio" / "adapters"
 OPERATIONS: Final = {
     "connect": {"DescribeContact"},
     "events": {"PutEvents"},
+    "kinesis-video-archived-media": {"ListFragments"},
     "kinesis-video-media": {"GetMedia"},
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
-    # The trigger invokes; the durable execution SDK calls the other two in the consumer.
-    "lambda": {"CheckpointDurableExecution", "GetDurableExecutionState", "Invoke"},
+    # The trigger invokes, the function for contact events wakes executions, and the durable execution SDK calls the
+    # other two in the consumer.
+    "lambda": {
+        "CheckpointDurableExecution",
+        "GetDurableExecutionState",
+        "Invoke",
+        "SendDurableExecutionCallbackSuccess",
+    },
     "s3": {
         "AbortMultipartUpload",
         "CompleteMultipartUpload",
@@ -54,7 +61,8 @@ MEMBERS: Final = {
 ENDPOINTS: Final = frozenset({*OPERATIONS, "sts"})
 """The services in the table of endpoints: all above, and roles on a developer's machine.
 
-botocore names them there by endpoint prefix, which is the service's name for all of them but `kinesis-video-media`.
+botocore names them there by endpoint prefix, which is the service's name for all of them but the media of
+`kinesisvideo`.
 """
 
 

@@ -127,10 +127,12 @@ class ContactAnswer:
     Args:
         state: the contact's state.
         stop_fragment: FragmentStopNumber of the streaming, a decimal number; None where Connect gives none.
+        ended_ms: when the contact was disconnected, ms since the epoch; None while it is not, or if unknown.
     """
 
     state: ContactState
     stop_fragment: str | None = None
+    ended_ms: int | None = None
 
 
 class ContactStatus(Protocol):
@@ -147,6 +149,40 @@ class ContactStatus(Protocol):
             stream_arn: the streaming's stream: another stream's end says nothing about it.
             start_fragment: the streaming's first fragment, by which two streamings in one stream differ; None if
                 unknown.
+        """
+
+
+class ContactEnds(Protocol):
+    """The ends of contacts that Connect's contact events announced, and the executions that wait for one.
+
+    The end is noted first and the waiting executions are looked up then. An execution is entered first and looks for
+    the end then. So one of the two finds the other.
+    """
+
+    def ended_ms(self, contact_id: str) -> int | None:
+        """Return when the contact was disconnected, ms since the epoch; None while no end is announced.
+
+        Raises:
+            StorageError: the answer cannot be read.
+        """
+
+    def wait(self, contact_id: str, execution_name: str, callback_id: str) -> None:
+        """Enter an execution that the contact's end is to wake, in place of its earlier entry.
+
+        Args:
+            contact_id: the contact.
+            execution_name: the durable execution's name.
+            callback_id: the engine's id of the callback that wakes it.
+
+        Raises:
+            StorageError: the entry cannot be written.
+        """
+
+    def leave(self, contact_id: str, execution_name: str) -> None:
+        """Delete an execution's entry; one that is gone is no error.
+
+        Raises:
+            StorageError: the entry cannot be deleted.
         """
 
 

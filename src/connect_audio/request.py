@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
 from connect_audio.core.contact_id import is_contact_id
@@ -35,6 +36,57 @@ LIVE: Final = "live"
 It stands beside the fields of `RecordingRequest.to_payload` and is no part of the request: sinks do not change what is
 recorded (docs/adr/0010-live-settings-travel-in-the-input.md).
 """
+
+MODE: Final = "mode"
+"""The field of the consumer's input that holds the recording mode; absent for `live`."""
+CONTACT_EVENTS: Final = "contactEvents"
+"""The field of the consumer's input that says that the ends of contacts are announced; absent if they are not."""
+
+
+class RecordingMode(StrEnum):
+    """When a call is recorded."""
+
+    LIVE = "live"
+    """While it lasts."""
+    ARCHIVE = "archive"
+    """After its end, out of what the stream keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingOptions:
+    """The manner of a recording, beside the streaming that it records.
+
+    The options travel in the consumer's input, so a call keeps the ones that it began with (ADR 10).
+
+    Args:
+        mode: when the call is recorded.
+        contact_events: true if Connect's contact events announce the end of contacts to this stack.
+    """
+
+    mode: RecordingMode = RecordingMode.LIVE
+    contact_events: bool = False
+
+    def to_payload(self) -> dict[str, Any]:
+        """The fields of the consumer's input. Only what differs from the defaults is in them."""
+        fields: dict[str, Any] = {}
+        if self.mode is not RecordingMode.LIVE:
+            fields[MODE] = self.mode.value
+        if self.contact_events:
+            fields[CONTACT_EVENTS] = True
+        return fields
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> Self:
+        """Read the options out of the consumer's input. A mode of another release counts as `live`.
+
+        Args:
+            payload: the input.
+        """
+        is_archive = payload.get(MODE) == RecordingMode.ARCHIVE
+        return cls(
+            mode=RecordingMode.ARCHIVE if is_archive else RecordingMode.LIVE,
+            contact_events=payload.get(CONTACT_EVENTS) is True,
+        )
 
 
 def live_variables(payload: Mapping[str, Any]) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from connect_audio.core.errors import SettingsError
-from connect_audio.request import Location
+from connect_audio.request import Location, RecordingMode, RecordingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -254,6 +254,8 @@ class TriggerSettings:
         recordings_prefix: key prefix, for the same.
         consumer_function: the consumer's qualified ARN, or `name:alias`.
         start_timeout_ms: milliseconds that Lambda may take to answer a start, which is tried twice.
+        recording_mode: when calls are recorded, a `RecordingMode`.
+        contact_events: true if Connect's contact events announce the end of contacts to this stack.
     """
 
     recordings_bucket: str = _field(_BUCKET)
@@ -284,6 +286,29 @@ class TriggerSettings:
             default=1500,
         )
     )
+    recording_mode: str = _field(
+        Variable(
+            "RECORDING_MODE",
+            "When calls are recorded: live, while they last, or archive, after their end.",
+            Choice({each.value: each.value for each in RecordingMode}),
+            "archive costs a fraction and needs streams that keep their audio for two hours or more.",
+            default=RecordingMode.LIVE.value,
+        )
+    )
+    contact_events: bool = _field(
+        Variable(
+            "CONTACT_EVENTS",
+            "Says if the rule for Connect's contact events announces the end of contacts: on or off.",
+            Choice({"off": False, "on": True}),
+            "Set it to on only where the rule and its function exist.",
+            default=False,
+        )
+    )
+
+    @property
+    def options(self) -> RecordingOptions:
+        """The manner in which calls are recorded."""
+        return RecordingOptions(mode=RecordingMode(self.recording_mode), contact_events=self.contact_events)
 
     @property
     def location(self) -> Location | None:
@@ -319,6 +344,7 @@ class ConsumerSettings:
         recording_limit_hours: hours of recording after which it is finished as partial.
         status_interval_seconds: least seconds between two DescribeContact requests of one recording.
         event_bus_name: EventBridge bus for the completion events, or None for no events.
+        archive_look_seconds: most seconds between two looks at a call that is recorded after its end.
 
     Raises:
         SettingsError: the read timeout reaches the deadline margin: a silent socket would eat the hand-over.
@@ -419,6 +445,15 @@ class ConsumerSettings:
             ),
             "default is the account's own bus.",
             default=None,
+        )
+    )
+    archive_look_seconds: int = _field(
+        Variable(
+            "ARCHIVE_LOOK_SECONDS",
+            "Longest time between two looks at a call that is recorded after its end.",
+            Integer(1, 21_600, "seconds"),
+            "3600 suits most; without contact events a recording is published so much after the call at most.",
+            default=3600,
         )
     )
 

@@ -88,6 +88,18 @@ class Metric(Enum):
         _CONSUMER,
         "Time left of an invocation after its last record step, at a hand-over.",
     )
+    ENDS_ANNOUNCED = (
+        "EndsAnnounced",
+        _COUNT,
+        _CONSUMER,
+        "Calls recorded after their end whose end a contact event announced.",
+    )
+    ENDS_FOUND = (
+        "EndsFound",
+        _COUNT,
+        _CONSUMER,
+        "Calls recorded after their end whose end was found by a question to Connect, not by a contact event.",
+    )
     INTERRUPTED_ATTEMPTS = (
         "InterruptedAttempts",
         _COUNT,

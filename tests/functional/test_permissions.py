@@ -17,6 +17,7 @@ from typing import Any, Final
 import boto3
 import pytest
 
+from connect_audio.request import RecordingMode, RecordingOptions
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
@@ -46,6 +47,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("kinesisvideo", "DescribeStream"): "kinesisvideo:DescribeStream",
     ("kinesisvideo", "GetDataEndpoint"): "kinesisvideo:GetDataEndpoint",
     ("kinesisvideo", "GetMedia"): "kinesisvideo:GetMedia",
+    ("kinesisvideo", "ListFragments"): "kinesisvideo:ListFragments",
     ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
     ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
     ("lambda", "Invoke"): "lambda:InvokeFunction",
@@ -103,6 +105,7 @@ def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
     taken = S3FaultPlan((S3Fault("CompleteMultipartUpload", 1, S3Trouble.PRECONDITION_FAILED),))
     yield "an aborted upload", Schedule(0, "long", (), s3_faults=taken), {}
     yield "a refused claim", Schedule(0, "short", (), rivals=2), {}
+    yield "after the call", Schedule(0, "short", (), options=RecordingOptions(mode=RecordingMode.ARCHIVE)), {}
     yield "a key of one's own", Schedule(0, "long", ()), {"RECORDINGS_KMS_KEY_ARN": KEY}
 
 
@@ -162,9 +165,11 @@ def witness() -> Witness:
                 seen.actions |= each.iam_actions
                 if "RECORDINGS_KMS_KEY_ARN" in settings:
                     seen.actions |= KMS_ACTIONS.get(each.name, frozenset())
-            # Media has an endpoint of its own, past the records; the emulator sees it.
-            if any(crossing.name == "kvs:getMedia" for crossing in cloud.gate.crossings):
-                seen.actions.add(ACTIONS["kinesisvideo", "GetMedia"])
+            # Media and the archive have endpoints of their own, past the records; the emulator sees them.
+            crossed = {crossing.name for crossing in cloud.gate.crossings}
+            for operation in ("GetMedia", "ListFragments"):
+                if f"kvs:{operation[0].lower()}{operation[1:]}" in crossed:
+                    seen.actions.add(ACTIONS["kinesisvideo", operation])
             if schedule.live:
                 contact_id = found.request.contact_id
                 ours = [each for each in receiver.received if each.value("Contact-Id") == contact_id]
@@ -227,6 +232,7 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
         "kills": ["complete"],
         "an aborted upload": ["key_taken"],
         "a refused claim": ["complete", "refused"],
+        "after the call": ["complete"],
         "a key of one's own": ["complete"],
         "live audio, its secret in Secrets Manager": ["complete"],
         "live audio, its secret in Parameter Store": ["complete"],

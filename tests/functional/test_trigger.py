@@ -159,8 +159,8 @@ def test_the_same_start_with_another_payload_is_a_taken_name(front: LambdaFront)
     assert answer(event) == {
         "status": "REJECTED",
         "reason": "NAME_TAKEN",
-        "detail": f"execution {NAME} exists and records the same start from another event, or with other settings of "
-        "live audio",
+        "detail": f"execution {NAME} exists and records the same start from another event, in another mode, or with "
+        "other settings of live audio",
     }
     assert front.executions == {NAME: sample("consumer_payload.json")}
 

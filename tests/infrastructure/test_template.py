@@ -178,7 +178,7 @@ def test_each_setting_is_declared_and_nothing_else_is(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "number"), [("TriggerFunction", TriggerSettings, 1), ("ConsumerFunction", ConsumerSettings, 6)]
+    ("name", "settings", "number"), [("TriggerFunction", TriggerSettings, 2), ("ConsumerFunction", ConsumerSettings, 7)]
 )
 def test_values_written_into_the_template_are_the_settings_defaults(
     template: Json, name: str, settings: type[TriggerSettings | ConsumerSettings], number: int
@@ -272,7 +272,16 @@ def test_a_parameter_takes_just_what_its_setting_takes(
         ("TriggerFunction", {"lambda"}),
         (
             "ConsumerFunction",
-            {"kinesisvideo", "kinesis-video-media", "s3", "connect", "events", "secretsmanager", "ssm"},
+            {
+                "kinesisvideo",
+                "kinesis-video-media",
+                "kinesis-video-archived-media",
+                "s3",
+                "connect",
+                "events",
+                "secretsmanager",
+                "ssm",
+            },
         ),
     ],
 )
@@ -365,6 +374,20 @@ def test_the_longest_address_leaves_room_for_the_rest_of_lambda_s_4_kb_of_variab
     assert sum(len(name) + len(value) for name, value in found.items()) + rest < 4096
 
 
+def test_the_mode_reaches_the_trigger_and_not_the_consumer_s_version(template: Json) -> None:
+    for mode in ("live", "archive"):
+        resources = evaluated(template, {"StreamNamePrefix": "live", "RecordingMode": mode})["Resources"]
+        assert resources["TriggerFunction"]["Properties"]["Environment"]["Variables"]["RECORDING_MODE"] == mode
+        consumer = resources["ConsumerFunction"]["Properties"]
+        assert "RECORDING_MODE" not in consumer["Environment"]["Variables"]
+
+
+def test_live_audio_and_recording_after_the_call_exclude_each_other(template: Json) -> None:
+    both = {"StreamNamePrefix": "live", "RecordingMode": "archive", "LiveSinks": "segments"}
+    with pytest.raises(AssertionError, match="LiveSinks needs RecordingMode live"):
+        evaluated(template, both)
+
+
 def test_the_trigger_knows_the_consumer_by_its_alias(template: Json) -> None:
     assert properties(template, "TriggerFunction")["Environment"]["Variables"]["CONSUMER_FUNCTION"] == ALIAS
 
@@ -378,6 +401,7 @@ ACTIONS = {
     "describe_stream": {"kinesisvideo:DescribeStream"},
     "get_data_endpoint": {"kinesisvideo:GetDataEndpoint"},
     "get_media": {"kinesisvideo:GetMedia"},
+    "list_fragments": {"kinesisvideo:ListFragments"},
     "describe_contact": {"connect:DescribeContact"},
     "put_object": {"s3:PutObject", "s3:PutObjectTagging"},  # staged objects and claims carry a tag
     "get_object": {"s3:GetObject"},
@@ -391,6 +415,8 @@ ACTIONS = {
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "put_events": {"events:PutEvents"},
 }
+# What no function calls: `connect-audio capture` does.
+OF_THE_COMMAND = {"get_media_for_fragment_list"}
 # What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
 # What Powertools calls for the webhook's secret (adapters/sinks/webhook_secret.py).
@@ -410,7 +436,15 @@ X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 def operations_called() -> set[str]:
     """The AWS operations named in the adapters, as a method or as a paginator's name."""
     session = botocore.session.get_session()
-    services = ("lambda", "kinesisvideo", "kinesis-video-media", "s3", "connect", "events")
+    services = (
+        "lambda",
+        "kinesisvideo",
+        "kinesis-video-media",
+        "kinesis-video-archived-media",
+        "s3",
+        "connect",
+        "events",
+    )
     known = {xform_name(each) for name in services for each in session.get_service_model(name).operation_names}
     named: set[str] = set()
     for path in Path(s3_recording.__file__).parent.rglob("*.py"):
@@ -421,7 +455,7 @@ def operations_called() -> set[str]:
                 named |= {
                     one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)
                 }
-    return named & known
+    return named & known - OF_THE_COMMAND
 
 
 def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: Json) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final
 
 from chaos.kinds import Kind
-from connect_audio.request import RecordingRequest
+from connect_audio.request import RecordingOptions, RecordingRequest
 from connect_audio_local.kvs import EmulatedStream, Live, Pace, StoredFragment, stored
 from connect_audio_local.kvs.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, InBand, Reset
 from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery
@@ -45,6 +45,7 @@ EACH_PARTY: Final[Mapping[str, str]] = {
 # What of a manifest no kill may change; how many strangers were seen depends on when reading stopped, and how many
 # errors in band on how often a fragment was asked for.
 _LASTING: Final = ("status", "reasons", "tracks", "unknownTracks", "timesDisagree", "gaps", "lostBytes", "lostByteRuns")
+LIVE_MODE: Final = RecordingOptions()
 _PASSING: Final = (3002, 4503, 5000)
 
 
@@ -80,6 +81,7 @@ class Schedule:
         s3_faults: how S3 does.
         rivals: executions that start at the same moment.
         live: the settings of live audio in the consumer's input; none for no live audio.
+        options: the manner of the recording.
         margin_s: how long before its timeout an invocation stops recording; an eighth of it, 5 s at most, is the live
             sinks' to catch up.
     """
@@ -95,6 +97,7 @@ class Schedule:
     rivals: int = 1
     live: Mapping[str, str] = field(default_factory=dict)
     margin_s: int = 5
+    options: RecordingOptions = LIVE_MODE
 
 
 @dataclass(frozen=True)
@@ -267,7 +270,8 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
         )
     )
     request = request_for(contact_id, INSTANCE, stream.arn, stage.start_ms)
-    payload = request.to_payload() | ({"live": dict(schedule.live)} if schedule.live else {})
+    live = {"live": dict(schedule.live)} if schedule.live else {}
+    payload = request.to_payload() | schedule.options.to_payload() | live
     cloud.host.seconds = schedule.invocation_s
     margin = cloud.host.environment["DEADLINE_MARGIN_SECONDS"]
     cloud.host.environment["DEADLINE_MARGIN_SECONDS"] = str(schedule.margin_s)

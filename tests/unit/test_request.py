@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect_audio.core.errors import RequestError, SettingsError
-from connect_audio.request import LIVE, RecordingRequest, live_variables
+from connect_audio.request import LIVE, RecordingMode, RecordingOptions, RecordingRequest, live_variables
 
 REQUEST = RecordingRequest(
     contact_id="0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80",
@@ -147,3 +147,19 @@ def test_a_field_that_is_not_of_its_form_is_refused(field: str, value: Any) -> N
     with pytest.raises(RequestError) as caught:
         replace(REQUEST, **changes)
     assert caught.value.reason == "MALFORMED_EVENT"
+
+
+def test_the_options_of_a_recording_are_read_as_they_were_written() -> None:
+    for mode in RecordingMode:
+        for contact_events in (False, True):
+            options = RecordingOptions(mode=mode, contact_events=contact_events)
+            assert RecordingOptions.from_payload(options.to_payload()) == options
+
+
+def test_a_live_recording_without_contact_events_adds_nothing_to_the_input() -> None:
+    assert RecordingOptions().to_payload() == {}
+
+
+@pytest.mark.parametrize("mode", [None, 7, "ARCHIVE", "later"])
+def test_a_mode_of_another_release_is_recorded_live(mode: object) -> None:
+    assert RecordingOptions.from_payload({"mode": mode}) == RecordingOptions()

@@ -25,6 +25,7 @@ def _role(stack: Deployed) -> Finding:
             "kinesisvideo:DescribeStream",
             "kinesisvideo:GetDataEndpoint",
             "kinesisvideo:GetMedia",
+            "kinesisvideo:ListFragments",
         ),
         f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),
         bucket: ("s3:ListBucket",),

@@ -34,6 +34,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     # Warnings.
     "CHOPPY_AUDIO": "look at the network between the producer and Kinesis Video Streams",
     "NO_RETENTION": "give the stream a retention of an hour or more",
+    "RETENTION_TOO_SHORT": "give the streams a retention of 24 hours, or set RecordingMode to live",
     "LIVE_SINK_FAILED": "read the sink's error in the log of the consumer; the recording has its audio",
     "LIVE_AUDIO_DROPPED": "make the sink faster or its segments longer; the recording has its audio",
     # Manifest 1.x.

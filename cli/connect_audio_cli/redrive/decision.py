@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Self
 
 from connect_audio.recorder.continuation import CONTINUES, Continuation
 from connect_audio.recorder.outcome import OutcomeStatus
-from connect_audio.request import LIVE, RecordingRequest
+from connect_audio.request import LIVE, RecordingOptions, RecordingRequest
 from connect_audio_cli.output.formatting import count
 
 _RUNS: Final = frozenset({"RUNNING", "PAUSING", "PAUSED"})
@@ -53,11 +53,13 @@ class FailedRecording:
         request: the recording that failed.
         carried: state that the message itself carries; None in the message of a first execution.
         live: settings of live audio, as they are in the message; None if absent.
+        options: the manner of the recording, which a new execution keeps.
     """
 
     request: RecordingRequest
     carried: Continuation | None
     live: object
+    options: RecordingOptions = field(default_factory=RecordingOptions)
 
     @classmethod
     def from_body(cls, body: str) -> Self:
@@ -70,7 +72,8 @@ class FailedRecording:
         """
         payload = json.loads(body)
         request = RecordingRequest.from_payload(payload)
-        return cls(request, Continuation.from_payload(payload), payload.get(LIVE))
+        options = RecordingOptions.from_payload(payload)
+        return cls(request, Continuation.from_payload(payload), payload.get(LIVE), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,7 @@ def new_execution(failed: FailedRecording, newest: Attempt | None, continuation:
     Raises:
         InDoubtError: Lambda takes no input of that size.
     """
-    again: dict[str, Any] = failed.request.to_payload()
+    again: dict[str, Any] = failed.request.to_payload() | failed.options.to_payload()
     if failed.live is not None:
         # Unchanged: a recording keeps the settings that it began with, and the consumer checks them itself.
         again[LIVE] = failed.live

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda import LambdaClient
 
-    from connect_audio.request import RecordingRequest
+    from connect_audio.request import RecordingOptions, RecordingRequest
 
 CONSUMER_NOT_STARTED = "CONSUMER_NOT_STARTED"
 NAME_TAKEN = "NAME_TAKEN"
@@ -66,14 +66,17 @@ class ConsumerStart:
         self._function = function
         self._client = client
 
-    def start(self, request: RecordingRequest, live: Mapping[str, str]) -> Started | NotStarted:
+    def start(
+        self, request: RecordingRequest, options: RecordingOptions, live: Mapping[str, str]
+    ) -> Started | NotStarted:
         """Start the execution that records a request, or find it started.
 
         Args:
             request: the streaming to record; the execution's name is a function of it alone.
+            options: the manner of the recording.
             live: the variables of `LiveSettings` that the recording is to keep to; empty for no live audio.
         """
-        document = {**request.to_payload(), LIVE: dict(live)} if live else request.to_payload()
+        document = {**request.to_payload(), **options.to_payload(), **({LIVE: dict(live)} if live else {})}
         # Byte for byte the same for every duplicate: whether Lambda compares bytes or JSON is not documented.
         payload = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         try:
@@ -86,8 +89,8 @@ class ConsumerStart:
         except self._client.exceptions.DurableExecutionAlreadyStartedException:
             return NotStarted(
                 NAME_TAKEN,
-                f"execution {request.execution_name} exists and records the same start from another event, or with "
-                "other settings of live audio",
+                f"execution {request.execution_name} exists and records the same start from another event, in another "
+                "mode, or with other settings of live audio",
             )
         except ClientError as exc:
             code = exc.response.get("Error", {}).get("Code", "Unknown")

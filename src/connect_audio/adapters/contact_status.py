@@ -50,8 +50,12 @@ class ConnectContactStatus:
         if not contact:
             self._report("EmptyAnswer")
             return ContactAnswer(ContactState.UNKNOWN)
-        state = ContactState.DISCONNECTED if contact.get("DisconnectTimestamp") else ContactState.CONNECTED
-        return ContactAnswer(state, _stop_fragment(contact, stream_arn, start_fragment))
+        ended = contact.get("DisconnectTimestamp")
+        return ContactAnswer(
+            ContactState.DISCONNECTED if ended else ContactState.CONNECTED,
+            _stop_fragment(contact, stream_arn, start_fragment),
+            round(ended.timestamp() * 1000) if ended else None,
+        )
 
     def _report(self, code: str) -> None:
         if code in self._reported:

@@ -74,6 +74,7 @@ class RecordingFacts:
         reconnects: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
         reasons: reasons why it is not whole, besides the cursor's.
+        warnings: dangers that did no harm, besides the cursor's.
         live: the sinks of live audio; None where there are none.
     """
 
@@ -89,4 +90,5 @@ class RecordingFacts:
     reconnects: int = 0
     hand_overs: int = 0
     reasons: Sequence[Reason] = field(default_factory=tuple)
+    warnings: Sequence[Reason] = field(default_factory=tuple)
     live: LiveState | None = None

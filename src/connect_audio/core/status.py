@@ -94,14 +94,14 @@ def judge(cursor: Cursor, facts: RecordingFacts) -> Judgement:
         facts: the facts besides.
     """
     case = Case(cursor, facts)
-    reasons = list(_found(RULES, case))
+    reasons = list(_found(RULES, case, facts.reasons))
     ranked = {rule.code for rule in RULES}
     # A code without a row must not make a recording look whole. A test holds that each code has one.
     reasons += [reason for reason in facts.reasons if reason.code not in ranked]
     return Judgement(
         status=Status.EMPTY if not cursor.frames else Status.PARTIAL if reasons else Status.COMPLETE,
         reasons=reasons,
-        warnings=list(_found(WARNINGS, case)),
+        warnings=list(_found(WARNINGS, case, facts.warnings)),
         evidence={part: _proof(part, case, reasons) for part in CallPart},
     )
 
@@ -115,9 +115,9 @@ def one_line(reasons: Sequence[Reason]) -> str:
     return f"{first.code}: {first.detail}" + (f" (also {codes})" if codes else "")
 
 
-def _found(rules: Sequence[Rule], case: Case) -> Iterator[Reason]:
+def _found(rules: Sequence[Rule], case: Case, reported: Sequence[Reason]) -> Iterator[Reason]:
     for rule in rules:
-        details = [reason.detail for reason in case.facts.reasons if reason.code == rule.code]
+        details = [reason.detail for reason in reported if reason.code == rule.code]
         yield from (Reason(rule.code, detail) for detail in dict.fromkeys([*details, *rule.find(case)]))
 
 
@@ -423,6 +423,7 @@ WARNINGS: Final[tuple[Rule, ...]] = (
             "the stream keeps nothing: audio that is not read within about 5 minutes is gone for good",
         ),
     ),
+    Rule("RETENTION_TOO_SHORT", frozenset(), _reported),
     Rule("LIVE_SINK_FAILED", frozenset(), _failed_sinks),
     Rule("LIVE_AUDIO_DROPPED", frozenset(), _dropped_live),
 )

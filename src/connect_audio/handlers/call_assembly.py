@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from connect_audio.adapters.aws_session import aws_session
+from connect_audio.adapters.contact_ends import StoredContactEnds
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
@@ -15,13 +16,15 @@ from connect_audio.handlers.announcement import Announcer
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.recorder import Policy, Recorder, RecorderPorts
 from connect_audio.recorder.object_names import RecordingNames
-from connect_audio.request import LIVE, RecordingRequest
+from connect_audio.request import LIVE, RecordingOptions, RecordingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from aws_lambda_powertools import Logger
 
+    from connect_audio.ports import FragmentIndex
     from connect_audio.settings import ConsumerSettings
 
 
@@ -35,6 +38,8 @@ class CallAssembly:
         reports: metrics and log lines of each step.
         announcer: puts the event on the bus.
         margin_s: seconds before the invocation's end at which a step ends.
+        options: the manner of the recording.
+        index: opens the stream's listing.
     """
 
     ports: RecorderPorts
@@ -42,6 +47,8 @@ class CallAssembly:
     reports: ConsumerReports
     announcer: Announcer
     margin_s: int
+    options: RecordingOptions
+    index: Callable[[], AbstractContextManager[FragmentIndex]]
 
 
 @contextmanager
@@ -58,6 +65,7 @@ def assembled(
         logger: carries the execution's keys.
     """
     clock, session, bucket = SystemClock(), aws_session(), settings.recordings_bucket
+    options = RecordingOptions.from_payload(event)
     names = RecordingNames(bucket, request.recording_key(settings.recordings_prefix))
     with ExitStack() as stack:
         s3 = stack.enter_context(closing(session.client("s3", config=S3_CONFIG)))
@@ -73,17 +81,28 @@ def assembled(
             live = stack.enter_context(
                 live_audio(event, request, settings, session=session, clock=clock, logger=logger)
             )
+        store = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+
+        @contextmanager
+        def index() -> Iterator[FragmentIndex]:
+            # Only a call that is recorded after its end pays for the listing's modules.
+            from connect_audio.adapters.kvs_index import KvsFragmentIndex  # noqa: PLC0415
+
+            with closing(KvsFragmentIndex(request.stream_arn, session=session, clock=clock)) as listing:
+                yield listing
+
         ports = RecorderPorts(
             request=request,
             names=names,
             execution=execution,
             source=source,
-            store=S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn),
+            store=store,
             status=ConnectContactStatus(connect, logger),
             clock=clock,
             policy=_policy(settings),
             logger=logger,
             live=live,
+            ends=StoredContactEnds(store, settings.recordings_prefix) if options.contact_events else None,
         )
         yield CallAssembly(
             ports=ports,
@@ -93,6 +112,8 @@ def assembled(
                 request=request, names=names, bus=settings.event_bus_name, session=session, logger=logger
             ),
             margin_s=settings.deadline_margin_seconds,
+            options=options,
+            index=index,
         )
 
 
@@ -103,4 +124,5 @@ def _policy(settings: ConsumerSettings) -> Policy:
         connected_limit=settings.connected_limit_seconds,
         status_interval=settings.status_interval_seconds,
         limit_s=settings.recording_limit_hours * 3600,
+        longest_look=settings.archive_look_seconds,
     )

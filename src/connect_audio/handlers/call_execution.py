@@ -8,6 +8,8 @@ alone, everything that touches the world is inside a step, and a step's name nev
       └─ refused ──> announce
 
 Each record step's result holds the checkpoint for the next one, and the results together hold the uploaded parts.
+In the mode `archive` the execution waits until the call is over (`end_wait.py`). It waits before the first record step
+and after each one that has read to the stream's head.
 """
 
 from __future__ import annotations
@@ -20,12 +22,15 @@ from aws_durable_execution_sdk_python.config import Duration
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.handlers import step_retries
+from connect_audio.handlers.end_wait import EndWait
 from connect_audio.recorder import (
     AlreadyPublished,
+    AtHead,
     Budget,
     Checkpoint,
     Claim,
     EndOfRecording,
+    Granted,
     Outcome,
     OutcomeStatus,
     Over,
@@ -37,6 +42,8 @@ from connect_audio.recorder import (
     claim_recording,
     publish_recording,
 )
+from connect_audio.recorder.call_watch import keeps_long_enough, retention_too_short
+from connect_audio.request import RecordingMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +78,7 @@ class CallExecution:
         self._context = context
         self._call = call
         self._done = done
+        self._warnings: tuple[Reason, ...] = ()
 
     def run(self) -> Outcome:
         """Record the call, publish the recording and announce the outcome.
@@ -102,10 +110,23 @@ class CallExecution:
         if isinstance(claim, AlreadyPublished) and not self._done.over:
             detail = "an earlier execution published the recording, but failed before it could report it"
             return self._publish("salvage", checkpoint, _cut_short(detail))
-        return self._publish(*self._record(checkpoint))
+        return self._publish(*self._record(checkpoint, self._end_wait(claim)))
 
-    def _record(self, checkpoint: Checkpoint) -> tuple[str, Checkpoint, EndOfRecording]:
+    def _end_wait(self, claim: Claim) -> EndWait | None:
+        """Return the wait for the call's end; None for a call that is recorded while it lasts."""
+        if self._call.options.mode is RecordingMode.LIVE or not isinstance(claim, Granted):
+            return None
+        if not keeps_long_enough(claim.retention_hours):
+            self._warnings = (retention_too_short(claim.retention_hours),)
+            return None
+        return EndWait(self._context, self._call, self._step)
+
+    def _record(self, checkpoint: Checkpoint, wait: EndWait | None) -> tuple[str, Checkpoint, EndOfRecording]:
         """Record part after part until the recording is over or a step fails for good.
+
+        Args:
+            checkpoint: the last step's.
+            wait: the wait for the call's end; None for a call that is recorded while it lasts.
 
         Returns:
             The name of the step that publishes the recording, the last checkpoint, and the end.
@@ -116,12 +137,14 @@ class CallExecution:
                 last = self._done.last
                 if last is not None and isinstance(last.next, Over):
                     return "finish", checkpoint, last.next.end
+                if wait is not None and (last is None or isinstance(last.next, AtHead)):
+                    checkpoint = wait.for_end(checkpoint)
                 number += 1
                 name = f"record-{number:05d}"
                 recorded = self._step(name, lambda at=checkpoint: self._record_step(at))  # type: ignore[misc]
                 result = from_plain(StepResult, recorded)
                 self._done, checkpoint = self._done.after(result), result.checkpoint
-                if not isinstance(result.next, PartDone | Over):
+                if not isinstance(result.next, PartDone | Over | AtHead):
                     wait_s = result.next.seconds if isinstance(result.next, Wait) else _HAND_OVER_S
                     self._context.wait(Duration.from_seconds(wait_s), name=f"pause-{number:05d}")
         except StepError as error:
@@ -144,7 +167,13 @@ class CallExecution:
 
     def _publish(self, name: str, checkpoint: Checkpoint, end: EndOfRecording) -> Outcome:
         call, done = self._call, self._done
-        recorded = Recorded(checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=end)
+        recorded = Recorded(
+            checkpoint=checkpoint,
+            parts=done.parts,
+            notes_keys=done.notes_keys,
+            end=end,
+            warnings=self._warnings,
+        )
 
         def publish() -> dict[str, Any]:
             return call.reports.ended(publish_recording(call.ports, recorded), call.ports.clock.now_ms())

@@ -15,6 +15,7 @@ from connect_audio.core.plain import to_plain
 from connect_audio.core.status import ACCOUNTS_DISAGREE
 from connect_audio.ports import Log
 from connect_audio.recorder import Checkpoint, Claim, Granted, HandOver, Outcome, OutcomeStatus, Refused, StepResult
+from connect_audio.recorder.call_watch import Look, ReadOn, Sleep
 from connect_audio.recorder.claim import Refusal
 from connect_audio.request import RecordingRequest
 from connect_audio.telemetry import Metric, Service, emit
@@ -65,6 +66,20 @@ class ConsumerReports:
             self.logger.info("recording claimed", extra={"retention_hours": hours})
         self._emit(values)
 
+    def looked(self, look: Look) -> None:
+        """Report a look at a call that is recorded after its end.
+
+        Args:
+            look: its result.
+        """
+        found, watched = look.found, look.watched
+        self.logger.info(
+            "call looked at",
+            extra={"found": type(found).__name__, "looks": watched.looks, "is_announced": look.is_announced},
+        )
+        if watched.is_disconnected and not isinstance(found, Sleep | ReadOn):
+            self._emit({Metric.ENDS_ANNOUNCED if look.is_announced else Metric.ENDS_FOUND: 1})
+
     def recorded(self, before: Checkpoint, result: StepResult, *, step_s: float, left_s: float) -> None:
         """Report a record step.
 
@@ -82,7 +97,8 @@ class ConsumerReports:
             Metric.HAND_OVERS: after.counts.hand_overs - before.counts.hand_overs,
             Metric.DAMAGED_RUNS: result.repairs,
         }
-        if result.behind_ms is not None:
+        # A call that is recorded after its end lies behind the stream's head as a matter of course.
+        if result.behind_ms is not None and after.end.listed is None:
             values[Metric.BEHIND_LIVE_SECONDS] = result.behind_ms / 1000
         if isinstance(result.next, HandOver):
             values[Metric.DEADLINE_MARGIN_SECONDS] = left_s

@@ -78,7 +78,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
         emit(Service.TRIGGER, {Metric.SETTINGS_REFUSED: 1}, reason="LIVE_SETTINGS", **ids)
         logger.error("live settings refused: the call is recorded without live audio", detail=str(exc))  # noqa: TRY400 - no bug, and the text says all
         live = {}
-    outcome = _consumer().start(request, live)
+    outcome = _consumer().start(request, settings.options, live)
     if isinstance(outcome, NotStarted):
         emit(Service.TRIGGER, {Metric.STARTS_REFUSED: 1}, reason=outcome.reason, **ids)
         return _rejected(outcome.reason, outcome.detail)

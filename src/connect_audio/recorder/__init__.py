@@ -14,10 +14,11 @@ from connect_audio.recorder.publish import Recorded, publish_recording
 from connect_audio.recorder.record_step import Budget
 from connect_audio.recorder.recorder import Recorder
 from connect_audio.recorder.recorder_ports import RecorderPorts
-from connect_audio.recorder.step_result import HandOver, Over, PartDone, StepResult, Wait
+from connect_audio.recorder.step_result import AtHead, HandOver, Over, PartDone, StepResult, Wait
 
 __all__ = [
     "AlreadyPublished",
+    "AtHead",
     "Budget",
     "Checkpoint",
     "Claim",

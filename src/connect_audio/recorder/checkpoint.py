@@ -57,10 +57,10 @@ class Checkpoint:
     counts: StepCounts = field(default_factory=StepCounts)
     live: LiveState | None = None
 
-    def ending_on(self, listed: ListedEnd) -> Self:
+    def ending_on(self, listed: ListedEnd | None) -> Self:
         """Return the state of a recording that ends on a fragment.
 
         Args:
-            listed: the last fragment of the call's time by the stream's listing.
+            listed: the last fragment of the call's time by the stream's listing; None for a call that may go on.
         """
         return replace(self, end=replace(self.end, listed=listed))

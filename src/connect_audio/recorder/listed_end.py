@@ -18,10 +18,12 @@ class ListedEnd:
     Args:
         number: its number, a decimal number.
         is_quiet: True if the listing names no fragment that could run on from it.
+        is_end: True if the call ends with it; False if the call goes on, and a step reads only so far.
     """
 
     number: str
     is_quiet: bool
+    is_end: bool = True
 
     def is_reached(self, position: str | None) -> bool:
         """Return True if the stream is read up to this fragment.

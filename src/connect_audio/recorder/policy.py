@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 from connect_audio.core.pcm import FRAME_BYTES
 
@@ -11,6 +11,9 @@ MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Smallest part that S3 accepts, bytes; only the last part of an upload may be smaller."""
 _PART_SECONDS: Final = 120
 """Least audio in a part, seconds. Shorter parts would cost a day-long call more operations than the engine allows."""
+ARCHIVE_PART_BYTES: Final = 24 * 1024 * 1024
+"""PCM of a full part of a call that is recorded after its end, bytes: 13 minutes at 8 kHz. Larger parts save
+operations of the engine, and nothing is lost if such a step has to run again. One part is in memory at a time."""
 EARLY_MS: Final = 5000
 """Reading begins so long before StartTimestamp, ms: the first fragment may be a little older than the event says."""
 _MOST_EXCESS_BYTES: Final = 3 * 1024 * 1024
@@ -33,9 +36,10 @@ class Policy:
         longest_backoff: longest such pause.
         nap: longest pause after a read at the stream's head, while bytes gather. No nap delays a sink:
             a call with a sink for blocks has none, and one with sinks for segments naps between the segments.
+        longest_look: longest time between two looks at a call that is recorded after its end.
         limit_s: longest recording.
         max_stalls: hand-overs in a row without a new fragment after which the recording gives up.
-        part_bytes: PCM of a full part, bytes; None for what S3 and the engine's quota demand. Only tests set it, with a
+        part_bytes: PCM of a full part, bytes; None for what S3 and the engine's quota demand. Tests set it, with a
             store that accepts smaller parts.
     """
 
@@ -48,9 +52,14 @@ class Policy:
     first_backoff: float = 0.5
     longest_backoff: float = 8
     nap: float = 1.0
+    longest_look: float = 3600
     limit_s: int = 47 * 3600
     max_stalls: int = 3
     part_bytes: int | None = None
+
+    def for_archive(self) -> Self:
+        """Return the policy for a call that is recorded after its end: its parts are larger."""
+        return self if self.part_bytes is not None else replace(self, part_bytes=ARCHIVE_PART_BYTES)
 
     def full_part_bytes(self, rate: int) -> int:
         """Return the PCM that makes a part full, bytes.

@@ -52,12 +52,14 @@ class Recorded:
         parts: the uploaded parts, from number 2 on.
         notes_keys: S3 keys of the staged gaps and errors, in order.
         end: why the recording ended.
+        warnings: dangers that did no harm, for the manifest.
     """
 
     checkpoint: Checkpoint
     parts: Sequence[UploadedPart]
     notes_keys: Sequence[str]
     end: EndOfRecording
+    warnings: Sequence[Reason] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,7 @@ def _put_manifest(
         reconnects=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,
         reasons=reasons,
+        warnings=recorded.warnings,
         live=checkpoint.live,
     )
     manifest = build_manifest(cursor, facts, notes)

@@ -6,6 +6,7 @@ of six reasons:
     PartDone   the part is full
     HandOver   the invocation's deadline is near
     Wait       the stream is silent, and a suspension costs less than waiting
+    AtHead     all is recorded that the stream's listing named, and the call may go on
     Over       the call is over (`end_of_call.py`), the longest recording is reached, or KVS reports a fatal error
     Over       the user ends the recording (`connect-audio record`)
     Over       several invocations in a row got nowhere
@@ -42,7 +43,7 @@ from connect_audio.recorder.held_events import AcceptedFragment, HeldEvent, Open
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.live_guard import LiveSaved
 from connect_audio.recorder.session import Session
-from connect_audio.recorder.step_result import HandOver, Next, Over, PartDone, StepResult, Wait
+from connect_audio.recorder.step_result import AtHead, HandOver, Next, Over, PartDone, StepResult, Wait
 from connect_audio.recorder.streaming_border import AskAgain, Theirs, arrival_ms
 
 _FIRST_WAIT_S: Final = 10
@@ -134,7 +135,7 @@ class _Step:
         event: StreamEvent | None = None
         ended = None if self._listed is None else session.end.at_listed(session.stream.position)
         if ended is not None:
-            return ended
+            return self._at_listed(ended)
         while event is None:
             session.live.interrupt_overdue()
             if self._budget.is_interrupted():
@@ -214,11 +215,11 @@ class _Step:
         may_begin = border.held.behind is None and border.may_begin_at(begin_ms)
         return not stream.waits_for_cut and not may_begin
 
-    def _take_fragment(self, fragment: Fragment) -> EndOfRecording | None:
+    def _take_fragment(self, fragment: Fragment) -> EndOfRecording | AtHead | None:
         session, now_ms = self._session, self._clock.now_ms()
         passed = None if self._listed is None else session.end.behind_listed(fragment.number)
         if passed is not None:
-            return passed
+            return self._at_listed(passed)
         accepted = session.stream.accept(fragment)
         if fragment.millis_behind_now is not None:
             self._behind_ms = fragment.millis_behind_now
@@ -349,7 +350,7 @@ class _Step:
         reads_long = self._clock.monotonic() - reading_since_s >= self._ports.policy.drain
         return self._decide(is_exhausted=True) if is_new and reads_long else None
 
-    def _look_around(self) -> EndOfRecording | Wait | None:
+    def _look_around(self) -> EndOfRecording | AtHead | Wait | None:
         """The connection is over: ask whether the call is too, else wait, suspended or with a pause."""
         session, end, policy = self._session, self._session.end, self._ports.policy
         self._met_silence = True
@@ -376,11 +377,15 @@ class _Step:
         session.stream.back_off(self._left_s())
         return None
 
-    def _look_for_listed(self, listed: ListedEnd) -> EndOfRecording | None:
+    def _at_listed(self, end: EndOfRecording) -> EndOfRecording | AtHead:
+        """Return the end by the listing, unless the call may go on behind the fragment that it names."""
+        return AtHead() if self._listed is not None and not self._listed.is_end else end
+
+    def _look_for_listed(self, listed: ListedEnd) -> EndOfRecording | AtHead | None:
         """The connection is over before the last fragment that the listing names: read again, or give it up."""
         stream = self._session.stream
         if self._session.end.is_readable and stream.fruitless >= _MOST_FRUITLESS:
-            return without(listed)
+            return self._at_listed(without(listed))
         ended = self._decide(is_exhausted=stream.is_exhausted)
         if ended is None:
             stream.back_off(self._left_s())
@@ -475,7 +480,7 @@ class _Step:
         counts = self._session.counts
         waits = (0 if moved else counts.waits) + isinstance(following, Wait)
         stalls = 0 if moved or self._met_silence else counts.stalls + isinstance(following, HandOver)
-        hand_overs = counts.hand_overs + isinstance(following, HandOver | Wait)
+        hand_overs = counts.hand_overs + isinstance(following, HandOver | Wait | AtHead)
         return StepCounts(steps=self._number, hand_overs=hand_overs, waits=waits, stalls=stalls)
 
     def _save_live(self, following: Next) -> LiveSaved:

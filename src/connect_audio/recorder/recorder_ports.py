@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from connect_audio.ports import Clock, ContactStatus, Log, MediaSource, PartStore
+from connect_audio.ports import Clock, ContactEnds, ContactStatus, Log, MediaSource, PartStore
 from connect_audio.recorder.live_guard import LiveWanted
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.policy import Policy
@@ -32,6 +32,7 @@ class RecorderPorts:
         jitter: returns 0 to 1, for backoff.
         live: the call's live audio; None where no sink is configured.
         has_event: False where no event of Connect gave the request's start. It proves nothing about the opening then.
+        ends: the announced ends of contacts; None where nothing announces them.
     """
 
     request: RecordingRequest
@@ -47,3 +48,4 @@ class RecorderPorts:
     jitter: Callable[[], float] = random.random
     live: LiveWanted | None = None
     has_event: bool = True
+    ends: ContactEnds | None = None

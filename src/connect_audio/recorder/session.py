@@ -7,6 +7,7 @@ exactly at that step's checkpoint. Otherwise a new one is made of the checkpoint
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from connect_audio.core.live_state import LiveState
 from connect_audio.core.recording import CallRecording
@@ -33,6 +34,8 @@ class Session:
     """
 
     def __init__(self, ports: RecorderPorts, checkpoint: Checkpoint, failed_sinks: Mapping[str, str]) -> None:
+        if checkpoint.end.listed is not None:
+            ports = replace(ports, policy=ports.policy.for_archive())
         self.ports = ports
         self.stands_at: Checkpoint | None = checkpoint
         """Checkpoint of the last step; None while a step is under way."""

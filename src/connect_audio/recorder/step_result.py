@@ -31,6 +31,11 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class AtHead:
+    """All is recorded up to the fragment that a listing named, and the call may go on: look at it again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Over:
     """The recording is over: publish it.
 
@@ -41,7 +46,7 @@ class Over:
     end: EndOfRecording
 
 
-type Next = PartDone | HandOver | Wait | Over
+type Next = PartDone | HandOver | Wait | AtHead | Over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

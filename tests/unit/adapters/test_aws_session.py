@@ -30,9 +30,15 @@ if TYPE_CHECKING:
 OPERATIONS = {
     "connect": {"DescribeContact"},
     "events": {"PutEvents"},
+    "kinesis-video-archived-media": {"ListFragments"},
     "kinesis-video-media": {"GetMedia"},
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
-    "lambda": {"CheckpointDurableExecution", "GetDurableExecutionState", "Invoke"},
+    "lambda": {
+        "CheckpointDurableExecution",
+        "GetDurableExecutionState",
+        "Invoke",
+        "SendDurableExecutionCallbackSuccess",
+    },
     "s3": {
         "AbortMultipartUpload",
         "CompleteMultipartUpload",
@@ -66,6 +72,7 @@ IN_TABLE = {"connect", "events", "kinesisvideo", "lambda", "s3", "secretsmanager
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "connect": ("describe_contact", {"InstanceId": "i", "ContactId": "c"}),
     "events": ("put_events", {"Entries": [{"Source": "s", "DetailType": "t", "Detail": "{}"}]}),
+    "kinesis-video-archived-media": ("list_fragments", {"StreamName": "s"}),
     "kinesis-video-media": (
         "get_media",
         {"StreamName": "s", "StartSelector": {"StartSelectorType": "NOW"}},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -91,6 +92,12 @@ def test_a_result_that_says_nothing_is_in_doubt(result: str | None) -> None:
 def test_a_result_without_a_recording_is_in_doubt() -> None:
     with pytest.raises(InDoubtError, match="it returned failed"):
         finished_as(SUCCEEDED, '{"status": "failed"}')
+
+
+def test_the_new_execution_records_in_the_manner_of_the_failed_one() -> None:
+    given = {**REQUEST.to_payload(), "mode": "archive", "contactEvents": True}
+    again = new_execution(FailedRecording.from_body(json.dumps(given)), FAILED, None)
+    assert json.loads(again.payload) == given
 
 
 @pytest.mark.parametrize(("newest", "suffix"), [(None, "-r1"), (FAILED, "-r1"), (attempt(7, "FAILED"), "-r8")])
