@@ -340,6 +340,9 @@ def _block_leap(entries: list[LogEntry], chance: random.Random) -> list[LogEntry
     shift_ms = chance.choice((-1, 1)) * chance.choice((2500, 8000, 60_000) if edge else (300, 2500, 8000, 60_000))
     numbers = [track.number for track in entry.contents.tracks]
     leaping = set(numbers if chance.random() < 0.5 else chance.sample(numbers, 1))
+    if edge:
+        # The neighbour on the same track shows where it belongs.
+        leaping &= _heard(entries[at + 1 if time_ns == times[-1] else at - 1].contents)
     blocks, true_ns = [], {}
     for block in entry.contents.blocks:
         if block.time_ns != time_ns or block.track_number not in leaping:
@@ -389,9 +392,8 @@ def _is_even(contents: FragmentContents) -> bool:
 
 
 def _step_back(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
-    return _stepped(
-        entries, chance, -chance.choice((20, 100, 500, 950, 1500))
-    )  # no rest of a block that passes for jitter
+    # No rest of a block or a hole of 10 ms or less, which passes for jitter: blocks last 64 ms.
+    return _stepped(entries, chance, -chance.choice((20, 100, 500, 940, 1500)))
 
 
 def _step_ahead(entries: list[LogEntry], chance: random.Random) -> list[LogEntry]:
