@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from connect_audio.core.claims import straightened, stray_blocks
 from connect_audio.core.ebml import new_tuple
-from connect_audio.core.fragment import Completion, Fragment, fragment_counter
+from connect_audio.core.fragment import Block, Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, media_bytes, start_ns
 from connect_audio.core.shapes import ShapedBlocks
 
@@ -126,8 +127,8 @@ class AdmissionState:
     Args:
         label: the last label.
         end_ms: end of the last admitted fragment with audio, ms since the epoch; None before the first.
-        other_end_ms: end of the audio if the last fragment's time leaped alone, ms since the epoch; None if its
-            time ran on.
+        other_end_ms: end of the audio if the last fragment, or a block at its edge, leaped alone, ms since the epoch;
+            None for none.
         session: the producer session of the last admitted fragment; None before the first, or where none is known. A
             fragment that did not run on ends the session.
     """
@@ -271,7 +272,7 @@ class Admission:
         if self._undecided and label is Label.OURS:
             decisions = self._between(fragment)
         elif self._undecided:
-            decisions = self._close_gap(_Successor(start_ms(fragment)))
+            decisions = self._close_gap(_Successor(_earliest_ms(fragment)))
         self._label = label
         decisions.append(self._decide(fragment, verdict))
         return decisions
@@ -322,7 +323,7 @@ class Admission:
                 verdicts.append(Verdict.UNDECIDABLE)
                 continue
             verdicts.append(Verdict.OURS_BY_NEIGHBOURS if has_audio else Verdict.NO_AUDIO)
-            end, other_end = (end_ms(fragment), None) if has_audio else (end, other_end)
+            end, other_end = _ends_ms(fragment) if has_audio else (end, other_end)
             session = session.after(counter) if unfit is None and session is not None else session
         if not _is_border(behind, unfit, end):
             verdicts = [Verdict.UNDECIDABLE if verdict.admitted else verdict for verdict in verdicts]
@@ -330,11 +331,10 @@ class Admission:
 
     def _follows(self, fragment: Fragment, end: int | None) -> bool:
         """Return True if a whole fragment begins near the end of our contact's audio, ms since the epoch."""
-        start = start_ms(fragment)
+        starts = _starts_ms(fragment) or (fragment.producer_timestamp_ms,)
         return (
             end is not None
-            and start is not None
-            and -RUN_ON_MS <= start - end <= RUN_ON_MS
+            and any(start is not None and -RUN_ON_MS <= start - end <= RUN_ON_MS for start in starts)
             and fragment.completion in _WHOLE
             and self._bounds.hold(fragment.number)
         )
@@ -359,9 +359,10 @@ class Admission:
     def _decide(self, fragment: Fragment, verdict: Verdict) -> Decision:
         is_admitted = verdict.admitted
         if is_admitted:
-            end = end_ms(fragment)
+            end, with_strays = _ends_ms(fragment)
             if end is not None:
                 self._move_end(fragment, end)
+                self._other_end_ms = self._other_end_ms or with_strays
         self._count_on(fragment, verdict, is_admitted=is_admitted)
         label = self._label
         if verdict is Verdict.OURS:
@@ -424,7 +425,7 @@ def _is_border(behind: _Successor | StreamEnd, unfit: Fragment | None, end: int 
         # A capture may be cut anywhere.
         return True
     # Another contact's audio may begin with it.
-    return not _Successor(start_ms(unfit)).follows(end)
+    return not _Successor(_earliest_ms(unfit)).follows(end)
 
 
 def _leading_up_to(waiting: Sequence[Fragment], right: int | None) -> list[bool]:
@@ -447,12 +448,41 @@ def _of_another_session(fragment: Fragment, left: ProducerSession | None, right:
 
 def start_ms(fragment: Fragment) -> int | None:
     """When a fragment begins by the producer's clock, ms since the epoch; None where it says nothing."""
-    return start_ns(fragment.blocks) // 1_000_000 if fragment.blocks else fragment.producer_timestamp_ms
+    starts = _starts_ms(fragment)
+    return starts[-1] if starts else fragment.producer_timestamp_ms
 
 
 def end_ms(fragment: Fragment) -> int | None:
     """When its last block begins, plus one block as most are: near enough to find neighbours in time."""
-    blocks = fragment.blocks
-    if blocks.__class__ is ShapedBlocks:
-        return (blocks.cluster_ns + blocks.layout.end_ns) // 1_000_000
-    return end_ns(blocks) // 1_000_000 if blocks else None
+    return _ends_ms(fragment)[0]
+
+
+def _earliest_ms(fragment: Fragment) -> int | None:
+    """The earliest time at which a fragment may begin, ms since the epoch; None where it says nothing."""
+    return min(_starts_ms(fragment), default=fragment.producer_timestamp_ms)
+
+
+def _starts_ms(fragment: Fragment) -> tuple[int, ...]:
+    """When a fragment begins, ms since the epoch: with the blocks that stray at its edges, and without them."""
+    return tuple(start_ns(blocks) // 1_000_000 for blocks in _believed(fragment))
+
+
+def _ends_ms(fragment: Fragment) -> tuple[int | None, int | None]:
+    """When a fragment ends, ms since the epoch, and when with blocks that stray at its edges; None for none."""
+    straight = fragment.blocks
+    if straight.__class__ is ShapedBlocks and straight.layout.is_straight:
+        return (straight.cluster_ns + straight.layout.end_ns) // 1_000_000, None
+    ends = [end_ns(blocks) // 1_000_000 for blocks in _believed(fragment)]
+    other = ends[0] if ends and ends[0] != ends[-1] else None
+    return (ends[-1] if ends else None), other
+
+
+def _believed(fragment: Fragment) -> tuple[Sequence[Block], ...]:
+    """A fragment's blocks, each that leaped between its neighbours put there. Without strays, too, where it has any."""
+    if not fragment.blocks:
+        return ()
+    blocks, _ = straightened(fragment.blocks)
+    apart = {each.index for each in stray_blocks(blocks)}
+    if not apart:
+        return (blocks,)
+    return blocks, [block for index, block in enumerate(blocks) if index not in apart]

@@ -455,6 +455,52 @@ def test_a_hole_inside_a_fragment_does_not_count_for_the_length_of_its_blocks() 
     assert end_ms(fragment(0, blocks=blocks)) == START_MS + 15_256
 
 
+def leaped(counter: int, index: int, leap_ms: int, *names: str, at_ms: int | None = None) -> Fragment:
+    """A fragment in which one block of each party has another time."""
+    each = fragment(counter, *names, at_ms=at_ms)
+    blocks = list(each.blocks)
+    for at in (2 * index, 2 * index + 1):
+        blocks[at] = blocks[at]._replace(time_ns=blocks[at].time_ns + leap_ms * 1_000_000)
+    return replace(each, blocks=tuple(blocks))
+
+
+@pytest.mark.parametrize("index", [1, 7, 14])
+@pytest.mark.parametrize("leap_ms", [-60_000, -300, 2_500, 60_000])
+def test_a_block_that_leaps_between_its_neighbours_moves_neither_begin_nor_end(index: int, leap_ms: int) -> None:
+    one = leaped(1, index, leap_ms, OURS)
+    assert (start_ms(one), end_ms(one)) == (START_MS + 1024, START_MS + 2048)
+
+    log = [fragment(0, OURS), one, leaped(2, index, leap_ms), fragment(3)]
+    assert verdicts(*log) == ["OURS", "OURS", "OURS_BY_NEIGHBOURS", "OURS_BY_NEIGHBOURS"]
+
+
+@pytest.mark.parametrize("leap_ms", [2_500, 60_000])
+def test_behind_a_stray_last_block_the_audio_goes_on_at_either_end(leap_ms: int) -> None:
+    one = leaped(1, 15, leap_ms, OURS)
+    assert end_ms(one) == START_MS + 1024 + 960
+
+    begins = (2048, 2048 + leap_ms)
+    found = [verdicts(fragment(0, OURS), one, fragment(2, at_ms=at_ms))[-1] for at_ms in begins]
+    assert found == ["OURS_BY_NEIGHBOURS"] * 2
+    assert verdicts(fragment(0, OURS), one, fragment(2, at_ms=2048 + leap_ms + 2_001))[-1] == "UNDECIDABLE"
+    assert verdicts(fragment(0, OURS), leaped(1, 15, leap_ms), fragment(2))[-2:] == ["OURS_BY_NEIGHBOURS"] * 2
+
+
+@pytest.mark.parametrize("leap_ms", [-60_000, -2_500])
+def test_an_unlabelled_fragment_with_a_stray_first_block_runs_on_with_the_others(leap_ms: int) -> None:
+    one = leaped(1, 0, leap_ms)
+    assert start_ms(one) == START_MS + 1024 + 64
+    assert verdicts(fragment(0, OURS), one)[-1] == "OURS_BY_NEIGHBOURS"
+    # Or the first block runs on, and the others come behind a pause.
+    assert verdicts(fragment(0, OURS), leaped(1, 0, leap_ms, at_ms=1024 - leap_ms))[-1] == "OURS_BY_NEIGHBOURS"
+
+
+def test_another_contact_whose_first_block_strays_may_begin_there() -> None:
+    log = [fragment(0, OURS), fragment(1)]
+    assert verdicts(*log, fragment(2, OTHER, at_ms=9_000))[1] == "OURS_BY_NEIGHBOURS"
+    assert verdicts(*log, leaped(2, 0, -6_000, OTHER, at_ms=9_000))[1] == "UNDECIDABLE"
+
+
 # --- the privacy rule ------------------------------------------------------------------------------------------------
 
 
