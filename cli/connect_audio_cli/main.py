@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "record": "Record a call live, until the contact ends. Works on AWS, with your credentials.",
     "capture": "Write what a stream serves, byte for byte, and how it was had. Works on AWS, with your credentials.",
     "export": "Record a call after it ended, out of its stream's archive. Works on AWS, with your credentials.",
+    "repair": "Record a call again whose recording lacks what its stream still holds. Works on AWS.",
     "redrive": "Start failed recordings again, each where it stood. Works on AWS, with your credentials.",
     "doctor": "Say why calls are not recorded: look at a stack and what it needs. Works on AWS, changes nothing.",
     "completion": "Print the script that completes commands, options and files in bash, zsh or fish.",

@@ -242,17 +242,22 @@ class ObjectHead:
     Args:
         size: bytes.
         metadata: user metadata, keys in lower case.
+        etag: name of the object's version, with its quotes: another content has another one.
     """
 
     size: int
     metadata: Mapping[str, str]
+    etag: str = ""
 
 
 class WriteOutcome(StrEnum):
-    """Result of a conditional write (`IfNoneMatch: *`)."""
+    """Result of a conditional write."""
 
     WRITTEN = "WRITTEN"
     EXISTS = "EXISTS"
+    """The key was to be free (`IfNoneMatch: *`), and an object lies there."""
+    CHANGED = "CHANGED"
+    """An object was to be replaced (`IfMatch`), and another one lies there, or none."""
 
 
 type ObjectBody = bytes | bytearray
@@ -295,6 +300,16 @@ class PartStore(Protocol):
 
     def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         """Write an object only where the key is free (`IfNoneMatch: *`; 412 is EXISTS, a 409 is tried again)."""
+
+    def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
+        """Write an object only in the place of one version (`IfMatch`; 412 and a missing object are CHANGED).
+
+        Args:
+            key: the object's key.
+            body: the new object.
+            kind: its properties.
+            etag: ETag of the version that it replaces, as `head` gives it.
+        """
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         """Read a whole object.
@@ -344,8 +359,16 @@ class PartStore(Protocol):
             crc32: CRC-32 of `body`, with which S3 compares what arrives; None lets the store compute it.
         """
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+    def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], *, replaces: str | None = None
+    ) -> WriteOutcome:
         """Join the parts into the object, only where the key is free (`IfNoneMatch: *`; 412 is EXISTS).
+
+        Args:
+            key: the object's key.
+            upload_id: the upload's id.
+            parts: all parts, in order.
+            replaces: ETag of the version that the object replaces, on the terms of `replace`; None for a free key.
 
         Raises:
             StorageError: the code is `NoSuchUpload` if the upload is gone: head the object before judging.

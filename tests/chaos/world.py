@@ -248,6 +248,9 @@ class ChaosStore:
             lambda: self.bucket.put_new(key, body, kind),
         )
 
+    def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
+        return self._call("replace", lambda: self.bucket.replace(key, body, kind, etag))
+
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         return self._call("get", lambda: self.bucket.get(key, headroom=headroom))
 
@@ -274,8 +277,12 @@ class ChaosStore:
     ) -> UploadedPart:
         return self._call("upload_part", lambda: self.bucket.upload_part(key, upload_id, number, body, crc32=crc32))
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
-        return self._call("complete_upload", lambda: self.bucket.complete_upload(key, upload_id, parts))
+    def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], *, replaces: str | None = None
+    ) -> WriteOutcome:
+        return self._call(
+            "complete_upload", lambda: self.bucket.complete_upload(key, upload_id, parts, replaces=replaces)
+        )
 
     def abort_upload(self, key: str, upload_id: str) -> None:
         self._call("abort_upload", lambda: self.bucket.abort_upload(key, upload_id))

@@ -49,6 +49,13 @@ class MemoryStore:
         self._write(key, body, kind)
         return WriteOutcome.WRITTEN
 
+    def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
+        self._enter("replace")
+        if key not in self.objects or _etag(self.objects[key][0]) != etag:
+            return WriteOutcome.CHANGED
+        self._write(key, body, kind)
+        return WriteOutcome.WRITTEN
+
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         self._enter("get")
         if key not in self.objects:
@@ -58,7 +65,7 @@ class MemoryStore:
     def head(self, key: str) -> ObjectHead | None:
         self._enter("head")
         found = self.objects.get(key)
-        return None if found is None else ObjectHead(size=len(found[0]), metadata=found[1])
+        return None if found is None else ObjectHead(len(found[0]), found[1], _etag(found[0]))
 
     def delete(self, keys: Iterable[str]) -> None:
         self._enter("delete")
@@ -101,7 +108,9 @@ class MemoryStore:
         parts[number] = bytes(body)
         return UploadedPart(number=number, etag=_etag(body), size=len(body), checksum_crc32=_crc(body))
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
+    def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], *, replaces: str | None = None
+    ) -> WriteOutcome:
         self._enter("complete_upload")
         _, metadata, stored = self._upload(key, upload_id)
         numbers = [part.number for part in parts]
@@ -112,7 +121,10 @@ class MemoryStore:
         for part in parts[:-1]:
             if len(stored[part.number]) < self.least_part_bytes:
                 raise StorageError("EntityTooSmall", str(part.number), retryable=False)
-        if key in self.objects:
+        if replaces is not None:
+            if key not in self.objects or _etag(self.objects[key][0]) != replaces:
+                return WriteOutcome.CHANGED
+        elif key in self.objects:
             return WriteOutcome.EXISTS
         self.objects[key] = (b"".join(stored[number] for number in numbers), metadata)
         del self.uploads[upload_id]

@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connect_audio.core.admission import StreamEnd
+from connect_audio.core.audit import Audit, AuditResult, Replaced
 from connect_audio.core.evidence import CallPart, ProofState
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, FragmentReader
 from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
@@ -76,6 +77,16 @@ SEGMENTS: Final = SinkState(
 )
 
 
+AUDIT: Final = Audit(
+    number=1,
+    time="2026-07-01T14:00:00.000Z",
+    listed=8,
+    recoverable=1,
+    result=AuditResult.REPAIRED,
+    replaced=Replaced(status="partial", etag='"e"', crc32="00000000"),
+)
+
+
 def facts(**more: Any) -> RecordingFacts:
     return replace(
         RecordingFacts(contact_id=DEFAULT_CONTACT_ID, recording="call.wav", end_reason=EndReason.END_OF_INPUT), **more
@@ -115,6 +126,7 @@ def partial() -> dict[str, Any]:
             hand_overs=1,
             reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
             live=LiveState(sinks={"segments": SEGMENTS}),
+            audit=AUDIT,
         ),
     )
 
@@ -201,6 +213,10 @@ def test_each_proof_and_its_state_is_documented() -> None:
     assert len(written) > 8
     assert set(_documented("Evidence")) == (written - ranked) | set(states)
     assert SCHEMA["$defs"]["proof"]["properties"]["state"]["enum"] == states
+
+
+def test_every_result_of_an_audit_is_documented() -> None:
+    assert _documented("Results of an audit") == [result.value for result in AuditResult]
 
 
 def test_every_end_reason_and_status_is_documented() -> None:

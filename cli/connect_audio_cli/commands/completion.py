@@ -13,7 +13,7 @@ from connect_audio_cli.output.command_error import ExitCode
 from connect_audio_cli.output.extras import needs
 
 _SHELLS: Final = ("bash", "zsh", "fish")
-_FILES: Final = frozenset({"CAPTURE", "FILE", "WAV", "OUTPUT.mkv", "OUTPUT", "CALL.wav", "RECORDING"})
+_FILES: Final = frozenset({"CAPTURE", "FILE", "WAV", "OUTPUT.mkv", "OUTPUT", "CALL.wav", "RECORDING", "MANIFEST"})
 """Values that are files, by their names in the help."""
 _FOLDERS: Final = frozenset({"DIR", "FOLDER"})
 

@@ -5,34 +5,28 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError, StreamError
-from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder import (
     AlreadyPublished,
-    Budget,
     Checkpoint,
-    Over,
     Policy,
-    Recorded,
-    Recorder,
     RecorderPorts,
     Refused,
-    Wait,
     claim_recording,
     publish_recording,
 )
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.claim import Refusal
-from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.request import RecordingRequest
+from connect_audio_cli.export.after_the_call import NotAsked, recorded_to_its_end
 from connect_audio_cli.export.labels import labels_at
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
@@ -45,8 +39,6 @@ if TYPE_CHECKING:
     from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource
     from connect_audio_cli.export.pace import StreamPace
     from connect_audio_cli.export.target import Target
-
-_NO_DEADLINE: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +195,7 @@ class CallExport:
             execution=self._target.execution(request),
             source=source,
             store=self._target.store,
-            status=_NotAsked(),
+            status=NotAsked(),
             clock=self._clock,
             policy=Policy(),
             logger=logging.getLogger("connect_audio.export"),
@@ -218,28 +210,12 @@ class CallExport:
             return self._existing(names)
         # A run that was killed after the WAV may have left no manifest: publishing the same samples again writes it.
         begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
-        outcome = publish_recording(ports, self._recorded(ports, begin.ending_on(end), on_audio))
+        outcome = publish_recording(ports, recorded_to_its_end(ports, begin.ending_on(end), on_audio))
         return Exported(names.key, str(outcome.status), ", ".join(outcome.reasons))
 
     def _existing(self, names: RecordingNames) -> Exported:
         shortcomings = self._target.shortcomings(names)
         return Exported(names.key, "exists") if shortcomings is None else Exported(names.key, "partial", shortcomings)
-
-    def _recorded(
-        self, ports: RecorderPorts, checkpoint: Checkpoint, on_audio: Callable[[Checkpoint], None]
-    ) -> Recorded:
-        done = Continuation(execution=ports.execution)
-        with Recorder(ports) as recorder:
-            while True:
-                result = recorder.record(checkpoint, Budget(_NO_DEADLINE, _NO_DEADLINE))
-                done, checkpoint = done.after(result), result.checkpoint
-                on_audio(checkpoint)
-                if isinstance(result.next, Over):
-                    return Recorded(
-                        checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=result.next.end
-                    )
-                if isinstance(result.next, Wait):
-                    self._clock.sleep(result.next.seconds)
 
     def _explained(self, error: MediaSourceError) -> str:
         age_h = (self._clock.now_ms() - self._start_ms) / 3_600_000
@@ -248,14 +224,3 @@ class CallExport:
         if error.code == "ResourceNotFoundException":
             return "there is no such stream in this account"
         return f"AWS refuses: {printable(str(error))}"
-
-
-class _NotAsked:
-    """The end is known by the stream's listing: Connect is not asked, and no right on it is needed."""
-
-    def describe(
-        self, instance_id: str, contact_id: str, *, stream_arn: str, start_fragment: str | None
-    ) -> ContactAnswer:
-        """Answer UNKNOWN."""
-        del instance_id, contact_id, stream_arn, start_fragment
-        return ContactAnswer(ContactState.UNKNOWN)

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -54,6 +54,11 @@ class FolderStore:
         with self._failures(key):
             return self._publish(key, self._passing(body), kind.metadata)
 
+    def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
+        """Write an object only in the place of one version."""
+        with self._failures(key):
+            return self._exchange(key, self._passing(body), kind.metadata, etag)
+
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         """Read a whole object behind so many zero bytes."""
         with self._failures(key):
@@ -68,7 +73,7 @@ class FolderStore:
             metadata = {}
             with suppress(FileNotFoundError):
                 metadata = json.loads(self._metadata(key).read_text())
-            return ObjectHead(path.stat().st_size, metadata)
+            return ObjectHead(path.stat().st_size, metadata, _etag(path))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, and the folders that become empty; a missing one is no error."""
@@ -128,8 +133,10 @@ class FolderStore:
         checksum = base64.b64encode(crc.to_bytes(4, "big")).decode()
         return UploadedPart(number=number, etag=f'"{crc:08x}"', size=len(body), checksum_crc32=checksum)
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
-        """Join the parts into the object, only where the key is free."""
+    def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], *, replaces: str | None = None
+    ) -> WriteOutcome:
+        """Join the parts into the object, only where the key is free or has the version that is to be replaced."""
         with self._failures(key):
             metadata = self._upload_of(key, upload_id)
             joined = self._passing(b"")
@@ -137,7 +144,10 @@ class FolderStore:
                 for each in parts:
                     with self._part(upload_id, each.number).open("rb") as part:
                         shutil.copyfileobj(part, whole)
-            outcome = self._publish(key, joined, metadata)
+            if replaces is None:
+                outcome = self._publish(key, joined, metadata)
+            else:
+                outcome = self._exchange(key, joined, metadata, replaces)
             if outcome is WriteOutcome.WRITTEN:
                 shutil.rmtree(self._upload(upload_id))
             return outcome
@@ -200,6 +210,19 @@ class FolderStore:
             self._keep_metadata(key, ObjectKind("", metadata if isinstance(metadata, dict) else {}))
         return WriteOutcome.WRITTEN
 
+    def _exchange(self, key: str, path: Path, metadata: Mapping[str, str], etag: str) -> WriteOutcome:
+        """Give a whole file the name of another one, if that one is the version that is meant."""
+        with self._folders:
+            target = self._path(key)
+            if not target.is_file() or _etag(target) != etag:
+                path.unlink()
+                return WriteOutcome.CHANGED
+            # Before the file: a run that is killed between the two finds no recording of its own.
+            self._metadata(key).unlink(missing_ok=True)
+            path.replace(target)
+            self._keep_metadata(key, ObjectKind("", metadata))
+        return WriteOutcome.WRITTEN
+
     def _keep_metadata(self, key: str, kind: ObjectKind) -> None:
         if kind.metadata:
             path = self._metadata(key)
@@ -221,3 +244,9 @@ class FolderStore:
         except OSError as error:
             message = f"{key}: {error.strerror or type(error).__name__}"
             raise StorageError(type(error).__name__, message, retryable=False) from error
+
+
+def _etag(path: Path) -> str:
+    """Return the name of a file's version: each write makes a file of its own."""
+    found = path.stat()
+    return f'"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"'

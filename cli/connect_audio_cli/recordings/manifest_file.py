@@ -27,24 +27,37 @@ def read_manifest(location: Location) -> dict[str, Any]:
     """
     with location.open() as file:
         data = file.read(MAX_BYTES + 1)
+    return manifest_of(data, location.name)
+
+
+def manifest_of(data: bytes, name: str) -> dict[str, Any]:
+    """Return the manifest that some bytes are.
+
+    Args:
+        data: a file's or an object's content.
+        name: its name in messages.
+
+    Raises:
+        CommandError: it is no manifest, or of a version that this command does not know.
+    """
     if len(data) > MAX_BYTES:
-        raise CommandError(f"{location.name}: is no manifest: it has more than {MAX_BYTES} bytes")
+        raise CommandError(f"{name}: is no manifest: it has more than {MAX_BYTES} bytes")
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"{location.name}: is no manifest: {_no_json(error)}") from error
+        raise CommandError(f"{name}: is no manifest: {_no_json(error)}") from error
     version = manifest.get("schemaVersion") if isinstance(manifest, dict) else None
     if not isinstance(version, str):
-        raise CommandError(f"{location.name}: is no manifest of a recording: it has no schemaVersion")
+        raise CommandError(f"{name}: is no manifest of a recording: it has no schemaVersion")
     if version.partition(".")[0] not in _MAJORS:
         raise CommandError(
-            f"{location.name}: is of version {printable(version, 20)}, and this command reads 1 and 2: "
+            f"{name}: is of version {printable(version, 20)}, and this command reads 1 and 2: "
             "install a later connect-audio"
         )
     try:
         _check(manifest)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise CommandError(f"{location.name}: is no manifest of a recording (docs/manifest.md)") from error
+        raise CommandError(f"{name}: is no manifest of a recording (docs/manifest.md)") from error
     return dict(manifest)
 
 

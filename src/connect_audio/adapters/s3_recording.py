@@ -4,7 +4,8 @@ The recorder aborts each upload that it creates. Two lifecycle rules of the buck
 uploads, one for objects tagged as temporary.
 
 *How it works.* Each method makes one request, or one a page, and turns every exception into a `StorageError`
-(`_translated`). Conditional writes go through `_write_once`, which retries a 409 and turns a 412 into EXISTS.
+(`_translated`). Conditional writes go through `_write_once`, which retries a 409 and turns a 412 into EXISTS or
+CHANGED.
 
 The role needs s3:GetObject, s3:PutObject, s3:PutObjectTagging, s3:DeleteObject, s3:AbortMultipartUpload,
 s3:ListBucketMultipartUploads and s3:ListBucket. Without the last one S3 answers 403 instead of 404 for an object that
@@ -55,7 +56,9 @@ _GET_BYTES: Final = 262_144
 _CONFLICT_PAUSES_S: Final = (0.2, 0.5, 1.0)
 # 409: two conditional writes of one key at the same time, or one beside a delete. Which of them won is not yet known.
 _CONFLICTS: Final = frozenset({"ConditionalRequestConflict", "OperationAborted", "409"})
-_EXISTS: Final = frozenset({"PreconditionFailed", "412"})
+_PRECONDITION_FAILED: Final = frozenset({"PreconditionFailed", "412"})
+# The answer to `IfMatch` where no object lies at the key.
+_ABSENT: Final = frozenset({"NoSuchKey", "404"})
 
 
 class _WriteParameters(TypedDict):
@@ -69,6 +72,13 @@ class _WriteParameters(TypedDict):
     ServerSideEncryption: NotRequired[Literal["aws:kms"]]
     SSEKMSKeyId: NotRequired[str]
     BucketKeyEnabled: NotRequired[bool]
+
+
+class _Condition(TypedDict, total=False):
+    """The condition of a write."""
+
+    IfNoneMatch: str
+    IfMatch: str
 
 
 class S3PartStore:
@@ -117,6 +127,22 @@ class S3PartStore:
             lambda: self._client.put_object(Body=_blob(body), IfNoneMatch="*", **crc32_checksum(body), **parameters),
         )
 
+    def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
+        """Write an object only in the place of one version.
+
+        CHANGED may mean our own write whose answer was lost: read the object before judging.
+
+        Raises:
+            StorageError: as `put_new`.
+        """
+        parameters = self._write_parameters(key, kind)
+        return self._write_once(
+            "PutObject",
+            key,
+            lambda: self._client.put_object(Body=_blob(body), IfMatch=etag, **crc32_checksum(body), **parameters),
+            replaces=True,
+        )
+
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         """Read a whole object and compare it with the checksum that S3 keeps.
 
@@ -153,7 +179,7 @@ class S3PartStore:
                 return None
             raise
         metadata = {name.lower(): value for name, value in answer["Metadata"].items()}
-        return ObjectHead(size=answer["ContentLength"], metadata=metadata)
+        return ObjectHead(size=answer["ContentLength"], metadata=metadata, etag=answer["ETag"])
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a missing one is no error. If S3 refuses to delete one, the remaining ones are still deleted.
@@ -263,13 +289,16 @@ class S3PartStore:
             number=number, etag=answer["ETag"], size=len(body), checksum_crc32=answer.get("ChecksumCRC32") or None
         )
 
-    def complete_upload(self, key: str, upload_id: str, parts: Sequence[UploadedPart]) -> WriteOutcome:
-        """Join the parts into the object, only where the key is free.
+    def complete_upload(
+        self, key: str, upload_id: str, parts: Sequence[UploadedPart], *, replaces: str | None = None
+    ) -> WriteOutcome:
+        """Join the parts into the object, only where the key is free or has the version that is to be replaced.
 
         Raises:
             StorageError: code `NoSuchUpload` where the upload is gone, which may be our own completion whose answer
                 was lost: head the object before judging.
         """
+        condition: _Condition = {"IfNoneMatch": "*"} if replaces is None else {"IfMatch": replaces}
         return self._write_once(
             "CompleteMultipartUpload",
             key,
@@ -277,9 +306,10 @@ class S3PartStore:
                 Bucket=self._bucket,
                 Key=key,
                 UploadId=upload_id,
-                IfNoneMatch="*",
                 MultipartUpload={"Parts": [_completed(part) for part in parts]},
+                **condition,
             ),
+            replaces=replaces is not None,
         )
 
     def abort_upload(self, key: str, upload_id: str) -> None:
@@ -295,15 +325,19 @@ class S3PartStore:
             if exc.code != "NoSuchUpload":
                 raise
 
-    def _write_once(self, operation: str, key: str, write: Callable[[], object]) -> WriteOutcome:
+    def _write_once(
+        self, operation: str, key: str, write: Callable[[], object], *, replaces: bool = False
+    ) -> WriteOutcome:
         pauses = iter(_CONFLICT_PAUSES_S)
         while True:
             try:
                 with self._translated(operation, key):
                     write()
             except StorageError as exc:
-                if exc.code in _EXISTS:
-                    return WriteOutcome.EXISTS
+                if exc.code in _PRECONDITION_FAILED:
+                    return WriteOutcome.CHANGED if replaces else WriteOutcome.EXISTS
+                if replaces and exc.code in _ABSENT:
+                    return WriteOutcome.CHANGED
                 pause = next(pauses, None)
                 if exc.code not in _CONFLICTS or pause is None:
                     raise

@@ -66,6 +66,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "contactId": facts.contact_id,
         "instanceId": facts.instance_id,
         "startTimestamp": rfc3339(facts.start_timestamp_ms),
+        "startFragmentNumber": facts.start_fragment,
         "stream": {"arn": facts.stream_arn, "dataRetentionInHours": facts.retention_hours},
         "recording": None
         if timeline is None or rate is None or not cursor.frames
@@ -116,6 +117,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": stream.max_millis_behind_now,
         "live": facts.live and {"sinks": [_live_sink(name, sink, rate) for name, sink in facts.live.sinks.items()]},
+        "audit": facts.audit and facts.audit.to_json(),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from connect_audio.core.audit import Audit
 from connect_audio.core.live_state import LiveState
 
 
@@ -76,6 +77,7 @@ class RecordingFacts:
         reasons: reasons why it is not whole, besides the cursor's.
         warnings: dangers that did no harm, besides the cursor's.
         live: the sinks of live audio; None where there are none.
+        audit: the newest audit; None where there was none.
     """
 
     contact_id: str
@@ -92,3 +94,4 @@ class RecordingFacts:
     reasons: Sequence[Reason] = field(default_factory=tuple)
     warnings: Sequence[Reason] = field(default_factory=tuple)
     live: LiveState | None = None
+    audit: Audit | None = None

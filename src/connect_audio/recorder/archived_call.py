@@ -5,7 +5,7 @@ Used for recordings that are made after the call. No right on Connect is needed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Final
 
@@ -42,15 +42,41 @@ def settled_fragments_of_call(index: FragmentIndex, start_ms: int, clock: Clock)
     Raises:
         MediaSourceError: as `fragments_of_call`.
     """
-    found = fragments_of_call(index, start_ms, clock.now_ms())
-    if len(unbroken_runs(found)) == 1:
-        return found
+    return _settled(lambda: fragments_of_call(index, start_ms, clock.now_ms()), start_ms, clock)
+
+
+def settled_fragments_between(index: FragmentIndex, from_ms: int, to_ms: int, clock: Clock) -> Sequence[ListedFragment]:
+    """List a range of producer time, and once more before a hole in the listing is believed.
+
+    Args:
+        index: the stream's listing.
+        from_ms: least begin of a fragment, ms since the epoch, inclusive.
+        to_ms: greatest begin, ms since the epoch, inclusive.
+        clock: for the time and the wait.
+
+    Returns:
+        The fragments of both listings in the order of their numbers.
+
+    Raises:
+        MediaSourceError: as `fragments_of_call`.
+    """
+
+    def listing() -> Sequence[ListedFragment]:
+        begins = range(from_ms, to_ms + 1, _WINDOW_MS)
+        return [each for at in begins for each in index.fragments(at, min(to_ms, at + _WINDOW_MS - 1))]
+
+    return _settled(listing, from_ms, clock)
+
+
+def _settled(listing: Callable[[], Sequence[ListedFragment]], start_ms: int, clock: Clock) -> Sequence[ListedFragment]:
+    found = listing()
+    if len(unbroken_runs(_in_order(found))) == 1:
+        return _in_order(found)
     end_ms = max((each.producer_ms + each.length_ms for each in found), default=start_ms)
     wait_ms = min(end_ms + _SETTLED_MS - clock.now_ms(), _SETTLED_MS)
     if wait_ms > 0:
         clock.sleep(wait_ms / 1000)
-    again = fragments_of_call(index, start_ms, clock.now_ms())
-    return _in_order({each.number: each for each in (*found, *again)}.values())
+    return _in_order({each.number: each for each in (*found, *listing())}.values())
 
 
 def unbroken_runs(fragments: Sequence[ListedFragment]) -> Sequence[Sequence[ListedFragment]]:

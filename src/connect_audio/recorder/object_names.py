@@ -15,15 +15,17 @@ class RecordingNames:
     Args:
         bucket: S3 bucket.
         key: the WAV's S3 key, ending in `.wav`.
+        place: the WAV's place as its manifest gives it; None for its URI in S3.
     """
 
     bucket: str
     key: str
+    place: str | None = None
 
     @property
     def uri(self) -> str:
         """URI of the WAV."""
-        return f"s3://{self.bucket}/{self.key}"
+        return self.place or f"s3://{self.bucket}/{self.key}"
 
     @property
     def manifest(self) -> str:
@@ -52,6 +54,11 @@ class RecordingNames:
     def notes(self, step: int, attempt: str) -> str:
         """Key of the gaps and in-band errors that one step found."""
         return f"{self.staging}notes-{step:05d}-{attempt}.json"
+
+    @property
+    def staged_manifest(self) -> str:
+        """Key of the manifest of a recording that is about to replace another one."""
+        return f"{self.staging}manifest.json"
 
     def live_tail(self, step: int, attempt: str) -> str:
         """Key of PCM from before the cursor that sinks of live audio may still need."""

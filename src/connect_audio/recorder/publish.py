@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, assert_never
 
@@ -91,8 +91,8 @@ class Foreign:
 type AtKey = Nothing | Ours | OtherLength | Foreign
 
 
-def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
-    """Publish the recording and clean up. May be run again from any point.
+def planned_manifest(ports: RecorderPorts, recorded: Recorded) -> dict[str, Any] | None:
+    """Return the manifest that publishing would write; None if the recording's notes are deleted already.
 
     Args:
         ports: the recorder's dependencies.
@@ -102,10 +102,22 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
         StorageError: S3 failed; safe to try again.
     """
     notes = _read_notes(ports, recorded.notes_keys)
-    cursor = recorded.checkpoint.cursor
-    if cursor.timeline is None:
-        # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
-        cursor = replace(cursor, frames=0)
+    return None if notes is None else _manifest(ports, recorded, _cursor(recorded), notes, recorded.end.shortcomings)
+
+
+def publish_recording(ports: RecorderPorts, recorded: Recorded, manifest: Mapping[str, Any] | None = None) -> Outcome:
+    """Publish the recording and clean up. May be run again from any point.
+
+    Args:
+        ports: the recorder's dependencies.
+        recorded: the record steps' results.
+        manifest: the recording's manifest; None makes it here.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    notes = _read_notes(ports, recorded.notes_keys)
+    cursor = _cursor(recorded)
     at_key = _look(ports, recorded, cursor)
     # An attempt published this WAV and died before it could say so.
     repairs = 1 if isinstance(at_key, Ours) else 0
@@ -114,16 +126,22 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded) -> Outcome:
         at_key = _look(ports, recorded, cursor)
     match at_key:
         case Ours(frames):
-            return _finish(ports, recorded, cursor, notes, frames, repairs)
+            return _finish(ports, recorded, cursor, notes, frames, repairs, manifest)
         case Nothing() if not cursor.frames:
-            return _finish(ports, recorded, cursor, notes, 0, repairs)
+            return _finish(ports, recorded, cursor, notes, 0, repairs, manifest)
         case OtherLength():
             pass
         case Nothing() | Foreign():
-            _clean_up(ports)
+            clean_up(ports)
         case _:
             assert_never(at_key)
     return Outcome(status=OutcomeStatus.KEY_TAKEN, end_reason=recorded.end.reason)
+
+
+def _cursor(recorded: Recorded) -> Cursor:
+    cursor = recorded.checkpoint.cursor
+    # A few frames may have been taken before the first fragment's end: without a rate they are no recording.
+    return replace(cursor, frames=0) if cursor.timeline is None else cursor
 
 
 def _look(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> AtKey:
@@ -141,7 +159,13 @@ def _look(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> AtKey:
 
 
 def _finish(
-    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog | None, frames: int, repairs: int
+    ports: RecorderPorts,
+    recorded: Recorded,
+    cursor: Cursor,
+    notes: NoteLog | None,
+    frames: int,
+    repairs: int,
+    given: Mapping[str, Any] | None,
 ) -> Outcome:
     """The WAV is in its place, or there is none to be: write the manifest and clean up."""
     reasons = recorded.end.shortcomings
@@ -150,8 +174,16 @@ def _finish(
         detail = f"the multipart upload is gone, and with it {counted(lost, 'frame')} behind its first part"
         reasons = (*reasons, Reason("UPLOAD_LOST", detail))
         cursor = _cut_to(ports, cursor, frames)
-    manifest = _put_manifest(ports, recorded, cursor, notes, reasons)
-    repairs += _clean_up(ports)
+    manifest = given
+    if manifest is None and notes is not None:
+        manifest = _manifest(ports, recorded, cursor, notes, reasons)
+    if manifest is None:
+        # An earlier run has cleaned up, so its manifest is there.
+        written: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
+        manifest = written
+    else:
+        put_manifest(ports, manifest)
+    repairs += clean_up(ports)
     outcome = Outcome(
         status=OutcomeStatus(manifest["status"]),
         manifest=ports.names.manifest_uri,
@@ -174,13 +206,18 @@ def _finish(
     )
 
 
-def _put_manifest(
-    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog | None, reasons: Sequence[Reason]
+def put_manifest(ports: RecorderPorts, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest to its place, in the place of any other.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    ports.store.put(ports.names.manifest, json.dumps(manifest, indent=2).encode(), ObjectKind("application/json"))
+
+
+def _manifest(
+    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog, reasons: Sequence[Reason]
 ) -> dict[str, Any]:
-    """Write the manifest; without notes an earlier run has cleaned up, so its manifest is there and is read."""
-    if notes is None:
-        written: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
-        return written
     request, checkpoint = ports.request, recorded.checkpoint
     facts = RecordingFacts(
         contact_id=request.contact_id,
@@ -198,10 +235,7 @@ def _put_manifest(
         warnings=recorded.warnings,
         live=checkpoint.live,
     )
-    manifest = build_manifest(cursor, facts, notes)
-    body = json.dumps(manifest, indent=2).encode()
-    ports.store.put(ports.names.manifest, body, ObjectKind("application/json"))
-    return manifest
+    return build_manifest(cursor, facts, notes)
 
 
 def _read_notes(ports: RecorderPorts, keys: Sequence[str]) -> NoteLog | None:
@@ -282,6 +316,8 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
         if store.head(key) is None:
             if error.code == _NO_KEY:
                 raise  # the staged audio is gone, and no recording holds it
+            if ports.replaces:
+                return  # the recording that is there is better than a first part
             # The upload was aborted. The staged first part is all that is left of the recording.
             ports.logger.warning("upload is gone: only the first part is published", extra={"code": error.code})
             wav = _first_part(ports, state.first)
@@ -294,8 +330,11 @@ def _first_part(ports: RecorderPorts, first: Staged | None) -> bytearray:
     return bytearray(HEADER_BYTES) if first is None else ports.store.get(first.key, headroom=HEADER_BYTES)
 
 
-def _clean_up(ports: RecorderPorts) -> int:
-    """Delete everything but WAV and manifest, the claim last.
+def clean_up(ports: RecorderPorts) -> int:
+    """Delete everything but WAV and manifest, the claim last. Only the claim's holder may call it.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
 
     Returns:
         Remains that no undisturbed run leaves: open uploads, and objects of second attempts of one step.

@@ -33,6 +33,7 @@ class RecorderPorts:
         live: the call's live audio; None where no sink is configured.
         has_event: False where no event of Connect gave the request's start. It proves nothing about the opening then.
         ends: the announced ends of contacts; None where nothing announces them.
+        replaces: True if the recording is to replace another one. Then less than the whole is never published.
     """
 
     request: RecordingRequest
@@ -49,3 +50,4 @@ class RecorderPorts:
     live: LiveWanted | None = None
     has_event: bool = True
     ends: ContactEnds | None = None
+    replaces: bool = False

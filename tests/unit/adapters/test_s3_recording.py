@@ -171,6 +171,20 @@ def test_a_part_without_a_checksum_is_completed_without_one(s3: Stubber, store: 
     store.complete_upload(KEY, "u", [UploadedPart(number=1, etag='"tag"', size=1)])
 
 
+def test_an_upload_is_completed_in_the_place_of_one_version(s3: Stubber, store: S3PartStore) -> None:
+    parts = {"Parts": [{"PartNumber": 1, "ETag": '"tag"'}]}
+    expected = {"Bucket": BUCKET, "Key": KEY, "UploadId": "u", "IfMatch": '"old"', "MultipartUpload": parts}
+    part = UploadedPart(number=1, etag='"tag"', size=1)
+    s3.add_response("complete_multipart_upload", {}, expected)
+    assert store.complete_upload(KEY, "u", [part], replaces='"old"') is WriteOutcome.WRITTEN
+    for code in ("PreconditionFailed", "NoSuchKey"):
+        s3.add_client_error("complete_multipart_upload", code, expected_params=expected)
+        assert store.complete_upload(KEY, "u", [part], replaces='"old"') is WriteOutcome.CHANGED
+    s3.add_client_error("complete_multipart_upload", "NoSuchUpload", expected_params=expected)
+    with pytest.raises(StorageError, match="CompleteMultipartUpload"):
+        store.complete_upload(KEY, "u", [part], replaces='"old"')
+
+
 def _put_new(store: S3PartStore) -> WriteOutcome:
     return store.put_new(KEY, b"", ObjectKind("audio/wav"))
 

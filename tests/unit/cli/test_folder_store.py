@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from connect_audio.core.errors import StorageError
-from connect_audio.ports import ObjectHead, ObjectKind, WriteOutcome
+from connect_audio.ports import ObjectKind, WriteOutcome
 from connect_audio_cli.export.folder_store import FolderStore
 
 KIND = ObjectKind("audio/wav", {"execution": "mine"})
@@ -18,11 +19,17 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "calls")
 
 
+def head_of(store: FolderStore, key: str) -> tuple[int, Mapping[str, str]]:
+    head = store.head(key)
+    assert head is not None
+    return head.size, head.metadata
+
+
 def test_a_new_object_never_replaces_one_and_a_put_does(store: FolderStore) -> None:
     assert store.put_new("a/b.wav", b"first", KIND) is WriteOutcome.WRITTEN
     assert store.put_new("a/b.wav", b"second", ObjectKind("", {"execution": "other"})) is WriteOutcome.EXISTS
     assert store.get("a/b.wav") == b"first"
-    assert store.head("a/b.wav") == ObjectHead(5, {"execution": "mine"})
+    assert head_of(store, "a/b.wav") == (5, {"execution": "mine"})
 
     store.put("a/b.wav", b"third one", ObjectKind(""))
 
@@ -50,7 +57,7 @@ def test_an_upload_is_re_used_joined_in_order_and_gone(store: FolderStore, tmp_p
     assert store.complete_upload("a/b.wav", upload, [first, second]) is WriteOutcome.WRITTEN
 
     assert store.get("a/b.wav") == b"one-two"
-    assert store.head("a/b.wav") == ObjectHead(7, {"execution": "mine"})
+    assert head_of(store, "a/b.wav") == (7, {"execution": "mine"})
     assert store.find_uploads("a/b.wav") == []
     assert not list(tmp_path.rglob("*.partial"))
     with pytest.raises(StorageError) as gone:
@@ -110,3 +117,32 @@ def test_a_file_in_the_place_of_a_folder_is_an_error_of_storage(tmp_path: Path) 
     with pytest.raises(StorageError) as refused:
         FolderStore(tmp_path / "calls").put("a.wav", b"", KIND)
     assert refused.value.retryable is False
+
+
+def test_an_object_is_replaced_only_if_it_is_the_version_that_is_meant(store: FolderStore, tmp_path: Path) -> None:
+    store.put("b.wav", b"first", KIND)
+    first = store.head("b.wav")
+    assert first is not None
+    assert store.replace("b.wav", b"other", ObjectKind("", {"execution": "new"}), first.etag) is WriteOutcome.WRITTEN
+    assert head_of(store, "b.wav") == (5, {"execution": "new"})
+    # The content may be the same again: the version is another one.
+    assert store.replace("b.wav", b"third", KIND, first.etag) is WriteOutcome.CHANGED
+    assert store.replace("none.wav", b"third", KIND, first.etag) is WriteOutcome.CHANGED
+    assert store.get("b.wav") == b"other"
+    assert not (tmp_path / "calls" / "none.wav").exists()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_an_upload_replaces_only_the_version_that_is_meant(store: FolderStore, tmp_path: Path) -> None:
+    store.put("b.wav", b"first", KIND)
+    first = store.head("b.wav")
+    assert first is not None
+    upload = store.open_upload("b.wav", ObjectKind("", {"execution": "new"}))
+    part = store.upload_part("b.wav", upload, 1, b"better")
+    assert store.complete_upload("b.wav", upload, [part], replaces='"another"') is WriteOutcome.CHANGED
+    assert store.get("b.wav") == b"first"
+    assert store.complete_upload("b.wav", upload, [part], replaces=first.etag) is WriteOutcome.WRITTEN
+    assert store.get("b.wav") == b"better"
+    assert head_of(store, "b.wav") == (6, {"execution": "new"})
+    assert store.find_uploads("b.wav") == []
+    assert not list(tmp_path.rglob("*.partial"))

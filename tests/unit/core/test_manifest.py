@@ -143,6 +143,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "contactId": OURS,
         "instanceId": "instance",
         "startTimestamp": "2026-07-01T13:30:54.536Z",
+        "startFragmentNumber": None,
         "stream": {"arn": FACTS.stream_arn, "dataRetentionInHours": 24},
         "recording": {
             "location": "s3://bucket/key.wav",
@@ -236,6 +237,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "handOvers": 1,
         "maxMillisBehindNow": 9,
         "live": None,
+        "audit": None,
     }
 
 

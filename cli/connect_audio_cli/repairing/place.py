@@ -1,0 +1,141 @@
+"""The place of a recording that is to be repaired: its objects, the store that keeps them, and its request."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
+from connect_audio.core.audit import recoverable
+from connect_audio.core.comparison import is_better
+from connect_audio.core.errors import RequestError, StorageError
+from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.request import RecordingRequest
+from connect_audio_cli.export.folder_store import FolderStore
+from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.recordings.location import S3_SCHEME, Location, NotThereError
+from connect_audio_cli.recordings.manifest_file import manifest_of, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from boto3 import Session
+
+    from connect_audio.ports import PartStore
+
+_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+_MANIFEST: Final = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A recording that is there.
+
+    Args:
+        names: its objects.
+        store: keeps them.
+        request: the streaming that was recorded.
+        manifest: its manifest, of schema version 2.
+    """
+
+    names: RecordingNames
+    store: PartStore
+    request: RecordingRequest
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, given: str, session: Session) -> Self:
+        """Find a recording by its manifest.
+
+        Args:
+            given: path of the manifest, or its `s3://bucket/key`.
+            session: gives credentials.
+
+        Raises:
+            CommandError: it is no manifest of a recording that a stream was read for, or it cannot be read.
+        """
+        location = Location(given)
+        if location.suffix != _MANIFEST:
+            raise CommandError(f"{location.name}: is no manifest: a manifest's name ends in .json")
+        if location.is_s3:
+            bucket, _, key = given.removeprefix(S3_SCHEME).partition("/")
+            if not (_BUCKET.fullmatch(bucket) and key):
+                raise CommandError(f"{location.name}: names no object: s3://BUCKET/KEY is expected")
+            store: PartStore = S3PartStore(bucket, client=session.client("s3", config=S3_CONFIG))
+            manifest = _manifest(store, key, location.name)
+            request = _request(manifest, location.name)
+            return cls(RecordingNames(bucket, _wav(key), _known_place(manifest)), store, request, manifest)
+        manifest = read_manifest(location)
+        request = _request(manifest, location.name)
+        path = Path(given)
+        # An exported recording lies below its folder by the key that the functions would have used.
+        key = request.recording_key("").removesuffix(".wav") + _MANIFEST
+        root = path.parents[3] if path.as_posix().endswith(f"/{key}") else path.parent
+        key = path.relative_to(root).as_posix()
+        place = _known_place(manifest) or path.with_suffix(".wav").name
+        return cls(RecordingNames(str(root), _wav(key), place), FolderStore(root), request, manifest)
+
+    def again(self) -> Mapping[str, Any]:
+        """Read the manifest once more, for a run that has claimed the recording meanwhile.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        read: dict[str, Any] = json.loads(self.store.get(self.names.manifest))
+        return read
+
+
+def _manifest(store: PartStore, key: str, name: str) -> dict[str, Any]:
+    try:
+        data = bytes(store.get(key))
+    except StorageError as error:
+        kind = NotThereError if error.code in {"NoSuchKey", "NoSuchBucket"} else CommandError
+        raise kind(f"{name}: cannot be read: S3 answers {printable(error.code)}") from error
+    return manifest_of(data, name)
+
+
+def _wav(key: str) -> str:
+    return key.removesuffix(_MANIFEST) + ".wav"
+
+
+def _known_place(manifest: Mapping[str, Any]) -> str | None:
+    recording = manifest["recording"]
+    return None if recording is None else str(recording["location"])
+
+
+def _request(manifest: Mapping[str, Any], name: str) -> RecordingRequest:
+    """Return the streaming that a manifest is of.
+
+    Raises:
+        CommandError: the manifest is of a capture, or of a version that does not say it.
+    """
+    if not str(manifest["schemaVersion"]).startswith("2."):
+        raise CommandError(f"{name}: is of an old version: export the call again in place of a repair")
+    try:
+        # All that the audit reads later: a manifest of another program fails here, in one line.
+        is_better(manifest, manifest)
+        recoverable(manifest, ())
+        known = (manifest["stream"]["arn"], manifest["instanceId"], manifest["startTimestamp"], manifest["live"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CommandError(f"{name}: is no manifest of a recording (docs/manifest.md)") from error
+    arn, instance, start, _ = known
+    if arn is None or instance is None or start is None:
+        raise CommandError(
+            f"{name}: names no stream or no start of a streaming to list (a capture or `record` made it)"
+        )
+    try:
+        _, partition, _, region, account, _ = arn.split(":", 5)
+        return RecordingRequest(
+            contact_id=manifest["contactId"],
+            instance_arn=f"arn:{partition}:connect:{region}:{account}:instance/{instance}",
+            stream_arn=arn,
+            start_timestamp_ms=(datetime.fromisoformat(start) - _EPOCH) // timedelta(milliseconds=1),
+            start_fragment_number=manifest.get("startFragmentNumber"),
+        )
+    except (RequestError, ValueError, TypeError) as error:
+        raise CommandError(f"{name}: names no stream and no start: {printable(str(error), 120)}") from error

@@ -1,0 +1,165 @@
+"""The audit of a recording: the rest of the call in its stream, and what was done about it.
+
+The manifest keeps the newest audit (`docs/manifest.md`). Pure: `recorder/repair.py` lists the stream and records again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from connect_audio.core.fragment import fragment_counter
+from connect_audio.core.pcm import PARTIES
+
+_WHOLE: Final = "complete"
+_MOST_MISSING: Final = 900
+"""Most fragments that a difference of counters alone counts as missing. A new producer session of Connect continues
+at about the next thousand, so a greater difference shows a new session."""
+
+
+class AuditResult(StrEnum):
+    """The outcome of an audit."""
+
+    REPAIRED = "REPAIRED"
+    """The call was recorded again, and the better recording has replaced the old one."""
+    NOTHING_GAINED = "NOTHING_GAINED"
+    """The call was recorded again, and that recording was no better: it was dropped."""
+    NOTHING_RECOVERABLE = "NOTHING_RECOVERABLE"
+    """The stream's listing names no fragment that the recording lacks."""
+    OUTSIDE_RETENTION = "OUTSIDE_RETENTION"
+    """The stream does not keep the call any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One audit.
+
+    Args:
+        number: 1 for the first audit of the recording.
+        time: when the stream was listed, RFC 3339.
+        listed: fragments of the call's time that the listing names.
+        recoverable: the part of them that the recording lacks or holds in part.
+        result: its outcome.
+        replaced: the recording that was replaced; None where none was.
+    """
+
+    number: int
+    time: str
+    listed: int
+    recoverable: int
+    result: AuditResult
+    replaced: Replaced | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest's `audit`."""
+        return {
+            "number": self.number,
+            "time": self.time,
+            "listedFragments": self.listed,
+            "recoverableFragments": self.recoverable,
+            "result": self.result.value,
+            "replaced": self.replaced and self.replaced.to_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """A recording that was replaced by a better one.
+
+    Args:
+        status: its status.
+        etag: ETag of its WAV; None where it had none.
+        crc32: its `dataCrc32`; None where it had no WAV.
+    """
+
+    status: str
+    etag: str | None
+    crc32: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest's `audit.replaced`."""
+        return {"status": self.status, "etag": self.etag, "dataCrc32": self.crc32}
+
+
+def next_audit_number(manifest: Mapping[str, Any]) -> int:
+    """Return the number of a recording's next audit.
+
+    Args:
+        manifest: the recording's; none had an audit before version 2.2.
+    """
+    audit = manifest.get("audit")
+    return 1 if audit is None else int(audit["number"]) + 1
+
+
+def is_suspect(manifest: Mapping[str, Any]) -> bool:
+    """Return True if something of the call is missing, by the manifest or by the counters in its fragment numbers.
+
+    Args:
+        manifest: the recording's, of schema version 2.
+    """
+    return manifest["status"] != _WHOLE or missing_by_counters(manifest) > 0
+
+
+def missing_by_counters(manifest: Mapping[str, Any]) -> int:
+    """Return how many fragments between the first and the last one the counters name and the recording lacks.
+
+    Args:
+        manifest: the recording's, of schema version 2.
+    """
+    fragments = manifest["fragments"]
+    first, last = (fragments[place] and fragment_counter(fragments[place]["number"]) for place in ("first", "last"))
+    if first is None or last is None:
+        return 0
+    lacking = last - first + 1 - int(fragments["admitted"])
+    return lacking if 0 < lacking <= _MOST_MISSING else 0
+
+
+def recoverable(manifest: Mapping[str, Any], numbers: Sequence[str]) -> int:
+    """Return how many listed fragments a recording lacks or holds in part, at the most.
+
+    A listing names no contact. Between the first and the last fragment of a recording all belong to its contact. Before
+    and behind them they may, and they count only if the manifest does not prove that border.
+
+    Args:
+        manifest: the recording's, of schema version 2.
+        numbers: numbers of the listed fragments of the call's time.
+    """
+    listed = [int(number) for number in numbers]
+    fragments = manifest["fragments"]
+    marks = [fragments[place] and fragments[place]["number"] for place in ("first", "last")]
+    if None in marks:
+        return len(listed)
+    first, last = (int(number) for number in marks)
+    whole = int(fragments["admitted"]) - int(fragments["truncated"])
+    # The stream may have lost other fragments than the recording: the count alone would balance them.
+    found = max(0, sum(first <= each <= last for each in listed) - whole, _in_gaps(manifest, listed))
+    if not is_proven(manifest, "opening"):
+        found += sum(each < first for each in listed)
+    if not is_proven(manifest, "end"):
+        found += sum(each > last for each in listed)
+    return found
+
+
+def _in_gaps(manifest: Mapping[str, Any], listed: Sequence[int]) -> int:
+    """Return how many listed fragments lie where the manifest lists a gap of both parties."""
+    inside: list[set[int]] = []
+    for party in PARTIES:
+        gaps = [
+            (int(gap["afterFragment"]), int(gap["beforeFragment"]))
+            for gap in manifest["gaps"]["listed"]
+            if gap["track"] == party.value and gap["afterFragment"] and gap["beforeFragment"]
+        ]
+        inside.append({each for each in listed if any(after < each < before for after, before in gaps)})
+    return len(set.intersection(*inside))
+
+
+def is_proven(manifest: Mapping[str, Any], part: str) -> bool:
+    """Return True if the manifest proves a part of the call, or nothing asked for a proof.
+
+    Args:
+        manifest: the recording's, of schema version 2.
+        part: `opening`, `middle` or `end`.
+    """
+    return bool(manifest["evidence"][part]["state"] != "not_proven")
