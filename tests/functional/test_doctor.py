@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import boto3
 import pytest
 
 from connect_audio.telemetry import Metric
-from connect_audio_cli.doctor import metrics
+from connect_audio_cli.doctor import listening, metrics
 from connect_audio_cli.doctor.aws import Aws
 from connect_audio_cli.doctor.check import Check, Standing, well
 from connect_audio_cli.doctor.deployed import Deployed
@@ -169,6 +169,30 @@ def without_trigger(action: dict[str, Any]) -> None:
     action.get("Parameters", {}).pop("LambdaFunctionARN", None)
 
 
+def quota(value: float) -> dict[str, Any]:
+    return {"Quota": {"ServiceCode": "connect", "QuotaName": "a quota", "Value": value}}
+
+
+CONTACT: Final = "c0ffee00-0000-4000-8000-000000000001"
+
+
+def bucket_of(*names: str) -> dict[str, Any]:
+    """A listing of today's folder; each object is a second younger than the one before."""
+    now = datetime.now(UTC)
+    return {
+        "Contents": [
+            {"Key": f"recordings/{now:%Y/%m/%d}/{name}", "LastModified": now + timedelta(seconds=at), "Size": 9}
+            for at, name in enumerate(names)
+        ]
+    }
+
+
+def contact(*storage_types: str) -> dict[str, Any]:
+    recordings = [{"StorageType": each, "Location": "somewhere", "FragmentStopNumber": "9"} for each in storage_types]
+    ended = datetime(2026, 11, 28, tzinfo=UTC)
+    return {"Contact": {"Id": CONTACT, "Recordings": recordings, "DisconnectTimestamp": ended}}
+
+
 WELL: Final[dict[str, Answer]] = {
     "sts:GetCallerIdentity": {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/someone", "UserId": "A"},
     "cloudformation:DescribeStacks": stack(),
@@ -194,6 +218,9 @@ WELL: Final[dict[str, Answer]] = {
     "s3:GetBucketLocation": {"LocationConstraint": REGION},
     "s3:GetBucketEncryption": encryption(f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/s3"),
     "s3:GetBucketLifecycleConfiguration": lifecycle(),
+    "s3:ListObjectsV2": bucket_of(f"{CONTACT}_20261128T120000.000Z.json", f"{CONTACT}_20261128T120000.000Z.wav"),
+    "connect:DescribeContact": contact("S3", "KINESIS_VIDEO_STREAM"),
+    "servicequotas:GetServiceQuota": quota(10),
     "sqs:GetQueueAttributes": letters(0),
     "monitoring:GetMetricData": day(40, 0, 0, 40, 0, 0),
 }
@@ -261,6 +288,16 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
      "the account may run 10 functions at once", "Service Quotas"),
     ("Lambda's concurrency", {"lambda:GetFunctionConcurrency": {"ReservedConcurrentExecutions": 0}},
      "no call can be recorded", "ConsumerReservedConcurrency=-1"),
+    ("Connect's quotas", {"servicequotas:GetServiceQuota": quota(0)},
+     "the instance may have 0 calls at once", "Concurrent active calls per instance"),
+    ("Connect's quotas", {"servicequotas:GetServiceQuota": quota(1001)},
+     "may have 1001 calls at once, and Lambda can record 1000", "Concurrent executions"),
+    ("Connect's quotas", {"lambda:GetFunctionConcurrency": {"ReservedConcurrentExecutions": 9}},
+     "may have 10 calls at once, and Lambda can record 9", "ConsumerReservedConcurrency"),
+    ("number of streams", {"kinesisvideo:ListStreams": streams(*[24] * 9000)},
+     "Connect has made 9000 streams", "raise the quota of streams"),
+    ("Connect's answer", {"connect:DescribeContact": Refusal("ResourceNotFoundException", status=404)},
+     "Connect does not know the contact of the newest recording", "correct ConnectInstanceArn"),
     ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 2, 38, 0, 0)}, "2 starts refused", "Starts refused"),
     ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 0, 2)}, "2 failed", "Recordings failed"),
 ]  # fmt: skip
@@ -275,6 +312,8 @@ NOTES: Final[list[tuple[str, dict[str, Answer], str]]] = [
         "is in eu-west-1, the stack in eu-west-2",
     ),
     ("last 24 hours", {"monitoring:GetMetricData": day(0, 0, 0, 0, 0, 0)}, "the trigger was not called"),
+    ("Connect's answer", {"s3:ListObjectsV2": {}}, "the bucket has no recording of the last 7 days"),
+    ("Connect's answer", {"connect:DescribeContact": contact("S3")}, "which ended, with 1 recording, none of a stream"),
     ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 2, 0)}, "2 partial"),
 ]
 
@@ -283,6 +322,7 @@ RIGHTS: Final = {
     "cloudformation:DescribeStacks": "",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:ListObjectsV2": "s3:ListBucket",
     "monitoring:GetMetricData": "cloudwatch:GetMetricData",
 }
 """Rights of operations, where the two differ; empty for those that no single check asks."""
@@ -321,6 +361,7 @@ def shared() -> Iterator[tuple[Scene, WireServer]]:
                 "kms",
                 "lambda",
                 "s3",
+                "service-quotas",
                 "sqs",
             ):
                 aws._client(name)
@@ -349,7 +390,8 @@ def test_a_stack_in_good_order_is_well_in_every_check(scene: Scene) -> None:
     assert {check.name: finding for check, finding in findings if finding.standing is not Standing.WELL} == {}
     assert [check for check, _ in findings] == list(CHECKS)
     # Each question is asked once, whichever checks need its answer.
-    questions = [each for each in scene.answers.asked if each != "iam:SimulatePrincipalPolicy"]
+    of_many = {"iam:SimulatePrincipalPolicy", "servicequotas:GetServiceQuota"}
+    questions = [each for each in scene.answers.asked if each not in of_many]
     assert len(questions) == len(set(questions))
 
 
@@ -380,8 +422,10 @@ def test_a_fact_to_know_is_no_fault(scene: Scene, name: str, changed: dict[str, 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_needs_the_rights_that_it_names_and_says_which_one_it_lacks(scene: Scene, check: Check) -> None:
-    # A customer's key on the streams, so that the check of the key asks all that it ever asks.
+    # A customer's key on the streams, and quotas that nobody raised: each check asks all that it ever asks.
     deployed: dict[str, Answer] = {
+        "servicequotas:GetServiceQuota": Refusal("NoSuchResourceException"),
+        "servicequotas:GetAWSDefaultServiceQuota": quota(10),
         "kinesisvideo:ListStreams": streams(24, key=KEY),
         "cloudformation:DescribeStacks": stack(StreamKmsKeyArn=KEY),
     }
@@ -401,7 +445,10 @@ def test_the_table_of_rights_is_what_the_checks_need() -> None:
     text = (ROOT / "docs" / "security.md").read_text("utf-8")
     rows = text[text.index("| check | rights |") :].split("\n\n", 1)[0].splitlines()[2:]
 
-    assert rows == [f"| {check.name} | {' '.join(f'`{right}`' for right in check.rights)} |" for check in CHECKS]
+    assert rows == [
+        f"| {check.name} | {' '.join(f'`{right}`' for right in check.rights)} |"
+        for check in (*CHECKS, *listening.CHECKS)
+    ]
 
 
 def test_a_first_deployment_that_failed_has_no_outputs_and_is_a_fault(scene: Scene) -> None:
@@ -569,3 +616,10 @@ def test_a_stack_must_be_named() -> None:
     finished = run("doctor")
 
     assert (finished.code, finished.complaint) == (2, "Missing option '--stack' (see connect-audio doctor --help)")
+
+
+def test_the_command_listens_on_request_alone(endpoint: AwsAnswers) -> None:
+    endpoint.answers["kinesisvideo:ListStreams"] = streams()
+
+    assert "newest stream" not in doctor().out
+    assert "note         newest stream: there is no stream to listen to" in doctor("--listen").out

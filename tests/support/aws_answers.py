@@ -36,6 +36,7 @@ _SERVICES: Final = {
     "lambda": "lambda",
     "monitoring": "cloudwatch",
     "s3": "s3",
+    "servicequotas": "service-quotas",
     "sqs": "sqs",
     "sts": "sts",
 }

@@ -61,16 +61,17 @@ class StreamAsker:
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
         session: gives credentials.
+        silence_s: the longest wait for the next byte, s.
     """
 
-    def __init__(self, stream_arn: str, session: Session) -> None:
-        self._stream_arn, self._session = stream_arn, session
+    def __init__(self, stream_arn: str, session: Session, *, silence_s: float = SILENCE_S) -> None:
+        self._stream_arn, self._session, self._silence_s = stream_arn, session, silence_s
         self._open = ExitStack()
         self._control = session.client("kinesisvideo", region_name=region_of(stream_arn), config=CONTROL_CONFIG)
         self._open.callback(self._control.close)
         self._config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=SILENCE_S,
+            read_timeout=silence_s,
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
@@ -139,7 +140,10 @@ class StreamAsker:
 
     def _answer(self, api: str, selector: Mapping[str, Any], answer: Any, endpoint: str) -> Answer:
         body = KvsMediaStream(
-            answer["Payload"], stream_name=name_of(self._stream_arn), read_timeout_s=SILENCE_S, operation=api
+            answer["Payload"],
+            stream_name=name_of(self._stream_arn),
+            read_timeout_s=self._silence_s,
+            operation=api,
         )
         self._open.callback(body.close)
         facts = answer.get("ResponseMetadata", {})

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from connect_audio_cli.output.arguments import Parser
+from connect_audio_cli.output.arguments import Parser, flag
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with closing(Aws(boto3.Session(profile_name=given.profile, region_name=given.region))) as aws:
             account = aws.ask("sts", "get_caller_identity")["Account"]
-            findings = _findings(aws, given.stack, account, given.instance)
+            findings = _findings(aws, given.stack, account, given.instance, listen=given.listen)
             region = aws.region
     except ClientError as error:
         raise CommandError(f"AWS refuses {error.operation_name}: {printable(code_of(error))}") from error
@@ -53,6 +53,7 @@ def parser() -> Parser:
         "not checked, and is no fault.",
         examples=(
             ("connect-audio doctor --stack connect-audio", "Each check in a line or two."),
+            ("connect-audio doctor --stack connect-audio --listen", "The same, and the newest stream is read."),
             (
                 "connect-audio doctor --stack connect-audio --json",
                 "The same for a script, with the rights of each check.",
@@ -71,13 +72,18 @@ def parser() -> Parser:
         default="",
         help="The Connect instance, for a stack that serves every instance of the account.",
     )
+    flag(
+        options,
+        "--listen",
+        "Also read the newest stream for some seconds, by one of its 3 connections of GetMedia. Audio is read.",
+    )
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
     options.add_argument("--region", metavar="REGION", help="Region of the stack.")
     add_report_options(options)
     return options
 
 
-def _findings(aws: Aws, name: str, account: str, instance: str) -> list[tuple[Check, Finding]]:
+def _findings(aws: Aws, name: str, account: str, instance: str, *, listen: bool) -> list[tuple[Check, Finding]]:
     """Run the checks; without the right to read the stack, none of them can look.
 
     Raises:
@@ -90,14 +96,17 @@ def _findings(aws: Aws, name: str, account: str, instance: str) -> list[tuple[Ch
     from connect_audio_cli.doctor.check import not_checked  # noqa: PLC0415
     from connect_audio_cli.doctor.deployed import Deployed  # noqa: PLC0415
     from connect_audio_cli.doctor.doctor import CHECKS, examine  # noqa: PLC0415
+    from connect_audio_cli.doctor.listening import CHECKS as LISTENING  # noqa: PLC0415
 
+    further = LISTENING if listen else ()
     try:
         stack = Deployed.find(aws, name, account, instance)
     except ClientError as error:
         if not is_denied(error):
             raise
-        return [(check, not_checked("needs cloudformation:DescribeStacks")) for check in CHECKS]
-    return examine(stack)
+        return [(check, not_checked("needs cloudformation:DescribeStacks")) for check in (*CHECKS, *further)]
+    # Listening makes clients of its own, which must not happen beside the other checks.
+    return examine(stack) + examine(stack, further)
 
 
 def _report(findings: Sequence[tuple[Check, Finding]], report: Report, place: dict[str, str]) -> int:

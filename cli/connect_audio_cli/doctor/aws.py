@@ -40,7 +40,8 @@ class Aws:
     """
 
     def __init__(self, session: boto3.Session) -> None:
-        self._session = session
+        self.session: Final = session
+        """Credentials and region. One thread at a time may make a client with it."""
         self._making = threading.Lock()
         self._clients: dict[str, Any] = {}
         self._answers: dict[str, Future[Any]] = {}
@@ -48,7 +49,7 @@ class Aws:
     @property
     def region(self) -> str:
         """The session's region; empty if none is set."""
-        return self._session.region_name or ""
+        return self.session.region_name or ""
 
     def ask(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Call an operation once and return its answer.
@@ -93,7 +94,7 @@ class Aws:
         # boto3's sessions are not safe for threads; its clients are.
         with self._making:
             if service not in self._clients:
-                make: Any = self._session.client
+                make: Any = self.session.client
                 self._clients[service] = make(service, config=_CONFIG)
             return self._clients[service]
 

@@ -18,6 +18,7 @@ from connect_audio_cli.doctor import (
     account,
     bucket,
     connect,
+    contact,
     flows,
     functions,
     letters,
@@ -42,12 +43,14 @@ CHECKS: Final[tuple[Check, ...]] = (
     *letters.CHECKS,
     *quotas.CHECKS,
     *metrics.CHECKS,
+    *contact.CHECKS,
 )
 LIMIT_S: Final = 30.0
 """Seconds for all checks together. Beyond: the checks that still run are not checked."""
 _OTHER_RIGHTS: Final = {
     "GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "ListObjectsV2": "s3:ListBucket",
 }
 """Operations whose right has another name."""
 
