@@ -200,7 +200,8 @@ def _field[T](variable: Variable[T]) -> T:
 
 
 def variables_set(
-    settings: type[TriggerSettings | ConsumerSettings | LiveSettings], environment: Mapping[str, str] | None = None
+    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | LiveSettings],
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables of a settings class that are set, with their texts.
 
@@ -212,7 +213,9 @@ def variables_set(
     return {each.name: source[each.name] for each in variables(settings) if source.get(each.name)}
 
 
-def variables(settings: type[TriggerSettings | ConsumerSettings | LiveSettings]) -> tuple[Variable[Any], ...]:
+def variables(
+    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | LiveSettings],
+) -> tuple[Variable[Any], ...]:
     """Return the variables of a settings class, in order."""
     return tuple(each.metadata["variable"] for each in fields(settings))
 
@@ -231,6 +234,17 @@ _BUCKET = Variable[str](
         "an S3 bucket name (3 to 63 lower-case letters, digits, dots and hyphens)",
     ),
     "Set it to the name of the bucket, without s3://.",
+)
+_KMS_KEY = Variable[str | None](
+    "RECORDINGS_KMS_KEY_ARN",
+    "KMS key that encrypts the recordings; unset leaves it to the bucket.",
+    # An alias would pass S3 but not IAM, whose statements know key ARNs alone.
+    Text(
+        re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9A-Za-z-]{1,64}", re.ASCII),
+        "a KMS key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID)",
+    ),
+    "Set it to the key's ARN, not to an alias, or leave it empty.",
+    default=None,
 )
 _PREFIX = Variable[str](
     "RECORDINGS_PREFIX",
@@ -352,19 +366,7 @@ class ConsumerSettings:
 
     recordings_bucket: str = _field(_BUCKET)
     recordings_prefix: str = _field(_PREFIX)
-    recordings_kms_key_arn: str | None = _field(
-        Variable(
-            "RECORDINGS_KMS_KEY_ARN",
-            "KMS key that encrypts the recordings; unset leaves it to the bucket.",
-            # An alias would pass S3 but not IAM, whose statements know key ARNs alone.
-            Text(
-                re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/[0-9A-Za-z-]{1,64}", re.ASCII),
-                "a KMS key ARN (arn:aws:kms:REGION:ACCOUNT:key/ID)",
-            ),
-            "Set it to the key's ARN, not to an alias, or leave it empty.",
-            default=None,
-        )
-    )
+    recordings_kms_key_arn: str | None = _field(_KMS_KEY)
     drain_seconds: int = _field(
         Variable(
             "DRAIN_SECONDS",
@@ -464,6 +466,33 @@ class ConsumerSettings:
                 f"({self.deadline_margin_seconds}), or a silent connection outlasts the invocation. "
                 "Lower the one or raise the other."
             )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the variables; by default the process's own.
+
+        Raises:
+            SettingsError: one is missing or not allowed; the message names it, its bounds and the advice.
+        """
+        return _read(cls, environment)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillSettings:
+    """The settings of a backfill's two functions.
+
+    Args:
+        recordings_bucket: S3 bucket.
+        recordings_prefix: key prefix without a slash at either end.
+        recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
+    """
+
+    recordings_bucket: str = _field(_BUCKET)
+    recordings_prefix: str = _field(_PREFIX)
+    recordings_kms_key_arn: str | None = _field(_KMS_KEY)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

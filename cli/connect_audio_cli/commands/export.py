@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.output.arguments import Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.existing import add_force_option
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count, data_size
 from connect_audio_cli.output.progress import tracked
@@ -33,56 +34,57 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options that cannot be used, or no recording could be made, or one is not whole.
     """
     given = parser().read(arguments)
-    sources = [given.stream, given.csv, given.contact_records, given.prefix]
-    if sum(each is not None for each in sources) != 1 or (given.stream is None) != (given.start is None):
-        message = "give --stream and --start, --csv, --contact-records or --prefix (see connect-audio export --help)"
-        raise CommandError(message)
-    has_range = given.begin is not None and given.end is not None and given.begin <= given.end
-    if (given.prefix is not None or given.begin is not None or given.end is not None) and not (
-        given.prefix and has_range
-    ):
-        raise CommandError("--prefix needs --from and --to, a time and a later one")
+    _check(given)
     with needs("export"):
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
         from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
-        from connect_audio_cli.export.contact_records import rows_of_records  # noqa: PLC0415
         from connect_audio_cli.export.exporter import Exporter  # noqa: PLC0415
+        from connect_audio_cli.export.manifest import write_manifest  # noqa: PLC0415
         from connect_audio_cli.export.pace import StreamPaces  # noqa: PLC0415
         from connect_audio_cli.export.progress_file import progress_file  # noqa: PLC0415
-        from connect_audio_cli.export.rows import Row, rows_of  # noqa: PLC0415
         from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
-        from connect_audio_cli.export.stream_first import rows_of_streams  # noqa: PLC0415
+        from connect_audio_cli.export.sources import find_rows  # noqa: PLC0415
         from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
         session = SharedSession(profile_name=given.profile, region_name=given.region)
         target = Target.of(given.output, session)
         exporter = Exporter(session, target, StreamPaces(SystemClock()), given.instance, given.concurrency)
         report = Report.of(given)
-        if given.csv is not None:
-            rows = rows_of(given.csv)
-        elif given.contact_records is not None:
-            rows = rows_of_records(given.contact_records, session)
-        elif given.prefix is not None:
-            rows = rows_of_streams(
-                given.prefix,
-                given.begin,
-                given.end,
-                session=session,
-                paces=exporter.paces,
-                at_once=given.concurrency,
-                shows=report.shows_progress,
-            )
-        else:
-            rows = [Row(given.stream, given.start, given.contact_id, given.instance)]
+        rows = find_rows(given, exporter, shows=report.shows_progress)
         if given.dry_run:
             return _dry(rows, exporter, report)
+        if given.to_manifest is not None:
+            items = write_manifest(rows, given.to_manifest, exporter, force=given.force)
+            return _written(items, rows, given.to_manifest, report)
         if given.stream is not None:
             return _one(rows[0], exporter, report)
         with progress_file(_progress(given), given.output) as progress:
             return _many(rows, exporter, progress, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
+
+
+def _written(items: int, rows: Sequence[Row], place: str, report: Report) -> int:
+    report.values([("calls", str(len(rows))), ("items", str(items)), ("manifest", printable(place))])
+    report.document({"calls": len(rows), "items": items, "manifest": place})
+    return ExitCode.WHOLE
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    named = [given.stream, given.csv, given.contact_records, given.prefix]
+    sources = sum(each is not None for each in named) + given.search
+    if sources != 1 or (given.stream is None) != (given.start is None):
+        names = "--stream and --start, --csv, --contact-records, --prefix or --search"
+        raise CommandError(f"give {names} (see connect-audio export --help)")
+    has_range = given.begin is not None and given.end is not None and given.begin <= given.end
+    takes_range = given.prefix is not None or given.search
+    if (takes_range or given.begin is not None or given.end is not None) and not (takes_range and has_range):
+        name = "--search" if given.search else "--prefix"
+        raise CommandError(f"{name} needs --from and --to, a time and a later one")
+    if given.search and given.instance is None:
+        raise CommandError("--search needs --instance, the ARN of the Connect instance")
 
 
 def _one(row: Row, exporter: Exporter, report: Report) -> int:
@@ -177,7 +179,8 @@ def parser() -> Parser:
         "AWS, with your credentials.\n\n"
         "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
         "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
-        "--stream and --start for one call, --csv, --contact-records or --prefix for many.",
+        "--stream and --start for one call; --csv, --contact-records, --prefix or --search for many. Only --search "
+        "asks Connect.",
         examples=(
             (
                 "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
@@ -220,6 +223,11 @@ def parser() -> Parser:
         metavar="NAME",
         help="Find the calls in the streams whose names begin so, between --from and --to. Connect is not asked.",
     )
+    flag(
+        options,
+        "--search",
+        "Find the calls by Connect's SearchContacts, between --from and --to in --instance; for 2000 calls at most.",
+    )
     for name, help_text in (("from", "Least start of a call, as 2026-07-01T00:00:00Z."), ("to", "Greatest start.")):
         dest = {"from": "begin", "to": "end"}[name]
         options.add_argument(f"--{name}", dest=dest, metavar="TIME", type=_time_ms, help=help_text)
@@ -236,6 +244,12 @@ def parser() -> Parser:
         type=Path,
         help="The file of progress. (default: progress.jsonl in the folder, for a bucket in this one)",
     )
+    options.add_argument(
+        "--to-manifest",
+        metavar="PLACE",
+        help="Record nothing: write the calls to a file or s3://BUCKET/KEY, for the state machine of a backfill.",
+    )
+    add_force_option(options)
     options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the stream's at that time)")
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
     options.add_argument(

@@ -11,13 +11,12 @@ import json
 import re
 import zlib
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.export.rows import Row
+from connect_audio_cli.export.streaming_entries import rows_of_entries
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 if TYPE_CHECKING:
@@ -25,12 +24,11 @@ if TYPE_CHECKING:
 
     from boto3 import Session
 
+    from connect_audio_cli.export.rows import Row
+
 _S3: Final = "s3://"
 _GZIP: Final = b"\x1f\x8b"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = timedelta(seconds=1)
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
-_SLACK_MS: Final = 1000
 
 
 def rows_of_records(place: str, session: Session) -> list[Row]:
@@ -63,31 +61,10 @@ def _updated(record: Mapping[str, Any]) -> str:
 
 
 def _rows(record: Mapping[str, Any]) -> Iterator[Row]:
-    recordings = record.get("Recordings")
-    for each in recordings if isinstance(recordings, list) else ():
-        if not isinstance(each, dict) or each.get("StorageType") != "KINESIS_VIDEO_STREAM":
-            continue
-        # In-app video has entries of its own; an entry that names no type is of live media streaming.
-        if each.get("MediaStreamType", "AUDIO") != "AUDIO":
-            continue
-        stream, start_ms = each.get("Location"), _start_ms(each)
-        if isinstance(stream, str) and stream and start_ms is not None:
-            instance = record.get("InstanceARN")
-            yield Row(stream, start_ms, record["ContactId"], instance if isinstance(instance, str) else None, _SLACK_MS)
-
-
-def _start_ms(recording: Mapping[str, Any]) -> int | None:
-    """Return StartTimestamp, with the milliseconds of the first fragment's number if they agree with it."""
-    try:
-        number = int(recording.get("FragmentStartNumber") or 0)
-    except (TypeError, ValueError):
-        number = 0
-    number_ms = number >> 28 & (1 << 64) - 1 if number >> 156 == 1 else None
-    try:
-        second_ms = (datetime.fromisoformat(recording["StartTimestamp"]) - _EPOCH) // _SECOND * 1000
-    except (KeyError, TypeError, ValueError):
-        return number_ms
-    return number_ms if number_ms is not None and number_ms // 1000 * 1000 == second_ms else second_ms
+    instance = record.get("InstanceARN")
+    return rows_of_entries(
+        record.get("Recordings"), record["ContactId"], instance if isinstance(instance, str) else None
+    )
 
 
 def _records(name: str, data: bytes) -> Iterator[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.core.errors import RequestError
+from connect_audio.recorder.late_recording import LateCall
 from connect_audio_cli.export.call import CallExport
 from connect_audio_cli.export.pace import CALLS_AT_ONCE, START_EVERY_S, StreamPaces
 from connect_audio_cli.export.progress_file import Line
@@ -108,16 +109,17 @@ class Exporter:
         pace = self.paces.of(row.stream_name)
         with pace.starts.turn():
             pass
-        return CallExport(
-            self._arn(row.stream),
-            row.start_ms,
-            self.target,
-            session=self.session,
-            pace=pace,
-            contact_id=row.contact_id,
-            instance_arn=row.instance_arn or self.instance_arn,
-            slack_ms=row.slack_ms,
-        )
+        return CallExport(self.call(row), self.target, session=self.session, pace=pace)
+
+    def call(self, row: Row) -> LateCall:
+        """Return the call of a row, with its stream's ARN.
+
+        Raises:
+            CommandError: there is no such stream.
+            BotoCoreError: AWS cannot be asked.
+        """
+        instance_arn = row.instance_arn or self.instance_arn
+        return LateCall(self._arn(row.stream), row.start_ms, row.contact_id, instance_arn, row.slack_ms)
 
     def _arn(self, stream: str) -> str:
         """Return a stream's ARN; a name is asked for once."""

@@ -15,7 +15,7 @@ from connect_audio.adapters.kvs_index import KvsFragmentIndex
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StreamError
 from connect_audio.recorder.archived_call import QUIET_MS, unbroken_runs
-from connect_audio_cli.export.labels import labels_at
+from connect_audio.recorder.labels import labels_at
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.export.rows import Row
 from connect_audio_cli.export.side_by_side import side_by_side

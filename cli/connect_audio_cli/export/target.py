@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
-from connect_audio.core.errors import StorageError
+from connect_audio.recorder.object_names import RecordingNames
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.output.folders import refuse_file
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from boto3 import Session
 
     from connect_audio.ports import PartStore
-    from connect_audio.recorder.object_names import RecordingNames
     from connect_audio.request import RecordingRequest
 
 MOST_AT_ONCE: Final = 32
@@ -29,7 +27,6 @@ MOST_AT_ONCE: Final = 32
 _S3: Final = "s3://"
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,512}", re.ASCII)
-_WHOLE: Final = "complete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,25 +76,9 @@ class Target:
         """
         return f"connect-audio-export:{request.execution_name}{self.owner}"
 
-    def shortcomings(self, names: RecordingNames) -> str | None:
-        """Return the reasons' codes of a recording that is there and not whole; None for a whole one.
-
-        A recording without a manifest of this project counts as whole: it is another writer's.
-
-        Raises:
-            StorageError: the manifest cannot be read.
-        """
-        try:
-            manifest = json.loads(self.store.get(names.manifest))
-            if manifest["status"] == _WHOLE:
-                return None
-            return ", ".join(str(each["code"]) for each in manifest["reasons"])
-        except StorageError as error:
-            if error.code != "NoSuchKey":
-                raise
-            return None
-        except (ValueError, KeyError, TypeError):
-            return None
+    def names(self, request: RecordingRequest) -> RecordingNames:
+        """Return the keys of a recording."""
+        return RecordingNames(self.bucket, request.recording_key(self.prefix))
 
     def shown(self, key: str) -> str:
         """Return the place of a recording, for people."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError, StreamError
 from connect_audio.core.fragments import Fragment, FragmentReader
-from connect_audio_cli.export.labels import Labels
+from connect_audio.recorder.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,6 +15,7 @@ from connect_audio.core.audit import is_proven, is_suspect, next_audit_number
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.recorder import AlreadyPublished, Policy, RecorderPorts, Refused, claim_recording
 from connect_audio.recorder.archived_call import QUIET_MS
+from connect_audio.recorder.late_recording import NotAsked, recorded_to_its_end
 from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
     Found,
@@ -25,7 +26,6 @@ from connect_audio.recorder.repair import (
     publish_repair,
     repair_ports,
 )
-from connect_audio_cli.export.after_the_call import NotAsked, recorded_to_its_end
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable

@@ -12,6 +12,7 @@ ConnectAudioError
 |-- SettingsError          the environment of a function, or an argument
 |-- MediaSourceError       GetDataEndpoint, GetMedia and the archive APIs; knows whether another try may help
 |-- StorageError           S3; knows whether another try may help
+|-- LateRecordingError     a call that cannot be recorded after its end; carries the reason
 |-- AnnouncementError      EventBridge; knows whether another try may help
 `-- SinkError              a sink of live audio; knows whether another try may help
 """
@@ -108,6 +109,18 @@ class StorageError(ConnectAudioError):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.retryable = retryable
+
+
+class LateRecordingError(ConnectAudioError):
+    """A call that has ended and cannot be recorded, or not now.
+
+    Attributes:
+        why: the reason, one of `recorder.late_recording.LateFailure`.
+    """
+
+    def __init__(self, why: str, message: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class AnnouncementError(ConnectAudioError):

@@ -1,4 +1,4 @@
-"""The contact of a stream at a time, by the labels of its fragments. For exports that name no contact."""
+"""The contact of a stream at a time, by the labels of its fragments. For recordings after the call that name none."""
 
 from __future__ import annotations
 

@@ -1,0 +1,75 @@
+"""The example of a backfill: its handlers are there, and no live call loses anything to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Final
+
+import pytest
+
+from connect_audio.settings import BackfillSettings, variables
+
+type Json = dict[str, Any]
+FUNCTIONS: Final = ("WorkerFunction", "EndFunction")
+
+
+@pytest.fixture(scope="module")
+def resources(example: Callable[[str], Json]) -> Json:
+    found: Json = example("backfill")["Resources"]
+    return found
+
+
+def machine(resources: Json) -> Any:
+    text = resources["Backfill"]["Properties"]["DefinitionString"]["Fn::Sub"]
+    return json.loads(text.replace("${Concurrency}", "7"))
+
+
+def actions(role: Json) -> set[str]:
+    statements = [each for policy in role["Properties"]["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    plain = [each.get("Fn::If", [None, each])[1] for each in statements]
+    return {
+        action for each in plain for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_handler_is_a_function_and_its_settings_are_set(
+    resources: Json, example: Callable[[str], Json], name: str
+) -> None:
+    module, attribute = resources[name]["Properties"]["Handler"].rsplit(".", 1)
+    environment = example("backfill")["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert callable(getattr(import_module(module), attribute))
+    assert {each.name for each in variables(BackfillSettings)} <= set(environment)
+
+
+def test_the_workers_have_a_concurrency_of_their_own_and_the_map_begins_no_more(resources: Json) -> None:
+    assert resources["WorkerFunction"]["Properties"]["ReservedConcurrentExecutions"] == {"Ref": "Concurrency"}
+    assert machine(resources)["States"]["Record the calls"]["MaxConcurrency"] == 7
+
+
+def test_a_child_that_fails_for_good_is_caught_and_a_slow_one_is_stopped_after_its_function(resources: Json) -> None:
+    machine = json.loads(
+        resources["Backfill"]["Properties"]["DefinitionString"]["Fn::Sub"].replace("${Concurrency}", "7")
+    )
+    task = machine["States"]["Record the calls"]["ItemProcessor"]["States"]["Record an item"]
+
+    assert task["Catch"] == [{"ErrorEquals": ["States.ALL"], "Next": "Leave it to the end"}]
+    assert task["TimeoutSeconds"] > 900
+
+
+def test_no_role_may_delete_a_recording_or_ask_connect(resources: Json) -> None:
+    rights = {name: actions(each) for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
+    deletes = [
+        each
+        for policy in resources["WorkerRole"]["Properties"]["Policies"]
+        for each in policy["PolicyDocument"]["Statement"]
+        if each.get("Action") == "s3:DeleteObject"
+    ]
+
+    assert rights["WorkerRole"] >= {"kinesisvideo:ListFragments", "kinesisvideo:GetMedia", "s3:PutObject"}
+    assert not any(action.startswith("connect:") for found in rights.values() for action in found)
+    assert "s3:DeleteObject" not in rights["EndRole"] | rights["BackfillRole"]
+    assert [each["Fn::Sub"].split("/*")[1] for each in deletes[0]["Resource"]] == [".wav.staging", ".wav.claim"]
