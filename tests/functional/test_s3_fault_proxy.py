@@ -9,7 +9,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -338,6 +338,60 @@ def test_a_completion_does_not_replace_an_object_and_leaves_its_upload_open(fron
 
     assert client.head_object(Bucket=bucket, Key="call.wav")["ContentLength"] == 7
     assert list(front.open_uploads) == [upload_id]
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CompleteMultipartUpload"])
+def test_a_write_in_the_place_of_a_version_needs_that_version(front_of: FrontOf, bucket: str, operation: str) -> None:
+    front, client = front_of()
+
+    def write(etag: str, body: bytes, key: str = "call.wav") -> None:
+        if operation == "PutObject":
+            client.put_object(Bucket=bucket, Key=key, Body=body, IfMatch=etag)
+            return
+        upload: Any = {"Bucket": bucket, "Key": key}
+        upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
+        part = client.upload_part(**upload, PartNumber=1, Body=body)["ETag"]
+        parts: Any = {"Parts": [{"PartNumber": 1, "ETag": part}]}
+        client.complete_multipart_upload(**upload, IfMatch=etag, MultipartUpload=parts)
+
+    old = client.put_object(Bucket=bucket, Key="call.wav", Body=b"old")["ETag"]
+    write(old, b"new")
+    with refused(412, "PreconditionFailed"):
+        write(old, b"newer")
+    with refused(404, "NoSuchKey"):
+        write(old, b"newer", key="none.wav")
+
+    assert client.get_object(Bucket=bucket, Key="call.wav")["Body"].read() == b"new"
+    last = [each for each in front.operations if each.name == operation][-1]
+    assert (last.conditional, last.replaces) == (True, True)
+    assert last.iam_actions == {"s3:PutObject", "s3:GetObject"}
+
+
+def test_of_two_replacements_at_the_same_moment_one_wins(front_of: FrontOf, bucket: str) -> None:
+    _, client = front_of()
+    old = client.put_object(Bucket=bucket, Key="call.wav", Body=b"old")["ETag"]
+    parts = [(upload_of(client, bucket)) for _ in range(4)]
+    start = threading.Barrier(4)
+    outcomes: list[str] = []
+
+    def write(upload_id: str, etag: str) -> None:
+        upload: Any = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+        start.wait()
+        try:
+            client.complete_multipart_upload(
+                Bucket=bucket, Key="call.wav", UploadId=upload_id, IfMatch=old, MultipartUpload=upload
+            )
+        except ClientError as error:
+            outcomes.append(error.response["Error"]["Code"])
+        else:
+            outcomes.append("written")
+
+    threads = [threading.Thread(target=write, args=each) for each in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["PreconditionFailed"] * 3 + ["written"]
 
 
 def test_of_conditional_writes_at_the_same_moment_one_wins(front_of: FrontOf, bucket: str) -> None:

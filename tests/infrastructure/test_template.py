@@ -746,7 +746,8 @@ def test_the_bucket_takes_a_recording_under_a_free_name_alone(template: Json) ->
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:PutObject")
     # Creating an upload and adding a part to it write no object, and S3 takes no condition with them.
     assert statement["Condition"] == {
-        "Null": {"s3:if-none-match": "true"},
+        # Both keys have to be absent: IAM joins the keys of one operator by AND.
+        "Null": {"s3:if-none-match": "true", "s3:if-match": "true"},
         "Bool": {"s3:ObjectCreationOperation": "true"},
     }
     denied = statement["Resource"].removeprefix("<RecordingsBucket.Arn>/")

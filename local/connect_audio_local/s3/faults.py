@@ -99,6 +99,9 @@ _ANSWERS: Final = {
 }
 
 
+_ABSENT: Final = (404, "NoSuchKey", "The specified key does not exist.")
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class S3Fault:
     """At the nth request of an operation, the SDK's own retries included.
@@ -204,7 +207,8 @@ class S3Operation:
         key: the key; empty for none.
         upload_id: id of a multipart upload, also of a created one. Empty for none.
         part_number: number of a part; None for none.
-        conditional: True if it carries If-None-Match.
+        conditional: True if it carries If-None-Match or If-Match.
+        replaces: True if it carries If-Match.
         tagged: True if it carries tags.
         status: the answer, of S3 or of the fault; None where there was none.
         fault: its fault; None for none.
@@ -216,6 +220,7 @@ class S3Operation:
     upload_id: str
     part_number: int | None
     conditional: bool
+    replaces: bool
     tagged: bool
     status: int | None = None
     fault: S3Fault | None = None
@@ -226,6 +231,9 @@ class S3Operation:
         actions = {_IAM_ACTIONS.get(self.name, f"s3:{self.name}")}
         if self.tagged:
             actions.add("s3:PutObjectTagging")
+        if self.replaces:
+            # The user guide, "Conditional writes": If-Match needs the right to read the object, too.
+            actions.add("s3:GetObject")
         return frozenset(actions)
 
 
@@ -241,8 +249,9 @@ class _State:
 class S3FaultProxy:
     """Serves S3 on a port until closed; a context manager.
 
-    It enforces two rules that moto does not. An upload that was completed or aborted is gone for every operation (404
-    NoSuchUpload). Only one of two conditional writes at the same moment wins.
+    It enforces three rules that moto does not. An upload that was completed or aborted is gone for every operation (404
+    NoSuchUpload). Only one of two conditional writes at the same moment wins. CompleteMultipartUpload obeys If-Match as
+    PutObject does: 412 PreconditionFailed to another version, 404 NoSuchKey where there is no object.
 
     Args:
         upstream: URL of the S3 server.
@@ -369,6 +378,10 @@ class S3FaultProxy:
         """Have a request done."""
         with closing(self._connect()) as upstream:
             with self._one_conditional_write if operation.conditional else nullcontext():
+                if (refusal := self._unmet(client, operation)) is not None:
+                    self._record(replace(operation, status=refusal[0]))
+                    client.refuse(*refusal)
+                    return
                 client.send_to(upstream)
                 response = upstream.getresponse()
                 # Only objects are long.
@@ -380,6 +393,21 @@ class S3FaultProxy:
                 return
             self._record(replace(operation, status=response.status))
             client.relay(response, whole)
+
+    def _unmet(self, client: _Handler, operation: S3Operation) -> tuple[int, str, str] | None:
+        """Return the answer to a completion in the place of a version that is not there; None where it may be done."""
+        if operation.name != "CompleteMultipartUpload" or not operation.replaces:
+            return None
+        with closing(self._connect()) as connection:
+            # moto compares no signature, and refuses an object to a request without one.
+            signed = {"Authorization": client.headers.get("Authorization", "")}
+            connection.request("HEAD", urlsplit(client.path).path, headers=signed)
+            response = connection.getresponse()
+            etag = response.getheader("ETag", "") if response.status == 200 else None
+        if etag is None:
+            return _ABSENT
+        is_met = client.headers["If-Match"].strip('"') == etag.strip('"')
+        return None if is_met else _ANSWERS[S3Trouble.PRECONDITION_FAILED]
 
     def _note(self, operation: S3Operation, status: int, body: bytes) -> S3Operation:
         """Keep account of the uploads."""
@@ -424,7 +452,8 @@ def _operation(client: BaseHTTPRequestHandler) -> S3Operation:
         key=key,
         upload_id=query.get("uploadId", [""])[0],
         part_number=int(query["partNumber"][0]) if "partNumber" in query else None,
-        conditional="If-None-Match" in client.headers and method in {"PUT", "POST"},
+        conditional=method in {"PUT", "POST"} and ("If-None-Match" in client.headers or "If-Match" in client.headers),
+        replaces=method in {"PUT", "POST"} and "If-Match" in client.headers,
         tagged="x-amz-tagging" in client.headers,
     )
 
