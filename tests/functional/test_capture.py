@@ -13,6 +13,7 @@ from connect_audio.core.fragments import Fragment
 from connect_audio.library.capture import capture_events
 from connect_audio_cli.capturing import answer
 from connect_audio_local.kvs import UNLIMITED, Delivery, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
+from connect_audio_local.kvs.archive_behaviour import ArchiveBehaviour, ArchiveOrder, ArchiveSpelling
 from connect_audio_local.kvs.faults import Cut, OnCall
 from connect_audio_local.synthesis.calls import (
     DEFAULT_CONTACT_ID,
@@ -96,6 +97,35 @@ def test_a_capture_is_what_the_stream_serves_and_says_how_it_was_had(streams: St
     assert (facts["firstFragment"], facts["lastFragment"]) == (made[0].number, made[-1].number)
     assert facts["requestId"]
     assert facts["answered"] <= facts["firstByte"] <= facts["ended"]
+
+
+def test_the_facts_show_what_the_service_s_documentation_leaves_open(streams: Streams) -> None:
+    made = streams.serve(call(4), call(3, contact_id=OTHER, pause_ms=5000))
+
+    streams.capture("--from", "earliest", "--redact")
+
+    evidence = streams.facts["evidence"]
+    names = evidence["tagNames"]
+    assert names["AWS_KINESISVIDEO_CONTINUATION_TOKEN"] == names["AWS_KINESISVIDEO_MILLIS_BEHIND_NOW"] == len(made)
+    assert names["InstanceId"] == len(made)
+    assert (evidence["fallingNumbers"], evidence["fragmentsWithoutBlocks"]) == (0, 0)
+    assert evidence["longestPauseMs"] == pytest.approx(5000, abs=64 + 1)
+    assert max(evidence["blockSizes"], key=evidence["blockSizes"].get) == "1024"
+
+
+def test_the_facts_of_the_archive_show_order_spelling_and_tokens(streams: Streams, tmp_path: Path) -> None:
+    made = streams.serve(
+        call(8), archive=ArchiveBehaviour(spelling=ArchiveSpelling.SIDE, order=ArchiveOrder.SHUFFLED, seed=3)
+    )
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("\n".join(str(each.number) for each in made))
+
+    streams.capture("--api", "archive", "--fragments", str(numbers))
+
+    evidence = streams.facts["evidence"]
+    assert evidence["fallingNumbers"] > 0
+    assert evidence["tagNames"]["AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP"] == len(made)
+    assert "AWS_KINESISVIDEO_CONTINUATION_TOKEN" not in evidence["tagNames"]
 
 
 def test_a_capture_is_replayed_to_the_samples_of_the_call(streams: Streams, tmp_path: Path) -> None:
@@ -255,6 +285,7 @@ def test_a_file_that_is_there_stays_without_force(streams: Streams) -> None:
         (("--fragments", "f"), "--fragments needs --api archive"),
         (("--api", "archive"), "--api archive needs --fragments, or --from MS and --seconds"),
         (("--api", "archive", "--fragments", "f", "--seconds", "1"), "give --fragments, or --from and --seconds"),
+        (("-o", "-"), "a capture is two files, so -o needs a name"),
         (("--from", "soon"), "Invalid value for '--from': 'soon' is not a whole number, nor earliest, nor now"),
     ],
 )

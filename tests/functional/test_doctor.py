@@ -622,4 +622,4 @@ def test_the_command_listens_on_request_alone(endpoint: AwsAnswers) -> None:
     endpoint.answers["kinesisvideo:ListStreams"] = streams()
 
     assert "newest stream" not in doctor().out
-    assert "note         newest stream: there is no stream to listen to" in doctor("--listen").out
+    assert "newest stream: there is no stream to listen to" in doctor("--listen").out

@@ -28,7 +28,23 @@ RUN_AS_PRINTED: Final = ("first-steps.md", "outputs.md")
 TARGETS: Final = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 OF_THE_CLI: Final = {"query", "output", "cli-binary-format", "endpoint-url", "cli-read-timeout"}
 # Shell, installers and SAM CLI. Each line of SAM CLI is run by test_sam_local.py, test_sam.py or needs an account.
-UNREAD: Final = {"cd", "curl", "diff", "eval", "export", "git", "mv", "pip", "python", "python3.13", "sam", "uv"}
+UNREAD: Final = {
+    "cd",
+    "curl",
+    "diff",
+    "eval",
+    "export",
+    "git",
+    "mv",
+    "pip",
+    "python",
+    "python3.13",
+    "sam",
+    "uv",
+    "tr",
+    "sort",
+    "head",
+}
 
 
 def _commands(document: str) -> list[list[str]]:
@@ -103,7 +119,9 @@ def test_every_console_block_is_run() -> None:
 
 def test_the_capture_guides_commands_make_a_capture_with_the_aws_cli(tmp_path: Path) -> None:
     blocks = [text for _, text in fences((ROOT / "docs" / "capturing.md").read_text("utf-8"))]
-    (capture,) = (text for text in blocks if text.startswith("endpoint="))
+    capture, archive = (text for text in blocks if text.startswith("endpoint="))
+    short = re.sub(r" \\\n +", " ", capture)
+    assert short in (ROOT / "README.md").read_text("utf-8")
     use, emulation = blocks[1], blocks[-1]
     synthesize, emulate = emulation.splitlines()
     served, mine = tmp_path / "served", tmp_path / "mine"
@@ -114,12 +132,20 @@ def test_the_capture_guides_commands_make_a_capture_with_the_aws_cli(tmp_path: P
     with _emulating(emulate, served) as variables:
         shell(capture, mine, variables={**variables, "stream": "call"})
         shell("connect-audio capture call --from earliest -o own.mkv", mine, variables=variables)
+        (mine / "call.mkv").rename(mine / "live.mkv")
+        times = {"begin": "2026-07-01T13:30:00Z", "end": "2026-07-01T13:40:00Z"}
+        shell(archive, mine, variables={**variables, **times, "stream": "call"})
+        shell("connect-audio replay call.mkv -o archived", mine, variables=variables)
+        (mine / "live.mkv").rename(mine / "call.mkv")
 
     assert (mine / "own.mkv").read_bytes() == (served / "call.mkv").read_bytes()
     assert (mine / "call.mkv").read_bytes() == (served / "call.mkv").read_bytes()
     shell(use, mine)
     (manifest,) = (mine / "out").glob("*.json")
-    assert json.loads(manifest.read_text("utf-8"))["status"] == "complete"
+    found = json.loads(manifest.read_text("utf-8"))
+    assert found["status"] == "complete"
+    (archived,) = (mine / "archived").glob("*.json")
+    assert json.loads(archived.read_text("utf-8"))["recording"]["dataCrc32"] == found["recording"]["dataCrc32"]
 
 
 @contextmanager

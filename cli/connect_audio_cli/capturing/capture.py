@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.core.errors import READ_TIMEOUT, MediaSourceError
 from connect_audio.core.fragments import Fragment
+from connect_audio_cli.capturing.evidence import Evidence
 from connect_audio_cli.capturing.pieces import Piece, Pieces
 from connect_audio_cli.output.atomic_file import AtomicFile
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from connect_audio_cli.capturing.contact_filter import ContactFilter
     from connect_audio_cli.capturing.redaction import Redaction
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 """Version of the JSON beside a capture."""
 _BLOCK_MS: Final = 64
 """Length of Connect's blocks, ms."""
@@ -138,7 +139,7 @@ class Capture:
         self._chosen, self._redaction = chosen, redaction
         self._span_ms = None if seconds is None else seconds * 1000
         self._until_ms: float | None = None
-        self._counts = Counts()
+        self._counts, self._evidence = Counts(), Evidence()
         self._answered = datetime.now(UTC)
         self._first_byte: datetime | None = None
 
@@ -201,6 +202,7 @@ class Capture:
                 return b""
             return piece.data if self._redaction is None else bytes(len(piece.data))
         self._counts.add(fragment)
+        self._evidence.add(fragment)
         if self._chosen is not None and not self._chosen.keeps(fragment):
             return b""
         self._counts.keep(fragment)
@@ -251,6 +253,7 @@ class Capture:
             "errors": counts.errors,
             "firstFragment": counts.first,
             "lastFragment": counts.last,
+            "evidence": self._evidence.as_json(),
         }
 
 

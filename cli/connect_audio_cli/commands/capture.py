@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from connect_audio_cli.output.arguments import Parser, flag, number
+from connect_audio_cli.output.arguments import STANDARD_OUTPUT, Parser, flag, number
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 from connect_audio_cli.output.existing import add_force_option, refuse_existing
 from connect_audio_cli.output.extras import needs
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _refuse_contradictions(given: argparse.Namespace) -> None:
     hint = "(see connect-audio capture --help)"
+    if str(given.output) == STANDARD_OUTPUT:
+        raise CommandError(f"a capture is two files, so -o needs a name {hint}")
     is_archive = given.api == "archive"
     if given.fragments is not None and not is_archive:
         raise CommandError(f"--fragments needs --api archive {hint}")
