@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -118,6 +118,12 @@ sdk-tests: $(STAMP) $(SDK_STAMP) ## The SDKs of JavaScript, aiobotocore and capo
 
 chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N=50 schedules, from SEED=1
 	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
+
+export-many: $(STAMP) ## 1000 calls exported, killed on the way and resumed: flat memory, nothing twice; some minutes
+	@$(BIN)/python -m benchmarks.export_many
+
+backfill-simulation: $(STAMP) ## 100 000 calls recorded after they ended, simulated: time, cost, the quota that binds first
+	@$(BIN)/python -m benchmarks.backfill_simulation
 
 long-call: $(STAMP) ## A call of HOURS=24 at high speed through handler and durable engine, and its figures
 	@$(BIN)/python -m connect_audio_local.long_call --hours $(or $(HOURS),24)

@@ -203,7 +203,7 @@ def test_an_event_that_is_no_item_is_rejected_and_not_tried_again(recordings: st
 def test_what_was_not_done_is_the_next_manifest_whatever_became_of_its_worker(
     streams: list[EmulatedStream], recordings: str, s3_client: S3Client
 ) -> None:
-    done, dead = items_of([late(streams[0], 0), late(streams[0], 20)], most=1)
+    done, dead = items_of([late(streams[0], 0), late(streams[0], 20)], one_item=1)
     s3_client.put_object(Bucket=recordings, Key=MANIFEST, Body=lines_of([done, dead]).encode())
     work(done.to_json())
 
@@ -306,7 +306,7 @@ def test_the_state_machine_leads_each_item_to_a_worker_and_the_rest_into_the_nex
         settle("recordings", cloud.url, monkeypatch)
         s3 = boto3.client("s3", endpoint_url=cloud.url, region_name="eu-west-2")
         s3.create_bucket(Bucket="recordings", CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-        items = items_of([late(streams[0], 0), late(streams[0], 20), late(streams[1], 0)], most=1)
+        items = items_of([late(streams[0], 0), late(streams[0], 20), late(streams[1], 0)], one_item=1)
         # The engine reads one JSON array; the end reads lines.
         s3.put_object(Bucket="recordings", Key=MANIFEST, Body=json.dumps([each.to_json() for each in items]).encode())
         monkeypatch.setattr(backfill_end, "read_lines", lambda _text: iter(items))

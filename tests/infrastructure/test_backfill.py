@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from connect_audio.settings import BackfillSettings, variables
 
 type Json = dict[str, Any]
+ROOT: Final = Path(__file__).parents[2]
 FUNCTIONS: Final = ("WorkerFunction", "EndFunction")
 
 
@@ -73,3 +76,17 @@ def test_no_role_may_delete_a_recording_or_ask_connect(resources: Json) -> None:
     assert not any(action.startswith("connect:") for found in rights.values() for action in found)
     assert "s3:DeleteObject" not in rights["EndRole"] | rights["BackfillRole"]
     assert [each["Fn::Sub"].split("/*")[1] for each in deletes[0]["Resource"]] == [".wav.staging", ".wav.claim"]
+
+
+def test_the_table_of_the_backfills_rights_is_the_templates(resources: Json) -> None:
+    names = {"worker": "WorkerRole", "end": "EndRole", "state machine": "BackfillRole"}
+    section = (
+        (ROOT / "docs" / "security.md").read_text("utf-8").split("### The backfill's rights")[1].split("\n### ")[0]
+    )
+    documented: dict[str, set[str]] = {}
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in names:
+            documented.setdefault(names[cells[0]], set()).update(re.findall("`([^`]+)`", cells[1]))
+
+    assert documented == {name: actions(resources[name]) for name in names.values()}

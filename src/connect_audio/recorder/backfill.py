@@ -16,9 +16,12 @@ from typing import Any, Final, Self, TypeIs
 from connect_audio.core.errors import RequestError
 from connect_audio.recorder.late_recording import LateCall
 
-MOST_CALLS: Final = 100
-"""Calls of an item. They take 10 KB of the 256 KiB that a child's input may have. At 4 s a call they take 7 of the
-worker's 15 minutes. The calls that a worker does not reach stand in the next manifest."""
+ONE_ITEM: Final = 100
+"""Calls of a stream that are one item. At 4 s a call they take 7 of the worker's 15 minutes. More are two items: two
+workers read the stream, and its third connection is left to the live recorder."""
+MOST_CALLS: Final = 500
+"""Most calls of an item: at the longest names they fit the 256 KiB of a child's input. Beyond, a stream has more items.
+The calls that a worker does not reach stand in the next manifest."""
 _MALFORMED: Final = "MALFORMED_ITEM"
 UNFINISHED: Final = "unfinished"
 """Status of a call that the worker did not reach, or could not end in its time."""
@@ -93,23 +96,25 @@ class CallOutcome:
         return self.status in _LEFT
 
 
-def items_of(calls: Iterable[LateCall], most: int = MOST_CALLS) -> list[BackfillItem]:
-    """Group calls by stream.
+def items_of(calls: Iterable[LateCall], one_item: int = ONE_ITEM, most: int = MOST_CALLS) -> list[BackfillItem]:
+    """Group calls by stream: one item or two of each, unless a stream has very many calls.
 
     Two items of one stream stand as far apart as can be. Items that run at the same time are then of different streams,
     and the quotas are each stream's own.
 
     Args:
         calls: each call once.
-        most: most calls of an item.
+        one_item: most calls of a stream that are one item.
+        most: most calls of any item.
     """
     of_stream: dict[str, list[LateCall]] = {}
     for call in calls:
         of_stream.setdefault(call.stream_arn, []).append(call)
-    columns = (
-        [BackfillItem(arn, batch) for batch in batched(sorted(found, key=_start), most, strict=False)]
+    columns = [
+        [BackfillItem(arn, batch) for batch in batched(sorted(found, key=_start), size, strict=False)]
         for arn, found in of_stream.items()
-    )
+        for size in [len(found) if len(found) <= one_item else min((len(found) + 1) // 2, most)]
+    ]
     return [item for row in zip_longest(*columns) for item in row if item]
 
 

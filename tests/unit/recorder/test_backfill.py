@@ -10,6 +10,7 @@ import pytest
 from connect_audio.core.errors import RequestError
 from connect_audio.recorder.backfill import (
     MOST_CALLS,
+    ONE_ITEM,
     BackfillItem,
     CallOutcome,
     items_of,
@@ -36,15 +37,26 @@ def shape(items: list[BackfillItem]) -> list[tuple[str, int]]:
 
 
 def test_an_item_has_calls_of_one_stream_and_two_items_of_a_stream_stand_far_apart() -> None:
-    items = items_of([*calls("a", 5), *calls("b", 2), *calls("c", 3)], most=2)
+    items = items_of([*calls("a", 5), *calls("b", 2), *calls("c", 3)], one_item=2)
 
-    assert shape(items) == [("a", 2), ("b", 2), ("c", 2), ("a", 2), ("c", 1), ("a", 1)]
+    assert shape(items) == [("a", 3), ("b", 2), ("c", 2), ("a", 2), ("c", 1)]
+
+
+def test_a_stream_has_at_most_two_items_until_it_has_very_many_calls() -> None:
+    counts = (ONE_ITEM, ONE_ITEM + 1, 2 * MOST_CALLS, 2 * MOST_CALLS + 1)
+
+    assert [[size for _, size in shape(items_of(calls("a", count)))] for count in counts] == [
+        [100],
+        [51, 50],
+        [500, 500],
+        [500, 500, 1],
+    ]
 
 
 def test_the_calls_of_a_stream_stand_in_the_order_of_their_starts_and_each_once() -> None:
     items = items_of(reversed(calls("a", 250)))
 
-    assert [len(item.calls) for item in items] == [MOST_CALLS, MOST_CALLS, 50]
+    assert [len(item.calls) for item in items] == [125, 125]
     assert [call.start_ms for item in items for call in item.calls] == [START + number for number in range(250)]
 
 
@@ -67,9 +79,9 @@ def test_an_item_fits_the_input_of_a_child_with_room_to_spare() -> None:
         f"arn:aws-us-gov:connect:us-gov-west-1:123456789012:instance/{'i' * 100}",
         1000,
     )
-    [line, *_] = lines_of(items_of([longest] * MOST_CALLS)).splitlines()
+    line = json.dumps(BackfillItem(longest.stream_arn, (longest,) * MOST_CALLS).to_json())
 
-    assert len(line) < 256 * 1024 / 4
+    assert len(line) < 250 * 1024
 
 
 @pytest.mark.parametrize(
@@ -120,7 +132,7 @@ def test_outcomes_read_back_and_anything_else_is_none() -> None:
 
 
 def test_an_items_name_is_its_calls() -> None:
-    first, second = items_of(calls("a", 2), most=1)
+    first, second = items_of(calls("a", 2), one_item=1)
 
     assert first.name == BackfillItem.from_json(first.to_json()).name
     assert first.name != second.name
