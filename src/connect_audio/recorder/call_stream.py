@@ -65,11 +65,13 @@ class Skipped:
         reason: their failure.
         count: how many.
         behind: position of the newest one; None at the stream's beginning.
+        from_ms: begin of the reading behind the newest one, ms since the epoch; None if it began behind a number.
     """
 
     reason: Reason
     count: int
     behind: str | None
+    from_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,8 @@ class CallStream:
         self._connection: _Connection | None = None
         self._damage = Damage()
         self._unconfirmed = Unconfirmed()
-        self._skip = Skip(state.place, cursor.fragment, ports.clock.now_ms())
+        known = {each.behind: each.from_ms for each in state.skipped if each.from_ms is not None}
+        self._skip = Skip(state.place, cursor.fragment, ports.clock.now_ms(), known)
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False
         self._met_silence = False
@@ -574,12 +577,14 @@ class CallStream:
         if is_counted or _is_cut(failure):
             return
         known = [each.reason for each in state.skipped]
+        begin = self._skip.selector
+        from_ms = begin.ms if isinstance(begin, FromProducerTime) else None
         if failure.reason not in known and len(known) < _MOST_SKIPPED:
-            skipped = (*state.skipped, Skipped(failure.reason, 1, position))
+            skipped = (*state.skipped, Skipped(failure.reason, 1, position, from_ms))
         else:
             at = known.index(failure.reason) if failure.reason in known else len(known) - 1
             skipped = tuple(
-                replace(each, count=each.count + 1, behind=position) if index == at else each
+                replace(each, count=each.count + 1, behind=position, from_ms=from_ms) if index == at else each
                 for index, each in enumerate(state.skipped)
             )
         self._state = replace(state, skipped=skipped)

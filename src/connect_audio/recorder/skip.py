@@ -16,12 +16,14 @@ after a probe found a fragment. Only if it fails again does reading go on behind
 The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over. If
 KVS reports another error at the present, two places fail, and the probes go on. A round is over, too, once a step has
 reached the present.
+A place that an earlier invocation skipped is tried once and skipped again, since what lies before it may be read often.
 A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
 place is the last one of the stream.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
@@ -102,9 +104,17 @@ class Skip:
         state: the place that failed in the last step; None for none.
         position: as for `failed`.
         now_ms: as for `failed`.
+        known: begin of the reading behind each place that was skipped, ms since the epoch, by the number of the
+            fragment before it.
     """
 
-    def __init__(self, state: PlaceState | None = None, position: str | None = None, now_ms: int = 0) -> None:
+    def __init__(
+        self,
+        state: PlaceState | None = None,
+        position: str | None = None,
+        now_ms: int = 0,
+        known: Mapping[str | None, int] | None = None,
+    ) -> None:
         self._phase = _Phase.READING
         self._behind = None if state is None else state.behind
         self._tries = 0 if state is None else state.tries
@@ -118,6 +128,7 @@ class Skip:
         self._newest_end_ms = None if state is None else state.newest_end_ms
         self._last_end_ms: int | None = None  # the newest fragment of this invocation, known before or not
         self._failure = None if state is None else state.failure
+        self._known = dict(known or {})
         # A round of probes that goes on once what lies before the place has been read.
         self._round = None if state is None or state.steps is None else state
         if position == self._behind:
@@ -225,6 +236,9 @@ class Skip:
                 self._step(fallback_ms, now_ms)
             return False
         self._failure = failure
+        known_ms = self._known.pop(self._behind, None) if self._phase is _Phase.READING else None
+        if known_ms is not None:
+            self._phase, self._selector = _Phase.CONFIRMING, FromProducerTime(known_ms)
         if self._phase is _Phase.CONFIRMING:
             self._phase = _Phase.SKIPPED
             self._tries = 0

@@ -8,7 +8,7 @@ import pytest
 
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
-from connect_audio.ports import ContactState, FromProducerTime
+from connect_audio.ports import AfterFragment, ContactState, FromProducerTime
 from connect_audio.recorder import OutcomeStatus, Policy
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from connect_audio_local.synthesis.fragment_writer import FragmentContents, FragmentLayout, InBandError, write_fragment
@@ -150,6 +150,16 @@ def test_a_fragment_that_is_skipped_is_not_counted_again_after_a_hand_over() -> 
     assert len(run.results) > 1
     detail = run.manifest["reasons"][0]["detail"]
     assert (run.reasons[0], "1 place was skipped" in detail) == ("IN_BAND_ERROR", True)
+
+
+def test_a_fresh_invocation_skips_a_known_place_after_one_try() -> None:
+    at = world(call(SECONDS, agent=None))
+    at.clock.pass_by(SECONDS)
+    fails_at(at, -3, error_document(5000))
+    before = at.source.fragments[-4].number
+    at.run(budget_s=12)
+    # Two tries, and one more behind the probe that found a fragment: all in the first invocation.
+    assert at.source.selectors.count(AfterFragment(before)) == 3
 
 
 def test_a_place_that_was_skipped_and_that_the_producer_sends_again_is_not_told() -> None:
