@@ -566,7 +566,12 @@ class FragmentOrder:
         missing = None if successor is None else _missing_between(arrival.last_counter, successor.counter)
         if successor is None or missing is None or not _is_far(arrival) or _is_far(successor):
             return arrival
-        leap_ns = _leap(arrival, successor) - missing * _longest_ns(arrival.spans)
+        lasts_ns = _longest_ns(arrival.spans)
+        if arrival.decision.fragment.completion is Completion.TRUNCATED:
+            # Its end is lost, so its beginning lies before the second one by that one's length.
+            lasts_ns = max(lasts_ns, _longest_ns(successor.spans))
+        lost_ns = lasts_ns - _longest_ns(arrival.spans)
+        leap_ns = _leap(arrival, successor) - missing * lasts_ns - lost_ns
         if abs(leap_ns) <= RUN_ON_NS:
             return arrival
         return self._leaped(arrival, leap_ns)

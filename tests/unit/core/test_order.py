@@ -265,6 +265,27 @@ def test_a_first_fragment_is_put_before_the_missing_ones_behind_it(counter: int,
     assert line.disagree.leap == (start_ms != -40_000)
 
 
+@pytest.mark.parametrize(
+    ("completion", "counter", "start_ms"),
+    [
+        (Completion.TOKEN, 2, at(1) - 5 * 64),
+        (Completion.TRUNCATED, 2, 0),
+        (Completion.TRUNCATED, 4, -2 * LASTS_MS),
+    ],
+)
+def test_a_truncated_first_fragment_is_put_before_the_second_by_that_one_s_length(
+    completion: Completion, counter: int, start_ms: int
+) -> None:
+    line = order()
+    leaped = sent(1, -40_000, delay_ms=-50_000, blocks=5)
+    assert not line.add(leaped._replace(fragment=replace(leaped.fragment, completion=completion)))
+
+    found = [*line.add(sent(counter, at(1))), *line.flush()]
+
+    assert came(found) == [(1, start_ms), (counter, at(1))]
+    assert line.disagree == TimesDisagree(leap=1)
+
+
 # --- fragments that wait ---------------------------------------------------------------------------------------------
 
 
