@@ -10,12 +10,12 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from connect_audio.core.errors import CaptureError
 from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.library.capture import capture_events
+from connect_audio.values import dataclass
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 STANDARD_INPUT = "-"

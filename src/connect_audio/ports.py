@@ -7,9 +7,11 @@ the vendor's own. The ports of live audio are in `connect_audio.sinks`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

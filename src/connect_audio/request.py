@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
 from connect_audio.core.contact_id import is_contact_id
 from connect_audio.core.errors import RequestError, SettingsError
+from connect_audio.values import dataclass
 
 _STREAM_ARN = re.compile(
     r"arn:(?P<partition>aws[a-z-]*):kinesisvideo:(?P<region>[a-z0-9-]+):(?P<account>\d{12})"

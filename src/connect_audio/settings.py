@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from connect_audio.core.errors import SettingsError
 from connect_audio.request import Location, RecordingMode, RecordingOptions
+from connect_audio.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import filecmp
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -149,7 +148,7 @@ class AtomicFile:
 def _create_locked(directory: Path) -> tuple[Path, int]:
     """Create a file of a passing name and lock it, where locks are known. Returns its path and its descriptor."""
     while True:
-        path = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        path = directory / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
         # Not mkstemp, whose files only their owner could read.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         with suppress(OSError):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, TextIO
 
+from connect_audio.values import dataclass
 from connect_audio_cli.output.terminal import cells, is_terminal, shows_color, width
 
 _LEAST_VALUE_COLUMNS: Final = 20

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +19,7 @@ from connect_audio.core.tracks import CONNECT_NAMES, TrackNames
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.library.capture import CaptureEvent, capture_events, growing_events
 from connect_audio.library.extraction import Extraction, OptionNames
+from connect_audio.values import dataclass
 from connect_audio_cli.captures import capture_errors, small_pieces
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable

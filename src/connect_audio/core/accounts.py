@@ -15,10 +15,11 @@ The left side of each law is counted apart from the right side, so a mistake in 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connect_audio.core.pcm import Party
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

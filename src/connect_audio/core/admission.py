@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -33,6 +32,7 @@ from connect_audio.core.ebml import new_tuple
 from connect_audio.core.fragment import Block, Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, media_bytes, start_ns
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio.values import dataclass
 
 RUN_ON_MS: Final = 2000
 """Two fragments are neighbours in time when no more than this lies between them."""

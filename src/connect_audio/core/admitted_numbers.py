@@ -6,10 +6,10 @@ another form is a range of its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from connect_audio.core.fragment import fragment_counter, missing_between
+from connect_audio.values import dataclass
 
 MAX_RANGES: Final = 16
 """Ranges that are kept, by their last change. An older one is dropped: its fragments count as never admitted."""

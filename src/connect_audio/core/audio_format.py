@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.matroska import TrackEntry
 from connect_audio.core.pcm import MAX_RATE, MIN_RATE, Encoding, PcmFormat
 from connect_audio.text import printable
+from connect_audio.values import dataclass
 
 _CONNECT_RATE: Final = 8_000
 _MAX_SHOWN: Final = 40

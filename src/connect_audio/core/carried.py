@@ -8,11 +8,12 @@ audio again as a rule. If the stream has dropped it meanwhile, the timeline book
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from connect_audio.core.pcm import SAMPLE_BYTES, Party
 from connect_audio.core.written import Stretch
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

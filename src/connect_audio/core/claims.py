@@ -8,7 +8,6 @@ several fragments are compared in `core/order.py`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 from typing import Final
@@ -17,6 +16,7 @@ from connect_audio.core.fragment import Block, Fragment
 from connect_audio.core.runs import start_ns, tracks_of
 from connect_audio.core.shapes import ShapedBlocks
 from connect_audio.core.tracks import AudioTrack, TrackNames
+from connect_audio.values import dataclass
 
 CLUSTER_SLACK_MS: Final = 1_000
 """A producer timestamp may lie so far outside of its fragment's blocks; KVS takes it from the first Cluster."""

@@ -6,7 +6,7 @@ frames as the recording that wrote the cursor (ADR 3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from connect_audio.core.admission import AdmissionState
 from connect_audio.core.carried import NOTHING_CARRIED, CarriedAudio
@@ -18,6 +18,7 @@ from connect_audio.core.other_tracks import OtherTracks
 from connect_audio.core.receipts import ReceiptsState
 from connect_audio.core.silence import Gap, HoleCounts
 from connect_audio.core.timeline import TimelineState
+from connect_audio.values import dataclass
 
 
 @dataclass(slots=True)

@@ -31,13 +31,13 @@ of one document, however they were cut and whatever came before.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from connect_audio.core.byte_window import ByteWindow
 from connect_audio.core.errors import EbmlError
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 ROOT: Final = 0
 """Stands for the parent of top-level elements."""

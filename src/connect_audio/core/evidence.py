@@ -7,7 +7,6 @@ question. A capture without an event has no beginning and no end but its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -15,6 +14,7 @@ from connect_audio.core.cursor import Cursor
 from connect_audio.core.fragment import fragment_counter
 from connect_audio.core.recording_facts import EndReason, RecordingFacts
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 OPENING_TOLERANCE_MS: Final = 5000
 """Time after StartTimestamp within which the first audio proves the opening, ms. The value is the project's own, since

@@ -6,7 +6,6 @@ One KVS fragment is one Matroska document with its number, times, tags, tracks a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from itertools import pairwise
@@ -14,6 +13,7 @@ from typing import Final, NamedTuple
 
 from connect_audio.core.in_band import InBandError
 from connect_audio.core.matroska import TrackEntry
+from connect_audio.values import dataclass
 
 _MOST_DIGITS: Final = 48
 """Digits of the largest number that has a counter, which is below `1 << 157`. A longer number shows no counter."""

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Self
+
+from connect_audio.values import dataclass
 
 
 class Remedy(StrEnum):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import compress, repeat
 from operator import not_
 from struct import Struct
@@ -29,6 +29,7 @@ import audioop
 
 from connect_audio.core.copying import copier
 from connect_audio.core.pcm import SAMPLE_BYTES, Party
+from connect_audio.values import dataclass
 
 WINDOWS_A_SECOND: Final = 5
 """Activity is judged over 200 ms, the hangover time of ITU-T P.56: shorter pauses belong to speech."""

@@ -7,8 +7,10 @@ read it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
+
+from connect_audio.values import dataclass
 
 
 @dataclass(slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +28,7 @@ from connect_audio.core.ebml import (
 )
 from connect_audio.core.errors import MatroskaError
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 SEGMENT: Final = 0x18538067
 INFO: Final = 0x1549A966

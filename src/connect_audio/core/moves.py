@@ -7,13 +7,14 @@ the leap any more, so its move is remembered by its counter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final
 
 from connect_audio.core.admission import Decision
 from connect_audio.core.fragment import Block, Fragment, fragment_counter
 from connect_audio.core.runs import start_ns
+from connect_audio.values import dataclass
 
 MAX_MOVES: Final = 8
 """Moves that are remembered, the newest. A call with more leaps has a broken clock, and says so by their number."""

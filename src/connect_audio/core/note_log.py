@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from connect_audio.core.cursor import ErrorNote, GapNote, Note
+from connect_audio.values import dataclass
 
 MAX_GAPS: Final = 1000
 """Gaps that a manifest lists; further ones are counted."""

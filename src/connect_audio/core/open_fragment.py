@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from hashlib import sha256
+from dataclasses import field
 from typing import Final, NamedTuple, Self
 
 from connect_audio.core.document_search import without_swallowed
 from connect_audio.core.fragment import Block, Completion, Fragment
 from connect_audio.core.in_band import ERROR_TAGS, InBandError
 from connect_audio.core.matroska import TagValue, TrackEntry
+from connect_audio.values import dataclass
 
 FRAGMENT_OVERHEAD_BYTES: Final = 1024
 """Memory of a fragment that holds nothing, and more."""
@@ -237,6 +237,8 @@ class OpenFragment:
         if not contact_id:
             return
         if len(contact_id) > MAX_CONTACT_ID_CHARS:
+            from hashlib import sha256  # noqa: PLC0415 - OpenSSL takes a fiftieth of a short replay to load
+
             # Its beginning alone could be another one's.
             contact_id = f"{contact_id[:MAX_CONTACT_ID_CHARS]} {sha256(contact_id.encode()).hexdigest()}"
         for labels in (self.contact_ids, self.last_labels):

@@ -24,7 +24,7 @@ a fragment that would settle the place of missing ones waits for them, as long a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.admission import Decision, Verdict
@@ -44,6 +44,7 @@ from connect_audio.core.shapes import ShapedBlocks
 from connect_audio.core.short_leaps import DELAYS, ShortLeap
 from connect_audio.core.timeline import MAX_SKEW_S
 from connect_audio.core.tracks import TrackNames
+from connect_audio.values import dataclass
 
 MAX_HELD: Final = 3
 """Fragments that wait at most: some 3 s of live audio, which are late only behind a leap of time."""

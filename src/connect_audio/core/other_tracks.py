@@ -7,12 +7,13 @@ manifest and its reasons show the counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from connect_audio.core.pcm import Party
 from connect_audio.core.tracks import TrackChoice, UnsupportedTrack
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 MAX_LISTED: Final = 16
 """Unknown tracks, and formats of unsupported ones, that are listed one by one. KVS allows 3 tracks in a stream, so more

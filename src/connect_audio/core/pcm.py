@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Final
 
 import audioop
+
+from connect_audio.values import dataclass
 
 SAMPLE_BYTES: Final = 2
 MIN_RATE: Final = 4_000

@@ -6,13 +6,13 @@ The bytes are counted before the blocks are joined, decoded and placed. So they 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from connect_audio.core.admitted_numbers import AdmittedNumbers, NumberRange
 from connect_audio.core.ebml import new_tuple
 from connect_audio.core.pcm import Party
 from connect_audio.core.tracks import TrackChoice
+from connect_audio.values import dataclass
 
 _UNNUMBERED = "?"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from connect_audio.core.audit import Audit
 from connect_audio.core.live_state import LiveState
+from connect_audio.values import dataclass
 
 
 class Status(StrEnum):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from connect_audio.core.ebml import new_tuple
@@ -17,6 +16,7 @@ from connect_audio.core.other_tracks import BlockCount
 from connect_audio.core.shapes import BlockLayout, ShapedBlocks, stretches
 from connect_audio.core.timeline import to_samples
 from connect_audio.core.tracks import AudioTrack, TrackChoice, TrackNames, choose_tracks
+from connect_audio.values import dataclass
 
 _NS: Final = 1_000_000_000
 

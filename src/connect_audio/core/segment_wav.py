@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import PARTIES, SAMPLE_BYTES, Party, interleave, level_dbfs
 from connect_audio.core.wav import wav_header
+from connect_audio.values import dataclass
 
 with warnings.catch_warnings():
     # pydub looks for ffmpeg, which only other formats than PCM would need.

@@ -7,8 +7,9 @@ clock is as far behind the fragments as before. Behind a change of the clock it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from connect_audio.values import dataclass
 
 DELAYS: Final = 8
 """Delays that are compared on either side of a leap: some eight seconds of audio."""

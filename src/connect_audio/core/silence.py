@@ -8,13 +8,14 @@ show which (`AdmittedNumbers`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
 from connect_audio.core.accounts import Silence
 from connect_audio.core.pcm import Party
 from connect_audio.core.written import Stretch, WrittenAudio
+from connect_audio.values import dataclass
 
 BLOCK_HOLE_S: Final = 1
 """Longest silence of both tracks between consecutive fragments that lost blocks explain; a longer one is a pause."""

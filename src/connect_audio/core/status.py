@@ -9,7 +9,6 @@ partial. `WARNINGS` is the same for dangers that did no harm. `judge` walks both
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from connect_audio.core.accounts import PartyBytes, TrackCounts, imbalances
@@ -26,6 +25,7 @@ from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import Reason, RecordingFacts, Status
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 ACCOUNTS_DISAGREE: Final = "ACCOUNTS_DISAGREE"
 """The code of a recording whose sums do not add up, which has a metric of its own."""

@@ -31,7 +31,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from operator import attrgetter, itemgetter
 from typing import Any, Final, Literal, NamedTuple
 
@@ -54,6 +54,7 @@ from connect_audio.core.silence import (
 )
 from connect_audio.core.wav import MAX_DATA_BYTES
 from connect_audio.core.written import Kind, Stretch, WrittenAudio, WrittenState
+from connect_audio.values import dataclass
 
 JITTER_MS: Final = 10
 """Half of the shortest blocks telephony uses (20 ms): a lost one is always seen as a hole."""

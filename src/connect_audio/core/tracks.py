@@ -7,7 +7,7 @@ cannot be decoded, or unknown, which means that its name is no party's. `core/ot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +16,7 @@ from connect_audio.core.errors import UnsupportedAudioError
 from connect_audio.core.matroska import TrackEntry
 from connect_audio.core.pcm import PARTIES, Party, PcmFormat
 from connect_audio.text import printable
+from connect_audio.values import dataclass
 
 _MAX_NAME: Final = 64
 """Characters of a track's name in the manifest; KVS allows 256, and Connect's have 19."""

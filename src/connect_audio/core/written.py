@@ -18,13 +18,14 @@ from array import array
 from base64 import b85decode, b85encode
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from connect_audio.core.pcm import SAMPLE_BYTES
+from connect_audio.values import dataclass
 
 COMPARED_S: Final = 5
 """Seconds of each track that can be compared: a producer that rewinds 4.5 s has been seen. Older audio never is."""

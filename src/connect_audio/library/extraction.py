@@ -9,7 +9,6 @@ The caller takes the settled frames and the notes after each fragment, so memory
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from connect_audio.core.resume_points import NoResumePoints
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
 from connect_audio.text import printable
+from connect_audio.values import dataclass
 
 _MAX_HELD_BYTES: Final = 32 * 1024 * 1024
 """Fragments held until a contact is named: 17 minutes of a call. Beyond, the caller has to name the contact."""

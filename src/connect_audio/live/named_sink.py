@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Self
 
 from connect_audio.live.block_reader import BlockReader
@@ -10,6 +9,7 @@ from connect_audio.live.piece import SinkReader
 from connect_audio.live.segment_reader import SegmentReader
 from connect_audio.live.sink_thread import SinkThread
 from connect_audio.sinks import LONGEST_SEGMENT_S, AudioSink, BlockSink, SegmentSink
+from connect_audio.values import dataclass
 
 BAD_SINK: Final = "BAD_SINK"
 """Code of a sink that is of neither kind or of both, or whose `segment_seconds` is no integer from 1 to 60."""

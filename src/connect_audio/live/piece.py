@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.pcm import Party
 from connect_audio.sinks import Sink
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

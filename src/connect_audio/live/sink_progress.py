@@ -16,7 +16,6 @@ No thread and no waiting: a driver (`live/drivers.py`) does both. The caller hol
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from connect_audio.core.live_buffer import LiveBuffer
 from connect_audio.core.live_state import SinkState
@@ -24,6 +23,7 @@ from connect_audio.live.circuit_breaker import CircuitBreaker
 from connect_audio.live.piece import Piece, SinkReader
 from connect_audio.live.sink_thread import SinkThread
 from connect_audio.sinks import LiveEnd, Sink
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

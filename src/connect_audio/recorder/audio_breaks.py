@@ -5,12 +5,12 @@ Pure. Two recordings of one contact find the same breaks in one stream, so a bor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from connect_audio.core.fragments import Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, start_ns
 from connect_audio.recorder.policy import EARLY_MS
+from connect_audio.values import dataclass
 
 GAP_MS: Final = 500
 """Shortest pause or step back of time at which another streaming may begin, ms. A flow needs longer to stop and start

@@ -20,7 +20,7 @@ The next invocation begins at the cursor, and KVS gives everything behind it onc
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from connect_audio.core.admission import end_ms
@@ -35,6 +35,7 @@ from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.second_chance import Damage, Unconfirmed, before_damage
 from connect_audio.recorder.skip import Failure, PlaceState, Skip
+from connect_audio.values import dataclass
 
 _JUMP_PAUSE_S: Final = 0.25
 """Pause before GetMedia is opened behind missing fragments, s. KVS allows five GetMedia calls a second."""

@@ -6,7 +6,7 @@ grow with the call (parts, notes) are not in it: each step's result carries its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
 
 from connect_audio.core.cursor import Cursor
@@ -16,6 +16,7 @@ from connect_audio.recorder.end_of_call import EndState
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.parts import PartState
 from connect_audio.recorder.streaming_border import BorderState
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ claim last (ADR 3). An execution that claims again after a crash finds its own n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +17,7 @@ from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.streaming_border import BorderState
+from connect_audio.values import dataclass
 
 _NO_KEY: Final = "NoSuchKey"
 

@@ -8,7 +8,7 @@ the failed execution, so that claim, upload and recording are its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from connect_audio.core.errors import RequestError
@@ -16,6 +16,7 @@ from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.step_result import Over, StepResult
 from connect_audio.request import MALFORMED
+from connect_audio.values import dataclass
 
 CONTINUES: Final = "continues"
 """The field of the consumer's input that holds a continuation."""

@@ -21,7 +21,7 @@ nothing: the stream must stay silent for the drain time as well. Without a cause
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.evidence import behind_fragment
@@ -29,6 +29,7 @@ from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.policy import Policy
+from connect_audio.values import dataclass
 
 _LEAST_DENIALS: Final = 6
 """Tries of GetMedia that one step makes, with growing pauses, before it takes a non-retryable error for final."""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.call_stream import InBandErrors
+from connect_audio.values import dataclass
 
 MAX_HELD_BYTES: Final = 8 * 1024 * 1024
 """Most bytes of fragments that are held: four minutes of both parties at 8 kHz. Reading pauses beyond it."""

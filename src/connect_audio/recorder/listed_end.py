@@ -6,9 +6,8 @@ not read the audio that follows in a re-used stream.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from connect_audio.core.manifest import Reason
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,7 @@ from connect_audio.core.live_preview import LivePreview
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.recording import Added, CallRecording
 from connect_audio.ports import Lifetime, Log, ObjectKind, PartStore
+from connect_audio.values import dataclass
 
 if TYPE_CHECKING:
     # A call without sinks does not pay for the pipeline's modules at its cold start.

@@ -5,7 +5,7 @@ Once the recording is published, the claim and everything below `<key>.staging/`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from connect_audio.core.manifest import EndReason
+from connect_audio.values import dataclass
 
 
 class OutcomeStatus(StrEnum):

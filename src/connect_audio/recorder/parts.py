@@ -14,13 +14,14 @@ goes into the checkpoint. Publishing aborts every upload that is still open befo
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.crc32 import crc32_of_end
 from connect_audio.ports import Lifetime, ObjectKind, PartStore, UploadedPart
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.recorder_ports import RecorderPorts
+from connect_audio.values import dataclass
 
 WAV_CONTENT_TYPE: Final = "audio/wav"
 EXECUTION_KEY: Final = "execution"

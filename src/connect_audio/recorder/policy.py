@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Self
 
 from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.values import dataclass
 
 MIN_PART_BYTES: Final = 5 * 1024 * 1024
 """Smallest part that S3 accepts, bytes; only the last part of an upload may be smaller."""

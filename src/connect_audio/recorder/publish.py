@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from connect_audio.core.cursor import Cursor
@@ -38,6 +38,7 @@ from connect_audio.recorder.parts import (
 )
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.text import counted
+from connect_audio.values import dataclass
 
 _NO_UPLOAD: Final = "NoSuchUpload"
 _NO_KEY: Final = "NoSuchKey"

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 from connect_audio.core.admission import Decision, StreamEnd, Verdict, start_ms
@@ -45,6 +44,7 @@ from connect_audio.recorder.live_guard import LiveSaved
 from connect_audio.recorder.session import Session
 from connect_audio.recorder.step_result import AtHead, HandOver, Next, Over, PartDone, StepResult, Wait
 from connect_audio.recorder.streaming_border import AskAgain, Theirs, arrival_ms
+from connect_audio.values import dataclass
 
 _FIRST_WAIT_S: Final = 10
 """Length of the first suspension, s; doubles with each further one in a row."""

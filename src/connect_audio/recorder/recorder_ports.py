@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from connect_audio.ports import Clock, ContactEnds, ContactStatus, Log, MediaSource, PartStore
 from connect_audio.recorder.live_guard import LiveWanted
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.policy import Policy
 from connect_audio.request import RecordingRequest
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ the bus learn nothing about the words of the call, or about its parties.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from connect_audio.core.manifest import rfc3339
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.request import RecordingRequest
+from connect_audio.values import dataclass
 
 SCHEMA_VERSION: Final = "1.0"
 """The minor number grows with a new field, the major one where a reader of the old form would go wrong."""

@@ -24,13 +24,13 @@ place is the last one of the stream.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
 from connect_audio.core.fragment import missing_between
 from connect_audio.core.manifest import Reason
 from connect_audio.ports import AfterFragment, FromProducerTime, StartSelector
+from connect_audio.values import dataclass
 
 TRIES: Final = 3
 """Connections that fail at one place before probes look behind it. A failure that passes rarely lasts so long."""

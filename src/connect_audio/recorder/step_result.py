@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from connect_audio.ports import UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.end_of_call import EndOfRecording
+from connect_audio.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ rule serves both recordings: the later streaming begins at the first break that 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.admission import NOT_BEGUN, AdmissionState, Label, StreamingBounds, start_ms
@@ -22,6 +22,7 @@ from connect_audio.recorder.audio_breaks import CLOCKS_APART_MS, AudioBreaks, Au
 from connect_audio.recorder.held_events import HeldEvents
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.recorder.policy import EARLY_MS
+from connect_audio.values import dataclass
 
 _GRACE_MS: Final = 15_000
 """Time that the recording of another streaming has to appear in the bucket after its audio, ms."""

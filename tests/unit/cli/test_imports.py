@@ -23,6 +23,7 @@ HEAVY: Final = frozenset(
         "connect_audio.core",
         "connect_audio_local",
         "ebmlite",
+        "hashlib",
         "http",
         "moto",
         "numpy",
