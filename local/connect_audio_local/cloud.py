@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from connect_audio_local.s3.server import s3_server
 
 with extra_local():
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
+    from aws_durable_execution_sdk_python_testing.exceptions import ResourceNotFoundException
 
 REGION: Final = "eu-west-2"
 ACCOUNT: Final = "123456789012"
@@ -131,6 +132,7 @@ class LocalCloud:
         invocation_s: the consumer's timeout, seconds.
         addresses: the address of Lambda.
         on_end: called with each execution that has ended, in its thread.
+        skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class LocalCloud:
         *,
         addresses: Addresses = ANYWHERE,
         on_end: Callable[[Execution], None] = lambda _: None,
+        skip_waits: bool = True,
     ) -> None:
         self.emulator = emulator
         self.s3_url = s3_url
@@ -150,6 +153,8 @@ class LocalCloud:
         self.executions: dict[str, Execution] = {}
         self._threads: list[threading.Thread] = []
         self._on_end = on_end
+        self._skip_waits = skip_waits
+        self._runners: dict[str, DurableFunctionTestRunner] = {}
         self.front = LambdaFront(
             self._start,
             # The second is the consumer's name in `sam local` (local/sam-local-env.json).
@@ -157,6 +162,7 @@ class LocalCloud:
             handlers={"TriggerFunction": self.trigger},
             host=addresses.host,
             port=addresses.lambda_port,
+            on_callback=self._answer_callback,
         )
 
     def s3(self) -> Any:
@@ -168,6 +174,13 @@ class LocalCloud:
         from connect_audio.handlers import trigger  # noqa: PLC0415 - reads the environment this cloud has set
 
         answer: dict[str, str] = trigger.handler(event, LocalContext())
+        return answer
+
+    def contact_event(self, event: object) -> dict[str, Any]:
+        """Invoke the function for contact events as the EventBridge rule would."""
+        from connect_audio.handlers import contact_ended  # noqa: PLC0415 - reads the environment this cloud has set
+
+        answer: dict[str, Any] = contact_ended.handler(event, LocalContext(function_name="contact-ended"))
         return answer
 
     def consume(self, name: str, payload: object) -> Execution:
@@ -200,7 +213,8 @@ class LocalCloud:
             return consumer.handler(event, LimitedContext(context, self.invocation_s))
 
         try:
-            with _engine(handler) as runner:
+            with _engine(handler, skip_waits=self._skip_waits) as runner:
+                self._runners[execution.name] = runner
                 arn = runner.run_async(
                     input=json.dumps(payload),
                     execution_name=execution.name,
@@ -218,8 +232,17 @@ class LocalCloud:
         except Exception as error:  # noqa: BLE001 - the thread's only witness is the execution
             execution.status, execution.error = "FAILED", repr(error)
         finally:
+            self._runners.pop(execution.name, None)
             execution.done.set()
             self._on_end(execution)
+
+    def _answer_callback(self, callback_id: str, result: bytes) -> bool:
+        """Answer a callback of a running execution; False if none waits for it."""
+        for runner in list(self._runners.values()):
+            with suppress(ResourceNotFoundException):
+                runner.send_callback_success(callback_id, result)
+                return True
+        return False
 
     def close(self, *, wait: bool = True) -> None:
         """End the front.
@@ -233,9 +256,9 @@ class LocalCloud:
 
 
 @contextmanager
-def _engine(handler: Callable[..., Any]) -> Iterator[DurableFunctionTestRunner]:
+def _engine(handler: Callable[..., Any], *, skip_waits: bool) -> Iterator[DurableFunctionTestRunner]:
     """A durable engine of its own for one execution."""
-    runner = DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=REGION)
+    runner = DurableFunctionTestRunner(handler=handler, poll_interval=0.02, region=REGION, skip_time=skip_waits)
     try:
         with runner:
             yield runner
@@ -255,6 +278,7 @@ def local_cloud(
     addresses: Addresses = ANYWHERE,
     on_end: Callable[[Execution], None] = lambda _: None,
     on_unanswered: Callable[[Unanswered], None] | None = None,
+    skip_waits: bool = True,
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -267,6 +291,7 @@ def local_cloud(
         addresses: the addresses of the services.
         on_end: called with each execution that has ended, in its thread.
         on_unanswered: gets each request to the KVS emulator that was refused or got nothing.
+        skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
     """
     with ExitStack() as stack:
         stack.enter_context(local_credentials())
@@ -291,7 +316,9 @@ def local_cloud(
                 }
             )
         )
-        cloud = LocalCloud(emulator, url, bucket, invocation_s, addresses=addresses, on_end=on_end)
+        cloud = LocalCloud(
+            emulator, url, bucket, invocation_s, addresses=addresses, on_end=on_end, skip_waits=skip_waits
+        )
         stack.push(lambda kind, *_: cloud.close(wait=kind is None or issubclass(kind, Exception)))
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
         _clear_settings()
@@ -351,9 +378,14 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 def _clear_settings() -> None:
     """Handlers read their environment once a process; here several may follow each other."""
-    from connect_audio.handlers import trigger  # noqa: PLC0415
+    from connect_audio.handlers import contact_ended, trigger  # noqa: PLC0415
 
-    caches: list[Callable[..., Any]] = [trigger._settings, trigger._consumer, trigger._live]  # noqa: SLF001
+    caches: list[Callable[..., Any]] = [
+        trigger._settings,  # noqa: SLF001
+        trigger._consumer,  # noqa: SLF001
+        trigger._live,  # noqa: SLF001
+        contact_ended._settings,  # noqa: SLF001
+    ]
     for cached in caches:
         cached.cache_clear()  # type: ignore[attr-defined]
 

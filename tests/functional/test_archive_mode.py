@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from connect_audio.request import RecordingOptions
 from connect_audio_local.cloud import LocalCloud
-from connect_audio_local.kvs.model import EmulatedStream
+from connect_audio_local.kvs.faults import FaultPlan, OnCall, Refuse
+from connect_audio_local.kvs.model import EmulatedStream, Live
 from connect_audio_local.synthesis.calls import SyntheticCall
 from support.wav import same_wav, wav_of_call
-from support.whole_path import Recorded, a_call, cloud_of, event_for, is_whole, record, serve
+from support.whole_path import (
+    Recorded,
+    a_call,
+    cloud_of,
+    cloud_that_waits,
+    event_for,
+    is_whole,
+    record,
+    recorded,
+    serve,
+)
 
 
 @pytest.fixture
@@ -84,3 +98,153 @@ def test_calls_are_recorded_live_unless_the_stack_says_otherwise(moto_server: st
     assert is_whole(found)
     assert set(payload) == {"contactId", "instanceArn", "streamArn", "startTimestamp", "startFragmentNumber"}
     assert RecordingOptions.from_payload(payload).mode == "live"
+
+
+# --- contact events ---------------------------------------------------------------------------------------------------
+
+
+def ended_event(call: SyntheticCall, ended_ms: int) -> dict[str, Any]:
+    """Connect's contact event at the end of a call (Administrator Guide, "Contact events")."""
+    ended = datetime.fromtimestamp(ended_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {
+        "source": "aws.connect",
+        "detail-type": "Amazon Connect Contact Event",
+        "time": ended,
+        "detail": {
+            "eventType": "DISCONNECTED",
+            "contactId": call.contact_id,
+            "channel": "VOICE",
+            "disconnectTimestamp": ended,
+        },
+    }
+
+
+def end_ms(call: SyntheticCall, seconds: int) -> int:
+    assert call.start_ms is not None
+    return call.start_ms + seconds * 1000
+
+
+@pytest.fixture
+def told(moto_server: str) -> Iterator[LocalCloud]:
+    """A cloud with contact events, in which Connect itself must not be asked; waits take their time."""
+    settings = {"RECORDING_MODE": "archive", "CONTACT_EVENTS": "on"}
+    with cloud_that_waits(moto_server, settings) as running:
+        yield running
+
+
+def waits_for_event(cloud: LocalCloud, name: str) -> bool:
+    """Wait until the execution waits for the contact's end: its entry is there."""
+    deadline = time.monotonic() + 30
+    with closing(cloud.s3()) as s3:
+        while time.monotonic() < deadline:
+            found = s3.list_objects_v2(Bucket=cloud.bucket, Prefix="recordings/contacts/")
+            if any(each["Key"].endswith(f"waiting/{name}.json") for each in found.get("Contents", [])):
+                return True
+            time.sleep(0.02)
+    return False
+
+
+def without_notes(found: Recorded) -> Recorded:
+    """What a recording left, but for the announced end, which the bucket's lifecycle deletes."""
+    return replace(found, objects=[each for each in found.objects if not each.endswith("/ended.json")])
+
+
+def test_the_contact_s_end_wakes_the_execution_which_asks_connect_nothing(told: LocalCloud) -> None:
+    call = ended_call(12, ago_s=60)
+    stream = serve(told, call)
+    answer = told.trigger(event_of(call, stream))
+    assert waits_for_event(told, answer["executionName"])
+    assert told.contact_event(ended_event(call, end_ms(call, 12))) == {"ignored": False, "woken": 1}
+    found = recorded(told, answer["executionName"])
+    assert of_archive(without_notes(found), call)
+    assert told.executions[answer["executionName"]].steps == (
+        "claim",
+        "await-00001",
+        "enter-00001",
+        "settle-00001",
+        "look-00001",
+        "record-00001",
+        "finish",
+        "announce",
+    )
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_an_end_that_was_announced_before_the_claim_is_found(told: LocalCloud) -> None:
+    call = ended_call(12, ago_s=60)
+    stream = serve(told, call)
+    assert told.contact_event(ended_event(call, end_ms(call, 12))) == {"ignored": False, "woken": 0}
+    found = record(told, event_of(call, stream))
+    assert of_archive(without_notes(found), call)
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_an_event_that_comes_twice_wakes_nobody_the_second_time(told: LocalCloud) -> None:
+    call = ended_call(12, ago_s=60)
+    answer = told.trigger(event_of(call, serve(told, call)))
+    assert waits_for_event(told, answer["executionName"])
+    event = ended_event(call, end_ms(call, 12))
+    assert told.contact_event(event)["woken"] == 1
+    assert told.contact_event(event)["woken"] == 0
+    assert of_archive(without_notes(recorded(told, answer["executionName"])), call)
+
+
+def test_an_event_that_is_lost_leaves_the_question_to_connect(moto_server: str) -> None:
+    call = ended_call(12)
+    settings = {"RECORDING_MODE": "archive", "CONTACT_EVENTS": "on", "ARCHIVE_LOOK_SECONDS": "1"}
+    with cloud_that_waits(moto_server, settings) as cloud:
+        stream = serve(cloud, call)
+        found = record(cloud, event_of(call, stream))
+        (execution,) = cloud.executions.values()
+    assert of_archive(found, call)
+    assert execution.steps[:5] == ("claim", "await-00001", "enter-00001", "look-00001", "record-00001")
+    assert stream.faults.calls("DescribeContact") == 1
+
+
+def test_a_call_that_outlasts_the_looks_is_read_piece_by_piece_and_recorded_whole(moto_server: str) -> None:
+    """Connect's answer is denied, so each look reads to the head; the next caller's audio shows the end."""
+    ours = a_call(6, start_ms=int(time.time() * 1000))
+    theirs = a_call(40, contact=9, seed=3, pause_ms=3000)
+    denied = FaultPlan((OnCall(1, Refuse("AccessDeniedException"), api="DescribeContact", times=None),))
+    settings = {"RECORDING_MODE": "archive", "ARCHIVE_LOOK_SECONDS": "1"}
+    with cloud_that_waits(moto_server, settings) as cloud:
+        stream = serve(cloud, ours, theirs, pace=Live(), faults=denied)
+        found = record(cloud, event_of(ours, stream))
+        (execution,) = cloud.executions.values()
+    assert is_whole(found)
+    assert found.wav is not None
+    assert same_wav(found.wav, wav_of_call(ours))
+    assert found.manifest is not None
+    assert found.manifest["endReason"] == "OTHER_CONTACT"
+    assert found.manifest["handOvers"] >= 3
+    assert len([each for each in execution.steps if each.startswith("look-")]) >= 4
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        {},
+        {"detail": {"eventType": "CONNECTED_TO_AGENT", "contactId": "00000000-0000-4000-8000-000000000001"}},
+        {"detail": {"eventType": "DISCONNECTED", "contactId": "../x", "disconnectTimestamp": "2026-01-01T00:00:00Z"}},
+        {"detail": {"eventType": "DISCONNECTED", "contactId": "00000000-0000-4000-8000-000000000001"}},
+    ],
+)
+def test_an_event_that_ends_no_contact_is_ignored(told: LocalCloud, event: object) -> None:
+    assert told.contact_event(event) == {"ignored": True, "woken": 0}
+    with closing(told.s3()) as s3:
+        assert s3.list_objects_v2(Bucket=told.bucket).get("KeyCount") == 0
+
+
+def test_a_live_call_s_end_is_learnt_by_the_event_and_connect_is_not_asked(moto_server: str) -> None:
+    call = ended_call(12, ago_s=60)
+    with cloud_of(moto_server, CONTACT_EVENTS="on") as cloud:
+        stream = serve(cloud, call)
+        cloud.contact_event(ended_event(call, end_ms(call, 12)))
+        found = record(cloud, event_of(call, stream))
+        assert stream.faults.calls("DescribeContact") == 0
+    assert is_whole(without_notes(found))
+    assert found.wav is not None
+    assert same_wav(found.wav, wav_of_call(call))
+    assert found.manifest is not None
+    assert found.manifest["endReason"] == "DISCONNECTED"

@@ -126,11 +126,11 @@ def test_every_alarm_links_to_a_heading_that_names_it_and_every_such_heading_has
 
 
 def test_the_table_of_permissions_is_what_the_roles_may_do() -> None:
-    table: dict[str, list[str]] = {"trigger": [], "consumer": []}
+    table: dict[str, list[str]] = {"trigger": [], "consumer": [], "contact-ended": []}
     for role, named, _, _ in _table(_text("security.md"), "| role |"):
         table[role].append(" ".join(sorted(re.findall(r"`([a-z0-9]+:\w+)`", named))))
 
-    allowed: dict[str, list[str]] = {"trigger": [], "consumer": []}
+    allowed: dict[str, list[str]] = {"trigger": [], "consumer": [], "contact-ended": []}
     for role, statement in _statements():
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         allowed[role].append(" ".join(sorted(actions)))
@@ -141,7 +141,7 @@ def test_the_table_of_permissions_is_what_the_roles_may_do() -> None:
 
 
 def _statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    owners = {"TriggerRole": "trigger", "ConsumerRole": "consumer"}
+    owners = {"TriggerRole": "trigger", "ConsumerRole": "consumer", "ContactEndedRole": "contact-ended"}
     for name, one in RESOURCES.items():
         properties = one.get("Properties", {})
         if one["Type"] == "AWS::IAM::Role":

@@ -21,7 +21,7 @@ from connect_audio.request import RecordingMode, RecordingOptions
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
-from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Operation, S3Trouble
+from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Operation, S3Trouble
 from connect_audio_local.webhook.model import WebhookReceiver
 from connect_audio_local.webhook.server import webhook_receiver
 from infrastructure.evaluation import evaluated
@@ -31,6 +31,7 @@ from support.event_listener import Listener
 from support.heard_segments import judged
 from support.trigger_process import trigger_output
 from support.wav import same_wav
+from support.whole_path import cloud_of
 from support.wire_record import WireRecord
 
 ROOT: Final = Path(__file__).parents[2]
@@ -51,6 +52,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
     ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
     ("lambda", "Invoke"): "lambda:InvokeFunction",
+    ("lambda", "SendDurableExecutionCallbackSuccess"): "lambda:SendDurableExecutionCallbackSuccess",
     ("secretsmanager", "GetSecretValue"): "secretsmanager:GetSecretValue",
     ("ssm", "GetParameter"): "ssm:GetParameter",
 }
@@ -299,3 +301,24 @@ def test_what_aws_does_in_the_functions_names_is_granted_and_listed_with_its_rea
     keys = dict.fromkeys(("RecordingsKmsKeyArn", "StreamKmsKeyArn", "WebhookSecretKmsKeyArn"), KEY)
     everything = granted("ConsumerRole", WebhookSecretArn=SECRET_ARN, **keys) | granted("TriggerRole")
     assert set(BY_AWS) <= set(everything)
+
+
+def test_the_function_for_contact_events_may_do_what_it_does_and_nothing_else(
+    moto_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = {"eventType": "DISCONNECTED", "contactId": "a-contact", "disconnectTimestamp": "2026-11-01T10:00:00Z"}
+    with (
+        cloud_of(moto_server) as cloud,
+        S3FaultProxy(moto_server) as s3,
+        LambdaFront(lambda _name, _payload: None, on_callback=lambda _id, _result: True) as front,
+        WireRecord(front.url) as record,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", record.url)
+        with closing(cloud.s3()) as client:
+            entry = json.dumps({"callbackId": "YQ=="}).encode()
+            key = "recordings/contacts/a-contact/waiting/an-execution.json"
+            client.put_object(Bucket=cloud.bucket, Key=key, Body=entry)
+        assert cloud.contact_event({"detail": ended}) == {"ignored": False, "woken": 1}
+        needed = {ACTIONS[operation] for operation in record.operations} | s3.iam_actions
+    assert by_our_calls(granted("ContactEndedRole", ContactEvents="on")) == needed

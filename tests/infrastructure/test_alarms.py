@@ -68,6 +68,13 @@ def what_sets_it_off(alarm: Json) -> tuple[Any, ...]:
     return (dimension["Value"], alarm["MetricName"], alarm["Statistic"], *bound)
 
 
+def test_contact_events_bring_an_alarm_on_the_errors_of_their_function(template: Json) -> None:
+    (name,) = set(alarms(template, ContactEvents="on")) - set(ALARMS)
+    alarm = alarms(template, ContactEvents="on")[name]
+    assert what_sets_it_off(alarm) == ("<ContactEndedFunction>", "Errors", "Sum", AT_LEAST, 1)
+    assert alarm["AlarmDescription"].endswith("#contact-event-errors")
+
+
 def test_each_alarm_goes_off_at_what_the_runbook_treats(template: Json) -> None:
     assert {name: what_sets_it_off(alarm) for name, alarm in alarms(template).items()} == {
         name: what for name, (_, what) in ALARMS.items()

@@ -66,6 +66,8 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "HasAlarms": ({}, {"AlarmsEnabled": "false"}),
     "AlarmsOnFlows": ({"ConnectInstanceArn": INSTANCE}, {"ConnectInstanceArn": INSTANCE, "AlarmsEnabled": "false"}),
     "HasAlarmTopic": ({"AlarmTopicArn": "arn:aws:sns:eu-west-2:111122223333:alarms"}, {}),
+    "HasContactEvents": ({"ContactEvents": "on"}, {}),
+    "AlarmsOnContactEvents": ({"ContactEvents": "on"}, {"ContactEvents": "on", "AlarmsEnabled": "false"}),
     "HasDashboard": ({}, {"DashboardEnabled": "false"}),
 }
 

@@ -86,7 +86,7 @@ def test_the_consumer_gets_512_mb_and_15_minutes_unless_told_otherwise(template:
     assert template["Parameters"]["ConsumerTimeout"]["Default"] == 900
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
 def test_a_handler_string_leads_to_a_callable(template: Json, name: str) -> None:
     module, _, attribute = properties(template, name)["Handler"].rpartition(".")
     assert callable(getattr(importlib.import_module(module), attribute))
@@ -141,7 +141,7 @@ def test_the_queue_takes_whatever_lambda_takes_as_an_asynchronous_input(resource
     assert resources["FailedRecordings"]["Properties"]["MaximumMessageSize"] == 1024 * 1024
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
 def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: str) -> None:
     group = properties(template, name)["LoggingConfig"]["LogGroup"]["Ref"]
     assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -178,7 +178,7 @@ def test_each_setting_is_declared_and_nothing_else_is(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "number"), [("TriggerFunction", TriggerSettings, 2), ("ConsumerFunction", ConsumerSettings, 7)]
+    ("name", "settings", "number"), [("TriggerFunction", TriggerSettings, 1), ("ConsumerFunction", ConsumerSettings, 7)]
 )
 def test_values_written_into_the_template_are_the_settings_defaults(
     template: Json, name: str, settings: type[TriggerSettings | ConsumerSettings], number: int
@@ -382,6 +382,48 @@ def test_the_mode_reaches_the_trigger_and_not_the_consumer_s_version(template: J
         assert "RECORDING_MODE" not in consumer["Environment"]["Variables"]
 
 
+def test_the_ends_of_contacts_reach_their_function_and_the_trigger_knows_that_they_do(template: Json) -> None:
+    off, on = (
+        evaluated(template, {"StreamNamePrefix": "live", "ContactEvents": each})["Resources"] for each in ("off", "on")
+    )
+    made = {"Function", "Role", "Rule", "Permission", "LogGroup"}
+    assert {f"ContactEnded{each}" for each in made} | {"ContactEventErrorsAlarm"} == set(on) - set(off)
+    for resources, word in ((off, "off"), (on, "on")):
+        assert resources["TriggerFunction"]["Properties"]["Environment"]["Variables"]["CONTACT_EVENTS"] == word
+    (target,) = on["ContactEndedRule"]["Properties"]["Targets"]
+    assert target["Arn"] == on["ContactEndedPermission"]["Properties"]["FunctionName"] == "<ContactEndedFunction.Arn>"
+    permission = on["ContactEndedPermission"]["Properties"]
+    assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", "<ContactEndedRule.Arn>")
+
+
+def test_the_rule_lets_the_end_of_voice_contacts_through_and_of_the_instance_alone_where_it_is_known(
+    template: Json,
+) -> None:
+    def detail(**parameters: str) -> Json:
+        stack = evaluated(template, {"StreamNamePrefix": "live", "ContactEvents": "on", **parameters})["Resources"]
+        pattern: Json = stack["ContactEndedRule"]["Properties"]["EventPattern"]
+        assert (pattern["source"], pattern["detail-type"]) == (["aws.connect"], ["Amazon Connect Contact Event"])
+        found: Json = pattern["detail"]
+        return found
+
+    assert detail() == {"eventType": ["DISCONNECTED"], "channel": ["VOICE"]}
+    arn = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d"
+    assert detail(ConnectInstanceArn=arn)["instanceArn"] == [{"suffix": "instance/9a8b7c6d"}]
+
+
+def test_the_function_for_contact_events_reaches_its_notes_and_the_consumer_s_executions_alone(template: Json) -> None:
+    granted = granted_to(template, "ContactEndedRole", ContactEvents="on", Tracing="Disabled")
+    assert {sid: one["Resource"] for sid, one in granted.items()} == {
+        "NoteTheEnd": "arn:aws:s3:::<RecordingsBucket>/recordings/contacts/*",
+        "FindWhoWaits": "arn:aws:s3:::<RecordingsBucket>",
+        "WakeTheExecutions": "<ConsumerFunction.Arn>:*",
+        "WriteItsLog": "<ContactEndedLogGroup.Arn>",
+    }
+    assert granted["FindWhoWaits"]["Condition"] == {"StringLike": {"s3:prefix": "recordings/contacts/*"}}
+    cleared = granted_to(template, "ConsumerRole", ContactEvents="on")["ClearStagingAndClaims"]["Resource"]
+    assert cleared[2:] == ["arn:aws:s3:::<RecordingsBucket>/recordings/contacts/*/waiting/*"]
+
+
 def test_live_audio_and_recording_after_the_call_exclude_each_other(template: Json) -> None:
     both = {"StreamNamePrefix": "live", "RecordingMode": "archive", "LiveSinks": "segments"}
     with pytest.raises(AssertionError, match="LiveSinks needs RecordingMode live"):
@@ -402,6 +444,7 @@ ACTIONS = {
     "get_data_endpoint": {"kinesisvideo:GetDataEndpoint"},
     "get_media": {"kinesisvideo:GetMedia"},
     "list_fragments": {"kinesisvideo:ListFragments"},
+    "send_durable_execution_callback_success": {"lambda:SendDurableExecutionCallbackSuccess"},
     "describe_contact": {"connect:DescribeContact"},
     "put_object": {"s3:PutObject", "s3:PutObjectTagging"},  # staged objects and claims carry a tag
     "get_object": {"s3:GetObject"},
@@ -460,7 +503,7 @@ def operations_called() -> set[str]:
 
 def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: Json) -> None:
     granted: set[str] = set()
-    for name in ("TriggerFunction", "ConsumerFunction"):
+    for name in ("TriggerFunction", "ConsumerFunction", "ContactEndedFunction"):
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
     assert granted - keys - LAMBDA_S_OWN - IN_A_VPC - X_RAY - POWERTOOLS_S_OWN == set().union(
@@ -604,7 +647,7 @@ def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template:
     assert not re.fullmatch(parameter["AllowedPattern"], "*")
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction"])
+@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
 def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
     for statement in statements(template, name).values():
         assert statement["Effect"] == "Allow"

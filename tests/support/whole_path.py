@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +117,14 @@ def recorded(cloud: LocalCloud, name: str, timeout_s: float = 60) -> Recorded:
 def cloud_of(moto_server: str, *, invocation_s: float = 900, **settings: str) -> Iterator[LocalCloud]:
     bucket = f"recordings-{uuid.uuid4().hex[:12]}"
     with local_cloud({**QUICK, **settings}, s3_url=moto_server, bucket=bucket, invocation_s=invocation_s) as running:
+        yield running
+
+
+@contextmanager
+def cloud_that_waits(moto_server: str, settings: Mapping[str, str]) -> Iterator[LocalCloud]:
+    """A cloud in which the consumer's waits take their time: somebody else may act meanwhile."""
+    bucket = f"recordings-{uuid.uuid4().hex[:12]}"
+    with local_cloud({**QUICK, **settings}, s3_url=moto_server, bucket=bucket, skip_waits=False) as running:
         yield running
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # botocore's model of lambda 2015-03-31: operation Invoke, shapes NamespacedFunctionName and DurableExecutionName.
 _PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+_CALLBACK = re.compile(r"/2025-12-01/durable-execution-callbacks/([^/]+)/succeed")
 _CONFIGURATION = re.compile(r"/2015-03-31/functions/[^/]+/configuration")
 _FUNCTION = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?(?P<name>[a-zA-Z0-9-_.]{1,64})(?::(?P<qualifier>[^:]+))?"
@@ -90,6 +91,7 @@ class LambdaFront:
         port: port to bind, 0 for any free one.
         durable_url: address of a durable engine that answers requests about executions; without one they are refused.
         environment: the functions' variables, which GetFunctionConfiguration answers.
+        on_callback: gets a callback's id and its result; returns False if no execution waits for it.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class LambdaFront:
         port: int = 0,
         durable_url: str | None = None,
         environment: Mapping[str, str] | None = None,
+        on_callback: Callable[[str, bytes], bool] = lambda _id, _result: False,
     ) -> None:
+        self._on_callback = on_callback
         self._state = _State()
         self._on_start = on_start
         self._functions = {"consumer": {"live"}} if functions is None else functions
@@ -179,6 +183,14 @@ class LambdaFront:
         self.close()
 
     def _serve(self, http: BaseHTTPRequestHandler) -> None:
+        callback = _CALLBACK.fullmatch(urlsplit(http.path).path)
+        if callback is not None:
+            result = http.rfile.read(int(http.headers.get("Content-Length", "0")))
+            if self._on_callback(unquote(callback[1]), result):
+                _answer(http, 200, b"", {})
+            else:
+                _refuse(http, Refusal(400, "CallbackTimeoutException", "no execution waits for this callback"))
+            return
         invocation = _read(http)
         if isinstance(invocation, Refusal):
             _refuse(http, invocation)

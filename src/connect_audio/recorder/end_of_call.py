@@ -275,6 +275,10 @@ class EndOfCall:
         if self._state.connect is ContactState.DISCONNECTED:
             self.seems_over(EndReason.DISCONNECTED, now_ms)
 
+    def silent_s(self, now_ms: int) -> float:
+        """Return the time since the newest audio of our contact, s."""
+        return (now_ms - self._last_audio_ms) / 1000
+
     def wants_status(self, now_ms: int) -> bool:
         """Return True if Connect is to be asked for the contact's state now."""
         asked_ms = self._state.asked_ms

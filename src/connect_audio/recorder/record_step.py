@@ -30,10 +30,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, assert_never
 
 from connect_audio.core.admission import Decision, StreamEnd, Verdict, start_ms
+from connect_audio.core.errors import StorageError
 from connect_audio.core.fragments import BytesLost, Fragment
 from connect_audio.core.manifest import EndReason, NoteLog, Reason
 from connect_audio.core.recording import Added
-from connect_audio.ports import Lifetime, ObjectKind, UploadedPart
+from connect_audio.ports import ContactAnswer, ContactState, Lifetime, ObjectKind, UploadedPart
 from connect_audio.recorder.audio_breaks import Break
 from connect_audio.recorder.call_stream import Denied, InBandErrors, Opened, Quiet, StreamEvent
 from connect_audio.recorder.checkpoint import StepCounts
@@ -59,6 +60,9 @@ _LONGEST_PAUSE_S: Final = 1.0
 _MOST_SUSPENSIONS: Final = 300
 """Suspensions of one recording; later silence is waited out inside the invocation. 47 hours make 1410 parts and 188
 hand-overs. With two operations for each suspension the execution stays within the 2400 operations of ADR 1."""
+_ASK_AFTER_S: Final = 300
+"""Silence after which Connect is asked though contact events announce the ends, s. Half of the idle limit: an event may
+be lost, and a connected contact may be silent for longer."""
 _MOST_FRUITLESS: Final = 3
 """Connections without a new fragment, though the listing names one, after which the recording ends without it."""
 
@@ -359,14 +363,7 @@ class _Step:
         now_ms = self._clock.now_ms()
         end.quiet(now_ms)
         if end.wants_status(now_ms):
-            request = self._ports.request
-            answer = self._ports.status.describe(
-                request.instance_id,
-                request.contact_id,
-                stream_arn=request.stream_arn,
-                start_fragment=request.start_fragment_number,
-            )
-            end.connect_says(answer, now_ms)
+            end.connect_says(self._contact(now_ms), now_ms)
         ended = self._decide(is_exhausted=session.stream.is_exhausted)
         if ended is not None:
             return ended
@@ -376,6 +373,25 @@ class _Step:
             return Wait(self._wait_s())
         session.stream.back_off(self._left_s())
         return None
+
+    def _contact(self, now_ms: int) -> ContactAnswer:
+        """Return what is known about the contact: an announced end, else Connect's answer."""
+        ends, request = self._ports.ends, self._ports.request
+        if ends is not None:
+            try:
+                ended_ms = ends.ended_ms(request.contact_id)
+            except StorageError:
+                ended_ms = None
+            if ended_ms is not None:
+                return ContactAnswer(ContactState.DISCONNECTED, ended_ms=ended_ms)
+            if self._session.end.silent_s(now_ms) < _ASK_AFTER_S:
+                return ContactAnswer(ContactState.UNKNOWN)
+        return self._ports.status.describe(
+            request.instance_id,
+            request.contact_id,
+            stream_arn=request.stream_arn,
+            start_fragment=request.start_fragment_number,
+        )
 
     def _at_listed(self, end: EndOfRecording) -> EndOfRecording | AtHead:
         """Return the end by the listing, unless the call may go on behind the fragment that it names."""
