@@ -240,7 +240,7 @@ class CallStream:
         self._connection: _Connection | None = None
         self._damage = Damage()
         self._unconfirmed = Unconfirmed()
-        known = {each.behind: each.from_ms for each in state.skipped if each.from_ms is not None}
+        known = {(each.behind, each.reason): each.from_ms for each in state.skipped if each.from_ms is not None}
         self._skip = Skip(state.place, cursor.fragment, ports.clock.now_ms(), known)
         self._fruitless = 0  # connections in a row without a new fragment
         self._jumped = False

@@ -105,7 +105,7 @@ class Skip:
         position: as for `failed`.
         now_ms: as for `failed`.
         known: begin of the reading behind each place that was skipped, ms since the epoch, by the number of the
-            fragment before it.
+            fragment before it and its failure.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class Skip:
         state: PlaceState | None = None,
         position: str | None = None,
         now_ms: int = 0,
-        known: Mapping[str | None, int] | None = None,
+        known: Mapping[tuple[str | None, Reason], int] | None = None,
     ) -> None:
         self._phase = _Phase.READING
         self._behind = None if state is None else state.behind
@@ -236,7 +236,7 @@ class Skip:
                 self._step(fallback_ms, now_ms)
             return False
         self._failure = failure
-        known_ms = self._known.pop(self._behind, None) if self._phase is _Phase.READING else None
+        known_ms = self._known.pop((self._behind, failure.reason), None) if self._phase is _Phase.READING else None
         if known_ms is not None:
             self._phase, self._selector = _Phase.CONFIRMING, FromProducerTime(known_ms)
         if self._phase is _Phase.CONFIRMING:

@@ -290,7 +290,7 @@ def test_a_place_that_fails_behind_the_skip_as_well_is_tried_from_the_position_a
 
 
 def test_a_place_that_was_skipped_before_is_tried_once_and_skipped_again() -> None:
-    skip = Skip(None, "5", LATER_MS, {"7": 1400})
+    skip = Skip(None, "5", LATER_MS, {("7", BROKEN.reason): 1400})
     skip.came(700)
     skip.came(1000)
     assert skip.failed(BROKEN, "7", 0, LATER_MS)
@@ -300,13 +300,14 @@ def test_a_place_that_was_skipped_before_is_tried_once_and_skipped_again() -> No
 
 
 def test_a_place_behind_which_nothing_comes_any_more_is_tried_as_any_other() -> None:
-    skip = Skip(None, "5", LATER_MS, {"7": 1400})
+    skip = Skip(None, "5", LATER_MS, {("7", BROKEN.reason): 1400})
     skip.came(1000)
     assert skip.failed(BROKEN, "7", 0, LATER_MS)
     assert fail(skip, 4) == [None, None, FromProducerTime(1200), FromProducerTime(1400)]
 
 
-def test_another_place_than_the_one_that_was_skipped_gets_its_tries() -> None:
-    skip = Skip(None, "5", LATER_MS, {"6": 1400})
-    skip.came(1000)
-    assert fail(skip, 3) == [None, None, FromProducerTime(1200)]
+def test_another_place_or_failure_than_the_one_that_was_skipped_gets_its_tries() -> None:
+    for known in (("6", BROKEN.reason), ("7", GONE.reason)):
+        skip = Skip(None, "5", LATER_MS, {known: 1400})
+        skip.came(1000)
+        assert fail(skip, 3) == [None, None, FromProducerTime(1200)]
