@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -91,12 +91,17 @@ lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples 
 	@$(BIN)/pytest -q tests/infrastructure/test_linters.py
 
 setup-tests: $(STAMP) ## Everything that make test needs: further environments, and Chromium where it may be installed
-	@$(MAKE) --no-print-directory -j 2 setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks
+	@# These wait for a network most of the time.
+	@$(MAKE) --no-print-directory -j 3 setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks
 
 test: setup-tests ## Every check that CI runs
 	@$(MAKE) --no-print-directory style
 	@# The tests wait much for other processes, for sockets and for clocks; mypy fills the time.
 	@$(MAKE) --no-print-directory -j 2 run-tests types
+
+compile-tests: $(STAMP)
+	@# Otherwise each of the workers compiles all the tests. A test that cannot be imported is run-tests' to tell.
+	@$(BIN)/pytest --collect-only -q $(TESTS) >/dev/null 2>&1 || true
 
 run-tests: $(STAMP)
 	@# The tests of a file share what they start, so one worker runs them all.

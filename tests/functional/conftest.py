@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import uuid
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from support.wire_server import Handler
 
 REGION: Final = "eu-west-2"
+# Tests in the background of a script ignore Ctrl-C, and so would each process that a test interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Prints its port once it listens and ends with its standard input, so that it cannot outlive the tests.
 _MOTO = """
 import logging, sys

@@ -24,6 +24,7 @@ from connect_audio_local.synthesis.fragment_writer import (
 )
 from core_support.generated_streams import GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, fragments_of, record
+from support.calls import fragments as written
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
 CUSTOMER, AGENT = (
@@ -34,7 +35,7 @@ CALL = SyntheticCall(customer=Random(1).randbytes(65_536), agent=Random(2).randb
 
 
 def contents() -> list[FragmentContents]:
-    return [each.contents for each in synthesize_call(CALL)]
+    return [each.contents for each in written(CALL)]
 
 
 def recorded(fragments: Sequence[FragmentContents], layout: FragmentLayout | None = None) -> Recorded:

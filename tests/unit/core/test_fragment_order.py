@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.fragments import Fragment
 from connect_audio.core.recording import CallRecording
-from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
+from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, write_fragment
 from core_support.fragments_by_hand import block
 from core_support.fragments_by_hand import fragment as by_hand
 from core_support.reading import Recorded, events_of, fragments_of, record
+from support.calls import fragments as written
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
 SAMPLES = 8192
@@ -30,7 +31,7 @@ LEAPS_MS = st.integers(2_000, 60_000) | st.integers(-60_000, -2_000)
 
 
 def call(source: SyntheticCall = CALL) -> list[SyntheticFragment]:
-    return list(synthesize_call(source))
+    return written(source)
 
 
 def moved(each: SyntheticFragment, by_ms: int, *, producer: bool = True, server_ms: int = 0) -> SyntheticFragment:

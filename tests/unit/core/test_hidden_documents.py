@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from connect_audio.core import document_search, ebml
 from connect_audio.core.fragments import Completion, Fragment, FragmentReader
 from connect_audio.core.matroska import is_matroska_document
 from connect_audio.core.shapes import NoShapes
-from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
+from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.synthesis.fragment_writer import FragmentLayout, Placement
 from core_support.elements import DOCUMENT, SIMPLE_BLOCK, TAGS, VOID, element
 from core_support.many_in_one import merged
 from core_support.reading import Event, byte_by_byte, events_in_file_mode, fragments_of, record
+from support.calls import fragments as written
 
 SHARED = Path(__file__).parents[4] / "shared"
 OURS = "00000000-0000-4000-8000-000000000001"
@@ -31,7 +33,7 @@ SIZES = (1, 7, 1024, 1448, 4096, 8192, 40_000, 65_536, 262_144)
 
 
 def documents(call: SyntheticCall = CALL) -> list[bytes]:
-    return [fragment.data for fragment in synthesize_call(call)]
+    return [fragment.data for fragment in written(call)]
 
 
 def tiny(contact_id: str = OTHER, *, pcm: bytes = b"\x5a\x5b" * 32) -> bytes:
@@ -88,6 +90,7 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+@cache
 def sources() -> dict[str, bytes]:
     """Shared captures and cases where they are here, up to 200 kB of each, and streams of our own synthesis."""
     found = {
