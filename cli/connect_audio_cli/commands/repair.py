@@ -74,10 +74,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def _line(name: str, audited: Audited) -> dict[str, Any]:
     """Return what became of one recording, as `--json` says it."""
-    manifest, found = audited.manifest, audited.found
+    manifest, audit = audited.manifest, audited.audit
     detail = _SAID[audited.result]
-    if found is not None and found.end is not None:
-        audit = found.audit
+    if audit is not None and audit.recoverable:
         detail += f" ({count(audit.recoverable, 'fragment')} of {audit.listed} listed ones lacked or were in part)"
     codes = [str(each["code"]) for each in manifest["reasons"]]
     if codes:
@@ -87,8 +86,8 @@ def _line(name: str, audited: Audited) -> dict[str, Any]:
         "result": audited.result,
         "status": manifest["status"],
         "reasons": codes,
-        "listedFragments": found and found.audit.listed,
-        "recoverableFragments": found and found.audit.recoverable,
+        "listedFragments": audit and audit.listed,
+        "recoverableFragments": audit and audit.recoverable,
         "detail": detail,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,15 +78,6 @@ class Place:
         key = path.relative_to(root).as_posix()
         place = _known_place(manifest) or path.with_suffix(".wav").name
         return cls(RecordingNames(str(root), _wav(key), place), FolderStore(root), request, manifest)
-
-    def again(self) -> Mapping[str, Any]:
-        """Read the manifest once more, for a run that has claimed the recording meanwhile.
-
-        Raises:
-            StorageError: it cannot be read.
-        """
-        read: dict[str, Any] = json.loads(self.store.get(self.names.manifest))
-        return read
 
 
 def _manifest(store: PartStore, key: str, name: str) -> dict[str, Any]:

@@ -13,18 +13,19 @@ from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.audit import is_proven, is_suspect, next_audit_number
 from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.recorder import AlreadyPublished, Policy, RecorderPorts, Refused, claim_recording
+from connect_audio.recorder import Policy, RecorderPorts
 from connect_audio.recorder.archived_call import QUIET_MS
 from connect_audio.recorder.late_recording import NotAsked, recorded_to_its_end
-from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
-    Found,
-    Repaired,
+    Again,
+    Busy,
+    Done,
+    MayGoOn,
     audit_stream,
-    close_audit,
-    finish_interrupted,
+    begin_repair,
+    manifest_of,
     publish_repair,
-    repair_ports,
+    replacing,
 )
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 
     from boto3 import Session
 
+    from connect_audio.core.audit import Audit
     from connect_audio.ports import FragmentIndex, MediaSource
+    from connect_audio.recorder.repair import Repaired
     from connect_audio_cli.export.pace import StreamPace
     from connect_audio_cli.repairing.place import Place
 
@@ -52,12 +55,12 @@ class Audited:
     Args:
         result: an `AuditResult`, `WHOLE` or `FOUND`.
         manifest: the manifest that is there now.
-        found: the rest of the call in its stream; None where it was not listed.
+        audit: the audit; None where the stream was not listed.
     """
 
     result: str
     manifest: Mapping[str, Any]
-    found: Found | None = None
+    audit: Audit | None = None
 
 
 class RecordingRepair:
@@ -106,44 +109,37 @@ class RecordingRepair:
                 raise CommandError(f"cannot be read or written: {printable(str(error))}", ExitCode.NOT_WHOLE) from error
 
     def _dry_run(self, index: FragmentIndex) -> Audited:
-        found = self._listed(self._place.manifest, index)
-        return Audited(found.audit.result.value if found.end is None else FOUND, self._place.manifest, found)
+        manifest = self._place.manifest
+        found = audit_stream(manifest, index, self._place.request.start_timestamp_ms, self._clock)
+        silent_ms = found.silent_ms(self._clock.now_ms())
+        if silent_ms is not None and silent_ms < QUIET_MS and not is_proven(manifest, "end"):
+            raise _may_go_on(silent_ms)
+        return Audited(found.audit.result.value if found.end is None else FOUND, manifest, found.audit)
 
     def _run(self, index: FragmentIndex, source: MediaSource) -> Audited:
         place = self._place
-        execution = self._left() or f"{self._names_of_runs}{next_audit_number(place.manifest)}"
-        ports = repair_ports(
-            RecorderPorts(
-                request=place.request,
-                names=place.names,
-                execution=execution,
-                source=source,
-                store=place.store,
-                status=NotAsked(),
-                clock=self._clock,
-                policy=Policy(),
-                logger=logging.getLogger("connect_audio.repair"),
-            )
+        ports = RecorderPorts(
+            request=place.request,
+            names=place.names,
+            execution=self._left() or f"{self._names_of_runs}{next_audit_number(place.manifest)}",
+            source=source,
+            store=place.store,
+            status=NotAsked(),
+            clock=self._clock,
+            policy=Policy(),
+            logger=logging.getLogger("connect_audio.repair"),
         )
-        claim = claim_recording(ports)
-        if isinstance(claim, Refused):
-            raise CommandError("another program records or repairs this call", ExitCode.NOT_WHOLE)
-        if isinstance(claim, AlreadyPublished):
-            return _of(finish_interrupted(ports))
-        # Another program may have repaired it before the claim.
-        manifest = place.again()
-        if not is_suspect(manifest) or self._is_audited(manifest, execution):
-            clean_up(ports)
-            return Audited(WHOLE if not is_suspect(manifest) else manifest["audit"]["result"], manifest)
-        try:
-            found = self._listed(manifest, index)
-        except (MediaSourceError, CommandError):
-            clean_up(ports)
-            raise
-        if found.end is None:
-            return _of(close_audit(ports, manifest, found, found.audit.result), found)
-        recorded = recorded_to_its_end(ports, claim.checkpoint().ending_on(found.end))
-        return _of(publish_repair(ports, recorded, manifest, found), found)
+        match begin_repair(ports, index):
+            case Busy():
+                raise CommandError("another program records or repairs this call", ExitCode.NOT_WHOLE)
+            case MayGoOn(silent_ms):
+                raise _may_go_on(silent_ms)
+            case Done(repaired):
+                return _of(repaired)
+            case Again(found, etag, checkpoint):
+                hidden = replacing(ports, etag)
+                recorded = recorded_to_its_end(hidden, checkpoint)
+                return _of(publish_repair(hidden, recorded, manifest_of(ports), found))
 
     @property
     def _names_of_runs(self) -> str:
@@ -161,26 +157,12 @@ class RecordingRepair:
             return None
         return holder if holder.startswith(self._names_of_runs) else None
 
-    def _is_audited(self, manifest: Mapping[str, Any], execution: str) -> bool:
-        """Return True if an interrupted run of this name had written its audit already."""
-        audit = manifest.get("audit")
-        return audit is not None and execution == f"{self._names_of_runs}{audit['number']}"
 
-    def _listed(self, manifest: Mapping[str, Any], index: FragmentIndex) -> Found:
-        """Audit the stream.
-
-        Raises:
-            CommandError: the manifest does not prove the call's end, and the stream's newest audio is not old.
-        """
-        found = audit_stream(manifest, index, self._place.request.start_timestamp_ms, self._clock)
-        if found.newest_ms is not None and not is_proven(manifest, "end"):
-            quiet_ms = self._clock.now_ms() - found.newest_ms
-            if quiet_ms < QUIET_MS:
-                minutes = (QUIET_MS - quiet_ms) // 60_000 + 1
-                message = f"the call may go on: the stream's newest audio is {quiet_ms // 1000} s old. "
-                raise CommandError(f"{message}Try again in {minutes} minutes", ExitCode.NOT_WHOLE)
-        return found
+def _may_go_on(silent_ms: int) -> CommandError:
+    minutes = (QUIET_MS - silent_ms) // 60_000 + 1
+    message = f"the call may go on: the stream's newest audio is {silent_ms // 1000} s old. "
+    return CommandError(f"{message}Try again in {minutes} minutes", ExitCode.NOT_WHOLE)
 
 
-def _of(repaired: Repaired, found: Found | None = None) -> Audited:
-    return Audited(repaired.result.value, repaired.manifest, found)
+def _of(repaired: Repaired) -> Audited:
+    return Audited(WHOLE if repaired.result is None else repaired.result.value, repaired.manifest, repaired.audit)

@@ -1,10 +1,10 @@
 """The audit and the repair of a recording that is there and not whole, from what its stream still holds.
 
-*How it works.* Four calls follow each other, each safe to run again:
+*How it works.* Three calls follow each other, each safe to run again:
 
-    audit_stream()      lists the stream for the call's time: what does the recording lack that the stream still has?
-    repair_ports()      gives the recorder a bucket in which the old WAV is not there, and an execution of its own
-    claim and record    as for a new call, into a multipart upload and staged objects: nothing of the old one changes
+    begin_repair()      claims the key, and lists the stream: what does the recording lack that the stream still has?
+    the recorder        records as a new call, into a multipart upload and staged objects: the old one stays as it is.
+                        replacing() gives it a bucket in which the old WAV is not there
     publish_repair()    replaces the old recording if the new one is better
 
 Publishing replaces the WAV by one conditional write (`IfMatch` on its ETag), and then the manifest. The new manifest is
@@ -20,14 +20,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from connect_audio.core.audit import Audit, AuditResult, Replaced, is_proven, next_audit_number, recoverable
+from connect_audio.core.audit import Audit, AuditResult, Replaced, is_proven, is_suspect, next_audit_number, recoverable
 from connect_audio.core.comparison import is_better
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError
-from connect_audio.core.manifest import SCHEMA_VERSION, rfc3339
+from connect_audio.core.manifest import SCHEMA_VERSION, EndReason, rfc3339
 from connect_audio.ports import Clock, FragmentIndex, Lifetime, ListedFragment, ObjectKind
-from connect_audio.recorder.archived_call import settled_fragments_between, settled_fragments_of_call
+from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_between, settled_fragments_of_call
+from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.claim import AlreadyPublished, Refused, claim_recording
 from connect_audio.recorder.listed_end import ListedEnd
-from connect_audio.recorder.outcome import OutcomeStatus
+from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.publish import Recorded, clean_up, planned_manifest, publish_recording, put_manifest
@@ -53,18 +55,73 @@ class Found:
     end: ListedEnd | None = None
     newest_ms: int | None = None
 
+    def silent_ms(self, now_ms: int) -> int | None:
+        """Return the time since the newest listed fragment, ms; None for none.
+
+        Args:
+            now_ms: wall clock, ms since the epoch.
+        """
+        return None if self.newest_ms is None else now_ms - self.newest_ms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repaired:
     """The end of an audit.
 
     Args:
-        result: its outcome.
+        result: its outcome; None for a recording that another program has repaired meanwhile.
         manifest: the manifest that is there now.
+        audit: the audit; None for an interrupted repair, whose audit is in the manifest.
     """
 
-    result: AuditResult
+    result: AuditResult | None
     manifest: Mapping[str, Any]
+    audit: Audit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another execution holds the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class MayGoOn:
+    """The call may go on: audit it later.
+
+    Args:
+        silent_ms: time since the stream's newest fragment, ms.
+    """
+
+    silent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing to record again.
+
+    Args:
+        repaired: the end of the audit.
+    """
+
+    repaired: Repaired
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The call is to be recorded again. The claim is held.
+
+    Args:
+        found: the audit.
+        etag: ETag of the WAV that may be replaced; None where there is none.
+        checkpoint: the beginning of the recording.
+    """
+
+    found: Found
+    etag: str | None
+    checkpoint: Checkpoint
+
+
+type Begun = Busy | MayGoOn | Done | Again
 
 
 def audit_stream(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, clock: Clock) -> Found:
@@ -111,27 +168,72 @@ def _end(manifest: Mapping[str, Any], listed: Sequence[ListedFragment]) -> Liste
     return ListedEnd(last["number"], is_quiet=int(listed[-1].number) <= int(last["number"]))
 
 
-def repair_ports(ports: RecorderPorts) -> RecorderPorts:
+def replacing(ports: RecorderPorts, etag: str | None) -> RecorderPorts:
     """Return the ports with which a recorder makes a recording that may replace the one at the key.
 
     Args:
         ports: with an execution's name of the repair's own.
+        etag: ETag of the WAV that may be replaced; None where there is none.
+    """
+    store = ports.store if etag is None else ReplacingStore(ports.store, ports.names.key, etag)
+    return replace(ports, store=store, live=None, replaces=True)
+
+
+def begin_repair(ports: RecorderPorts, index: FragmentIndex, quiet_ms: int = QUIET_MS) -> Begun:
+    """Claim the recording, list the stream, and end the audit if there is nothing to record again.
+
+    Args:
+        ports: with an execution's name of the repair's own.
+        index: the stream's listing.
+        quiet_ms: silence of the stream that ends a call, ms. It counts if the manifest does not prove the end.
+
+    Raises:
+        MediaSourceError: ListFragments failed; the claim is given up.
+        StorageError: S3 failed; safe to try again.
+    """
+    head = ports.store.head(ports.names.key)
+    # An interrupted run of this repair may have replaced the WAV already: its own WAV is not hidden.
+    etag = None if head is None or head.metadata.get(EXECUTION_KEY) == ports.execution else head.etag
+    hidden = replacing(ports, etag)
+    claim = claim_recording(hidden)
+    if isinstance(claim, Refused):
+        return Busy()
+    if isinstance(claim, AlreadyPublished):
+        return Done(finish_interrupted(hidden))
+    manifest = manifest_of(ports)
+    if not is_suspect(manifest):
+        # Another program has repaired it before the claim.
+        clean_up(ports)
+        return Done(Repaired(result=None, manifest=manifest))
+    try:
+        found = audit_stream(manifest, index, ports.request.start_timestamp_ms, ports.clock)
+    except MediaSourceError:
+        clean_up(ports)
+        raise
+    silent_ms = found.silent_ms(ports.clock.now_ms())
+    if silent_ms is not None and silent_ms < quiet_ms and not is_proven(manifest, "end"):
+        clean_up(ports)
+        return MayGoOn(silent_ms)
+    if found.end is None:
+        return Done(close_audit(hidden, manifest, found, found.audit.result))
+    return Again(found, etag, claim.checkpoint().ending_on(found.end))
+
+
+def manifest_of(ports: RecorderPorts) -> dict[str, Any]:
+    """Read the manifest that is there.
 
     Raises:
         StorageError: S3 failed; safe to try again.
     """
-    head = ports.store.head(ports.names.key)
-    if head is None or head.metadata.get(EXECUTION_KEY) == ports.execution:
-        # No WAV is there, or an interrupted run of this repair has replaced it already.
-        return replace(ports, replaces=True)
-    return replace(ports, store=ReplacingStore(ports.store, ports.names.key, head.etag), replaces=True)
+    read: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
+    return read
 
 
 def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, Any], found: Found) -> Repaired:
     """Replace the old recording if the new one is better, else drop the new one; clean up. May be run again.
 
     Args:
-        ports: from `repair_ports`.
+        ports: from `replacing`.
         recorded: the record steps' results.
         old: manifest of the recording that is there.
         found: the audit that led to it.
@@ -156,14 +258,14 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
     if outcome.status is OutcomeStatus.KEY_TAKEN:
         # The old recording was replaced or deleted by another program meanwhile: it is that program's word.
         return Repaired(result=AuditResult.NOTHING_GAINED, manifest=old)
-    return Repaired(result=AuditResult.REPAIRED, manifest=manifest)
+    return Repaired(result=AuditResult.REPAIRED, manifest=manifest, audit=audit)
 
 
 def close_audit(ports: RecorderPorts, old: Mapping[str, Any], found: Found, result: AuditResult) -> Repaired:
     """Note in the old manifest that an audit changed nothing, and clean up. May be run again.
 
     Args:
-        ports: from `repair_ports`.
+        ports: from `replacing`.
         old: manifest of the recording that is there.
         found: the audit.
         result: its outcome.
@@ -171,17 +273,18 @@ def close_audit(ports: RecorderPorts, old: Mapping[str, Any], found: Found, resu
     Raises:
         StorageError: S3 failed; safe to try again.
     """
-    manifest = {**old, "schemaVersion": SCHEMA_VERSION, "audit": replace(found.audit, result=result).to_json()}
+    audit = replace(found.audit, result=result)
+    manifest = {**old, "schemaVersion": SCHEMA_VERSION, "audit": audit.to_json()}
     put_manifest(ports, manifest)
     clean_up(ports)
-    return Repaired(result=result, manifest=manifest)
+    return Repaired(result=result, manifest=manifest, audit=audit)
 
 
 def finish_interrupted(ports: RecorderPorts) -> Repaired:
     """Complete a repair that was killed behind the replacement of the WAV. The stream is not needed.
 
     Args:
-        ports: from `repair_ports`.
+        ports: from `replacing`.
 
     Raises:
         StorageError: S3 failed; safe to try again.
@@ -193,11 +296,38 @@ def finish_interrupted(ports: RecorderPorts) -> Repaired:
         if error.code != _NO_KEY:
             raise
         # The manifest was written too, and the staged one is deleted.
-        manifest = json.loads(ports.store.get(ports.names.manifest))
+        manifest = manifest_of(ports)
     else:
         put_manifest(ports, manifest)
     clean_up(ports)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest)
+
+
+def outcome_of(ports: RecorderPorts, manifest: Mapping[str, Any]) -> Outcome:
+    """Return the outcome that a manifest describes.
+
+    Args:
+        ports: the recorder's dependencies.
+        manifest: the recording's, of schema version 2.
+    """
+    outcome = Outcome(
+        status=OutcomeStatus(manifest["status"]),
+        manifest=ports.names.manifest_uri,
+        reasons=tuple(reason["code"] for reason in manifest["reasons"]),
+        end_reason=EndReason(manifest["endReason"]),
+    )
+    recording = manifest["recording"]
+    if recording is None:
+        return outcome
+    silence = sum(track["silenceSamples"] for track in manifest["tracks"].values())
+    return replace(
+        outcome,
+        recording=ports.names.uri,
+        duration_s=recording["durationSeconds"],
+        sample_rate=recording["sampleRate"],
+        gap_s=manifest["gaps"]["streamHoleSeconds"],
+        silence_s=silence / recording["sampleRate"],
+    )
 
 
 def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -11,34 +11,31 @@ import pytest
 
 from connect_audio.core.audit import AuditResult, is_suspect, next_audit_number
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError
+from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import ListedFragment
-from connect_audio.recorder import (
-    AlreadyPublished,
-    Budget,
-    Granted,
-    Over,
-    Policy,
-    Recorded,
-    Recorder,
-    RecorderPorts,
-    claim_recording,
-)
-from connect_audio.recorder.continuation import Continuation
+from connect_audio.recorder import Policy, Recorded, RecorderPorts
+from connect_audio.recorder.late_recording import recorded_to_its_end
+from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
+    Again,
+    Begun,
+    Busy,
+    Done,
+    MayGoOn,
     Repaired,
     audit_stream,
-    close_audit,
-    finish_interrupted,
+    begin_repair,
+    outcome_of,
     publish_repair,
-    repair_ports,
+    replacing,
 )
 from support.calls import call
+from support.json_text import through_json
 from support.store import MemoryStore
 from support.wav import same_wav, wav_of_call
 from support.world import NAMES, REQUEST, World, world
 
 OURS: Final = call(8)
-FOREVER: Final = float("inf")
 
 
 class KilledError(BaseException):
@@ -93,38 +90,30 @@ def recorded_with_a_hole(make: Callable[[], World], *places: int) -> World:
     return at
 
 
-def attempt(at: World, number: int | None = None) -> tuple[RecorderPorts, str]:
-    name = f"repair#{number or next_audit_number(manifest_of(at.store))}"
-    return repair_ports(replace(at.ports(), execution=name)), name
+def begun(at: World) -> tuple[RecorderPorts, Begun]:
+    """Begin a repair, or go on with an interrupted one."""
+    claim = at.store.objects.get(NAMES.claim)
+    name = f"repair#{next_audit_number(manifest_of(at.store))}" if claim is None else claim[0].decode()
+    ports = replace(at.ports(), execution=name)
+    begin = begin_repair(ports, Stream(at))
+    # A step's result passes as JSON, and no manifest is in one.
+    return ports, from_plain(Again, through_json(to_plain(begin))) if isinstance(begin, Again) else begin
 
 
-def record(ports: RecorderPorts, begin: Granted, at: World) -> tuple[Recorded, Mapping[str, Any], Any]:
-    old = manifest_of(at.store)
-    found = audit_stream(old, Stream(at), REQUEST.start_timestamp_ms, at.clock)
-    assert found.end is not None
-    done, checkpoint = Continuation(execution=ports.execution), begin.checkpoint().ending_on(found.end)
-    with Recorder(ports) as recorder:
-        while True:
-            result = recorder.record(checkpoint, Budget(FOREVER, FOREVER))
-            done, checkpoint = done.after(result), result.checkpoint
-            if isinstance(result.next, Over):
-                end = result.next.end
-                recorded = Recorded(checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=end)
-                return recorded, old, found
+def made(ports: RecorderPorts, begin: Again) -> tuple[RecorderPorts, Recorded]:
+    hidden = replacing(ports, begin.etag)
+    return hidden, recorded_to_its_end(hidden, begin.checkpoint)
 
 
 def repair(at: World) -> Repaired | None:
     """Repair as the command and the consumer do; None for a recording that is whole."""
-    claim = at.store.objects.get(NAMES.claim)
-    left = None if claim is None else int(claim[0].decode().partition("#")[2])
-    if left is None and not is_suspect(manifest_of(at.store)):
+    if NAMES.claim not in at.store.objects and not is_suspect(manifest_of(at.store)):
         return None
-    ports, _ = attempt(at, left)
-    begin = claim_recording(ports)
-    if isinstance(begin, AlreadyPublished):
-        return finish_interrupted(ports)
-    assert isinstance(begin, Granted)
-    return publish_repair(ports, *record(ports, begin, at))
+    ports, begin = begun(at)
+    if isinstance(begin, Done):
+        return begin.repaired
+    assert isinstance(begin, Again)
+    return publish_repair(*made(ports, begin), manifest_of(at.store), begin.found)
 
 
 @pytest.mark.parametrize("make", [in_one_put, in_parts])
@@ -238,17 +227,16 @@ def test_a_recording_that_gains_nothing_is_dropped_and_noted() -> None:
 @pytest.mark.parametrize("theirs", [b"another version", None], ids=["replaced", "deleted"])
 def test_an_object_that_changed_meanwhile_is_left_as_it_is(make: Callable[[], World], theirs: bytes | None) -> None:
     at = recorded_with_a_hole(make, 3, 4)
-    ports, _ = attempt(at)
-    begin = claim_recording(ports)
-    assert isinstance(begin, Granted)
-    made = record(ports, begin, at)
+    ports, begin = begun(at)
+    assert isinstance(begin, Again)
+    recorded, old = made(ports, begin), manifest_of(at.store)
     if theirs is None:
         del at.store.objects[NAMES.key]
     else:
         at.store.objects[NAMES.key] = (theirs, {"execution": "theirs"})
     manifest = at.store.objects[NAMES.manifest]
 
-    repaired = publish_repair(ports, *made)
+    repaired = publish_repair(*recorded, old, begin.found)
 
     assert repaired.result is AuditResult.NOTHING_GAINED
     expected = {NAMES.manifest: manifest} | ({} if theirs is None else {NAMES.key: (theirs, {"execution": "theirs"})})
@@ -259,13 +247,12 @@ def test_an_object_that_changed_meanwhile_is_left_as_it_is(make: Callable[[], Wo
 def test_an_upload_that_somebody_aborted_never_leaves_a_first_part() -> None:
     at = recorded_with_a_hole(in_parts, 3, 4)
     before = at.store.objects[NAMES.key]
-    ports, _ = attempt(at)
-    begin = claim_recording(ports)
-    assert isinstance(begin, Granted)
-    made = record(ports, begin, at)
+    ports, begin = begun(at)
+    assert isinstance(begin, Again)
+    recorded, old = made(ports, begin), manifest_of(at.store)
     at.store.uploads.clear()
 
-    assert publish_repair(ports, *made).result is AuditResult.NOTHING_GAINED
+    assert publish_repair(*recorded, old, begin.found).result is AuditResult.NOTHING_GAINED
 
     assert at.store.objects[NAMES.key] == before
     assert manifest_of(at.store)["status"] == "partial"
@@ -297,17 +284,66 @@ def test_a_closed_audit_changes_the_audit_of_the_manifest_alone() -> None:
     at = recorded_with_a_hole(in_one_put, 3, 4)
     without(at, 3, 4)
     old = manifest_of(at.store)
-    ports, _ = attempt(at)
-    claim_recording(ports)
-    found = audit_stream(old, Stream(at), REQUEST.start_timestamp_ms, at.clock)
-    assert (found.end, found.audit.listed, found.audit.recoverable) == (None, len(at.source.fragments), 0)
 
-    close_audit(ports, old, found, found.audit.result)
+    _, begin = begun(at)
 
+    assert isinstance(begin, Done)
     manifest = manifest_of(at.store)
-    assert manifest.pop("audit")["result"] == "NOTHING_RECOVERABLE"
+    audit = manifest.pop("audit")
+    assert (audit["result"], audit["listedFragments"]) == ("NOTHING_RECOVERABLE", len(at.source.fragments))
     assert manifest == {name: value for name, value in old.items() if name != "audit"}
     assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+
+
+def test_a_recording_that_was_repaired_before_the_claim_is_left_alone() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+    ports, _ = begun(at)
+    clean_up(ports)
+    repair(at)
+    before = dict(at.store.objects)
+
+    begin = begin_repair(replace(ports, execution="repair#1b"), Stream(at))
+
+    assert begin == Done(Repaired(result=None, manifest=manifest_of(at.store)))
+    assert at.store.objects == before
+
+
+def test_a_call_that_may_go_on_is_given_up_for_now() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+    manifest = manifest_of(at.store)
+    manifest["evidence"]["end"]["state"] = "not_proven"
+    at.store.objects[NAMES.manifest] = (json.dumps(manifest).encode(), {})
+    before = dict(at.store.objects)
+    newest = at.source.fragments[-1]
+    at.clock.pass_by((newest.at_ms - at.clock.now_ms()) / 1000 + 599)
+
+    assert begun(at)[1] == MayGoOn(599_000)
+    assert at.store.objects == before
+    at.clock.pass_by(1)
+    assert isinstance(begun(at)[1], Again)
+
+
+def test_a_claim_of_another_execution_is_respected() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+    at.store.objects[NAMES.claim] = (b"theirs", {})
+    ports = replace(at.ports(), execution="repair#1")
+    assert begin_repair(ports, Stream(at)) == Busy()
+    assert at.store.objects[NAMES.claim] == (b"theirs", {})
+
+
+def test_a_listing_that_is_refused_gives_the_claim_up() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+    before = dict(at.store.objects)
+    with pytest.raises(MediaSourceError, match="refused"):
+        begin_repair(replace(at.ports(), execution="repair#1"), Stream(at, "NotAuthorizedException"))
+    assert at.store.objects == before
+
+
+@pytest.mark.parametrize("places", [(3, 4), ()], ids=["partial", "complete"])
+def test_the_outcome_of_a_manifest_is_the_one_that_publishing_returned(places: tuple[int, ...]) -> None:
+    at = without(in_one_put(), *places)
+    published = at.run().outcome
+    assert outcome_of(at.ports(), manifest_of(at.store)) == replace(published, audio_end_ms=None)
 
 
 def test_a_failure_of_s3_is_raised_and_the_claim_stays_for_the_next_run() -> None:
