@@ -43,6 +43,10 @@ CONTACT_EVENTS: Final = "contactEvents"
 """The field of the consumer's input that says that the ends of contacts are announced; absent if they are not."""
 
 
+REPAIR: Final = "repair"
+"""The field of the consumer's input that says that a recording that is not whole is repaired; absent if it is not."""
+
+
 class RecordingMode(StrEnum):
     """When a call is recorded."""
 
@@ -61,10 +65,12 @@ class RecordingOptions:
     Args:
         mode: when the call is recorded.
         contact_events: true if Connect's contact events announce the end of contacts to this stack.
+        repair: true if a recording that is not whole is repaired from what its stream still holds.
     """
 
     mode: RecordingMode = RecordingMode.LIVE
     contact_events: bool = False
+    repair: bool = False
 
     def to_payload(self) -> dict[str, Any]:
         """The fields of the consumer's input. Only what differs from the defaults is in them."""
@@ -73,6 +79,8 @@ class RecordingOptions:
             fields[MODE] = self.mode.value
         if self.contact_events:
             fields[CONTACT_EVENTS] = True
+        if self.repair:
+            fields[REPAIR] = True
         return fields
 
     @classmethod
@@ -86,6 +94,7 @@ class RecordingOptions:
         return cls(
             mode=RecordingMode.ARCHIVE if is_archive else RecordingMode.LIVE,
             contact_events=payload.get(CONTACT_EVENTS) is True,
+            repair=payload.get(REPAIR) is True,
         )
 
 

@@ -271,6 +271,7 @@ class TriggerSettings:
         start_timeout_ms: milliseconds that Lambda may take to answer a start, which is tried twice.
         recording_mode: when calls are recorded, a `RecordingMode`.
         contact_events: true if Connect's contact events announce the end of contacts to this stack.
+        repair_recordings: true if a recording that is not whole is repaired from what its stream still holds.
     """
 
     recordings_bucket: str = _field(_BUCKET)
@@ -320,10 +321,24 @@ class TriggerSettings:
         )
     )
 
+    repair_recordings: bool = _field(
+        Variable(
+            "REPAIR_RECORDINGS",
+            "Says if a recording that is not whole is repaired from what its stream still holds: on or off.",
+            Choice({"off": False, "on": True}),
+            "on records such a call once more, and needs streams that keep their audio.",
+            default=False,
+        )
+    )
+
     @property
     def options(self) -> RecordingOptions:
         """The manner in which calls are recorded."""
-        return RecordingOptions(mode=RecordingMode(self.recording_mode), contact_events=self.contact_events)
+        return RecordingOptions(
+            mode=RecordingMode(self.recording_mode),
+            contact_events=self.contact_events,
+            repair=self.repair_recordings,
+        )
 
     @property
     def location(self) -> Location | None:

@@ -145,6 +145,18 @@ class Metric(Enum):
         _CONSUMER,
         "The part of RecordingsRefused whose recording another execution claims; a dead one puts its audio at risk.",
     )
+    RECORDINGS_REPAIRED = (
+        "RecordingsRepaired",
+        _COUNT,
+        _CONSUMER,
+        "Recordings replaced by a better one that the stream still had; each was counted before as partial or empty.",
+    )
+    REPAIRS_FAILED = (
+        "RepairsFailed",
+        _COUNT,
+        _CONSUMER,
+        "Audits and repairs that failed for good; the recording that is there stays as it is.",
+    )
     AUDIO_SECONDS = ("AudioSeconds", _SECONDS, _CONSUMER, "Length of the recordings.")
     GAP_SECONDS = (
         "GapSeconds",

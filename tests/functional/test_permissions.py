@@ -18,6 +18,7 @@ import boto3
 import pytest
 
 from connect_audio.request import RecordingMode, RecordingOptions
+from connect_audio_local.kvs.faults import AtFragment, FaultPlan, Garbage
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
@@ -108,6 +109,10 @@ def scenarios() -> Iterator[tuple[str, Schedule, dict[str, str]]]:
     yield "an aborted upload", Schedule(0, "long", (), s3_faults=taken), {}
     yield "a refused claim", Schedule(0, "short", (), rivals=2), {}
     yield "after the call", Schedule(0, "short", (), options=RecordingOptions(mode=RecordingMode.ARCHIVE)), {}
+    # The processes die between the replacement of the WAV and that of its manifest, and before the clean-up.
+    spoilt = FaultPlan((AtFragment(10, Garbage(size=64, after=500), times=2),))
+    deaths = (Kill("s3:PutObject wav", 2, Moment.AFTER), Kill("s3:PutObject json", 2, Moment.AFTER))
+    yield "a repair", Schedule(0, "short", deaths, faults=spoilt, options=RecordingOptions(repair=True)), {}
     yield "a key of one's own", Schedule(0, "long", ()), {"RECORDINGS_KMS_KEY_ARN": KEY}
 
 
@@ -181,7 +186,12 @@ def witness() -> Witness:
         for record in records:
             # Whatever is not in the table is a KeyError.
             seen.actions |= {ACTIONS[operation] for operation in record.operations}
-        assert {event["detail-type"] for event in listener.events()} == {"Recording Completed", "Recording Failed"}
+        assert {event["detail-type"] for event in listener.events()} == {
+            "Recording Completed",
+            "Recording Failed",
+            "Recording Partial",
+            "Recording Repaired",
+        }
         key = seen.runs["a key of one's own"].request.recording_key("recordings")
         assert cloud.s3.head_object(Bucket="recordings", Key=key)["SSEKMSKeyId"] == KEY
     return seen
@@ -235,11 +245,19 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
         "an aborted upload": ["key_taken"],
         "a refused claim": ["complete", "refused"],
         "after the call": ["complete"],
+        "a repair": ["complete"],
         "a key of one's own": ["complete"],
         "live audio, its secret in Secrets Manager": ["complete"],
         "live audio, its secret in Parameter Store": ["complete"],
     }
     assert len(witness.runs["kills"].killed) == 4
+    repaired = witness.runs["a repair"]
+    assert repaired.manifest is not None
+    assert repaired.wav is not None
+    assert (len(repaired.killed), repaired.manifest["audit"]["result"]) == (2, "REPAIRED")
+    assert same_wav(repaired.wav, scene("short").wav)
+    assert (repaired.open_uploads, len(repaired.keys)) == ([], 2)
+    assert any(each.name == "PutObject" and each.replaces for each in witness.s3)
     manifest = witness.runs["hand-overs and parts"].manifest
     assert manifest is not None
     assert manifest["handOvers"] >= 1

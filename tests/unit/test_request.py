@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -151,12 +152,12 @@ def test_a_field_that_is_not_of_its_form_is_refused(field: str, value: Any) -> N
 
 def test_the_options_of_a_recording_are_read_as_they_were_written() -> None:
     for mode in RecordingMode:
-        for contact_events in (False, True):
-            options = RecordingOptions(mode=mode, contact_events=contact_events)
+        for contact_events, repair in product((False, True), repeat=2):
+            options = RecordingOptions(mode=mode, contact_events=contact_events, repair=repair)
             assert RecordingOptions.from_payload(options.to_payload()) == options
 
 
-def test_a_live_recording_without_contact_events_adds_nothing_to_the_input() -> None:
+def test_a_live_recording_without_contact_events_or_repair_adds_nothing_to_the_input() -> None:
     assert RecordingOptions().to_payload() == {}
 
 

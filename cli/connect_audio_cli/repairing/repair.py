@@ -18,9 +18,9 @@ from connect_audio.recorder.archived_call import QUIET_MS
 from connect_audio.recorder.late_recording import NotAsked, recorded_to_its_end
 from connect_audio.recorder.repair import (
     Again,
-    Busy,
+    ClaimHeld,
     Done,
-    MayGoOn,
+    NotOver,
     audit_stream,
     begin_repair,
     manifest_of,
@@ -130,9 +130,9 @@ class RecordingRepair:
             logger=logging.getLogger("connect_audio.repair"),
         )
         match begin_repair(ports, index):
-            case Busy():
+            case ClaimHeld():
                 raise CommandError("another program records or repairs this call", ExitCode.NOT_WHOLE)
-            case MayGoOn(silent_ms):
+            case NotOver(silent_ms):
                 raise _may_go_on(silent_ms)
             case Done(repaired):
                 return _of(repaired)

@@ -6,12 +6,12 @@ The manifest keeps the newest audit (`docs/manifest.md`). Pure: `recorder/repair
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from connect_audio.core.fragment import fragment_counter
 from connect_audio.core.pcm import PARTIES
+from connect_audio.values import dataclass
 
 _WHOLE: Final = "complete"
 _MOST_MISSING: Final = 900

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from connect_audio.ports import Log
     from connect_audio.recorder import Outcome
     from connect_audio.recorder.object_names import RecordingNames
+    from connect_audio.recorder.recording_event import RecordingEvent
     from connect_audio.request import RecordingRequest
 
 
@@ -47,7 +48,20 @@ class Announcer:
         Raises:
             AnnouncementError: EventBridge did not take the event.
         """
-        event = recording_event(self.request, outcome, self.names)
+        return self._put(recording_event(self.request, outcome, self.names))
+
+    def announce_repair(self, outcome: Outcome) -> dict[str, Any]:
+        """Put the event of a recording on the bus that has replaced an announced one.
+
+        Returns:
+            The step's result, as of `announce`.
+
+        Raises:
+            AnnouncementError: EventBridge did not take the event.
+        """
+        return self._put(recording_event(self.request, outcome, self.names, is_repaired=True))
+
+    def _put(self, event: RecordingEvent | None) -> dict[str, Any]:
         if event is None or self.bus is None:
             return {}
         with closing(self.session.client("events", config=EVENTS_CONFIG)) as client:

@@ -7,6 +7,8 @@ alone, everything that touches the world is inside a step, and a step's name nev
       │                       └─ failed for good ──> salvage ──> announce     └─ failed ──> failed ──> announce
       └─ refused ──> announce
 
+A recording that is not whole is audited behind `announce` (`repair_steps`), if the input says so.
+
 Each record step's result holds the checkpoint for the next one, and the results together hold the uploaded parts.
 In the mode `archive` the execution waits until the call is over (`end_wait.py`). It waits before the first record step
 and after each one that has read to the stream's head.
@@ -96,7 +98,14 @@ class CallExecution:
             self._announce(failed)
             raise
         self._announce(outcome)
-        return outcome
+        if not self._call.options.repair:
+            return outcome
+        # A call without repairs does not pay for their modules.
+        from connect_audio.handlers.repair_steps import RepairSteps  # noqa: PLC0415
+
+        last = self._done.last
+        steps = RepairSteps(self._context, self._call, self._step, self._budget)
+        return steps.run(outcome, None if last is None else last.checkpoint)
 
     def _record_and_publish(self) -> Outcome:
         claim: Claim = from_plain(Claim, self._step("claim", self._claim))
@@ -160,8 +169,7 @@ class CallExecution:
     def _record_step(self, checkpoint: Checkpoint) -> dict[str, Any]:
         call, clock = self._call, self._call.ports.clock
         began = clock.monotonic()
-        deadline = began + self._left_s() - call.margin_s
-        result = call.recorder.record(checkpoint, Budget(deadline, deadline - _MIN_STEP_S))
+        result = call.recorder.record(checkpoint, self._budget())
         call.reports.recorded(checkpoint, result, step_s=clock.monotonic() - began, left_s=self._left_s())
         return to_plain(result)
 
@@ -195,6 +203,11 @@ class CallExecution:
             return work()
 
         return self._context.step(run, name=name, config=config)
+
+    def _budget(self) -> Budget:
+        """Return the time that a record step has from now on."""
+        deadline = self._call.ports.clock.monotonic() + self._left_s() - self._call.margin_s
+        return Budget(deadline, deadline - _MIN_STEP_S)
 
     def _left_s(self) -> float:
         """Seconds until the invocation's end."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from connect_audio.core.audit import Audit, AuditResult
 from connect_audio.core.live_state import LiveState, SinkState
 from connect_audio.core.manifest import EndReason
 from connect_audio.core.plain import to_plain
@@ -134,6 +135,35 @@ class ConsumerReports:
         result = to_plain(outcome)
         self.logger.info("recording finished", extra=result)
         return result
+
+    def audited(self, result: AuditResult | None, audit: Audit | None, outcome: Outcome) -> None:
+        """Report the end of an audit.
+
+        Args:
+            result: its outcome; None for a recording that another program has repaired.
+            audit: the audit; None where the stream was not listed.
+            outcome: the recording that is there now.
+        """
+        if result is AuditResult.REPAIRED:
+            self._emit({Metric.RECORDINGS_REPAIRED: 1}, status=outcome.status.value)
+        self.logger.info(
+            "recording audited",
+            extra={
+                "result": result and result.value,
+                "status": outcome.status.value,
+                "listed": audit and audit.listed,
+                "recoverable": audit and audit.recoverable,
+            },
+        )
+
+    def not_audited(self, error: str) -> None:
+        """Report that an audit or a repair failed for good.
+
+        Args:
+            error: the last error; no personal data.
+        """
+        self._emit({Metric.REPAIRS_FAILED: 1}, error=error)
+        self.logger.error("recording not repaired: it stays as it is", extra={"error": error})
 
     def not_announced(self, error: str) -> dict[str, Any]:
         """Report that EventBridge did not take the event.

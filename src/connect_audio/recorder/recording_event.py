@@ -28,6 +28,9 @@ DETAIL_TYPES: Final[Mapping[OutcomeStatus, str]] = {
 }
 """A refused execution has no event: the execution that holds the recording announces it."""
 
+REPAIRED: Final = "Recording Repaired"
+"""The type of the second event of a recording, whatever the status of the better one."""
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingEvent:
@@ -42,15 +45,18 @@ class RecordingEvent:
     detail: Mapping[str, Any]
 
 
-def recording_event(request: RecordingRequest, outcome: Outcome, names: RecordingNames) -> RecordingEvent | None:
+def recording_event(
+    request: RecordingRequest, outcome: Outcome, names: RecordingNames, *, is_repaired: bool = False
+) -> RecordingEvent | None:
     """Make the event of an outcome; None for one that is not announced.
 
     Args:
         request: the streaming to be recorded.
         outcome: the execution's result.
         names: the recording's objects.
+        is_repaired: True if a better recording replaced an announced one.
     """
-    detail_type = DETAIL_TYPES.get(outcome.status)
+    detail_type = REPAIRED if is_repaired else DETAIL_TYPES.get(outcome.status)
     if detail_type is None:
         return None
     there = outcome.recording is not None

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.publish import Recorded, clean_up, planned_manifest, publish_recording, put_manifest
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.replacing_store import ReplacingStore
+from connect_audio.values import dataclass
 
 _BEHIND_MS: Final = 10_000
 """Time behind the last fragment that is listed where the manifest proves the end, ms."""
@@ -80,12 +81,12 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class ClaimHeld:
     """Another execution holds the claim."""
 
 
 @dataclass(frozen=True, slots=True)
-class MayGoOn:
+class NotOver:
     """The call may go on: audit it later.
 
     Args:
@@ -121,7 +122,7 @@ class Again:
     checkpoint: Checkpoint
 
 
-type Begun = Busy | MayGoOn | Done | Again
+type Begun = ClaimHeld | NotOver | Done | Again
 
 
 def audit_stream(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, clock: Clock) -> Found:
@@ -197,7 +198,7 @@ def begin_repair(ports: RecorderPorts, index: FragmentIndex, quiet_ms: int = QUI
     hidden = replacing(ports, etag)
     claim = claim_recording(hidden)
     if isinstance(claim, Refused):
-        return Busy()
+        return ClaimHeld()
     if isinstance(claim, AlreadyPublished):
         return Done(finish_interrupted(hidden))
     manifest = manifest_of(ports)
@@ -213,7 +214,7 @@ def begin_repair(ports: RecorderPorts, index: FragmentIndex, quiet_ms: int = QUI
     silent_ms = found.silent_ms(ports.clock.now_ms())
     if silent_ms is not None and silent_ms < quiet_ms and not is_proven(manifest, "end"):
         clean_up(ports)
-        return MayGoOn(silent_ms)
+        return NotOver(silent_ms)
     if found.end is None:
         return Done(close_audit(hidden, manifest, found, found.audit.result))
     return Again(found, etag, claim.checkpoint().ending_on(found.end))
@@ -301,6 +302,25 @@ def finish_interrupted(ports: RecorderPorts) -> Repaired:
         put_manifest(ports, manifest)
     clean_up(ports)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest)
+
+
+def give_up_repair(ports: RecorderPorts) -> None:
+    """Delete what a repair has staged, and its claim; the recording that is there stays as it is.
+
+    Args:
+        ports: with an execution's name of the repair's own.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    try:
+        holder = bytes(ports.store.get(ports.names.claim))
+    except StorageError as error:
+        if error.code != _NO_KEY:
+            raise
+        return
+    if holder == ports.execution.encode():
+        clean_up(ports)
 
 
 def outcome_of(ports: RecorderPorts, manifest: Mapping[str, Any]) -> Outcome:

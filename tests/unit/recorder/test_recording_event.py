@@ -77,6 +77,14 @@ def test_completed_partial_and_failed_are_told_apart_by_the_detail_type() -> Non
     assert {each.value for each in DETAIL_TYPES} == set(OUTCOMES) == set(SCHEMA["properties"]["status"]["enum"])
 
 
+@pytest.mark.parametrize("status", ["complete", "partial"])
+def test_a_better_recording_is_announced_by_a_type_of_its_own(status: str) -> None:
+    event = recording_event(REQUEST, OUTCOMES[status], NAMES, is_repaired=True)
+    assert event is not None
+    validate(through_json(event.detail))
+    assert (event.detail_type, event.detail["status"]) == ("Recording Repaired", status)
+
+
 def test_a_refused_execution_announces_nothing_since_another_has_the_recording() -> None:
     refused = Outcome(status=OutcomeStatus.REFUSED, reasons=("CLAIMED",))
     assert recording_event(REQUEST, refused, NAMES) is None

@@ -19,9 +19,9 @@ from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
     Again,
     Begun,
-    Busy,
+    ClaimHeld,
     Done,
-    MayGoOn,
+    NotOver,
     Repaired,
     audit_stream,
     begin_repair,
@@ -317,7 +317,7 @@ def test_a_call_that_may_go_on_is_given_up_for_now() -> None:
     newest = at.source.fragments[-1]
     at.clock.pass_by((newest.at_ms - at.clock.now_ms()) / 1000 + 599)
 
-    assert begun(at)[1] == MayGoOn(599_000)
+    assert begun(at)[1] == NotOver(599_000)
     assert at.store.objects == before
     at.clock.pass_by(1)
     assert isinstance(begun(at)[1], Again)
@@ -327,7 +327,7 @@ def test_a_claim_of_another_execution_is_respected() -> None:
     at = recorded_with_a_hole(in_one_put, 3, 4)
     at.store.objects[NAMES.claim] = (b"theirs", {})
     ports = replace(at.ports(), execution="repair#1")
-    assert begin_repair(ports, Stream(at)) == Busy()
+    assert begin_repair(ports, Stream(at)) == ClaimHeld()
     assert at.store.objects[NAMES.claim] == (b"theirs", {})
 
 
