@@ -184,7 +184,7 @@ def test_a_recording_in_s3_is_read_with_the_users_credentials(
         (["capture.mkv", "call.flac"], "capture.mkv: is no WAV of a recording: "),
         (["other.wav", "call.flac"], "other.wav: is not the WAV of other.json, by its length or rate"),
         (["odd.wav", "call.opus"], "Opus has no rate of 11025 Hz: FLAC and WAV have every rate"),
-        (["call.wav", "call.flac/call.flac"], "call.flac/call.flac: cannot be written: File exists"),
+        (["call.wav", "call.flac/call.flac"], "call.flac is a file, and a folder is needed there"),
         (["s3://only-a-bucket", "call.flac"], "s3://only-a-bucket: names no object: s3://BUCKET/KEY is expected"),
     ],
 )

@@ -86,6 +86,14 @@ def test_the_printed_variables_lead_an_sdk_to_the_capture(capture: Path) -> None
     assert "stream/a-call/" in printed
 
 
+def test_a_stream_is_as_long_as_its_audio(tmp_path: Path) -> None:
+    # The last of its blocks of 64 ms holds 48 ms.
+    assert run("synthesize", "call.mkv", "--seconds", "30", cwd=tmp_path).code == 0
+
+    with emulating(tmp_path / "call.mkv") as (_, printed):
+        assert "30 fragments, 30.000 s" in printed
+
+
 def test_the_terminal_says_once_why_a_request_got_nothing(capture: Path) -> None:
     with emulating(capture) as (process, printed):
         kinesis_video = client("kinesisvideo", exports_in(printed))

@@ -6,16 +6,20 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, Live, stored
+from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
+from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
 from support.calls import call, fragments
 from support.command import COMMAND, Finished, run_here
-from support.terminal import terminal
+from support.terminal import cells, terminal
 from support.wav import pcm, same_wav, wav_of_call
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 OTHER: Final = "00000000-0000-4000-8000-000000000002"
 THIRD: Final = "00000000-0000-4000-8000-000000000003"
@@ -92,8 +96,8 @@ def test_a_named_contact_is_waited_for_and_no_other_is_recorded(streams: Streams
 
 
 def test_connect_is_asked_where_the_user_may_and_silence_ends_the_call_where_not(streams: Streams) -> None:
-    ours = call(6)
-    stream = streams.serve(ours)
+    ours = call(24)
+    stream = streams.serve(ours, speed=8)
 
     finished = streams.record("--silence", "2", "--json")
 
@@ -107,8 +111,8 @@ def test_connect_is_asked_where_the_user_may_and_silence_ends_the_call_where_not
 def test_ctrl_c_ends_in_a_recording_of_what_came_that_says_so(streams: Streams) -> None:
     ours = call(600)
     streams.serve(ours, speed=4)
-    with terminal(COMMAND, "record", "calls", "-o", streams.folder) as running:
-        running.read_until("customer █")
+    with terminal(COMMAND, "record", "calls", "-o", streams.folder, columns=50) as running:
+        running.read_until("Recording 0:00:04")
         running.press_ctrl_c()
         shown = running.end()
 
@@ -120,9 +124,11 @@ def test_ctrl_c_ends_in_a_recording_of_what_came_that_says_so(streams: Streams) 
     assert (manifest["status"], manifest["endReason"]) == ("partial", "INTERRUPTED")
     assert [reason["code"] for reason in manifest["reasons"]] == ["INTERRUPTED"]
     assert manifest["evidence"]["end"]["state"] == "not_proven"
-    assert re.search(r"Recording 0:00:\d\d  customer █+░* -?\d+ dBFS  agent █+░* -?\d+ dBFS", shown.shown)
-    assert "the user ended the recording" in shown.text
-    assert "is partial: INTERRUPTED" in shown.lines[-2]
+    assert re.search(r"Recording 0:00:\d\d  customer -\d+  agent -\d+ dBFS", shown.shown)
+    pictures = [each.removesuffix("^C") for each in re.split(r"[\r\n]+", shown.shown) if "  customer " in each]
+    assert max(map(cells, pictures)) < 50
+    assert "the user ended the recording" in " ".join(shown.text.split())
+    assert "is partial: INTERRUPTED" in " ".join(shown.text.split())
     assert streams.files() == {"wav", "json"}
 
 
@@ -137,3 +143,43 @@ def test_ctrl_c_before_a_contact_speaks_writes_nothing(streams: Streams) -> None
     assert shown.code == 130
     assert shown.lines[-2] == "connect-audio: interrupted"
     assert not streams.folder.exists()
+
+
+def test_silence_ends_the_call_where_connect_may_not_be_asked(streams: Streams) -> None:
+    ours = call(24)
+    denied = OnCall(1, Refuse("AccessDeniedException"), "DescribeContact", times=None)
+    stream = streams.serve(ours, faults=FaultPlan((denied,)), speed=8)
+
+    finished = streams.record("--silence", "2", "--json")
+
+    assert (finished.code, finished.err) == (0, "")
+    assert json.loads(finished.out)["endReason"] == "IDLE"
+    assert stream.faults.calls("DescribeContact") >= 1
+    assert is_tail(streams.recorded()[0], ours)
+
+
+def test_a_recording_in_a_bucket_lies_apart_from_the_stack_s(
+    streams: Streams, s3_client: S3Client, bucket: str, moto_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_server)
+    ours = call(24)
+    streams.serve(ours, speed=8)
+
+    finished = run_here("record", "calls", "-o", f"s3://{bucket}/audio", "--silence", "2", "--json")
+
+    assert finished.code == 0
+    found = json.loads(finished.out)
+    assert found["recording"] == f"s3://{bucket}/{found['key']}"
+    assert re.fullmatch(rf"audio/record/2026/07/01/{DEFAULT_CONTACT_ID}_\d{{8}}T\d{{6}}\.\d{{3}}Z\.wav", found["key"])
+    listed = s3_client.list_objects_v2(Bucket=bucket)["Contents"]
+    assert {each["Key"] for each in listed} == {found["key"], found["key"].replace(".wav", ".json")}
+    assert is_tail(s3_client.get_object(Bucket=bucket, Key=found["key"])["Body"].read(), ours)
+
+
+def test_a_stream_that_is_not_there_is_told_in_one_line(streams: Streams) -> None:
+    streams.serve(call(3))
+
+    finished = run_here("record", "callz", "-o", str(streams.folder))
+
+    assert (finished.code, finished.out) == (2, "")
+    assert finished.complaint == "there is no stream callz in region eu-west-2"

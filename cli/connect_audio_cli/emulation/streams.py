@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from connect_audio.core.fragments import Fragment
+from connect_audio.library.capture import capture_events
 from connect_audio_cli.captures import STANDARD_INPUT, open_capture, read_events
+from connect_audio_cli.inspection.inspection import audio_end_ms
 from connect_audio_cli.output.arguments import NAME
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.formatting import count, duration
@@ -58,8 +61,13 @@ class Served:
 
     @property
     def seconds(self) -> float:
-        """From the first fragment to the end of the last, seconds."""
-        return (self.fragments[-1].end_ms - self.fragments[0].producer_ms) / 1000
+        """From the first fragment to the end of the last one's audio, seconds, as `inspect` and `replay` say it."""
+        last = self.fragments[-1]
+        ends = [
+            audio_end_ms(each) for each in capture_events([last.load()], self.capture) if isinstance(each, Fragment)
+        ]
+        end_ms = ends[-1] if ends and ends[-1] is not None else last.end_ms
+        return (end_ms - self.fragments[0].producer_ms) / 1000
 
     def contacts(self) -> list[ServedContact]:
         """The first contacts, in their order."""

@@ -151,7 +151,7 @@ class Inspection:
 
     def _row(self, fragment: Fragment) -> FragmentRow:
         previous = self._previous
-        start, end = start_ms(fragment), _end_ms(fragment)
+        start, end = start_ms(fragment), audio_end_ms(fragment)
         gap = None
         if start is not None and previous is not None and previous.end_ms is not None:
             gap = start - previous.end_ms
@@ -252,8 +252,8 @@ def _measure(track: TrackSummary, payload: bytes, pcm: PcmFormat) -> None:
         track.meter.measure(samples)
 
 
-def _end_ms(fragment: Fragment) -> float | None:
-    """When its last block ends: to the sample for PCM, by the blocks' rhythm for anything else."""
+def audio_end_ms(fragment: Fragment) -> float | None:
+    """Return when the last block of a fragment ends, ms: to the sample for PCM, else by the rhythm of the blocks."""
     choice = _choice(fragment)
     formats = {track.number: track.pcm for track in choice.audio}
     ends = []

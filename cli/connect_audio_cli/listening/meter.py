@@ -11,7 +11,7 @@ from connect_audio.core.levels import ChannelLevels, ChannelMeter, levels_json
 from connect_audio.core.pcm import PARTIES, Party, to_mono
 from connect_audio.core.tracks import choose_tracks
 from connect_audio_cli.output.formatting import DIGITAL_SILENCE
-from connect_audio_cli.output.terminal import is_terminal, width
+from connect_audio_cli.output.terminal import cells, is_terminal, width
 
 _CLEAR_LINE: Final = "\r\x1b[2K"
 _BAR_CELLS: Final = 8
@@ -80,7 +80,12 @@ class Meter:
         seconds = int((self._newest_ms - (self._begin_ms or self._newest_ms)) / 1000)
         clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         levels = levels_of(fragment)
-        return "  ".join([f"Recording {clock}", *(f"{party} {_bar(levels.get(party))}" for party in PARTIES)])
+        line = "  ".join([f"Recording {clock}", *(f"{party} {_bar(levels.get(party))}" for party in PARTIES)])
+        if cells(line) < width():
+            return line
+        # A narrow terminal has numbers alone.
+        numbers = [f"{party} {_number(levels.get(party))}" for party in PARTIES]
+        return "  ".join([f"Recording {clock}", *numbers]) + " dBFS"
 
 
 def levels_of(fragment: Fragment) -> dict[Party, float | None]:
@@ -94,10 +99,14 @@ def levels_of(fragment: Fragment) -> dict[Party, float | None]:
     return found
 
 
+def _number(dbfs: float | None) -> str:
+    return "none" if dbfs is None else f"{dbfs:.0f}"
+
+
 def _bar(dbfs: float | None) -> str:
     """Draw a level: `█████░░░  -21 dBFS`."""
     if dbfs is None:
         return f"{'░' * _BAR_CELLS} {DIGITAL_SILENCE}"
     share = min(1.0, max(0.0, (dbfs - _LEAST_DBFS) / (_FULL_SCALE_DBFS - _LEAST_DBFS)))
-    cells = round(_BAR_CELLS * share)
-    return f"{'█' * cells}{'░' * (_BAR_CELLS - cells)} {dbfs:.0f} dBFS"
+    full = round(_BAR_CELLS * share)
+    return f"{'█' * full}{'░' * (_BAR_CELLS - full)} {dbfs:.0f} dBFS"
