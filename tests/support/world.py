@@ -18,6 +18,7 @@ from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.live import LivePipeline, LiveState
 from connect_audio.ports import (
     ContactAnswer,
+    ContactEnds,
     ContactState,
     Log,
 )
@@ -145,6 +146,7 @@ class World:
     execution: str = EXECUTION
     request: RecordingRequest = REQUEST
     live: Callable[[LiveState | None], LivePipeline] | None = None
+    ends: ContactEnds | None = None
     logger: Log = field(default_factory=lambda: Logger(service="tests", level="CRITICAL"))
     has_event: bool = True
     _attempts: int = 0
@@ -167,6 +169,7 @@ class World:
             attempt_name=self._attempt_name,
             jitter=lambda: 1.0,
             live=None if self.live is None else LiveWanted(self.live, self.store),
+            ends=self.ends,
             has_event=self.has_event,
         )
 

@@ -38,7 +38,7 @@ _FIRST_LOOK_S: Final = 300
 _MOST_DOUBLINGS: Final = 8
 """Doublings of the time between two looks; the policy's longest ends them earlier."""
 _GOES_ON_S: Final = 60
-"""Time to the next look at a contact that is disconnected while its stream goes on, s."""
+"""Time to the next look at a contact that is disconnected while its stream goes on, s; doubles, too."""
 _BEHIND_END_MS: Final = 2000
 """A run may begin so long after the contact's end and still be the call's, ms: Connect gives whole seconds."""
 _LISTED_LATE_MS: Final = 60_000
@@ -101,14 +101,19 @@ class Watched:
     Args:
         looks: how many there were.
         read_ms: time up to which the stream has been read or need not be, ms since the epoch.
-        newest_ms: end of the newest listed fragment, ms since the epoch; None before the first.
-        is_disconnected: True once the contact is known to be over.
+        newest_ms: end of the newest listed fragment, ms since the epoch; the call's start before the first.
+        late_looks: how many looks knew that the contact is over.
     """
 
     looks: int = 0
     read_ms: int
-    newest_ms: int | None = None
-    is_disconnected: bool = False
+    newest_ms: int
+    late_looks: int = 0
+
+    @property
+    def is_disconnected(self) -> bool:
+        """True once the contact is known to be over."""
+        return self.late_looks > 0
 
     def pause_s(self, policy: Policy, retention_hours: int) -> int:
         """Return the time to the next look, s.
@@ -117,10 +122,9 @@ class Watched:
             policy: the limits.
             retention_hours: DataRetentionInHours of the stream.
         """
-        if self.is_disconnected:
-            return min(_GOES_ON_S, int(policy.longest_look))
+        first_s, looks = (_GOES_ON_S, self.late_looks - 1) if self.is_disconnected else (_FIRST_LOOK_S, self.looks)
         longest_s = min(int(policy.longest_look), retention_hours * 900)
-        return max(1, min(longest_s, _FIRST_LOOK_S << min(self.looks, _MOST_DOUBLINGS)))
+        return max(1, min(longest_s, first_s << min(looks, _MOST_DOUBLINGS)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +152,7 @@ class _Evidence:
         runs: the unread fragments, cut at each break.
         to_ms: producer time up to which the stream was listed.
         read: the fragment up to which earlier looks had the stream read; None where there was no such look.
-        newest_ms: end of the newest listed fragment; None where there is none.
+        newest_ms: end of the newest listed fragment; the call's start before the first.
     """
 
     contact: ContactState
@@ -156,7 +160,7 @@ class _Evidence:
     runs: Sequence[Sequence[ListedFragment]]
     to_ms: int
     read: ListedEnd | None
-    newest_ms: int | None
+    newest_ms: int
 
 
 def keeps_long_enough(retention_hours: int | None) -> bool:
@@ -185,7 +189,8 @@ def watch_from(ports: RecorderPorts) -> Watched:
     Args:
         ports: the recorder's dependencies.
     """
-    return Watched(read_ms=ports.request.start_timestamp_ms)
+    start_ms = ports.request.start_timestamp_ms
+    return Watched(read_ms=start_ms, newest_ms=start_ms)
 
 
 def look_at_call(ports: RecorderPorts, index: FragmentIndex, watched: Watched, checkpoint: Checkpoint) -> Look:
@@ -204,7 +209,8 @@ def look_at_call(ports: RecorderPorts, index: FragmentIndex, watched: Watched, c
     request, policy, now_ms = ports.request, ports.policy, ports.clock.now_ms()
     announced_ms = None if ports.ends is None else ports.ends.ended_ms(request.contact_id)
     answer = _asked(ports) if announced_ms is None else ContactAnswer(ContactState.DISCONNECTED, ended_ms=announced_ms)
-    watched = replace(watched, looks=watched.looks + 1, is_disconnected=answer.state is ContactState.DISCONNECTED)
+    is_over = answer.state is ContactState.DISCONNECTED
+    watched = replace(watched, looks=watched.looks + 1, late_looks=watched.late_looks + is_over)
     retention_hours = checkpoint.read.retention_hours or 0
     unread_s = (now_ms - watched.read_ms) / 1000 + watched.pause_s(policy, retention_hours)
     found: Finding = Sleep()
@@ -278,7 +284,7 @@ def _decided(seen: _Evidence, policy: Policy) -> Finding:
         return _end_of_over(seen, policy.drain) or _to_head(seen)
     is_connected = seen.contact is ContactState.CONNECTED
     limit_s = max(policy.idle_limit, policy.connected_limit) if is_connected else policy.idle_limit
-    if seen.newest_ms is not None and seen.to_ms - seen.newest_ms >= limit_s * 1000:
+    if seen.to_ms - seen.newest_ms >= limit_s * 1000:
         # The recorder has a rule for a silent contact that Connect calls connected.
         return RecordLive("SILENT_THOUGH_CONNECTED") if is_connected else _last(seen)
     return _to_head(seen)

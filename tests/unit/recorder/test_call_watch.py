@@ -27,6 +27,7 @@ from connect_audio.recorder.call_watch import (
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call
+from support.ends import FakeEnds
 from support.json_text import through_json
 from support.world import KEPT, World, world
 
@@ -66,23 +67,6 @@ class FakeIndex:
         if self.error is not None:
             raise self.error
         return [each for each in self.listed if from_ms <= each.producer_ms <= to_ms]
-
-
-@dataclass
-class FakeEnds:
-    """Announced ends, and the waiting executions."""
-
-    ends: dict[str, int] = field(default_factory=dict)
-    entries: dict[tuple[str, str], str] = field(default_factory=dict)
-
-    def ended_ms(self, contact_id: str) -> int | None:
-        return self.ends.get(contact_id)
-
-    def wait(self, contact_id: str, execution_name: str, callback_id: str) -> None:
-        self.entries[contact_id, execution_name] = callback_id
-
-    def leave(self, contact_id: str, execution_name: str) -> None:
-        self.entries.pop((contact_id, execution_name), None)
 
 
 def look(
@@ -192,6 +176,11 @@ def test_a_call_that_an_earlier_look_had_read_to_its_end_ends_there() -> None:
     assert found.found == Ended(ListedEnd("123", is_quiet=True))
 
 
+def test_looks_at_a_transferred_call_begin_anew_and_double_too() -> None:
+    watched = [Watched(looks=9, late_looks=late, read_ms=0, newest_ms=0) for late in range(1, 9)]
+    assert [each.pause_s(Policy(), 24) for each in watched] == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
 def test_a_call_without_any_fragment_is_left_to_the_live_rules() -> None:
     assert look(FakeIndex([]), "announced", after_s=300, ended_s=102).found == RecordLive("NO_FRAGMENTS")
 
@@ -214,7 +203,7 @@ def test_a_connected_call_is_left_alone_and_its_stream_not_even_listed() -> None
 
 
 def test_looks_come_at_doubling_distances_up_to_the_longest() -> None:
-    watched = [Watched(looks=looks, read_ms=0) for looks in range(7)]
+    watched = [Watched(looks=looks, read_ms=0, newest_ms=0) for looks in range(7)]
     assert [each.pause_s(Policy(), 24) for each in watched] == [300, 600, 1200, 2400, 3600, 3600, 3600]
     assert [each.pause_s(Policy(), 2) for each in watched[:5]] == [300, 600, 1200, 1800, 1800]
 
@@ -246,7 +235,10 @@ def test_a_connected_contact_without_audio_for_hours_is_left_to_the_live_rules()
 
 
 def test_a_contact_that_never_ends_is_recorded_before_the_execution_is_cut_off() -> None:
-    assert look(FakeIndex([]), "connected", after_s=46 * 3600).found == RecordLive("WATCHED_FOR_LONG")
+    at_ms = DEFAULT_START_MS + 45 * HOUR
+    watched = Watched(looks=50, read_ms=at_ms, newest_ms=at_ms)
+    found = look(FakeIndex([]), "connected", after_s=46 * 3600, watched=watched)
+    assert found.found == RecordLive("WATCHED_FOR_LONG")
 
 
 # --- a contact of which nothing is known ----------------------------------------------------------------------------
@@ -256,6 +248,11 @@ def test_without_an_answer_ten_minutes_of_silence_are_the_end() -> None:
     ours = session(1, 0, 100)
     assert look(FakeIndex(ours), "unknown", after_s=100 + 590).found == read_to(ours[-1])
     assert look(FakeIndex(ours), "unknown", after_s=103 + 600).found == ended_on(ours[-1])
+
+
+def test_without_an_answer_a_stream_that_stays_empty_is_left_to_the_live_rules() -> None:
+    assert look(FakeIndex([]), "unknown", after_s=300).found == Sleep()
+    assert look(FakeIndex([]), "unknown", after_s=600).found == RecordLive("NO_FRAGMENTS")
 
 
 def test_without_an_answer_a_stream_that_goes_on_is_read_to_see_whose_it_is() -> None:

@@ -22,6 +22,7 @@ def test_the_durations_are_the_documented_ones() -> None:
         "first_backoff": 0.5,
         "longest_backoff": 8,
         "nap": 1.0,
+        "longest_look": 60 * 60,
         "limit_s": 47 * 60 * 60,
         "max_stalls": 3,
         "part_bytes": None,
@@ -34,6 +35,12 @@ def test_the_durations_are_the_documented_ones() -> None:
 def test_a_part_is_what_s3_accepts_and_two_minutes_at_least(rate: int, full: int) -> None:
     assert Policy().full_part_bytes(rate) == full
     assert Policy().most_part_bytes(rate) == full + 3 * MIB
+
+
+def test_a_call_that_is_recorded_after_its_end_has_larger_parts_unless_a_test_says_otherwise() -> None:
+    assert Policy().for_archive().full_part_bytes(8000) == 24 * MIB
+    assert Policy().for_archive().most_part_bytes(8000) == 27 * MIB
+    assert Policy(part_bytes=1000).for_archive().full_part_bytes(8000) == 1000
 
 
 @pytest.mark.parametrize(("part_bytes", "most"), [(1000, 2000), (3 * MIB, 6 * MIB), (3 * MIB + 1, 6 * MIB + 1)])
