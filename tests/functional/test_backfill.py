@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import boto3
 import pytest
@@ -18,7 +18,7 @@ from connect_audio.handlers import backfill_end, backfill_worker
 from connect_audio.recorder.backfill import items_of, lines_of, read_lines
 from connect_audio.recorder.late_recording import LateCall
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import OnCall, Refuse
+from connect_audio_local.kvs.faults import Api, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from infrastructure.loading import load
 from support.calls import call, fragments
@@ -131,6 +131,16 @@ def test_the_worker_records_each_call_of_its_item_under_the_functions_key(
         ]
         body = s3_client.get_object(Bucket=recordings, Key=key)["Body"].read()
         assert same_wav(body, wav_of_call(each))
+    # The role's rights on streams are the requests that were made, no more and no fewer.
+    made = {f"kinesisvideo:{api}" for api in get_args(Api.__value__) if streams[0].faults.calls(api)}
+    policies = load(EXAMPLE)["Resources"]["WorkerRole"]["Properties"]["Policies"]
+    [rights] = [
+        each["Action"]
+        for policy in policies
+        for each in policy["PolicyDocument"]["Statement"]
+        if each.get("Sid") == "ReadTheStreams"
+    ]
+    assert made == set(rights)
     # The second run of the same item finds them: its outcomes have replaced the first one's.
     assert [each["status"] for each in outcomes(s3_client, recordings)] == ["exists", "exists"]
     assert [each["startMs"] for each in outcomes(s3_client, recordings)] == [
