@@ -315,6 +315,7 @@ NOTES: Final[list[tuple[str, dict[str, Answer], str]]] = [
     ("Connect's answer", {"s3:ListObjectsV2": {}}, "the bucket has no recording of the last 7 days"),
     ("Connect's answer", {"connect:DescribeContact": contact("S3")}, "which ended, with 1 recording, none of a stream"),
     ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 2, 0)}, "2 partial"),
+    ("last 24 hours", {"monitoring:GetMetricData": day(40, 0, 0, 38, 0, 0, 1, 2)}, "Lambda throttled 3 starts"),
 ]
 
 RIGHTS: Final = {

@@ -1,12 +1,16 @@
-"""The check of the last 24 hours: recordings by their end, and starts that were refused."""
+"""The check of the last 24 hours: recordings by their end, starts that were refused, and throttles."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
 from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.output.formatting import count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _METRICS: Final = {
     "RecordingsStarted": "trigger",
@@ -22,6 +26,7 @@ _METRICS: Final = {
 def _day(stack: Deployed) -> Finding:
     # A whole minute, as CloudWatch has them.
     end = datetime.now(UTC).replace(second=0, microsecond=0)
+    wanted = [*_own(stack), *_throttles(stack)]
     results = stack.aws.listed(
         "cloudwatch",
         "get_metric_data",
@@ -29,30 +34,24 @@ def _day(stack: Deployed) -> Finding:
         StartTime=end - timedelta(days=1),
         EndTime=end,
         MetricDataQueries=[
-            {
-                "Id": f"m{number}",
-                "MetricStat": {
-                    "Metric": {
-                        "Namespace": f"ConnectAudio/{stack.name}",
-                        "MetricName": name,
-                        "Dimensions": [{"Name": "service", "Value": service}],
-                    },
-                    "Period": 3600,
-                    "Stat": "Sum",
-                },
-            }
-            for number, (name, service) in enumerate(_METRICS.items())
+            {"Id": f"m{number}", "MetricStat": {"Metric": metric, "Period": 3600, "Stat": "Sum"}}
+            for number, metric in enumerate(wanted)
         ],
     )
-    sums = dict.fromkeys(_METRICS, 0)
+    sums = [0] * len(wanted)
     for result in results:
-        sums[list(_METRICS)[int(result["Id"][1:])]] += round(sum(result["Values"]))
-    started, rejected, refused, completed, partial, failed = sums.values()
+        sums[int(result["Id"][1:])] += round(sum(result["Values"]))
+    started, rejected, refused, completed, partial, failed, *throttled = sums
     found = f"{started} started, {completed} complete, {partial} partial, {failed} failed"
     if refused:
         return fault(f"{found}, {refused} starts refused", "docs/operations.md, Starts refused")
     if failed:
         return fault(found, "docs/operations.md, Recordings failed")
+    if sum(throttled):
+        return note(
+            f"{found}; Lambda throttled {count(sum(throttled), 'start')}",
+            "throttled recordings begin late: docs/operations.md, Throttles",
+        )
     if partial:
         return note(found, "connect-audio explain MANIFEST says what is missing from a recording")
     if rejected:
@@ -60,6 +59,20 @@ def _day(stack: Deployed) -> Finding:
     if not started:
         return note("the trigger was not called", "after a call, look at the flow and its log")
     return well(found)
+
+
+def _own(stack: Deployed) -> Iterator[dict[str, Any]]:
+    for name, service in _METRICS.items():
+        yield _metric(f"ConnectAudio/{stack.name}", name, "service", service)
+
+
+def _throttles(stack: Deployed) -> Iterator[dict[str, Any]]:
+    for function in (stack.output("TriggerFunctionArn"), stack.consumer):
+        yield _metric("AWS/Lambda", "Throttles", "FunctionName", function.rpartition(":")[2])
+
+
+def _metric(namespace: str, name: str, dimension: str, value: str) -> dict[str, Any]:
+    return {"Namespace": namespace, "MetricName": name, "Dimensions": [{"Name": dimension, "Value": value}]}
 
 
 CHECKS: Final = (Check("last 24 hours", ("cloudwatch:GetMetricData",), _day),)
