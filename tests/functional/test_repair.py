@@ -18,7 +18,7 @@ from support.command import Finished, run_here
 from support.wav import same_wav, wav_of_call
 
 KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
-HOLE: Final = FaultPlan((InLog(5, Missing(2)),))
+HOLE: Final = FaultPlan((InLog(3, Missing(2)),))
 
 
 class Calls:
@@ -75,7 +75,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
 
 
 def test_a_recording_with_a_hole_becomes_whole_from_what_the_stream_keeps(calls: Calls) -> None:
-    ours = call(20)
+    ours = call(8)
     calls.record(ours, faults=HOLE)
     old = calls.manifest()
     calls.keeps(ours)
@@ -83,12 +83,12 @@ def test_a_recording_with_a_hole_becomes_whole_from_what_the_stream_keeps(calls:
     finished = calls.repair()
 
     assert (finished.code, finished.err) == (0, "")
-    assert "repaired (2 fragments of 20 listed ones lacked or were in part)" in finished.out
+    assert "repaired (2 fragments of 8 listed ones lacked or were in part)" in finished.out
     assert same_wav(calls.wav(), wav_of_call(ours))
     manifest = calls.manifest()
     assert (manifest["status"], manifest["recording"]["location"]) == ("complete", old["recording"]["location"])
     audit = manifest["audit"]
-    assert (audit["number"], audit["result"], audit["listedFragments"]) == (1, "REPAIRED", 20)
+    assert (audit["number"], audit["result"], audit["listedFragments"]) == (1, "REPAIRED", 8)
     assert audit["recoverableFragments"] == 2
     assert audit["replaced"]["status"] == "partial"
     assert audit["replaced"]["dataCrc32"] == old["recording"]["dataCrc32"]
@@ -109,22 +109,22 @@ def test_a_whole_recording_is_left_alone_in_one_line(calls: Calls) -> None:
 
 
 def test_a_dry_run_says_what_is_recoverable_and_writes_nothing(calls: Calls) -> None:
-    calls.record(call(20), faults=HOLE)
-    stream = calls.keeps(call(20))
+    calls.record(call(8), faults=HOLE)
+    stream = calls.keeps(call(8))
     before = (calls.wav(), calls.manifest(), calls.files())
 
     finished = calls.repair("--dry-run", "--json")
 
     assert finished.code == 3
     (line,) = json.loads(finished.out)["recordings"]
-    assert (line["result"], line["listedFragments"], line["recoverableFragments"]) == ("RECOVERABLE", 20, 2)
+    assert (line["result"], line["listedFragments"], line["recoverableFragments"]) == ("RECOVERABLE", 8, 2)
     assert (calls.wav(), calls.manifest(), calls.files()) == before
     assert stream.faults.calls("GetMedia") == 0
 
 
 def test_what_the_stream_lacks_too_is_not_read_again(calls: Calls) -> None:
-    calls.record(call(20), faults=HOLE)
-    stream = calls.keeps(call(20), faults=HOLE)
+    calls.record(call(8), faults=HOLE)
+    stream = calls.keeps(call(8), faults=HOLE)
     before = calls.wav()
 
     finished = calls.repair()
@@ -140,7 +140,7 @@ def test_what_the_stream_lacks_too_is_not_read_again(calls: Calls) -> None:
 
 def test_a_recording_that_would_lose_audio_is_dropped(calls: Calls) -> None:
     """The hole is there again, and the beginning of the call has expired meanwhile."""
-    ours = call(20)
+    ours = call(8)
     calls.record(ours, faults=HOLE)
     before = calls.wav()
     calls.keeps(ours, faults=FaultPlan((InLog(1, Missing(2)),)))
@@ -154,8 +154,8 @@ def test_a_recording_that_would_lose_audio_is_dropped(calls: Calls) -> None:
 
 
 def test_the_missing_end_of_a_call_is_recovered(calls: Calls) -> None:
-    ours = call(20)
-    calls.record(ours, faults=FaultPlan((InLog(15, Missing(5)),)))
+    ours = call(8)
+    calls.record(ours, faults=FaultPlan((InLog(5, Missing(3)),)))
     end = {"state": "not_proven", "code": "SOURCE_FAILED", "detail": "cut"}
     calls.change(
         status="partial",
@@ -170,7 +170,7 @@ def test_the_missing_end_of_a_call_is_recovered(calls: Calls) -> None:
 
 
 def test_a_call_without_any_audio_gets_its_recording(calls: Calls) -> None:
-    ours = call(20)
+    ours = call(8)
     calls.record(ours)
     manifest = calls.manifest()
     (calls.folder / f"{KEY}.wav").unlink()
@@ -185,8 +185,8 @@ def test_a_call_without_any_audio_gets_its_recording(calls: Calls) -> None:
 
 
 def test_a_call_that_the_stream_no_longer_keeps_is_told(calls: Calls) -> None:
-    calls.record(call(20), faults=HOLE)
-    calls.keeps(call(20), archive=ArchiveBehaviour(age_ms=30 * 3_600_000))
+    calls.record(call(8), faults=HOLE)
+    calls.keeps(call(8), archive=ArchiveBehaviour(age_ms=30 * 3_600_000))
 
     finished = calls.repair()
 
@@ -196,7 +196,7 @@ def test_a_call_that_the_stream_no_longer_keeps_is_told(calls: Calls) -> None:
 
 
 def test_a_call_that_may_go_on_is_not_audited(calls: Calls) -> None:
-    calls.record(call(20), faults=HOLE)
+    calls.record(call(8), faults=HOLE)
     end = {"state": "not_proven", "code": "SOURCE_FAILED", "detail": "cut"}
     start_ms = int(time.time() * 1000) - 60_000
     calls.change(
@@ -214,8 +214,8 @@ def test_a_call_that_may_go_on_is_not_audited(calls: Calls) -> None:
 
 
 def test_a_call_that_another_program_records_is_left_to_it(calls: Calls) -> None:
-    calls.record(call(20), faults=HOLE)
-    calls.keeps(call(20))
+    calls.record(call(8), faults=HOLE)
+    calls.keeps(call(8))
     claim = calls.folder / f"{KEY}.wav.claim"
     claim.write_text("another")
     before = (calls.wav(), calls.manifest())
@@ -227,8 +227,8 @@ def test_a_call_that_another_program_records_is_left_to_it(calls: Calls) -> None
 
 
 def test_several_recordings_are_repaired_and_one_that_cannot_be_is_a_line(calls: Calls, tmp_path: Path) -> None:
-    calls.record(call(20), faults=HOLE)
-    calls.keeps(call(20))
+    calls.record(call(8), faults=HOLE)
+    calls.keeps(call(8))
     capture = tmp_path / "capture.json"
     manifest = calls.manifest()
     capture.write_text(json.dumps({**manifest, "stream": {"arn": None, "dataRetentionInHours": None}}))
@@ -241,7 +241,7 @@ def test_several_recordings_are_repaired_and_one_that_cannot_be_is_a_line(calls:
         f"{capture}: names no stream or no start of a streaming to list (a capture or `record` made it)" in finished.out
     )
     assert f"{tmp_path / 'none.json'}: cannot be read: No such file or directory" in finished.out
-    assert same_wav(calls.wav(), wav_of_call(call(20)))
+    assert same_wav(calls.wav(), wav_of_call(call(8)))
 
 
 @pytest.mark.parametrize(

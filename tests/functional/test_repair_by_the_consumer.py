@@ -43,7 +43,7 @@ def steps_of(cloud: LocalCloud) -> tuple[str, ...]:
 def test_a_recording_that_is_not_whole_is_replaced_and_announced_again(
     cloud: LocalCloud, listener: Listener, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    call = a_call(10)
+    call = a_call(7)
     found = record(cloud, event_for(serve(cloud, call, faults=SPOILT).arn))
 
     assert is_whole(found)
@@ -60,7 +60,7 @@ def test_a_recording_that_is_not_whole_is_replaced_and_announced_again(
 
 
 def test_what_the_stream_lacks_too_is_noted_and_not_announced_again(cloud: LocalCloud, listener: Listener) -> None:
-    call = a_call(10)
+    call = a_call(7)
     stream = serve(cloud, call, faults=FaultPlan((InLog(4, Missing(2)),)))
     found = record(cloud, event_for(stream.arn))
 
@@ -81,7 +81,7 @@ def test_a_whole_recording_has_no_further_step(cloud: LocalCloud) -> None:
 def test_a_listing_that_is_denied_changes_nothing_about_the_recording(
     cloud: LocalCloud, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    call = a_call(10)
+    call = a_call(7)
     denied = OnCall(1, Refuse("NotAuthorizedException"), api="ListFragments", times=None)
     found = record(cloud, event_for(serve(cloud, call, faults=FaultPlan((*SPOILT.faults, denied))).arn))
 
@@ -93,7 +93,7 @@ def test_a_listing_that_is_denied_changes_nothing_about_the_recording(
 
 
 def test_calls_are_not_repaired_unless_the_stack_says_so(moto_server: str) -> None:
-    call = a_call(10)
+    call = a_call(7)
     with cloud_of(moto_server) as cloud:
         found = record(cloud, event_for(serve(cloud, call, faults=SPOILT).arn))
         (payload,) = cloud.front.executions.values()

@@ -34,6 +34,13 @@ ENDS: Final[Mapping[str, str]] = {
     "END_OF_INPUT": "the capture ended",
 }
 """The end of a recording in words, by its end reason."""
+AUDITS: Final[Mapping[str, str]] = {
+    "REPAIRED": "repaired: a better recording replaced the first one",
+    "NOTHING_GAINED": "recorded again without a gain: the recording stayed",
+    "NOTHING_RECOVERABLE": "the stream had nothing more of the call",
+    "OUTSIDE_RETENTION": "the stream did not keep the call any more",
+}
+"""The outcome of an audit in words."""
 _STATES: Final[Mapping[str, str]] = {
     "proven": "proven",
     "not_proven": "not proven",
@@ -60,12 +67,20 @@ def facts(manifest: Mapping[str, Any], gaps: Sequence[CallGap]) -> Iterator[tupl
         yield party.value.capitalize(), _party(manifest, party.value)
     yield from _gap_lines(manifest, gaps)
     yield from _evidence(manifest)
+    if isinstance(audit := manifest.get("audit"), Mapping):
+        yield "Audit", _audit(audit)
     for reason in manifest["reasons"]:
         yield "Reason", f"{printable(reason['code'], 60)}: {printable(reason['detail'])}"
         yield "  do", remedy(reason["code"])
     for warning in manifest["warnings"]:
         yield "Warning", f"{printable(warning['code'], 60)}: {printable(warning['detail'])}"
         yield "  do", remedy(warning["code"])
+
+
+def _audit(audit: Mapping[str, Any]) -> str:
+    result = AUDITS.get(audit["result"], printable(str(audit["result"]), 60))
+    listed = f"{count(audit['recoverableFragments'], 'fragment')} of {audit['listedFragments']} listed ones to recover"
+    return f"{_moment(audit['time'])}: {result} ({listed})"
 
 
 def verdict(manifest: Mapping[str, Any]) -> str:
@@ -164,6 +179,7 @@ def document(manifest: Mapping[str, Any], gaps: Sequence[CallGap]) -> dict[str, 
         "endReason": manifest["endReason"],
         "verdict": verdict(manifest),
         "evidence": manifest.get("evidence"),
+        "audit": manifest.get("audit"),
         "gaps": [
             {
                 "parties": [party.value for party in gap.parties],

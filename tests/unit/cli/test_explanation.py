@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from connect_audio.core.audit import AuditResult
 from connect_audio.core.status import RULES, WARNINGS
 from connect_audio_cli.explanation.advice import REMEDIES, remedy
-from connect_audio_cli.explanation.explanation import document, facts, verdict
+from connect_audio_cli.explanation.explanation import AUDITS, document, facts, verdict
 from connect_audio_cli.explanation.timeline import timeline
 from connect_audio_cli.pictures.waveform import Extremes
 from connect_audio_cli.recordings.gaps import gaps_of
@@ -67,6 +68,17 @@ def lines(document: dict[str, Any]) -> dict[str, str]:
 
 def test_every_reason_and_warning_has_a_remedy_and_no_remedy_is_for_a_code_that_is_none() -> None:
     assert {rule.code for rule in (*RULES, *WARNINGS)} | RENAMED_IN_2_0 == set(REMEDIES)
+
+
+def test_the_outcome_of_an_audit_has_words_and_a_line() -> None:
+    assert set(AUDITS) == {each.value for each in AuditResult}
+    audit = {"time": "2026-07-01T14:30:54.536Z", "listedFragments": 20, "recoverableFragments": 1, "result": "REPAIRED"}
+    assert "Audit" not in lines(manifest())
+    assert lines(manifest(audit=audit))["Audit"] == (
+        "2026-07-01 14:30:54 UTC: repaired: a better recording replaced the first one "
+        "(1 fragment of 20 listed ones to recover)"
+    )
+    assert document(manifest(audit=audit), [])["audit"] == audit
 
 
 def test_an_unknown_code_sends_to_the_document_of_its_version() -> None:

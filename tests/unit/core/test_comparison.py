@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any, Final
 
 import pytest
@@ -131,3 +132,31 @@ def test_another_rate_of_the_same_seconds_is_the_same_audio() -> None:
 def test_two_gaps_that_touch_cover_one_that_spans_both() -> None:
     old = manifest(gaps=((10, 2), (12, 2)), missing_fragments=4)
     assert is_better(old, manifest(gaps=((11, 2),), missing_fragments=2))
+
+
+def random_manifest(dice: random.Random) -> dict[str, Any]:
+    """A manifest of a call of up to 20 s, as any mixture of losses may leave it."""
+    status = dice.choice(("partial", "partial", "complete", "empty"))
+    if status == "empty":
+        return EMPTY
+    seconds = dice.randint(8, 12)
+    gaps = tuple((at, 1) for at in sorted(dice.sample(range(1, 7), dice.randint(0, 2))))
+    one_sided = (gap("agent", 7, 0.5),) if dice.random() < 0.3 else ()
+    start = f"2026-07-01T13:30:{54 + dice.randint(0, 2)}.536Z"
+    lacking = dice.randint(0, 2)
+    return manifest(
+        status, start=start, seconds=seconds, gaps=gaps, one_sided=one_sided, missing_fragments=lacking, truncated=0
+    )
+
+
+def test_no_two_recordings_are_each_better_than_the_other_and_no_circle_exists() -> None:
+    dice = random.Random(7)
+    found = [random_manifest(dice) for _ in range(40)]
+    better = {(at, than) for at, new in enumerate(found) for than, old in enumerate(found) if is_better(old, new)}
+    assert len(better) > 100
+    assert not {(than, at) for at, than in better} & better
+    # Repairs go on and on only along a circle.
+    height = dict.fromkeys(range(len(found)), 0)
+    for _ in found:
+        height = {at: 1 + max((height[than] for each, than in better if each == at), default=-1) for at in height}
+    assert max(height.values()) < len(found)
