@@ -184,6 +184,7 @@ _FINE_SCALES: Final = (1_000_000, 100_000, 125_000, 22_675)
 _COARSE_SCALES: Final = (*_FINE_SCALES, 10_000_000)
 _NUMBERS: Final = (1, 2, 3, 126, 127, 128, 300, 1 << 28)
 _NS: Final = 1_000_000_000
+_MS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -198,9 +199,19 @@ class _Form:
     most_jitter: int
 
     @property
-    def short_blocks(self) -> tuple[int, int] | None:
-        """Samples of a block that is too short to be taken for jitter, and long enough not to be: None if none is."""
+    def least_known_again(self) -> int:
+        """Samples that hold two cells of `core/written.py` wherever they begin: fewer are known in place alone."""
+        return 3 * (self.rate // 250)
+
+    def short_blocks(self, *, sent_again: bool) -> tuple[int, int] | None:
+        """Samples of a block that is too short to be taken for jitter, and long enough not to be: None if none is.
+
+        Args:
+            sent_again: whether a producer may send it again as new audio.
+        """
         low, high = 2 * self.tick + 3, self.block_length - self.tolerance - self.tick - 2 * self.most_jitter - 6
+        if sent_again:
+            low = max(low, self.least_known_again)
         return (low, high) if low <= high else None
 
 
@@ -248,15 +259,19 @@ class _Row:
 
 
 @st.composite
-def _our_rows(draw: st.DrawFn, form: _Form, start_ns: int, noise: _Noise, serials: count[int]) -> list[list[_Row]]:
+def _our_rows(
+    draw: st.DrawFn, form: _Form, start_ns: int, noise: _Noise, serials: count[int], *, sent_again: bool
+) -> list[list[_Row]]:
     """Rows of our call, grouped into fragments."""
+    short_blocks = form.short_blocks(sent_again=sent_again)
+    off_place = not sent_again or form.block_length > form.least_known_again  # what comes again is known there, too
     parties = draw(st.sampled_from(((CUSTOMER, AGENT), (AGENT, CUSTOMER), (CUSTOMER, AGENT), (CUSTOMER,), (AGENT,))))
     fragments = draw(st.integers(1, 6))
     rows_each = draw(st.integers(1, 3))
     joins_row = draw(st.sampled_from((0, 0, 1, rows_each, 2 * rows_each)))  # of the second party
     lag_rows = draw(st.sampled_from((0, 0, 0, 1, rows_each, 3)))  # the second party's blocks come so much later
     odd_things = draw(st.booleans())  # odd sizes, short blocks, single missing blocks
-    jitter = form.most_jitter if draw(st.booleans()) else 0
+    jitter = form.most_jitter if draw(st.booleans()) and off_place else 0
     longest_hole_ms = 1200 if lag_rows else 12_000
     # Before each fragment: samples of time without audio; never near the borders of the 2 s rule.
     holes = [
@@ -287,9 +302,9 @@ def _our_rows(draw: st.DrawFn, form: _Form, start_ns: int, noise: _Noise, serial
                 if odd_things and odd_left and noise.chance(8):
                     odd_left -= 1
                     if noise.chance(2):
-                        size -= 1
-                    elif form.short_blocks:
-                        size, whole = 2 * noise.between(*form.short_blocks) * noise.between(0, 1), False
+                        size -= off_place
+                    elif short_blocks:
+                        size, whole = 2 * noise.between(*short_blocks) * noise.between(0, 1), False
                 off = 0 if previous[party] is None or not whole else noise.between(-jitter, jitter)
                 block = GeneratedBlock(
                     next(serials),
@@ -362,7 +377,7 @@ def generated_streams(draw: st.DrawFn, *, cut: bool = False, unique_numbers: boo
         rows = _strangers_rows(form, start_ns, draw(st.integers(1, 3)), serials)
         parts.append(_Part(BEFORE, rows))
         start_ns = _whole_ms(rows[-1][-1].end_ns) + draw(st.sampled_from((0, 400, 4000))) * 1_000_000
-    ours = draw(_our_rows(form, start_ns, noise, serials))
+    ours = draw(_our_rows(form, start_ns, noise, serials, sent_again=unique_numbers))
     parts.append(_Part(OURS, ours))
     if draw(st.booleans()):
         start_ns = _whole_ms(ours[-1][-1].end_ns) + draw(st.sampled_from((0, 400, 4000))) * 1_000_000
@@ -410,7 +425,7 @@ def _written(draw: st.DrawFn, part: _Part, form: _Form, noise: _Noise) -> list[G
         contents = FragmentContents(
             number="0",
             producer_ms=min((block.written_ns for block in blocks), default=rows[0].end_ns) // 1_000_000,
-            server_ms=rows[-1].end_ns // 1_000_000 + noise.between(-1000, 1000),
+            server_ms=rows[-1].end_ns // 1_000_000,
             contact_id=part.owner if labels else None,
             instance_id=INSTANCE,
             tracks=[track for party, track in tracks.items() if party in present] or list(tracks.values()),
@@ -443,20 +458,28 @@ def _written(draw: st.DrawFn, part: _Part, form: _Form, noise: _Noise) -> list[G
 
 
 def _numbered(written: list[GeneratedFragment], noise: _Noise, *, unique_numbers: bool) -> list[GeneratedFragment]:
-    """Give fragments their numbers and write them. A replay has its original's number, or one of its own."""
-    numbers: dict[int, str] = {}
-    counter = 0
+    """Give fragments their numbers and write them. A replay has its original's number, or one of its own.
+
+    Fragments reach the server one after the other, with delays that differ by up to a second. So does one that the
+    producer sends again under a new number. Numbers are missing only where time is.
+    """
+    numbers: dict[int, tuple[str, int]] = {}
+    counter = server_ms = end_ns = 0
     numbered = []
     for fragment in written:
-        known = numbers.get(id(fragment))
-        if known is None or unique_numbers:
-            counter += 1 + (noise.chance(10) and noise.between(1, 3))
-            known = numbers[id(fragment)] = fragment_number(counter, fragment.contents.server_ms)
         contents = fragment.contents
+        if unique_numbers or id(fragment) not in numbers:
+            begins_ns = min((block.written_ns for block in fragment.blocks), default=fragment.end_ns)
+            room = (begins_ns - end_ns) // max(fragment.end_ns - begins_ns, _MS)
+            counter += 1 + (noise.between(1, min(3, room)) if end_ns and room > 0 and noise.chance(4) else 0)
+            end_ns = max(end_ns, fragment.end_ns)
+            server_ms = max(server_ms, contents.server_ms + noise.between(0, 1000))
+            numbers[id(fragment)] = fragment_number(counter, server_ms), server_ms
+        number, arrived_ms = numbers[id(fragment)]
         contents = FragmentContents(
-            number=known,
+            number=number,
             producer_ms=contents.producer_ms,
-            server_ms=contents.server_ms,
+            server_ms=arrived_ms,
             contact_id=contents.contact_id,
             instance_id=contents.instance_id,
             tracks=contents.tracks,

@@ -183,7 +183,11 @@ def track_spans(fragment: Fragment, blocks: Sequence[Block], names: TrackNames) 
     for number, places in _by_track(blocks).items():
         times = [time_ns - earliest for _, time_ns in places]
         distances = [later - earlier for earlier, later in pairwise(times) if later > earlier]
-        lasts_ns = _median(distances) if distances else _lasts_ns(fragment, names, number, blocks[places[0][0]])
+        lasts_ns = _median(distances) if distances else None
+        if len(distances) < 2:
+            # Several show how long a block lasts, whatever its rate is said to be. A single one may hold a hole.
+            said_ns = _lasts_ns(fragment, names, number, blocks[places[-1][0]])
+            lasts_ns = min((each for each in (lasts_ns, said_ns) if each is not None), default=None)
         if lasts_ns is not None:
             spans.append(TrackSpan(number, times[0], times[-1] + lasts_ns))
     return tuple(spans)
@@ -220,7 +224,7 @@ def disagreements(
 
 
 def _lasts_ns(fragment: Fragment, names: TrackNames, number: int, block: Block) -> int | None:
-    """How long a fragment's only block of a track lasts, ns; None if its track is no party's audio."""
+    """How long a block lasts by its size and its track's rate, ns; None if its track is no party's audio."""
     pcm = next((track.pcm for track in tracks_of(fragment, names).audio if track.number == number), None)
     return None if pcm is None else len(block[2]) * 1_000_000_000 // (pcm.frame_bytes * pcm.rate)
 

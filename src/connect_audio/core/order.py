@@ -23,7 +23,7 @@ a fragment that would settle the place of missing ones waits for them, as long a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -131,10 +131,18 @@ class FragmentOrder:
         state: state to continue from.
         disagree: contradictions so far.
         names: the parties' tracks as a user names them.
+        is_written: returns True if all audio of a fragment is written already at its time.
     """
 
-    def __init__(self, state: OrderState, disagree: TimesDisagree, names: TrackNames) -> None:
+    def __init__(
+        self,
+        state: OrderState,
+        disagree: TimesDisagree,
+        names: TrackNames,
+        is_written: Callable[[Fragment], bool] = lambda _: False,
+    ) -> None:
         self._names = names
+        self._is_written = is_written
         self.state = state
         self.disagree = disagree
         self.missing = 0
@@ -169,6 +177,9 @@ class FragmentOrder:
             # It was read before: no other waits for it.
             self._pass(arrival)
             return (arrival.decision,)
+        if not self.waiting and self._is_sent_again(arrival):
+            self._pass(arrival)
+            return (arrival.decision,)
         is_again = any(each.counter == arrival.counter for each in self.waiting if each.counter is not None)
         self.waiting.append(self._as_produced(arrival))
         return self._released(counts=not is_again)
@@ -180,7 +191,9 @@ class FragmentOrder:
             held.sort(key=lambda each: each.counter or 0)
         passed = []
         for index, each in enumerate(held):
-            arrival = self._repaired(self._settled(each, _successor(held, index)), _next_of(held, index))
+            arrival = self._settled(each, _successor(held, index))
+            if not any(_is_copy(other, each) for other in held[:index]) and not self._is_sent_again(arrival):
+                arrival = self._repaired(arrival, _next_of(held, index))
             self._pass(arrival)
             passed.append(arrival.decision)
         return passed
@@ -375,6 +388,10 @@ class FragmentOrder:
         over_ns = leap_ns - self._hole_ns(arrival, missing)
         return over_ns <= missing * RUN_ON_NS or self._server_agrees(arrival, over_ns)
 
+    def _is_sent_again(self, arrival: _Arrival) -> bool:
+        """Return True for a fragment of a producer that went back: its time is that of audio it sent before."""
+        return bool(self.state.spans) and self._leap_ns(arrival) < 0 and self._is_written(arrival.decision.fragment)
+
     def _missing_before(self, arrival: _Arrival) -> int | None:
         """Fragments missing directly before one, by their numbers; None if it is late or of another session."""
         return _missing_between(self.state.counter, arrival.counter)
@@ -481,11 +498,18 @@ class FragmentOrder:
         """Return True if a fragment that waits needs no more explanation."""
         if arrival.strays and _successor(self.waiting, index) is None:
             return False
-        if abs(self._leap_ns(arrival)) <= RUN_ON_NS or self._is_late(arrival):
+        if self._is_late(arrival):
+            return True
+        if self._is_beside_last(arrival) and abs(self._leap_ns(arrival)) <= RUN_ON_NS:
             return True
         # The missing fragment that it waited for has come.
         is_counted = arrival.counter is not None and self.state.counter is not None and self._is_next(arrival)
         return is_counted and self._runs_on(arrival)
+
+    def _is_beside_last(self, arrival: _Arrival) -> bool:
+        """Return True if a fragment has a track of the last one: without one, their times say nothing of each other."""
+        last = {span.number for span in self.state.spans}
+        return any(span.number in last for span in arrival.spans)
 
     def _is_late(self, arrival: _Arrival) -> bool:
         """Return True if fragments that follow this one by their numbers have passed."""
@@ -537,7 +561,8 @@ class FragmentOrder:
         to_last_ns = self._hole_ns(arrival, before) - self._leap_ns(arrival)
         to_next_ns = _leap(arrival, successor) - self._hole_ns(arrival, behind)
         pause_ns = to_next_ns - to_last_ns  # between its neighbours, besides itself and the missing ones
-        if abs(pause_ns) <= (1 + before + behind) * RUN_ON_NS:
+        open_ns = (1 + before + behind) * RUN_ON_NS  # the neighbours' times leave so much open
+        if abs(pause_ns) <= open_ns < abs(to_last_ns):
             # The neighbour that nothing is missing before is the sure one.
             return to_next_ns if before and not behind else to_last_ns
         if 0 < pause_ns <= self._lost_ns(arrival, successor):

@@ -147,7 +147,7 @@ class CallRecording:
         self._other_tracks = cursor.other_tracks
         self._receipts = Receipts(cursor.receipts)
         self._number = cursor.fragment  # number of the last decided fragment that had one
-        self._order = FragmentOrder(cursor.order, cursor.times, track_names)
+        self._order = FragmentOrder(cursor.order, cursor.times, track_names, self._is_written)
         self._notes: list[Note] = []  # on fragments since the last point
         self._points = points(cursor)
 
@@ -479,6 +479,17 @@ class CallRecording:
         if fragment.number not in self._order.late:
             self._neighbours.last = last
         return placed
+
+    def _is_written(self, fragment: Fragment) -> bool:
+        """Return True if all audio of a fragment, as far as it can be compared, is written already at its time."""
+        if self._timeline is None:
+            return False
+        runs, _ = runs_of(fragment.blocks, at_rate(tracks_of(fragment, self.track_names), self._timeline.rate).audio)
+        found = {
+            self._timeline.is_written(run.track.party, run.start, to_mono(run.payload, run.track.pcm)[0])
+            for run in runs
+        }
+        return True in found and False not in found
 
     def _doubt(self, fragment: Fragment, choice: TrackChoice) -> None:
         """Count the contradictions between the numbers of a fragment, which may be read again: once."""

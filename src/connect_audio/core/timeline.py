@@ -53,7 +53,7 @@ from connect_audio.core.silence import (
     with_silence,
 )
 from connect_audio.core.wav import MAX_DATA_BYTES
-from connect_audio.core.written import Kind, Stretch, WrittenAudio, WrittenState
+from connect_audio.core.written import LEAST_COMPARED, Kind, Stretch, WrittenAudio, WrittenState
 from connect_audio.values import dataclass
 
 JITTER_MS: Final = 10
@@ -581,6 +581,24 @@ class Timeline:
                 party, start + at // SAMPLE_BYTES, samples[at : at + size], tick_ns=tick_ns, width=width
             )
         ]
+
+    def is_written(self, party: Party, start: int, samples: bytes) -> bool | None:
+        """Return True if samples are written already at most the jitter from their time.
+
+        Args:
+            party: the track's party.
+            start: time of the first sample, samples since the epoch.
+            samples: mono 16-bit samples.
+
+        Returns:
+            None for samples that are too few to compare, or all zero.
+        """
+        if self._origin is None or len(samples) // SAMPLE_BYTES < LEAST_COMPARED * self._track(party).written.cell:
+            return None
+        if not any(samples):
+            return None
+        jitter = self.rate * JITTER_MS // 1000
+        return self._track(party).written.is_same_within(start - self._origin, samples, jitter)
 
     def _track(self, party: Party) -> _Track:
         return self._customer if party is Party.CUSTOMER else self._agent

@@ -30,6 +30,8 @@ from connect_audio.values import dataclass
 COMPARED_S: Final = 5
 """Seconds of each track that can be compared: a producer that rewinds 4.5 s has been seen. Older audio never is."""
 _CELLS_A_SECOND: Final = 250
+LEAST_COMPARED: Final = 3
+"""Cells that samples must reach over to hold two whole ones wherever they begin."""
 _DIGEST_MASK: Final = 0xFFFF
 _KNOWN_S: Final = 60
 """Seconds for which stretches stay known, so that what comes for settled silence counts as late."""
