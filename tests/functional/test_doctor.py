@@ -249,6 +249,9 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
      "1 published flow, and none calls the trigger", "publish a flow that does"),
     ("streams' retention", {"kinesisvideo:ListStreams": streams(24, 0, 0)},
      "3 streams, 2 with 0 h", "update-data-retention"),
+    ("streams' retention", {"kinesisvideo:ListStreams": streams(24, 1),
+                            "cloudformation:DescribeStacks": stack(RecordingMode="archive")},
+     "2 streams, 1 with less than 2 h: their calls are recorded live", "best to 24 h"),
     ("streams' key", {"kinesisvideo:ListStreams": streams(24, key=KEY)},
      "the consumer may not decrypt with it", f"deploy with StreamKmsKeyArn={KEY}"),
     ("streams' key", {"kinesisvideo:ListStreams": streams(24, key=KEY), "kms:DescribeKey": key("Disabled")},
@@ -463,6 +466,17 @@ def test_a_first_deployment_that_failed_has_no_outputs_and_is_a_fault(scene: Sce
     assert findings["stack"].standing is Standing.FAULT
     assert findings["dead letters"].found == "the stack has no output FailedRecordingsQueueUrl: deploy it first"
     assert findings["dead letters"].standing is Standing.NOT_CHECKED
+
+
+def test_more_calls_than_executions_are_well_if_calls_are_recorded_after_their_end(scene: Scene) -> None:
+    changed: dict[str, Answer] = {
+        "cloudformation:DescribeStacks": stack(RecordingMode="archive"),
+        "servicequotas:GetServiceQuota": quota(5000),
+        "kinesisvideo:ListStreams": streams(2, 24),
+    }
+
+    for name in ("Connect's quotas", "streams' retention"):
+        assert finding_of(BY_NAME[name], scene.stack(changed)).standing is Standing.WELL
 
 
 def test_a_stack_for_every_instance_is_checked_with_the_instance_that_is_given(scene: Scene) -> None:

@@ -99,6 +99,11 @@ class Deployed:
         return self.instance.rpartition("/")[2]
 
     @property
+    def is_archiving(self) -> bool:
+        """True if calls are recorded after their end."""
+        return self.parameters.get("RecordingMode", "") == "archive"
+
+    @property
     def consumer(self) -> str:
         """The consumer's ARN without the alias.
 

@@ -60,7 +60,8 @@ def _connect(stack: Deployed) -> Finding:
     _, free, reserved = _executions(stack)
     recorded = free if reserved is None else reserved
     found = f"the instance may have {count(calls, 'call')} at once"
-    if calls > recorded:
+    # In mode archive a call takes no execution while it lasts.
+    if calls > recorded and not stack.is_archiving:
         return fault(
             f"{found}, and Lambda can record {recorded}: further calls are recorded late, or lose their beginning",
             "raise Lambda's quota Concurrent executions, or ConsumerReservedConcurrency",

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from connect_audio.recorder.call_watch import LEAST_RETENTION_HOURS
 from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
 from connect_audio_cli.doctor.deployed import Deployed
@@ -35,6 +36,13 @@ def _retention(stack: Deployed) -> Finding:
             "or delete the stream while no call is on",
         )
     least, most = min(hours), max(hours)
+    if stack.is_archiving and least < LEAST_RETENTION_HOURS:
+        short = sum(number for kept, number in hours.items() if kept < LEAST_RETENTION_HOURS)
+        return fault(
+            f"{count(len(streams), 'stream')}, {short} with less than {LEAST_RETENTION_HOURS} h: their calls are "
+            "recorded live, although RecordingMode is archive",
+            "raise the retention of these streams (aws kinesisvideo update-data-retention), best to 24 h",
+        )
     return well(f"{count(len(streams), 'stream')}: {least} h" + ("" if least == most else f" to {most} h"))
 
 
