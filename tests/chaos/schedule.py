@@ -696,8 +696,10 @@ def _judge_recording(
         assert outcome.status is OutcomeStatus.PARTIAL, "salvaged, and yet called whole"
         judged.causes = ["a step failed for good" if execution.salvaged else "the upload was lost"]
         return
-    # From a stream that keeps nothing the fragment with the error is gone some time, and the end can be read.
-    if Doubt.END_UNREAD in doubts and schedule.retention:
+    # From a stream that keeps nothing the fragment with the error is gone some time, and the end can be read. So it can
+    # where a producer sends that fragment again.
+    ends = {schedule.call.log[at].number for at in _ends_of(source, schedule.call.log) if at < len(schedule.call.log)}
+    if Doubt.END_UNREAD in doubts and schedule.retention and not ends & source.rewound:
         assert outcome.status is OutcomeStatus.PARTIAL, "the end could not be read, and yet called whole"
     if execution.live is not None:
         judged.numbers.update(execution.live.judge(world.wav, manifest, s3_failed=bool(execution.store.met)))

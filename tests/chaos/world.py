@@ -371,6 +371,8 @@ class ChaosSource:
     most_open: int = 0
     opened: int = 0
     garbled: Counter[str] = field(default_factory=Counter)
+    rewound: set[str] = field(default_factory=set)
+    """Numbers of fragments that a producer sent again behind later ones."""
     _fruitless: int = 0
     _stalls: int = 0
     _met_ms: dict[Spell, int] = field(default_factory=dict)
@@ -609,9 +611,9 @@ class ChaosStream:
             case "rewind" if entry.contents.contact_id is not None:  # else nobody can tell whose the end is
                 back = chance.randint(1, 4)
                 again = source.log[max(0, self._next - 1 - back) : self._next]
-                data += b"".join(
-                    each.data for each in again if each.ours == entry.ours and each.number not in source.damaged
-                )
+                again = [each for each in again if each.ours == entry.ours and each.number not in source.damaged]
+                source.rewound |= {each.number for each in again}
+                data += b"".join(each.data for each in again)
             case "in-band error":
                 data = _error_fragment(chance) + (data if chance.random() < 0.3 else b"")
                 self._ends = True

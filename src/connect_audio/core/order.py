@@ -638,8 +638,9 @@ class FragmentOrder:
         delays_ms, ahead = self._delays_with(arrival, delay_ns, leap_ns)
         moves, server_ms = self.state.moves, arrival.decision.fragment.server_timestamp_ms
         counter = arrival.last_counter if counter == arrival.counter else counter
+        spans = _whole_spans(arrival, state.spans)
         self.state = OrderState(
-            counter, arrival.base_ns, arrival.spans, least_ns, last_ns, missing, moves, server_ms, delays_ms, ahead
+            counter, arrival.base_ns, spans, least_ns, last_ns, missing, moves, server_ms, delays_ms, ahead
         )
 
     def _was_read(self, fragment: Fragment) -> bool:
@@ -715,8 +716,19 @@ def _leap(arrival: _Arrival, successor: _Arrival) -> int:
 
 
 def _longest_ns(spans: Sequence[TrackSpan]) -> int:
-    """How long a fragment lasts, ns after its earliest block."""
-    return max(span.after_ns for span in spans)
+    """How long a fragment lasts, ns: its longest track, since a skew between tracks is no part of its length."""
+    return max(span.after_ns - span.first_ns for span in spans)
+
+
+def _whole_spans(arrival: _Arrival, before: Sequence[TrackSpan]) -> tuple[TrackSpan, ...]:
+    """The time of each track of a fragment; a truncated one's lost end lasts as long as that of the one before it."""
+    if arrival.decision.fragment.completion is not Completion.TRUNCATED:
+        return arrival.spans
+    lengths = {span.number: span.after_ns - span.first_ns for span in before}
+    return tuple(
+        replace(span, after_ns=max(span.after_ns, span.first_ns + lengths.get(span.number, 0)))
+        for span in arrival.spans
+    )
 
 
 def _delay_ns(arrival: _Arrival) -> int | None:

@@ -511,6 +511,32 @@ def test_a_missing_fragment_that_comes_late_is_missing_no_more_and_is_told_as_la
     assert (line.take_missing(), line.state.counter) == (0, 6)
 
 
+def test_a_late_fragment_of_skewed_tracks_lies_where_its_times_say() -> None:
+    def skewed(counter: int) -> Decision:
+        """The agent's blocks travel a fragment later than the customer's."""
+        one = sent(counter, at(counter - 1))
+        early = both_tracks(at(counter - 2))[1::2]
+        return one._replace(fragment=replace(one.fragment, blocks=(*early, *one.fragment.blocks[::2])))
+
+    line = order(*(skewed(counter) for counter in (2, 3, 4, 6, 7, 8, 9, 10, 11, 12)))
+
+    late = skewed(5)
+    assert line.add(late) == (late,)
+    assert line.disagree == TimesDisagree()
+
+
+@pytest.mark.parametrize("blocks", [1, 8])
+def test_a_leap_back_behind_a_truncated_fragment_is_measured_from_where_that_would_have_ended(blocks: int) -> None:
+    line = order(*call(2))
+    cut = sent(3, at(2), blocks=blocks)
+    line.add(cut._replace(fragment=replace(cut.fragment, completion=Completion.TRUNCATED)))
+    # From the end of what is left of it, the leap back is less than 1.6 s: so long is a step of the clock at most.
+    assert not line.add(sent(4, at(3) - 2_500))
+
+    assert came(line.add(sent(5, at(4)))) == [(4, at(3)), (5, at(4))]
+    assert line.disagree == TimesDisagree(leap=1)
+
+
 def test_the_same_late_fragment_is_counted_once() -> None:
     line = order(*call(2))
     line.add(sent(5, at(4)))
