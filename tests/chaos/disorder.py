@@ -126,6 +126,8 @@ def _pairs(entries: Sequence[LogEntry], chance: random.Random, *, are_timed: boo
         and any(each.ours for each in entries[:at])
         and not (are_timed and any(each.leaps for each in entries[max(0, at - 2) : at + 4]))
         and (not are_timed or _runs_on(entries[max(0, at - 1) : at + 3]))
+        # Of two that changed times, one that is not there leaves a leap of the other.
+        and not (are_timed and any(each.never_stored for each in entries[at : at + 2]))
         and sum(each.contents.producer_ms in _producer_times(entries[at : at + 2]) for each in entries) == 2
     ]
     chosen: list[int] = []
