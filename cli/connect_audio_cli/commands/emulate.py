@@ -38,8 +38,9 @@ def parser() -> Parser:
         "emulate",
         "CAPTURE...",
         "Serve captures as Kinesis Video streams to any AWS SDK, until Ctrl-C.\n\n"
-        "DescribeStream, GetDataEndpoint, GetMedia and Connect's DescribeContact, in the real APIs' shapes and "
-        "limits. Prints the variables that lead an SDK here.",
+        "DescribeStream, ListStreams, GetDataEndpoint, GetMedia, ListFragments, GetMediaForFragmentList, and Connect's "
+        "DescribeContact and SearchContacts, in the real APIs' shapes and limits. Prints the variables that lead an "
+        "SDK here.",
         examples=(
             ("connect-audio emulate call.mkv", "The stream call on a free port, everything at once."),
             (

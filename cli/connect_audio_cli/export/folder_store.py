@@ -86,19 +86,14 @@ class FolderStore:
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, in order."""
         with self._failures(prefix):
-            top = self._folder / prefix.rpartition("/")[0]
-            found = (path.relative_to(self._folder).as_posix() for path in top.rglob("*") if path.is_file())
-            return sorted(key for key in found if key.startswith(prefix) and not key.startswith(_WORK))
+            return sorted(
+                key for each in self._level(prefix) for key in (self._below(each) if each.endswith("/") else (each,))
+            )
 
     def list_level(self, prefix: str) -> Sequence[str]:
         """Return the keys under a prefix that have no further `/`, and the folders there, ending in `/`, in order."""
         with self._failures(prefix):
-            top = self._folder / prefix.rpartition("/")[0]
-            found = [
-                path.relative_to(self._folder).as_posix() + ("/" if path.is_dir() else "")
-                for path in (top.iterdir() if top.is_dir() else ())
-            ]
-            return sorted(key for key in found if key.startswith(prefix) and not key.startswith(_WORK))
+            return sorted(self._level(prefix))
 
     def open_upload(self, key: str, kind: ObjectKind) -> str:
         """Return the id of an open upload to exactly `key`, re-using one that exists, else creating it."""
@@ -158,6 +153,26 @@ class FolderStore:
             shutil.rmtree(self._upload(upload_id), ignore_errors=True)
 
     # --- files ---
+
+    def _level(self, prefix: str) -> Iterator[str]:
+        """Give one level of keys.
+
+        A day's folder has the files of all its calls, and each call looks for its own. So no other call's file gets a
+        `Path`.
+        """
+        folder, slash, begin = prefix.rpartition("/")
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._folder / folder) as entries:
+            for each in entries:
+                if each.name.startswith(begin) and (folder or each.name != _WORK):
+                    yield f"{folder}{slash}{each.name}" + ("/" if each.is_dir() else "")
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """Give all keys below a folder, which ends in `/`."""
+        for each in self._level(folder):
+            if each.endswith("/"):
+                yield from self._below(each)
+            else:
+                yield each
 
     def _path(self, key: str) -> Path:
         path = self._folder / key

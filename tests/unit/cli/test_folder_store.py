@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def test_listings_show_keys_and_folders_but_not_the_store_s_own_files(store: Fol
     assert store.list_level("2026/") == ["2026/a.wav", "2026/a.wav.staging/", "2026/b.wav"]
     assert store.list_level("") == ["2026/", "top.wav"]
     assert len(store.list_keys("")) == 4
+
+
+def test_a_listing_costs_no_memory_for_the_files_of_other_calls(store: FolderStore, tmp_path: Path) -> None:
+    store.put("2026/a.wav", b"", KIND)
+    for number in range(2000):
+        (tmp_path / "calls" / "2026" / f"b{number}_20260701T133054.536Z.wav").touch()
+
+    tracemalloc.start()
+    found = store.list_level("2026/a"), store.list_keys("2026/a"), store.list_keys("2026/a.wav/")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert found == (["2026/a.wav"], ["2026/a.wav"], [])
+    assert peak < 100_000
 
 
 def test_a_deleted_object_takes_its_empty_folder_with_it(store: FolderStore, tmp_path: Path) -> None:
