@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    archive_cost,
     block_latency,
     call_page,
     cold_start,
@@ -19,7 +20,17 @@ from benchmarks.bounds import Bound, judge
 def main() -> None:
     """Run them all; ends with status 1 if a bound is broken."""
     bounds: list[Bound] = []
-    in_turn = (parse_to_wav, consumer_memory, block_latency, live_latency, live_share, cold_start, call_page, outputs)
+    in_turn = (
+        parse_to_wav,
+        consumer_memory,
+        archive_cost,
+        block_latency,
+        live_latency,
+        live_share,
+        cold_start,
+        call_page,
+        outputs,
+    )
     for benchmark in in_turn:
         bounds += benchmark.main()
         print()

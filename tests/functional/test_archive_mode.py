@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from connect_audio.adapters.connect_event import parse_connect_event
+from connect_audio.recorder.continuation import Continuation
 from connect_audio.request import RecordingOptions
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.faults import FaultPlan, OnCall, Refuse
@@ -88,6 +90,28 @@ def test_a_stream_that_keeps_too_little_is_recorded_live_and_the_manifest_warns(
     assert found.manifest is not None
     assert found.manifest["endReason"] == "DISCONNECTED"
     assert [each["code"] for each in found.manifest["warnings"]] == codes
+
+
+def test_a_listing_that_is_denied_leaves_the_call_to_the_live_rules(cloud: LocalCloud) -> None:
+    call = ended_call(10)
+    denied = FaultPlan((OnCall(1, Refuse("NotAuthorizedException"), api="ListFragments", times=None),))
+    found = record(cloud, event_of(call, serve(cloud, call, faults=denied)))
+    assert is_whole(found)
+    assert found.wav is not None
+    assert found.manifest is not None
+    assert same_wav(found.wav, wav_of_call(call))
+    assert found.manifest["endReason"] == "DISCONNECTED"
+
+
+def test_an_execution_that_continues_a_failed_one_waits_for_the_end_again(cloud: LocalCloud) -> None:
+    call = ended_call(10)
+    stream = serve(cloud, call)
+    request = parse_connect_event(event_of(call, stream))
+    failed = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:1/durable-execution/failed/1"
+    payload = {**request.to_payload(), "mode": "archive", "continues": Continuation(execution=failed).to_json()}
+    assert cloud.consume(f"{request.execution_name}-r1", payload).status == "SUCCEEDED"
+    found = recorded(cloud, f"{request.execution_name}-r1")
+    assert of_archive(found, call)
 
 
 def test_calls_are_recorded_live_unless_the_stack_says_otherwise(moto_server: str) -> None:
