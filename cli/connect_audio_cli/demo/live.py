@@ -39,7 +39,7 @@ from connect_audio_cli.demo.demo_run import (
     result_of,
 )
 from connect_audio_cli.demo.screen import call_progress
-from connect_audio_cli.output.formatting import DIGITAL_SILENCE
+from connect_audio_cli.output.formatting import DIGITAL_SILENCE, count
 from connect_audio_local.cloud import Execution, LocalCloud, local_cloud
 from connect_audio_local.kvs.capture import StoredFragment, block_ends, stored
 from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery, EmulatedStream, Live
@@ -90,7 +90,9 @@ def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float 
     console.print(f"segments  joined: {verdict}")
     if live.median_lag_s is not None and live.longest_lag_s is not None:
         figures = f"median {live.median_lag_s * 1000:.0f} ms, worst {live.longest_lag_s * 1000:.0f} ms"
-        console.print(f"lag       from the last sample sent to the segment read: {figures}, of {len(lags)} segments")
+        console.print(
+            f"lag       from the last sample sent to the segment read: {figures}, of {count(len(lags), 'segment')}"
+        )
     return replace(outcome, live=live)
 
 

@@ -44,7 +44,7 @@ def _day(stack: Deployed) -> Finding:
     started, rejected, refused, completed, partial, failed, *throttled = sums
     found = f"{started} started, {completed} complete, {partial} partial, {failed} failed"
     if refused:
-        return fault(f"{found}, {refused} starts refused", "docs/operations.md, Starts refused")
+        return fault(f"{found}, {count(refused, 'start')} refused", "docs/operations.md, Starts refused")
     if failed:
         return fault(found, "docs/operations.md, Recordings failed")
     if sum(throttled):
@@ -55,7 +55,7 @@ def _day(stack: Deployed) -> Finding:
     if partial:
         return note(found, "connect-audio explain MANIFEST says what is missing from a recording")
     if rejected:
-        return note(f"{found}, {rejected} events rejected", "the trigger's log says the reason of each")
+        return note(f"{found}, {count(rejected, 'event')} rejected", "the trigger's log says the reason of each")
     if not started:
         return note("the trigger was not called", "after a call, look at the flow and its log")
     return well(found)

@@ -16,6 +16,7 @@ from ebmlite import MasterElement, loadSchema
 
 from connect_audio.core.errors import MatroskaError
 from connect_audio.core.matroska import BLOCK, SIMPLE_BLOCK, decode_block
+from connect_audio_cli.output.formatting import count
 
 _MAX_DEPTH: Final = 16
 _MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -94,7 +95,7 @@ def _rows(parent: Any, data: bytes, base: int, depth: int) -> Iterator[ElementRo
 
 def _row(element: Any, data: bytes, base: int, depth: int) -> ElementRow:
     end = element.payloadOffset + element.size
-    broken = f"cut off after {len(data) - element.payloadOffset} bytes" if end > len(data) else None
+    broken = f"cut off after {count(len(data) - element.payloadOffset, 'byte')}" if end > len(data) else None
     is_master = isinstance(element, MasterElement)
     kind, value = ("master", None) if is_master else _value(element, data[element.offset : end])
     return ElementRow(
@@ -118,7 +119,7 @@ def _value(element: Any, raw: bytes) -> tuple[str, str | int | float]:
         except MatroskaError as error:
             return "binary", str(error)
         laced = f" in {len(frames)} frames" if len(frames) > 1 else ""
-        return "binary", f"track {track}, {timecode:+} ticks, {sum(map(len, frames))} bytes{laced}"
+        return "binary", f"track {track}, {timecode:+} ticks, {count(sum(map(len, frames)), 'byte')}{laced}"
     value = element.value
     match value:
         case int():

@@ -222,4 +222,4 @@ def _start_of(continuation: Continuation | None) -> str:
     if continuation.last is None:
         return "from the beginning: nothing had been recorded"
     checkpoint = continuation.last.checkpoint
-    return f"behind its part {checkpoint.parts.number}, {checkpoint.cursor.frames} frames in S3"
+    return f"behind its part {checkpoint.parts.number}, {count(checkpoint.cursor.frames, 'frame')} in S3"

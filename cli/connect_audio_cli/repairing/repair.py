@@ -30,6 +30,7 @@ from connect_audio.recorder.repair import (
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.export.pace import PacedIndex, PacedSource
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
+from connect_audio_cli.output.formatting import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -161,7 +162,7 @@ class RecordingRepair:
 def _may_go_on(silent_ms: int) -> CommandError:
     minutes = (QUIET_MS - silent_ms) // 60_000 + 1
     message = f"the call may go on: the stream's newest audio is {silent_ms // 1000} s old. "
-    return CommandError(f"{message}Try again in {minutes} minutes", ExitCode.NOT_WHOLE)
+    return CommandError(f"{message}Try again in {count(minutes, 'minute')}", ExitCode.NOT_WHOLE)
 
 
 def _of(repaired: Repaired) -> Audited:

@@ -29,6 +29,7 @@ from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.policy import EARLY_MS, Policy
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.request import RecordingRequest
+from connect_audio.text import counted
 
 LEAST_RETENTION_HOURS: Final = 2
 """Least retention of a stream that is recorded after the call, hours. A quarter of it passes between two readings, and
@@ -178,7 +179,7 @@ def retention_too_short(retention_hours: int | None) -> Reason:
     Args:
         retention_hours: DataRetentionInHours; None where unknown.
     """
-    kept = "for an unknown time" if retention_hours is None else f"for {retention_hours} hours"
+    kept = "for an unknown time" if retention_hours is None else f"for {counted(retention_hours, 'hour')}"
     detail = f"the stream keeps audio {kept}, archive needs {LEAST_RETENTION_HOURS} hours: the call was recorded live"
     return Reason("RETENTION_TOO_SHORT", detail)
 

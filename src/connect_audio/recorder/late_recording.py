@@ -33,6 +33,7 @@ from connect_audio.recorder.recorder import Recorder
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.step_result import HandOver, Over, Wait
 from connect_audio.request import RecordingRequest
+from connect_audio.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -191,7 +192,7 @@ class LateRecording:
         if quiet_ms < QUIET_MS:
             message = (
                 f"the call may go on: the stream's newest audio is {quiet_ms // 1000} s old. "
-                f"Try again in {(QUIET_MS - quiet_ms) // 60_000 + 1} minutes"
+                f"Try again in {counted((QUIET_MS - quiet_ms) // 60_000 + 1, 'minute')}"
             )
             raise LateRecordingError(LateFailure.GOES_ON, message)
         return listed
@@ -269,7 +270,7 @@ class LateRecording:
     def _explained(self, error: MediaSourceError) -> LateRecordingError:
         age_h = (self.clock.now_ms() - self.call.start_ms) / 3_600_000
         if error.code == OUTSIDE_RETENTION:
-            message = f"the stream no longer keeps this call: it began {age_h:.0f} hours ago"
+            message = f"the stream no longer keeps this call: it began {counted(round(age_h), 'hour')} ago"
             return LateRecordingError(LateFailure.TOO_OLD, message)
         if error.code == _NO_STREAM:
             return LateRecordingError(LateFailure.NO_STREAM, "there is no such stream in this account")

@@ -22,6 +22,7 @@ from connect_audio.recorder.call_watch import (
     Watched,
     keeps_long_enough,
     look_at_call,
+    retention_too_short,
     watch_from,
 )
 from connect_audio.recorder.listed_end import ListedEnd
@@ -278,3 +279,13 @@ def test_a_listing_that_fails_for_now_is_tried_again_by_the_engine() -> None:
 @pytest.mark.parametrize(("hours", "kept"), [(None, False), (0, False), (1, False), (2, True), (24, True)])
 def test_two_hours_of_retention_are_the_least(hours: int | None, *, kept: bool) -> None:
     assert keeps_long_enough(hours) is kept
+
+
+@pytest.mark.parametrize(
+    ("hours", "kept"), [(0, "for 0 hours"), (1, "for 1 hour"), (None, "for an unknown time")], ids=str
+)
+def test_the_warning_says_how_long_the_stream_keeps_audio(hours: int | None, kept: str) -> None:
+    warning = retention_too_short(hours)
+
+    assert warning.code == "RETENTION_TOO_SHORT"
+    assert warning.detail == f"the stream keeps audio {kept}, archive needs 2 hours: the call was recorded live"
