@@ -133,7 +133,7 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded, manifest: Mappin
         case OtherLength():
             pass
         case Nothing() | Foreign():
-            clean_up(ports)
+            _clean_up_own(ports)
         case _:
             assert_never(at_key)
     return Outcome(status=OutcomeStatus.KEY_TAKEN, end_reason=recorded.end.reason)
@@ -184,7 +184,8 @@ def _finish(
         manifest = written
     else:
         put_manifest(ports, manifest)
-    repairs += clean_up(ports)
+    # Behind an earlier run's clean-up a repair may hold the claim by now.
+    repairs += _clean_up_own(ports) if repairs else clean_up(ports)
     outcome = Outcome(
         status=OutcomeStatus(manifest["status"]),
         manifest=ports.names.manifest_uri,
@@ -329,6 +330,17 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
 def _first_part(ports: RecorderPorts, first: Staged | None) -> bytearray:
     """Return the PCM of part 1 behind room for the header."""
     return bytearray(HEADER_BYTES) if first is None else ports.store.get(first.key, headroom=HEADER_BYTES)
+
+
+def _clean_up_own(ports: RecorderPorts) -> int:
+    """Clean up as `clean_up`, unless another execution holds the claim: then the rest is that one's."""
+    try:
+        holder = ports.store.get(ports.names.claim)
+    except StorageError as error:
+        if error.code != _NO_KEY:
+            raise
+        return clean_up(ports)
+    return clean_up(ports) if holder == ports.execution.encode() else 0
 
 
 def clean_up(ports: RecorderPorts) -> int:

@@ -27,7 +27,7 @@ from connect_audio.core.manifest import SCHEMA_VERSION, EndReason, rfc3339
 from connect_audio.ports import Clock, FragmentIndex, Lifetime, ListedFragment, ObjectKind
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_between, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim import AlreadyPublished, Refused, claim_recording
+from connect_audio.recorder.claim import AlreadyPublished, Granted, Refused, claim_recording
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import EXECUTION_KEY
@@ -176,7 +176,7 @@ def replacing(ports: RecorderPorts, etag: str | None) -> RecorderPorts:
         ports: with an execution's name of the repair's own.
         etag: ETag of the WAV that may be replaced; None where there is none.
     """
-    store = ports.store if etag is None else ReplacingStore(ports.store, ports.names.key, etag)
+    store = ports.store if etag is None else ReplacingStore(ports.store, ports.names.key, etag, ports.execution)
     return replace(ports, store=store, live=None, replaces=True)
 
 
@@ -200,7 +200,10 @@ def begin_repair(ports: RecorderPorts, index: FragmentIndex, quiet_ms: int = QUI
     if isinstance(claim, Refused):
         return ClaimHeld()
     if isinstance(claim, AlreadyPublished):
-        return Done(finish_interrupted(hidden))
+        if (finished := finish_interrupted(hidden)) is not None:
+            return Done(finished)
+        # The bucket's lifecycle deleted the staged manifest: a second recording of the same WAV makes it again.
+        claim = Granted()
     manifest = manifest_of(ports)
     if not is_suspect(manifest):
         # Another program has repaired it before the claim.
@@ -243,8 +246,9 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
         StorageError: S3 failed; safe to try again.
     """
     head = ports.store.head(ports.names.key)
-    if head is not None and head.metadata.get(EXECUTION_KEY) == ports.execution:
-        return finish_interrupted(ports)
+    is_ours = head is not None and head.metadata.get(EXECUTION_KEY) == ports.execution
+    if is_ours and (finished := finish_interrupted(ports)) is not None:
+        return finished
     new = planned_manifest(ports, recorded)
     if new is None or not is_better(old, new):
         return close_audit(ports, old, found, AuditResult.NOTHING_GAINED)
@@ -257,7 +261,8 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
     ports.store.put(ports.names.staged_manifest, body, ObjectKind("application/json", lifetime=Lifetime.TEMPORARY))
     outcome = publish_recording(ports, recorded, manifest)
     if outcome.status is OutcomeStatus.KEY_TAKEN:
-        # The old recording was replaced or deleted by another program meanwhile: it is that program's word.
+        # Another program replaced or deleted the old recording meanwhile: its word stands.
+        give_up_repair(ports)
         return Repaired(result=AuditResult.NOTHING_GAINED, manifest=old)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest, audit=audit)
 
@@ -281,11 +286,14 @@ def close_audit(ports: RecorderPorts, old: Mapping[str, Any], found: Found, resu
     return Repaired(result=result, manifest=manifest, audit=audit)
 
 
-def finish_interrupted(ports: RecorderPorts) -> Repaired:
+def finish_interrupted(ports: RecorderPorts) -> Repaired | None:
     """Complete a repair that was killed behind the replacement of the WAV. The stream is not needed.
 
     Args:
         ports: from `replacing`.
+
+    Returns:
+        The end of the audit; None if neither the staged manifest nor the one that is there is of the new WAV.
 
     Raises:
         StorageError: S3 failed; safe to try again.
@@ -296,8 +304,11 @@ def finish_interrupted(ports: RecorderPorts) -> Repaired:
     except StorageError as error:
         if error.code != _NO_KEY:
             raise
-        # The manifest was written too, and the staged one is deleted.
         manifest = manifest_of(ports)
+        audit = manifest.get("audit")
+        if audit is None or audit["result"] != AuditResult.REPAIRED:
+            return None
+        # The manifest was written too, and the staged one is deleted.
     else:
         put_manifest(ports, manifest)
     clean_up(ports)

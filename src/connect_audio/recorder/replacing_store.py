@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from connect_audio.ports import ObjectBody, ObjectHead, ObjectKind, PartStore, UploadedPart, WriteOutcome
+from connect_audio.recorder.parts import EXECUTION_KEY
 
 
 class ReplacingStore:
@@ -18,10 +19,11 @@ class ReplacingStore:
         store: the bucket.
         key: key of the object that is to be replaced.
         etag: ETag of its version.
+        execution: name of the execution that replaces it. Its own object is never hidden: equal bytes have equal ETags.
     """
 
-    def __init__(self, store: PartStore, key: str, etag: str) -> None:
-        self._store, self._key, self._etag = store, key, etag
+    def __init__(self, store: PartStore, key: str, etag: str, execution: str) -> None:
+        self._store, self._key, self._etag, self._execution = store, key, etag, execution
 
     @property
     def etag(self) -> str:
@@ -49,7 +51,9 @@ class ReplacingStore:
     def head(self, key: str) -> ObjectHead | None:
         """Return size and metadata; None if there is no such object but the old version."""
         found = self._store.head(key)
-        return None if found is not None and key == self._key and found.etag == self._etag else found
+        if found is None or key != self._key or found.metadata.get(EXECUTION_KEY) == self._execution:
+            return found
+        return None if found.etag == self._etag else found
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a missing one is no error."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -13,7 +14,7 @@ from connect_audio.core.audit import AuditResult, is_suspect, next_audit_number
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import ListedFragment
-from connect_audio.recorder import Policy, Recorded, RecorderPorts
+from connect_audio.recorder import Policy, Recorded, RecorderPorts, Refused, claim_recording
 from connect_audio.recorder.late_recording import recorded_to_its_end
 from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
@@ -33,7 +34,7 @@ from support.calls import call
 from support.json_text import through_json
 from support.store import MemoryStore
 from support.wav import same_wav, wav_of_call
-from support.world import NAMES, REQUEST, World, world
+from support.world import NAMES, REQUEST, World, finish, world
 
 OURS: Final = call(8)
 
@@ -83,11 +84,17 @@ def in_parts() -> World:
 def recorded_with_a_hole(make: Callable[[], World], *places: int) -> World:
     """A world whose recording lacks fragments, and whose stream has them again."""
     at = make()
-    whole = at.source.fragments
-    without(at, *places)
-    at.run()
-    at.source.fragments = whole
+    at.store.objects = dict(recorded(make, *places))
+    at.clock.pass_by(60)
     return at
+
+
+@cache
+def recorded(make: Callable[[], World], *places: int) -> Mapping[str, tuple[bytes, dict[str, str]]]:
+    """What the recording of a stream without some fragments leaves in the bucket."""
+    at = without(make(), *places)
+    at.run()
+    return at.store.objects
 
 
 def begun(at: World) -> tuple[RecorderPorts, Begun]:
@@ -106,12 +113,14 @@ def made(ports: RecorderPorts, begin: Again) -> tuple[RecorderPorts, Recorded]:
 
 
 def repair(at: World) -> Repaired | None:
-    """Repair as the command and the consumer do; None for a recording that is whole."""
+    """Repair as the command and the consumer do; None for a whole recording, or where another one was faster."""
     if NAMES.claim not in at.store.objects and not is_suspect(manifest_of(at.store)):
         return None
     ports, begin = begun(at)
     if isinstance(begin, Done):
         return begin.repaired
+    if isinstance(begin, ClaimHeld):
+        return None
     assert isinstance(begin, Again)
     return publish_repair(*made(ports, begin), manifest_of(at.store), begin.found)
 
@@ -206,6 +215,84 @@ def test_a_killed_repair_is_completed_without_the_stream() -> None:
     assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
 
 
+def test_a_staged_manifest_that_the_lifecycle_deleted_is_made_again() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+
+    def killed(name: str) -> None:
+        if name == "put" and NAMES.staged_manifest in at.store.objects:
+            raise KilledError
+
+    at.store.before_call = killed
+    with pytest.raises(KilledError):
+        repair(at)
+    at.store.before_call = lambda _name: None
+    for key in (NAMES.claim, NAMES.staged_manifest):
+        del at.store.objects[key]
+    new = at.store.objects[NAMES.key]
+    assert manifest_of(at.store)["status"] == "partial"
+
+    repaired = repair(at)
+
+    assert repaired is not None
+    assert repaired.result is AuditResult.REPAIRED
+    assert at.store.objects[NAMES.key] == new
+    assert manifest_of(at.store)["status"] == "complete"
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+
+
+@pytest.mark.parametrize("make", [in_one_put, in_parts])
+def test_a_repair_an_export_a_second_repair_and_a_second_finish_at_once_leave_one_recording(
+    make: Callable[[], World],
+) -> None:
+    """Before each of the repair's calls of S3 one of the others does all its work."""
+    reference = recorded_with_a_hole(make, 3, 4)
+    old_wav = reference.store.objects[NAMES.key][0]
+    repair(reference)
+    new_wav = reference.store.objects[NAMES.key][0]
+
+    def second_repair(at: World) -> None:
+        ports = replace(at.ports(), execution="another#1")
+        begin = begin_repair(ports, Stream(at))
+        if isinstance(begin, Again):
+            publish_repair(*made(ports, begin), manifest_of(at.store), begin.found)
+        else:
+            assert isinstance(begin, ClaimHeld | Done)
+
+    def export(at: World) -> None:
+        assert isinstance(claim_recording(replace(at.ports(), execution="an export")), Refused)
+
+    results = without(make(), 3, 4).run().results
+
+    def second_finish(at: World) -> None:
+        finish(at, results)
+
+    for other in (second_repair, export, second_finish):
+        at_call = 0
+        while True:
+            at_call += 1
+            at = recorded_with_a_hole(make, 3, 4)
+            calls = 0
+
+            def count(_name: str, at: World = at, last: int = at_call, other: Callable[[World], None] = other) -> None:
+                nonlocal calls
+                calls += 1
+                if calls == last:
+                    at.store.before_call = lambda _name: None
+                    other(at)
+
+            at.store.before_call = count
+            repair(at)
+            if calls < at_call:
+                break
+            where = f"{other.__name__} before call {at_call}"
+            assert at.store.objects[NAMES.key][0] == new_wav, where
+            assert manifest_of(at.store)["status"] == "complete", where
+            assert set(at.store.objects) == {NAMES.key, NAMES.manifest}, where
+            assert at.store.uploads == {}, where
+        assert at_call > 12
+    assert old_wav != new_wav
+
+
 def test_a_recording_that_gains_nothing_is_dropped_and_noted() -> None:
     at = recorded_with_a_hole(in_parts, 3, 4)
     without(at, 3, 4, 6)
@@ -229,14 +316,14 @@ def test_an_object_that_changed_meanwhile_is_left_as_it_is(make: Callable[[], Wo
     at = recorded_with_a_hole(make, 3, 4)
     ports, begin = begun(at)
     assert isinstance(begin, Again)
-    recorded, old = made(ports, begin), manifest_of(at.store)
+    new, old = made(ports, begin), manifest_of(at.store)
     if theirs is None:
         del at.store.objects[NAMES.key]
     else:
         at.store.objects[NAMES.key] = (theirs, {"execution": "theirs"})
     manifest = at.store.objects[NAMES.manifest]
 
-    repaired = publish_repair(*recorded, old, begin.found)
+    repaired = publish_repair(*new, old, begin.found)
 
     assert repaired.result is AuditResult.NOTHING_GAINED
     expected = {NAMES.manifest: manifest} | ({} if theirs is None else {NAMES.key: (theirs, {"execution": "theirs"})})
@@ -244,15 +331,31 @@ def test_an_object_that_changed_meanwhile_is_left_as_it_is(make: Callable[[], Wo
     assert at.store.uploads == {}
 
 
+def test_a_better_manifest_of_equal_audio_is_published_too() -> None:
+    """Equal bytes have an equal ETag: the new WAV must not pass for the old one."""
+    at = in_one_put()
+    at.run()
+    manifest = manifest_of(at.store)
+    manifest["fragments"]["truncated"] = 1
+    at.store.objects[NAMES.manifest] = (json.dumps({**manifest, "status": "partial"}).encode(), {})
+
+    repaired = repair(at)
+
+    assert repaired is not None
+    assert repaired.result is AuditResult.REPAIRED
+    assert manifest_of(at.store)["status"] == "complete"
+    assert at.store.objects[NAMES.key][1]["execution"] == "repair#1"
+
+
 def test_an_upload_that_somebody_aborted_never_leaves_a_first_part() -> None:
     at = recorded_with_a_hole(in_parts, 3, 4)
     before = at.store.objects[NAMES.key]
     ports, begin = begun(at)
     assert isinstance(begin, Again)
-    recorded, old = made(ports, begin), manifest_of(at.store)
+    new, old = made(ports, begin), manifest_of(at.store)
     at.store.uploads.clear()
 
-    assert publish_repair(*recorded, old, begin.found).result is AuditResult.NOTHING_GAINED
+    assert publish_repair(*new, old, begin.found).result is AuditResult.NOTHING_GAINED
 
     assert at.store.objects[NAMES.key] == before
     assert manifest_of(at.store)["status"] == "partial"
