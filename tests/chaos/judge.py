@@ -411,7 +411,9 @@ class Judge:
             sums = self.sheet.sums.values()
             codes |= {"STREAM_HOLES"} if self._never_stored_between() else set()
             codes |= {"CONFLICTING_AUDIO"} if any(each.conflicting for each in sums) else set()
-            codes |= {"DANGLING_BYTES"} if any(each.dangling_once for each in sums) else set()
+            # The half sample of a block that conflicts is counted with it, as `_sums` allows for.
+            is_dangling = any(each.dangling_once and not each.conflicting for each in sums)
+            codes |= {"DANGLING_BYTES"} if is_dangling else set()
         return codes
 
     def _is_exact(self) -> bool:
