@@ -169,6 +169,20 @@ def test_the_missing_end_of_a_call_is_recovered(calls: Calls) -> None:
     assert same_wav(calls.wav(), wav_of_call(ours))
 
 
+def test_a_recording_that_no_event_began_has_its_start_in_its_name(calls: Calls) -> None:
+    """So `record` makes it."""
+    ours = call(8)
+    calls.record(ours, faults=HOLE)
+    calls.change(startTimestamp=None)
+    calls.keeps(ours)
+
+    assert calls.repair().code == 0
+
+    assert same_wav(calls.wav(), wav_of_call(ours))
+    manifest = calls.manifest()
+    assert (manifest["startTimestamp"], manifest["evidence"]["opening"]["code"]) == (None, "NO_EVENT")
+
+
 def test_a_call_without_any_audio_gets_its_recording(calls: Calls) -> None:
     ours = call(8)
     calls.record(ours)
@@ -237,9 +251,7 @@ def test_several_recordings_are_repaired_and_one_that_cannot_be_is_a_line(calls:
 
     assert (finished.code, finished.complaint) == (3, "2 of 3 recordings are not whole")
     assert len(finished.out.splitlines()) == 3
-    assert (
-        f"{capture}: names no stream or no start of a streaming to list (a capture or `record` made it)" in finished.out
-    )
+    assert f"{capture}: names no stream and start to list: a capture has neither" in finished.out
     assert f"{tmp_path / 'none.json'}: cannot be read: No such file or directory" in finished.out
     assert same_wav(calls.wav(), wav_of_call(call(8)))
 

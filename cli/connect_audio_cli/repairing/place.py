@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MANIFEST: Final = ".json"
+_START: Final = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z\.json$", re.ASCII)
+"""The start in a recording's name: of a recording that `record` made, which no event of Connect began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,10 @@ class Place:
                 raise CommandError(f"{location.name}: names no object: s3://BUCKET/KEY is expected")
             store: PartStore = S3PartStore(bucket, client=session.client("s3", config=S3_CONFIG))
             manifest = _manifest(store, key, location.name)
-            request = _request(manifest, location.name)
+            request = _request(manifest, location)
             return cls(RecordingNames(bucket, _wav(key), _known_place(manifest)), store, request, manifest)
         manifest = read_manifest(location)
-        request = _request(manifest, location.name)
+        request = _request(manifest, location)
         path = Path(given)
         # An exported recording lies below its folder by the key that the functions would have used.
         key = request.recording_key("").removesuffix(".wav") + _MANIFEST
@@ -98,12 +100,13 @@ def _known_place(manifest: Mapping[str, Any]) -> str | None:
     return None if recording is None else str(recording["location"])
 
 
-def _request(manifest: Mapping[str, Any], name: str) -> RecordingRequest:
-    """Return the streaming that a manifest is of.
+def _request(manifest: Mapping[str, Any], location: Location) -> RecordingRequest:
+    """Return the streaming that a manifest is of. Without an event the start is in the recording's name.
 
     Raises:
         CommandError: the manifest is of a capture, or of a version that does not say it.
     """
+    name = location.name
     if not str(manifest["schemaVersion"]).startswith("2."):
         raise CommandError(f"{name}: is of an old version: export the call again in place of a repair")
     try:
@@ -114,10 +117,10 @@ def _request(manifest: Mapping[str, Any], name: str) -> RecordingRequest:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CommandError(f"{name}: is no manifest of a recording (docs/manifest.md)") from error
     arn, instance, start, _ = known
+    if start is None and (found := _START.search(location.text)) is not None:
+        start = "{}-{}-{}T{}:{}:{}.{}Z".format(*found.groups())
     if arn is None or instance is None or start is None:
-        raise CommandError(
-            f"{name}: names no stream or no start of a streaming to list (a capture or `record` made it)"
-        )
+        raise CommandError(f"{name}: names no stream and start to list: a capture has neither")
     try:
         _, partition, _, region, account, _ = arn.split(":", 5)
         return RecordingRequest(

@@ -129,6 +129,7 @@ class RecordingRepair:
             clock=self._clock,
             policy=Policy(),
             logger=logging.getLogger("connect_audio.repair"),
+            has_event=place.manifest["startTimestamp"] is not None,
         )
         match begin_repair(ports, index):
             case ClaimHeld():

@@ -11,6 +11,7 @@ Equal recordings are not better: a replacement costs a second version of the obj
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -83,11 +84,16 @@ def _gaps_are_old(party: str, old: Mapping[str, Any], old_span: _Span, new: Mapp
         # The rest of the old gaps is unknown: the sums of audio decide.
         return True
     old_gaps = _gaps(party, old, old_span)
-    return all(
-        any(_covers(each, within) for each in old_gaps)
-        for gap in _gaps(party, new, new_span)
-        if (within := _common(gap, old_span)) is not None
-    )
+    begins = [begin for begin, _ in old_gaps]
+    for gap in _gaps(party, new, new_span):
+        within = _common(gap, old_span)
+        if within is None:
+            continue
+        # Joined gaps do not overlap: only the last one that begins before it may cover it.
+        at = bisect_right(begins, within[0] + _TOLERANCE_S)
+        if not at or not _covers(old_gaps[at - 1], within):
+            return False
+    return True
 
 
 def _gaps(party: str, manifest: Mapping[str, Any], span: _Span) -> Sequence[_Span]:

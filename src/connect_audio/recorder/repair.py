@@ -20,7 +20,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from connect_audio.core.audit import Audit, AuditResult, Replaced, is_proven, is_suspect, next_audit_number, recoverable
+from connect_audio.core.audit import (
+    Audit,
+    AuditResult,
+    Replaced,
+    counted_on,
+    is_proven,
+    is_suspect,
+    next_audit_number,
+    recoverable,
+)
 from connect_audio.core.comparison import is_better
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StorageError
 from connect_audio.core.manifest import SCHEMA_VERSION, EndReason, rfc3339
@@ -162,11 +171,17 @@ def _listed(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, cl
 
 
 def _end(manifest: Mapping[str, Any], listed: Sequence[ListedFragment]) -> ListedEnd:
-    """Return the last fragment of the call: the recording's own where the manifest proves the end."""
+    """Return the last fragment of the call.
+
+    If the manifest proves the end, it is the recording's own last one, or one that the producer counted directly on.
+    """
     last = manifest["fragments"]["last"]
     if last is None or not is_proven(manifest, "end"):
         return ListedEnd(listed[-1].number, is_quiet=True)
-    return ListedEnd(last["number"], is_quiet=int(listed[-1].number) <= int(last["number"]))
+    own = int(last["number"])
+    behind = [number for each in listed if (number := int(each.number)) > own]
+    end = max((own, *counted_on(own, behind, 1)))
+    return ListedEnd(str(end), is_quiet=all(number <= end for number in behind))
 
 
 def replacing(ports: RecorderPorts, etag: str | None) -> RecorderPorts:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from connect_audio.core.audit import is_suspect, missing_by_counters, next_audit_number, recoverable
+from connect_audio.core.audit import counted_on, is_suspect, missing_by_counters, next_audit_number, recoverable
 
 
 def number(counter: int) -> str:
@@ -78,11 +78,23 @@ def test_a_gap_shows_what_the_count_hides_where_the_stream_lost_others() -> None
     assert recoverable(manifest(gaps={"customer": hole}), listed((1, 20))) == 0
 
 
-def test_fragments_outside_count_only_at_a_border_that_is_not_proven() -> None:
-    numbers = listed((1, 30))
+def test_fragments_outside_count_at_a_proven_border_only_where_the_producer_counted_on() -> None:
+    inside = manifest(first=6, last=25)
+    assert recoverable(inside, listed((4, 27))) == 4
+    # The next session, and one behind a hole.
+    assert recoverable(inside, listed((6, 25), (1001, 1009))) == 0
+    assert recoverable(inside, listed((1, 4), (6, 25), (27, 30))) == 0
+    assert counted_on(int(number(25)), [int(each) for each in listed((26, 28), (30, 31))], 1) == [
+        int(each) for each in listed((26, 28))
+    ]
+    assert counted_on(7, [8, 9], 1) == []
+
+
+def test_fragments_outside_count_at_a_border_that_is_not_proven() -> None:
+    numbers = listed((1, 4), (6, 25), (27, 30))
     assert recoverable(manifest(first=6, last=25), numbers) == 0
-    assert recoverable(manifest(first=6, last=25, opening="not_proven"), numbers) == 5
-    assert recoverable(manifest(first=6, last=25, end="not_proven"), numbers) == 5
+    assert recoverable(manifest(first=6, last=25, opening="not_proven"), numbers) == 4
+    assert recoverable(manifest(first=6, last=25, end="not_proven"), numbers) == 4
     assert recoverable(manifest(first=6, last=25, opening="not_asked", end="not_asked"), numbers) == 0
 
 
