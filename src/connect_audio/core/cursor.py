@@ -74,7 +74,7 @@ class StreamCounts:
         lost_byte_runs: runs of such bytes.
         in_band_errors: errors that KVS reported inside the stream.
         holes: times when neither track has audio, by cause.
-        missing_fragments: fragments that the numbers show to be missing where a track has a hole.
+        missing_fragments: fragments that the numbers show to be missing where the times do not run on.
         max_millis_behind_now: the most that the reader was behind the stream's head, ms; None before the first.
     """
 

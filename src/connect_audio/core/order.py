@@ -630,7 +630,7 @@ class FragmentOrder:
                     self.state = replace(state, missing=missing)
                     return
                 counter = state.counter
-            elif leap_ns > RUN_ON_NS and counter - state.counter <= MAX_MISSING:
+            elif abs(leap_ns) > RUN_ON_NS and counter - state.counter <= MAX_MISSING:
                 waiting = {each.counter for each in self.waiting}
                 absent = [each for each in range(state.counter + 1, counter) if each not in waiting]
                 self.missing += len(absent)

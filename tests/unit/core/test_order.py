@@ -537,6 +537,18 @@ def test_a_leap_back_behind_a_truncated_fragment_is_measured_from_where_that_wou
     assert line.disagree == TimesDisagree(leap=1)
 
 
+@pytest.mark.parametrize(
+    ("at_ms", "missing"),
+    [(at(3), 1), (at(2) + 31, 1), (at(2) + 30, 0), (at(2) - 30, 0), (at(2) - 31, 1), (at(3) - 1_500, 1)],
+)
+def test_a_number_is_missing_unless_the_time_runs_on_although_the_clock_stepped_back(at_ms: int, missing: int) -> None:
+    line = order(*call(2))
+    found = [*line.add(sent(4, at_ms)), *line.add(sent(5, at_ms + LASTS_MS)), *line.flush()]
+
+    assert came(found) == [(4, at_ms), (5, at_ms + LASTS_MS)]
+    assert line.take_missing() == missing
+
+
 def test_the_same_late_fragment_is_counted_once() -> None:
     line = order(*call(2))
     line.add(sent(5, at(4)))
