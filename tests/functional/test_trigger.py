@@ -294,6 +294,18 @@ def test_without_sinks_nothing_of_live_audio_is_handed_over_whatever_else_is_set
     assert json.loads(invocation.payload) == sample("consumer_payload.json")
 
 
+@pytest.mark.parametrize(("sinks", "mode"), [("", "archive"), ("segments", None)])
+def test_the_mode_is_handed_over_and_sinks_of_live_audio_have_the_call_recorded_live(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch, sinks: str, mode: str | None
+) -> None:
+    for name, value in {"RECORDING_MODE": "archive", "CONTACT_EVENTS": "on", "LIVE_SINKS": sinks}.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    assert answer(sample("connect_voice.json")) == STARTED
+    payload = front.executions[NAME]
+    assert (payload.get("mode"), payload["contactEvents"]) == (mode, True)
+
+
 def test_a_duplicate_with_the_same_settings_of_live_audio_starts_nothing_more(
     front: LambdaFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ Handler string `connect_audio.handlers.trigger.handler`. To the flow the answer'
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lam
 from connect_audio.core.errors import RequestError, SettingsError
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
+from connect_audio.request import RecordingMode
 from connect_audio.settings import LiveSettings, TriggerSettings, variables_set
 from connect_audio.telemetry import Metric, Service, emit
 
@@ -78,7 +80,9 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
         emit(Service.TRIGGER, {Metric.SETTINGS_REFUSED: 1}, reason="LIVE_SETTINGS", **ids)
         logger.error("live settings refused: the call is recorded without live audio", detail=str(exc))  # noqa: TRY400 - no bug, and the text says all
         live = {}
-    outcome = _consumer().start(request, settings.options, live)
+    # Sinks want the audio while the call lasts.
+    options = replace(settings.options, mode=RecordingMode.LIVE) if live else settings.options
+    outcome = _consumer().start(request, options, live)
     if isinstance(outcome, NotStarted):
         emit(Service.TRIGGER, {Metric.STARTS_REFUSED: 1}, reason=outcome.reason, **ids)
         return _rejected(outcome.reason, outcome.detail)
