@@ -294,12 +294,17 @@ def _decided(seen: _Evidence, policy: Policy) -> Finding:
 def _end_of_over(seen: _Evidence, drain_s: float) -> Finding | None:
     """Return the end of a call whose contact is over; None while its fragments go on."""
     behind_ms = seen.to_ms if seen.ended_ms is None else seen.ended_ms + _BEHIND_END_MS
-    of_call = [run for run in seen.runs if run[0].producer_ms <= behind_ms]
+    of_call = [run for run in seen.runs if run[0].producer_ms <= behind_ms or _goes_on_from(run, seen.read)]
     if not of_call:
         return _last(replace(seen, runs=()))
     last = of_call[-1][-1]
     is_closed = len(of_call) < len(seen.runs) or seen.to_ms - _end_ms(last) >= drain_s * 1000
     return Ended(ListedEnd(last.number, is_quiet=True)) if is_closed else None
+
+
+def _goes_on_from(run: Sequence[ListedFragment], read: ListedEnd | None) -> bool:
+    """Return True if a run is the rest of the one that an earlier look had the stream read to."""
+    return read is not None and int(run[0].number) <= int(read.number)
 
 
 def _last(seen: _Evidence) -> Ended | RecordLive:

@@ -124,7 +124,7 @@ def ended_on(fragment: ListedFragment) -> Finding:
     return Ended(ListedEnd(fragment.number, is_quiet=True))
 
 
-def read_to(fragment: ListedFragment) -> Finding:
+def read_to(fragment: ListedFragment) -> ReadOn:
     return ReadOn(ListedEnd(fragment.number, is_quiet=False, is_end=False))
 
 
@@ -156,6 +156,27 @@ def test_audio_that_runs_on_behind_the_end_of_the_contact_is_a_transferred_call_
     ours = session(1, 0, 400)
     found = look(FakeIndex(ours), "announced", after_s=412, ended_s=102)
     assert found.found == read_to(ours[-1])
+
+
+def test_a_transferred_call_goes_on_over_many_looks_until_its_run_is_closed() -> None:
+    at, ours = world(call(1)), session(1, 0, 2000)
+    watched, checkpoint = watch_from(at.ports()), KEPT
+    for now_s in (140, 300, 700, 1500):
+        index = FakeIndex([each for each in ours if each.producer_ms <= DEFAULT_START_MS + now_s * 1000])
+        found = look(index, "announced", after_s=now_s, ended_s=102, at=at, watched=watched, checkpoint=checkpoint)
+        assert found.found == read_to(index.listed[-1])
+        watched, checkpoint = found.watched, checkpoint.ending_on(read_to(index.listed[-1]).to)
+    theirs = session(9000, 2060, 50)
+    found = look(
+        FakeIndex([*ours, *theirs]),
+        "announced",
+        after_s=2100,
+        ended_s=102,
+        at=at,
+        watched=watched,
+        checkpoint=checkpoint,
+    )
+    assert found.found == ended_on(ours[-1])
 
 
 def test_a_transferred_call_ends_with_its_own_run_however_late_the_look() -> None:
