@@ -181,8 +181,9 @@ def main() -> list[Bound]:
         Bound("calls recorded twice", figures.twice, at_most=0),
         # The second process does not know what the killed one asked for in the same second.
         Bound("requests beyond a quota", figures.refused, at_most=8),
-        # The first hundred still fills the processor's and the allocator's caches.
-        Bound("memory of the last 100 calls as a multiple of the second 100's", mib[-1] / mib[1], at_most=1.1),
+        # It levels off as the allocator's arenas of the eight threads fill: docs/benchmarks.md has 2500 calls.
+        Bound("memory of the last 100 calls, MiB", mib[-1], at_most=110),
+        Bound("memory of the last 100 calls as a multiple of the second 100's", mib[-1] / mib[1], at_most=1.25),
     ]
 
 
