@@ -87,7 +87,11 @@ def _report(call: RecordedCall, place: str, report: Report) -> None:
         ("Status", str(outcome.status)),
         ("Ended as", ENDS.get(end, end)),
     ]
-    report.values(rows + [("", code) for code in outcome.reasons])
+    rows += [("", code) for code in outcome.reasons]
+    if call.refusals:
+        codes = printable(", ".join(call.refusals))
+        rows.append(("Connect", f"did not say whether the contact was connected: {codes}"))
+    report.values(rows)
     report.document(
         {
             "contactId": call.contact_id,
@@ -97,6 +101,7 @@ def _report(call: RecordedCall, place: str, report: Report) -> None:
             "reasons": list(outcome.reasons),
             "endReason": end,
             "durationSeconds": outcome.duration_s,
+            "connectRefusals": list(call.refusals),
         }
     )
 

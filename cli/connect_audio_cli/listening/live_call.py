@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, override
 
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
 from connect_audio.adapters.kvs_media import KvsMediaSource
@@ -55,11 +55,13 @@ class RecordedCall:
         contact_id: the contact.
         key: the recording's key.
         outcome: the recorder's.
+        refusals: codes of Connect's refusals to say whether the contact is connected.
     """
 
     contact_id: str
     key: str
     outcome: Outcome
+    refusals: tuple[str, ...] = ()
 
 
 class LiveCall:
@@ -139,7 +141,8 @@ class LiveCall:
             region = Location.of(request.instance_arn).region
             connect = self._session.client("connect", region_name=region, config=CONNECT_CONFIG)
             stack.callback(connect.close)
-            logger = _logger()
+            refusals = _Refusals()
+            logger = _logger(refusals)
             ports = RecorderPorts(
                 request=request,
                 names=names,
@@ -156,7 +159,7 @@ class LiveCall:
             if not isinstance(claim, Granted):
                 raise CommandError(f"{names.key} is there already, or is being recorded", ExitCode.NOT_WHOLE)
             outcome = publish_recording(ports, self._recorded(ports, claim.checkpoint()))
-        return RecordedCall(request.contact_id, names.key, outcome)
+        return RecordedCall(request.contact_id, names.key, outcome, tuple(sorted(refusals.codes)))
 
     def _recorded(self, ports: RecorderPorts, checkpoint: Checkpoint) -> Recorded:
         done = Continuation(execution=ports.execution)
@@ -176,9 +179,24 @@ def _below(prefix: str) -> str:
     return f"{prefix}/{BY_HAND}" if prefix else BY_HAND
 
 
-def _logger() -> logging.Logger:
-    """Return a logger that says nothing: the summary and the manifest say what happened."""
+class _Refusals(logging.Handler):
+    """Takes the codes of failures out of log records."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.codes: set[str] = set()
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record."""
+        code = getattr(record, "error_code", None)
+        if code is not None:
+            self.codes.add(str(code))
+
+
+def _logger(handler: logging.Handler) -> logging.Logger:
+    """Return a logger that prints nothing: the summary and the manifest say what happened."""
     logger = logging.getLogger("connect_audio.record")
-    logger.addHandler(logging.NullHandler())
+    logger.handlers = [handler]
     logger.propagate = False
     return logger

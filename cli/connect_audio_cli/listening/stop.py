@@ -75,9 +75,13 @@ class Stop:
         try:
             yield
         finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            # After a second signal the command's own handlers and deadline are in force. They stay.
+            for each in _SIGNALS:
+                if signal.getsignal(each) is ask:
+                    signal.signal(each, before[each])
+            if signal.getsignal(signal.SIGALRM) == self._break_off:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before[signal.SIGALRM])
 
     def breakable[Result](self, work: Callable[[], Result]) -> Result:
         """Do some work that may wait for long.

@@ -111,3 +111,35 @@ def test_the_bytes_of_a_body_are_passed_on_with_its_beginning(stop: Stop) -> Non
     # The end of the body is none of its bytes.
     assert [*taken, b""] == [b"", *read]
     stream.close()
+
+
+def test_behind_a_second_signal_the_command_s_own_deadline_stays() -> None:
+    def own(number: int, frame: object) -> None:
+        del frame
+        signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, own)
+        signal.setitimer(signal.ITIMER_REAL, LONG_S)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM)}
+    signal.signal(signal.SIGINT, own)
+    try:
+        with Stop().taken():
+            press()
+            press()
+
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_without_a_second_signal_all_handlers_are_as_before() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    with Stop().taken():
+        press()
+
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
