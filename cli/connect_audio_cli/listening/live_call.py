@@ -44,7 +44,7 @@ _LONGEST_WAIT_S: Final = 5
 """Longest pause of a silent call. Waiting costs nothing on the user's machine, and new audio is read this soon."""
 BY_HAND: Final = "record"
 """The folder of a bucket's prefix for such recordings. Among the functions' own keys one would look like a later
-streaming of its contact, and the functions' recording would end there."""
+streaming of its contact, and at a pause the functions' recording could end there."""
 
 
 @dataclass(frozen=True, slots=True)
