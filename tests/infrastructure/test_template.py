@@ -419,7 +419,8 @@ def test_the_function_for_contact_events_reaches_its_notes_and_the_consumer_s_ex
         "WakeTheExecutions": "<ConsumerFunction.Arn>:*",
         "WriteItsLog": "<ContactEndedLogGroup.Arn>",
     }
-    assert granted["FindWhoWaits"]["Condition"] == {"StringLike": {"s3:prefix": "recordings/contacts/*"}}
+    # S3 answers 404 for an entry that has gone meanwhile only to who may list the bucket; with a prefix asked for, 403.
+    assert "Condition" not in granted["FindWhoWaits"]
     cleared = granted_to(template, "ConsumerRole", ContactEvents="on")["ClearStagingAndClaims"]["Resource"]
     assert cleared[2:] == ["arn:aws:s3:::<RecordingsBucket>/recordings/contacts/*/waiting/*"]
 
