@@ -84,11 +84,12 @@ def run(
     from connect_audio_cli.recordings.location import Location  # noqa: PLC0415
     from connect_audio_cli.recordings.wav_file import open_wav  # noqa: PLC0415
 
-    conversion = _conversion(output, named_format, channels, spectrogram=spectrogram)
-    check(conversion)
     target = None if output == STANDARD_OUTPUT else Path(output)
     if target is not None:
         refuse_inputs([target], Location(recording).files())
+    conversion = _conversion(output, named_format, channels, spectrogram=spectrogram)
+    check(conversion)
+    if target is not None:
         refuse_existing([target], force=force)
     with (
         open_wav(Location(recording)) as wav,
