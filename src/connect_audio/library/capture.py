@@ -79,7 +79,7 @@ def _events(
         reader.receive_data(chunk)
         received += len(chunk)
         if len(head) < _HEAD_BYTES:
-            head = (head + chunk)[:_HEAD_BYTES]
+            head += bytes(chunk[: _HEAD_BYTES - len(head)])
             _refuse_other_files(head, name)
         while True:
             try:
