@@ -25,7 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MethodType
 from typing import Final
+from weakref import WeakMethod
 
 from connect_audio.core.admission import Decision, Verdict
 from connect_audio.core.claims import (
@@ -142,7 +144,8 @@ class FragmentOrder:
         is_written: Callable[[Fragment], bool] = lambda _: False,
     ) -> None:
         self._names = names
-        self._is_written = is_written
+        # A method is held weakly: in a circle the recording would keep its samples until the next collection.
+        self._is_written = WeakMethod(is_written) if isinstance(is_written, MethodType) else lambda: is_written
         self.state = state
         self.disagree = disagree
         self.missing = 0
@@ -390,7 +393,11 @@ class FragmentOrder:
 
     def _is_sent_again(self, arrival: _Arrival) -> bool:
         """Return True for a fragment of a producer that went back: its time is that of audio it sent before."""
-        return bool(self.state.spans) and self._leap_ns(arrival) < 0 and self._is_written(arrival.decision.fragment)
+        return bool(self.state.spans) and self._leap_ns(arrival) < 0 and self._holds(arrival.decision.fragment)
+
+    def _holds(self, fragment: Fragment) -> bool:
+        is_written = self._is_written()
+        return is_written is not None and is_written(fragment)
 
     def _missing_before(self, arrival: _Arrival) -> int | None:
         """Fragments missing directly before one, by their numbers; None if it is late or of another session."""
