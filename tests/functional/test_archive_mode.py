@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -17,6 +18,7 @@ from connect_audio.request import RecordingOptions
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.faults import FaultPlan, OnCall, Refuse
 from connect_audio_local.kvs.model import EmulatedStream, Live
+from connect_audio_local.sample_call import sample_stream
 from connect_audio_local.synthesis.calls import SyntheticCall
 from support.wav import same_wav, wav_of_call
 from support.whole_path import (
@@ -30,6 +32,8 @@ from support.whole_path import (
     recorded,
     serve,
 )
+
+EVENTS: Final = Path(__file__).parents[2] / "events"
 
 
 @pytest.fixture
@@ -127,25 +131,9 @@ def test_calls_are_recorded_live_unless_the_stack_says_otherwise(moto_server: st
 # --- contact events ---------------------------------------------------------------------------------------------------
 
 
-def ended_event(call: SyntheticCall, ended_ms: int) -> dict[str, Any]:
-    """Connect's contact event at the end of a call (Administrator Guide, "Contact events")."""
-    ended = datetime.fromtimestamp(ended_ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {
-        "source": "aws.connect",
-        "detail-type": "Amazon Connect Contact Event",
-        "time": ended,
-        "detail": {
-            "eventType": "DISCONNECTED",
-            "contactId": call.contact_id,
-            "channel": "VOICE",
-            "disconnectTimestamp": ended,
-        },
-    }
-
-
-def end_ms(call: SyntheticCall, seconds: int) -> int:
-    assert call.start_ms is not None
-    return call.start_ms + seconds * 1000
+def ended_event(cloud: LocalCloud, call: SyntheticCall) -> dict[str, Any]:
+    """Connect's contact event at the end of a call that a stream of the cloud has served."""
+    return cloud.emulator.contact_event(call.contact_id)
 
 
 @pytest.fixture
@@ -178,7 +166,7 @@ def test_the_contact_s_end_wakes_the_execution_which_asks_connect_nothing(told: 
     stream = serve(told, call)
     answer = told.trigger(event_of(call, stream))
     assert waits_for_event(told, answer["executionName"])
-    assert told.contact_event(ended_event(call, end_ms(call, 12))) == {"ignored": False, "woken": 1}
+    assert told.contact_event(ended_event(told, call)) == {"ignored": False, "woken": 1}
     found = recorded(told, answer["executionName"])
     assert of_archive(without_notes(found), call)
     assert told.executions[answer["executionName"]].steps == (
@@ -197,9 +185,24 @@ def test_the_contact_s_end_wakes_the_execution_which_asks_connect_nothing(told: 
 def test_an_end_that_was_announced_before_the_claim_is_found(told: LocalCloud) -> None:
     call = ended_call(12, ago_s=60)
     stream = serve(told, call)
-    assert told.contact_event(ended_event(call, end_ms(call, 12))) == {"ignored": False, "woken": 0}
+    assert told.contact_event(ended_event(told, call)) == {"ignored": False, "woken": 0}
     found = record(told, event_of(call, stream))
     assert of_archive(without_notes(found), call)
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_the_sample_of_a_contact_s_end_is_of_the_sample_call_and_ends_it(moto_server: str) -> None:
+    ended, begun = (
+        json.loads((EVENTS / name).read_text("utf-8")) for name in ("contact_ended.json", "connect_voice.json")
+    )
+    with cloud_of(moto_server, RECORDING_MODE="archive", CONTACT_EVENTS="on") as cloud:
+        stream = cloud.emulator.add_stream(sample_stream())
+        assert cloud.emulator.contact_event(ended["detail"]["contactId"]) == ended
+        assert cloud.contact_event(ended) == {"ignored": False, "woken": 0}
+        found = without_notes(record(cloud, begun))
+    assert is_whole(found)
+    assert found.manifest is not None
+    assert found.manifest["endReason"] == "ARCHIVE_END"
     assert stream.faults.calls("DescribeContact") == 0
 
 
@@ -207,7 +210,7 @@ def test_an_event_that_comes_twice_wakes_nobody_the_second_time(told: LocalCloud
     call = ended_call(12, ago_s=60)
     answer = told.trigger(event_of(call, serve(told, call)))
     assert waits_for_event(told, answer["executionName"])
-    event = ended_event(call, end_ms(call, 12))
+    event = ended_event(told, call)
     assert told.contact_event(event)["woken"] == 1
     assert told.contact_event(event)["woken"] == 0
     assert of_archive(without_notes(recorded(told, answer["executionName"])), call)
@@ -264,7 +267,7 @@ def test_a_live_call_s_end_is_learnt_by_the_event_and_connect_is_not_asked(moto_
     call = ended_call(12, ago_s=60)
     with cloud_of(moto_server, CONTACT_EVENTS="on") as cloud:
         stream = serve(cloud, call)
-        cloud.contact_event(ended_event(call, end_ms(call, 12)))
+        cloud.contact_event(ended_event(cloud, call))
         found = record(cloud, event_of(call, stream))
         assert stream.faults.calls("DescribeContact") == 0
     assert is_whole(without_notes(found))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import count
 
 import pytest
 
+from connect_audio.adapters.contact_ends import StoredContactEnds
+from connect_audio.adapters.s3_recording import S3PartStore
 from connect_audio.request import RecordingMode, RecordingOptions
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import BUCKET, ProcessCloud, process_cloud
@@ -28,11 +29,8 @@ def cloud() -> Iterator[ProcessCloud]:
 def recorded(cloud: ProcessCloud, kills: Sequence[Kill]) -> Run:
     """Record a call of 24 s that is over, and whose end was announced before the claim."""
     number, stage = next(NUMBERS), scene("short")
-    cloud.s3.put_object(
-        Bucket=BUCKET,
-        Key=f"recordings/contacts/10000000-0000-4000-8000-{number:012d}/ended.json",
-        Body=json.dumps({"endedMs": stage.start_ms + 24_000}).encode(),
-    )
+    ends = StoredContactEnds(S3PartStore(BUCKET, client=cloud.s3), "recordings")
+    ends.end(f"10000000-0000-4000-8000-{number:012d}", stage.start_ms + 24_000)
     options = RecordingOptions(mode=RecordingMode.ARCHIVE, contact_events=True)
     return run(cloud, Schedule(0, "short", tuple(kills), options=options), number)
 

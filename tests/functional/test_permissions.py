@@ -324,7 +324,7 @@ def test_what_aws_does_in_the_functions_names_is_granted_and_listed_with_its_rea
 def test_the_function_for_contact_events_may_do_what_it_does_and_nothing_else(
     moto_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = {"eventType": "DISCONNECTED", "contactId": "a-contact", "disconnectTimestamp": "2026-11-01T10:00:00Z"}
+    ended: Any = json.loads((ROOT / "events" / "contact_ended.json").read_text("utf-8"))
     with (
         cloud_of(moto_server) as cloud,
         S3FaultProxy(moto_server) as s3,
@@ -335,8 +335,8 @@ def test_the_function_for_contact_events_may_do_what_it_does_and_nothing_else(
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", record.url)
         with closing(cloud.s3()) as client:
             entry = json.dumps({"callbackId": "YQ=="}).encode()
-            key = "recordings/contacts/a-contact/waiting/an-execution.json"
+            key = f"recordings/contacts/{ended['detail']['contactId']}/waiting/an-execution.json"
             client.put_object(Bucket=cloud.bucket, Key=key, Body=entry)
-        assert cloud.contact_event({"detail": ended}) == {"ignored": False, "woken": 1}
+        assert cloud.contact_event(ended) == {"ignored": False, "woken": 1}
         needed = {ACTIONS[operation] for operation in record.operations} | s3.iam_actions
     assert by_our_calls(granted("ContactEndedRole", ContactEvents="on")) == needed
