@@ -69,6 +69,29 @@ def stack(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, Any]:
     return {"Stacks": [described]}
 
 
+def resources(*logical_ids: str) -> dict[str, Any]:
+    summaries = [
+        {
+            "LogicalResourceId": each,
+            "PhysicalResourceId": f"calls-{each}",
+            "ResourceType": "AWS::Events::Rule",
+            "ResourceStatus": "CREATE_COMPLETE",
+            "LastUpdatedTimestamp": datetime(2026, 11, 28, tzinfo=UTC),
+        }
+        for each in logical_ids
+    ]
+    return {"StackResourceSummaries": summaries}
+
+
+def rule(state: str = "ENABLED", event_type: str = "DISCONNECTED", source: str = "aws.connect") -> dict[str, Any]:
+    return {"State": state, "EventPattern": json.dumps({"source": [source], "detail": {"eventType": [event_type]}})}
+
+
+def targets(*functions: str) -> dict[str, Any]:
+    arn = TRIGGER.removesuffix("calls-TriggerFunction")
+    return {"Targets": [{"Id": f"t{number}", "Arn": f"{arn}{each}"} for number, each in enumerate(functions)]}
+
+
 def storage(hours: int = 24, prefix: str = "calls-connect-example-contact-") -> dict[str, Any]:
     config = {
         "Prefix": prefix,
@@ -196,6 +219,9 @@ def contact(*storage_types: str) -> dict[str, Any]:
 WELL: Final[dict[str, Answer]] = {
     "sts:GetCallerIdentity": {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/someone", "UserId": "A"},
     "cloudformation:DescribeStacks": stack(),
+    "cloudformation:ListStackResources": resources("TriggerFunction", "ContactEndedFunction", "ContactEndedRule"),
+    "events:DescribeRule": rule(),
+    "events:ListTargetsByRule": targets("calls-ContactEndedFunction"),
     "connect:DescribeInstance": {"Instance": {"InstanceStatus": "ACTIVE", "InboundCallsEnabled": True}},
     "connect:ListInstanceStorageConfigs": storage(),
     "connect:ListLambdaFunctions": {"LambdaFunctions": [f"{CONSUMER}-other", TRIGGER]},
@@ -224,6 +250,8 @@ WELL: Final[dict[str, Answer]] = {
     "sqs:GetQueueAttributes": letters(0),
     "monitoring:GetMetricData": day(40, 0, 0, 40, 0, 0),
 }
+
+EVENTS_ON: Final[dict[str, Answer]] = {"cloudformation:DescribeStacks": stack(ContactEvents="on")}
 
 FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
     ("credentials", {"cloudformation:DescribeStacks": stack(ConnectInstanceArn=INSTANCE.replace(REGION, "us-east-1"))},
@@ -274,6 +302,22 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
      "version 9 is no durable function", "deploy it anew"),
     ("consumer's alias", {"lambda:GetFunctionConfiguration": function(60)},
      "version 9 ends after 60 s, and ConsumerTimeout is 900", "deploy again"),
+    ("contact events", {**EVENTS_ON, "cloudformation:ListStackResources": resources("ContactEndedFunction")},
+     "ContactEvents is on, and the stack has no ContactEndedRule", "deploy again"),
+    ("contact events", {**EVENTS_ON, "cloudformation:ListStackResources": resources("ContactEndedRule")},
+     "ContactEvents is on, and the stack has no ContactEndedFunction", "deploy again"),
+    ("contact events", {**EVENTS_ON, "events:DescribeRule": Refusal("ResourceNotFoundException")},
+     "there is no rule calls-ContactEndedRule", "by hand"),
+    ("contact events", {**EVENTS_ON, "events:DescribeRule": rule("DISABLED")},
+     "rule calls-ContactEndedRule is disabled", "aws events enable-rule --name calls-ContactEndedRule"),
+    ("contact events", {**EVENTS_ON, "events:DescribeRule": rule(event_type="INITIATED")},
+     "does not name DISCONNECTED of aws.connect", "by hand"),
+    ("contact events", {**EVENTS_ON, "events:DescribeRule": rule(source="aws.chime")},
+     "does not name DISCONNECTED of aws.connect", "by hand"),
+    ("contact events", {**EVENTS_ON, "events:DescribeRule": {"ScheduleExpression": "rate(1 hour)", "State": "ENABLED"}},
+     "does not name DISCONNECTED of aws.connect", "by hand"),
+    ("contact events", {**EVENTS_ON, "events:ListTargetsByRule": targets("calls-TriggerFunction")},
+     "does not lead to calls-ContactEndedFunction", "by hand"),
     ("bucket", {"s3:GetBucketLocation": Refusal("NoSuchBucket", status=404)},
      "there is no bucket calls-recordings", "deploy with another"),
     ("bucket", {"s3:GetBucketEncryption": encryption(KEY)},
@@ -308,6 +352,11 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
 NOTES: Final[list[tuple[str, dict[str, Answer], str]]] = [
     ("stack", {"cloudformation:DescribeStacks": stack("UPDATE_IN_PROGRESS")}, "UPDATE_IN_PROGRESS"),
     ("stream prefix", {"connect:ListInstanceStorageConfigs": storage(prefix="call")}, "streams begin with call,"),
+    (
+        "contact events",
+        {"cloudformation:DescribeStacks": stack(RecordingMode="archive")},
+        "off, although RecordingMode is archive: a recording comes 5 minutes to an hour after its call",
+    ),
     ("streams' retention", {"kinesisvideo:ListStreams": streams()}, "no stream begins with calls"),
     (
         "bucket",
@@ -360,6 +409,7 @@ def shared() -> Iterator[tuple[Scene, WireServer]]:
                 "cloudformation",
                 "cloudwatch",
                 "connect",
+                "events",
                 "iam",
                 "kinesisvideo",
                 "kms",
@@ -427,12 +477,13 @@ def test_a_fact_to_know_is_no_fault(scene: Scene, name: str, changed: dict[str, 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_check_needs_the_rights_that_it_names_and_says_which_one_it_lacks(scene: Scene, check: Check) -> None:
-    # A customer's key on the streams, and quotas that nobody raised: each check asks all that it ever asks.
+    # A customer's key on the streams, contact events, and quotas that nobody raised: each check asks all that it ever
+    # asks.
     deployed: dict[str, Answer] = {
         "servicequotas:GetServiceQuota": Refusal("NoSuchResourceException"),
         "servicequotas:GetAWSDefaultServiceQuota": quota(10),
         "kinesisvideo:ListStreams": streams(24, key=KEY),
-        "cloudformation:DescribeStacks": stack(StreamKmsKeyArn=KEY),
+        "cloudformation:DescribeStacks": stack(StreamKmsKeyArn=KEY, ContactEvents="on"),
     }
     finding_of(check, scene.stack(deployed))
     asked = list(dict.fromkeys(scene.answers.asked))[1:]
@@ -478,6 +529,14 @@ def test_more_calls_than_executions_are_well_if_calls_are_recorded_after_their_e
 
     for name in ("Connect's quotas", "streams' retention"):
         assert finding_of(BY_NAME[name], scene.stack(changed)).standing is Standing.WELL
+
+
+def test_contact_events_are_well_if_the_rule_leads_to_the_function(scene: Scene) -> None:
+    finding = finding_of(BY_NAME["contact events"], scene.stack(EVENTS_ON))
+
+    assert finding == well(
+        "rule calls-ContactEndedRule is enabled and leads each call's end to calls-ContactEndedFunction"
+    )
 
 
 def test_a_stack_for_every_instance_is_checked_with_the_instance_that_is_given(scene: Scene) -> None:

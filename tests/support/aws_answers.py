@@ -30,6 +30,7 @@ type Answers = Mapping[str, Answer]
 _SERVICES: Final = {
     "cloudformation": "cloudformation",
     "connect": "connect",
+    "events": "events",
     "iam": "iam",
     "kinesisvideo": "kinesisvideo",
     "kms": "kms",

@@ -104,6 +104,11 @@ class Deployed:
         return self.parameters.get("RecordingMode", "") == "archive"
 
     @property
+    def has_contact_events(self) -> bool:
+        """True if Connect's contact events announce a call's end to the stack."""
+        return self.parameters.get("ContactEvents", "") == "on"
+
+    @property
     def consumer(self) -> str:
         """The consumer's ARN without the alias.
 
@@ -121,6 +126,20 @@ class Deployed:
         if name not in self.outputs:
             raise NoOutputError(name)
         return self.outputs[name]
+
+    def resource(self, logical_id: str) -> str:
+        """Return the physical id of one of the stack's resources; empty if it has none of that name.
+
+        Raises:
+            ClientError: AWS refused.
+        """
+        listed = self.aws.listed(
+            "cloudformation", "list_stack_resources", "StackResourceSummaries", StackName=self.name
+        )
+        for each in listed:
+            if each["LogicalResourceId"] == logical_id and each["ResourceStatus"] != "DELETE_COMPLETE":
+                return str(each.get("PhysicalResourceId", ""))
+        return ""
 
     def streaming(self) -> Mapping[str, Any] | None:
         """Return the instance's configuration of live media streaming; None if it is off.
