@@ -53,17 +53,20 @@ def connect(client: ConnectClient) -> Iterator[Stubber]:
 
 
 @pytest.mark.parametrize(
-    ("contact", "state"),
+    ("contact", "answer"),
     [
-        ({"Id": CONTACT}, ContactState.CONNECTED),
-        ({"Id": CONTACT, "DisconnectTimestamp": datetime(2026, 1, 2, tzinfo=UTC)}, ContactState.DISCONNECTED),
+        ({"Id": CONTACT}, ContactAnswer(ContactState.CONNECTED)),
+        (
+            {"Id": CONTACT, "DisconnectTimestamp": datetime(2026, 1, 2, tzinfo=UTC)},
+            ContactAnswer(ContactState.DISCONNECTED, ended_ms=1_767_312_000_000),
+        ),
     ],
 )
 def test_a_contact_is_over_once_it_has_a_disconnect_timestamp(
-    client: ConnectClient, connect: Stubber, contact: dict[str, Any], state: ContactState
+    client: ConnectClient, connect: Stubber, contact: dict[str, Any], answer: ContactAnswer
 ) -> None:
     connect.add_response("describe_contact", {"Contact": contact}, ASKED)
-    assert described(client) == ContactAnswer(state)
+    assert described(client) == answer
 
 
 @pytest.mark.parametrize(

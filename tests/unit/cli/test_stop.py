@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -31,11 +30,13 @@ def stop() -> Iterator[Stop]:
 
 
 def press(seconds: float = 0.0) -> None:
-    """Send SIGINT to this process, now or later."""
+    """Send SIGINT to the main thread, now or later: another thread might take it later than the call returns."""
+    main = threading.main_thread().ident
+    assert main is not None
     if seconds:
-        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+        threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT)).start()
     else:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.pthread_kill(main, signal.SIGINT)
 
 
 def test_a_signal_is_a_wish_and_ends_no_work(stop: Stop) -> None:
