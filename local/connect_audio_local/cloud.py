@@ -133,6 +133,8 @@ class LocalCloud:
         addresses: the address of Lambda.
         on_end: called with each execution that has ended, in its thread.
         skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
+        announces_ends: True announces the end of a contact by Connect's event once its recording has started, if the
+            emulator's contact is over then.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class LocalCloud:
         addresses: Addresses = ANYWHERE,
         on_end: Callable[[Execution], None] = lambda _: None,
         skip_waits: bool = True,
+        announces_ends: bool = False,
     ) -> None:
         self.emulator = emulator
         self.s3_url = s3_url
@@ -154,12 +157,13 @@ class LocalCloud:
         self._threads: list[threading.Thread] = []
         self._on_end = on_end
         self._skip_waits = skip_waits
+        self._announces_ends = announces_ends
         self._runners: dict[str, DurableFunctionTestRunner] = {}
         self.front = LambdaFront(
             self._start,
             # The second is the consumer's name in `sam local` (local/sam-local-env.json).
             functions={"consumer": {"live"}, "ConsumerFunction": {"live"}},
-            handlers={"TriggerFunction": self.trigger},
+            handlers={"TriggerFunction": self.trigger, "ContactEndedFunction": self.contact_event},
             host=addresses.host,
             port=addresses.lambda_port,
             on_callback=self._answer_callback,
@@ -202,9 +206,22 @@ class LocalCloud:
 
     def _start(self, name: str, payload: object) -> None:
         execution = self.executions.setdefault(name, Execution(name, threading.Event()))
-        thread = threading.Thread(target=self._run, args=(execution, payload), name=f"execution-{name}")
-        self._threads.append(thread)
-        thread.start()
+        threads = [threading.Thread(target=self._run, args=(execution, payload), name=f"execution-{name}")]
+        if self._announces_ends:
+            # Beside the execution: the event may come before it waits, or after.
+            threads.append(threading.Thread(target=self._announce, args=(payload,), name=f"end-{name}"))
+        self._threads += threads
+        for thread in threads:
+            thread.start()
+
+    def _announce(self, payload: object) -> None:
+        """Announce the end of the contact that an execution records; a contact that goes on has none yet."""
+        contact_id = payload.get("contactId") if isinstance(payload, dict) else None
+        try:
+            event = self.emulator.contact_event(str(contact_id))
+        except (LookupError, ValueError):
+            return
+        self.contact_event(event)
 
     def _run(self, execution: Execution, payload: object) -> None:
         from connect_audio.handlers import consumer  # noqa: PLC0415 - reads the environment this cloud has set
@@ -279,6 +296,7 @@ def local_cloud(
     on_end: Callable[[Execution], None] = lambda _: None,
     on_unanswered: Callable[[Unanswered], None] | None = None,
     skip_waits: bool = True,
+    announces_ends: bool = False,
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -292,6 +310,8 @@ def local_cloud(
         on_end: called with each execution that has ended, in its thread.
         on_unanswered: gets each request to the KVS emulator that was refused or got nothing.
         skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
+        announces_ends: True announces the end of a contact by Connect's event once its recording has started, if the
+            emulator's contact is over then.
     """
     with ExitStack() as stack:
         stack.enter_context(local_credentials())
@@ -317,7 +337,14 @@ def local_cloud(
             )
         )
         cloud = LocalCloud(
-            emulator, url, bucket, invocation_s, addresses=addresses, on_end=on_end, skip_waits=skip_waits
+            emulator,
+            url,
+            bucket,
+            invocation_s,
+            addresses=addresses,
+            on_end=on_end,
+            skip_waits=skip_waits,
+            announces_ends=announces_ends,
         )
         stack.push(lambda kind, *_: cloud.close(wait=kind is None or issubclass(kind, Exception)))
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import boto3
 import pytest
 
 from connect_audio.adapters.connect_event import parse_connect_event
@@ -214,6 +215,29 @@ def test_an_event_that_comes_twice_wakes_nobody_the_second_time(told: LocalCloud
     assert told.contact_event(event)["woken"] == 1
     assert told.contact_event(event)["woken"] == 0
     assert of_archive(without_notes(recorded(told, answer["executionName"])), call)
+
+
+def test_a_cloud_that_announces_ends_does_so_for_each_call_that_it_starts_to_record(moto_server: str) -> None:
+    call = ended_call(12, ago_s=60)
+    settings = {"RECORDING_MODE": "archive", "CONTACT_EVENTS": "on"}
+    with cloud_that_waits(moto_server, settings, announces_ends=True) as cloud:
+        stream = serve(cloud, call)
+        found = record(cloud, event_of(call, stream))
+    assert of_archive(without_notes(found), call)
+    assert stream.faults.calls("DescribeContact") == 0
+
+
+def test_no_end_is_announced_of_a_contact_that_no_stream_has_seen(moto_server: str) -> None:
+    with cloud_that_waits(moto_server, {}, announces_ends=True) as cloud:
+        with closing(boto3.client("lambda", endpoint_url=cloud.front.url)) as client:
+            client.invoke(
+                FunctionName="consumer:live",
+                InvocationType="Event",
+                DurableExecutionName="nobody",
+                Payload=json.dumps({"contactId": "nobody"}),
+            )
+        # It refuses the input. The cloud's end waits for the announcing thread, whose error would fail the test.
+        assert cloud.wait("nobody", 30).result["reason"] == "MALFORMED_EVENT"
 
 
 def test_an_event_that_is_lost_leaves_the_question_to_connect(moto_server: str) -> None:

@@ -137,6 +137,32 @@ def test_the_printed_commands_record_the_capture_and_the_call_of_the_sample_even
     assert '"message":"recording finished"' in (tmp_path / "build" / "cloud" / "functions.log").read_text("utf-8")
 
 
+def invoked(url: str, function: str, event: str) -> Any:
+    """The answer of a function to a sample event."""
+    body = (ROOT / "events" / event).read_bytes()
+    request = urllib.request.Request(f"{url}/2015-03-31/functions/{function}/invocations", body)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - a loopback address
+        return json.loads(answer.read())
+
+
+def test_in_the_mode_archive_the_call_s_end_is_announced_and_the_call_is_recorded_after_it(tmp_path: Path) -> None:
+    with running("cloud", "--recording-mode", "archive", "--json", *FREE_PORTS, cwd=tmp_path) as process:
+        begun = line_of(process)
+        assert (begun["recordingMode"], begun["contactEvents"]) == ("archive", True)
+        url = begun["environment"]["AWS_ENDPOINT_URL_LAMBDA"]
+        answer = invoked(url, "TriggerFunction", "connect_voice.json")
+        ended = line_of(process)
+        # The same event again: Connect may send one twice.
+        assert invoked(url, "ContactEndedFunction", "contact_ended.json") == {"ignored": False, "woken": 0}
+        key = answer["recordingUri"].removeprefix("s3://recordings/").replace(".wav", ".json")
+        with closing(boto3.client("s3", endpoint_url=begun["environment"]["AWS_ENDPOINT_URL_S3"])) as s3:
+            manifest = json.loads(s3.get_object(Bucket="recordings", Key=key)["Body"].read())
+
+    assert (ended["status"], ended["result"]["status"]) == ("SUCCEEDED", "complete")
+    assert (manifest["status"], manifest["endReason"]) == ("complete", "ARCHIVE_END")
+    assert '"message":"contact ended"' in (tmp_path / "build" / "cloud" / "functions.log").read_text("utf-8")
+
+
 def test_a_taken_port_is_one_line_and_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -121,10 +121,14 @@ def cloud_of(moto_server: str, *, invocation_s: float = 900, **settings: str) ->
 
 
 @contextmanager
-def cloud_that_waits(moto_server: str, settings: Mapping[str, str]) -> Iterator[LocalCloud]:
+def cloud_that_waits(
+    moto_server: str, settings: Mapping[str, str], *, announces_ends: bool = False
+) -> Iterator[LocalCloud]:
     """A cloud in which the consumer's waits take their time: somebody else may act meanwhile."""
     bucket = f"recordings-{uuid.uuid4().hex[:12]}"
-    with local_cloud({**QUICK, **settings}, s3_url=moto_server, bucket=bucket, skip_waits=False) as running:
+    with local_cloud(
+        {**QUICK, **settings}, s3_url=moto_server, bucket=bucket, skip_waits=False, announces_ends=announces_ends
+    ) as running:
         yield running
 
 

@@ -22,8 +22,10 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options or captures that cannot be used, or a port that is taken.
     """
     given = parser().read(arguments)
+    if given.contact_events is None:
+        given.contact_events = "on" if given.recording_mode == "archive" else "off"
     with needs("cloud", extra="local"):
-        from connect_audio_cli.emulation.cloud import keep_up  # noqa: PLC0415 - the stand-ins are imported here alone
+        from connect_audio_cli.emulation.cloud import Manner, keep_up  # noqa: PLC0415 - the stand-ins are imported here alone
 
     keep_up(
         given.captures,
@@ -31,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         host=given.host,
         ports=(given.s3_port, given.kvs_port, given.lambda_port),
         log=given.log,
+        manner=Manner(given.recording_mode, given.contact_events == "on"),
     )
     return ExitCode.WHOLE
 
@@ -46,6 +49,7 @@ def parser() -> Parser:
         "that ends. Prints the variables that lead an SDK here. The containers of sam local call these ports.",
         examples=(
             ("connect-audio cloud call.mkv", "The capture as a stream, and all services."),
+            ("connect-audio cloud --recording-mode archive", "Calls are recorded after their end."),
             ("connect-audio cloud --host 0.0.0.0", "Also for the containers of sam local."),
         ),
         exit_codes={INTERRUPTED: "ended by Ctrl-C, its usual end"},
@@ -65,6 +69,20 @@ def parser() -> Parser:
             default=port,
             help=f"Port of {_SERVICES[name]}, 0 for a free one. (default: {port})",
         )
+    options.add_argument(
+        "--recording-mode",
+        metavar="MODE",
+        choices=("live", "archive"),
+        default="live",
+        help="The stack's parameter RecordingMode: live, or archive, after the call. (default: live)",
+    )
+    options.add_argument(
+        "--contact-events",
+        metavar="on|off",
+        choices=("on", "off"),
+        help="The stack's parameter ContactEvents: on announces each call's end to ContactEndedFunction. "
+        "(default: on for archive, off for live)",
+    )
     options.add_argument(
         "--log",
         metavar="FILE",

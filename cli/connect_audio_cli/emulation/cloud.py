@@ -22,11 +22,32 @@ from connect_audio_local.cloud import Addresses, Execution, LocalCloud, connect_
 from connect_audio_local.kvs import EmulatedStream, StoredFragment
 from connect_audio_local.sample_call import sample_stream
 
-_SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30"}
-"""Waits short enough to watch, as in local/sam-local-env.json."""
+_SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30", "ARCHIVE_LOOK_SECONDS": "10"}
+"""Waits short enough to watch. local/sam-local-env.json has the first two."""
 _SAMPLE: Final = "the call of the sample events"
 _ANY_INSTANCE: Final = "00000000-0000-4000-8000-000000000000"
 _INVOCATIONS: Final = "/2015-03-31/functions/TriggerFunction/invocations"
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """The manner of the recordings.
+
+    Args:
+        mode: `live` or `archive`, as the stack's parameter RecordingMode has it.
+        contact_events: True if contact events announce the calls' ends.
+    """
+
+    mode: str
+    contact_events: bool
+
+    def settings(self) -> dict[str, str]:
+        """The variables of the functions."""
+        return {"RECORDING_MODE": self.mode, "CONTACT_EVENTS": "on" if self.contact_events else "off"}
+
+    def line(self) -> str:
+        """The line of the text report."""
+        return f"Mode     {self.mode}" + (", contact events announce the end" if self.contact_events else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +72,9 @@ class _Offer:
         return {**self.served.as_json(), "events": [str(path) for path in self.events]}
 
 
-def keep_up(captures: Sequence[str], report: Report, *, host: str, ports: tuple[int, int, int], log: Path) -> None:
+def keep_up(
+    captures: Sequence[str], report: Report, *, host: str, ports: tuple[int, int, int], log: Path, manner: Manner
+) -> None:
     """Serve until the process is interrupted.
 
     Args:
@@ -60,6 +83,7 @@ def keep_up(captures: Sequence[str], report: Report, *, host: str, ports: tuple[
         host: address to bind.
         ports: ports of S3, Kinesis Video Streams and Lambda, 0 for a free one.
         log: file of the functions' output. The Connect events of the captures' contacts are written beside it.
+        manner: the manner of the recordings.
 
     Raises:
         CommandError: a port is taken, or a file cannot be used.
@@ -78,13 +102,19 @@ def keep_up(captures: Sequence[str], report: Report, *, host: str, ports: tuple[
         file,
         redirect_stdout(file),
         local_cloud(
-            _SETTINGS, addresses=addresses, on_end=say.ended, on_unanswered=Complaints(report, caught_up=False)
+            {**_SETTINGS, **manner.settings()},
+            addresses=addresses,
+            on_end=say.ended,
+            on_unanswered=Complaints(report, caught_up=False),
+            # An event wakes what waits, so the wait must last.
+            skip_waits=not manner.contact_events,
+            announces_ends=manner.contact_events,
         ) as cloud,
     ):
         sample = cloud.emulator.add_stream(sample_stream())
         offers = [_offer(Served(sample, _SAMPLE, sample.retained(cloud.emulator.clock.monotonic())), log.parent)]
         offers += [_offer(_serve(cloud, *content), log.parent) for content in contents]
-        say.began(cloud, offers, log)
+        say.began(cloud, offers, log, manner)
         threading.Event().wait()
 
 
@@ -134,7 +164,7 @@ class _Speaker:
         self._form = report.form
         self._out = out
 
-    def began(self, cloud: LocalCloud, offers: Sequence[_Offer], log: Path) -> None:
+    def began(self, cloud: LocalCloud, offers: Sequence[_Offer], log: Path, manner: Manner) -> None:
         """Say where everything is, and how a recording is started."""
         functions = cloud.front.url.replace("//0.0.0.0:", "//127.0.0.1:")
         variables = sdk_variables(
@@ -147,11 +177,14 @@ class _Speaker:
         streams = "\n".join(line for offer in offers for line in offer.lines(functions + _INVOCATIONS))
         self._say(
             f"{streams}\nBucket   s3://{cloud.bucket}\nTrigger  TriggerFunction\nConsumer ConsumerFunction:live\n"
-            f"Log      {log}\n\nFor any AWS SDK or CLI, in another shell:\n\n{exports(variables)}\n\nCtrl-C ends it.",
+            f"{manner.line()}\nLog      {log}\n\n"
+            f"For any AWS SDK or CLI, in another shell:\n\n{exports(variables)}\n\nCtrl-C ends it.",
             {
                 "environment": variables,
                 "bucket": cloud.bucket,
                 "log": str(log),
+                "recordingMode": manner.mode,
+                "contactEvents": manner.contact_events,
                 "streams": [offer.as_json() for offer in offers],
             },
         )
