@@ -84,7 +84,12 @@ def resources(*logical_ids: str) -> dict[str, Any]:
 
 
 def rule(state: str = "ENABLED", event_type: str = "DISCONNECTED", source: str = "aws.connect") -> dict[str, Any]:
-    return {"State": state, "EventPattern": json.dumps({"source": [source], "detail": {"eventType": [event_type]}})}
+    arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/calls-ContactEndedRule"
+    return {
+        "Arn": arn,
+        "State": state,
+        "EventPattern": json.dumps({"source": [source], "detail": {"eventType": [event_type]}}),
+    }
 
 
 def targets(*functions: str) -> dict[str, Any]:
@@ -119,9 +124,13 @@ def key_policy(principal: str) -> dict[str, Any]:
 
 
 def trigger_policy(source: str = INSTANCE, account: str = ACCOUNT) -> dict[str, Any]:
+    return policy("connect.amazonaws.com", source, account)
+
+
+def policy(service: str, source: str, account: str = ACCOUNT) -> dict[str, Any]:
     statement = {
         "Effect": "Allow",
-        "Principal": {"Service": "connect.amazonaws.com"},
+        "Principal": {"Service": service},
         "Action": "lambda:InvokeFunction",
         "Condition": {"StringEquals": {"AWS:SourceAccount": account}, "ArnLike": {"AWS:SourceArn": source}},
     }
@@ -251,7 +260,11 @@ WELL: Final[dict[str, Answer]] = {
     "monitoring:GetMetricData": day(40, 0, 0, 40, 0, 0),
 }
 
-EVENTS_ON: Final[dict[str, Answer]] = {"cloudformation:DescribeStacks": stack(ContactEvents="on")}
+RULE_ARN: Final[str] = rule()["Arn"]
+EVENTS_ON: Final[dict[str, Answer]] = {
+    "cloudformation:DescribeStacks": stack(ContactEvents="on"),
+    "lambda:GetPolicy": policy("events.amazonaws.com", RULE_ARN),
+}
 
 FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
     ("credentials", {"cloudformation:DescribeStacks": stack(ConnectInstanceArn=INSTANCE.replace(REGION, "us-east-1"))},
@@ -318,6 +331,10 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
      "does not name DISCONNECTED of aws.connect", "by hand"),
     ("contact events", {**EVENTS_ON, "events:ListTargetsByRule": targets("calls-TriggerFunction")},
      "does not lead to calls-ContactEndedFunction", "by hand"),
+    ("contact events", {**EVENTS_ON, "lambda:GetPolicy": Refusal("ResourceNotFoundException", status=404)},
+     "the policy of calls-ContactEndedFunction has no permission for events.amazonaws.com", "by hand"),
+    ("contact events", {**EVENTS_ON, "lambda:GetPolicy": policy("events.amazonaws.com", f"{RULE_ARN}2")},
+     "with rule calls-ContactEndedRule as source", "by hand"),
     ("bucket", {"s3:GetBucketLocation": Refusal("NoSuchBucket", status=404)},
      "there is no bucket calls-recordings", "deploy with another"),
     ("bucket", {"s3:GetBucketEncryption": encryption(KEY)},

@@ -20,6 +20,7 @@ from connect_audio.adapters.sinks import segment_bucket
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio.settings import Choice, ConsumerSettings, LiveSettings, TriggerSettings, variables, variables_set
+from connect_audio_cli.doctor import contact_events
 from infrastructure.evaluation import evaluated
 
 type Json = dict[str, Any]
@@ -409,6 +410,13 @@ def test_the_rule_lets_the_end_of_voice_contacts_through_and_of_the_instance_alo
     assert detail() == {"eventType": ["DISCONNECTED"], "channel": ["VOICE"]}
     arn = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d"
     assert detail(ConnectInstanceArn=arn)["instanceArn"] == [{"suffix": "instance/9a8b7c6d"}]
+
+
+def test_the_doctor_finds_the_rule_of_contact_events_and_its_function_by_their_names(template: Json) -> None:
+    found = evaluated(template, {"StreamNamePrefix": "live", "ContactEvents": "on"})["Resources"]
+    rule = found[contact_events.RULE]["Properties"]
+    assert contact_events.lets_through(rule["EventPattern"])
+    assert [each["Arn"] for each in rule["Targets"]] == [f"<{contact_events.FUNCTION}.Arn>"]
 
 
 def test_the_function_for_contact_events_reaches_its_notes_and_the_consumer_s_executions_alone(template: Json) -> None:

@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
 from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.doctor.invocation import RIGHT, may_invoke
 
-_RULE: Final = "ContactEndedRule"
-_FUNCTION: Final = "ContactEndedFunction"
+RULE: Final = "ContactEndedRule"
+FUNCTION: Final = "ContactEndedFunction"
+_EVENTBRIDGE: Final = "events.amazonaws.com"
 _END: Final = "DISCONNECTED"
 _AGAIN: Final = "it was changed by hand: put it back, or set ContactEvents off, deploy, and on again"
 
@@ -21,9 +23,9 @@ _AGAIN: Final = "it was changed by hand: put it back, or set ContactEvents off, 
 def _events(stack: Deployed) -> Finding:
     if not stack.has_contact_events:
         return _without(stack)
-    name, function = stack.resource(_RULE), stack.resource(_FUNCTION)
+    name, function = stack.resource(RULE), stack.resource(FUNCTION)
     if not name or not function:
-        return fault(f"ContactEvents is on, and the stack has no {_FUNCTION if name else _RULE}", "deploy again")
+        return fault(f"ContactEvents is on, and the stack has no {FUNCTION if name else RULE}", "deploy again")
     try:
         rule = stack.aws.ask("events", "describe_rule", Name=name)
         targets = stack.aws.ask("events", "list_targets_by_rule", Rule=name)["Targets"]
@@ -35,11 +37,15 @@ def _events(stack: Deployed) -> Finding:
         return fault(
             f"rule {name} is disabled: no call's end is announced", f"aws events enable-rule --name {name} enables it"
         )
-    if not _lets_through(json.loads(rule.get("EventPattern") or "{}")):
+    if not lets_through(json.loads(rule.get("EventPattern") or "{}")):
         return fault(f"the pattern of rule {name} does not name {_END} of aws.connect", _AGAIN)
     arn = f"{stack.consumer.rpartition(':')[0]}:{function}"
     if arn not in {each["Arn"] for each in targets}:
         return fault(f"rule {name} does not lead to {function}: no call's end is announced", _AGAIN)
+    if not may_invoke(stack, arn, _EVENTBRIDGE, rule.get("Arn", "")):
+        return fault(
+            f"the policy of {function} has no permission for {_EVENTBRIDGE} with rule {name} as source", _AGAIN
+        )
     return well(f"rule {name} is enabled and leads each call's end to {function}")
 
 
@@ -53,15 +59,15 @@ def _without(stack: Deployed) -> Finding:
     return well("off: Connect is asked about each call's end")
 
 
-def _lets_through(pattern: Mapping[str, Any]) -> bool:
-    """Return True if a pattern names the events of a contact's end."""
+def lets_through(pattern: Mapping[str, Any]) -> bool:
+    """Return True if a rule's event pattern names the events of a contact's end."""
     return "aws.connect" in pattern.get("source", ()) and _END in pattern.get("detail", {}).get("eventType", ())
 
 
 CHECKS: Final = (
     Check(
         "contact events",
-        ("cloudformation:ListStackResources", "events:DescribeRule", "events:ListTargetsByRule"),
+        ("cloudformation:ListStackResources", "events:DescribeRule", "events:ListTargetsByRule", RIGHT),
         _events,
     ),
 )

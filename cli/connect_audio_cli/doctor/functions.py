@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from fnmatch import fnmatchcase
-from typing import Any, Final
+from typing import Final
 
-from botocore.exceptions import ClientError
-
-from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, well
 from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError
+from connect_audio_cli.doctor.invocation import RIGHT, may_invoke
 
 _CONNECT: Final = "connect.amazonaws.com"
 
@@ -53,39 +48,15 @@ def _role(stack: Deployed) -> Finding:
 
 
 def _invocation(stack: Deployed) -> Finding:
-    trigger = stack.output("TriggerFunctionArn")
-    try:
-        policy = json.loads(stack.aws.ask("lambda", "get_policy", FunctionName=trigger)["Policy"])
-    except ClientError as error:
-        if not is_absent(error):
-            raise
-        policy = {}
     try:
         instance = stack.instance
     except NoInstanceError:
         instance = ""
-    for statement in policy.get("Statement", ()):
-        if _lets_connect_in(statement, instance, stack.account):
-            return well("Connect may invoke the trigger")
+    if may_invoke(stack, stack.output("TriggerFunctionArn"), _CONNECT, instance):
+        return well("Connect may invoke the trigger")
     return fault(
         f"the trigger's policy has no permission for {_CONNECT} with this instance as source",
         "deploy the stack again; its permission was removed, or ConnectInstanceArn names another instance",
-    )
-
-
-def _lets_connect_in(statement: Mapping[str, Any], instance: str, account: str) -> bool:
-    principal = statement.get("Principal", {})
-    service = principal.get("Service") if isinstance(principal, dict) else principal
-    if statement.get("Effect") != "Allow" or service not in {_CONNECT, "*"}:
-        return False
-    if statement.get("Action") not in {"lambda:InvokeFunction", "lambda:*"}:
-        return False
-    conditions = {
-        key.lower(): value for operands in statement.get("Condition", {}).values() for key, value in operands.items()
-    }
-    source = conditions.get("aws:sourcearn")
-    return conditions.get("aws:sourceaccount", account) == account and (
-        not source or not instance or fnmatchcase(instance, source)
     )
 
 
@@ -115,7 +86,7 @@ def _alias(stack: Deployed) -> Finding:
 
 CHECKS: Final = (
     Check("consumer's role", ("iam:SimulatePrincipalPolicy",), _role),
-    Check("trigger's permission", ("lambda:GetPolicy",), _invocation),
+    Check("trigger's permission", (RIGHT,), _invocation),
     Check(
         "consumer's alias",
         ("lambda:GetAlias", "lambda:ListVersionsByFunction", "lambda:GetFunctionConfiguration"),
