@@ -17,7 +17,7 @@ FOLDER: Final = Path(__file__).parents[1] / "src" / "connect_audio" / "adapters"
 OPERATIONS: Final = {
     "connect": {"DescribeContact"},
     "events": {"PutEvents"},
-    "kinesis-video-archived-media": {"ListFragments"},
+    "kinesis-video-archived-media": {"GetMediaForFragmentList", "ListFragments"},
     "kinesis-video-media": {"GetMedia"},
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
     # The trigger invokes, the function for contact events wakes executions, and the durable execution SDK calls the

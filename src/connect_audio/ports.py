@@ -40,7 +40,7 @@ type StartSelector = FromProducerTime | AfterFragment
 
 
 class MediaStream(Protocol):
-    """One open GetMedia body."""
+    """One open GetMedia body, or one that the archive gives in its form."""
 
     def read(self) -> bytes:
         """Return the bytes that have arrived, waiting for at least one; never waits to fill a buffer.

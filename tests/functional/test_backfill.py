@@ -18,7 +18,7 @@ from connect_audio.handlers import backfill_end, backfill_worker
 from connect_audio.recorder.backfill import items_of, lines_of, read_lines
 from connect_audio.recorder.late_recording import LateCall
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import Api, OnCall, Refuse
+from connect_audio_local.kvs.faults import Api, AtFragment, InBand, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from infrastructure.loading import load
 from support.calls import call, fragments
@@ -131,8 +131,26 @@ def test_the_worker_records_each_call_of_its_item_under_the_functions_key(
         ]
         body = s3_client.get_object(Bucket=recordings, Key=key)["Body"].read()
         assert same_wav(body, wav_of_call(each))
+    # The second run of the same item finds them: its outcomes have replaced the first one's.
+    assert [each["status"] for each in outcomes(s3_client, recordings)] == ["exists", "exists"]
+    assert [each["startMs"] for each in outcomes(s3_client, recordings)] == [
+        DEFAULT_START_MS,
+        DEFAULT_START_MS + 20_000,
+    ]
+
+
+def test_a_place_that_get_media_never_gives_is_recorded_and_the_role_has_the_rights_for_it(
+    emulator: KvsEmulator, recordings: str, s3_client: S3Client
+) -> None:
+    faults = FaultPlan((AtFragment(1, InBand(4000), times=None),))
+    stream = emulator.add_stream(EmulatedStream("calls-1", stored(fragments(*CALLS[:2])), faults=faults))
+    [item] = items_of([late(stream, 0), late(stream, 20)])
+
+    assert work(item.to_json()) == {"done": 2, "left": 0}
+
+    assert [each["status"] for each in outcomes(s3_client, recordings)] == ["complete", "complete"]
     # The role's rights on streams are the requests that were made, no more and no fewer.
-    made = {f"kinesisvideo:{api}" for api in get_args(Api.__value__) if streams[0].faults.calls(api)}
+    made = {f"kinesisvideo:{api}" for api in get_args(Api.__value__) if stream.faults.calls(api)}
     policies = load(EXAMPLE)["Resources"]["WorkerRole"]["Properties"]["Policies"]
     [rights] = [
         each["Action"]
@@ -141,12 +159,30 @@ def test_the_worker_records_each_call_of_its_item_under_the_functions_key(
         if each.get("Sid") == "ReadTheStreams"
     ]
     assert made == set(rights)
-    # The second run of the same item finds them: its outcomes have replaced the first one's.
-    assert [each["status"] for each in outcomes(s3_client, recordings)] == ["exists", "exists"]
-    assert [each["startMs"] for each in outcomes(s3_client, recordings)] == [
-        DEFAULT_START_MS,
-        DEFAULT_START_MS + 20_000,
-    ]
+
+
+def test_calls_are_recorded_by_the_archive_where_get_media_is_denied(
+    streams: list[EmulatedStream], recordings: str, s3_client: S3Client
+) -> None:
+    streams[0].denied_apis = frozenset({"GetMedia"})
+    [item] = items_of([late(streams[0], 0), late(streams[0], 20)])
+
+    assert work(item.to_json()) == {"done": 2, "left": 0}
+
+    assert [each["status"] for each in outcomes(s3_client, recordings)] == ["complete", "complete"]
+
+
+def test_a_stream_that_gives_neither_right_is_an_outcome_that_names_both(
+    streams: list[EmulatedStream], recordings: str, s3_client: S3Client
+) -> None:
+    streams[0].denied_apis = frozenset({"GetMedia", "GetMediaForFragmentList"})
+    [item] = items_of([late(streams[0], 0)])
+
+    assert work(item.to_json()) == {"done": 1, "left": 0}
+
+    [outcome] = outcomes(s3_client, recordings)
+    assert (outcome["status"], outcome["detail"].split(":")[0]) == ("none", "REFUSED")
+    assert "kinesisvideo:GetMedia and kinesisvideo:GetMediaForFragmentList" in outcome["detail"]
 
 
 def test_calls_without_a_recording_are_outcomes_and_no_failures(

@@ -11,8 +11,20 @@ from typing import Any, Final
 import pytest
 
 from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import InLog, Missing
-from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
+from connect_audio_local.kvs.faults import (
+    Api,
+    AtFragment,
+    Cut,
+    End,
+    FragmentAction,
+    Garbage,
+    InBand,
+    InLog,
+    Missing,
+    OnCall,
+    Refuse,
+)
+from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS, SyntheticCall
 from support.calls import call, fragments
 from support.command import Finished, run_here
 from support.wav import same_wav, wav_of_call
@@ -321,3 +333,93 @@ def test_a_file_that_cannot_be_used_is_told_before_any_call(tmp_path: Path, text
 @pytest.mark.parametrize("options", [(), ("--stream", "calls"), ("--csv", "f", "--stream", "calls", "--start", "1")])
 def test_one_call_or_a_file_is_needed(options: tuple[str, ...]) -> None:
     assert run_here("export", *options).code == 2
+
+
+DENIED: Final = Refuse("AccessDeniedException")
+
+
+def denied(*apis: Api) -> FaultPlan:
+    """A stream that gives no right to some operations."""
+    return FaultPlan(tuple(OnCall(1, DENIED, api=api, times=None) for api in apis))
+
+
+@pytest.mark.parametrize("options", [(), ("--contact-id", DEFAULT_CONTACT_ID)])
+def test_a_call_is_exported_by_the_archive_where_get_media_is_denied(
+    streams: Streams, options: tuple[str, ...]
+) -> None:
+    ours = call(20)
+    stream = streams.serve(ours, faults=denied("GetMedia"))
+
+    finished = streams.export(*options)
+
+    assert (finished.code, finished.err) == (0, "")
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.manifest()["status"] == "complete"
+    # The first denial is enough.
+    assert stream.faults.calls("GetMedia") == 1
+
+
+INSTANCE: Final = f"arn:aws:connect:eu-west-2:111122223333:instance/{DEFAULT_INSTANCE_ID}"
+NAMED: Final = ("--contact-id", DEFAULT_CONTACT_ID, "--instance", INSTANCE)
+
+
+@pytest.mark.parametrize("options", [(), NAMED])
+def test_a_stream_that_gives_neither_right_is_one_error_and_leaves_nothing(
+    streams: Streams, options: tuple[str, ...]
+) -> None:
+    streams.serve(call(20), faults=denied("GetMedia", "GetMediaForFragmentList"))
+
+    finished = streams.export(*options)
+
+    assert finished.code == 2
+    assert "kinesisvideo:GetMedia and kinesisvideo:GetMediaForFragmentList is needed" in finished.complaint
+    assert streams.files() == set()
+
+
+def test_the_archive_alone_or_get_media_alone_is_read_where_the_option_says_so(streams: Streams) -> None:
+    ours = call(20)
+    stream = streams.serve(ours)
+
+    assert streams.export("--api", "archive").code == 0
+
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert stream.faults.calls("GetMedia") == 0
+    streams.folder = streams.folder / "by-media"
+    assert streams.export("--api", "media").code == 0
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert stream.faults.calls("GetMediaForFragmentList") == 2
+
+
+@pytest.mark.parametrize(
+    ("index", "action"),
+    [
+        (0, InBand(4000)),
+        (5, InBand(5000)),
+        (5, Cut(2000)),
+        (5, End(2000)),
+        (5, Garbage(100, 2000)),
+        (19, Cut(2000)),
+    ],
+)
+def test_a_place_that_get_media_never_gives_comes_from_the_archive(
+    streams: Streams, index: int, action: FragmentAction
+) -> None:
+    ours = call(20)
+    stream = streams.serve(ours, faults=FaultPlan((AtFragment(index, action, times=None),)))
+
+    finished = streams.export(*NAMED)
+
+    assert (finished.code, finished.err) == (0, "")
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.manifest()["fragments"]["truncated"] == 0
+    assert stream.faults.calls("GetMediaForFragmentList") == 1
+
+
+def test_a_place_that_fails_is_missing_where_the_archive_is_denied(streams: Streams) -> None:
+    faults = FaultPlan((AtFragment(5, InBand(4000), times=None), *denied("GetMediaForFragmentList").faults))
+    streams.serve(call(20), faults=faults)
+
+    finished = streams.export(*NAMED)
+
+    assert finished.code == 3
+    assert streams.manifest()["status"] == "partial"

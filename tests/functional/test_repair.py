@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import InLog, Missing
+from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, Missing, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
 from support.calls import call, fragments
 from support.command import Finished, run_here
@@ -19,6 +19,7 @@ from support.wav import same_wav, wav_of_call
 
 KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
 HOLE: Final = FaultPlan((InLog(3, Missing(2)),))
+DENIED: Final = FaultPlan((OnCall(1, Refuse("AccessDeniedException"), times=None),))
 
 
 class Calls:
@@ -93,6 +94,34 @@ def test_a_recording_with_a_hole_becomes_whole_from_what_the_stream_keeps(calls:
     assert audit["replaced"]["status"] == "partial"
     assert audit["replaced"]["dataCrc32"] == old["recording"]["dataCrc32"]
     assert calls.files() == {f"{KEY}.wav", f"{KEY}.json"}
+
+
+@pytest.mark.parametrize("faults", [DENIED, FaultPlan((AtFragment(4, InBand(4000), times=None),))])
+def test_a_repair_takes_from_the_archive_what_get_media_does_not_give(calls: Calls, faults: FaultPlan) -> None:
+    ours = call(8)
+    calls.record(ours, faults=HOLE)
+    stream = calls.keeps(ours, faults=faults)
+
+    finished = calls.repair()
+
+    assert (finished.code, finished.err) == (0, "")
+    assert same_wav(calls.wav(), wav_of_call(ours))
+    assert stream.faults.calls("GetMediaForFragmentList") == 1
+
+
+def test_a_repair_that_may_read_nothing_says_so_and_leaves_the_recording_alone(calls: Calls) -> None:
+    ours = call(8)
+    calls.record(ours, faults=HOLE)
+    stream = calls.keeps(ours)
+    stream.denied_apis = frozenset({"GetMedia", "GetMediaForFragmentList"})
+    old = calls.wav()
+
+    finished = calls.repair()
+
+    assert finished.code == 3
+    assert "kinesisvideo:GetMedia and kinesisvideo:GetMediaForFragmentList is needed" in finished.complaint
+    assert (calls.wav(), calls.files()) == (old, {f"{KEY}.wav", f"{KEY}.json"})
+    assert calls.manifest().get("audit") is None
 
 
 def test_a_whole_recording_is_left_alone_in_one_line(calls: Calls) -> None:

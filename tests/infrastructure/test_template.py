@@ -467,7 +467,7 @@ ACTIONS = {
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "put_events": {"events:PutEvents"},
 }
-# What no function calls: `connect-audio capture` does.
+# What no function of this stack calls: the backfill's worker and the command do.
 OF_THE_COMMAND = {"get_media_for_fragment_list"}
 # What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}

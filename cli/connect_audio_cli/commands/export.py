@@ -45,11 +45,14 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.progress_file import progress_file  # noqa: PLC0415
         from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
         from connect_audio_cli.export.sources import find_rows  # noqa: PLC0415
+        from connect_audio_cli.export.stream_source import Api  # noqa: PLC0415
         from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
         session = SharedSession(profile_name=given.profile, region_name=given.region)
         target = Target.of(given.output, session)
-        exporter = Exporter(session, target, StreamPaces(SystemClock()), given.instance, given.concurrency)
+        exporter = Exporter(
+            session, target, StreamPaces(SystemClock()), given.instance, given.concurrency, Api(given.api)
+        )
         report = Report.of(given)
         rows = find_rows(given, exporter, shows=report.shows_progress)
         if given.dry_run:
@@ -258,6 +261,14 @@ def parser() -> Parser:
         type=number(int, 1, 32),
         default=8,
         help="Calls of a file at the same time; of one stream never more than two. (default: 8)",
+    )
+    options.add_argument(
+        "--api",
+        choices=("auto", "media", "archive"),
+        metavar="API",
+        default="auto",
+        help="media for GetMedia, archive for GetMediaForFragmentList, auto for GetMedia and for the archive where "
+        "GetMedia is denied or a place of it fails. (default: auto)",
     )
     flag(
         options,

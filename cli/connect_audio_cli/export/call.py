@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
-from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import LateRecordingError, StorageError
-from connect_audio.recorder.late_recording import LateFailure, LateRecording
-from connect_audio_cli.export.pace import PacedIndex, PacedSource
+from connect_audio.recorder.late_recording import LateFailure, LateRecording, fragments_to_read
+from connect_audio_cli.export.pace import PacedIndex
+from connect_audio_cli.export.stream_source import stream_source
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from connect_audio.recorder import Checkpoint
     from connect_audio.recorder.late_recording import LateCall, LateResult
     from connect_audio_cli.export.pace import StreamPace
+    from connect_audio_cli.export.stream_source import Api
     from connect_audio_cli.export.target import Target
 
 _HINTS: Final[dict[str, str]] = {
@@ -39,10 +40,11 @@ class CallExport:
         target: gets the recording, under the key that the functions would use.
         session: gives credentials.
         pace: the stream's pace.
+        api: the operation by which the stream is read.
     """
 
-    def __init__(self, call: LateCall, target: Target, *, session: Session, pace: StreamPace) -> None:
-        self._call, self._target, self._session, self._pace = call, target, session, pace
+    def __init__(self, call: LateCall, target: Target, *, session: Session, pace: StreamPace, api: Api) -> None:
+        self._call, self._target, self._session, self._pace, self._api = call, target, session, pace, api
 
     def size(self) -> tuple[int, int]:
         """Return how much the recorder would read, by the stream's listing: fragments and bytes, at most.
@@ -71,16 +73,26 @@ class CallExport:
 
     @contextmanager
     def _recording(self) -> Iterator[LateRecording]:
-        arn = self._call.stream_arn
+        arn, clock = self._call.stream_arn, SystemClock()
         with ExitStack() as stack:
-            source = stack.enter_context(closing(KvsMediaSource(arn, session=self._session)))
-            index = stack.enter_context(closing(KvsFragmentIndex(arn, session=self._session)))
+            index = PacedIndex(
+                stack.enter_context(closing(KvsFragmentIndex(arn, session=self._session))), self._pace.listing
+            )
+            source = stack.enter_context(
+                stream_source(
+                    arn,
+                    self._api,
+                    lambda: fragments_to_read(self._call, index, clock),
+                    session=self._session,
+                    pace=self._pace,
+                )
+            )
             yield LateRecording(
                 call=self._call,
                 place=self._target,
-                source=PacedSource(source, self._pace.media),
-                index=PacedIndex(index, self._pace.listing),
-                clock=SystemClock(),
+                source=source,
+                index=index,
+                clock=clock,
                 logger=logging.getLogger("connect_audio.export"),
             )
 

@@ -13,6 +13,7 @@ from connect_audio_cli.export.pace import CALLS_AT_ONCE, START_EVERY_S, StreamPa
 from connect_audio_cli.export.progress_file import Line
 from connect_audio_cli.export.side_by_side import side_by_side
 from connect_audio_cli.export.stream_name import stream_arn
+from connect_audio_cli.export.stream_source import Api
 from connect_audio_cli.output.command_error import CommandError, printable
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Exporter:
         paces: the paces of the streams.
         instance_arn: the Connect instance of rows that name none; None for the streams' own.
         at_once: most calls at the same time.
+        api: the operation by which the streams are read.
     """
 
     session: Session
@@ -59,6 +61,7 @@ class Exporter:
     paces: StreamPaces
     instance_arn: str | None
     at_once: int
+    api: Api = Api.AUTO
     _arns: dict[str, str] = field(default_factory=dict)
     _asking: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,7 +112,7 @@ class Exporter:
         pace = self.paces.of(row.stream_name)
         with pace.starts.turn():
             pass
-        return CallExport(self.call(row), self.target, session=self.session, pace=pace)
+        return CallExport(self.call(row), self.target, session=self.session, pace=pace, api=self.api)
 
     def call(self, row: Row) -> LateCall:
         """Return the call of a row, with its stream's ARN.

@@ -41,6 +41,7 @@ def find_rows(given: argparse.Namespace, exporter: Exporter, *, shows: bool) -> 
             given.end,
             session=session,
             paces=paces,
+            api=exporter.api,
             at_once=given.concurrency,
             shows=shows,
         )

@@ -12,13 +12,13 @@ from botocore.exceptions import ClientError
 
 from connect_audio.adapters.kvs_endpoint import name_of
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
-from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, StreamError
 from connect_audio.recorder.archived_call import QUIET_MS, unbroken_runs
 from connect_audio.recorder.labels import labels_at
-from connect_audio_cli.export.pace import PacedIndex, PacedSource
+from connect_audio_cli.export.pace import PacedIndex
 from connect_audio_cli.export.rows import Row
 from connect_audio_cli.export.side_by_side import side_by_side
+from connect_audio_cli.export.stream_source import stream_source
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.output.progress import tracked
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from connect_audio.ports import FragmentIndex, ListedFragment
     from connect_audio_cli.export.pace import StreamPaces
+    from connect_audio_cli.export.stream_source import Api
 
 _WINDOW_MS: Final = 3_600_000
 _MARGIN_MS: Final = 3000
@@ -39,7 +40,15 @@ _SLACK_MS: Final = 5000
 
 
 def rows_of_streams(
-    prefix: str, from_ms: int, to_ms: int, *, session: Session, paces: StreamPaces, at_once: int, shows: bool = False
+    prefix: str,
+    from_ms: int,
+    to_ms: int,
+    *,
+    session: Session,
+    paces: StreamPaces,
+    api: Api,
+    at_once: int,
+    shows: bool = False,
 ) -> list[Row]:
     """Find the calls that began in a range of time, in all streams of a prefix.
 
@@ -49,6 +58,7 @@ def rows_of_streams(
         to_ms: greatest start, ms since the epoch.
         session: gives credentials; threads share it.
         paces: the paces of the streams.
+        api: the operation by which the streams are read.
         at_once: most streams at the same time.
         shows: True to show on a terminal how many streams are done.
 
@@ -61,7 +71,7 @@ def rows_of_streams(
     """
 
     def calls(stream: Row) -> list[Row]:
-        return _calls(stream.stream, from_ms, to_ms, session, paces)
+        return _calls(stream.stream, from_ms, to_ms, session, paces, api)
 
     streams = [Row(arn, from_ms) for arn in _streams(prefix, session)]
     found = side_by_side(streams, calls, at_once=at_once, of_a_stream=1)
@@ -83,17 +93,18 @@ def _streams(prefix: str, session: Session) -> list[str]:
     return found
 
 
-def _calls(arn: str, from_ms: int, to_ms: int, session: Session, paces: StreamPaces) -> list[Row]:
+def _calls(arn: str, from_ms: int, to_ms: int, session: Session, paces: StreamPaces, api: Api) -> list[Row]:
     pace = paces.of(name_of(arn))
     rows: list[Row] = []
     last_ms = from_ms
+    listed: list[ListedFragment] = []
     with (
         closing(KvsFragmentIndex(arn, session=session)) as index,
-        closing(KvsMediaSource(arn, session=session)) as media,
+        stream_source(arn, api, lambda: listed, session=session, pace=pace) as source,
     ):
-        source = PacedSource(media, pace.media)
         try:
-            for run in unbroken_runs(list(_listed(PacedIndex(index, pace.listing), from_ms - _MARGIN_MS, to_ms))):
+            listed += _listed(PacedIndex(index, pace.listing), from_ms - _MARGIN_MS, to_ms)
+            for run in unbroken_runs(listed):
                 labels = labels_at(source, run[0].producer_ms, len(run))
                 is_same = rows and labels and rows[-1].contact_id == labels.contact_id
                 if labels and not (is_same and run[0].producer_ms - last_ms < QUIET_MS):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
-from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.audit import is_proven, is_suspect, next_audit_number
 from connect_audio.core.errors import MediaSourceError, StorageError
@@ -23,22 +22,25 @@ from connect_audio.recorder.repair import (
     NotOver,
     audit_stream,
     begin_repair,
+    fragments_of_recording,
+    give_up_repair,
     manifest_of,
     publish_repair,
     replacing,
 )
 from connect_audio_cli.export.folder_store import FolderStore
-from connect_audio_cli.export.pace import PacedIndex, PacedSource
+from connect_audio_cli.export.pace import PacedIndex
+from connect_audio_cli.export.stream_source import Api, stream_source
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from boto3 import Session
 
     from connect_audio.core.audit import Audit
-    from connect_audio.ports import FragmentIndex, MediaSource
+    from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource
     from connect_audio.recorder.repair import Repaired
     from connect_audio_cli.export.pace import StreamPace
     from connect_audio_cli.repairing.place import Place
@@ -100,14 +102,20 @@ class RecordingRepair:
     def _with_stream(self, work: Callable[[FragmentIndex, MediaSource], Audited]) -> Audited:
         arn = self._place.request.stream_arn
         with ExitStack() as stack:
-            media = stack.enter_context(closing(KvsMediaSource(arn, session=self._session)))
-            index = stack.enter_context(closing(KvsFragmentIndex(arn, session=self._session)))
+            listing = stack.enter_context(closing(KvsFragmentIndex(arn, session=self._session)))
+            index = PacedIndex(listing, self._pace.listing)
+            source = stream_source(arn, Api.AUTO, lambda: self._listed(index), session=self._session, pace=self._pace)
+            media = stack.enter_context(source)
             try:
-                return work(PacedIndex(index, self._pace.listing), PacedSource(media, self._pace.media))
+                return work(index, media)
             except MediaSourceError as error:
                 raise CommandError(f"AWS refuses: {printable(str(error))}", ExitCode.NOT_WHOLE) from error
             except StorageError as error:
                 raise CommandError(f"cannot be read or written: {printable(str(error))}", ExitCode.NOT_WHOLE) from error
+
+    def _listed(self, index: FragmentIndex) -> Sequence[ListedFragment]:
+        start_ms = self._place.request.start_timestamp_ms
+        return fragments_of_recording(self._place.manifest, index, start_ms, self._clock)
 
     def _dry_run(self, index: FragmentIndex) -> Audited:
         manifest = self._place.manifest
@@ -140,7 +148,11 @@ class RecordingRepair:
                 return _of(repaired)
             case Again(found, etag, checkpoint):
                 hidden = replacing(ports, etag)
-                recorded = recorded_to_its_end(hidden, checkpoint)
+                try:
+                    recorded = recorded_to_its_end(hidden, checkpoint)
+                except MediaSourceError:
+                    give_up_repair(ports)
+                    raise
                 return _of(publish_repair(hidden, recorded, manifest_of(ports), found))
 
     @property

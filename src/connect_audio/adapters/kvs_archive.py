@@ -1,13 +1,14 @@
 """The archive of a Kinesis Video stream as the `MediaSource` port: GetMediaForFragmentList over a listing.
 
-For streams whose GetMedia is denied, and for single fragments that are fetched again. The recorder reads it as it reads
-GetMedia.
+For streams whose GetMedia is denied, and for places that GetMedia cannot give (`recorder/either_source.py`). The
+recorder reads it as it reads GetMedia.
 
 How it works. A body of the service holds the asked fragments, one document each, without continuation tokens. AWS
 documents no order for them, and reports a fragment that it does not find with error 3000 in its place, which often
 passes. So `ArchiveStream` asks for a batch of listed numbers and takes the body apart into documents. It gives them out
 in the order of their numbers, whatever the order of their arrival. It asks again for exactly the missing fragments.
-Batches follow each other as one body. At its end stands an empty document, which completes the last fragment.
+Batches follow each other as one body. Each whole fragment gets the continuation token that GetMedia would give it. So a
+recorder may read a part of a call by GetMedia and the rest here.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_kinesis_video_archived_media import KinesisVideoArchivedMediaClient
 
-    from connect_audio.ports import Clock, FragmentIndex, ListedFragment, MediaStream, StartSelector
+    from connect_audio.ports import Clock, ListedFragment, MediaStream, StartSelector
 
 MOST_FRAGMENTS: Final = 1000
 """Most fragments of one call; the service model's bound, which botocore does not check."""
@@ -49,18 +50,18 @@ _MOST_THROTTLES: Final = 6
 """Tries of one call while it is throttled; then the throttle is raised. The service allows 5 calls a second."""
 _THROTTLE_PAUSE_S: Final = 1.0
 """Pause before a throttled call is made again, s: the limit counts the calls of one second."""
-_EMPTY_DOCUMENT: Final = bytes.fromhex("1a45dfa38b4282886d6174726f736b61") + bytes.fromhex("1853806701ffffffffffffff")
-"""An EBML header of DocType matroska, and a Segment of unknown size without content."""
+_SEGMENT: Final = bytes.fromhex("18538067")
+_TAGS, _TAG, _SIMPLE_TAG = bytes.fromhex("1254c367"), bytes.fromhex("7373"), bytes.fromhex("67c8")
+_TAG_NAME, _TAG_STRING = bytes.fromhex("45a3"), bytes.fromhex("4487")
+_TOKEN: Final = b"AWS_KINESISVIDEO_CONTINUATION_TOKEN"
 
 
 class KvsArchiveSource:
-    """A range of one stream.
+    """Listed fragments of one stream.
 
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
-        index: the stream's listing; it is asked once, at the first `open`.
-        from_ms: least begin of a fragment that is read, ms since the epoch, inclusive.
-        to_ms: greatest begin, ms since the epoch, inclusive.
+        listing: lists the fragments that are read, in the order of their numbers; called once, at the first `open`.
         session: gives credentials; None for a default session.
         read_timeout_s: the longest wait for an answer and for each next byte, s.
         clock: for the age of the cached endpoint, and for pauses.
@@ -74,9 +75,7 @@ class KvsArchiveSource:
         self,
         stream_arn: str,
         *,
-        index: FragmentIndex,
-        from_ms: int,
-        to_ms: int,
+        listing: Callable[[], Sequence[ListedFragment]],
         session: boto3.Session | None = None,
         read_timeout_s: float = 10.0,
         clock: Clock | None = None,
@@ -85,7 +84,7 @@ class KvsArchiveSource:
         if not 1 <= batch <= MOST_FRAGMENTS:
             raise ValueError(f"a batch of {batch} fragments: GetMediaForFragmentList takes 1 to {MOST_FRAGMENTS}")
         self._stream_arn = stream_arn
-        self._index, self._span, self._batch = index, (from_ms, to_ms), batch
+        self._listing, self._batch = listing, batch
         self._clock = clock or SystemClock()
         self._listed: Sequence[ListedFragment] | None = None
         self._gone: set[str] = set()
@@ -119,12 +118,14 @@ class KvsArchiveSource:
         """Open the listed fragments from a start on. The caller keeps at most one stream open and closes it.
 
         Raises:
-            MediaSourceError: ListFragments failed.
+            MediaSourceError: ListFragments failed, or AWS refuses GetMediaForFragmentList for good.
         """
         if self._listed is None:
-            self._listed = self._index.fragments(*self._span)
+            self._listed = self._listing()
         numbers = [each.number for each in _from(self._listed, start) if each.number not in self._gone]
-        return ArchiveStream(numbers, self._batch, self._body, self._clock, self._gone.add, name_of(self._stream_arn))
+        stream = ArchiveStream(numbers, self._batch, self._body, self._clock, self._gone.add, name_of(self._stream_arn))
+        stream.begin()
+        return stream
 
     def close(self) -> None:
         """Close the pooled connections. May be called twice."""
@@ -180,6 +181,21 @@ class ArchiveStream:
         self._stream_name = stream_name
         self._open = ExitStack()
         self._pieces = self._read_all()
+        self._first: bytes | MediaSourceError | None = None
+
+    def begin(self) -> None:
+        """Make the first call, and keep what comes first for `read`. A denied call shows here, as GetMedia's does.
+
+        Raises:
+            MediaSourceError: AWS refuses, and would again. A failure that may pass is the first `read`'s.
+        """
+        try:
+            self._first = next(self._pieces, b"")
+        except MediaSourceError as error:
+            if not error.retryable:
+                self.close()
+                raise
+            self._first = error
 
     def read(self) -> bytes:
         """Return the next bytes; waits for whole fragments.
@@ -190,7 +206,10 @@ class ArchiveStream:
         Raises:
             MediaSourceError: a call failed, or an answer is none. Every whole fragment before it was returned.
         """
-        return next(self._pieces, b"")
+        first, self._first = self._first, None
+        if isinstance(first, MediaSourceError):
+            raise first
+        return next(self._pieces, b"") if first is None else first
 
     def close(self) -> None:
         """Close the connection. May be called twice."""
@@ -198,14 +217,11 @@ class ArchiveStream:
         self._open.close()
 
     def _read_all(self) -> Generator[bytes]:
-        has_any = bool(self._waiting)
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
             for document in self._documents(batch):
                 for at in range(0, len(document), READ_BYTES):
                     yield document[at : at + READ_BYTES]
-        if has_any:
-            yield _EMPTY_DOCUMENT
 
     def _documents(self, batch: Sequence[str]) -> Iterator[bytes]:
         """Yield the documents of a batch, in order, each as soon as all before it have come."""
@@ -221,7 +237,7 @@ class ArchiveStream:
                 if fragment.errors and not fragment.blocks:
                     errors[number] = document
                     continue
-                arrived[number] = document
+                arrived[number] = _with_token(document, number)
                 while left and left[0] in arrived:
                     yield arrived.pop(left.popleft())
             if not left:
@@ -275,6 +291,26 @@ class ArchiveStream:
         except StreamError as error:
             message = f"GetMediaForFragmentList of stream {self._stream_name}: {error}"
             raise MediaSourceError(type(error).__name__, message, retryable=True) from error
+
+
+def _with_token(document: bytes, number: str) -> bytes:
+    """Return a fragment's document with its continuation token behind it, in a Segment of unknown size."""
+    at, size_at = 0, 4
+    while document[at:size_at] != _SEGMENT:
+        length = 9 - document[size_at].bit_length()
+        size = int.from_bytes(document[size_at : size_at + length]) & ((1 << 7 * length) - 1)
+        at = size_at + length + size
+        size_at = at + 4
+    length = 9 - document[size_at].bit_length()
+    unknown = ((1 << 7 * length + 1) - 1).to_bytes(length)
+    tag = _element(_SIMPLE_TAG, _element(_TAG_NAME, _TOKEN) + _element(_TAG_STRING, number.encode()))
+    tags = _element(_TAGS, _element(_TAG, tag))
+    return document[:size_at] + unknown + document[size_at + length :] + tags
+
+
+def _element(element_id: bytes, content: bytes) -> bytes:
+    """Return a Matroska element, its size in four bytes."""
+    return element_id + (len(content) | 1 << 28).to_bytes(4) + content
 
 
 def _from(listed: Sequence[ListedFragment], start: StartSelector) -> Sequence[ListedFragment]:

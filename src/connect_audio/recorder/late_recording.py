@@ -21,13 +21,14 @@ from connect_audio.core.errors import (
 from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim import AlreadyPublished, Refusal, Refused, claim_recording
+from connect_audio.recorder.claim import AlreadyPublished, Granted, Refusal, Refused, claim_recording
 from connect_audio.recorder.continuation import Continuation
+from connect_audio.recorder.either_source import DENIALS
 from connect_audio.recorder.labels import labels_at
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.other_streamings import OtherStreamings
-from connect_audio.recorder.policy import Policy
-from connect_audio.recorder.publish import Recorded, publish_recording
+from connect_audio.recorder.policy import EARLY_MS, Policy
+from connect_audio.recorder.publish import Recorded, clean_up, publish_recording
 from connect_audio.recorder.record_step import Budget
 from connect_audio.recorder.recorder import Recorder
 from connect_audio.recorder.recorder_ports import RecorderPorts
@@ -38,7 +39,16 @@ from connect_audio.text import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from connect_audio.ports import Clock, FragmentIndex, ListedFragment, Log, MediaSource, PartStore
+    from connect_audio.ports import (
+        Clock,
+        FragmentIndex,
+        ListedFragment,
+        Log,
+        MediaSource,
+        MediaStream,
+        PartStore,
+        StartSelector,
+    )
     from connect_audio.recorder.object_names import RecordingNames
 
 NO_DEADLINE: Final = float("inf")
@@ -259,7 +269,13 @@ class LateRecording:
             return self._existing(names)
         # A run that was killed after the WAV may have left no manifest: publishing the same samples again writes it.
         begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
-        recorded = recorded_to_its_end(ports, begin.ending_on(end), on_audio, deadline_s=self.deadline_s)
+        try:
+            recorded = recorded_to_its_end(ports, begin.ending_on(end), on_audio, deadline_s=self.deadline_s)
+        except MediaSourceError:
+            if isinstance(claim, Granted):
+                # The stream keeps the call: a caller with the right may record it.
+                clean_up(ports)
+            raise
         outcome = publish_recording(ports, recorded)
         return LateResult(names.key, str(outcome.status), ", ".join(outcome.reasons))
 
@@ -276,6 +292,21 @@ class LateRecording:
             return LateRecordingError(LateFailure.NO_STREAM, "there is no such stream in this account")
         why = LateFailure.FAILED if error.retryable else LateFailure.REFUSED
         return LateRecordingError(why, f"AWS refuses: {error}")
+
+
+def fragments_to_read(call: LateCall, index: FragmentIndex, clock: Clock) -> Sequence[ListedFragment]:
+    """List what a recorder of a call may read, for a source that reads by numbers.
+
+    Args:
+        call: the call.
+        index: the stream's listing.
+        clock: for the time and a wait.
+
+    Raises:
+        MediaSourceError: ListFragments failed.
+    """
+    # A fragment that contains the begin of the reading begins before it.
+    return settled_fragments_of_call(index, call.start_ms - call.slack_ms - EARLY_MS, clock)
 
 
 def recorded_to_its_end(
@@ -295,9 +326,18 @@ def recorded_to_its_end(
 
     Raises:
         LateRecordingError: the time was over before the end.
-        MediaSourceError: the stream cannot be read.
+        MediaSourceError: AWS denies the reading of the stream.
         StorageError: the target refused.
     """
+    try:
+        return _recorded(replace(ports, source=_Allowed(ports.source)), checkpoint, on_audio, deadline_s)
+    except _DeniedError as error:
+        raise error.denial from error
+
+
+def _recorded(
+    ports: RecorderPorts, checkpoint: Checkpoint, on_audio: Callable[[Checkpoint], None], deadline_s: float
+) -> Recorded:
     done = Continuation(execution=ports.execution)
     with Recorder(ports) as recorder:
         while True:
@@ -332,6 +372,32 @@ def shortcomings(store: PartStore, names: RecordingNames) -> str | None:
         return None
     except (ValueError, KeyError, TypeError):
         return None
+
+
+class _DeniedError(Exception):
+    """AWS denies the reading of the stream. The recorder would try again, and make an empty recording in the end."""
+
+    def __init__(self, denial: MediaSourceError) -> None:
+        super().__init__(str(denial))
+        self.denial = denial
+
+
+class _Allowed:
+    """A source whose denial ends the recorder at once."""
+
+    def __init__(self, source: MediaSource) -> None:
+        self._source = source
+
+    def retention_hours(self) -> int:
+        return self._source.retention_hours()
+
+    def open(self, start: StartSelector) -> MediaStream:
+        try:
+            return self._source.open(start)
+        except MediaSourceError as error:
+            if error.code in DENIALS:
+                raise _DeniedError(error) from error
+            raise
 
 
 class NotAsked:

@@ -151,7 +151,7 @@ def audit_stream(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: in
         number=next_audit_number(manifest), time=time, listed=0, recoverable=0, result=AuditResult.NOTHING_RECOVERABLE
     )
     try:
-        listed = _listed(manifest, index, start_ms, clock)
+        listed = fragments_of_recording(manifest, index, start_ms, clock)
     except MediaSourceError as error:
         if error.code != OUTSIDE_RETENTION:
             raise
@@ -162,7 +162,20 @@ def audit_stream(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: in
     return Found(audit=audit, end=_end(manifest, listed) if lacking else None, newest_ms=newest_ms)
 
 
-def _listed(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, clock: Clock) -> Sequence[ListedFragment]:
+def fragments_of_recording(
+    manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, clock: Clock
+) -> Sequence[ListedFragment]:
+    """List the stream for a recording's time.
+
+    Args:
+        manifest: the recording's, of schema version 2.
+        index: the stream's listing.
+        start_ms: StartTimestamp, ms since the epoch.
+        clock: for the time and a wait.
+
+    Raises:
+        MediaSourceError: ListFragments failed.
+    """
     last = manifest["fragments"]["last"]
     if last is None or last["producerTimestamp"] is None or not is_proven(manifest, "end"):
         return settled_fragments_of_call(index, start_ms, clock)

@@ -74,7 +74,9 @@ class Archived:
     def source(self, batch: int = 1000, **options: Any) -> KvsArchiveSource:
         arn = self.stream(**options).arn
         index = KvsFragmentIndex(arn, session=SESSION, clock=self.clock)
-        return KvsArchiveSource(arn, index=index, session=SESSION, clock=self.clock, batch=batch, **SPAN)
+        return KvsArchiveSource(
+            arn, listing=lambda: index.fragments(**SPAN), session=SESSION, clock=self.clock, batch=batch
+        )
 
     def calls(self) -> int:
         return self.served.faults.calls("GetMediaForFragmentList")
@@ -152,13 +154,15 @@ def test_both_sources_give_the_same_samples_for_any_batch_order_and_spelling(
     assert manifest["fragments"]["admitted"] == len(FRAGMENTS)
 
 
-def test_a_body_ends_with_an_empty_document_which_completes_its_last_fragment(archived: Archived) -> None:
-    with closing(archived.source(4)) as source:
+@pytest.mark.parametrize("spelling", ArchiveSpelling)
+def test_each_fragment_of_a_body_ends_with_the_token_that_get_media_gives(
+    archived: Archived, spelling: ArchiveSpelling
+) -> None:
+    with closing(archived.source(4, spelling=spelling)) as source:
         found = read_all(source, FromProducerTime(DEFAULT_START_MS))
 
-    assert [each.number for each in found[:-1]] == NUMBERS
-    assert {each.completion for each in found[:-1]} == {Completion.SUCCESSOR}
-    assert (found[-1].number, tuple(found[-1].blocks)) == (None, ())
+    assert [each.number for each in found] == NUMBERS
+    assert {each.completion for each in found} == {Completion.TOKEN}
     assert archived.calls() == 5
 
 
@@ -175,7 +179,7 @@ def test_a_body_begins_where_get_media_would(archived: Archived, start: StartSel
     with closing(archived.source()) as source:
         found = read_all(source, start)
 
-    assert [each.number for each in found[:-1]] == NUMBERS[first:]
+    assert [each.number for each in found] == NUMBERS[first:]
 
 
 def test_behind_the_last_listed_fragment_there_is_nothing(archived: Archived) -> None:
@@ -216,10 +220,10 @@ def test_a_throttled_call_and_one_that_is_cut_or_ends_short_lose_nothing(archive
 
 
 def test_a_denied_archive_is_an_error_that_needs_an_operator(archived: Archived) -> None:
-    with closing(archived.source()) as source, closing(source.open(FromProducerTime(DEFAULT_START_MS))) as stream:
+    with closing(archived.source()) as source:
         archived.served.denied_apis = frozenset({"GetMediaForFragmentList"})
         with pytest.raises(MediaSourceError, match="GetMediaForFragmentList of stream") as refused:
-            stream.read()
+            source.open(FromProducerTime(DEFAULT_START_MS))
 
     assert (refused.value.code, refused.value.retryable) == ("NotAuthorizedException", False)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OPERATIONS = {
     "connect": {"DescribeContact"},
     "events": {"PutEvents"},
-    "kinesis-video-archived-media": {"ListFragments"},
+    "kinesis-video-archived-media": {"GetMediaForFragmentList", "ListFragments"},
     "kinesis-video-media": {"GetMedia"},
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
     "lambda": {
