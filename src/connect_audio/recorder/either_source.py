@@ -74,9 +74,8 @@ class EitherSource:
         except MediaSourceError as error:
             if not self._note(_ARCHIVE, error):
                 raise
-            message = (
-                f"one of the rights kinesisvideo:{_MEDIA} and kinesisvideo:{_ARCHIVE} is needed: {denied}; {error}"
-            )
+            said = "; ".join(str(each).removeprefix(f"{each.code}: ") for each in (denied, error))
+            message = f"one of the rights kinesisvideo:{_MEDIA} and kinesisvideo:{_ARCHIVE} is needed: {said}"
             raise MediaSourceError(denied.code, message, retryable=False) from error
 
     def _by_archive(self, start: StartSelector) -> MediaStream:

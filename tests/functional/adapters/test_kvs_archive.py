@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connect_audio.adapters.kvs_archive import KvsArchiveSource
+from connect_audio.adapters.kvs_archive import ArchiveStream, KvsArchiveSource
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.errors import MediaSourceError
@@ -34,6 +34,7 @@ from connect_audio_local.kvs import (
     ManualClock,
     stored,
 )
+from connect_audio_local.kvs.archive_document import archive_document
 from connect_audio_local.kvs.faults import Api, Cut, End, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
@@ -110,6 +111,19 @@ def recorded(source: MediaSource, clock: FakeClock) -> dict[str, Any]:
     return manifest
 
 
+class Body:
+    """A body of the service, in one piece."""
+
+    def __init__(self, data: bytes) -> None:
+        self._pieces = [data]
+
+    def read(self) -> bytes:
+        return self._pieces.pop() if self._pieces else b""
+
+    def close(self) -> None:
+        pass
+
+
 def read_all(source: KvsArchiveSource, start: StartSelector) -> list[Fragment]:
     """The fragments of one body."""
     reader, found = FragmentReader(), []
@@ -164,6 +178,23 @@ def test_each_fragment_of_a_body_ends_with_the_token_that_get_media_gives(
     assert [each.number for each in found] == NUMBERS
     assert {each.completion for each in found} == {Completion.TOKEN}
     assert archived.calls() == 5
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_a_segment_of_known_size_is_opened_for_the_token(width: int) -> None:
+    head, segment, content = archive_document(FRAGMENTS[0].data, is_side=False).partition(bytes.fromhex("18538067"))
+    content = content[8:]  # behind the unknown size
+    sized = head + segment + (len(content) | 1 << 7 * width).to_bytes(width) + content
+    stream = ArchiveStream(NUMBERS[:1], 1, lambda _: Body(sized), FakeClock(), lambda _: None, "calls")
+    reader = FragmentReader()
+    with closing(stream):
+        while data := stream.read():
+            reader.receive_data(data)
+
+    found = reader.next_event()
+
+    assert isinstance(found, Fragment)
+    assert (found.number, found.completion) == (NUMBERS[0], Completion.TOKEN)
 
 
 @pytest.mark.parametrize(
