@@ -74,12 +74,12 @@ class Budget:
     Args:
         deadline: when the step must have begun to end.
         roomy_until: a step that ends later than this hands over rather than let another begin.
-        is_interrupted: says whether the user has ended the recording.
+        is_interrupted: says whether the user has ended the recording; None if none can.
     """
 
     deadline: float
     roomy_until: float
-    is_interrupted: Callable[[], bool] = lambda: False
+    is_interrupted: Callable[[], bool] | None = None
 
 
 def record_step(session: Session, budget: Budget) -> StepResult:
@@ -142,7 +142,7 @@ class _Step:
             return self._at_listed(ended)
         while event is None:
             session.live.interrupt_overdue()
-            if self._budget.is_interrupted():
+            if self._budget.is_interrupted is not None and self._budget.is_interrupted():
                 # It is not known whose audio is held.
                 held.clear()
                 return EndOfRecording(EndReason.INTERRUPTED)
