@@ -33,6 +33,7 @@ from connect_audio_local.kvs.faults import (
     Garbage,
     InBand,
     InLog,
+    LeftOut,
     Missing,
     MoveEndpoint,
     OnCall,
@@ -355,6 +356,12 @@ def test_a_fragment_is_sent_twice(emulator: KvsEmulator) -> None:
     serve(emulator, AtFragment(1, Twice()))
     assert body_of(emulator) == (joined([*FRAGMENTS[:2], *FRAGMENTS[1:]]), "in good order")
     assert body_of(emulator) == (WHOLE, "in good order")
+
+
+def test_a_fragment_is_left_out_without_an_error(emulator: KvsEmulator) -> None:
+    serve(emulator, AtFragment(1, LeftOut(), times=None))
+    for _ in range(2):
+        assert body_of(emulator) == (joined([FRAGMENTS[0], *FRAGMENTS[2:]]), "in good order")
 
 
 @pytest.mark.parametrize(("index", "before"), [(3, 3), (LAST, 5)])

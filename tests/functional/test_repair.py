@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, Missing, OnCall, Refuse
+from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, LeftOut, Missing, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
 from support.calls import call, fragments
 from support.command import Finished, run_here
@@ -96,7 +96,11 @@ def test_a_recording_with_a_hole_becomes_whole_from_what_the_stream_keeps(calls:
     assert calls.files() == {f"{KEY}.wav", f"{KEY}.json"}
 
 
-@pytest.mark.parametrize("faults", [DENIED, FaultPlan((AtFragment(4, InBand(4000), times=None),))])
+@pytest.mark.parametrize(
+    "faults",
+    [DENIED, *(FaultPlan((AtFragment(4, fault, times=None),)) for fault in (InBand(4000), LeftOut()))],
+    ids=repr,
+)
 def test_a_repair_takes_from_the_archive_what_get_media_does_not_give(calls: Calls, faults: FaultPlan) -> None:
     ours = call(8)
     calls.record(ours, faults=HOLE)

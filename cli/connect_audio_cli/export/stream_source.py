@@ -39,6 +39,7 @@ def stream_source(
     *,
     session: Session,
     pace: StreamPace,
+    archive_first: bool = False,
 ) -> Iterator[MediaSource]:
     """Give a stream to read; leaving the context closes its connections.
 
@@ -48,6 +49,7 @@ def stream_source(
         listing: lists the fragments that the archive is asked for; called when the archive is first needed.
         session: gives credentials.
         pace: the stream's pace.
+        archive_first: True if `Api.AUTO` reads the archive first, and GetMedia where that fails.
     """
     with ExitStack() as stack:
 
@@ -61,7 +63,7 @@ def stream_source(
 
         match api:
             case Api.AUTO:
-                yield EitherSource(media(), archive)
+                yield EitherSource(media(), archive, archive_first=archive_first)
             case Api.MEDIA:
                 yield media()
             case Api.ARCHIVE:

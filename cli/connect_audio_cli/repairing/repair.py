@@ -104,7 +104,15 @@ class RecordingRepair:
         with ExitStack() as stack:
             listing = stack.enter_context(closing(KvsFragmentIndex(arn, session=self._session)))
             index = PacedIndex(listing, self._pace.listing)
-            source = stream_source(arn, Api.AUTO, lambda: self._listed(index), session=self._session, pace=self._pace)
+            # GetMedia has left out what lacks, maybe without an error. The archive gives each fragment that is listed.
+            source = stream_source(
+                arn,
+                Api.AUTO,
+                lambda: self._listed(index),
+                session=self._session,
+                pace=self._pace,
+                archive_first=True,
+            )
             media = stack.enter_context(source)
             try:
                 return work(index, media)

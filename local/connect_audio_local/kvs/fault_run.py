@@ -30,6 +30,7 @@ from connect_audio_local.kvs.faults import (
     Garbage,
     InBand,
     InLog,
+    LeftOut,
     Missing,
     MoveEndpoint,
     OnCall,
@@ -247,18 +248,20 @@ class FaultyBody:
         """Yield what comes before the first byte."""
         return self.spoil(b"")
 
-    def fragment(self, index: int, data: Callable[[], bytes]) -> bool:
-        """Begin a fragment; return True if it is to be sent a second time.
+    def fragment(self, index: int, data: Callable[[], bytes]) -> int:
+        """Begin a fragment; return how many times it is to be sent.
 
         Args:
             index: its place in the stored stream.
             data: gives its bytes.
         """
-        twice = False
+        copies = 1
         for fault in self._run.at_fragment(index):
             match fault.action:
                 case Twice():
-                    twice = True
+                    copies = 2
+                case LeftOut():
+                    copies = 0
                 case InBand() as action if action.after is None:
                     self._arm(action, 0)
                 case InBand() as action:
@@ -267,7 +270,7 @@ class FaultyBody:
                     self._arm(action, max((end for end in ends if end <= after), default=ends[0]))
                 case action:
                     self._arm(action, action.after)
-        return twice
+        return copies
 
     def spoil(self, data: bytes) -> Iterator[Sendable]:
         """Yield the body's next bytes with their faults. After an `Ending` nothing more is to be passed in."""

@@ -228,6 +228,13 @@ class Twice:
     __repr__ = brief_repr
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class LeftOut:
+    """GetMedia leaves the fragment out without an error, though it is listed. For `AtFragment` alone; not drawn."""
+
+    __repr__ = brief_repr
+
+
 # --- the faults of the stored stream ---------------------------------------------------------------------------------
 
 
@@ -273,7 +280,7 @@ class Missing:
 type CallAction = Refuse | Drop | MoveEndpoint
 type PlacedAction = End | Cut | Reset | Stall | Trickle | Garbage
 type BodyAction = PlacedAction | EndAfter
-type FragmentAction = PlacedAction | InBand | Twice
+type FragmentAction = PlacedAction | InBand | Twice | LeftOut
 type LogAction = Rewind | OtherContacts | Missing
 
 

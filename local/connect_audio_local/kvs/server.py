@@ -404,7 +404,9 @@ class _Api:
                     reached(sent_s + stream.hold_open_s)
                     return
                 case StoredFragment() as fragment:
-                    twice = faulty.fragment(reader.index, fragment.load)
+                    copies = faulty.fragment(reader.index, fragment.load)
+                    if not copies:
+                        continue
                     ready = bytearray()
                     for data, due_s in stream.pieces(fragment):
                         if due_s > clock.monotonic():
@@ -418,7 +420,7 @@ class _Api:
                     sent_s = clock.monotonic()
                     if ready:
                         yield from spoilt(bytes(ready))
-                    if twice:
+                    if copies > 1:
                         yield from spoilt(fragment.load())
 
     def _list_fragments(self, request: _Request) -> _Json:

@@ -1,13 +1,14 @@
-"""A stream after the call, by GetMedia first and by the archive where GetMedia is denied or a place of it fails.
+"""A stream after the call, by one source first and by the other where the first is denied or a place of it fails.
 
-How it works. Each `open` chooses one of the two sources:
+How it works. The first source is GetMedia, or the archive for a repair: GetMedia has left something out before. Each
+`open` chooses one of the two:
 
-    the archive   if AWS has denied GetMedia, or if the newest GetMedia failed at the place that is asked for
-    GetMedia      otherwise, so also behind each body of the archive
+    the other one   if AWS has denied the first, or if its newest body failed at the place that is asked for
+    the first       otherwise, so also behind each body of the other one
 
-GetMedia failed at a place if the next reading begins where it began. It failed there, too, if the recorder left it
+A body failed at a place if the next reading begins where it began. It failed there, too, if the recorder left it
 before its end and begins behind a fragment. It does so at damaged bytes, and at an error that KVS reports inside a
-body. If the archive cannot be read either, the place is GetMedia's again. Both give the same fragments.
+body. If the archive cannot be read, the place is GetMedia's. Both give the same fragments.
 """
 
 from __future__ import annotations
@@ -32,13 +33,15 @@ class EitherSource:
     Args:
         media: the stream by GetMedia.
         archive: makes the stream by GetMediaForFragmentList; called once, when it is first needed.
+        archive_first: True to read the archive first.
     """
 
-    def __init__(self, media: MediaSource, archive: Callable[[], MediaSource]) -> None:
+    def __init__(self, media: MediaSource, archive: Callable[[], MediaSource], *, archive_first: bool = False) -> None:
         self._media, self._make_archive = media, archive
         self._archive: MediaSource | None = None
+        self._first, self._other = (_ARCHIVE, _MEDIA) if archive_first else (_MEDIA, _ARCHIVE)
         self._denied: dict[str, MediaSourceError] = {}
-        self._newest: _GetMedia | None = None
+        self._newest: _Body | None = None
 
     def retention_hours(self) -> int:
         """DataRetentionInHours of the stream.
@@ -55,47 +58,45 @@ class EitherSource:
             MediaSourceError: the source failed. The message names both rights if both are denied.
         """
         newest, self._newest = self._newest, None
-        if _MEDIA not in self._denied:
-            if newest is not None and newest.failed_at(start) and _ARCHIVE not in self._denied:
-                try:
-                    return self._by_archive(start)
-                except MediaSourceError as error:
-                    self._note(_ARCHIVE, error)
+        has_failed = newest is not None and newest.failed_at(start)
+        for operation in (self._other, self._first) if has_failed else (self._first, self._other):
+            if operation in self._denied:
+                continue
             try:
-                self._newest = _GetMedia(self._media.open(start), start)
+                return self._opened(operation, start)
             except MediaSourceError as error:
-                if not self._note(_MEDIA, error):
+                if error.code in DENIALS:
+                    self._denied[operation] = error
+                elif operation == _MEDIA or _MEDIA in self._denied:
                     raise
-            else:
-                return self._newest
-        denied = self._denied[_MEDIA]
-        try:
-            return self._by_archive(start)
-        except MediaSourceError as error:
-            if not self._note(_ARCHIVE, error):
-                raise
-            said = "; ".join(str(each).removeprefix(f"{each.code}: ") for each in (denied, error))
-            message = f"one of the rights kinesisvideo:{_MEDIA} and kinesisvideo:{_ARCHIVE} is needed: {said}"
-            raise MediaSourceError(denied.code, message, retryable=False) from error
+        raise self._refusal()
+
+    def _opened(self, operation: str, start: StartSelector) -> MediaStream:
+        stream = self._media.open(start) if operation == _MEDIA else self._by_archive(start)
+        if operation != self._first:
+            return stream
+        self._newest = _Body(stream, start)
+        return self._newest
 
     def _by_archive(self, start: StartSelector) -> MediaStream:
         if self._archive is None:
             self._archive = self._make_archive()
         return self._archive.open(start)
 
-    def _note(self, operation: str, error: MediaSourceError) -> bool:
-        """Note a denied operation. Return False for another failure."""
-        if error.code in DENIALS:
-            self._denied[operation] = error
-        return error.code in DENIALS
+    def _refusal(self) -> MediaSourceError:
+        """The one error for two denied operations."""
+        denied = [self._denied[operation] for operation in (_MEDIA, _ARCHIVE)]
+        said = "; ".join(str(each).removeprefix(f"{each.code}: ") for each in denied)
+        message = f"one of the rights kinesisvideo:{_MEDIA} and kinesisvideo:{_ARCHIVE} is needed: {said}"
+        return MediaSourceError(denied[0].code, message, retryable=False)
 
 
 _MEDIA: Final = "GetMedia"
 _ARCHIVE: Final = "GetMediaForFragmentList"
 
 
-class _GetMedia:
-    """A body of GetMedia, and how its reading ended."""
+class _Body:
+    """A body of the first source, and how its reading ended."""
 
     def __init__(self, stream: MediaStream, start: StartSelector) -> None:
         self._stream, self._start = stream, start

@@ -59,11 +59,11 @@ class Source:
 class Sources:
     """Both sources of one stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, archive_first: bool = False) -> None:
         self.opened: list[tuple[str, StartSelector]] = []
         self.media, self.archive = Source("media", self.opened), Source("archive", self.opened)
         self.made = 0
-        self.either = EitherSource(self.media, self._make)
+        self.either = EitherSource(self.media, self._make, archive_first=archive_first)
 
     def _make(self) -> MediaSource:
         self.made += 1
@@ -161,3 +161,23 @@ def test_both_denied_is_one_error_that_names_both_rights(sources: Sources) -> No
         "AccessDeniedException: one of the rights kinesisvideo:GetMedia and kinesisvideo:GetMediaForFragmentList is "
         "needed: GetMedia of stream calls: not authorized; GetMediaForFragmentList of stream calls: not authorized"
     )
+
+
+def test_a_repair_reads_the_archive_first_and_get_media_where_that_fails() -> None:
+    sources = Sources(archive_first=True)
+
+    for start in (BEGIN, AfterFragment("5"), AfterFragment("5"), AfterFragment("9")):
+        sources.read(start)
+
+    assert (sources.names, sources.made) == (["archive", "archive", "media", "archive"], 1)
+
+
+@pytest.mark.parametrize(("failure", "asked"), [(denied("GetMediaForFragmentList"), 1), (BROKEN, 2)])
+def test_a_repair_without_the_archive_reads_by_get_media(failure: MediaSourceError, asked: int) -> None:
+    sources = Sources(archive_first=True)
+    sources.archive.failure = failure
+
+    sources.read(BEGIN)
+    sources.read(AfterFragment("5"))
+
+    assert (sources.names.count("media"), sources.names.count("archive")) == (2, asked)
