@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,17 @@ from support.world import REQUEST, FakeStatus
 
 LONG_S = 20.0
 """No wait of these tests lasts so long, unless it is not broken off."""
+
+
+@pytest.fixture(autouse=True)
+def python_s_own_handlers() -> Iterator[None]:
+    """Python's handlers, whatever another test has left."""
+    own: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
+    own |= dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGALRM), signal.SIG_DFL)
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
