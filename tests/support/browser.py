@@ -35,11 +35,11 @@ def seek(page: Page, seconds: float) -> None:
     page.evaluate("(seconds) => connectAudio.player.seek(seconds)", seconds)
 
 
-def until(page: Page, condition: str) -> None:
+def until(page: Page, condition: str, seconds: float = 10) -> None:
     """Wait until an expression is true of the page. (Playwright's own wait is refused by the page's policy.)"""
     page.evaluate(
         f"""async () => {{
-          const end = performance.now() + 10000;
+          const end = performance.now() + {1000 * seconds};
           while (!({condition})) {{
             if (performance.now() > end) throw new Error('never true: ' + {json.dumps(condition)});
             await new Promise((done) => setTimeout(done, 10));
