@@ -36,11 +36,22 @@ def seek(page: Page, seconds: float) -> None:
 
 
 def until(page: Page, condition: str, seconds: float = 10) -> None:
-    """Wait until an expression is true of the page. (Playwright's own wait is refused by the page's policy.)"""
+    """Wait until an expression is true of the page. (Playwright's own wait is refused by the page's policy.)
+
+    What the page's script has yet to define is not true.
+    """
     page.evaluate(
         f"""async () => {{
           const end = performance.now() + {1000 * seconds};
-          while (!({condition})) {{
+          const holds = async () => {{
+            try {{
+              return {condition};
+            }} catch (error) {{
+              if (error instanceof ReferenceError) return false;
+              throw error;
+            }}
+          }};
+          while (!await holds()) {{
             if (performance.now() > end) throw new Error('never true: ' + {json.dumps(condition)});
             await new Promise((done) => setTimeout(done, 10));
           }}

@@ -17,6 +17,7 @@ LEVELS: Final = """async (seconds) => {
     }
     return longest > 16 && longest < samples.length;
   };
+  const silent = (samples) => samples.every((value) => value === 0);
   if (seconds !== null) player.seek(seconds);
   await sound.play();
   const splitter = sound.context.createChannelSplitter(2);
@@ -30,7 +31,8 @@ LEVELS: Final = """async (seconds) => {
   const from = sound.place;
   const begun = performance.now();
   // A window of the analyser is 256 ms: half a second of the call has gone through it. A busy machine lets the sound
-  // fail for moments: the first window without such a hole counts, or the last one within a second and a half.
+  // fail for moments: the first window without such a hole counts, or the last one within a second and a half. Silence
+  // is waited out in the same way.
   const next = () => new Promise(requestAnimationFrame);
   const late = () => performance.now() > begun + 8000;
   const window = () => analysers.map((analyser) => {
@@ -40,7 +42,7 @@ LEVELS: Final = """async (seconds) => {
   });
   while (sound.place < from + 0.5 && !late()) await next();
   let heard = window();
-  while (heard.some(failed) && sound.place < from + 1.5 && !late()) {
+  while ((heard.some(failed) || heard.every(silent)) && sound.place < from + 1.5 && !late()) {
     await next();
     heard = window();
   }
