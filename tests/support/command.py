@@ -52,7 +52,7 @@ def run_here(*arguments: str | Path) -> Finished:
     Standard output is UTF-8 text here, as in a pipe.
     """
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = main([str(argument) for argument in arguments])

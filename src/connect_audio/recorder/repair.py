@@ -135,7 +135,7 @@ type Begun = ClaimHeld | NotOver | Done | Again
 
 
 def audit_stream(manifest: Mapping[str, Any], index: FragmentIndex, start_ms: int, clock: Clock) -> Found:
-    """List the stream for a recording's time.
+    """Find the fragments that a recording lacks and its stream still has.
 
     Args:
         manifest: the recording's, of schema version 2.

@@ -23,27 +23,12 @@ from connect_audio.recorder import (
 )
 from connect_audio_local.synthesis.calls import Gap
 from support.calls import call
+from support.killed import KilledError, kill_before
 from support.log_lines import LogLines
 from support.wav import same_wav, wav_of_call
 from support.world import NAMES, World, finish, world
 
 RIVAL = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/second/2"
-
-
-class KilledError(BaseException):
-    """The process ends between two calls of S3."""
-
-
-def kill_before(at: World, call_number: int) -> None:
-    calls = 0
-
-    def count(_name: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == call_number:
-            raise KilledError
-
-    at.store.before_call = count
 
 
 def recorded(at: World) -> list[StepResult]:
@@ -89,7 +74,7 @@ def test_a_finish_that_dies_at_any_call_of_s3_is_made_good_by_the_next(make: Cal
         at_call += 1
         at = make()
         results = recorded(at)
-        kill_before(at, at_call)
+        kill_before(at.store, at_call)
         try:
             finish(at, results)
         except KilledError:
@@ -116,7 +101,7 @@ def test_of_two_finishes_at_once_both_find_the_recording_published(make: Callabl
         at_call += 1
         at = make()
         results = recorded(at)
-        kill_before(at, at_call)
+        kill_before(at.store, at_call)
         count = at.store.before_call
         others: list[Outcome] = []
 
@@ -220,7 +205,7 @@ def test_publishing_what_an_aborted_upload_left_can_be_run_again_from_any_point(
     results = recorded(at)
     at.store.uploads.clear()
     for call_number in range(1, 20):
-        kill_before(at, call_number)
+        kill_before(at.store, call_number)
         with contextlib.suppress(KilledError):
             finish(at, results)
     at.store.before_call = lambda _name: None

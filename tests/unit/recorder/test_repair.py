@@ -32,15 +32,12 @@ from connect_audio.recorder.repair import (
 )
 from support.calls import call
 from support.json_text import through_json
+from support.killed import KilledError, kill_before
 from support.store import MemoryStore
 from support.wav import same_wav, wav_of_call
 from support.world import NAMES, REQUEST, World, finish, world
 
 OURS: Final = call(8)
-
-
-class KilledError(BaseException):
-    """The process ends between two calls of S3."""
 
 
 @dataclass
@@ -156,15 +153,7 @@ def test_a_kill_at_any_call_of_s3_leaves_the_old_or_the_new_recording_and_the_ne
     while True:
         at_call += 1
         at = recorded_with_a_hole(make, 3, 4)
-        calls = 0
-
-        def count(_name: str, last: int = at_call) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == last:
-                raise KilledError
-
-        at.store.before_call = count
+        kill_before(at.store, at_call)
         try:
             repair(at)
         except KilledError:

@@ -20,6 +20,7 @@ from connect_audio.recorder import Policy
 from connect_audio.recorder.late_recording import recorded_to_its_end
 from connect_audio.recorder.repair import Again, begin_repair, manifest_of, publish_repair, replacing
 from support.calls import call
+from support.killed import KilledError, kill_before
 from support.store import MemoryStore
 from support.stream import Stored
 from support.wav import same_wav, wav_of_call
@@ -30,10 +31,6 @@ _HEADER: Final = 44
 _FRAME: Final = 4
 _FIRST, _, _LAST = os.environ.get("CONNECT_AUDIO_REPAIR_SEEDS", "0:24").partition(":")
 SEEDS: Final = range(int(_FIRST), int(_LAST))
-
-
-class KilledError(BaseException):
-    """The process ends between two calls of S3."""
 
 
 @dataclass
@@ -99,15 +96,7 @@ def test_a_repair_loses_nothing_gains_what_there_is_and_leaves_one_recording(see
     has_all = at.source.fragments == whole
     kills = [dice.randint(1, 25) for _ in range(dice.choice((0, 1, 2)))]
     for last in [*kills, None]:
-        calls = 0
-
-        def count(_name: str, last: int | None = last) -> None:
-            nonlocal calls
-            calls += 1
-            if calls == last:
-                raise KilledError
-
-        at.store.before_call = count
+        kill_before(at.store, last)
         try:
             repair(at)
         except KilledError:
