@@ -313,6 +313,28 @@ def test_no_fragment_is_open_before_the_first_and_after_a_whole_one() -> None:
     assert reader.open is None
 
 
+def test_a_whole_fragment_that_the_look_at_the_open_one_came_upon_is_the_next_event() -> None:
+    reader = FragmentReader()
+    reader.receive_data(written())
+    assert reader.open is None
+
+    event = reader.next_event()
+
+    assert isinstance(event, Fragment)
+    assert event.number == CONTENTS.number
+    assert reader.next_event() is NEED_DATA
+
+
+def test_an_error_that_the_look_at_the_open_fragment_came_upon_is_raised_by_the_next_event() -> None:
+    reader = FragmentReader()
+    reader.receive_data(DOCUMENT + UNKNOWN_CLUSTER + element(SIMPLE_BLOCK, bytes(8)))
+    reader.receive_data(b"")
+    assert reader.open is not None
+
+    with pytest.raises(MatroskaError, match="a block before its Cluster's Timecode"):
+        reader.next_event()
+
+
 def test_each_fragment_is_open_as_an_object_of_its_own() -> None:
     data = written()
     reader = FragmentReader()

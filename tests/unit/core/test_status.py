@@ -232,6 +232,16 @@ def test_an_error_at_one_place_refutes_the_end_only_if_the_recording_ends_with_i
     assert [found.evidence[part].code for part in (CallPart.MIDDLE, CallPart.END)] == [middle, end]
 
 
+@pytest.mark.parametrize("code", ["NO_PROGRESS", "UPLOAD_LOST", "STILL_CONNECTED"])
+def test_a_reason_of_the_recorder_about_the_end_refutes_an_end_that_the_facts_would_prove(code: str) -> None:
+    assert evidence(EVENT)[CallPart.END].state is ProofState.PROVEN
+
+    found = judge(WHOLE, replace(EVENT, reasons=(Reason(code, "so it is"),)))
+
+    assert (found.status, found.reasons) == (Status.PARTIAL, [Reason(code, "so it is")])
+    assert found.evidence[CallPart.END] == Proof(ProofState.NOT_PROVEN, code, "so it is")
+
+
 def test_a_code_without_a_rule_still_makes_a_recording_partial() -> None:
     found = judge(WHOLE, replace(CAPTURE, reasons=(Reason("NEW_CODE", "x"),)))
 
