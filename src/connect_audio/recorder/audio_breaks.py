@@ -66,6 +66,7 @@ class AudioState:
         newest: number of the newest fragment; -1 before the first.
         is_among: the newest label is the contact's.
         unlabelled: the break before unlabelled fragments that stand directly in front of the next one; None for none.
+        length_ms: length of the newest fragment with nothing missing before it, ms; None before the first.
     """
 
     end_ms: int | None = None
@@ -73,6 +74,7 @@ class AudioState:
     newest: int = -1
     is_among: bool = False
     unlabelled: Break | None = None
+    length_ms: int | None = None
 
 
 class AudioBreaks:
@@ -90,6 +92,7 @@ class AudioBreaks:
         self._newest = state.newest
         self._is_among = state.is_among
         self._unlabelled = state.unlabelled
+        self._length_ms = state.length_ms
 
     @property
     def state(self) -> AudioState:
@@ -100,6 +103,7 @@ class AudioBreaks:
             newest=self._newest,
             is_among=self._is_among,
             unlabelled=self._unlabelled,
+            length_ms=self._length_ms,
         )
 
     def lies_before(self, begin_ms: int) -> bool:
@@ -144,8 +148,15 @@ class AudioBreaks:
         # Fragments that were another contact's are not missing.
         lacks = missing > 0 and self._is_among
         runs_on = before is not None and not missing and -GAP_MS < begin - before < GAP_MS
-        is_filled = before is not None and lacks and abs(begin - before - missing * (end - begin)) <= _UNEVEN_MS
+        length = end - begin
+        # A streaming's last fragment is shorter than the missing ones before it.
+        lengths = {length, self._length_ms or length}
+        is_filled = (
+            before is not None and lacks and any(abs(begin - before - missing * each) <= _UNEVEN_MS for each in lengths)
+        )
         if before is None or runs_on or is_filled:
+            if not lacks:
+                self._length_ms = length
             self._end_ms = end if before is None or end > before else before
             return None
         self._end_ms = end

@@ -40,6 +40,7 @@ class BorderState:
         until: number of the first fragment of a later streaming; None while none is found.
         ours_until: number of the first fragment behind the newest break that is no border; None for none.
         earlier: the earlier streaming's audio so far; None once our first fragment is found.
+        length_ms: length of our newest fragment with nothing missing before it, ms; None before the first.
     """
 
     from_ms: int | None = None
@@ -47,6 +48,7 @@ class BorderState:
     until: int | None = None
     ours_until: int | None = None
     earlier: AudioState | None = None
+    length_ms: int | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -107,7 +109,10 @@ class StreamingBorder:
     @property
     def state(self) -> BorderState:
         """State for the next step."""
-        return self._state if self._state.has_begun else replace(self._state, earlier=self._breaks.state)
+        audio = self._breaks.state
+        if self._state.has_begun:
+            return replace(self._state, length_ms=audio.length_ms)
+        return replace(self._state, earlier=audio)
 
     @property
     def has_begun(self) -> bool:
@@ -191,6 +196,7 @@ def _audio_before(state: BorderState, recorded: AdmissionState, position: str | 
             counter=None if recorded.session is None else recorded.session.last,
             newest=-1 if position is None else int(position),
             is_among=recorded.label is Label.OURS,
+            length_ms=state.length_ms,
         )
     if state.earlier is not None or state.from_ms is None:
         return state.earlier or AudioState()

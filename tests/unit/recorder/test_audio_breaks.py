@@ -8,7 +8,7 @@ import pytest
 
 from connect_audio.core.fragments import Fragment
 from connect_audio.recorder.audio_breaks import AudioBreaks, AudioState, Break
-from core_support.fragments_by_hand import START_MS, fragment
+from core_support.fragments_by_hand import START_MS, both_tracks, fragment
 
 OURS = "ours"
 
@@ -49,6 +49,31 @@ def test_missing_fragments_that_fill_their_hole_are_no_break(
     at_ms = 1024 * (1 + missing) + pause_ms
     found = breaks(fragment(0, OURS), fragment(1 + missing, OURS, at_ms=at_ms))
     assert found == [None, (1024, at_ms, "fragment 1") if is_break else None]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "missing", "pause_ms", "is_break"),
+    [(4, 1, 0, False), (4, 3, 0, False), (4, 1, 100, False), (4, 1, 101, True), (4, 2, 600, True), (1, 1, 0, False)],
+)
+def test_a_short_last_fragment_behind_missing_ones_of_full_length_is_no_break(
+    blocks: int,
+    missing: int,
+    pause_ms: int,
+    is_break: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    at_ms = 1024 * (2 + missing) + pause_ms
+    last = fragment(2 + missing, OURS, at_ms=at_ms, blocks=both_tracks(at_ms, blocks=blocks))
+    found = breaks(fragment(0, OURS), fragment(1, OURS), last)
+    assert found == [None, None, (2048, at_ms, "fragment 2") if is_break else None]
+
+
+def test_a_short_fragment_behind_a_missing_one_does_not_tell_the_length_of_further_ones() -> None:
+    log = [
+        fragment(0, OURS),
+        fragment(2, OURS, blocks=both_tracks(2048, blocks=4)),
+        fragment(4, OURS, at_ms=2304 + 1024, blocks=both_tracks(2304 + 1024, blocks=4)),
+    ]
+    assert breaks(*log) == [None, None, None]
 
 
 @pytest.mark.parametrize(("counter", "fits"), [(1, False), (2, True), (3, True)])

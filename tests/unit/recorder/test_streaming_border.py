@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.admission import AdmissionState, Label, StreamingBounds
+from connect_audio.core.admission import AdmissionState, Label, ProducerSession, StreamingBounds
 from connect_audio.core.manifest import EndReason
 from connect_audio.ports import ContactState, ObjectKind
 from connect_audio.recorder.audio_breaks import Break
@@ -22,6 +22,7 @@ from connect_audio.recorder.streaming_border import (
     arrival_ms,
 )
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_number
+from core_support.fragments_by_hand import START_MS, both_tracks, fragment
 from core_support.reading import events_of, fragments_of
 from support.calls import call, fragments
 from support.stream import Stored
@@ -230,6 +231,21 @@ def test_only_behind_a_pause_may_a_later_streaming_begin() -> None:
     assert not border(world(FIRST), BorderState(until=1)).may_begin_at(LATE)
 
 
+def test_the_next_step_knows_how_long_missing_fragments_are() -> None:
+    """A short last fragment behind a missing one of full length: no later streaming begins with it."""
+    contact, first, at_ms = REQUEST.contact_id, fragment(1, REQUEST.contact_id), 3 * 1024
+    last = fragment(3, contact, blocks=both_tracks(at_ms, blocks=4))
+    before = border(world(FIRST))
+    assert before.reach(fragment(0, contact)) is not None  # the recording's end in the state is long before it
+    assert before.reach(first) is None
+    others = OtherStreamings(REQUEST, NAMES, world(FIRST).store)
+    recorded = AdmissionState(label=Label.OURS, end_ms=START_MS + 2048, session=ProducerSession(first=0, last=1))
+
+    after = StreamingBorder(before.state, contact, others, recorded, first.number)
+
+    assert after.reach(last) is None
+
+
 def test_a_young_break_is_asked_about_every_three_seconds_until_the_grace_is_over() -> None:
     found = border(world(FIRST))
     looks = [found.ask(break_at(LATE), came_ms=LATE, now_ms=LATE + after) for after in (0, 13_000, 15_000)]
@@ -238,8 +254,8 @@ def test_a_young_break_is_asked_about_every_three_seconds_until_the_grace_is_ove
 
 
 def test_a_clock_of_the_stream_that_runs_ahead_makes_no_longer_wait_than_the_grace() -> None:
-    fragment = world(FIRST).source.fragments[0]
-    (read,) = fragments_of(events_of([fragment.data]))
+    stored = world(FIRST).source.fragments[0]
+    (read,) = fragments_of(events_of([stored.data]))
     assert read.server_timestamp_ms is not None
     assert arrival_ms(read, read.server_timestamp_ms - 3_600_000) == read.server_timestamp_ms - 3_600_000
     assert arrival_ms(read, read.server_timestamp_ms + 1) == read.server_timestamp_ms
