@@ -12,7 +12,7 @@ import tracemalloc
 import wave
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -32,7 +32,7 @@ from connect_audio.core.pcm import FRAME_BYTES, PARTIES, interleave
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
 from connect_audio.live import Inline, LivePipeline, LivePolicy, NamedSink
-from connect_audio.request import RecordingRequest
+from connect_audio.request import RecordingRequest, stack_mark
 from connect_audio.sinks import LiveEnd
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.replay.replay import replay
@@ -352,7 +352,7 @@ def check_event(data: bytes) -> None:
         assert len(message) < 600
         return
     assert RecordingRequest.from_payload(json.loads(json.dumps(request.to_payload()))) == request
-    assert len(request.execution_name) <= 64
+    assert len(replace(request, stack=stack_mark("consumer:live")).execution_name) <= 64
     assert request.recording_key("p").startswith("p/")
 
 

@@ -1,12 +1,13 @@
 """The request: one streaming of one contact to record. The trigger writes it, the consumer reads it.
 
-The payload is a pure function of contact and start. Lambda answers a second start under the same durable execution name
-idempotently only if the payload is the same too.
+The payload is a pure function of contact, start and stack. Lambda answers a second start under the same durable
+execution name idempotently only if the payload is the same too.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -25,8 +26,12 @@ _INSTANCE_ARN = re.compile(
     r"arn:aws[a-z-]*:connect:[a-z0-9-]+:\d{12}:instance/(?P<instance>[0-9A-Za-z-]{1,100})", re.ASCII
 )
 _DIGITS = re.compile(r"\d{1,128}", re.ASCII)
+_STACK_MARK = re.compile(r"(?:[0-9a-f]{8})?", re.ASCII)
 # Milliseconds since the epoch that fit the S3 key's four-digit year: 2000-01-01 to 9999-12-31.
 _MIN_MS, _MAX_MS = 946_684_800_000, 253_402_300_799_999
+
+_LONGEST_NAME: Final = 59
+"""Characters of an execution name. Lambda takes 64: `connect-audio redrive` adds `-r` and a number up to 999."""
 
 MALFORMED = "MALFORMED_EVENT"
 
@@ -112,6 +117,15 @@ def live_variables(payload: Mapping[str, Any]) -> Mapping[str, str]:
     return live
 
 
+def stack_mark(consumer_function: str) -> str:
+    """Return the mark of a stack in the names of its executions: 8 hexadecimal digits.
+
+    Args:
+        consumer_function: the consumer's qualified ARN or `name:alias`, which no two stacks share.
+    """
+    return f"{zlib.crc32(consumer_function.encode()):08x}"
+
+
 class Location(NamedTuple):
     """The place of a resource of AWS.
 
@@ -141,6 +155,8 @@ class RecordingRequest:
         start_timestamp_ms: `StartTimestamp` of the event, milliseconds since the epoch.
         start_fragment_number: `StartFragmentNumber` of the event, a decimal number, or None where the event has none.
             Never a start selector: GetMedia would begin *after* it.
+        stack: the mark of the stack that records it (`stack_mark`); empty in an input of an earlier release, and for a
+            recording that no stack makes.
 
     Raises:
         RequestError: a field that is not of its form; `reason` is `MALFORMED_EVENT`.
@@ -151,6 +167,7 @@ class RecordingRequest:
     stream_arn: str
     start_timestamp_ms: int
     start_fragment_number: str | None
+    stack: str = ""
 
     def __post_init__(self) -> None:
         if not is_contact_id(self.contact_id):
@@ -172,6 +189,8 @@ class RecordingRequest:
             )
         if self.start_fragment_number is not None and not _DIGITS.fullmatch(self.start_fragment_number):
             raise RequestError(MALFORMED, "start fragment number is not a decimal number of 1 to 128 digits")
+        if not _STACK_MARK.fullmatch(self.stack):
+            raise RequestError(MALFORMED, "stack is not a mark of 8 hexadecimal digits")
 
     @property
     def instance_id(self) -> str:
@@ -190,8 +209,18 @@ class RecordingRequest:
 
     @property
     def execution_name(self) -> str:
-        """The durable execution's name: unique to this streaming, 1 to 64 of `[a-zA-Z0-9-_]`."""
-        return f"{self.contact_id}_{self.start_timestamp_ms}"
+        """The durable execution's name: unique to this streaming and stack, 1 to 64 of `[a-zA-Z0-9-_]`.
+
+        It is `<contact id>_<start in ms>_<stack>`. A contact id that leaves no room ends in its checksum.
+        """
+        contact, start = self.contact_id, self.start_timestamp_ms
+        if not self.stack:
+            return f"{contact}_{start}"
+        room = _LONGEST_NAME - len(f"_{start}_{self.stack}")
+        if len(contact) > room:
+            checksum = f"-{zlib.crc32(contact.encode()):08x}"
+            contact = contact[: room - len(checksum)] + checksum
+        return f"{contact}_{start}_{self.stack}"
 
     def recording_key(self, prefix: str) -> str:
         """The WAV's S3 key: `<prefix>/<yyyy>/<mm>/<dd>/<contact id>_<yyyymmddThhmmss.mmmZ>.wav`, UTC.
@@ -206,13 +235,14 @@ class RecordingRequest:
 
     def to_payload(self) -> dict[str, Any]:
         """The consumer's input: plain JSON, the same for every duplicate of the same start."""
-        return {
+        payload: dict[str, Any] = {
             "contactId": self.contact_id,
             "instanceArn": self.instance_arn,
             "streamArn": self.stream_arn,
             "startTimestamp": self.start_timestamp_ms,
             "startFragmentNumber": self.start_fragment_number,
         }
+        return {**payload, "stack": self.stack} if self.stack else payload
 
     @classmethod
     def from_payload(cls, payload: object) -> Self:
@@ -238,4 +268,5 @@ class RecordingRequest:
             stream_arn=field("streamArn", str),
             start_timestamp_ms=field("startTimestamp", int),
             start_fragment_number=None if fragment is None else field("startFragmentNumber", str),
+            stack=field("stack", str) if "stack" in payload else "",
         )

@@ -34,7 +34,7 @@ SITE_PACKAGES = Path(sys.prefix) / "lib" / "python3.13" / "site-packages"
 # awslambdaric with its compiled half and what it imports.
 RUNTIME = ("awslambdaric", "runtime_client.*.so", "snapshot_restore_py.py", "simplejson")
 CONTACT = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
-NAME = f"{CONTACT}_1764000000123"
+NAME = f"{CONTACT}_1764000000123_28c26d9b"
 # ebmlite 3.4 ships its tests as a top-level package; sam build adds the files of the layer's own folder.
 LEFTOVERS = {"tests", "requirements.in", "requirements.txt"}
 

@@ -13,6 +13,7 @@ import pytest
 
 from connect_audio import telemetry
 from connect_audio.handlers import trigger
+from connect_audio.request import stack_mark
 from connect_audio.telemetry import DEFAULT_NAMESPACE, Metric, Service, emit
 from connect_audio_local.cloud import LocalCloud, LocalContext
 from connect_audio_local.kvs.model import EmulatedStream, Live
@@ -29,7 +30,7 @@ from support.whole_path import a_call, cloud_of, contact_id, event_for, is_whole
 from support.wire_server import Exchange, WireServer
 
 ROOT: Final = Path(__file__).parents[2]
-NAME: Final = f"{contact_id(1)}_{DEFAULT_START_MS}"
+NAME: Final = f"{contact_id(1)}_{DEFAULT_START_MS}_{stack_mark('consumer:live')}"
 _ENDS: Final = ("RecordingsCompleted", "RecordingsPartial", "RecordingsEmpty", "RecordingsFailed", "RecordingsRefused")
 
 

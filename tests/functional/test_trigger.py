@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 EVENTS = Path(__file__).parents[2] / "events"
 CONTACT = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
-NAME = f"{CONTACT}_1764000000123"
+NAME = f"{CONTACT}_1764000000123_28c26d9b"
 STARTED = {
     "status": "STARTED",
     "recordingUri": f"s3://calls.example/audio/2025/11/24/{CONTACT}_20251124T160000.123Z.wav",
@@ -61,7 +61,7 @@ def front(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaFront]:
         made.append(consumer_start.lambda_client(answer_timeout_ms))
         return made[0]
 
-    with LambdaFront(lambda _name, _payload: None) as running:
+    with LambdaFront(lambda _name, _payload: None, functions={"consumer": {"live"}, "trial": {"live"}}) as running:
         for name, value in {
             "AWS_ENDPOINT_URL_LAMBDA": running.url,
             "AWS_DEFAULT_REGION": "eu-west-2",
@@ -163,6 +163,20 @@ def test_the_same_start_with_another_payload_is_a_taken_name(front: LambdaFront)
         "other settings of live audio",
     }
     assert front.executions == {NAME: sample("consumer_payload.json")}
+
+
+def test_a_second_stack_on_the_same_flow_starts_a_recording_of_its_own(
+    front: LambdaFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = sample("connect_voice.json")
+    assert answer(event) == STARTED
+    monkeypatch.setenv("CONSUMER_FUNCTION", "arn:aws:lambda:eu-west-2:111122223333:function:trial:live")
+    monkeypatch.setenv("RECORDINGS_BUCKET", "trial.example")
+    forget()
+    second = answer(event)
+    assert second["status"] == "STARTED"
+    assert list(front.executions) == [NAME, second["executionName"]]
+    assert second["executionName"] != NAME
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def recorded(cloud: LocalCloud, name: str, timeout_s: float = 60) -> Recorded:
     assert execution.status == "SUCCEEDED", execution.error
     result: dict[str, Any] = execution.result
     with closing(cloud.s3()) as s3:
-        contact_id = name.rsplit("_", 1)[0]
+        contact_id = name.split("_", 1)[0]
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=cloud.bucket)
         keys = [item["Key"] for page in pages for item in page.get("Contents", []) if contact_id in item["Key"]]
         uploads = s3.list_multipart_uploads(Bucket=cloud.bucket).get("Uploads", [])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connect_audio.core.errors import RequestError, SettingsError
-from connect_audio.request import LIVE, RecordingMode, RecordingOptions, RecordingRequest, live_variables
+from connect_audio.request import LIVE, RecordingMode, RecordingOptions, RecordingRequest, live_variables, stack_mark
 
 REQUEST = RecordingRequest(
     contact_id="0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80",
@@ -32,6 +32,42 @@ def test_a_second_streaming_of_the_same_contact_has_another_key_and_another_exec
     second = replace(REQUEST, start_timestamp_ms=REQUEST.start_timestamp_ms + 1)
     assert second.recording_key("r") != REQUEST.recording_key("r")
     assert second.execution_name != REQUEST.execution_name
+
+
+def test_two_stacks_that_record_the_same_streaming_have_executions_of_different_names() -> None:
+    blue, green = (
+        replace(REQUEST, stack=stack_mark(f"arn:aws:lambda:eu-west-2:111122223333:function:{each}:live"))
+        for each in ("blue", "green")
+    )
+    assert blue.execution_name != green.execution_name
+    assert {each.execution_name.rsplit("_", 1)[0] for each in (blue, green)} == {REQUEST.execution_name}
+    assert {each.recording_key("r") for each in (blue, green)} == {REQUEST.recording_key("r")}
+
+
+def test_an_input_of_an_earlier_release_keeps_the_name_that_its_execution_has() -> None:
+    assert RecordingRequest.from_payload(REQUEST.to_payload()).execution_name == (
+        "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80_1764000000123"
+    )
+
+
+def test_an_input_hands_on_its_stack() -> None:
+    request = replace(REQUEST, stack=stack_mark("consumer:live"))
+    assert RecordingRequest.from_payload(json.loads(json.dumps(request.to_payload()))) == request
+
+
+@pytest.mark.parametrize("stack", ["0e332f2", "0e332f220", "0E332F22", "../../..", "0e332f22\n"])
+def test_a_stack_that_is_no_mark_is_refused(stack: str) -> None:
+    with pytest.raises(RequestError, match=r"^stack is not a mark of 8 hexadecimal digits$"):
+        RecordingRequest.from_payload({**REQUEST.to_payload(), "stack": stack})
+
+
+def test_contact_ids_that_leave_no_room_for_the_stack_have_names_of_their_own() -> None:
+    names = {
+        replace(REQUEST, contact_id="a" * 49 + last, stack=stack_mark("consumer:live")).execution_name
+        for last in "abcdefghij"
+    }
+    assert len(names) == 10
+    assert {len(name) for name in names} == {59}
 
 
 def test_instance_and_region_are_parts_of_the_arns() -> None:
@@ -69,10 +105,14 @@ def test_variables_that_are_no_texts_are_refused_as_settings_so_that_the_request
 @given(
     contact_id=st.from_regex(re.compile(r"[0-9A-Za-z]([0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII), fullmatch=True),
     start=st.integers(946_684_800_000, 253_402_300_799_999),
+    stack=st.text().map(stack_mark),
 )
-def test_every_request_has_a_lawful_execution_name_and_a_key_within_its_prefix(contact_id: str, start: int) -> None:
-    request = replace(REQUEST, contact_id=contact_id, start_timestamp_ms=start)
-    assert re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", request.execution_name)
+def test_every_request_has_a_lawful_execution_name_and_a_key_within_its_prefix(
+    contact_id: str, start: int, stack: str
+) -> None:
+    request = replace(REQUEST, contact_id=contact_id, start_timestamp_ms=start, stack=stack)
+    # With the number that redrive gives to the 999th execution of a recording, too.
+    assert re.fullmatch(r"[a-zA-Z0-9-_]{1,64}", f"{request.execution_name}-r999")
     assert re.fullmatch(r"r/\d{4}/\d\d/\d\d/[0-9A-Za-z-]+_\d{8}T\d{6}\.\d{3}Z\.wav", request.recording_key("r"))
 
 

@@ -89,7 +89,7 @@ class ExecutionHistory:
         found = known["DurableExecutionName"]
         number = found.removeprefix(f"{name}-r") if found != name else "0"
         if not number.isdecimal():
-            raise InDoubtError(f"execution {found} of another recording holds the claim")
+            raise InDoubtError(f"execution {found} of another recording or stack holds the claim")
         return Attempt(int(number), found, arn, known["Status"], known.get("EndTimestamp"))
 
     def result(self, attempt: Attempt) -> str | None:

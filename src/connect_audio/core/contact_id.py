@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# An execution name has 64 characters in all.
+# An execution name has 64 characters, and `RecordingRequest.execution_name` shortens an id that leaves no room.
 _CONTACT_ID: Final = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,48}[0-9A-Za-z])?", re.ASCII)
 
 

@@ -15,7 +15,7 @@ from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lam
 from connect_audio.core.errors import RequestError, SettingsError
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
-from connect_audio.request import RecordingMode
+from connect_audio.request import RecordingMode, stack_mark
 from connect_audio.settings import LiveSettings, TriggerSettings, variables_set
 from connect_audio.telemetry import Metric, Service, emit
 
@@ -67,7 +67,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
     contact_id = contact_id_of(event)
     logger.append_keys(contact_id=contact_id)
     try:
-        request = parse_connect_event(event, settings.location)
+        request = replace(parse_connect_event(event, settings.location), stack=stack_mark(settings.consumer_function))
     except RequestError as exc:
         emit(Service.TRIGGER, {Metric.RECORDINGS_REJECTED: 1}, reason=exc.reason, contact_id=contact_id)
         return _rejected(exc.reason, str(exc))

@@ -77,7 +77,10 @@ def test_each_kind_of_event_leads_to_the_same_request(name: str) -> None:
 
 
 def test_the_request_is_what_the_consumer_s_sample_payload_says() -> None:
-    assert parse_connect_event(VOICE).to_payload() == sample("consumer_payload.json")
+    handed_over = sample("consumer_payload.json")
+    # The event knows no stack: the trigger adds its mark.
+    assert handed_over.pop("stack")
+    assert parse_connect_event(VOICE).to_payload() == handed_over
 
 
 def test_powertools_full_sample_event_is_recorded() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from connect_audio.request import stack_mark
 from connect_audio_cli.redrive.decision import (
     Attempt,
     Decision,
@@ -98,6 +100,13 @@ def test_the_new_execution_records_in_the_manner_of_the_failed_one() -> None:
     given = {**REQUEST.to_payload(), "mode": "archive", "contactEvents": True}
     again = new_execution(FailedRecording.from_body(json.dumps(given)), FAILED, None)
     assert json.loads(again.payload) == given
+
+
+def test_a_message_of_either_release_continues_under_the_name_that_its_executions_have() -> None:
+    for request in (REQUEST, replace(REQUEST, stack=stack_mark("consumer:live"))):
+        again = new_execution(FailedRecording.from_body(json.dumps(request.to_payload())), FAILED, None)
+        assert again.name == f"{request.execution_name}-r1"
+        assert json.loads(again.payload) == request.to_payload()
 
 
 @pytest.mark.parametrize(("newest", "suffix"), [(None, "-r1"), (FAILED, "-r1"), (attempt(7, "FAILED"), "-r8")])
