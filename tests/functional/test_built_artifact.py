@@ -173,7 +173,7 @@ def test_every_module_that_ships_can_be_imported_from_what_ships(artifact: Artif
         "print(json.dumps(names))"
     )
     names = json.loads(artifact.python(code))
-    assert "connect_audio.adapters.sinks.webhook_secret" in names
+    assert "connect_audio.adapters.endpoint.stored_secret" in names
     assert len(names) > 50
 
 

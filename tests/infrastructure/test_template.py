@@ -471,7 +471,7 @@ ACTIONS = {
 OF_THE_COMMAND = {"get_media_for_fragment_list"}
 # What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
-# What Powertools calls for the webhook's secret (adapters/sinks/webhook_secret.py).
+# What Powertools calls for the webhook's secret (adapters/endpoint/stored_secret.py).
 POWERTOOLS_S_OWN = {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
 # What Lambda does in a role's name to put its function into a VPC; AWSLambdaVPCAccessExecutionRole.
 IN_A_VPC = {

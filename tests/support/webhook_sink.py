@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from connect_audio.adapters.sinks.signing_secret import KnownSecret
+from connect_audio.adapters.endpoint.secret import KnownSecret
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveSegment

@@ -58,7 +58,7 @@ def run(port: int, output: Path | None, report: Report) -> None:
     Raises:
         CommandError: there is no secret or a short one, the port is taken, or the folder cannot be written to.
     """
-    from connect_audio.adapters.sinks.signing_secret import SHORTEST_SECRET  # noqa: PLC0415 - help needs no sinks
+    from connect_audio.adapters.endpoint.secret import SHORTEST_SECRET  # noqa: PLC0415 - help needs no sinks
 
     secret = os.environ.get(SECRET_VARIABLE, "")
     if not secret:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from connect_audio.adapters.sinks.signing_secret import SHORTEST_SECRET
-from connect_audio.adapters.sinks.webhook_address import endpoint_of
+from connect_audio.adapters.endpoint.address import endpoint_of
+from connect_audio.adapters.endpoint.secret import SHORTEST_SECRET
 from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.settings import Integer, LiveSettings, variables

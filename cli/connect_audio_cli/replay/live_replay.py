@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from connect_audio.adapters.endpoint.address import endpoint_of
+from connect_audio.adapters.endpoint.secret import KnownSecret
 from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segment_index import HEAD_NAME
-from connect_audio.adapters.sinks.signing_secret import KnownSecret
-from connect_audio.adapters.sinks.webhook_address import endpoint_of
 from connect_audio.core.errors import SinkError
 from connect_audio.core.fragments import Block, Fragment, OpenFragment
 from connect_audio.core.live_audio import LiveSamples

@@ -22,9 +22,9 @@ from connect_audio.request import LIVE, RecordingRequest, live_variables
 from connect_audio.settings import ConsumerSettings, LiveSettings
 
 if TYPE_CHECKING:
+    from connect_audio.adapters.endpoint.secret import SecretSource
     from connect_audio.adapters.sinks.composition import SinkOptions
     from connect_audio.adapters.sinks.segment_store import SegmentStore
-    from connect_audio.adapters.sinks.signing_secret import SecretSource
     from connect_audio.core.live_state import LiveState
     from connect_audio.live import LivePipeline
 
@@ -139,9 +139,9 @@ def _sink_options(
         )
 
     def secret() -> SecretSource:
-        from connect_audio.adapters.sinks.webhook_secret import WebhookSecret  # noqa: PLC0415
+        from connect_audio.adapters.endpoint.stored_secret import StoredSecret  # noqa: PLC0415
 
-        return WebhookSecret(live.webhook_secret or "", session=session)
+        return StoredSecret(live.webhook_secret or "", session=session)
 
     return SinkOptions(
         layout="tracks" if live.segment_layout == "tracks" else "stereo",

@@ -67,7 +67,9 @@ def test_the_table_of_headers_is_what_is_sent() -> None:
 
 def test_the_table_of_codes_is_what_the_sources_raise() -> None:
     named = set(re.findall(r"^\| `([A-Z_]+)(?:<status>)?` \|", DOCUMENT.partition("## When it fails")[2], re.MULTILINE))
-    sources = "".join(path.read_text("utf-8") for path in SINKS.glob("webhook*.py"))
+    sources = "".join(
+        path.read_text("utf-8") for path in (*SINKS.glob("webhook*.py"), *SINKS.parent.glob("endpoint/*.py"))
+    )
     raised = set(re.findall(r'(?:SinkError|_failure)\(\s*f?"([A-Z_]+)', sources))
     assert named == raised
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from connect_audio.adapters.sinks import webhook_address, webhook_connection
+from connect_audio.adapters.endpoint import address, connection
+from connect_audio.adapters.endpoint.address import Resolver
+from connect_audio.adapters.sinks import webhook
 from connect_audio.adapters.sinks.webhook import WebhookSink
-from connect_audio.adapters.sinks.webhook_address import Resolver
 from connect_audio.core.pcm import Party
 from connect_audio_local.webhook import faults as misbehaviour
 from connect_audio_local.webhook.model import WebhookReceiver
@@ -57,7 +58,7 @@ def test_a_name_that_resolves_to_another_address_the_next_moment_gains_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # On a machine without a network, 127.0.0.1 stands for a public address and 127.0.0.2 for what must not be reached.
-    monkeypatch.setattr(webhook_address, "_is_public", lambda address: str(address) == "127.0.0.1")
+    monkeypatch.setattr(address, "_is_public", lambda address: str(address) == "127.0.0.1")
     answers = iter([["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]])
     asked: list[tuple[str, int]] = []
 
@@ -124,7 +125,7 @@ def test_a_name_that_cannot_be_resolved_is_tried_again_later() -> None:
 
 
 def test_a_name_server_that_hangs_holds_nothing_up_and_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "LOOKUP_S", 0.2)
+    monkeypatch.setattr(connection, "LOOKUP_S", 0.2)
     asked: list[str] = []
     released = threading.Event()
 
@@ -140,7 +141,7 @@ def test_a_name_server_that_hangs_holds_nothing_up_and_is_asked_once(monkeypatch
                 f"resolving the name ({at(receiver).replace('127.0.0.1', 'hooks.example.test')}) took too long",
                 True,
             )
-        monkeypatch.setattr(webhook_connection, "LOOKUP_S", PATIENCE_S)
+        monkeypatch.setattr(connection, "LOOKUP_S", PATIENCE_S)
         released.set()
         sink.deliver_segment(segment(0))
         # The hanging lookup was waited for, or had ended and was followed by a second.
@@ -149,8 +150,8 @@ def test_a_name_server_that_hangs_holds_nothing_up_and_is_asked_once(monkeypatch
 
 
 def test_a_look_up_that_hangs_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "LOOKUP_S", 60.0)
-    monkeypatch.setattr(webhook_connection, "DELIVERY_S", 60.0)
+    monkeypatch.setattr(connection, "LOOKUP_S", 60.0)
+    monkeypatch.setattr(webhook, "DELIVERY_S", 60.0)
     asked, released = threading.Event(), threading.Event()
 
     def hanging(_host: str, _port: int) -> list[str]:
@@ -170,7 +171,7 @@ def test_a_look_up_that_hangs_can_be_interrupted(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_receiver_that_never_agrees_on_tls_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "CONNECT_S", 0.2)
+    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         where = f"127.0.0.1:{mute.getsockname()[1]}"
         with closing(sink_to(f"https://{where}/", None)) as sink:
@@ -182,7 +183,7 @@ def test_a_receiver_that_never_agrees_on_tls_is_given_up_in_time(monkeypatch: py
 
 
 def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "CONNECT_S", 0.5)
+    monkeypatch.setattr(connection, "CONNECT_S", 0.5)
     given_up = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as dripping:
         where = f"127.0.0.1:{dripping.getsockname()[1]}"
@@ -210,7 +211,7 @@ def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: 
 
 
 def test_a_receiver_that_does_not_read_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook_connection, "DELIVERY_S", 5.0)
+    monkeypatch.setattr(webhook, "DELIVERY_S", 5.0)
     # More than the buffers of both ends hold.
     large = replace(segment(0), samples=dict.fromkeys(Party, bytes(8_000_000)))
     with connected([misbehaviour.hang_before_reading]) as (sink, receiver):

@@ -13,7 +13,7 @@ import boto3
 import pytest
 
 from connect_audio.adapters.aws_session import aws_session
-from connect_audio.adapters.sinks.webhook_secret import WebhookSecret
+from connect_audio.adapters.endpoint.stored_secret import StoredSecret
 from connect_audio.core.errors import SinkError
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def parameter_store(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @contextmanager
-def source(arn: str, **changed: Any) -> Iterator[WebhookSecret]:
-    with closing(WebhookSecret(arn, session=aws_session(), **changed)) as secret:
+def source(arn: str, **changed: Any) -> Iterator[StoredSecret]:
+    with closing(StoredSecret(arn, session=aws_session(), **changed)) as secret:
         yield secret
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connect_audio.adapters.sinks.webhook_address import Endpoint, endpoint_of, objection, permitted_addresses
+from connect_audio.adapters.endpoint.address import Endpoint, endpoint_of, objection, permitted_addresses
 from connect_audio.core.errors import SinkError
 
 

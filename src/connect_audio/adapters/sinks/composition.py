@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from connect_audio.adapters.endpoint.secret import SecretSource
     from connect_audio.adapters.sinks.segment_store import SegmentStore
-    from connect_audio.adapters.sinks.signing_secret import SecretSource
     from connect_audio.ports import Clock
     from connect_audio.sinks import SegmentSink, SinkSetup
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from connect_audio.adapters.sinks.signing_secret import SecretSource
-from connect_audio.adapters.sinks.webhook_address import Resolver, endpoint_of, resolve_by_system
-from connect_audio.adapters.sinks.webhook_connection import WebhookConnection
+from connect_audio.adapters.endpoint.address import Resolver, endpoint_of, resolve_by_system
+from connect_audio.adapters.endpoint.connection import EndpointConnection, Limits
+from connect_audio.adapters.endpoint.secret import SecretSource
 from connect_audio.adapters.sinks.webhook_signature import (
     IDEMPOTENCY_HEADER,
     PREFIX,
@@ -31,6 +31,16 @@ from connect_audio.sinks import LiveEnd, LiveSegment
 
 EVENT_VERSION: Final = "1.0"
 USER_AGENT: Final = "connect-audio-consumer"
+
+DELIVERY_S: Final = 9.0
+"""Limit of a whole delivery, seconds; below the 10 s after which the driver would interrupt it. Beyond: `TIMEOUT`."""
+ANSWER_S: Final = 5.0
+"""Limit from the request's last byte to the end of the answer's head, seconds. Beyond: `TIMEOUT`."""
+BODY_S: Final = 0.5
+"""Limit of the answer's body, which is thrown away, seconds. Beyond: the connection is closed."""
+ANSWER_BYTES: Final = 16_384
+"""Limit of an answer, head and body together. A longer head fails with `NO_HTTP`; a longer body costs the
+connection."""
 
 # RFC 6585, 8470 and 9110: a later try may succeed. The same holds for every 5xx.
 _PASSING: Final = frozenset({408, 425, 429})
@@ -81,8 +91,13 @@ class WebhookSink:
     ) -> None:
         self._clock = clock or SystemClock()
         self._endpoint = endpoint_of(url)
-        self._connection = WebhookConnection(
-            self._endpoint, allow_private=allow_private, ca_file=ca_file, resolve=resolve, clock=self._clock
+        self._connection = EndpointConnection(
+            self._endpoint,
+            limits=Limits(delivery_s=DELIVERY_S, answer_s=ANSWER_S, body_s=BODY_S, answer_bytes=ANSWER_BYTES),
+            allow_private=allow_private,
+            ca_file=ca_file,
+            resolve=resolve,
+            clock=self._clock,
         )
         self._secret = secret
         self._secret_refused_at: float | None = None
@@ -181,11 +196,11 @@ class WebhookSink:
 
     def _post(self, headers: Mapping[str, str], body: bytes, what: str) -> None:
         secret = self._secret()
-        status = self._connection.post(self._signed(headers, body, secret), body)
+        status = self._connection.post(self._signed(headers, body, secret), body).status
         if status in _UNSIGNED and self._may_ask_again():
             newest = self._secret(fresh=True)
             if newest != secret:
-                status = self._connection.post(self._signed(headers, body, newest), body)
+                status = self._connection.post(self._signed(headers, body, newest), body).status
         if 200 <= status < 300 or status == _THERE_ALREADY:
             return
         note = "; redirects are not followed" if 300 <= status < 400 else ""

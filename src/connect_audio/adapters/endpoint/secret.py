@@ -1,6 +1,6 @@
-"""The secret that signs a webhook's posts: the port of the sink, and a secret that its caller knows.
+"""The secret of an endpoint: the port of its senders, and a secret that the caller knows.
 
-`webhook_secret` reads one from AWS. This module imports no client of AWS, so that `replay` can sign without.
+`stored_secret` reads one from AWS. This module imports no client of AWS, so that `replay` can sign without.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ SHORTEST_SECRET: Final = 16
 
 
 class SecretSource(Protocol):
-    """Gives the sink its secret."""
+    """Gives the secret."""
 
     def __call__(self, *, fresh: bool = False) -> bytes:
         """Return the secret.

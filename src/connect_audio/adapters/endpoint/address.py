@@ -1,8 +1,8 @@
-"""The address of a webhook, and the addresses that it may reach: the guard against server-side request forgery.
+"""The address of an endpoint, and the addresses that it may reach: the guard against server-side request forgery.
 
 The connection goes to the very address that was judged. The name is not resolved a second time, so a name server gains
 nothing by another answer. Odd spellings of an address (`0x7f.1`, `2130706433`, `[::ffff:…]`) need no rule of their own:
-the address that they resolve to is judged. Used by `webhook_connection.py`.
+the address that they resolve to is judged. Used by `connection.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ type Resolver = Callable[[str, int], Sequence[str]]
 """Turns a host and a port into addresses in text; raises OSError where it cannot."""
 
 _URL: Final = re.compile(
-    r"https://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z._-]+))(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<scheme>https?)://(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[0-9A-Za-z._-]+))(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<target>(?:[/?][!\"$-~]*)?)",
     re.ASCII | re.IGNORECASE,
 )
@@ -38,63 +38,102 @@ _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052; what DNS64 answers in s
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointKind:
+    """The purpose of an endpoint: its name in messages, and the settings that a message advises to change.
+
+    Args:
+        name: name of the endpoint.
+        url_setting: name of the setting with the URL.
+        example: a URL as it may be.
+        private_setting: name of the setting that allows private addresses.
+        takes_clear_text: True if http:// is allowed. Even then it never reaches a public address.
+    """
+
+    name: str
+    url_setting: str
+    example: str
+    private_setting: str
+    takes_clear_text: bool = False
+
+
+WEBHOOK: Final = EndpointKind("webhook", "WEBHOOK_URL", "https://example.com/calls", "WEBHOOK_PRIVATE_ADDRESSES")
+WHISPER: Final = EndpointKind(
+    "speech server", "WHISPER_URL", "https://api.openai.com/v1", "WHISPER_PRIVATE_ADDRESSES", takes_clear_text=True
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The receiver's address.
+    """The address of an endpoint.
 
     Args:
         url: the address as it was given.
         host: name or address that the certificate must be for, in lower case, without brackets and trailing dot.
         port: 1 to 65535.
         target: path and query.
+        tls: True for https://.
+        kind: its purpose.
     """
 
     url: str
     host: str
     port: int
     target: str
+    tls: bool = True
+    kind: EndpointKind = WEBHOOK
 
     @property
     def authority(self) -> str:
         """Host and port for the header `Host`, and for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == 443 else f"{host}:{self.port}"
+        return host if self.port == _default_port(tls=self.tls) else f"{host}:{self.port}"
 
 
-def endpoint_of(url: str) -> Endpoint:
-    """Read the address of a webhook.
+def endpoint_of(url: str, kind: EndpointKind = WEBHOOK) -> Endpoint:
+    """Read the address of an endpoint.
+
+    Args:
+        url: the address.
+        kind: the endpoint's purpose.
 
     Raises:
         SinkError: `URL_REFUSED`, not retryable: nothing can be posted to the URL. The message gives the reason and does
             not repeat the URL, which may hold a token.
     """
     if not url.isascii():
-        raise _refused("holds characters beyond ASCII; write the name in its ASCII form (xn--…)")
+        raise _refused(kind, "holds characters beyond ASCII; write the name in its ASCII form (xn--…)")
     if len(url) > _LONGEST_URL:
-        raise _refused(f"has {len(url)} characters; at most {_LONGEST_URL} are supported")
-    if not url.lower().startswith("https://"):
-        raise _refused("does not begin with https://")
-    if "@" in re.split(r"[/?#]", url[len("https://") :], maxsplit=1)[0]:
-        raise _refused("holds a user name; what stands before an @ is no host")
+        raise _refused(kind, f"has {len(url)} characters; at most {_LONGEST_URL} are supported")
+    schemes = ("https://", "http://") if kind.takes_clear_text else ("https://",)
+    if not url.lower().startswith(schemes):
+        raise _refused(kind, f"does not begin with {' or '.join(schemes)}")
+    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+        raise _refused(kind, "holds a user name; what stands before an @ is no host")
     if "#" in url:
-        raise _refused("holds a #; what follows it would never be sent")
+        raise _refused(kind, "holds a #; what follows it would never be sent")
     found = _URL.fullmatch(url)
     if found is None:
-        raise _refused("is no https://host[:port][/path][?query] without spaces")
+        raise _refused(kind, f"is no {schemes[0]}host[:port][/path][?query] without spaces")
     host = (found["v6"] or found["name"].removesuffix(".")).lower()
     if found["v6"] is None and not all(1 <= len(label) <= 63 for label in host.split(".")):
-        raise _refused("names a host with an empty part or one of more than 63 characters")
+        raise _refused(kind, "names a host with an empty part or one of more than 63 characters")
     if found["v6"] is not None and not _is_address(host):
-        raise _refused("holds brackets around what is no IPv6 address")
-    port = int(found["port"] or 443)
+        raise _refused(kind, "holds brackets around what is no IPv6 address")
+    tls = found["scheme"].lower() == "https"
+    port = int(found["port"] or _default_port(tls=tls))
     if not 1 <= port <= 65535:
-        raise _refused(f"names port {port}; ports are 1 to 65535")
+        raise _refused(kind, f"names port {port}; ports are 1 to 65535")
     target = found["target"]
-    return Endpoint(url, host, port, target if target.startswith("/") else f"/{target}")
+    return Endpoint(url, host, port, target if target.startswith("/") else f"/{target}", tls, kind)
 
 
-def _refused(why: str) -> SinkError:
-    advice = "Set WEBHOOK_URL to an address such as https://example.com/calls."
-    return SinkError("URL_REFUSED", f"the webhook's URL {why}. {advice}", retryable=False)
+def _default_port(*, tls: bool) -> int:
+    return 443 if tls else 80
+
+
+def _refused(kind: EndpointKind, why: str) -> SinkError:
+    advice = f"Set {kind.url_setting} to an address such as {kind.example}."
+    return SinkError("URL_REFUSED", f"the {kind.name}'s URL {why}. {advice}", retryable=False)
 
 
 def resolve_by_system(host: str, port: int) -> Sequence[str]:
@@ -111,7 +150,7 @@ def permitted_addresses(endpoint: Endpoint, resolve: Resolver, *, allow_private:
     """Resolve the host and judge everything that it resolves to.
 
     Args:
-        endpoint: the receiver.
+        endpoint: the endpoint.
         resolve: the resolver.
         allow_private: True if addresses that are not public are allowed.
 
@@ -131,8 +170,10 @@ def permitted_addresses(endpoint: Endpoint, resolve: Resolver, *, allow_private:
         raise SinkError("DNS", f"{endpoint.host} resolves to nothing", retryable=True)
     for address in addresses:
         what = objection(address, allow_private=allow_private)
+        advice = "" if allow_private else f"; {endpoint.kind.private_setting}=allowed permits private addresses"
+        if what is None and not endpoint.tls and _is_public(address):
+            what, advice = "a public address, which http:// would reach in clear text", "; use https://"
         if what is not None:
-            advice = "" if allow_private else "; WEBHOOK_PRIVATE_ADDRESSES=allowed permits private addresses"
             raise SinkError(
                 "ADDRESS_REFUSED", f"{endpoint.host} resolves to {address}, {what}{advice}", retryable=False
             )

@@ -1,11 +1,11 @@
-"""One connection to a webhook's receiver: HTTP/1.1 over TLS, kept open between requests, with a limit for every wait.
+"""One connection to an endpoint: HTTP/1.1 over TLS, kept open between requests, with a limit for every wait.
 
-It does not use urllib3 (ADR 12). Timeouts of urllib3 count from byte to byte, so a receiver that drips bytes could hold
-a request for ever. Here one deadline bounds name, connection, handshake, request and answer together. Nothing here
-follows a redirect, asks a proxy or retries by itself. Used by `webhook.py`.
+It does not use urllib3 (ADR 12). Timeouts of urllib3 count from byte to byte, so an endpoint that drips bytes could
+hold a request for ever. Here one deadline bounds name, connection, handshake, request and answer together. Nothing here
+follows a redirect, asks a proxy or retries by itself. Used by the sink `webhook` and the engine `whisper`.
 
 *How it works.* `begin` sets the deadline of a delivery. `post` resolves the name in a thread of its own, connects to a
-permitted address and exchanges one request. Each socket call times out at the deadline (`_BoundedSocket`). `interrupt`
+permitted address and exchanges one request. Each socket call times out at the deadline (`_Bounded`). `interrupt`
 comes from another thread: it sets a flag and shuts the socket down by a second descriptor. The connection is kept for
 the next delivery.
 """
@@ -18,11 +18,12 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, Final, override
 
-from connect_audio.adapters.sinks.webhook_address import (
+from connect_audio.adapters.endpoint.address import (
     Address,
     Endpoint,
     Resolver,
@@ -33,29 +34,53 @@ from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import SinkError
 from connect_audio.ports import Clock
 
-DELIVERY_S: Final = 9.0
-"""Limit of a whole delivery, seconds; below the 10 s after which the driver would interrupt it. Beyond: `TIMEOUT`."""
 LOOKUP_S: Final = 3.0
 """Limit of looking up the name, seconds. Beyond: `TIMEOUT`, and the next delivery waits for the same lookup."""
 CONNECT_S: Final = 3.0
 """Limit of TCP to one address, and again of TLS, seconds. Beyond: the next address, or `TIMEOUT`."""
-ANSWER_S: Final = 5.0
-"""Limit from the request's last byte to the end of the answer's head, seconds. Beyond: `TIMEOUT`."""
-_BODY_S: Final = 0.5
-"""Limit of the answer's body, which is read and thrown away, seconds. Beyond: the connection is closed."""
-_ANSWER_BYTES: Final = 16_384
-"""Limit of an answer, head and body together. A longer head fails with `NO_HTTP`; a longer body costs the
-connection."""
 _LINGER_S: Final = 1.0
 """Limit of waiting at `close` for a lookup that hangs, seconds. Beyond: its thread ends by itself."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The limits of one delivery.
+
+    Args:
+        delivery_s: longest time for all of it, seconds. Beyond: `TIMEOUT`.
+        answer_s: longest time from the request's last byte to the end of the answer's head, seconds. Beyond: `TIMEOUT`.
+        body_s: longest time for the answer's body, seconds. Beyond: the body is cut, and the connection is closed.
+        answer_bytes: most bytes of an answer, head and body together. A longer head fails with `NO_HTTP`; a longer body
+            is cut.
+    """
+
+    delivery_s: float
+    answer_s: float
+    body_s: float
+    answer_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An answer of HTTP.
+
+    Args:
+        status: its status.
+        headers: its headers, names in lower case.
+        body: its body; None if it did not come whole within the limits.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None = field(repr=False)
+
+
 class _AnswerTooLongError(HTTPException):
-    """The answer is longer than `_ANSWER_BYTES`."""
+    """The answer is longer than the limit."""
 
 
-class _BoundedSocket(ssl.SSLSocket):
-    """A TLS socket with one deadline for all operations and one limit for all bytes read."""
+class _Bounded(socket.socket):
+    """A socket with one deadline for all operations and one limit for all bytes read."""
 
     clock: Clock
     deadline: float
@@ -63,7 +88,7 @@ class _BoundedSocket(ssl.SSLSocket):
     ended: bool
 
     @override
-    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         if self.allowance <= 0:
             raise _AnswerTooLongError
         self.wait_no_longer()
@@ -77,12 +102,21 @@ class _BoundedSocket(ssl.SSLSocket):
         self.wait_no_longer()
         return super().send(data, flags)
 
+    @override
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        self.wait_no_longer()  # in clear text it limits the whole; TLS comes back to `send` for each piece
+        super().sendall(data, flags)
+
     def wait_no_longer(self) -> None:
         """Let the next operation time out at the deadline."""
         self.settimeout(_left(self.deadline, self.clock))
 
 
-class _Answer(HTTPResponse):
+class _BoundedTls(_Bounded, ssl.SSLSocket):  # type: ignore[misc]  # typeshed's own two sockets differ
+    """The same over TLS."""
+
+
+class _Response(HTTPResponse):
     """An answer that can be closed whenever Ctrl-C arrives, also before its constructor has set `fp`.
 
     A replay delivers in the main thread, and `HTTPResponse.close` fails without that attribute.
@@ -91,11 +125,12 @@ class _Answer(HTTPResponse):
     fp: Any = None
 
 
-class WebhookConnection:
+class EndpointConnection:
     """The connection; `interrupt` alone may be called from another thread.
 
     Args:
-        endpoint: the receiver.
+        endpoint: the address.
+        limits: the limits of each delivery.
         allow_private: True if addresses that are not public are allowed.
         ca_file: certificates to trust besides the system's.
         resolve: the resolver.
@@ -106,12 +141,14 @@ class WebhookConnection:
         self,
         endpoint: Endpoint,
         *,
+        limits: Limits,
         allow_private: bool = False,
         ca_file: Path | None = None,
         resolve: Resolver = resolve_by_system,
         clock: Clock | None = None,
     ) -> None:
         self._endpoint = endpoint
+        self._limits = limits
         self._allow_private = allow_private
         self._ca_file = ca_file
         self._resolve = resolve
@@ -120,7 +157,7 @@ class WebhookConnection:
         self._deadline = 0.0
         self._doing = ""
         self._http: HTTPConnection | None = None
-        self._socket: _BoundedSocket | None = None
+        self._socket: _Bounded | None = None
         self._lookup: _Lookup | None = None
         # The interrupting thread touches the following three.
         self._changed = threading.Condition()
@@ -132,7 +169,7 @@ class WebhookConnection:
     def begin(self) -> None:
         """Begin a delivery and its time limit."""
         self._doing = "beginning"
-        self._deadline = self._clock.monotonic() + DELIVERY_S
+        self._deadline = self._clock.monotonic() + self._limits.delivery_s
 
     def prepare(self) -> None:
         """Load the certificates to trust, which takes the processor longer than a delivery.
@@ -140,13 +177,14 @@ class WebhookConnection:
         Raises:
             SinkError: `CA_FILE`.
         """
-        self._trust()
+        if self._endpoint.tls:
+            self._trust()
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> int:
-        """POST once and return the answer's status.
+    def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """POST once and return the answer.
 
         A kept connection that proves to be closed before an answer is replaced, and the request is sent again. The
-        receiver may get it twice.
+        endpoint may get it twice.
 
         Raises:
             SinkError: no answer came.
@@ -177,7 +215,7 @@ class WebhookConnection:
         if self._lookup is not None:
             self._lookup.thread.join(_LINGER_S)
 
-    def _post(self, headers: Mapping[str, str], body: bytes) -> int:
+    def _post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         try:
             return self._exchange(headers, body)
         except BaseException as exc:
@@ -188,32 +226,39 @@ class WebhookConnection:
                 raise self._translated(exc) from exc
             raise
 
-    def _exchange(self, headers: Mapping[str, str], body: bytes) -> int:
+    def _exchange(self, headers: Mapping[str, str], body: bytes) -> Answer:
         self._check()
         http = self._http or self._open()
-        tls = self._socket
-        assert tls is not None  # noqa: S101 - comes and goes with `_http`
-        tls.deadline, tls.allowance, tls.ended = self._deadline, _ANSWER_BYTES, False
+        wire = self._socket
+        assert wire is not None  # noqa: S101 - comes and goes with `_http`
+        wire.deadline, wire.allowance, wire.ended = self._deadline, self._limits.answer_bytes, False
         self._doing = "sending the request"
         http.putrequest("POST", self._endpoint.target, skip_host=True, skip_accept_encoding=True)
         for name, value in {"Host": self._endpoint.authority, **headers, "Content-Length": str(len(body))}.items():
             http.putheader(name, value)
         http.endheaders(body)
         self._doing = "waiting for the answer"
-        tls.deadline = self._within(ANSWER_S)
+        wire.deadline = self._within(self._limits.answer_s)
         answer = http.getresponse()
-        if tls.ended:
+        if wire.ended:
             # http.client takes a head that is cut off for a whole one.
             answer.close()
             raise ConnectionAbortedError
-        # Only the status counts. The body is read so that the connection can be used again.
-        tls.deadline = self._within(_BODY_S)
-        with suppress(OSError, HTTPException):
-            answer.read(_ANSWER_BYTES)
+        wire.deadline = self._within(self._limits.body_s)
+        content = self._content(answer)
         if not answer.isclosed() or http.sock is None:
             answer.close()
             self._drop()
-        return answer.status
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(status=answer.status, headers=headers, body=content)
+
+    def _content(self, answer: HTTPResponse) -> bytes | None:
+        """Read the body, so that the connection can be used again; None if it does not come whole."""
+        content = None
+        with suppress(OSError, HTTPException):
+            content = answer.read(self._limits.answer_bytes)
+        # A connection that ends before the announced length raises nothing.
+        return content if answer.isclosed() and not answer.length else None
 
     def _open(self) -> HTTPConnection:
         self._doing = "resolving the name"
@@ -229,25 +274,30 @@ class WebhookConnection:
                 continue
             self._http = HTTPConnection(self._endpoint.host, self._endpoint.port)
             self._http.auto_open = 0
-            self._http.response_class = _Answer
+            self._http.response_class = _Response
             self._http.sock = self._socket
             return self._http
         raise failure or ConnectionError
 
-    def _connected(self, address: Address) -> _BoundedSocket:
+    def _connected(self, address: Address) -> _Bounded:
         self._doing = "connecting"
-        context = self._trust()
-        with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET) as raw:
+        context = self._trust() if self._endpoint.tls else None
+        with _Bounded(socket.AF_INET6 if address.version == 6 else socket.AF_INET) as raw:
             with self._changed:
                 self._wire = raw.dup()
             self._check()
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.settimeout(_left(self._within(CONNECT_S), self._clock))
             raw.connect((str(address), self._endpoint.port))
-            self._doing = "agreeing on TLS"
-            tls = context.wrap_socket(raw, server_hostname=self._endpoint.host, do_handshake_on_connect=False)
+            wire = _Bounded(fileno=raw.detach()) if context is None else self._agree(raw, context)
+        wire.clock = self._clock
+        return wire
+
+    def _agree(self, raw: socket.socket, context: ssl.SSLContext) -> _BoundedTls:
+        self._doing = "agreeing on TLS"
+        tls = context.wrap_socket(raw, server_hostname=self._endpoint.host, do_handshake_on_connect=False)
         try:
-            assert isinstance(tls, _BoundedSocket)  # noqa: S101 - the context's class
+            assert isinstance(tls, _BoundedTls)  # noqa: S101 - the context's class
             tls.clock, tls.deadline = self._clock, self._within(CONNECT_S)
             tls.wait_no_longer()
             tls.do_handshake()
@@ -262,7 +312,7 @@ class WebhookConnection:
             context = ssl.create_default_context()
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             context.set_alpn_protocols(["http/1.1"])
-            context.sslsocket_class = _BoundedSocket
+            context.sslsocket_class = _BoundedTls
             if self._ca_file is not None:
                 try:
                     context.load_verify_locations(self._ca_file)
@@ -308,15 +358,15 @@ class WebhookConnection:
 
     def _drop(self) -> None:
         http, self._http = self._http, None
-        tls, self._socket = self._socket, None
+        wire, self._socket = self._socket, None
         with self._changed:
-            wire, self._wire = self._wire, None
-            if wire is not None:
-                wire.close()
+            second, self._wire = self._wire, None
+            if second is not None:
+                second.close()
         if http is not None:
             http.close()
-        if tls is not None:
-            tls.close()
+        if wire is not None:
+            wire.close()
 
     def _translated(self, exc: OSError | HTTPException) -> SinkError:
         name = type(exc).__name__
@@ -329,7 +379,8 @@ class WebhookConnection:
         if isinstance(exc, TimeoutError):
             return self._failure("TIMEOUT", "took too long")
         if isinstance(exc, _AnswerTooLongError):
-            return self._failure("NO_HTTP", f"failed: the answer's head is longer than {_ANSWER_BYTES} bytes")
+            most = self._limits.answer_bytes
+            return self._failure("NO_HTTP", f"failed: the answer's head is longer than {most} bytes")
         if isinstance(exc, HTTPException):
             return self._failure("NO_HTTP", f"failed: what came is no answer ({name})")
         return self._failure("CONNECTION", f"failed ({name} {exc.errno})")
@@ -351,7 +402,7 @@ class _Lookup:
                 self.answer.set_exception(exc)
             answered()
 
-        self.thread = threading.Thread(target=run, name="webhook-lookup", daemon=True)
+        self.thread = threading.Thread(target=run, name="endpoint-lookup", daemon=True)
         self.thread.start()
 
 

@@ -1,4 +1,4 @@
-"""The webhook's signing secret, out of Secrets Manager or Parameter Store, through Powertools.
+"""An endpoint's secret out of Secrets Manager or Parameter Store, through Powertools.
 
 The whole text is the key. It is kept for some minutes, so that a rotated one is picked up without a deployment.
 IAM: `secretsmanager:GetSecretValue` or `ssm:GetParameter`, and `kms:Decrypt` where a key of one's own encrypts it.
@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from botocore.config import Config
 
 from connect_audio.adapters.aws_errors import AWS_EXCEPTIONS, AwsFailure, failure_of
-from connect_audio.adapters.sinks.signing_secret import SHORTEST_SECRET
+from connect_audio.adapters.endpoint.secret import SHORTEST_SECRET
 from connect_audio.core.errors import SinkError
 
 MAX_AGE_S: Final = 300
@@ -23,7 +23,7 @@ MAX_AGE_S: Final = 300
 SECRET_CONFIG: Final = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
 
 
-class WebhookSecret:
+class StoredSecret:
     """A secret by its ARN.
 
     Args:
