@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import (
     archive_cost,
+    archive_hour,
     block_latency,
     call_page,
     cold_start,
@@ -24,6 +25,7 @@ def main() -> None:
         parse_to_wav,
         consumer_memory,
         archive_cost,
+        archive_hour,
         block_latency,
         live_latency,
         live_share,

@@ -17,7 +17,7 @@ from connect_audio.adapters.connect_event import parse_connect_event
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.request import RecordingOptions
 from connect_audio_local.cloud import LocalCloud
-from connect_audio_local.kvs.faults import FaultPlan, OnCall, Refuse
+from connect_audio_local.kvs.faults import AtFragment, FaultPlan, InBand, OnCall, Refuse
 from connect_audio_local.kvs.model import EmulatedStream, Live
 from connect_audio_local.sample_call import sample_stream
 from connect_audio_local.synthesis.calls import SyntheticCall
@@ -106,6 +106,29 @@ def test_a_listing_that_is_denied_leaves_the_call_to_the_live_rules(cloud: Local
     assert found.manifest is not None
     assert same_wav(found.wav, wav_of_call(call))
     assert found.manifest["endReason"] == "DISCONNECTED"
+
+
+def test_a_place_that_get_media_cannot_give_is_read_from_the_archive(cloud: LocalCloud) -> None:
+    call = ended_call(20)
+    stream = serve(cloud, call, faults=FaultPlan((AtFragment(9, InBand(4000), times=None),)))
+    assert of_archive(record(cloud, event_of(call, stream)), call)
+    assert stream.faults.calls("GetMediaForFragmentList") == 1
+
+
+def test_a_denied_get_media_leaves_the_call_to_the_archive(cloud: LocalCloud) -> None:
+    call = ended_call(20)
+    stream = serve(cloud, call)
+    stream.denied_apis = frozenset({"GetMedia"})
+    assert of_archive(record(cloud, event_of(call, stream)), call)
+
+
+def test_a_call_that_is_recorded_live_after_all_is_read_by_get_media_alone(cloud: LocalCloud) -> None:
+    call = ended_call(10, ago_s=5)
+    faults = FaultPlan((AtFragment(5, InBand(4000), times=None),))
+    stream = serve(cloud, call, retention_hours=1, faults=faults)
+    found = record(cloud, event_of(call, stream))
+    assert found.result["status"] == "partial"
+    assert stream.faults.calls("GetMediaForFragmentList") == 0
 
 
 def test_an_execution_that_continues_a_failed_one_waits_for_the_end_again(cloud: LocalCloud) -> None:

@@ -49,6 +49,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("kinesisvideo", "DescribeStream"): "kinesisvideo:DescribeStream",
     ("kinesisvideo", "GetDataEndpoint"): "kinesisvideo:GetDataEndpoint",
     ("kinesisvideo", "GetMedia"): "kinesisvideo:GetMedia",
+    ("kinesisvideo", "GetMediaForFragmentList"): "kinesisvideo:GetMediaForFragmentList",
     ("kinesisvideo", "ListFragments"): "kinesisvideo:ListFragments",
     ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
     ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
@@ -174,7 +175,7 @@ def witness() -> Witness:
                     seen.actions |= KMS_ACTIONS.get(each.name, frozenset())
             # Media and the archive have endpoints of their own, past the records; the emulator sees them.
             crossed = {crossing.name for crossing in cloud.gate.crossings}
-            for operation in ("GetMedia", "ListFragments"):
+            for operation in ("GetMedia", "GetMediaForFragmentList", "ListFragments"):
                 if f"kvs:{operation[0].lower()}{operation[1:]}" in crossed:
                     seen.actions.add(ACTIONS["kinesisvideo", operation])
             if schedule.live:

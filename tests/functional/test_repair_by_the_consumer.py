@@ -12,7 +12,7 @@ from connect_audio import telemetry
 from connect_audio.telemetry import Metric
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs import FaultPlan
-from connect_audio_local.kvs.faults import AtFragment, Garbage, InLog, Missing, OnCall, Refuse
+from connect_audio_local.kvs.faults import AtFragment, Garbage, InLog, LeftOut, Missing, OnCall, Refuse
 from support.emitted import by_metric, emitted
 from support.event_listener import Listener
 from support.wav import same_wav, wav_of_call
@@ -69,6 +69,33 @@ def test_what_the_stream_lacks_too_is_noted_and_not_announced_again(cloud: Local
     assert steps_of(cloud)[-1] == "audit-00001"
     assert [each["detail-type"] for each in listener.events()] == ["Recording Partial"]
     assert len(found.objects) == 2
+
+
+def test_what_get_media_leaves_out_is_taken_from_the_archive(cloud: LocalCloud) -> None:
+    call = a_call(7)
+    stream = serve(cloud, call, faults=FaultPlan((AtFragment(4, LeftOut(), times=None),)))
+    found = record(cloud, event_for(stream.arn))
+
+    assert is_whole(found)
+    assert found.wav is not None
+    assert found.manifest is not None
+    assert same_wav(found.wav, wav_of_call(call))
+    assert (found.manifest["audit"]["result"], stream.faults.calls("GetMediaForFragmentList")) == ("REPAIRED", 1)
+
+
+def test_a_repair_whose_archive_is_denied_reads_by_get_media_and_says_so(
+    cloud: LocalCloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = a_call(7)
+    stream = serve(cloud, call, faults=SPOILT)
+    stream.denied_apis = frozenset({"GetMediaForFragmentList"})
+    found = record(cloud, event_for(stream.arn))
+
+    assert is_whole(found)
+    assert found.wav is not None
+    assert same_wav(found.wav, wav_of_call(call))
+    (denied,) = [each for each in caplog.records if "operation denied" in each.message]
+    assert (denied.levelname, denied.__dict__["operation"]) == ("WARNING", "GetMediaForFragmentList")
 
 
 def test_a_whole_recording_has_no_further_step(cloud: LocalCloud) -> None:

@@ -452,6 +452,7 @@ ACTIONS = {
     "describe_stream": {"kinesisvideo:DescribeStream"},
     "get_data_endpoint": {"kinesisvideo:GetDataEndpoint"},
     "get_media": {"kinesisvideo:GetMedia"},
+    "get_media_for_fragment_list": {"kinesisvideo:GetMediaForFragmentList"},
     "list_fragments": {"kinesisvideo:ListFragments"},
     "send_durable_execution_callback_success": {"lambda:SendDurableExecutionCallbackSuccess"},
     "describe_contact": {"connect:DescribeContact"},
@@ -467,8 +468,6 @@ ACTIONS = {
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "put_events": {"events:PutEvents"},
 }
-# What no function of this stack calls: the backfill's worker and the command do.
-OF_THE_COMMAND = {"get_media_for_fragment_list"}
 # What Lambda does in the functions' names: logs, dead letters, and X-Ray's daemon, for which no resource can be named.
 LAMBDA_S_OWN = {"logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
 # What Powertools calls for the webhook's secret (adapters/endpoint/stored_secret.py).
@@ -507,7 +506,7 @@ def operations_called() -> set[str]:
                 named |= {
                     one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)
                 }
-    return named & known - OF_THE_COMMAND
+    return named & known
 
 
 def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: Json) -> None:

@@ -20,6 +20,7 @@ def _role(stack: Deployed) -> Finding:
             "kinesisvideo:DescribeStream",
             "kinesisvideo:GetDataEndpoint",
             "kinesisvideo:GetMedia",
+            "kinesisvideo:GetMediaForFragmentList",
             "kinesisvideo:ListFragments",
         ),
         f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),

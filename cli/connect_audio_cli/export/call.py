@@ -82,7 +82,7 @@ class CallExport:
                 stream_source(
                     arn,
                     self._api,
-                    lambda: fragments_to_read(self._call, index, clock),
+                    lambda: fragments_to_read(self._call.start_ms - self._call.slack_ms, index, clock),
                     session=self._session,
                     pace=self._pace,
                 )

@@ -61,7 +61,8 @@ class KvsArchiveSource:
 
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
-        listing: lists the fragments that are read, in the order of their numbers; called once, at the first `open`.
+        listing: lists the fragments that are read, in the order of their numbers; called at the first `open`, and
+            at one behind all that was listed.
         session: gives credentials; None for a default session.
         read_timeout_s: the longest wait for an answer and for each next byte, s.
         clock: for the age of the cached endpoint, and for pauses.
@@ -120,9 +121,12 @@ class KvsArchiveSource:
         Raises:
             MediaSourceError: ListFragments failed, or AWS refuses GetMediaForFragmentList for good.
         """
-        if self._listed is None:
+        listed = () if self._listed is None else _from(self._listed, start)
+        if not listed:
+            # Nothing was listed behind the start: by now something may be.
             self._listed = self._listing()
-        numbers = [each.number for each in _from(self._listed, start) if each.number not in self._gone]
+            listed = _from(self._listed, start)
+        numbers = [each.number for each in listed if each.number not in self._gone]
         stream = ArchiveStream(numbers, self._batch, self._body, self._clock, self._gone.add, name_of(self._stream_arn))
         stream.begin()
         return stream

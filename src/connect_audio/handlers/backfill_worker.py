@@ -15,28 +15,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.adapters.aws_session import aws_session
-from connect_audio.adapters.kvs_archive import KvsArchiveSource
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
 from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import LateRecordingError, RequestError
+from connect_audio.handlers.late_source import late_source
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
 from connect_audio.ports import ObjectKind
 from connect_audio.recorder.backfill import AGAIN, NONE, UNFINISHED, BackfillItem, CallOutcome
-from connect_audio.recorder.either_source import EitherSource
 from connect_audio.recorder.late_recording import MAY_BE_LATER, LateFailure, LateRecording, fragments_to_read
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.settings import BackfillSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from boto3 import Session
 
-    from connect_audio.ports import Clock, ListedFragment, MediaSource, PartStore
+    from connect_audio.ports import Clock, PartStore
     from connect_audio.recorder.late_recording import LateCall
     from connect_audio.request import RecordingRequest
 
@@ -114,27 +112,18 @@ def _outcomes(item: BackfillItem, place: _Place, clock: Clock, deadline_s: float
             if number and deadline_s - clock.monotonic() < _LEAST_S:
                 yield CallOutcome(call.start_ms, UNFINISHED)
                 continue
-            with ExitStack() as archive:
-                listing = partial(fragments_to_read, call, index, clock)
-                make = partial(_archive, archive, item.stream_arn, listing, session, clock)
+            listing = partial(fragments_to_read, call.start_ms - call.slack_ms, index, clock)
+            with late_source(source, item.stream_arn, listing, session=session, clock=clock, logger=logger) as either:
                 recording = LateRecording(
                     call=call,
                     place=place,
-                    source=EitherSource(source, make),
+                    source=either,
                     index=index,
                     clock=clock,
                     logger=logging.getLogger(__name__),
                     deadline_s=deadline_s,
                 )
                 yield _outcome(call, recording)
-
-
-def _archive(
-    stack: ExitStack, stream_arn: str, listing: Callable[[], Sequence[ListedFragment]], session: Session, clock: Clock
-) -> MediaSource:
-    """Make the archive's source, until the stack is closed."""
-    source = KvsArchiveSource(stream_arn, listing=listing, session=session, clock=clock)
-    return stack.enter_context(closing(source))
 
 
 def _outcome(call: LateCall, recording: LateRecording) -> CallOutcome:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.adapters.aws_session import aws_session
 from connect_audio.adapters.contact_ends import StoredContactEnds
@@ -14,18 +15,25 @@ from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.handlers.announcement import Announcer
 from connect_audio.handlers.reporting import ConsumerReports
-from connect_audio.recorder import Policy, Recorder, RecorderPorts
+from connect_audio.recorder import Checkpoint, Policy, Recorder, RecorderPorts
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import LIVE, RecordingOptions, RecordingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from aws_lambda_powertools import Logger
 
-    from connect_audio.ports import FragmentIndex
+    from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource
     from connect_audio.settings import ConsumerSettings
+
+
+_EXPIRES_MS: Final = 60_000
+"""Age by which a listing begins later than the stream's retention, ms: an end outside of it is refused."""
+
+type Listing = Callable[[FragmentIndex], Sequence[ListedFragment]]
+"""Lists the fragments that the archive is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,9 @@ class CallAssembly:
         margin_s: seconds before the invocation's end at which a step ends.
         options: the manner of the recording.
         index: opens the stream's listing.
+        archive_first: opens the stream after the call, by the archive first. Its argument lists what that is asked for.
+        late_recorder: returns the recorder of parts that the stream's listing named; the same one each time. Its
+            argument is the checkpoint of the first such part.
     """
 
     ports: RecorderPorts
@@ -49,6 +60,8 @@ class CallAssembly:
     margin_s: int
     options: RecordingOptions
     index: Callable[[], AbstractContextManager[FragmentIndex]]
+    archive_first: Callable[[Listing], AbstractContextManager[MediaSource]]
+    late_recorder: Callable[[Checkpoint], Recorder]
 
 
 @contextmanager
@@ -91,6 +104,18 @@ def assembled(
             with closing(KvsFragmentIndex(request.stream_arn, session=session, clock=clock)) as listing:
                 yield listing
 
+        def late(listing: Listing, *, archive_first: bool) -> AbstractContextManager[MediaSource]:
+            from connect_audio.handlers.late_source import late_source  # noqa: PLC0415
+
+            def listed() -> Sequence[ListedFragment]:
+                with index() as opened:
+                    return listing(opened)
+
+            arn = request.stream_arn
+            return late_source(
+                source, arn, listed, session=session, clock=clock, logger=logger, archive_first=archive_first
+            )
+
         ports = RecorderPorts(
             request=request,
             names=names,
@@ -104,6 +129,19 @@ def assembled(
             live=live,
             ends=StoredContactEnds(store, settings.recordings_prefix) if options.contact_events else None,
         )
+        late_recorders: list[Recorder] = []
+
+        def late_recorder(checkpoint: Checkpoint) -> Recorder:
+            if not late_recorders:
+                from connect_audio.recorder.late_recording import fragments_to_read  # noqa: PLC0415
+
+                kept_ms = clock.now_ms() - (checkpoint.read.retention_hours or 0) * 3_600_000 + _EXPIRES_MS
+                from_ms = max(request.start_timestamp_ms, kept_ms)
+                late_media = late(lambda listing: fragments_to_read(from_ms, listing, clock), archive_first=False)
+                late_ports = replace(ports, source=stack.enter_context(late_media))
+                late_recorders.append(stack.enter_context(Recorder(late_ports)))
+            return late_recorders[0]
+
         yield CallAssembly(
             ports=ports,
             recorder=stack.enter_context(Recorder(ports)),
@@ -114,6 +152,8 @@ def assembled(
             margin_s=settings.deadline_margin_seconds,
             options=options,
             index=index,
+            archive_first=partial(late, archive_first=True),
+            late_recorder=late_recorder,
         )
 
 

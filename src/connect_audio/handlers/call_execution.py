@@ -169,7 +169,8 @@ class CallExecution:
     def _record_step(self, checkpoint: Checkpoint) -> dict[str, Any]:
         call, clock = self._call, self._call.ports.clock
         began = clock.monotonic()
-        result = call.recorder.record(checkpoint, self._budget())
+        recorder = call.recorder if checkpoint.end.listed is None else call.late_recorder(checkpoint)
+        result = recorder.record(checkpoint, self._budget())
         call.reports.recorded(checkpoint, result, step_s=clock.monotonic() - began, left_s=self._left_s())
         return to_plain(result)
 

@@ -6,13 +6,14 @@ How it works. The engine replays this code too, so its branches depend on result
                                       ├─ nothing to record again, or another execution's turn ──> end
                                       └─ again ─> repair-00001 ─> repair-00002 ... ─> replace ─> announce-repair
 
-The first pause lets the last fragments arrive in the stream's listing. The recording is published before, so no failure
-in here fails the execution. The step `give-up` deletes what a repair had staged, and the recording stays as it is.
+The first pause lets the last fragments arrive in the stream's listing. The archive is read first, since GetMedia gave
+what lacks in no reading. The recording is published before, so no failure in here fails the execution. The step
+`give-up` deletes what a repair had staged, and the recording stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -30,6 +31,7 @@ from connect_audio.recorder.repair import (
     Done,
     NotOver,
     begin_repair,
+    fragments_of_recording,
     give_up_repair,
     manifest_of,
     outcome_of,
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python import DurableContext
 
     from connect_audio.handlers.call_assembly import CallAssembly
+    from connect_audio.ports import FragmentIndex, ListedFragment
     from connect_audio.recorder import Budget, Checkpoint, RecorderPorts
     from connect_audio.recorder.repair import Repaired
 
@@ -134,7 +137,14 @@ class RepairSteps:
         return to_plain(self._reported(begun.repaired) if isinstance(begun, Done) else begun, AuditStep)
 
     def _repair(self, again: Again) -> AuditDone:
-        hidden = replacing(self._ports, again.etag)
+        with self._call.archive_first(self._listed) as source:
+            return self._repaired(again, replacing(replace(self._ports, source=source), again.etag))
+
+    def _listed(self, index: FragmentIndex) -> Sequence[ListedFragment]:
+        start_ms = self._ports.request.start_timestamp_ms
+        return fragments_of_recording(manifest_of(self._ports), index, start_ms, self._ports.clock)
+
+    def _repaired(self, again: Again, hidden: RecorderPorts) -> AuditDone:
         checkpoint, done = again.checkpoint, Continuation(execution=hidden.execution)
         with Recorder(hidden) as recorder:
             number = 0

@@ -21,7 +21,7 @@ from connect_audio.ports import AfterFragment
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connect_audio.ports import MediaSource, MediaStream, StartSelector
+    from connect_audio.ports import Log, MediaSource, MediaStream, StartSelector
 
 DENIALS: Final = frozenset({"AccessDeniedException", "NotAuthorizedException"})
 """Codes of a call that the caller has no right to. Kinesis Video Streams has the second one beside IAM's."""
@@ -34,10 +34,18 @@ class EitherSource:
         media: the stream by GetMedia.
         archive: makes the stream by GetMediaForFragmentList; called once, when it is first needed.
         archive_first: True to read the archive first.
+        logger: logs an operation that AWS denies; None to log nothing.
     """
 
-    def __init__(self, media: MediaSource, archive: Callable[[], MediaSource], *, archive_first: bool = False) -> None:
-        self._media, self._make_archive = media, archive
+    def __init__(
+        self,
+        media: MediaSource,
+        archive: Callable[[], MediaSource],
+        *,
+        archive_first: bool = False,
+        logger: Log | None = None,
+    ) -> None:
+        self._media, self._make_archive, self._logger = media, archive, logger
         self._archive: MediaSource | None = None
         self._first, self._other = (_ARCHIVE, _MEDIA) if archive_first else (_MEDIA, _ARCHIVE)
         self._denied: dict[str, MediaSourceError] = {}
@@ -66,7 +74,7 @@ class EitherSource:
                 return self._opened(operation, start)
             except MediaSourceError as error:
                 if error.code in DENIALS:
-                    self._denied[operation] = error
+                    self._deny(operation, error)
                 elif operation == _MEDIA or _MEDIA in self._denied:
                     raise
         raise self._refusal()
@@ -82,6 +90,14 @@ class EitherSource:
         if self._archive is None:
             self._archive = self._make_archive()
         return self._archive.open(start)
+
+    def _deny(self, operation: str, error: MediaSourceError) -> None:
+        self._denied[operation] = error
+        if self._logger is not None:
+            self._logger.warning(
+                "operation denied: the stream is read by the other one, if it may be",
+                extra={"operation": operation, "code": error.code},
+            )
 
     def _refusal(self) -> MediaSourceError:
         """The one error for two denied operations."""

@@ -294,11 +294,11 @@ class LateRecording:
         return LateRecordingError(why, f"AWS refuses: {error}")
 
 
-def fragments_to_read(call: LateCall, index: FragmentIndex, clock: Clock) -> Sequence[ListedFragment]:
+def fragments_to_read(start_ms: int, index: FragmentIndex, clock: Clock) -> Sequence[ListedFragment]:
     """List what a recorder of a call may read, for a source that reads by numbers.
 
     Args:
-        call: the call.
+        start_ms: earliest StartTimestamp of the call, ms since the epoch.
         index: the stream's listing.
         clock: for the time and a wait.
 
@@ -306,7 +306,7 @@ def fragments_to_read(call: LateCall, index: FragmentIndex, clock: Clock) -> Seq
         MediaSourceError: ListFragments failed.
     """
     # A fragment that contains the begin of the reading begins before it.
-    return settled_fragments_of_call(index, call.start_ms - call.slack_ms - EARLY_MS, clock)
+    return settled_fragments_of_call(index, start_ms - EARLY_MS, clock)
 
 
 def recorded_to_its_end(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import count
@@ -19,7 +19,7 @@ from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.fragments import Completion, Fragment, FragmentReader
 from connect_audio.core.manifest import EndReason
-from connect_audio.ports import AfterFragment, FromProducerTime, MediaSource, StartSelector
+from connect_audio.ports import AfterFragment, FromProducerTime, ListedFragment, MediaSource, StartSelector
 from connect_audio.recorder import Budget, Over, Recorded, Recorder, publish_recording
 from connect_audio.recorder.end_of_call import EndState
 from connect_audio.recorder.listed_end import ListedEnd
@@ -257,6 +257,21 @@ def test_a_denied_archive_is_an_error_that_needs_an_operator(archived: Archived)
             source.open(FromProducerTime(DEFAULT_START_MS))
 
     assert (refused.value.code, refused.value.retryable) == ("NotAuthorizedException", False)
+
+
+def test_a_place_behind_all_that_was_listed_is_listed_anew(archived: Archived) -> None:
+    arn = archived.stream().arn
+    index = KvsFragmentIndex(arn, session=SESSION, clock=archived.clock)
+    ends_ms = iter((FRAGMENTS[4].producer_ms, SPAN["to_ms"]))
+
+    def listing() -> Sequence[ListedFragment]:
+        return index.fragments(SPAN["from_ms"], next(ends_ms))
+
+    with closing(KvsArchiveSource(arn, listing=listing, session=SESSION, clock=archived.clock)) as source:
+        early = read_all(source, FromProducerTime(DEFAULT_START_MS))
+        late = read_all(source, AfterFragment(NUMBERS[4]))
+
+    assert ([each.number for each in early], [each.number for each in late]) == (NUMBERS[:5], NUMBERS[5:])
 
 
 @pytest.mark.parametrize("batch", [0, 1001])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -181,3 +182,15 @@ def test_a_repair_without_the_archive_reads_by_get_media(failure: MediaSourceErr
     sources.read(AfterFragment("5"))
 
     assert (sources.names.count("media"), sources.names.count("archive")) == (2, asked)
+
+
+def test_a_denial_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    sources = Sources()
+    sources.archive.failure = denied("GetMediaForFragmentList")
+    sources.either = EitherSource(sources.media, sources._make, archive_first=True, logger=logging.getLogger("calls"))
+
+    for start in (BEGIN, AfterFragment("5"), AfterFragment("9")):
+        sources.read(start)
+
+    (line,) = caplog.records
+    assert (line.levelname, line.__dict__["operation"]) == ("WARNING", "GetMediaForFragmentList")
