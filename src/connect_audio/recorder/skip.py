@@ -14,8 +14,8 @@ after a probe found a fragment. Only if it fails again does reading go on behind
     SKIPPED     reading begins behind the place, until a fragment comes
 
 The first probe of a round shows whether the place alone fails, or the whole stream. In that case the round is over. If
-KVS reports another error at the present, two places fail, and the probes go on. A round is over, too, once a step has
-reached the present.
+KVS reports another error at the present, two places fail, and the probes go on. The same error may stand at two places,
+too: from the third round on the probes go on with it. A round is over, too, once a step has reached the present.
 A place that an earlier invocation skipped is tried once and skipped again, since what lies before it may be read often.
 A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
 place is the last one of the stream.
@@ -268,7 +268,7 @@ class Skip:
         self._selector = FromProducerTime(now_ms)
 
     def _is_another_place(self, failure: Failure) -> bool:
-        """Return True if KVS reports another error at the present than at the place: both places fail, not the stream.
+        """Return True if KVS reports errors at the place and at the present that are not the whole stream's.
 
         Args:
             failure: the failure at the present.
@@ -277,7 +277,7 @@ class Skip:
         return (
             place is not None
             and {failure.reason.code, place.reason.code} <= _IN_BAND
-            and failure.reason != place.reason
+            and (failure.reason != place.reason or self._rounds >= _MOST_ROUNDS)
         )
 
     def found(self) -> None:

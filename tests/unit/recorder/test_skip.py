@@ -234,14 +234,29 @@ def test_a_connection_that_breaks_at_the_present_shows_a_stream_that_fails(code:
     assert (skip.is_probing, skip.rounds) == (False, 1)
 
 
-def test_a_stream_that_fails_at_the_present_too_is_not_probed_any_further() -> None:
-    skip = at_1000()
+def test_a_stream_that_breaks_at_the_present_too_is_not_probed_any_further() -> None:
+    skip, broken = at_1000(), Failure(Reason("SOURCE_FAILED", "reset"))
     for tries in (3, 6, 12, 12):
+        for _ in range(tries):
+            assert skip.selector is None
+            skip.failed(broken, "7", 0, LATER_MS)
+        assert skip.selector == PRESENT
+        skip.failed(broken, "7", 0, LATER_MS)
+
+
+def test_the_same_error_at_the_present_is_taken_for_two_places_once_two_rounds_ended_with_it() -> None:
+    skip = at_1000()
+    for tries in (3, 6, 12):
         for _ in range(tries):
             assert skip.selector is None
             skip.failed(BROKEN, "7", 0, LATER_MS)
         assert skip.selector == PRESENT
         skip.failed(BROKEN, "7", 0, LATER_MS)
+
+    assert skip.selector == FromProducerTime(1200)
+    skip.found()
+    skip.ended(0, LATER_MS)
+    assert skip.failed(BROKEN, "7", 0, LATER_MS)
 
 
 @pytest.mark.parametrize(("failure", "is_readable"), [(BROKEN, False), (GONE, True)])
