@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lock.sh [--upgrade] [NAME...]: pin the requirements, with hashes and without the address of an index.
-# NAME is layer, javascript or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
+# NAME is layer, words, javascript or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
 # it, so a new requirement moves nothing else. --upgrade moves every pin to the newest version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,10 +11,10 @@ if [ "${1:-}" = --upgrade ]; then
   shift
 fi
 
-# FOLDER NAME: FOLDER/NAME.in into FOLDER/NAME.txt
+# FOLDER NAME [OPTION...]: FOLDER/NAME.in into FOLDER/NAME.txt
 pin() {
   (cd "$1" && "$uv" pip compile "${upgrade[@]}" --quiet --generate-hashes --no-header --emit-find-links \
-    --python-version 3.13 "$2.in" -o "$2.txt")
+    --python-version 3.13 "$2.in" -o "$2.txt" "${@:3}")
 }
 
 javascript() {
@@ -27,10 +27,11 @@ javascript() {
   )
 }
 
-[ $# -gt 0 ] || set -- layer aws bench checkov dev docs fuzz sam sdk uv javascript
+[ $# -gt 0 ] || set -- layer words aws bench checkov dev docs fuzz sam sdk uv javascript
 for name in "$@"; do
   case $name in
   layer) pin layers/dependencies requirements ;;
+  words) pin layers/words requirements --constraints ../dependencies/requirements.txt ;;
   javascript) javascript ;;
   *)
     [ -f "requirements/$name.in" ] || { echo "lock: there is no requirements/$name.in" >&2; exit 2; }

@@ -1,0 +1,1 @@
+"""Recognizers behind the port `connect_audio.words.recognizer`."""
