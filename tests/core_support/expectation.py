@@ -44,7 +44,7 @@ class PartySums:
 
     Args:
         received: bytes of its blocks that are admitted, copies included.
-        repeated: bytes of whole samples in blocks that came before.
+        repeated: bytes of blocks with a sample that came before.
         heard: positions with a sample of it.
         alone_silent: positions with a sample of the other party alone.
     """
@@ -91,7 +91,8 @@ def expected_recording(stream: GeneratedStream) -> Expected:
         for block in item.blocks:
             dangling += len(block.pcm) % 2
             received[block.party] += len(block.pcm)
-            repeated[block.party] += len(block.pcm) // 2 * 2 if block.serial in ends else 0
+            # Half a sample at the end of a repeated block is counted with the block.
+            repeated[block.party] += len(block.pcm) if block.serial in ends and len(block.pcm) > 1 else 0
         positions = [_nearest_sample(block, item, stream.rate) for block in item.blocks]
         if origin is None and positions:
             origin = min(positions)
