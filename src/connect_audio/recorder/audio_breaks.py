@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from connect_audio.core.fragments import Fragment, fragment_counter
+from connect_audio.core.fragments import Completion, Fragment, fragment_counter
 from connect_audio.core.runs import end_ns, start_ns
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.values import dataclass
@@ -66,7 +66,7 @@ class AudioState:
         newest: number of the newest fragment; -1 before the first.
         is_among: the newest label is the contact's.
         unlabelled: the break before unlabelled fragments that stand directly in front of the next one; None for none.
-        length_ms: length of the newest fragment with nothing missing before it, ms; None before the first.
+        length_ms: length of the newest whole fragment with nothing missing before it, ms; None before the first.
     """
 
     end_ms: int | None = None
@@ -148,15 +148,19 @@ class AudioBreaks:
         # Fragments that were another contact's are not missing.
         lacks = missing > 0 and self._is_among
         runs_on = before is not None and not missing and -GAP_MS < begin - before < GAP_MS
+        is_cut = fragment.completion is Completion.TRUNCATED
+        if is_cut:
+            # The end that a cut fragment lacks is no pause.
+            end = max(end, begin + (self._length_ms or 0))
         length = end - begin
         # A streaming's last fragment is shorter than the missing ones before it.
         lengths = {length, self._length_ms or length}
         is_filled = (
             before is not None and lacks and any(abs(begin - before - missing * each) <= _UNEVEN_MS for each in lengths)
         )
+        if not (lacks or is_cut):
+            self._length_ms = length
         if before is None or runs_on or is_filled:
-            if not lacks:
-                self._length_ms = length
             self._end_ms = end if before is None or end > before else before
             return None
         self._end_ms = end

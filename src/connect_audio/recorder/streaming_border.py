@@ -40,7 +40,7 @@ class BorderState:
         until: number of the first fragment of a later streaming; None while none is found.
         ours_until: number of the first fragment behind the newest break that is no border; None for none.
         earlier: the earlier streaming's audio so far; None once our first fragment is found.
-        length_ms: length of our newest fragment with nothing missing before it, ms; None before the first.
+        length_ms: length of our newest whole fragment with nothing missing before it, ms; None before the first.
     """
 
     from_ms: int | None = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from connect_audio.core.fragments import Fragment
+from connect_audio.core.fragments import Completion, Fragment
 from connect_audio.recorder.audio_breaks import AudioBreaks, AudioState, Break
 from core_support.fragments_by_hand import START_MS, both_tracks, fragment
 
@@ -65,6 +65,29 @@ def test_a_short_last_fragment_behind_missing_ones_of_full_length_is_no_break(
     last = fragment(2 + missing, OURS, at_ms=at_ms, blocks=both_tracks(at_ms, blocks=blocks))
     found = breaks(fragment(0, OURS), fragment(1, OURS), last)
     assert found == [None, None, (2048, at_ms, "fragment 2") if is_break else None]
+
+
+def cut(counter: int, blocks: int) -> Fragment:
+    """A fragment of which only the first blocks came."""
+    at_ms = 1024 * counter
+    return fragment(counter, OURS, blocks=both_tracks(at_ms, blocks=blocks), completion=Completion.TRUNCATED)
+
+
+@pytest.mark.parametrize(("at_ms", "is_break"), [(3072, False), (3571, False), (3572, True)])
+def test_what_a_cut_fragment_lacks_is_no_pause(at_ms: int, is_break: bool) -> None:  # noqa: FBT001 - parametrised
+    found = breaks(fragment(0, OURS), fragment(1, OURS), cut(2, blocks=3), fragment(3, OURS, at_ms=at_ms))
+    assert found == [None, None, None, (3072, at_ms, "fragment 3") if is_break else None]
+
+
+def test_a_cut_fragment_tells_no_length_and_the_first_one_behind_a_break_does() -> None:
+    log = [
+        fragment(0, OURS, blocks=both_tracks(0, blocks=8)),
+        fragment(1, OURS, at_ms=60_000),
+        replace(cut(2, blocks=3), blocks=both_tracks(61_024, blocks=3)),
+        replace(cut(3, blocks=4), blocks=both_tracks(62_048, blocks=4)),
+        fragment(4, OURS, at_ms=63_072),
+    ]
+    assert [each is not None for each in breaks(*log)] == [False, True, False, False, False]
 
 
 def test_a_short_fragment_behind_a_missing_one_does_not_tell_the_length_of_further_ones() -> None:
