@@ -20,10 +20,11 @@ OPERATIONS: Final = {
     "kinesis-video-archived-media": {"GetMediaForFragmentList", "ListFragments"},
     "kinesis-video-media": {"GetMedia"},
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
-    # The trigger invokes, the function for contact events wakes executions, and the durable execution SDK calls the
-    # other two in the consumer.
+    # The trigger invokes, and the function for contact events wakes executions. The function for ended executions gets
+    # one. The durable execution SDK calls the other two in the consumer.
     "lambda": {
         "CheckpointDurableExecution",
+        "GetDurableExecution",
         "GetDurableExecutionState",
         "Invoke",
         "SendDurableExecutionCallbackSuccess",

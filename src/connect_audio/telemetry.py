@@ -1,4 +1,4 @@
-"""The metrics of both functions: names, units and meanings in one table, and how they reach CloudWatch.
+"""The metrics of the functions: names, units and meanings in one table, and how they reach CloudWatch.
 
 The handlers emit them, the template's alarms and dashboard and `docs/observability.md` name them; tests hold all three
 to this table. A metric is a line of EMF on the standard output (Powertools Metrics), so emitting one calls no API.
@@ -24,6 +24,7 @@ class Service(StrEnum):
 
     TRIGGER = "trigger"
     CONSUMER = "consumer"
+    EXECUTION_ENDED = "execution-ended"
 
 
 _TRIGGER: Final = (Service.TRIGGER,)
@@ -176,6 +177,12 @@ class Metric(Enum):
         _CONSUMER,
         "Time from the end of the last audio, by the producer's clock, to the published WAV, drain included.",
     )
+    EXECUTIONS_ENDED = (
+        "ExecutionsEnded",
+        _COUNT,
+        (Service.EXECUTION_ENDED,),
+        "Executions that Lambda ended before their recording was published, and that did not report it themselves.",
+    )
     ANNOUNCEMENTS_FAILED = (
         "AnnouncementsFailed",
         _COUNT,
@@ -244,7 +251,7 @@ def _write(service: Service, values: Mapping[Metric, float], metadata: Mapping[s
     line = EphemeralMetrics(service=service.value)
     if not line.namespace:
         line.namespace = DEFAULT_NAMESPACE
-    if _ColdStart.pending:
+    if _ColdStart.pending and service in Metric.COLD_START.services:
         _ColdStart.pending = False
         values = {Metric.COLD_START: 1, **values}
     for metric, value in values.items():

@@ -125,12 +125,20 @@ def test_every_alarm_links_to_a_heading_that_names_it_and_every_such_heading_has
     assert named == linked
 
 
+OWNERS: Final = {
+    "TriggerRole": "trigger",
+    "ConsumerRole": "consumer",
+    "ContactEndedRole": "contact-ended",
+    "ExecutionEndedRole": "execution-ended",
+}
+
+
 def test_the_table_of_permissions_is_what_the_roles_may_do() -> None:
-    table: dict[str, list[str]] = {"trigger": [], "consumer": [], "contact-ended": []}
+    table: dict[str, list[str]] = {each: [] for each in OWNERS.values()}
     for role, named, _, _ in _table(_text("security.md"), "| role |"):
         table[role].append(" ".join(sorted(re.findall(r"`([a-z0-9]+:\w+)`", named))))
 
-    allowed: dict[str, list[str]] = {"trigger": [], "consumer": [], "contact-ended": []}
+    allowed: dict[str, list[str]] = {each: [] for each in OWNERS.values()}
     for role, statement in _statements():
         actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
         allowed[role].append(" ".join(sorted(actions)))
@@ -141,14 +149,13 @@ def test_the_table_of_permissions_is_what_the_roles_may_do() -> None:
 
 
 def _statements() -> Iterator[tuple[str, dict[str, Any]]]:
-    owners = {"TriggerRole": "trigger", "ConsumerRole": "consumer", "ContactEndedRole": "contact-ended"}
     for name, one in RESOURCES.items():
         properties = one.get("Properties", {})
         if one["Type"] == "AWS::IAM::Role":
             documents = [each["PolicyDocument"] for each in properties["Policies"]]
-            owner = owners[name]
+            owner = OWNERS[name]
         elif one["Type"] == "AWS::IAM::RolePolicy":
-            documents, owner = [properties["PolicyDocument"]], owners[properties["RoleName"]["Ref"]]
+            documents, owner = [properties["PolicyDocument"]], OWNERS[properties["RoleName"]["Ref"]]
         else:
             continue
         for document in documents:

@@ -17,7 +17,9 @@ from typing import Any, Final
 import boto3
 import pytest
 
+from connect_audio.handlers import execution_ended
 from connect_audio.request import RecordingMode, RecordingOptions
+from connect_audio_local.cloud import LocalContext
 from connect_audio_local.kvs.faults import AtFragment, FaultPlan, Garbage
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
@@ -34,6 +36,7 @@ from support.trigger_process import trigger_output
 from support.wav import same_wav
 from support.whole_path import cloud_of
 from support.wire_record import WireRecord
+from support.wire_server import WireServer
 
 ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
@@ -52,6 +55,7 @@ ACTIONS: Final[Mapping[tuple[str, str], str]] = {
     ("kinesisvideo", "GetMediaForFragmentList"): "kinesisvideo:GetMediaForFragmentList",
     ("kinesisvideo", "ListFragments"): "kinesisvideo:ListFragments",
     ("lambda", "CheckpointDurableExecution"): "lambda:CheckpointDurableExecution",
+    ("lambda", "GetDurableExecution"): "lambda:GetDurableExecution",
     ("lambda", "GetDurableExecutionState"): "lambda:GetDurableExecutionState",
     ("lambda", "Invoke"): "lambda:InvokeFunction",
     ("lambda", "SendDurableExecutionCallbackSuccess"): "lambda:SendDurableExecutionCallbackSuccess",
@@ -341,3 +345,28 @@ def test_the_function_for_contact_events_may_do_what_it_does_and_nothing_else(
         assert cloud.contact_event(ended) == {"ignored": False, "woken": 1}
         needed = {ACTIONS[operation] for operation in record.operations} | s3.iam_actions
     assert by_our_calls(granted("ContactEndedRole", ContactEvents="on")) == needed
+
+
+def test_the_function_for_ended_executions_may_do_what_it_does_and_nothing_else(
+    moto_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: Any = json.loads((ROOT / "events" / "execution_ended.json").read_text("utf-8"))
+    payload = (ROOT / "events" / "consumer_payload.json").read_text("utf-8")
+    with (
+        cloud_of(moto_server) as cloud,
+        closing(Listener(moto_server)) as listener,
+        S3FaultProxy(moto_server) as s3,
+        closing(WireServer(lambda http: http.respond_json({"InputPayload": payload}))) as lambda_,
+        WireRecord(lambda_.url) as record,
+        WireRecord(moto_server) as events,
+    ):
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", record.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", events.url)
+        monkeypatch.setenv("RECORDINGS_BUCKET", cloud.bucket)
+        monkeypatch.setenv("EVENT_BUS_NAME", listener.bus)
+        execution_ended._settings.cache_clear()
+        assert execution_ended.handler(ended, LocalContext(function_name="execution-ended")) == {"result": "lost"}
+        needed = {ACTIONS[operation] for operation in record.operations | events.operations} | s3.iam_actions
+    execution_ended._settings.cache_clear()
+    assert by_our_calls(granted("ExecutionEndedRole")) == needed

@@ -41,6 +41,9 @@ def resources(template: Json) -> Json:
     return found
 
 
+FUNCTIONS = ("TriggerFunction", "ConsumerFunction", "ContactEndedFunction", "ExecutionEndedFunction")
+
+
 def properties(template: Json, name: str) -> Json:
     """A function's properties with the globals filled in."""
     own: Json = template["Resources"][name]["Properties"]
@@ -87,7 +90,7 @@ def test_the_consumer_gets_512_mb_and_15_minutes_unless_told_otherwise(template:
     assert template["Parameters"]["ConsumerTimeout"]["Default"] == 900
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_handler_string_leads_to_a_callable(template: Json, name: str) -> None:
     module, _, attribute = properties(template, name)["Handler"].rpartition(".")
     assert callable(getattr(importlib.import_module(module), attribute))
@@ -142,7 +145,7 @@ def test_the_queue_takes_whatever_lambda_takes_as_an_asynchronous_input(resource
     assert resources["FailedRecordings"]["Properties"]["MaximumMessageSize"] == 1024 * 1024
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_logs_are_kept_for_a_stated_time(template: Json, resources: Json, name: str) -> None:
     group = properties(template, name)["LoggingConfig"]["LogGroup"]["Ref"]
     assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
@@ -433,6 +436,32 @@ def test_the_function_for_contact_events_reaches_its_notes_and_the_consumer_s_ex
     assert cleared[2:] == ["arn:aws:s3:::<RecordingsBucket>/recordings/contacts/*/waiting/*"]
 
 
+def test_the_rule_lets_the_consumer_s_executions_through_that_lambda_ended(template: Json) -> None:
+    found = evaluated(template, {"StreamNamePrefix": "live"})["Resources"]
+    pattern = found["ExecutionEndedRule"]["Properties"]["EventPattern"]
+    assert (pattern["source"], pattern["detail-type"]) == (["aws.lambda"], ["Durable Execution Status Change"])
+    assert pattern["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "STOPPED"],
+        "functionArn": [{"prefix": "<ConsumerFunction.Arn>:"}, "<ConsumerFunction.Arn>"],
+    }
+    (target,) = found["ExecutionEndedRule"]["Properties"]["Targets"]
+    permission = found["ExecutionEndedPermission"]["Properties"]
+    assert target["Arn"] == permission["FunctionName"] == "<ExecutionEndedFunction.Arn>"
+    assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", "<ExecutionEndedRule.Arn>")
+
+
+def test_the_function_for_ended_executions_looks_and_announces_and_can_touch_no_object(template: Json) -> None:
+    granted = granted_to(template, "ExecutionEndedRole", Tracing="Disabled", EventBusName="calls")
+    assert {sid: one["Action"] for sid, one in granted.items() if sid != "WriteItsLog"} == {
+        "LookAtTheExecution": "lambda:GetDurableExecution",
+        "SeeIfThereIsARecording": "s3:ListBucket",
+        "AnnounceTheLoss": "events:PutEvents",
+    }
+    assert granted["LookAtTheExecution"]["Resource"] == "<ConsumerFunction.Arn>:*/durable-execution/*"
+    assert granted["SeeIfThereIsARecording"]["Condition"] == {"StringLike": {"s3:prefix": "recordings/*"}}
+    assert "AnnounceTheLoss" not in granted_to(template, "ExecutionEndedRole", EventBusName="")
+
+
 def test_live_audio_and_recording_after_the_call_exclude_each_other(template: Json) -> None:
     both = {"StreamNamePrefix": "live", "RecordingMode": "archive", "LiveSinks": "segments"}
     with pytest.raises(AssertionError, match="LiveSinks needs RecordingMode live"):
@@ -448,6 +477,7 @@ def test_the_trigger_knows_the_consumer_by_its_alias(template: Json) -> None:
 
 # What IAM calls the operations that the adapters call; Service Authorization Reference.
 ACTIONS = {
+    "get_durable_execution": {"lambda:GetDurableExecution"},
     "invoke": {"lambda:InvokeFunction"},
     "describe_stream": {"kinesisvideo:DescribeStream"},
     "get_data_endpoint": {"kinesisvideo:GetDataEndpoint"},
@@ -511,7 +541,7 @@ def operations_called() -> set[str]:
 
 def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: Json) -> None:
     granted: set[str] = set()
-    for name in ("TriggerFunction", "ConsumerFunction", "ContactEndedFunction"):
+    for name in FUNCTIONS:
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
     assert granted - keys - LAMBDA_S_OWN - IN_A_VPC - X_RAY - POWERTOOLS_S_OWN == set().union(
@@ -655,7 +685,7 @@ def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template:
     assert not re.fullmatch(parameter["AllowedPattern"], "*")
 
 
-@pytest.mark.parametrize("name", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
     for statement in statements(template, name).values():
         assert statement["Effect"] == "Allow"

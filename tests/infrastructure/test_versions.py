@@ -232,7 +232,7 @@ def test_a_changed_property_makes_a_new_version(
 def test_sam_makes_no_role_beside_the_template_s_own(translated: Translate) -> None:
     stack = translated(PARAMETERS)["Resources"]
     roles = {name for name, one in stack.items() if one["Type"] == "AWS::IAM::Role"}
-    assert roles == {"ConsumerRole", "ContactEndedRole", "TriggerRole"}
-    for name in ("Consumer", "Trigger", "ContactEnded"):
+    assert roles == {"ConsumerRole", "ContactEndedRole", "ExecutionEndedRole", "TriggerRole"}
+    for name in ("Consumer", "Trigger", "ContactEnded", "ExecutionEnded"):
         assert stack[f"{name}Function"]["Properties"]["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
         assert "ManagedPolicyArns" not in stack[f"{name}Role"]["Properties"]

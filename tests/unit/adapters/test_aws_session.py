@@ -35,6 +35,7 @@ OPERATIONS = {
     "kinesisvideo": {"DescribeStream", "GetDataEndpoint"},
     "lambda": {
         "CheckpointDurableExecution",
+        "GetDurableExecution",
         "GetDurableExecutionState",
         "Invoke",
         "SendDurableExecutionCallbackSuccess",
