@@ -247,7 +247,10 @@ class _Running:
 
     def run(self, session: pytest.Session) -> None:
         """Run them."""
-        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        # A lower limit of the caller stays: to raise it would end the fork, which would pass for a killed mutant.
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        memory = _MEMORY if most == resource.RLIM_INFINITY else min(_MEMORY, most)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         signal.signal(signal.SIGPROF, self._end)
         signal.signal(signal.SIGALRM, self._end)
         items = {item.nodeid: item for item in session.items}

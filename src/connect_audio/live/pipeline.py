@@ -253,8 +253,10 @@ class LivePipeline:
         if changed is None:
             return
         self._shared.logger.debug("live audio re-sent after a correction", extra={"samples": buffer.ends - changed})
+        # Audio that was passed on ahead may lie before the recording's first frame, and is no part of it.
+        position = changed if buffer.origin is None else max(changed, buffer.origin)
         for progress in self._sinks:
-            progress.rewind(changed, buffer)
+            progress.rewind(position, buffer)
 
     def _drop_oldest(self) -> None:
         """Let sinks that are too slow lose the oldest audio. A pause in the call is no slowness of a sink."""

@@ -178,6 +178,15 @@ def test_a_first_fragment_that_proves_to_begin_earlier_than_was_told_ahead_is_to
     assert [(each.number, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
 
 
+def test_a_recording_that_begins_later_than_was_told_ahead_has_no_segment_before_its_beginning() -> None:
+    sink = Segments()
+    call = call_into(sink)
+    # The stream forgets the fragment before it is whole.
+    call.pipeline.write([LiveSamples(party, ORIGIN - 5 * RATE, b"\7\0" * RATE) for party in PARTIES], RATE)
+    call.speak(2)
+    assert [(each.number, each.start) for each in sink.took] == [(0, ORIGIN), (1, ORIGIN + RATE)]
+
+
 def test_memory_is_bounded_by_the_buffer_however_long_a_sink_is_deaf() -> None:
     sink = Segments()
     call = call_into(sink, policy=LivePolicy(buffer=20.5), driver=Absent)
