@@ -59,6 +59,15 @@ class LiveEnd:
 class Sink(Protocol):
     """The part that both kinds of sink have in common. One instance serves one call in one invocation.
 
+    Two attributes are optional; a sink that is done with its audio when `deliver_…` returns needs neither:
+
+    - `settled`: position before which the sink needs nothing any more, frames since the recording's first; None if it
+      does not know. A sink whose work goes on behind `deliver_…` has it. The audio from there on is delivered again
+      in the next invocation, and at once after a `SinkError` with `resend_from`. The buffer bounds it. Until
+      `settled` moves on, failures count as failures in a row. Other threads read it at any time, and once more behind
+      `close`, so it must not block.
+    - `end_seconds`: time that `end` may take, 10 s at most; without it 2.5 s.
+
     One thread of the sink's own calls all methods but `interrupt`, one after the other. If a capture is replayed as
     fast as possible, the reading thread calls them and waits. No failure in a sink touches the recording.
 
@@ -90,7 +99,10 @@ class Sink(Protocol):
         """Make the delivery or `end` under way fail soon. Comes from another thread; deliveries may follow."""
 
     def close(self) -> None:
-        """Release all resources. The last call; must not raise."""
+        """Release all resources. The last call, also at a hand-over; must not raise.
+
+        A sink may finish its work here for up to 5 s; longer than 12 s, and it is not used again in this call.
+        """
 
 
 @runtime_checkable

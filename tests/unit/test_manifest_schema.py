@@ -26,7 +26,9 @@ from connect_audio.core.manifest import (
     Status,
     build_manifest,
 )
+from connect_audio.core.pcm import Party
 from connect_audio.core.recording import CallRecording
+from connect_audio.core.recording_facts import WordsFacts
 from connect_audio.core.status import RULES, WARNINGS
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall, SyntheticFragment, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import InBandError, Track, write_fragment
@@ -74,6 +76,16 @@ def manifest_of(pieces: Iterable[bytes], facts: RecordingFacts) -> dict[str, Any
 SEGMENTS: Final = SinkState(
     failure="LEFT_BEHIND",
     counts=SinkCounts(delivered=3, delivered_frames=24_000, dropped_frames=8000, failures=7, circuit_opened=1),
+)
+
+
+WORDS: Final = WordsFacts(
+    transcript="s3://recordings/call.transcript.json",
+    captions="s3://recordings/call.vtt",
+    engine="transcribe",
+    language="en-US",
+    turns=3,
+    missing_seconds={Party.CUSTOMER: 0.0, Party.AGENT: 1.5},
 )
 
 
@@ -127,6 +139,7 @@ def partial() -> dict[str, Any]:
             reasons=(Reason("SOURCE_FAILED", "the stream could not be read: ResourceNotFoundException"),),
             live=LiveState(sinks={"segments": SEGMENTS}),
             audit=AUDIT,
+            words=WORDS,
         ),
     )
 

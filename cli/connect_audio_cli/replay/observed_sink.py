@@ -29,6 +29,18 @@ class _Observed:
         self.code: str | None = None
         self._common = sink
 
+    @property
+    def settled(self) -> int | None:
+        """As the sink has it; None for a sink that has done with what it took."""
+        frames: int | None = getattr(self._common, "settled", None)
+        return frames
+
+    @property
+    def end_seconds(self) -> float:
+        """As the sink has it."""
+        seconds: float = getattr(self._common, "end_seconds", 0.0)
+        return seconds
+
     def prepare(self) -> None:
         """Hand it over."""
         self._common.prepare()

@@ -143,9 +143,12 @@ class SinkError(ConnectAudioError):
     Attributes:
         code: short and without spaces, for logs and counts: `HTTP_503`, `SlowDown`, `TIMEOUT`.
         retryable: True if the same audio may be taken later without a change by an operator.
+        resend_from: position from which on the audio is to be delivered again, frames since the recording's first;
+            None for the refused audio alone. Only a sink with `settled` may ask for more.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+    def __init__(self, code: str, message: str, *, retryable: bool, resend_from: int | None = None) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.retryable = retryable
+        self.resend_from = resend_from

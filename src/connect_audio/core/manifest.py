@@ -37,7 +37,7 @@ __all__ = [
     "rfc3339",
 ]
 
-SCHEMA_VERSION: Final = "2.2"
+SCHEMA_VERSION: Final = "2.3"
 
 
 def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
@@ -117,6 +117,7 @@ def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dic
         "handOvers": facts.hand_overs,
         "maxMillisBehindNow": stream.max_millis_behind_now,
         "live": facts.live and {"sinks": [_live_sink(name, sink, rate) for name, sink in facts.live.sinks.items()]},
+        "words": facts.words and facts.words.to_json(),
         "audit": facts.audit and facts.audit.to_json(),
     }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 from enum import StrEnum
+from typing import Any
 
 from connect_audio.core.audit import Audit
 from connect_audio.core.live_state import LiveState
+from connect_audio.core.pcm import Party
 from connect_audio.values import dataclass
 
 
@@ -60,6 +62,38 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WordsFacts:
+    """The transcript beside a recording.
+
+    Args:
+        transcript: S3 URI of the JSON.
+        captions: S3 URI of the WebVTT.
+        engine: name of the recognizer.
+        language: language that was asked for; None if the recognizer finds it.
+        turns: number of turns.
+        missing_seconds: seconds without words, by party.
+    """
+
+    transcript: str
+    captions: str
+    engine: str
+    language: str | None
+    turns: int
+    missing_seconds: Mapping[Party, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts as the manifest has them."""
+        return {
+            "transcript": self.transcript,
+            "captions": self.captions,
+            "engine": self.engine,
+            "language": self.language,
+            "turns": self.turns,
+            "missingSeconds": {party.value: seconds for party, seconds in self.missing_seconds.items()},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingFacts:
     """The manifest's content besides the cursor.
 
@@ -79,6 +113,7 @@ class RecordingFacts:
         warnings: dangers that did no harm, besides the cursor's.
         live: the sinks of live audio; None where there are none.
         audit: the newest audit; None where there was none.
+        words: the transcript beside the recording; None where there is none.
     """
 
     contact_id: str
@@ -96,3 +131,4 @@ class RecordingFacts:
     warnings: Sequence[Reason] = field(default_factory=tuple)
     live: LiveState | None = None
     audit: Audit | None = None
+    words: WordsFacts | None = None

@@ -104,6 +104,7 @@ def _pipeline_of(
         buffer=live.buffer_seconds,
         flush_timeout=min(usual.flush_timeout, margin_s / 8),
         join=min(usual.join, margin_s / 2),
+        longest_end=min(usual.longest_end, margin_s / 6),
     )
     key = request.recording_key(settings.recordings_prefix)
     setup = SinkSetup(

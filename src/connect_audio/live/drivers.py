@@ -81,6 +81,8 @@ def _note(shared: PipelineState, progress: SinkProgress, task: Task, error: Sink
             shared.logger.info("live sink takes audio again", extra={"sink": progress.name})
         return
     progress.refused(task, now, retryable=error.retryable)
+    if error.resend_from is not None and shared.buffer is not None:
+        progress.resend(error.resend_from, shared.buffer)
     about = {"sink": progress.name, "code": error.code, "retryable": error.retryable}
     if progress.breaker.is_open and not was_open:
         shared.logger.warning("live sink paused after several failures in a row", extra=about)

@@ -279,8 +279,12 @@ class LivePipeline:
 
         The next invocation begins at the cursor, and a segment may straddle the cursor.
         """
-        places = [progress.position for progress in self._sinks if not progress.finished]
-        needed = [buffer.begins if place is None else place for place in places]
+        oldest = buffer.ends - min(round(self._shared.policy.buffer * buffer.rate), _MOST_SAMPLES)
+        needed: list[int] = []
+        for progress in self._sinks:
+            place, again = progress.position, progress.needed_from(buffer)
+            if not progress.finished:
+                needed.append(buffer.begins if place is None or again is None else max(again, min(place, oldest)))
         buffer.free(min([cursor - self._lead_s * buffer.rate, *needed]) - 1)
 
     # The end of a step, or of an invocation.
@@ -305,7 +309,8 @@ class LivePipeline:
                 for progress in self._sinks:
                     progress.drop_unread(self._shared.buffer)
             self._retry_now()
-        self._driver.flush(timeout_s / 2)
+            asked_s = max((each.end_seconds for each in self._sinks if not each.finished), default=0.0)
+        self._driver.flush(max(timeout_s / 2, min(asked_s, self._shared.policy.longest_end)))
 
     def _retry_now(self) -> None:
         with self._shared.lock:

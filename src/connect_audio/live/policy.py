@@ -18,8 +18,9 @@ class LivePolicy:
         longest_open: longest time that a circuit stays open.
         longest_delivery: a delivery that lasts longer is interrupted.
         most_tries: tries of one piece of audio; None for as many as the buffer allows.
+        longest_end: longest time that a sink may ask for its `end` (`end_seconds`).
         flush_timeout: how long an invocation waits at its end for sinks that make progress. At the end of the call,
-            half of it is for audio and half for `end`.
+            half of it is for audio and half for `end`, or more for a sink with `end_seconds`.
         join: how long the sinks' threads have to end, after that.
     """
 
@@ -31,5 +32,6 @@ class LivePolicy:
     longest_open: float = 60
     longest_delivery: float = 10
     most_tries: int | None = None
+    longest_end: float = 10
     flush_timeout: float = 5
     join: float = 12

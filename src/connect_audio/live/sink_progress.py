@@ -84,6 +84,9 @@ class SinkProgress:
         self._ended = False
         self._turn = 0
         self._last_rewind = 0  # the newest turn that began with a rewind
+        # Position before which audio counts as dropped, so that the sink cannot have it again.
+        self._floor: int | None = None
+        self._settled_at_failure: int | None = None
 
     @property
     def sink(self) -> Sink:
@@ -99,6 +102,29 @@ class SinkProgress:
     def position(self) -> int | None:
         """Position before which no audio is needed, samples since the epoch; None before the first audio."""
         return self._reader.position
+
+    @property
+    def end_seconds(self) -> float:
+        """Time that the sink asks for its `end`, seconds; 0 if it asks for none."""
+        seconds = _attribute(self.sink, "end_seconds")
+        return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 0.0
+
+    def needed_from(self, buffer: LiveBuffer) -> int | None:
+        """Position before which the sink needs no audio, not even again; None before the first audio.
+
+        Args:
+            buffer: holds the audio.
+        """
+        place, settled = self._reader.position, self._settled
+        if place is None or settled is None or buffer.origin is None:
+            return place
+        return self._reader.needed_from(buffer.origin + settled, buffer)
+
+    @property
+    def _settled(self) -> int | None:
+        """The sink's own word for what it needs no more, frames; None for a sink that has done with what it took."""
+        frames = _attribute(self.sink, "settled")
+        return frames if isinstance(frames, int) and frames >= 0 else None
 
     @property
     def finished(self) -> bool:
@@ -129,7 +155,28 @@ class SinkProgress:
     def rewind(self, position: int, buffer: LiveBuffer) -> None:
         """Deliver again from a position on: the buffer has changed there."""
         self._rewound()
+        self._floor = None
         self._reader.rewind(position, buffer)
+
+    def resend(self, frames: int, buffer: LiveBuffer) -> None:
+        """Deliver again from a position on, since the sink asks for it; never audio that counts as dropped already.
+
+        The part that it cannot have counts as dropped, even if it was delivered before.
+
+        Args:
+            frames: the position, frames since the recording's first.
+            buffer: holds the audio.
+        """
+        if buffer.origin is None or self.failure is not None:
+            return
+        position = buffer.origin + max(0, frames)
+        if self._ended:
+            self.counts.dropped_frames += max(0, buffer.whole_to - position)
+            return
+        self._turn += 1
+        self._last_rewind = self._turn
+        self._reader.rewind(position if self._floor is None else max(position, self._floor), buffer)
+        self.counts.dropped_frames += max(0, (self._reader.position or 0) - position)
 
     def drop(self, position: int, buffer: LiveBuffer) -> None:
         """Drop the audio before a position, which the buffer no longer keeps."""
@@ -137,6 +184,7 @@ class SinkProgress:
         if place is None or place >= position:
             return
         self.counts.dropped_frames += self._reader.drop(position, buffer)
+        self._floor = self._reader.position
         self._new_turn()
 
     def drop_unread(self, buffer: LiveBuffer) -> None:
@@ -144,6 +192,7 @@ class SinkProgress:
         if self._ended or buffer.origin is None:
             return
         self.counts.dropped_frames += self._reader.drop_all(buffer)
+        self._floor = self._reader.position
         self._turn += 1
 
     def end(self, end: LiveEnd) -> None:
@@ -198,11 +247,17 @@ class SinkProgress:
             task: the task.
             now: monotonic seconds.
         """
-        self.breaker.succeeded()
         work = task.work
         if isinstance(work, EndOfCall):
             self._ended = True
             return
+        settled = self._settled
+        if settled is None or self._settled_at_failure is None or settled > self._settled_at_failure:
+            # A session that takes audio again and dies again is no success.
+            self.breaker.succeeded()
+            self._settled_at_failure = None
+        else:
+            self.breaker.retry_now()
         self.counts.delivered += 1
         self.counts.delivered_frames += work.frames
         if task.turn == self._turn:
@@ -222,6 +277,8 @@ class SinkProgress:
             retryable: True if another try may succeed.
         """
         self.counts.failures += 1
+        if self._settled_at_failure is None:
+            self._settled_at_failure = self._settled
         if self.breaker.failed(now, retryable=retryable):
             self.counts.circuit_opened += 1
         if not retryable or self.breaker.exhausted:
@@ -242,6 +299,7 @@ class SinkProgress:
             return
         self.counts.dropped_frames += task.work.frames
         self._reader.advance(task.work)
+        self._floor = self._reader.position
 
     # The next invocation's side.
 
@@ -254,6 +312,16 @@ class SinkProgress:
         """
         needed = self._resumed_at
         if buffer is not None and buffer.origin is not None:
-            place = self._reader.needed_from(buffer.origin + frames, buffer)
+            settled = self._settled
+            limit = frames if settled is None else min(frames, settled)
+            place = self._reader.needed_from(buffer.origin + limit, buffer)
             needed = needed if place is None else max(0, place - buffer.origin)
         return SinkState(frames=needed, failure=self.failure, counts=self.counts.copy())
+
+
+def _attribute(sink: Sink, name: str) -> object:
+    """An optional attribute of a sink; None if the sink has none, or if reading it fails."""
+    try:
+        return getattr(sink, name, None)
+    except Exception:  # noqa: BLE001 - no exception of a sink may end the recording
+        return None

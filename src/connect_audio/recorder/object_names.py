@@ -38,6 +38,16 @@ class RecordingNames:
         return f"s3://{self.bucket}/{self.manifest}"
 
     @property
+    def transcript(self) -> str:
+        """Key of the words beside the WAV."""
+        return self.key.removesuffix(".wav") + ".transcript.json"
+
+    @property
+    def captions(self) -> str:
+        """Key of the same as WebVTT."""
+        return self.key.removesuffix(".wav") + ".vtt"
+
+    @property
     def claim(self) -> str:
         """Key of the claim: only the execution that it names writes the recording."""
         return f"{self.key}.claim"

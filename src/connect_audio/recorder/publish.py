@@ -8,6 +8,8 @@ One `match` over the answer decides:
     OtherLength  this execution's WAV of a length that this run does not know: touch nothing
     Foreign      an object of another origin: withdraw this execution's recording
 
+If the call had a sink of words, their pages become transcript and captions before the manifest that names them.
+
 The claim is deleted last: until then no other execution touches the rest.
 """
 
@@ -21,8 +23,10 @@ from typing import Any, Final, assert_never
 
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import StorageError
+from connect_audio.core.live_state import WORDS_SINKS
 from connect_audio.core.manifest import NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.recording_facts import WordsFacts
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.ports import ObjectKind, UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
@@ -177,7 +181,8 @@ def _finish(
         cursor = _cut_to(ports, cursor, frames)
     manifest = given
     if manifest is None and notes is not None:
-        manifest = _manifest(ports, recorded, cursor, notes, reasons)
+        words = _words(ports, recorded, cursor)
+        manifest = _manifest(ports, recorded, cursor, notes, reasons, words)
     if manifest is None:
         # An earlier run has cleaned up, so its manifest is there.
         written: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
@@ -217,8 +222,24 @@ def put_manifest(ports: RecorderPorts, manifest: Mapping[str, Any]) -> None:
     ports.store.put(ports.names.manifest, json.dumps(manifest, indent=2).encode(), ObjectKind("application/json"))
 
 
+def _words(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> WordsFacts | None:
+    """Publish the transcript of a call whose words were wanted; modules are imported for such a call alone."""
+    live = recorded.checkpoint.live
+    names = [] if live is None else [name for name in WORDS_SINKS if name in live.sinks]
+    if not names or cursor.timeline is None or not cursor.frames:
+        return None
+    from connect_audio.recorder.publish_words import publish_words  # noqa: PLC0415
+
+    return publish_words(ports, names[0], cursor.frames, cursor.timeline.rate)
+
+
 def _manifest(
-    ports: RecorderPorts, recorded: Recorded, cursor: Cursor, notes: NoteLog, reasons: Sequence[Reason]
+    ports: RecorderPorts,
+    recorded: Recorded,
+    cursor: Cursor,
+    notes: NoteLog,
+    reasons: Sequence[Reason],
+    words: WordsFacts | None = None,
 ) -> dict[str, Any]:
     request, checkpoint = ports.request, recorded.checkpoint
     facts = RecordingFacts(
@@ -236,6 +257,7 @@ def _manifest(
         reasons=reasons,
         warnings=recorded.warnings,
         live=checkpoint.live,
+        words=words,
     )
     return build_manifest(cursor, facts, notes)
 

@@ -237,6 +237,7 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
         "handOvers": 1,
         "maxMillisBehindNow": 9,
         "live": None,
+        "words": None,
         "audit": None,
     }
 

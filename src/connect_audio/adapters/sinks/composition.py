@@ -1,4 +1,4 @@
-"""Makes this project's own two sinks, `segments` and `webhook`, for the consumer and for replay.
+"""Makes this project's own sinks, `segments`, `webhook` and the sinks of words, for the consumer and for replay.
 
 The caller says where segments are stored and where the webhook's secret comes from. A sink's module is imported when
 the sink is made, so a caller without live audio does not pay for it.
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from connect_audio.adapters.sinks.segment_store import SegmentStore
     from connect_audio.ports import Clock
     from connect_audio.sinks import SegmentSink, SinkSetup
+    from connect_audio.words.live_words import WordsListener
+    from connect_audio.words.page_store import PageStore
+    from connect_audio.words.recognizer import Recognizer
 
 type Layout = Literal["stereo", "tracks"]
 
@@ -38,6 +41,25 @@ class WebhookSinkOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WordsSinkOptions:
+    """The sinks of words; a call has one of them at most.
+
+    Args:
+        recognizers: makes the recognizer of each sink, by the sink's name. It imports the engine's modules when called.
+        open_pages: opens the place of the pages.
+        language: the language that is asked for; None if the recognizer finds it.
+        maximum_minutes: audio of a call that is recognized at most, minutes; None for all of it.
+        listener: makes the listener to live words; None for none.
+    """
+
+    recognizers: Mapping[str, Callable[[SinkSetup], Recognizer]]
+    open_pages: Callable[[], PageStore]
+    language: str | None = None
+    maximum_minutes: int | None = None
+    listener: Callable[[], WordsListener] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SinkOptions:
     """The wanted sinks, and the form of their WAVs.
 
@@ -47,6 +69,7 @@ class SinkOptions:
         open_store: opens the place of the segments; None for no sink `segments`.
         webhook: the receiver; None for no sink `webhook`.
         clock: for deadlines and signatures.
+        words: the recognizers; None for no sink of words.
     """
 
     layout: Layout
@@ -54,6 +77,7 @@ class SinkOptions:
     open_store: Callable[[], SegmentStore] | None
     webhook: WebhookSinkOptions | None
     clock: Clock
+    words: WordsSinkOptions | None = None
 
 
 def sinks_from(options: SinkOptions) -> Mapping[str, Callable[[SinkSetup], SegmentSink]]:
@@ -71,6 +95,10 @@ def sinks_from(options: SinkOptions) -> Mapping[str, Callable[[SinkSetup], Segme
         makers["segments"] = lambda setup: _segments(setup, options, open_store)
     if webhook is not None:
         makers["webhook"] = lambda setup: _webhook(setup, options, webhook)
+    words = options.words
+    if words is not None:
+        for name, recognizer in words.recognizers.items():
+            makers[name] = lambda setup, recognizer=recognizer: _words(setup, options.clock, words, recognizer)  # type: ignore[misc]
     return makers
 
 
@@ -103,4 +131,22 @@ def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookSinkOptions
         allow_private=webhook.allow_private,
         ca_file=webhook.ca_file,
         clock=options.clock,
+    )
+
+
+def _words(
+    setup: SinkSetup, clock: Clock, words: WordsSinkOptions, recognizer: Callable[[SinkSetup], Recognizer]
+) -> SegmentSink:
+    from connect_audio.words.live_words import NO_LISTENER, WordsPolicy  # noqa: PLC0415
+    from connect_audio.words.words_sink import WordsSink  # noqa: PLC0415
+
+    return WordsSink(
+        recognizer(setup),
+        words.open_pages(),
+        contact_id=setup.contact_id,
+        recording=setup.recording,
+        language=words.language,
+        clock=clock,
+        policy=WordsPolicy(maximum_minutes=words.maximum_minutes),
+        listener=NO_LISTENER if words.listener is None else words.listener(),
     )
