@@ -68,6 +68,11 @@ class HeardSession:
             self.session.receive(self.position, piece)
             self.position += len(piece[CUSTOMER]) // 2
 
+    def feed_and_wait(self, customer: bytes) -> None:
+        """Deliver samples and wait for a failure."""
+        self.feed(customer)
+        self.wait_for(lambda _: False)
+
     def take(self, results: Results) -> None:
         self.turns += results.turns
         self.partials, self.settled = results.partials, results.settled

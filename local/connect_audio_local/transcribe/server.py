@@ -86,7 +86,6 @@ def transcribe_endpoint(model: TranscribeModel, behaviours: Iterable[Behaviour] 
 class _Server:
     def __init__(self, model: TranscribeModel, behaviours: Iterator[Behaviour], context: ssl.SSLContext) -> None:
         self._model, self._behaviours, self._context = model, behaviours, context
-        self._connections: set[_Connection] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="transcribe-endpoint")
 
@@ -109,17 +108,16 @@ class _Server:
 
     async def _stop(self) -> None:
         self._listener.close()
-        for connection in list(self._connections):
-            connection.cut()
+        self._listener.abort_clients()
         await self._listener.wait_closed()
 
     def _connection(self) -> asyncio.Protocol:
-        return _Connection(self._model, lambda: next(self._behaviours, None) or Behaviour(), self._connections)
+        return _Connection(self._model, lambda: next(self._behaviours, None) or Behaviour())
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, model: TranscribeModel, next_behaviour: Callable[[], Behaviour], all_: set[_Connection]) -> None:
-        self.model, self._next_behaviour, self._all = model, next_behaviour, all_
+    def __init__(self, model: TranscribeModel, next_behaviour: Callable[[], Behaviour]) -> None:
+        self.model, self._next_behaviour = model, next_behaviour
         self.http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self._stream: _Stream | None = None
         self._is_lost = False
@@ -128,14 +126,12 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a TLS connection has one
         self._transport = transport
-        self._all.add(self)
         self.http.initiate_connection()
         self.flush()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
-        self._all.discard(self)
         if self._stream is not None:
             self._stream.stop("cut")
 

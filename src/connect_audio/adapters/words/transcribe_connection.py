@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, override
 
@@ -19,9 +20,10 @@ from aws_sdk_transcribe_streaming import models
 from aws_sdk_transcribe_streaming.client import AsyncTranscribeStreamingClient
 from aws_sdk_transcribe_streaming.config import AsyncTranscribeStreamingConfig
 from awscrt import io as crt_io
-from smithy_http.aio.crt import AWSCRTHTTPClient, AWSCRTHTTPResponse
+from smithy_http.aio.crt import AWSCRTHTTPClient, AWSCRTHTTPResponse, _AWSCRTEventLoop
 
 from connect_audio.adapters.words.transcribe_results import Item, Result
+from connect_audio.adapters.words.transcribe_session import WAIT_FOR_AWSCRT
 from connect_audio.core.pcm import PARTIES
 
 for _name in ("aws_sdk_signers", "aws_sdk_transcribe_streaming", "smithy_aws_core", "smithy_aws_event_stream"):
@@ -29,8 +31,11 @@ for _name in ("aws_sdk_signers", "aws_sdk_transcribe_streaming", "smithy_aws_cor
 for _name in ("smithy_core", "smithy_http", "smithy_json", "awscrt"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
-_COMPLETION_S: Final = 1.0
-"""Limit of waiting for the connection's own word on how a stream ended, seconds. Beyond: it counts as a proper end."""
+_COMPLETION_S: Final = 0.2
+"""Limit of waiting for the connection's own word on how a stream ended, seconds. A break is known at once. Beyond: the
+peer ended its side in good order, while this side is still open."""
+_SETTLE_S: Final = 1.0
+"""Limit of waiting at `close` for what awscrt's thread has yet to say, seconds. Beyond: it is cancelled."""
 _CHANNELS: Final = {f"ch_{number}": party for number, party in enumerate(PARTIES)}
 
 
@@ -120,11 +125,26 @@ class TranscribeConnection:
             await self._client.close()
 
 
+@cache
+def _event_loop() -> _AWSCRTEventLoop:
+    """The two threads of awscrt, for all streams of the process.
+
+    A transport of its own each would start two more, and awscrt keeps them and their descriptors if a peer resets the
+    connection.
+    """
+    return _AWSCRTEventLoop()
+
+
 class _Transport(AWSCRTHTTPClient):
-    """The SDK's transport over awscrt, with a trust of one's own, and with failures that end a stream."""
+    """The SDK's transport over awscrt, with a trust of one's own, and with failures that end a stream.
+
+    A cancelled wait would cancel a future that awscrt's thread sets later on. So each wait is a task of its own, which
+    `close` lets come to its end once the connection is closed.
+    """
 
     def __init__(self, ca_file: Path | None) -> None:
-        super().__init__()
+        super().__init__(_event_loop())
+        self._waits: set[asyncio.Task[Any]] = set()
         if ca_file is not None:
             options = crt_io.TlsContextOptions()
             options.override_default_trust_store_from_path(None, str(ca_file))
@@ -132,9 +152,19 @@ class _Transport(AWSCRTHTTPClient):
             self._tls_ctx = crt_io.ClientTlsContext(options)
 
     @override
+    async def _build_new_connection(self, url: Any) -> Any:
+        return await asyncio.shield(_kept(super()._build_new_connection(url), self._waits))
+
+    @override
     async def _await_response(self, stream: Any) -> AWSCRTHTTPResponse:
         response = await super()._await_response(stream)
-        return _Response(status=response.status, fields=response.fields, stream=stream)
+        return _Response(response, stream, self._waits)
+
+    @override
+    async def close(self) -> None:
+        await super().close()
+        if self._waits:
+            await asyncio.wait(self._waits, timeout=_SETTLE_S)
 
     def __deepcopy__(self, memo: Any) -> Self:
         """One client has one transport."""
@@ -142,16 +172,28 @@ class _Transport(AWSCRTHTTPClient):
 
 
 class _Response(AWSCRTHTTPResponse):
+    """An answer whose body ends with the failure of its connection; the SDK's own just ends."""
+
+    def __init__(self, response: AWSCRTHTTPResponse, stream: Any, waits: set[asyncio.Task[Any]]) -> None:
+        super().__init__(status=response.status, fields=response.fields, stream=stream)
+        self._waits = waits
+
     @override
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Give the body's chunks; the SDK's own method ends without an error if the connection breaks."""
-        # A cancelled wait would cancel awscrt's future, which its own thread sets later on, and fails to.
-        while chunk := await asyncio.shield(self._stream.get_next_response_chunk()):
+        while chunk := await asyncio.shield(_kept(self._stream.get_next_response_chunk(), self._waits)):
             yield chunk
-        try:
-            await asyncio.wait_for(asyncio.shield(self._stream.wait_for_completion()), _COMPLETION_S)
-        except TimeoutError:
-            return  # The peer ended its side while this side is open.
+        ended = _kept(self._stream.wait_for_completion(), self._waits)
+        await asyncio.wait({ended}, timeout=_COMPLETION_S)
+        if ended.done():
+            ended.result()
+
+
+def _kept(coroutine: Coroutine[Any, Any, Any], waits: set[asyncio.Task[Any]]) -> asyncio.Task[Any]:
+    """A task that is among the waits until it is done."""
+    task = asyncio.create_task(coroutine, name=WAIT_FOR_AWSCRT)
+    waits.add(task)
+    task.add_done_callback(waits.discard)
+    return task
 
 
 def _result(given: models.Result) -> Result:

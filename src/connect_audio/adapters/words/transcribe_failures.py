@@ -14,6 +14,9 @@ from connect_audio.core.errors import SinkError
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{2,63}")
 _NAMED_IN_TEXT: Final = re.compile(r"status: (\d+)(?: - id: [^ ]*?#?([A-Za-z]+))?(?: |$)")
 
+_WRAPPERS: Final = frozenset({"OSError", "SmithyError"})
+"""Exceptions in which the SDK wraps another that says more."""
+
 _LASTING: Final = frozenset(
     {
         "AccessDeniedException",
@@ -50,8 +53,7 @@ def translated(error: BaseException, doing: str, *, has_begun: bool) -> SinkErro
 
 def _codes(error: BaseException) -> Iterator[str]:
     """Names of the failure, the most telling one first."""
-    if isinstance(error, OSError) and error.__cause__ is not None:
-        # The SDK wraps a failure of the stream so.
+    if type(error).__name__ in _WRAPPERS and error.__cause__ is not None:
         yield from _codes(error.__cause__)
     if isinstance(error, KeyError) and error.args and _NAME.fullmatch(str(error.args[0])):
         # The SDK knows no class for this exception event.

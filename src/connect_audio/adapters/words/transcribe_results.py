@@ -241,7 +241,8 @@ class SessionResults:
         limits = [begin - self._frames(BEFORE_OPEN_S) for begin in begins]
         if book.held is not None:
             limits.append(book.held)
-        behind_final = book.final + (self._frames(BEHIND_FINAL_S) if book.final > book.needed else 0)
+        margin = self._frames(BEHIND_FINAL_S) if book.final > book.needed else 0
+        behind_final = max(book.final, min(book.final + margin, self._clock.end))
         return max(min([quiet, *limits]), min([behind_final, *(max(book.final, begin) for begin in begins)]))
 
     def _is_cut_short(self, end: int) -> bool:

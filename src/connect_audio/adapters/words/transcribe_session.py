@@ -10,14 +10,13 @@ Transcribe ends a stream after 15 s without any.
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from connect_audio.adapters.words.transcribe_failures import translated
 from connect_audio.adapters.words.transcribe_results import Result, SessionResults
@@ -37,6 +36,8 @@ _QUIET_TIMES: Final = 8
 """Limit of such silences in a row. Beyond: none is sent, and Transcribe ends the stream, which no caller uses."""
 _CLOSE_S: Final = 2.0
 """Limit of closing the connection, seconds. Beyond: its descriptors are freed with its objects."""
+WAIT_FOR_AWSCRT: Final = "wait-for-awscrt"
+"""Name of a task that waits for a future of awscrt's thread."""
 _REASON_S: Final = 0.5
 """Time that Transcribe has for saying why it takes no more audio, seconds. Beyond: the sender's own failure counts."""
 _JOIN_S: Final = 4.0
@@ -87,7 +88,6 @@ class TranscribeSession:
         self._failure: SinkError | None = None
         self._piece: _Piece | None = None
         self._is_input_over = False
-        self._is_closed = False
         self._over: Future[None] = Future()
         self._wake: Callable[[], object] = lambda: None
         self._stop: Callable[[], object] = lambda: None
@@ -125,7 +125,6 @@ class TranscribeSession:
 
     def close(self) -> None:
         """End the thread. See the port."""
-        self._is_closed = True
         self._fail(SinkError("CLOSED", "Transcribe: the session is closed", retryable=True))
         self._thread.join(_JOIN_S)
 
@@ -145,57 +144,53 @@ class TranscribeSession:
     def _fail(self, failure: SinkError) -> SinkError:
         """Keep the first failure and return it; let the waiting call know and end the thread."""
         with self._lock:
-            if self._failure is None:
-                self._failure = failure
-            failure, piece, stop = self._failure, self._piece, self._stop
+            is_first = self._failure is None
+            self._failure = failure = self._failure or failure
+            piece, stop = self._piece, self._stop
         for waiting in (piece.sent if piece is not None else None, self._over):
             if waiting is not None:
                 with suppress(InvalidStateError):  # it was done before
                     waiting.set_exception(failure)
         with suppress(RuntimeError):  # the loop has ended
             stop()
+        if is_first:
+            self._start.notify()
         return failure
 
     def _run(self) -> None:
         """The thread."""
         try:
-            asyncio.run(self._serve())
+            _run_to_the_end(self._serve())
         except BaseException as error:  # noqa: BLE001 - no caller is above a thread
             self._fail(translated(error, "the session", has_begun=True))
-        if self._failure is not None:
-            # The SDK's objects hold threads and descriptors of awscrt in cycles.
-            gc.collect()
-            if not self._is_closed:
-                self._start.notify()
 
     async def _serve(self) -> None:
-        loop, task, is_there = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
-        assert task is not None  # noqa: S101 - `asyncio.run` makes one
+        loop, is_there = asyncio.get_running_loop(), asyncio.Event()
         # awscrt leaves tasks whose failures no caller takes; asyncio would write them to the function's log.
         loop.set_exception_handler(lambda _loop, _context: None)
+        connection = self._connect()
+        work = asyncio.create_task(self._work(connection, is_there))
         with self._lock:
             self._wake = partial(loop.call_soon_threadsafe, is_there.set)
-            self._stop = partial(loop.call_soon_threadsafe, task.cancel)
+            # It never cancels the closing of the connection, which would leave awscrt's own tasks waiting for ever.
+            self._stop = partial(loop.call_soon_threadsafe, work.cancel)
             if self._failure is not None:
-                return
+                work.cancel()
             if self._piece is not None:
                 is_there.set()
-        connection = self._connect()
-        try:
-            try:
-                await asyncio.wait_for(connection.open(), CONNECT_S)
-            except Exception as error:
-                raise translated(error, "connecting", has_begun=False) from error
-            await self._exchange(connection, is_there)
-        except SinkError as failure:
-            self._fail(failure)
-        except asyncio.CancelledError:
-            pass  # by `_stop`, and its failure is kept
-        finally:
-            with suppress(Exception):
-                await asyncio.wait_for(connection.close(), _CLOSE_S)
-        with suppress(InvalidStateError):
+        await asyncio.wait({work})
+        if not work.cancelled() and (error := work.exception()) is not None:
+            self._fail(translated(error, "the session", has_begun=True))
+        await asyncio.wait({asyncio.create_task(connection.close())}, timeout=_CLOSE_S)
+        with suppress(InvalidStateError):  # it has failed
             self._over.set_result(None)
+
+    async def _work(self, connection: Connection, is_there: asyncio.Event) -> None:
+        try:
+            await asyncio.wait_for(connection.open(), CONNECT_S)
+        except Exception as error:
+            raise translated(error, "connecting", has_begun=False) from error
+        await self._exchange(connection, is_there)
 
     async def _exchange(self, connection: Connection, is_there: asyncio.Event) -> None:
         """Send and read side by side, to the end of the answer or the first failure."""
@@ -258,6 +253,24 @@ class TranscribeSession:
         with self._lock:
             if not self._is_input_over:
                 raise SinkError("ENDED", "Transcribe ended its answer in the middle of the audio", retryable=True)
+
+
+def _run_to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine as `asyncio.run` does, but cancel no task that still waits for awscrt's thread.
+
+    Cancelling would cancel the future that the thread sets later on, and the thread would write a traceback.
+    """
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+        if left := {task for task in asyncio.all_tasks(loop) if task.get_name() != WAIT_FOR_AWSCRT}:
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.wait(left, timeout=_CLOSE_S))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
 
 
 @contextmanager
