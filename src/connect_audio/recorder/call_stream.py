@@ -348,7 +348,8 @@ class CallStream:
             data = connection.stream.read()
         except MediaSourceError as error:
             is_between = not connection.reader.midway
-            connection.met_head = self._note_head(connection, asked_s) >= _AT_HEAD_S and is_between
+            connection.waited_s = self._note_head(connection, asked_s)
+            connection.met_head = connection.waited_s >= _AT_HEAD_S and is_between
             return self._broken_off(connection, error)
         connection.waited_s = self._note_head(connection, asked_s)
         connection.reader.receive_data(data)
@@ -535,10 +536,14 @@ class CallStream:
         self.close()
         self._state = replace(self._state, reconnects=self._state.reconnects + 1)
         self._ports.logger.debug("stream read again", extra={"cause": cause, "after": self._position})
-        return Quiet(cause, self._settle_place(connection.failure))
+        return Quiet(cause, self._settle_place(connection.failure, waited=connection.waited_s >= _AT_HEAD_S))
 
-    def _settle_place(self, failure: Failure | None) -> Reason | None:
+    def _settle_place(self, failure: Failure | None, *, waited: bool) -> Reason | None:
         """Note how a connection ended for the place behind the position.
+
+        Args:
+            failure: why its silence means nothing; None if it was listened to.
+            waited: its newest read waited for bytes.
 
         Returns:
             Why the connection's silence means nothing; None where it was silence.
@@ -546,7 +551,7 @@ class CallStream:
         skip, was_probing = self._skip, self._skip.is_probing
         is_skipped, now_ms = False, self._ports.clock.now_ms()
         if failure is None:
-            skip.ended(self._recorded_to_ms, now_ms)
+            skip.ended(self._recorded_to_ms, now_ms, waited=waited)
         else:
             is_skipped = skip.failed(failure, self._position, self._recorded_to_ms, now_ms)
             if is_skipped:

@@ -17,8 +17,8 @@ The first probe of a round shows whether the place alone fails, or the whole str
 KVS reports another error at the present, two places fail, and the probes go on. The same error may stand at two places,
 too: from the third round on the probes go on with it. A round is over, too, once a step has reached the present.
 A place that an earlier invocation skipped is tried once and skipped again, since what lies before it may be read often.
-A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, the
-place is the last one of the stream.
+A round of probes that found nothing gives the place its tries anew, twice as many as before. If a probe was silent, or
+two of a round ended at once without a fragment, the place is the last one of the stream.
 """
 
 from __future__ import annotations
@@ -124,6 +124,7 @@ class Skip:
         self._is_at_present = False
         self._has_found = False
         self._is_last = state is not None and state.is_last
+        self._was_empty = False  # a probe ended at once, without a fragment
         self._selector: StartSelector | None = None
         self._newest_end_ms = None if state is None else state.newest_end_ms
         self._last_end_ms: int | None = None  # the newest fragment of this invocation, known before or not
@@ -284,12 +285,13 @@ class Skip:
         """Note that a probe found a fragment: its connection ends."""
         self._has_found = True
 
-    def ended(self, fallback_ms: int, now_ms: int) -> None:
+    def ended(self, fallback_ms: int, now_ms: int, *, waited: bool = True) -> None:
         """Note the end of a connection that did not fail.
 
         Args:
             fallback_ms: as for `failed`.
             now_ms: as for `failed`.
+            waited: the connection waited for bytes. One that ends at once, empty, shows nothing by itself.
         """
         if self._phase is _Phase.PROBING:
             if self._is_at_present:
@@ -297,6 +299,9 @@ class Skip:
                 self._step(fallback_ms, now_ms)
             elif self._has_found:
                 self._phase, self._is_last = _Phase.CONFIRMING, False
+            elif not waited and not self._was_empty:
+                self._was_empty = True
+                self._step(fallback_ms, now_ms)
             else:
                 self._is_last = True
                 self._begin_anew(self._rounds + 1)
@@ -309,6 +314,7 @@ class Skip:
 
     def _begin_anew(self, rounds: int) -> None:
         self._phase, self._tries, self._rounds = _Phase.READING, 0, min(rounds, _MOST_ROUNDS)
+        self._was_empty = False
 
     def _step(self, fallback_ms: int, now_ms: int) -> None:
         """Put the next probe one step behind the one before, or give the place its tries anew."""

@@ -271,6 +271,19 @@ def test_a_silent_probe_makes_the_place_the_last_one(failure: Failure, is_readab
     assert skip.rounds == 1
 
 
+def test_a_probe_that_ends_at_once_shows_nothing_and_two_of_a_round_make_the_place_the_last_one() -> None:
+    skip = at_1000()
+    fail(skip, 3, GONE)
+    skip.ended(0, LATER_MS, waited=False)
+    assert (skip.selector, skip.failing) == (FromProducerTime(1400), GONE)
+    fail(skip, 1, GONE)
+    assert skip.selector == FromProducerTime(1600)
+
+    skip.ended(0, LATER_MS, waited=False)
+
+    assert (skip.selector, skip.failing, skip.rounds) == (None, None, 1)
+
+
 def test_more_that_comes_behind_the_last_place_is_found_by_the_next_probes() -> None:
     skip = at_1000()
     fail(skip, 3, GONE)
