@@ -9,7 +9,7 @@ import pytest
 
 from connect_audio.core.errors import MediaSourceError
 from connect_audio.core.manifest import EndReason
-from connect_audio.ports import AfterFragment, ContactState, StartSelector
+from connect_audio.ports import AfterFragment, ContactState, FromProducerTime, StartSelector
 from connect_audio.recorder import Checkpoint, OutcomeStatus
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.step_result import Over
@@ -350,6 +350,30 @@ def test_a_fragment_that_is_gone_costs_itself_and_not_the_rest_of_the_call(count
     assert same_wav(run.wav[end:], expected[end:])
     assert run.reasons == ["MEDIA_EXPIRED", "STREAM_HOLES"]
     assert 4000 in [error["code"] for error in run.manifest["inBandErrors"]["listed"]]
+
+
+def test_one_empty_body_behind_a_fragment_that_is_gone_is_not_the_stream_s_end() -> None:
+    ours = call(SECONDS)
+    at = world(ours)
+    lost = at.source.fragments[5]
+    empty: list[int] = []
+
+    def body(start: StartSelector, selected: list[Stored]) -> Iterator[bytes]:
+        if isinstance(start, FromProducerTime) and lost.producer_ms < start.ms < lost.at_ms and not empty:
+            empty.append(start.ms)
+            return
+        for each in selected:
+            if each.number == lost.number:
+                yield error_fragment(4000)
+                return
+            yield each.data
+
+    at.source.bodies.extend([body] * 60)
+    at.clock.pass_by(SECONDS)
+    run = at.run()
+    assert empty
+    assert same_wav(run.wav[44 + 6 * 32_768 :], wav_of_call(ours)[44 + 6 * 32_768 :])
+    assert run.reasons == ["MEDIA_EXPIRED", "STREAM_HOLES"]
 
 
 def test_each_of_two_fragments_that_are_gone_is_passed_over_by_itself_in_a_fresh_invocation_too() -> None:
