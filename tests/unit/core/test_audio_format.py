@@ -47,6 +47,8 @@ def format_of(mime_type: str | None = None, *, connect_names_it: bool = True, **
     [
         ("audio/L16;rate=8000;channels=1;", PCM),
         ("audio/L16;rate=16000;channels=1", PcmFormat(16000, 1)),
+        ("audio/L16;rate=4000;channels=1", PcmFormat(4000, 1)),
+        ("audio/L16;rate=192000;channels=1", PcmFormat(192_000, 1)),
         (" AUDIO/L16 ; Rate=48000 ; Channels=2 ", PcmFormat(48000, 2)),
         ("audio/L16;channels=1;rate=11025", PcmFormat(11025, 1)),
         ("audio/L16", PCM),

@@ -11,7 +11,7 @@ from connect_audio.core.errors import StreamError
 from connect_audio.core.fragments import END, NEED_DATA, BytesLost, Fragment, FragmentReader
 from connect_audio.core.shapes import ShapedBlocks
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
-from connect_audio_local.synthesis.fragment_writer import FragmentLayout, write_fragment
+from connect_audio_local.synthesis.fragment_writer import FragmentLayout, Lacing, write_fragment
 from core_support.elements import tags
 
 CALL: Final = SyntheticCall(customer=bytes(range(250)) * 64, agent=bytes(range(250)) * 64, blocks_per_fragment=2)
@@ -53,6 +53,11 @@ def test_fragments_behind_the_first_of_a_layout_are_read_by_its_shape() -> None:
 
 def test_fragments_without_a_continuation_token_have_no_shape() -> None:
     assert ways(*documents(FragmentLayout(continuation_token=False)), b"") == "eeeee"
+
+
+@pytest.mark.parametrize("size_width", [None, 1, 4, 8])
+def test_fragments_with_laced_blocks_have_no_shape(size_width: int | None) -> None:
+    assert ways(*documents(FragmentLayout(lacing=Lacing.XIPH, size_width=size_width))) == "eeeee"
 
 
 def test_behind_damage_fragments_are_read_by_their_shape_again() -> None:

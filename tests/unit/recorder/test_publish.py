@@ -21,7 +21,7 @@ from connect_audio.recorder import (
     Policy,
     StepResult,
 )
-from connect_audio_local.synthesis.calls import Gap
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
 from support.calls import call
 from support.killed import KilledError, kill_before
 from support.log_lines import LogLines
@@ -47,6 +47,11 @@ def short() -> World:
 
 def long() -> World:
     return world(call(400, gaps=(Gap(at_ms=5120, length_ms=3000),)), policy=Policy(drain=0))
+
+
+def test_an_outcome_tells_when_the_audio_ended_by_the_producer_s_clock() -> None:
+    at = world(call(4), policy=Policy(drain=0))
+    assert finish(at, recorded(at)).audio_end_ms == DEFAULT_START_MS + 4000
 
 
 def test_what_a_recording_of_ours_does_not_hold_is_not_cleaned_away() -> None:
