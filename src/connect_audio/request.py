@@ -35,6 +35,9 @@ _LONGEST_NAME: Final = 59
 
 MALFORMED = "MALFORMED_EVENT"
 
+WORDS_SINKS: Final = ("transcribe", "whisper")
+"""Names of the sinks that leave pages of words; a call has one of them at most."""
+
 LIVE: Final = "live"
 """The field of the consumer's input that holds the variables of `LiveSettings`; absent without live audio.
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, cast
 
 from connect_audio.core.errors import SettingsError
-from connect_audio.request import Location, RecordingMode, RecordingOptions
+from connect_audio.request import WORDS_SINKS, Location, RecordingMode, RecordingOptions
 from connect_audio.values import dataclass
 
 if TYPE_CHECKING:
@@ -539,9 +539,12 @@ class LiveSettings:
             None without `webhook`.
         webhook_private_addresses: true if `webhook` may post to private, loopback, link-local and shared addresses.
         sink_options: options of a user's own sinks, by name.
+        words_language: language that a sink of words asks for; None if the recognizer finds it.
+        words_maximum_minutes: audio of a call that is recognized at most, minutes.
+        words_events: true if each turn of a call's words is put on the event bus.
 
     Raises:
-        SettingsError: a webhook without address or secret, or a buffer that holds no two segments.
+        SettingsError: a webhook without address or secret, a buffer that holds no two segments, or two sinks of words.
     """
 
     sinks: tuple[str, ...] = _field(
@@ -638,8 +641,42 @@ class LiveSettings:
             private=True,
         )
     )
+    words_language: str | None = _field(
+        Variable(
+            "WORDS_LANGUAGE",
+            "Language that a sink of words asks for.",
+            Text(
+                re.compile(r"[a-z]{2,3}(?:-[A-Z]{2})?", re.ASCII),
+                "a language code such as en or en-US",
+            ),
+            "Leave it empty if the recognizer is to find the language.",
+            default=None,
+        )
+    )
+    words_maximum_minutes: int = _field(
+        Variable(
+            "WORDS_MAXIMUM_MINUTES",
+            "Audio of a call that is recognized at most; the rest has no words, and the transcript says so.",
+            Integer(1, 2880, "minutes"),
+            "It bounds the price of one call.",
+            default=240,
+        )
+    )
+    words_events: bool = _field(
+        Variable(
+            "WORDS_EVENTS",
+            "Events with the words of each turn on the event bus: off or on. They are personal data outside the bucket.",
+            Choice({"off": False, "on": True}),
+            "Set it to on only if each rule on the bus may see what callers say.",
+            default=False,
+        )
+    )
 
     def __post_init__(self) -> None:
+        if set(WORDS_SINKS) <= set(self.sinks):
+            raise SettingsError(
+                f"LIVE_SINKS names {' and '.join(WORDS_SINKS)}, and a call has one transcript. Name one of them."
+            )
         if "webhook" in self.sinks:
             for name, value in (("WEBHOOK_URL", self.webhook_url), ("WEBHOOK_SECRET", self.webhook_secret)):
                 if value is None:

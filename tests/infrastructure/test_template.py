@@ -330,6 +330,9 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         WebhookSecretArn=SECRET,
         WebhookPrivateAddresses="allowed",
         LiveSinkOptions='{"endpoint": "b.example"}',
+        WordsLanguage="en-US",
+        WordsMaximumMinutes=60,
+        WordsEvents="on",
     )
     assert LiveSettings.from_environment(found) == LiveSettings(
         sinks=("segments", "webhook"),
@@ -341,19 +344,24 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         webhook_secret=SECRET,
         webhook_private_addresses=True,
         sink_options={"endpoint": "b.example"},
+        words_language="en-US",
+        words_maximum_minutes=60,
+        words_events=True,
     )
 
 
-@pytest.mark.parametrize("parameter", ["LiveSegmentSeconds", "LiveBufferSeconds"])
+@pytest.mark.parametrize("parameter", ["LiveSegmentSeconds", "LiveBufferSeconds", "WordsMaximumMinutes"])
 def test_a_number_of_live_audio_has_the_bounds_of_its_setting(template: Json, parameter: str) -> None:
     declared = template["Parameters"][parameter]
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
     (setting,) = [each for each in variables(LiveSettings) if each.name == name]
-    taken = [number for number in range(1000) if setting.parser.read(str(number)) is not None]
+    taken = [number for number in range(3000) if setting.parser.read(str(number)) is not None]
     assert (declared["MinValue"], declared["MaxValue"]) == (taken[0], taken[-1])
 
 
-@pytest.mark.parametrize("parameter", ["LiveSegmentLayout", "LiveSegmentRate", "WebhookPrivateAddresses"])
+@pytest.mark.parametrize(
+    "parameter", ["LiveSegmentLayout", "LiveSegmentRate", "WebhookPrivateAddresses", "WordsEvents"]
+)
 def test_a_choice_of_live_audio_has_the_words_of_its_setting(template: Json, parameter: str) -> None:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
     (setting,) = [each for each in variables(LiveSettings) if each.name == name]

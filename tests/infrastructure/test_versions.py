@@ -152,6 +152,9 @@ def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[st
         ("WebhookSecretKmsKeyArn", KEY),
         ("WebhookPrivateAddresses", "allowed"),
         ("LiveSinkOptions", '{"endpoint": "a.example"}'),
+        ("WordsLanguage", "en-US"),
+        ("WordsMaximumMinutes", 60),
+        ("WordsEvents", "on"),
     ],
 )
 def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(

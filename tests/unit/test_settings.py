@@ -196,6 +196,9 @@ def test_live_audio_needs_nothing_and_then_goes_nowhere() -> None:
         webhook_secret=None,
         webhook_private_addresses=False,
         sink_options={},
+        words_language=None,
+        words_maximum_minutes=240,
+        words_events=False,
     )
 
 
@@ -209,6 +212,9 @@ def test_each_variable_of_live_audio_is_read() -> None:
         "LIVE_BUFFER_SECONDS": "30",
         "WEBHOOK_PRIVATE_ADDRESSES": "allowed",
         "LIVE_SINK_OPTIONS": '{"endpoint": "b.example"}',
+        "WORDS_LANGUAGE": "en-US",
+        "WORDS_MAXIMUM_MINUTES": "60",
+        "WORDS_EVENTS": "on",
     }
     assert {each.name for each in variables(LiveSettings)} == set(environment)
     assert LiveSettings.from_environment(environment) == LiveSettings(
@@ -221,6 +227,17 @@ def test_each_variable_of_live_audio_is_read() -> None:
         webhook_secret=SECRET_ARN,
         webhook_private_addresses=True,
         sink_options={"endpoint": "b.example"},
+        words_language="en-US",
+        words_maximum_minutes=60,
+        words_events=True,
+    )
+
+
+def test_two_sinks_of_words_are_refused_since_a_call_has_one_transcript() -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({"LIVE_SINKS": "transcribe,segments,whisper"})
+    assert str(caught.value) == (
+        "LIVE_SINKS names transcribe and whisper, and a call has one transcript. Name one of them."
     )
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field, replace
-from typing import Final, Self
+from typing import Self
 
 from connect_audio.values import dataclass
-
-WORDS_SINKS: Final = ("transcribe", "whisper")
-"""Names of the sinks that leave pages of words; a call has one of them at most."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -66,7 +66,7 @@ def transcript_document(facts: TranscriptFacts) -> dict[str, Any]:
         "language": facts.language,
         "source": facts.source,
         "durationSeconds": _seconds(facts.frames, rate),
-        "turns": [_turn(turn, number, rate) for turn, number in ordered],
+        "turns": [turn_json(turn, number, rate) for turn, number in ordered],
         "missing": _missing(facts.missing, rate),
     }
 
@@ -105,7 +105,14 @@ def turns_of(document: Any, rate: int) -> list[Turn]:
         raise ValueError("it is no transcript") from exc
 
 
-def _turn(turn: Turn, number: int, rate: int) -> dict[str, Any]:
+def turn_json(turn: Turn, number: int, rate: int) -> dict[str, Any]:
+    """A turn as transcripts and events have it.
+
+    Args:
+        turn: the turn.
+        number: its number in the call.
+        rate: samples a second of its positions.
+    """
     return {
         "id": str(number),
         "participant": turn.party.value.upper(),

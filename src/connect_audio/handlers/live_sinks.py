@@ -18,15 +18,19 @@ from connect_audio.adapters.s3_recording import S3PartStore
 from connect_audio.core.errors import SettingsError
 from connect_audio.ports import Clock
 from connect_audio.recorder import LiveWanted
-from connect_audio.request import LIVE, RecordingRequest, live_variables
+from connect_audio.request import LIVE, WORDS_SINKS, RecordingRequest, live_variables
 from connect_audio.settings import ConsumerSettings, LiveSettings
 
 if TYPE_CHECKING:
     from connect_audio.adapters.endpoint.secret import SecretSource
-    from connect_audio.adapters.sinks.composition import SinkOptions
+    from connect_audio.adapters.sinks.composition import SinkOptions, WordsSinkOptions
     from connect_audio.adapters.sinks.segment_store import SegmentStore
     from connect_audio.core.live_state import LiveState
     from connect_audio.live import LivePipeline
+    from connect_audio.sinks import SinkSetup
+    from connect_audio.words.live_words import WordsListener
+    from connect_audio.words.page_store import PageStore
+    from connect_audio.words.recognizer import Recognizer
 
     type MakePipeline = Callable[[LiveState | None], LivePipeline]
 
@@ -152,4 +156,49 @@ def _sink_options(
             url=live.webhook_url or "", secret=secret, allow_private=live.webhook_private_addresses
         ),
         clock=clock,
+        words=_words_options(live, settings, key, session),
     )
+
+
+def _words_options(
+    live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session
+) -> WordsSinkOptions | None:
+    """The sink of words, if LIVE_SINKS names one; its modules are imported for such a call alone."""
+    if not set(WORDS_SINKS) & set(live.sinks):
+        return None
+    from connect_audio.adapters.sinks.composition import WordsSinkOptions  # noqa: PLC0415
+    from connect_audio.core.word_pages import pages_prefix  # noqa: PLC0415
+
+    def open_pages() -> PageStore:
+        from connect_audio.adapters.sinks.segment_bucket import SegmentBucket, segment_client  # noqa: PLC0415
+
+        return SegmentBucket(
+            settings.recordings_bucket,
+            pages_prefix(key),
+            client=segment_client(session),
+            kms_key_arn=settings.recordings_kms_key_arn,
+        )
+
+    def listener() -> WordsListener:
+        from connect_audio.adapters.recording_events import EVENTS_CONFIG, EventBridgeBus  # noqa: PLC0415
+        from connect_audio.adapters.words.word_events import WordEvents  # noqa: PLC0415
+        from connect_audio.recorder.recording_event import SOURCE  # noqa: PLC0415
+
+        bus = settings.event_bus_name or ""
+        return WordEvents(
+            lambda: EventBridgeBus(bus, source=SOURCE, client=session.client("events", config=EVENTS_CONFIG))
+        )
+
+    return WordsSinkOptions(
+        recognizers=_recognizers(live, session),
+        open_pages=open_pages,
+        language=live.words_language,
+        maximum_minutes=live.words_maximum_minutes,
+        listener=listener if live.words_events and settings.event_bus_name is not None else None,
+    )
+
+
+def _recognizers(live: LiveSettings, session: boto3.Session) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:
+    """The makers of the recognizers, by the name of their sink."""
+    del live, session
+    return {}

@@ -23,7 +23,6 @@ from typing import Any, Final, assert_never
 
 from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import StorageError
-from connect_audio.core.live_state import WORDS_SINKS
 from connect_audio.core.manifest import NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording_facts import WordsFacts
@@ -41,6 +40,7 @@ from connect_audio.recorder.parts import (
     wav_metadata,
 )
 from connect_audio.recorder.recorder_ports import RecorderPorts
+from connect_audio.request import WORDS_SINKS
 from connect_audio.text import counted
 from connect_audio.values import dataclass
 
