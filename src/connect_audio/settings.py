@@ -665,7 +665,7 @@ class LiveSettings:
     words_events: bool = _field(
         Variable(
             "WORDS_EVENTS",
-            "Events with the words of each turn on the event bus: off or on. They are personal data outside the bucket.",
+            "Events with the words of each turn on the event bus: off or on. They hold what callers say.",
             Choice({"off": False, "on": True}),
             "Set it to on only if each rule on the bus may see what callers say.",
             default=False,

@@ -73,7 +73,7 @@ def test_turns_that_are_no_more_are_one_event_without_words() -> None:
 
 
 @pytest.mark.parametrize("retryable", [True, False])
-def test_a_refusal_keeps_its_code_and_tells_no_words(retryable: bool) -> None:
+def test_a_refusal_keeps_its_code_and_tells_no_words(*, retryable: bool) -> None:
     bus = Bus(AnnouncementError("ThrottlingException", "no", retryable=retryable))
     with pytest.raises(SinkError) as caught:
         WordEvents(lambda: bus).turns(CALL, [NumberedTurn(number=7, turn=SAID)])
