@@ -21,6 +21,7 @@ from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from benchmarks.as_deployed import hide_awscrt
 from benchmarks.bounds import Bound
 from benchmarks.long_calls import long_call
 from connect_audio_local.synthesis.calls import (
@@ -254,6 +255,7 @@ def far_ends(emulator_url: str) -> Iterator[dict[str, str]]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["record"]:
+        hide_awscrt()
         print(json.dumps(asdict(_record(*sys.argv[2:]))))
     else:
         from benchmarks.bounds import judge
