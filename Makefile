@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -154,6 +154,9 @@ flow: $(STAMP) ## The contact flow with the ARNs of STACK=connect-audio, or of a
 
 flow-into-template: $(STAMP) ## Write the contact flow into template.yaml, after a change of it
 	@$(BIN)/python scripts/flow_into_template.py
+
+speech: $(STAMP) ## Speak the digits of the recognition's tests again; needs Debian's flite (apt-get install flite)
+	@$(BIN)/python scripts/make_speech.py
 
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200, KINDS=all), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "receive": "Receive what the sink webhook posts, on this machine, and print each delivery, until Ctrl-C.",
     "synthesize": "Write a capture laid out as Connect's, from two WAV files or from generated speech.",
     "page": "Make one HTML file on which a call is seen and listened to, with its gaps, figures and words.",
+    "transcribe": "Write the words of a recording beside it, by a speech server of your choice, with their speakers.",
     "serve": "Show recordings of a folder or a bucket in the browser: list, pages, and calls that are going on.",
     "record": "Record a call live, until the contact ends. Works on AWS, with your credentials.",
     "capture": "Write what a stream serves, byte for byte, and how it was had. Works on AWS, with your credentials.",

@@ -173,13 +173,14 @@ class WhisperSession:
             self._check()
 
     def results(self) -> Results:
-        """Take the new turns.
+        """Take the new turns. After a failure too, so that a good answer before it is not asked for again.
 
         Raises:
-            SinkError: the session has failed.
+            SinkError: the session has failed, and there are no more turns.
         """
         with self._changed:
-            self._check()
+            if not any(lane.turns for lane in self._lanes.values()):
+                self._check()
             return self._taken()
 
     def finish(self, *, is_call_over: bool, timeout_s: float) -> Results:

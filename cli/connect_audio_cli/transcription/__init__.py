@@ -1,0 +1,1 @@
+"""The words of a recording by a recognizer, and the options of every command that has words made."""
