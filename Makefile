@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos mutation bench side-by-side lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos mutation bench side-by-side lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -129,6 +129,9 @@ export-many: $(STAMP) ## 1000 calls exported, killed on the way and resumed: fla
 
 backfill-simulation: $(STAMP) ## 100 000 calls recorded after they ended, simulated: time, cost, the quota that binds first
 	@$(BIN)/python -m benchmarks.backfill_simulation
+
+cold-start: $(STAMP) $(SAM_STAMP) ## What `sam build` makes until it can call AWS, with and without its bytecode: a minute
+	@$(BIN)/python -m benchmarks.built_cold_start
 
 long-call: $(STAMP) ## A call of HOURS=24 at high speed through handler and durable engine, and its figures
 	@$(BIN)/python -m connect_audio_local.long_call --hours $(or $(HOURS),24)

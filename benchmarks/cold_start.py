@@ -1,7 +1,8 @@
 """The cost of a cold start before the first line of a handler runs: importing the handler in a fresh process.
 
 `python -m benchmarks.cold_start`, some 20 s. The environment is Lambda's as far as the libraries look at it, and
-bytecode is there. The handlers' first call makes the clients.
+bytecode is there, as in what `sam build` makes (`benchmarks/built_cold_start.py` measures that). The
+handlers' first call makes the clients.
 """
 
 from __future__ import annotations

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 REQUIRED: Final[Any] = object()
 
 
+def runs_in_lambda() -> bool:
+    """Return True in a process that Lambda started (Developer Guide, "Defined runtime environment variables")."""
+    return bool(os.environ.get("AWS_LAMBDA_FUNCTION_NAME"))
+
+
 class Parser[T](Protocol):
     """Checks a variable's text and makes a value of it."""
 

@@ -6,9 +6,11 @@ Nothing of the virtual environment is on the path but awslambdaric itself, which
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +38,7 @@ RUNTIME = ("awslambdaric", "runtime_client.*.so", "snapshot_restore_py.py", "sim
 CONTACT = "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
 NAME = f"{CONTACT}_1764000000123_28c26d9b"
 # ebmlite 3.4 ships its tests as a top-level package; sam build adds the files of the layer's own folder.
-LEFTOVERS = {"tests", "requirements.in", "requirements.txt"}
+LEFTOVERS = {"tests", "requirements.in", "requirements.txt", "Makefile"}
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,10 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     for pattern in RUNTIME:
         (found,) = SITE_PACKAGES.glob(pattern)
         (runtime / found.name).symlink_to(found)
-    return Artifact(function=build / "TriggerFunction", layer=build / "DependenciesLayer" / "python", runtime=runtime)
+    # As Lambda does: all layers in one folder.
+    layer = build / "DependenciesLayer" / "python"
+    shutil.copytree(build / "BytecodeLayer" / "python", layer, dirs_exist_ok=True)
+    return Artifact(function=build / "TriggerFunction", layer=layer, runtime=runtime)
 
 
 def tops(folder: Path) -> set[str]:
@@ -105,7 +110,53 @@ def tops(folder: Path) -> set[str]:
 
 def test_the_function_holds_our_package_alone(artifact: Artifact) -> None:
     assert tops(artifact.function) == {"connect_audio"}
-    assert not list(artifact.function.rglob("*.pyc"))
+
+
+def test_each_module_that_ships_has_the_bytecode_of_its_very_source_which_python_never_checks(
+    artifact: Artifact,
+) -> None:
+    for folder in (artifact.function, artifact.layer):
+        # A wheel's scripts are no modules.
+        sources = {path for path in folder.rglob("*.py") if "scripts" not in path.parts}
+        compiled = {Path(importlib.util.source_from_cache(str(path))): path for path in folder.rglob("*.pyc")}
+        assert sources <= set(compiled)
+        assert all(source.exists() for source in compiled)
+        for source, bytecode in compiled.items():
+            header = bytecode.read_bytes()[:16]
+            # PEP 552: the magic number, the flags (1: by hash and unchecked), the hash of the source.
+            assert header[:8] == importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little"), bytecode
+            assert header[8:] == importlib.util.source_hash(source.read_bytes()), bytecode
+
+
+@pytest.mark.parametrize("handler", ["trigger", "consumer"])
+def test_a_cold_start_compiles_nothing_and_prints_no_warning(artifact: Artifact, handler: str) -> None:
+    # A module without bytecode is compiled by this method, which is an error for those that ship.
+    code = (
+        "import importlib._bootstrap_external as external\n"
+        "compiled = external.SourceLoader.source_to_code\n"
+        "def source_to_code(self, data, path, **options):\n"
+        f"    assert not path.startswith({(str(artifact.function), str(artifact.layer))}), path\n"
+        "    return compiled(self, data, path, **options)\n"
+        "external.SourceLoader.source_to_code = source_to_code\n"
+        f"import connect_audio.handlers.{handler}"
+    )
+    command = [sys._base_executable, "-S", "-c", code]  # type: ignore[attr-defined]
+    done = subprocess.run(command, env=artifact.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_trigger_has_its_client_before_the_first_call(artifact: Artifact) -> None:
+    given = {
+        "AWS_LAMBDA_FUNCTION_NAME": "trigger",
+        "AWS_DEFAULT_REGION": "eu-west-2",
+        "CONSUMER_FUNCTION": "consumer:live",
+        "RECORDINGS_BUCKET": "calls.example",
+    }
+    code = (
+        f"import os; os.environ.update({given})\n"
+        "from connect_audio.handlers import trigger; print(trigger._consumer.cache_info().currsize)"
+    )
+    assert artifact.python(code).strip() == "1"
 
 
 def test_the_function_holds_each_service_model_and_its_licence(artifact: Artifact) -> None:

@@ -246,5 +246,6 @@ def test_nothing_that_holds_recordings_or_tells_of_them_goes_with_the_stack(temp
         "StreamKey",
         "TriggerLogGroup",
         "ConsumerLogGroup",
+        "ExecutionEndedLogGroup",
     }
     assert all(there[name]["UpdateReplacePolicy"] == "Retain" for name in kept)

@@ -104,13 +104,28 @@ def test_functions_and_layer_are_built_for_one_architecture_arm64_by_default(tem
     assert template["Globals"]["Function"]["Architectures"] == [chosen]
     assert layer["Properties"]["CompatibleArchitectures"] == [chosen]
     assert layer["Metadata"] == {"BuildMethod": "python3.13", "BuildArchitecture": chosen}
+    assert resources["BytecodeLayer"]["Properties"]["CompatibleArchitectures"] == [chosen]
 
 
-def test_both_functions_use_the_one_layer_which_is_retained_and_versions_the_consumer(
-    template: Json, resources: Json
+def test_the_makefiles_build_what_the_template_names(resources: Json) -> None:
+    for folder in ("src", "layers/dependencies"):
+        makefile = (EVENTS.parent / folder / "Makefile").read_text("utf-8")
+        (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+        built = {
+            f"build-{name}"
+            for name, one in resources.items()
+            if one.get("Metadata", {}).get("BuildMethod") == "makefile"
+            and (one["Type"] == "AWS::Serverless::LayerVersion") == (folder != "src")
+        }
+        assert set(phony.split()) == built
+
+
+@pytest.mark.parametrize("name", ["DependenciesLayer", "BytecodeLayer"])
+def test_the_functions_use_a_layer_and_its_bytecode_which_are_retained_and_version_the_consumer(
+    template: Json, resources: Json, name: str
 ) -> None:
-    assert template["Globals"]["Function"]["Layers"] == [{"Ref": "DependenciesLayer"}]
-    layer = resources["DependenciesLayer"]["Properties"]
+    assert template["Globals"]["Function"]["Layers"] == [{"Ref": "DependenciesLayer"}, {"Ref": "BytecodeLayer"}]
+    layer = resources[name]["Properties"]
     assert layer["ContentUri"] == "layers/dependencies"
     assert layer["CompatibleRuntimes"] == ["python3.13"]
     assert (layer["RetentionPolicy"], layer["PublishLambdaVersion"]) == ("Retain", True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from connect_audio.adapters.aws_session import aws_session
 from connect_audio.core.errors import RequestError, SettingsError
 from connect_audio.core.plain import to_plain
 from connect_audio.handlers.call_assembly import assembled
 from connect_audio.handlers.call_execution import CallExecution
 from connect_audio.handlers.durable import durable
+from connect_audio.handlers.initialization import at_initialization
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
 from connect_audio.recorder.continuation import Continuation
@@ -62,3 +64,12 @@ def handler(event: Any, context: DurableContext) -> dict[str, Any]:
         done = Continuation(execution=context.execution_context.durable_execution_arn)
     with assembled(event, request, settings, done.execution, logger) as call:
         return to_plain(CallExecution(context, call, done).run())
+
+
+def _load_service_models() -> None:
+    """Make the clients of a recording once. Each execution makes its own clients, and they find the models loaded."""
+    for service in ("s3", "connect", "kinesisvideo", "kinesis-video-media"):
+        aws_session().client(service).close()
+
+
+at_initialization(_load_service_models)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from connect_audio.adapters.connect_event import contact_id_of, parse_connect_event
 from connect_audio.adapters.consumer_start import ConsumerStart, NotStarted, lambda_client
 from connect_audio.core.errors import RequestError, SettingsError
+from connect_audio.handlers.initialization import at_initialization
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
 from connect_audio.request import RecordingMode, stack_mark
@@ -98,3 +99,6 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, str]:
 def _rejected(reason: str, detail: str) -> dict[str, str]:
     logger.warning("recording rejected", reason=reason, detail=detail)
     return {"status": "REJECTED", "reason": reason, "detail": detail}
+
+
+at_initialization(_consumer)
