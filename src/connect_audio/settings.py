@@ -24,6 +24,8 @@ from connect_audio.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from connect_audio.words.transcribe_options import TranscribeOptions
+
 # A dataclass cannot have `MISSING` itself for a default.
 REQUIRED: Final[Any] = object()
 
@@ -528,6 +530,11 @@ class BackfillSettings:
         return _read(cls, environment)  # type: ignore[no-any-return]
 
 
+_TRANSCRIBE_NAME: Final = Text(
+    re.compile(r"[0-9A-Za-z._-]{1,200}", re.ASCII), "1 to 200 letters, digits, dots, _ and -, as Transcribe names them"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSettings:
     """The settings of live audio: the trigger reads them and hands them to the consumer in its input (ADR 10).
@@ -547,9 +554,17 @@ class LiveSettings:
         words_language: language that a sink of words asks for; None if the recognizer finds it.
         words_maximum_minutes: audio of a call that is recognized at most, minutes.
         words_events: true if each turn of a call's words is put on the event bus.
+        transcribe_languages: language codes with commas between, among which Transcribe finds the language; None if
+            `words_language` names it.
+        transcribe_vocabulary: name of Transcribe's custom vocabulary; None without.
+        transcribe_vocabulary_filter: name of Transcribe's vocabulary filter; None without.
+        transcribe_filter_method: handling of a filtered word: `mask`, `remove` or `tag`.
+        transcribe_stability: stabilisation of partial results: `low`, `medium` or `high`; empty for none.
+        transcribe_redaction: true if Transcribe replaces personal data by `[PII]`.
 
     Raises:
-        SettingsError: a webhook without address or secret, a buffer that holds no two segments, or two sinks of words.
+        SettingsError: a webhook without address or secret, a buffer that holds no two segments, two sinks of words,
+            or options of Transcribe that exclude each other.
     """
 
     sinks: tuple[str, ...] = _field(
@@ -676,12 +691,71 @@ class LiveSettings:
             default=False,
         )
     )
+    transcribe_languages: str | None = _field(
+        Variable(
+            "TRANSCRIBE_LANGUAGES",
+            "Languages among which Transcribe finds the one that is spoken.",
+            Text(
+                re.compile(r"[a-z]{2,3}-[A-Z]{2}(?:,[a-z]{2,3}-[A-Z]{2}){1,4}", re.ASCII),
+                "two to five language codes such as en-US,es-US",
+            ),
+            "Leave it empty if WORDS_LANGUAGE names the language.",
+            default=None,
+        )
+    )
+    transcribe_vocabulary: str | None = _field(
+        Variable(
+            "TRANSCRIBE_VOCABULARY",
+            "Custom vocabulary of Transcribe.",
+            _TRANSCRIBE_NAME,
+            "Make it in the same Region and language.",
+            default=None,
+        )
+    )
+    transcribe_vocabulary_filter: str | None = _field(
+        Variable(
+            "TRANSCRIBE_VOCABULARY_FILTER",
+            "Vocabulary filter of Transcribe.",
+            _TRANSCRIBE_NAME,
+            "Make it in the same Region and language.",
+            default=None,
+        )
+    )
+    transcribe_filter_method: str = _field(
+        Variable(
+            "TRANSCRIBE_FILTER_METHOD",
+            "Handling of a word that the vocabulary filter names: mask (***), remove or tag.",
+            Choice({"mask": "mask", "remove": "remove", "tag": "tag"}),
+            "mask suits most.",
+            default="mask",
+        )
+    )
+    transcribe_stability: str = _field(
+        Variable(
+            "TRANSCRIBE_STABILITY",
+            "Stabilisation of partial results: off, or low, medium or high.",
+            Choice({"off": "", "low": "low", "medium": "medium", "high": "high"}),
+            "high gives partial results that change least, and a few more mistakes.",
+            default="",
+        )
+    )
+    transcribe_redaction: bool = _field(
+        Variable(
+            "TRANSCRIBE_REDACTION",
+            "Personal data in the words replaced by [PII]: off or on. The audio keeps them.",
+            Choice({"off": False, "on": True}),
+            "It costs extra, and Transcribe may miss some.",
+            default=False,
+        )
+    )
 
     def __post_init__(self) -> None:
         if set(WORDS_SINKS) <= set(self.sinks):
             raise SettingsError(
                 f"LIVE_SINKS names {' and '.join(WORDS_SINKS)}, and a call has one transcript. Name one of them."
             )
+        if "transcribe" in self.sinks:
+            self._check_transcribe()
         if "webhook" in self.sinks:
             for name, value in (("WEBHOOK_URL", self.webhook_url), ("WEBHOOK_SECRET", self.webhook_secret)):
                 if value is None:
@@ -692,6 +766,31 @@ class LiveSettings:
                 f"(LIVE_SEGMENT_SECONDS) it must be at least {2 * self.segment_seconds + _LIVE_LAG_SECONDS}: one track "
                 "may lag the other by 5 s. Raise it, or shorten the segments."
             )
+
+    def transcribe_options(self) -> TranscribeOptions:
+        """The options of Transcribe.
+
+        Raises:
+            TranscribeOptionsError: they exclude each other.
+        """
+        from connect_audio.words.transcribe_options import TranscribeOptions  # noqa: PLC0415 - for this sink alone
+
+        return TranscribeOptions(
+            language=self.words_language or "",
+            languages=tuple((self.transcribe_languages or "").split(",")) if self.transcribe_languages else (),
+            vocabulary=self.transcribe_vocabulary or "",
+            vocabulary_filter=self.transcribe_vocabulary_filter or "",
+            vocabulary_filter_method=self.transcribe_filter_method,
+            stability=self.transcribe_stability,
+            redact=self.transcribe_redaction,
+        )
+
+    def _check_transcribe(self) -> None:
+        try:
+            self.transcribe_options()
+        except ValueError as error:
+            advice = "Change WORDS_LANGUAGE or the settings that begin with TRANSCRIBE_."
+            raise SettingsError(f"LIVE_SINKS names transcribe. {error} {advice}") from error
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

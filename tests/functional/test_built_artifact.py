@@ -219,8 +219,9 @@ def test_every_module_that_ships_can_be_imported_from_what_ships(artifact: Artif
     code = (
         "import importlib, json, pkgutil, connect_audio\n"
         "names = [each.name for each in pkgutil.walk_packages(connect_audio.__path__, 'connect_audio.')]\n"
-        # Arrays are for a program with numpy, which no function has.
-        "for name in names: name == 'connect_audio.library.arrays' or importlib.import_module(name)\n"
+        # Arrays are for a program with numpy, which no function has. The SDK of Transcribe is in a layer of its own.
+        "others = {'connect_audio.library.arrays', 'connect_audio.adapters.words.transcribe_connection'}\n"
+        "for name in names: name in others or importlib.import_module(name)\n"
         "print(json.dumps(names))"
     )
     names = json.loads(artifact.python(code))

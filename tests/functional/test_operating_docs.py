@@ -26,9 +26,10 @@ ARM64: Final = 0.0000133334
 X86_64: Final = 0.0000166667
 # Names of AWS's and of the code's that stand in the guides in code font.
 OF_AWS: Final = """
-    AccessDenied AccessDeniedException AsyncEventsDropped BucketOwnerEnforced ConnectionLimitExceededException
-    ContactFlowErrors ContactFlowFatalErrors DeadLetterErrors DrainingDurableExecutions DurableExecutionFailed
-    DurableExecutionStopped DurableExecutionTimedOut InvokeExternalResource NoEcho NotAuthorizedException PassThrough
+    AccessDenied AccessDeniedException AsyncEventsDropped BadRequestException BucketOwnerEnforced
+    ConnectionLimitExceededException ContactFlowErrors ContactFlowFatalErrors DeadLetterErrors
+    DrainingDurableExecutions DurableExecutionFailed DurableExecutionStopped DurableExecutionTimedOut
+    InvokeExternalResource LimitExceededException NoEcho NotAuthorizedException PassThrough
     ResourceNotFoundException RetentionPeriodInDays SettingsError SlowDown StorageError TooManyRequestsException
 """
 TIMES: Final = "\N{MULTIPLICATION SIGN}"

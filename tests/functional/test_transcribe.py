@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from connect_audio.adapters.words import transcribe_session
-from connect_audio.adapters.words.transcribe_options import TranscribeOptions
 from connect_audio.core.errors import SinkError
+from connect_audio.words.transcribe_options import TranscribeOptions
 from connect_audio_local.transcribe.faults import (
     Behaviour,
     CutAfter,

@@ -59,6 +59,7 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "HasFunctionsKey": ({"FunctionsKmsKeyArn": KEY}, {}),
     "HasDeadLettersKey": ({"DeadLettersKmsKeyArn": KEY}, {}),
     "NamesTheTrigger": ({"TriggerFunctionName": "record-this-call"}, {}),
+    "HasTranscribe": ({"TranscribeEnabled": "true"}, {}),
     "HasOtherTimeout": ({"ConsumerTimeout": 1800}, {}),
     "UsesFips": ({"FipsEndpoints": "true"}, {}),
     "Announces": ({}, {"EventBusName": ""}),

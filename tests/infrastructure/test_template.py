@@ -26,6 +26,7 @@ from infrastructure.evaluation import evaluated
 type Json = dict[str, Any]
 
 EVENTS = Path(__file__).parents[2] / "events"
+LAYERS = Path(__file__).parents[2] / "layers"
 INSTANCE = "arn:aws:connect:eu-west-2:111122223333:instance/9a8b7c6d-0000-4000-8000-000000000001"
 KEY = "arn:aws:kms:eu-west-2:111122223333:key/0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"
 SECRET = "arn:aws:secretsmanager:eu-west-2:111122223333:secret:calls/webhook-a1B2c3"
@@ -348,6 +349,11 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         WordsLanguage="en-US",
         WordsMaximumMinutes=60,
         WordsEvents="on",
+        TranscribeVocabulary="products",
+        TranscribeVocabularyFilter="insults",
+        TranscribeFilterMethod="remove",
+        TranscribeStability="high",
+        TranscribeRedaction="on",
     )
     assert LiveSettings.from_environment(found) == LiveSettings(
         sinks=("segments", "webhook"),
@@ -362,7 +368,13 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         words_language="en-US",
         words_maximum_minutes=60,
         words_events=True,
+        transcribe_vocabulary="products",
+        transcribe_vocabulary_filter="insults",
+        transcribe_filter_method="remove",
+        transcribe_stability="high",
+        transcribe_redaction=True,
     )
+    assert "TRANSCRIBE_LANGUAGES" in found
 
 
 @pytest.mark.parametrize("parameter", ["LiveSegmentSeconds", "LiveBufferSeconds", "WordsMaximumMinutes"])
@@ -375,7 +387,16 @@ def test_a_number_of_live_audio_has_the_bounds_of_its_setting(template: Json, pa
 
 
 @pytest.mark.parametrize(
-    "parameter", ["LiveSegmentLayout", "LiveSegmentRate", "WebhookPrivateAddresses", "WordsEvents"]
+    "parameter",
+    [
+        "LiveSegmentLayout",
+        "LiveSegmentRate",
+        "WebhookPrivateAddresses",
+        "WordsEvents",
+        "TranscribeFilterMethod",
+        "TranscribeStability",
+        "TranscribeRedaction",
+    ],
 )
 def test_a_choice_of_live_audio_has_the_words_of_its_setting(template: Json, parameter: str) -> None:
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
@@ -534,6 +555,8 @@ IN_A_VPC = {
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 }
+# What the SDK of Transcribe calls, which is none of boto3's (adapters/words/transcribe_connection.py).
+BY_ANOTHER_SDK = {"transcribe:StartStreamTranscription"}
 X_RAY = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 
 
@@ -567,10 +590,10 @@ def test_the_functions_may_do_what_the_adapters_call_and_nothing_else(template: 
     for name in FUNCTIONS:
         granted |= {action for statement in statements(template, name).values() for action in actions(statement)}
     keys = {action for action in granted if action.startswith("kms:")}
-    assert granted - keys - LAMBDA_S_OWN - IN_A_VPC - X_RAY - POWERTOOLS_S_OWN == set().union(
+    assert granted - keys - LAMBDA_S_OWN - IN_A_VPC - X_RAY - POWERTOOLS_S_OWN - BY_ANOTHER_SDK == set().union(
         *(ACTIONS[each] for each in operations_called())
     )
-    assert granted >= LAMBDA_S_OWN | IN_A_VPC | X_RAY | POWERTOOLS_S_OWN
+    assert granted >= LAMBDA_S_OWN | IN_A_VPC | X_RAY | POWERTOOLS_S_OWN | BY_ANOTHER_SDK
     # S3, Kinesis Video Streams and the stores of secrets call KMS on the function's behalf.
     assert keys == {"kms:Decrypt", "kms:GenerateDataKey"}
 
@@ -701,6 +724,31 @@ def test_the_trigger_gets_no_permission_by_live_audio(template: Json) -> None:
     assert granted_to(template, "TriggerRole", **live) == granted_to(template, "TriggerRole")
 
 
+def test_transcribe_gets_its_permission_and_its_layer_only_where_it_is_enabled(template: Json) -> None:
+    parameters = {"StreamNamePrefix": "live"}
+    without, with_words = (
+        evaluated(template, {**parameters, "TranscribeEnabled": enabled})["Resources"] for enabled in ("false", "true")
+    )
+    assert "WordsLayer" not in without
+    assert without["ConsumerFunction"]["Properties"]["Layers"] == []
+    assert with_words["ConsumerFunction"]["Properties"]["Layers"] == ["<WordsLayer>"]
+    assert with_words["WordsLayer"]["Properties"]["ContentUri"] == "layers/words"
+    assert "TranscribeTheCall" not in granted_to(template, "ConsumerRole", TranscribeEnabled="false")
+    granted = granted_to(template, "ConsumerRole", TranscribeEnabled="true")["TranscribeTheCall"]
+    assert granted["Action"] == "transcribe:StartStreamTranscription"
+    with pytest.raises(AssertionError, match="transcribe in LiveSinks needs TranscribeEnabled"):
+        evaluated(template, {**parameters, "LiveSinks": "transcribe"})
+
+
+def test_no_package_is_in_both_layers() -> None:
+    pins = [
+        set(re.findall(r"^([a-z0-9_.-]+)==", (LAYERS / name / "requirements.txt").read_text("utf-8"), re.MULTILINE))
+        for name in ("dependencies", "words")
+    ]
+    assert all(pins)
+    assert not pins[0] & pins[1]
+
+
 def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template: Json) -> None:
     parameter = template["Parameters"]["StreamNamePrefix"]
     assert "Default" not in parameter
@@ -712,7 +760,7 @@ def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template:
 def test_no_statement_allows_a_bare_asterisk(template: Json, name: str) -> None:
     for statement in statements(template, name).values():
         assert statement["Effect"] == "Allow"
-        assert statement["Resource"] != "*" or actions(statement) in (X_RAY, IN_A_VPC)
+        assert statement["Resource"] != "*" or actions(statement) in (X_RAY, IN_A_VPC, BY_ANOTHER_SDK)
         assert not any("*" in action for action in actions(statement))
 
 

@@ -105,6 +105,7 @@ def test_changed_code_makes_a_new_version(
         ("ConsumerTimeout", "1800"),
         ("FunctionsKmsKeyArn", KEY),
         ("FipsEndpoints", "true"),
+        ("TranscribeEnabled", "true"),
     ],
 )
 def test_a_changed_parameter_makes_a_new_version(
@@ -155,6 +156,12 @@ def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[st
         ("WordsLanguage", "en-US"),
         ("WordsMaximumMinutes", 60),
         ("WordsEvents", "on"),
+        ("TranscribeLanguages", "en-US,es-US"),
+        ("TranscribeVocabulary", "products"),
+        ("TranscribeVocabularyFilter", "insults"),
+        ("TranscribeFilterMethod", "tag"),
+        ("TranscribeStability", "low"),
+        ("TranscribeRedaction", "on"),
     ],
 )
 def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(

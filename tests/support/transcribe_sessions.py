@@ -10,10 +10,10 @@ from typing import Any
 import botocore.session
 
 from connect_audio.adapters.words.transcribe import TranscribeRecognizer
-from connect_audio.adapters.words.transcribe_options import TranscribeOptions
 from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.transcript import Turn
 from connect_audio.words.recognizer import RecognitionSession, Results, SessionStart
+from connect_audio.words.transcribe_options import TranscribeOptions
 from connect_audio_local.transcribe.faults import Behaviour
 from connect_audio_local.transcribe.model import TranscribeModel
 from connect_audio_local.transcribe.server import TranscribeEndpoint, transcribe_endpoint

@@ -15,6 +15,7 @@ from connect_audio.settings import (
     variables,
     variables_set,
 )
+from connect_audio.words.transcribe_options import TranscribeOptions
 
 TRIGGER = {"RECORDINGS_BUCKET": "calls.example", "CONSUMER_FUNCTION": "consumer:live"}
 CONSUMER = {"RECORDINGS_BUCKET": "calls.example"}
@@ -199,6 +200,12 @@ def test_live_audio_needs_nothing_and_then_goes_nowhere() -> None:
         words_language=None,
         words_maximum_minutes=240,
         words_events=False,
+        transcribe_languages=None,
+        transcribe_vocabulary=None,
+        transcribe_vocabulary_filter=None,
+        transcribe_filter_method="mask",
+        transcribe_stability="",
+        transcribe_redaction=False,
     )
 
 
@@ -215,6 +222,12 @@ def test_each_variable_of_live_audio_is_read() -> None:
         "WORDS_LANGUAGE": "en-US",
         "WORDS_MAXIMUM_MINUTES": "60",
         "WORDS_EVENTS": "on",
+        "TRANSCRIBE_LANGUAGES": "en-US,es-US",
+        "TRANSCRIBE_VOCABULARY": "products",
+        "TRANSCRIBE_VOCABULARY_FILTER": "insults",
+        "TRANSCRIBE_FILTER_METHOD": "tag",
+        "TRANSCRIBE_STABILITY": "high",
+        "TRANSCRIBE_REDACTION": "on",
     }
     assert {each.name for each in variables(LiveSettings)} == set(environment)
     assert LiveSettings.from_environment(environment) == LiveSettings(
@@ -230,7 +243,50 @@ def test_each_variable_of_live_audio_is_read() -> None:
         words_language="en-US",
         words_maximum_minutes=60,
         words_events=True,
+        transcribe_languages="en-US,es-US",
+        transcribe_vocabulary="products",
+        transcribe_vocabulary_filter="insults",
+        transcribe_filter_method="tag",
+        transcribe_stability="high",
+        transcribe_redaction=True,
     )
+
+
+def test_the_settings_of_transcribe_become_its_options() -> None:
+    settings = LiveSettings.from_environment(
+        {
+            "LIVE_SINKS": "transcribe",
+            "WORDS_LANGUAGE": "en-GB",
+            "TRANSCRIBE_VOCABULARY": "products",
+            "TRANSCRIBE_VOCABULARY_FILTER": "insults",
+            "TRANSCRIBE_FILTER_METHOD": "tag",
+            "TRANSCRIBE_STABILITY": "low",
+            "TRANSCRIBE_REDACTION": "on",
+        }
+    )
+    assert settings.transcribe_options() == TranscribeOptions(
+        language="en-GB",
+        vocabulary="products",
+        vocabulary_filter="insults",
+        vocabulary_filter_method="tag",
+        stability="low",
+        redact=True,
+    )
+    among = LiveSettings.from_environment({"LIVE_SINKS": "transcribe", "TRANSCRIBE_LANGUAGES": "en-GB,de-DE"})
+    assert among.transcribe_options() == TranscribeOptions(languages=("en-GB", "de-DE"))
+
+
+def test_settings_that_transcribe_excludes_are_refused_in_one_sentence_and_an_advice() -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment(
+            {"LIVE_SINKS": "transcribe", "TRANSCRIBE_LANGUAGES": "en-GB,de-DE", "TRANSCRIBE_REDACTION": "on"}
+        )
+    assert str(caught.value) == (
+        "LIVE_SINKS names transcribe. Transcribe redacts only if the language is given. "
+        "Change WORDS_LANGUAGE or the settings that begin with TRANSCRIBE_."
+    )
+    # Without the sink they mean nothing.
+    LiveSettings.from_environment({"LIVE_SINKS": "segments", "TRANSCRIBE_LANGUAGES": "en-GB,de-DE"})
 
 
 def test_two_sinks_of_words_are_refused_since_a_call_has_one_transcript() -> None:

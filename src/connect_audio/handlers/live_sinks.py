@@ -190,7 +190,7 @@ def _words_options(
         )
 
     return WordsSinkOptions(
-        recognizers=_recognizers(live, session),
+        recognizers=_recognizers(live),
         open_pages=open_pages,
         language=live.words_language,
         maximum_minutes=live.words_maximum_minutes,
@@ -198,7 +198,13 @@ def _words_options(
     )
 
 
-def _recognizers(live: LiveSettings, session: boto3.Session) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:
+def _recognizers(live: LiveSettings) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:
     """The makers of the recognizers, by the name of their sink."""
-    del live, session
-    return {}
+
+    def transcribe(_setup: SinkSetup) -> Recognizer:
+        from connect_audio.adapters.aws_session import botocore_session  # noqa: PLC0415
+        from connect_audio.adapters.words.transcribe import TranscribeRecognizer  # noqa: PLC0415
+
+        return TranscribeRecognizer(live.transcribe_options(), botocore_session)
+
+    return {"transcribe": transcribe}

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from connect_audio.adapters.words.transcribe_failures import translated
-from connect_audio.adapters.words.transcribe_options import TranscribeOptions
 from connect_audio.adapters.words.transcribe_session import QUIET_S, TranscribeSession
 from connect_audio.core.errors import SinkError
 from connect_audio.words.recognizer import SessionStart
+from connect_audio.words.transcribe_options import TranscribeOptions
 
 if TYPE_CHECKING:
+    from botocore.session import Session
+
     from connect_audio.adapters.words.transcribe_connection import TranscribeConnection
 
 RATES = range(8_000, 48_001)
@@ -27,9 +29,9 @@ class TranscribeRecognizer:
 
     Args:
         options: the wishes for each session.
-        session: session of botocore or boto3, which gives credentials and Region; called by `prepare`.
+        session: makes botocore's session, which gives credentials, Region, AWS_CA_BUNDLE and the choice of FIPS.
         endpoint: address instead of AWS's own; None for that of AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING or AWS's.
-        ca_file: certificates to trust instead of the system's; None for the system's.
+        ca_file: certificates to trust instead of the system's; None for the session's or the system's.
         quiet_s: time without audio after which a session sends silence, seconds.
     """
 
@@ -38,7 +40,7 @@ class TranscribeRecognizer:
     def __init__(
         self,
         options: TranscribeOptions,
-        session: Callable[[], Any],
+        session: Callable[[], Session],
         *,
         endpoint: str | None = None,
         ca_file: Path | None = None,
@@ -78,10 +80,12 @@ class TranscribeRecognizer:
             session = self._session()
             found = session.get_credentials()
             frozen = None if found is None else found.get_frozen_credentials()
-            region = getattr(session, "region_name", None) or session.get_config_variable("region")
+            region, ca_bundle, uses_fips = map(
+                session.get_config_variable, ("region", "ca_bundle", "use_fips_endpoint")
+            )
         except Exception as error:
             raise translated(error, "looking for credentials", has_begun=True) from error
-        if frozen is None:
+        if frozen is None or not frozen.access_key or not frozen.secret_key:
             raise SinkError("NO_CREDENTIALS", "no credentials of AWS are configured", retryable=False)
         if not region and self._endpoint is None:
             raise SinkError("NO_REGION", "no Region of AWS is configured", retryable=False)
@@ -90,6 +94,8 @@ class TranscribeRecognizer:
             rate,
             region=region or "us-east-1",
             credentials=Credentials(access_key=frozen.access_key, secret=frozen.secret_key, token=frozen.token),
-            endpoint=self._endpoint,
-            ca_file=self._ca_file,
+            # The SDK's own addresses know no FIPS.
+            endpoint=self._endpoint
+            or (f"https://transcribestreaming-fips.{region}.amazonaws.com" if uses_fips else None),
+            ca_file=self._ca_file or (Path(ca_bundle) if ca_bundle else None),
         )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from connect_audio.adapters.words.transcribe_options import TranscribeOptions, TranscribeOptionsError
+from connect_audio.words.transcribe_options import TranscribeOptions, TranscribeOptionsError
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,7 @@ from connect_audio.adapters.words.transcribe_options import TranscribeOptions, T
     [
         ({}, "one language, or two"),
         ({"language": "en-GB", "languages": ("en-GB", "de-DE")}, "not both"),
+        ({"language": "en"}, "with its country, such as en-US"),
         ({"languages": ("en-GB",)}, "two or more languages"),
         ({"languages": ("en-GB", "en-US")}, "one dialect of each"),
         ({"languages": ("en-GB", "de-DE"), "redact": True}, "redacts only if the language is given"),

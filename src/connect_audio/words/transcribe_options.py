@@ -48,6 +48,8 @@ class TranscribeOptions:
     def _problem(self) -> str:
         if bool(self.language) == bool(self.languages):
             return "Transcribe needs one language, or two and more to choose from, and not both."
+        if self.language and "-" not in self.language:
+            return "Transcribe needs the language with its country, such as en-US."
         if self.languages and len({code.split("-")[0] for code in self.languages}) != max(2, len(self.languages)):
             return "Transcribe chooses among two or more languages, with one dialect of each."
         if self.languages and self.redact:
