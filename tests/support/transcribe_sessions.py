@@ -19,14 +19,16 @@ from connect_audio_local.transcribe.model import TranscribeModel
 from connect_audio_local.transcribe.server import TranscribeEndpoint, transcribe_endpoint
 from support.spoken_words import SpokenWords
 
-KEY, SECRET = "AKIDEXAMPLE", "local"
+KEY, SECRET = "testing", "testing"
 CUSTOMER, AGENT = PARTIES
 RATE = 8000
 
 
 @contextmanager
 def transcribe_service(*behaviours: Behaviour, **rules: Any) -> Iterator[TranscribeEndpoint]:
-    with transcribe_endpoint(TranscribeModel(SpokenWords(), secrets={KEY: SECRET}, **rules), behaviours) as endpoint:
+    with transcribe_endpoint(
+        TranscribeModel(SpokenWords(), secrets={KEY: SECRET, "local": "local"}, **rules), behaviours
+    ) as endpoint:
         yield endpoint
 
 
