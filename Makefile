@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos mutation bench side-by-side sbom lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom lock upgrade sdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -163,6 +163,9 @@ speech: $(STAMP) ## Speak the digits of the recognition's tests again; needs Deb
 
 chaos: $(STAMP) ## Kill and disturb the recorder in N seeded schedules (N=200, KINDS=all), or in one again (SEED=)
 	@PYTHONPATH=tests $(BIN)/python -m chaos $(if $(KINDS),--kinds $(KINDS)) $(if $(SEED),--seed $(SEED),$(or $(N),200) $(if $(FIRST),--first $(FIRST)))
+
+words-chaos: $(STAMP) ## Kills, hand-overs and dying sessions in N seeded calls with words (N=2000), each word once
+	@WORDS_CHAOS_SEEDS=$(or $(N),2000) $(BIN)/pytest -q -n 0 tests/unit/words/test_words_chaos.py
 
 mutation: $(STAMP) ## Mutants of core and recorder against their unit tests: N=300 by SEED=1, or N=all; ONLY=core/wav
 	@$(BIN)/python -m mutation $(or $(N),300) --seed $(or $(SEED),1) $(if $(ONLY),--only $(ONLY))

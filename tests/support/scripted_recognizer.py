@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -55,21 +55,22 @@ class Script:
         return {word.value: word.end - word.start for word in self.words}
 
 
-def random_script(random_: random.Random, seconds: int) -> Script:
+def random_script(random_: random.Random, seconds: int, rate: int = RATE) -> Script:
     """A call: turns of 1 to 9 words of each party, some at once, some long silences."""
     words: list[Spoken] = []
-    frames = seconds * RATE + random_.randrange(RATE)
+    pause = PAUSE * rate // RATE
+    frames = seconds * rate + random_.randrange(rate)
     for party in PARTIES:
-        at = random_.randrange(3 * RATE)
+        at = random_.randrange(3 * rate)
         while True:
             for _ in range(random_.randint(1, 9)):
-                length = random_.randint(RATE // 6, RATE // 2)
+                length = random_.randint(rate // 6, rate // 2)
                 if at + length >= frames:
                     break
                 words.append(Spoken(party, 1000 + len(words), at, at + length))
-                at += length + random_.randint(1, PAUSE // 2)
-            at += PAUSE + (random_.randint(60, 90) * RATE if random_.random() < 0.05 else random_.randrange(6 * RATE))
-            if at >= frames - RATE:
+                at += length + random_.randint(1, pause // 2)
+            at += pause + (random_.randint(60, 90) * rate if random_.random() < 0.05 else random_.randrange(6 * rate))
+            if at >= frames - rate:
                 break
     return Script(words, frames)
 
@@ -105,15 +106,20 @@ class ScriptedSession:
         self._notify = start.notify
         self._lengths = lengths
         self._trouble = trouble
-        self._latency = latency.randint(RATE // 5, 4 * RATE)
+        self._rate = rate = start.rate
+        self._pause = PAUSE * rate // RATE
+        self._latency = latency.randint(rate // 5, 4 * rate)
         self._heard = {party: _Heard(settled=begin, since=begin) for party in PARTIES}
         self.closed = False
+        self.bug: Exception | None = None
 
     def receive(self, position: int, samples: Mapping[Party, bytes]) -> None:
         assert not self.closed
+        if self.bug is not None:
+            raise self.bug
         assert position == self._received, "the audio has a gap"
         assert len({len(each) for each in samples.values()}) == 1
-        assert 0 < len(samples[Party.AGENT]) <= 2 * RATE
+        assert 0 < len(samples[Party.AGENT]) <= 2 * self._rate
         if self._trouble.dies is not None and position - self._begin >= self._trouble.dies:
             raise SinkError("DIED", "the connection is gone", retryable=True)
         for party in PARTIES:
@@ -147,21 +153,21 @@ class ScriptedSession:
         for party in PARTIES:
             heard = self._heard[party]
             open_from = heard.since if heard.value else None
-            groups = list(_turns(heard.words))
+            groups = list(_turns(heard.words, self._rate))
             for index, group in enumerate(groups):
                 end = group[-1].end
                 # A turn with another one behind it is over: by a pause, or by force.
-                is_whole = index < len(groups) - 1 or open_from is None or open_from - end >= PAUSE
-                if not (is_over or (is_whole and self._received >= end + PAUSE + self._latency)):
+                is_whole = index < len(groups) - 1 or open_from is None or open_from - end >= self._pause
+                if not (is_over or (is_whole and self._received >= end + self._pause + self._latency)):
                     open_from = group[0].start
                     break
                 turns.append(self._turn(group))
                 del heard.words[: len(group)]
                 heard.settled = end
             if open_from is None:
-                reached = self._received if is_over else self._received - 2 * RATE
+                reached = self._received if is_over else self._received - 2 * self._rate
             else:
-                reached = open_from - RATE // 2
+                reached = open_from - self._rate // 2
             heard.settled = max(heard.settled, reached)
             settled[party] = heard.settled
         return Results(turns=tuple(turns), settled=settled)
@@ -190,12 +196,12 @@ class ScriptedSession:
         cut: dict[Party, int] = {}
         for party in PARTIES:
             heard = self._heard[party]
-            groups = list(_turns(heard.words))
+            groups = list(_turns(heard.words, self._rate))
             last = groups[-1] if groups else []
             if heard.value:
-                joins = last and heard.since - last[-1].end < PAUSE
+                joins = last and heard.since - last[-1].end < self._pause
                 cut[party] = last[0].start if joins else heard.since
-            elif last and last[-1].end > self._received - round(0.9 * RATE):
+            elif last and last[-1].end > self._received - round(0.9 * self._rate):
                 cut[party] = last[0].start
             if party in cut:
                 heard.words = [word for word in heard.words if word.start < cut[party]]
@@ -203,10 +209,15 @@ class ScriptedSession:
         before = {party: self._heard[party].settled for party in PARTIES}
         results = self._results(is_over=True)
         settled = {
-            party: min(at, max(before[party], cut[party] - RATE // 2)) if party in cut else at
+            party: min(at, max(before[party], cut[party] - self._rate // 2)) if party in cut else at
             for party, at in results.settled.items()
         }
         return Results(turns=results.turns, settled=settled)
+
+    @property
+    def received(self) -> int:
+        """Audio that it was handed, frames."""
+        return self._received - self._begin
 
     def interrupt(self) -> None:
         """Nothing waits."""
@@ -215,11 +226,13 @@ class ScriptedSession:
         self.closed = True
 
 
-def _turns(words: list[Spoken]) -> Iterator[list[Spoken]]:
+def _turns(words: list[Spoken], rate: int) -> Iterator[list[Spoken]]:
     """Words in turns: a pause ends one, and so does a great length."""
     group: list[Spoken] = []
     for word in words:
-        if group and (word.start - group[-1].end >= PAUSE or word.end - group[0].start > LONGEST):
+        if group and (
+            word.start - group[-1].end >= PAUSE * rate // RATE or word.end - group[0].start > LONGEST * rate // RATE
+        ):
             yield group
             group = []
         group.append(word)
@@ -234,14 +247,22 @@ class ScriptedRecognizer:
         lengths: length of each word, by value.
         random_: source of latencies and troubles.
         trouble: likelihood of a trouble in a session.
+        troubles: troubles of the first sessions, instead.
     """
 
     engine = "scripted"
 
-    def __init__(self, lengths: Mapping[int, int], random_: random.Random, trouble: float = 0.0) -> None:
-        self._lengths = lengths
+    def __init__(
+        self,
+        lengths: dict[int, int],
+        random_: random.Random,
+        trouble: float = 0.0,
+        troubles: Sequence[Trouble] = (),
+    ) -> None:
+        self.lengths = lengths
         self._random = random_
         self._trouble = trouble
+        self._troubles = list(troubles)
         self.sessions: list[ScriptedSession] = []
         self.starts: list[SessionStart] = []
         self.closed = False
@@ -250,7 +271,7 @@ class ScriptedRecognizer:
         """Nothing is slow."""
 
     def open(self, start: SessionStart) -> ScriptedSession:
-        trouble = Trouble()
+        trouble = self._troubles.pop(0) if self._troubles else Trouble()
         if self._random.random() < self._trouble:
             after = self._random.randrange(30 * RATE)
             trouble = self._random.choice(
@@ -263,7 +284,7 @@ class ScriptedRecognizer:
             )
         if trouble.fails_to_open:
             raise SinkError("REFUSED", "no session today", retryable=True)
-        session = ScriptedSession(start, self._lengths, trouble, self._random)
+        session = ScriptedSession(start, self.lengths, trouble, self._random)
         self.sessions.append(session)
         self.starts.append(start)
         return session

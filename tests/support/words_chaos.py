@@ -39,9 +39,11 @@ class PageFolder:
     random_: random.Random
     failures: float = 0.0
     pages: dict[str, bytes] = field(default_factory=dict)
+    puts: list[str] = field(default_factory=list)
 
     def put(self, name: str, body: bytes, content_type: str) -> None:
         assert content_type == "application/json"
+        self.puts.append(name)
         if self.random_.random() < self.failures:
             raise SinkError("SlowDown", name, retryable=True)
         self.pages[name] = body

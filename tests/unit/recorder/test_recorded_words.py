@@ -1,0 +1,126 @@
+"""A call with words from the stream to the transcript: recorder, live audio, sink and publication together."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from connect_audio.core.pcm import Party
+from connect_audio.core.word_pages import pages_prefix
+from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.recorder import OutcomeStatus
+from connect_audio.words.words_sink import WordsSink
+from connect_audio_local.synthesis.calls import SyntheticCall
+from support.live_sinks import LOGGER
+from support.scripted_recognizer import Script, ScriptedRecognizer, random_script
+from support.wav import same_wav, wav_of_call
+from support.world import World, finish, world
+
+RATE = 8000
+
+
+class BucketPages:
+    """The pages beside the recording of a world."""
+
+    def __init__(self, at: World) -> None:
+        self._objects = at.store.objects
+        self._prefix = pages_prefix(at.names.key)
+
+    def put(self, name: str, body: bytes, content_type: str) -> None:
+        assert content_type == "application/json"
+        self._objects[self._prefix + name] = (body, {})
+
+    def get(self, name: str) -> bytes | None:
+        found = self._objects.get(self._prefix + name)
+        return None if found is None else found[0]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def recorded(script: Script, *, trouble: float = 0.0, is_made: bool = True) -> tuple[World, SyntheticCall]:
+    """A world whose calls have words."""
+    samples = {party: script.samples(party, 0, script.frames) for party in Party}
+    ours = SyntheticCall(customer=samples[Party.CUSTOMER], agent=samples[Party.AGENT], rate=RATE)
+    at = world(ours)
+
+    def live(state: LiveState | None) -> LivePipeline:
+        sink = WordsSink(
+            ScriptedRecognizer(script.lengths, random.Random(len(at.store.written)), trouble),
+            BucketPages(at),
+            contact_id=at.request.contact_id,
+            recording=at.names.uri,
+            language="en-US",
+            clock=at.clock,
+            has_thread=False,
+        )
+        deliver = sink.deliver_segment
+        sink.deliver_segment = lambda segment: (deliver(segment), sink.work())[0]  # type: ignore[method-assign, func-returns-value]
+        named = NamedSink.of("transcribe", sink) if is_made else NamedSink("transcribe", None, "NO_SDK")
+        return LivePipeline([named], LivePolicy(), at.clock, LOGGER, state=state, driver=Inline, jitter=lambda: 1.0)
+
+    at.live = live
+    return at, ours
+
+
+def transcript(at: World) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(at.store.objects[at.names.transcript][0])
+    return document
+
+
+@pytest.fixture(scope="module")
+def script() -> Script:
+    return random_script(random.Random(7), 180, RATE)
+
+
+def test_a_call_over_parts_and_invocations_has_each_word_once_in_its_transcript(script: Script) -> None:
+    at, ours = recorded(script)
+    run = at.run(fresh_each_step=True)
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert len(run.kinds) > 1
+    document = transcript(at)
+    for party in Party:
+        said = [(str(word.value), word.start / RATE) for word in script.words if word.party is party]
+        found = [
+            (word["text"], word["start"])
+            for turn in document["turns"]
+            if turn["participant"] == party.value.upper()
+            for word in turn["words"]
+        ]
+        assert [text for text, _ in found] == [text for text, _ in said]
+        assert [start for _, start in found] == pytest.approx([start for _, start in said], abs=0.001)
+    assert document["missing"] == []
+    assert run.manifest["words"] == {
+        "transcript": f"s3://calls/{at.names.transcript}",
+        "captions": f"s3://calls/{at.names.captions}",
+        "engine": "scripted",
+        "language": "en-US",
+        "turns": len(document["turns"]),
+        "missingSeconds": {"customer": 0.0, "agent": 0.0},
+    }
+    (sink,) = run.manifest["live"]["sinks"]
+    assert (sink["droppedSeconds"], sink["failedAttempts"]) == (0.0, 0)
+
+
+def test_a_sink_that_could_not_be_made_leaves_a_transcript_that_lacks_the_whole_call() -> None:
+    at, ours = recorded(random_script(random.Random(7), 10, RATE), is_made=False)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    seconds = run.manifest["recording"]["durationSeconds"]
+    assert transcript(at)["missing"] == [
+        {"participant": None, "start": 0.0, "end": pytest.approx(seconds, abs=0.001), "reason": "UNFINISHED"}
+    ]
+    assert run.manifest["words"]["missingSeconds"]["agent"] == pytest.approx(seconds, abs=0.001)
+
+
+def test_a_finish_that_runs_again_writes_the_same_transcript() -> None:
+    at, _ = recorded(random_script(random.Random(3), 20, RATE))
+    run = at.run()
+    before = dict(at.store.objects)
+    again = finish(at, run.results)
+    assert again.status is OutcomeStatus.COMPLETE
+    assert at.store.objects == before

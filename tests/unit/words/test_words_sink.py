@@ -1,0 +1,354 @@
+"""The sink of words, rule by rule: when a session begins and ends, what is stored when, and what is missing."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from connect_audio.adapters.system_clock import SystemClock
+from connect_audio.core.errors import SinkError
+from connect_audio.core.live_audio import LiveSegment
+from connect_audio.core.pcm import PARTIES, Party
+from connect_audio.core.word_pages import MissingReason, NumberedTurn, WordsCall, valid_turns
+from connect_audio.ports import Clock
+from connect_audio.recorder.publish_words import words_of
+from connect_audio.sinks import LiveEnd
+from connect_audio.words.live_words import WordsPolicy
+from connect_audio.words.words_sink import WordsSink
+from support.clock import FakeClock
+from support.scripted_recognizer import RATE, Script, ScriptedRecognizer, Spoken, Trouble
+from support.words_chaos import PageFolder
+
+C, A = Party.CUSTOMER, Party.AGENT
+
+
+def word(party: Party, value: int, start_s: float, seconds: float = 0.5) -> Spoken:
+    return Spoken(party, value, round(start_s * RATE), round((start_s + seconds) * RATE))
+
+
+@dataclass
+class Listener:
+    """Keeps what it gets; refuses as told."""
+
+    refusals: int = 0
+    said: list[tuple[int, str]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise SinkError("ThrottlingException", "no", retryable=True)
+        assert call.contact_id == "contact"
+        self.said += [(each.number, each.turn.text) for each in turns]
+
+    def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
+        assert call.contact_id == "contact"
+        self.gone += numbers
+
+
+class Talk:
+    """A call into a sink, second by second."""
+
+    def __init__(
+        self,
+        *words: Spoken,
+        seconds: int,
+        troubles: Sequence[Trouble] = (),
+        policy: WordsPolicy | None = None,
+        store: PageFolder | None = None,
+    ) -> None:
+        self.script = Script(list(words), seconds * RATE)
+        self.clock = FakeClock(0)
+        self.store = store or PageFolder(random.Random(0))
+        self.troubles = list(troubles)
+        self.policy = policy or WordsPolicy()
+        self.listener = Listener()
+        self.begin()
+
+    def begin(self) -> None:
+        """A new invocation."""
+        self.recognizer = ScriptedRecognizer(self.script.lengths, random.Random(1), troubles=self.troubles)
+        self.sink = WordsSink(
+            self.recognizer,
+            self.store,
+            contact_id="contact",
+            recording="call.wav",
+            language=None,
+            clock=self.clock,
+            policy=self.policy,
+            listener=self.listener,
+            has_thread=False,
+        )
+
+    def segment(self, number: int) -> LiveSegment:
+        start, stop = number * RATE, min((number + 1) * RATE, self.script.frames)
+        samples = {party: self.script.samples(party, start, stop) for party in PARTIES}
+        return LiveSegment(
+            number=number,
+            position=start,
+            start=start,
+            rate=RATE,
+            samples=samples,
+            before=dict.fromkeys(PARTIES, b"\0\0"),
+        )
+
+    def deliver(self, first: int, stop: int) -> None:
+        """Deliver the segments from a number up to another one at the pace of a call."""
+        for number in range(first, stop):
+            self.sink.deliver_segment(self.segment(number))
+            self.clock.pass_by(1)
+            self.sink.work()
+
+    def end(self) -> None:
+        self.sink.end(LiveEnd(frames=self.script.frames, origin=0, rate=RATE))
+
+    def is_closed(self, session: int) -> bool:
+        return self.recognizer.sessions[session].closed
+
+    @property
+    def texts(self) -> list[str]:
+        return [each.turn.text for each in valid_turns(self.store.read)]
+
+    @property
+    def missing(self) -> list[tuple[float, float, MissingReason]]:
+        """The spans that the customer lacks, seconds."""
+        _, _, spans = words_of(self.store.read, self.script.frames)
+        return [(span.start / RATE, span.end / RATE, span.reason) for span in spans if span.party is C]
+
+
+def test_silence_opens_no_session_and_the_second_before_the_first_sound_goes_with_it() -> None:
+    talk = Talk(word(C, 1000, 20.01), seconds=30)
+    talk.deliver(0, 20)
+    assert talk.recognizer.starts == []
+    assert talk.sink.settled is not None
+    assert talk.sink.settled >= 14 * RATE
+    talk.deliver(20, 30)
+    talk.end()
+    (start,) = talk.recognizer.starts
+    assert dict(start.needed) == {C: 19 * RATE, A: 19 * RATE}
+    assert (talk.texts, talk.missing) == (["1000"], [])
+
+
+def test_a_minute_of_silence_ends_the_session_and_the_next_sound_begins_one() -> None:
+    talk = Talk(word(C, 1000, 1), word(A, 1001, 100), seconds=110)
+    talk.deliver(0, 61)
+    assert not talk.is_closed(0)
+    talk.deliver(61, 63)
+    assert talk.is_closed(0)
+    talk.deliver(63, 110)
+    talk.end()
+    assert len(talk.recognizer.sessions) == 2
+    assert (talk.texts, talk.missing) == (["1000", "1001"], [])
+
+
+def test_a_pause_without_deliveries_ends_the_session_and_a_cut_turn_is_asked_for_again() -> None:
+    talk = Talk(word(C, 1000, 1), word(C, 1001, 4.6, 0.8), seconds=12)
+    talk.deliver(0, 5)
+    talk.clock.pass_by(10)
+    talk.sink.work()
+    assert talk.is_closed(0)
+    with pytest.raises(SinkError) as caught:
+        talk.sink.deliver_segment(talk.segment(5))
+    assert (caught.value.code, caught.value.retryable) == ("SESSION_ENDED", True)
+    again = caught.value.resend_from
+    assert again is not None
+    assert again <= 4.6 * RATE
+    talk.deliver(again // RATE, 12)
+    talk.end()
+    assert (talk.texts, talk.missing) == (["1000", "1001"], [])
+
+
+def test_an_old_session_ends_in_the_next_silence() -> None:
+    talk = Talk(*(word(C, 1000 + at, at, 0.9) for at in range(6)), word(C, 1010, 8), seconds=12)
+    talk.deliver(0, 2)
+    talk.clock.pass_by(13_800)
+    talk.deliver(2, 6)
+    assert not talk.is_closed(0)
+    talk.deliver(6, 12)
+    assert talk.is_closed(0)
+    talk.end()
+    assert len(talk.recognizer.sessions) == 2
+    assert " ".join(talk.texts) == "1000 1001 1002 1003 1004 1005 1010"
+    assert talk.missing == []
+
+
+def test_beyond_the_limit_nothing_is_recognized_and_the_span_says_so() -> None:
+    talk = Talk(*(word(C, 1000 + at, 2 * at) for at in range(60)), seconds=120, policy=WordsPolicy(maximum_minutes=1))
+    talk.deliver(0, 120)
+    talk.end()
+    assert sum(each.received for each in talk.recognizer.sessions) == 60 * RATE
+    assert " ".join(talk.texts) == " ".join(str(1000 + at) for at in range(30))
+    assert talk.missing == [(60.0, 120.0, MissingReason.LIMIT)]
+
+
+def test_the_limit_holds_over_all_invocations() -> None:
+    talk = Talk(*(word(C, 1000 + at, 2 * at) for at in range(60)), seconds=120, policy=WordsPolicy(maximum_minutes=1))
+    talk.deliver(0, 50)
+    talk.sink.close()
+    heard = talk.store.read[-1].state.recognized
+    talk.begin()
+    talk.deliver(40, 120)
+    talk.end()
+    assert heard == 50 * RATE
+    assert sum(each.received for each in talk.recognizer.sessions) == 10 * RATE
+
+
+def test_a_session_that_gives_nothing_of_a_minute_of_speech_has_failed() -> None:
+    talk = Talk(
+        *(word(C, 1000 + at, 2 * at) for at in range(60)), seconds=120, troubles=[Trouble(goes_quiet=10 * RATE)]
+    )
+    with pytest.raises(SinkError) as caught:
+        talk.deliver(0, 120)
+    assert (caught.value.code, caught.value.retryable) == ("STALLED", True)
+    assert caught.value.resend_from is not None
+    talk.deliver(caught.value.resend_from // RATE, 120)
+    talk.end()
+    assert " ".join(talk.texts) == " ".join(str(1000 + at) for at in range(60))
+
+
+def test_the_settled_party_is_handed_on_as_zeros() -> None:
+    talk = Talk(word(C, 1000, 1, 6.8), word(A, 1001, 1), word(A, 1002, 7), seconds=20)
+    talk.deliver(0, 6)
+    talk.sink.close()
+    settled = talk.store.read[-1].state.settled
+    assert settled[C] < 1 * RATE < settled[A]
+    talk.begin()
+    talk.deliver(0, 20)
+    talk.end()
+    assert sorted(talk.texts) == ["1000", "1001", "1002"]
+
+
+def test_a_position_is_settled_only_once_its_words_are_stored() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.deliver(0, 1)
+    talk.store.failures = 1.0
+    talk.deliver(1, 9)
+    assert (talk.sink.settled, talk.store.pages) == (0, {})
+    talk.store.failures = 0.0
+    talk.deliver(9, 12)
+    assert talk.texts == ["1000"]
+    assert talk.sink.settled is not None
+    assert talk.sink.settled > 1.5 * RATE
+
+
+def test_a_page_that_is_not_written_is_tried_again_after_a_pause() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.store.failures = 1.0
+    for number in range(8):
+        talk.sink.deliver_segment(talk.segment(number))
+    for _ in range(30):
+        talk.sink.work()
+        talk.clock.pass_by(0.1)
+    assert 0 < len(talk.store.puts) <= 2
+    talk.store.failures = 0.0
+    talk.clock.pass_by(2)
+    talk.sink.work()
+    assert talk.texts == ["1000"]
+
+
+def test_pages_of_another_call_stay_as_they_are() -> None:
+    first = Talk(word(C, 1000, 1), seconds=10)
+    first.deliver(0, 10)
+    first.end()
+    before = dict(first.store.pages)
+    other = Talk(word(C, 1000, 1), seconds=10, store=first.store)
+    other.sink = WordsSink(
+        other.recognizer,
+        first.store,
+        contact_id="another",
+        recording="call.wav",
+        language=None,
+        clock=other.clock,
+        has_thread=False,
+    )
+    with pytest.raises(SinkError) as caught:
+        other.deliver(0, 1)
+    assert (caught.value.code, caught.value.retryable) == ("FOREIGN_WORDS", False)
+    assert first.store.pages == before
+
+
+def test_other_audio_in_the_place_of_a_segment_takes_its_words_back() -> None:
+    talk = Talk(word(C, 1000, 1), word(C, 1001, 3), seconds=20)
+    talk.deliver(0, 10)
+    assert talk.texts == ["1000", "1001"]
+    talk.script.words = [word(C, 1000, 1), word(A, 1002, 3.5)]
+    talk.recognizer.lengths[1002] = RATE // 2
+    talk.deliver(3, 20)
+    talk.end()
+    assert talk.texts == ["1000", "1002"]
+    assert talk.listener.gone == [1]
+    assert talk.missing == []
+
+
+def test_words_beyond_the_end_of_the_recording_are_taken_back() -> None:
+    talk = Talk(word(C, 1000, 1), word(C, 1001, 6), seconds=14)
+    talk.deliver(0, 14)
+    assert talk.texts == ["1000", "1001"]
+    talk.script.frames = 5 * RATE
+    talk.end()
+    assert (talk.texts, talk.missing, talk.listener.gone) == (["1000"], [], [])
+    talk.sink.close()
+    assert talk.listener.gone == [1]
+
+
+def test_turns_are_told_once_they_are_stored_and_again_if_they_were_not_taken() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.listener.refusals = 1
+    talk.store.failures = 1.0
+    talk.deliver(0, 8)
+    assert talk.listener.refusals == 1
+    talk.store.failures = 0.0
+    talk.deliver(8, 14)
+    assert talk.listener.said == [(0, "1000")]
+
+
+def test_a_kill_before_the_words_are_told_has_the_next_invocation_tell_them() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.listener.refusals = 1000
+    talk.deliver(0, 9)
+    assert talk.texts == ["1000"]
+    talk.listener.refusals = 0
+    talk.begin()
+    talk.deliver(0, 9)
+    assert talk.listener.said == [(0, "1000")]
+
+
+def test_an_exception_of_the_recognizer_tells_its_kind_and_no_words() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.deliver(0, 3)
+
+    talk.recognizer.sessions[0].bug = KeyError("secret words")
+    with pytest.raises(SinkError) as caught:
+        talk.sink.deliver_segment(talk.segment(3))
+    assert (caught.value.code, caught.value.retryable) == ("KeyError", False)
+    assert "secret" not in str(caught.value)
+    assert talk.is_closed(0)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    waiter = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        waiter.wait(0.01)
+    raise AssertionError("it never happens")
+
+
+def test_the_thread_stores_words_that_come_between_two_deliveries_and_ends_with_the_sink() -> None:
+    script = Script([word(C, 1000, 0.1)], 10 * RATE)
+    talk = Talk(word(C, 1000, 0.1), seconds=10)
+    clock: Clock = SystemClock()
+    recognizer = ScriptedRecognizer(script.lengths, random.Random(1))
+    sink = WordsSink(recognizer, talk.store, contact_id="contact", recording="call.wav", language=None, clock=clock)
+    sink.prepare()
+    for number in range(7):
+        sink.deliver_segment(talk.segment(number))
+    wait_for(lambda: talk.texts == ["1000"])
+    assert any(thread.name == "words" for thread in threading.enumerate())
+    sink.close()
+    assert not any(thread.name == "words" for thread in threading.enumerate())
+    assert recognizer.closed
