@@ -48,6 +48,7 @@ SWITCHED_ON: dict[str, object] = {
     "FunctionsKmsKeyArn": KEY,
     "DeadLettersKmsKeyArn": KEY,
     "FipsEndpoints": "true",
+    "TranscribeEnabled": "true",
     "ContactEvents": "on",
 }
 SWITCHED_OFF: dict[str, object] = {
