@@ -32,6 +32,12 @@ UNUSED_BY_THE_TRIGGER = UNUSED | {
 }
 UNUSED_WITHOUT_LIVE_AUDIO = UNUSED | {
     "connect_audio.adapters.sinks",
+    "connect_audio.adapters.words",
+    "connect_audio.core.transcript",
+    "connect_audio.core.transcript_document",
+    "connect_audio.core.word_pages",
+    "connect_audio.recorder.publish_words",
+    "connect_audio.words",
     "connect_audio.core.segment_wav",
     "connect_audio.handlers.live_sinks",
     "connect_audio.live",
