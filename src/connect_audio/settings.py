@@ -533,6 +533,11 @@ class BackfillSettings:
 _TRANSCRIBE_NAME: Final = Text(
     re.compile(r"[0-9A-Za-z._-]{1,200}", re.ASCII), "1 to 200 letters, digits, dots, _ and -, as Transcribe names them"
 )
+_SECRET_ARN: Final = re.compile(
+    r"arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:\d{12}:secret:[0-9A-Za-z/_+=.@!-]{1,519}"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[0-9A-Za-z/_.-]{1,1011})",
+    re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -561,6 +566,10 @@ class LiveSettings:
         transcribe_filter_method: handling of a filtered word: `mask`, `remove` or `tag`.
         transcribe_stability: stabilisation of partial results: `low`, `medium` or `high`; empty for none.
         transcribe_redaction: true if Transcribe replaces personal data by `[PII]`.
+        whisper_url: the speech server of `whisper`; None without `whisper`.
+        whisper_model: name of the server's model.
+        whisper_secret: ARN of the secret that holds the server's API key; None for a server without one.
+        whisper_private_addresses: true if the server may have a private, loopback, link-local or shared address.
 
     Raises:
         SettingsError: a webhook without address or secret, a buffer that holds no two segments, two sinks of words,
@@ -629,14 +638,7 @@ class LiveSettings:
         Variable(
             "WEBHOOK_SECRET",
             "Place of the webhook's signing secret.",
-            Text(
-                re.compile(
-                    r"arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:\d{12}:secret:[0-9A-Za-z/_+=.@!-]{1,519}"
-                    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[0-9A-Za-z/_.-]{1,1011})",
-                    re.ASCII,
-                ),
-                "the ARN of a Secrets Manager secret or of a Parameter Store parameter",
-            ),
+            Text(_SECRET_ARN, "the ARN of a Secrets Manager secret or of a Parameter Store parameter"),
             "Store a random text of 32 characters or more there, and give both ends the same.",
             default=None,
             private=True,
@@ -749,7 +751,51 @@ class LiveSettings:
         )
     )
 
+    whisper_url: str | None = _field(
+        Variable(
+            "WHISPER_URL",
+            "Address of the speech server that the sink whisper sends a call's audio to.",
+            Text(
+                re.compile(r"https?://[0-9A-Za-z.\[\]:_-]{1,253}(?:[/?][!\"$-~]{0,200})?", re.ASCII),
+                "an address that begins with https:// or http://, without spaces and #",
+            ),
+            "http:// needs WHISPER_PRIVATE_ADDRESSES=allowed and reaches private addresses alone.",
+            default=None,
+            private=True,
+        )
+    )
+    whisper_model: str = _field(
+        Variable(
+            "WHISPER_MODEL",
+            "Name of the model on that server.",
+            Text(re.compile(r"[0-9A-Za-z][0-9A-Za-z/_.:@-]{0,127}", re.ASCII), "a name of 128 characters at most"),
+            "Take the server's own name of it.",
+            default="whisper-1",
+        )
+    )
+    whisper_secret: str | None = _field(
+        Variable(
+            "WHISPER_SECRET",
+            "Place of the speech server's API key.",
+            Text(_SECRET_ARN, "the ARN of a Secrets Manager secret or of a Parameter Store parameter"),
+            "Store the key alone there; leave it empty for a server without one.",
+            default=None,
+            private=True,
+        )
+    )
+    whisper_private_addresses: bool = _field(
+        Variable(
+            "WHISPER_PRIVATE_ADDRESSES",
+            "A speech server at private, loopback and link-local addresses: refused or allowed.",
+            Choice({"refused": False, "allowed": True}),
+            "Set it to allowed only for a server inside your own network.",
+            default=False,
+        )
+    )
+
     def __post_init__(self) -> None:
+        if "whisper" in self.sinks and self.whisper_url is None:
+            raise SettingsError("WHISPER_URL is not set, and LIVE_SINKS names whisper, which needs it. Set it.")
         if set(WORDS_SINKS) <= set(self.sinks):
             raise SettingsError(
                 f"LIVE_SINKS names {' and '.join(WORDS_SINKS)}, and a call has one transcript. Name one of them."

@@ -79,6 +79,9 @@ BY_AWS: Final[Mapping[str, str]] = {
     "SendTraces xray:PutTraceSegments": "the same",
     "LeaveWhatFailed sqs:SendMessage": "Lambda leaves the event of a failed execution in the DeadLetterConfig's queue",
     "DecryptTheWebhooksSecret kms:Decrypt": "Secrets Manager, or Parameter Store, decrypts it in the caller's name",
+    "ReadTheSpeechServersKey secretsmanager:GetSecretValue": "as the webhook's secret, by the same code",
+    "ReadTheSpeechServersKey ssm:GetParameter": "the same",
+    "DecryptTheSpeechServersKey kms:Decrypt": "as with the webhook's secret",
     "DecryptTheStreams kms:Decrypt": "Kinesis Video Streams decrypts what GetMedia reads, in the caller's name",
 }
 
@@ -321,8 +324,11 @@ def test_the_trigger_may_start_the_consumer_and_nothing_else() -> None:
 
 
 def test_what_aws_does_in_the_functions_names_is_granted_and_listed_with_its_reason() -> None:
-    keys = dict.fromkeys(("RecordingsKmsKeyArn", "StreamKmsKeyArn", "WebhookSecretKmsKeyArn"), KEY)
-    everything = granted("ConsumerRole", WebhookSecretArn=SECRET_ARN, **keys) | granted("TriggerRole")
+    keys = dict.fromkeys(
+        ("RecordingsKmsKeyArn", "StreamKmsKeyArn", "WebhookSecretKmsKeyArn", "WhisperSecretKmsKeyArn"), KEY
+    )
+    secrets = dict.fromkeys(("WebhookSecretArn", "WhisperSecretArn"), SECRET_ARN)
+    everything = granted("ConsumerRole", **secrets, **keys) | granted("TriggerRole")
     assert set(BY_AWS) <= set(everything)
 
 

@@ -48,6 +48,11 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         {"WebhookSecretArn": SECRET, "WebhookSecretKmsKeyArn": KEY},
         {"WebhookSecretKmsKeyArn": KEY},
     ),
+    "HasWhisperSecret": ({"WhisperSecretArn": SECRET}, {}),
+    "HasWhisperSecretKey": (
+        {"WhisperSecretArn": SECRET, "WhisperSecretKmsKeyArn": KEY},
+        {"WhisperSecretKmsKeyArn": KEY},
+    ),
     "ReservesConsumers": ({"ConsumerReservedConcurrency": 0}, {"ConsumerReservedConcurrency": -1}),
     "ReservesTriggers": ({"TriggerReservedConcurrency": 10}, {}),
     "HasBoundary": ({"PermissionsBoundaryArn": "arn:aws:iam::111122223333:policy/rails/boundary"}, {}),
@@ -161,6 +166,11 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
         ("WebhookSecretKmsKeyArn", "alias/secrets"),
         ("WebhookPrivateAddresses", "yes"),
         ("LiveSinkOptions", "endpoint=a.example"),
+        ("WhisperUrl", "ftp://a.example"),
+        ("WhisperModel", "a model"),
+        ("WhisperSecretArn", "a key in place of its ARN"),
+        ("WhisperSecretKmsKeyArn", "alias/secrets"),
+        ("WhisperPrivateAddresses", "yes"),
         ("ConsumerMemory", 127),
         ("ConsumerReservedConcurrency", -2),
         ("EventBusName", "arn:aws:events:eu-west-2:111122223333:event-bus/calls"),
@@ -214,6 +224,12 @@ def test_the_sink_webhook_needs_its_address_and_its_secret_and_no_other_sink_doe
     with pytest.raises(AssertionError, match=f"webhook in LiveSinks needs {missing}"):
         stack(template, **without)
     assert stack(template, **{**without, "LiveSinks": "segments, my-webhook"})
+
+
+def test_the_sink_whisper_needs_its_address_and_a_key_opens_one_secret(template: Json) -> None:
+    with pytest.raises(AssertionError, match="whisper in LiveSinks needs WhisperUrl"):
+        stack(template, LiveSinks="whisper")
+    assert stack(template, LiveSinks="whisper", WhisperUrl="http://10.0.0.7:8000/v1")
 
 
 def test_an_existing_bucket_is_used_and_none_is_made(template: Json) -> None:

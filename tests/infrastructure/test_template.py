@@ -264,6 +264,27 @@ def test_values_written_into_the_template_are_the_settings_defaults(
             ],
         ),
         (
+            "WhisperUrl",
+            "WHISPER_URL",
+            [
+                "https://api.example/v1",
+                "http://10.0.0.7:8000/v1",
+                "http://[fd00::7]/inference",
+                "https://a.example/" + "a" * 200,
+                "https://a.example/" + "a" * 201,
+                "ftp://a.example",
+                "https://me:word@a.example/",
+                "https://a.example/#b",
+                "a.example",
+            ],
+        ),
+        (
+            "WhisperModel",
+            "WHISPER_MODEL",
+            ["whisper-1", "Systran/faster-whisper-small.en", "a b", "-a", "m" * 128, "m" * 129],
+        ),
+        ("WhisperSecretArn", "WHISPER_SECRET", [SECRET, f"{SECRET}*", "sk-a-key"]),
+        (
             "WebhookSecretArn",
             "WEBHOOK_SECRET",
             [
@@ -354,6 +375,10 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         TranscribeFilterMethod="remove",
         TranscribeStability="high",
         TranscribeRedaction="on",
+        WhisperUrl="https://b.example/v1",
+        WhisperModel="small.en",
+        WhisperSecretArn=SECRET,
+        WhisperPrivateAddresses="allowed",
     )
     assert LiveSettings.from_environment(found) == LiveSettings(
         sinks=("segments", "webhook"),
@@ -373,6 +398,10 @@ def test_each_parameter_of_live_audio_reaches_the_setting_that_it_is_named_after
         transcribe_filter_method="remove",
         transcribe_stability="high",
         transcribe_redaction=True,
+        whisper_url="https://b.example/v1",
+        whisper_model="small.en",
+        whisper_secret=SECRET,
+        whisper_private_addresses=True,
     )
     assert "TRANSCRIBE_LANGUAGES" in found
 
@@ -708,6 +737,32 @@ def test_the_key_of_the_webhook_s_secret_is_granted_through_the_stores_of_secret
     assert set(granted_to(template, "ConsumerRole", WebhookSecretKmsKeyArn=KEY)) == set(
         granted_to(template, "ConsumerRole")
     )
+
+
+@pytest.mark.parametrize("secret", [SECRET, PARAMETER])
+def test_the_speech_server_s_key_is_granted_where_there_is_one_and_no_other(template: Json, secret: str) -> None:
+    before = granted_to(template, "ConsumerRole")
+    granted = granted_to(template, "ConsumerRole", WhisperSecretArn=secret)
+    assert granted["ReadTheSpeechServersKey"] == {
+        "Sid": "ReadTheSpeechServersKey",
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
+        "Resource": secret,
+    }
+    assert set(granted) - set(before) == {"ReadTheSpeechServersKey"}
+    encrypted = granted_to(template, "ConsumerRole", WhisperSecretArn=secret, WhisperSecretKmsKeyArn=KEY)
+    assert encrypted["DecryptTheSpeechServersKey"] == {
+        "Sid": "DecryptTheSpeechServersKey",
+        "Effect": "Allow",
+        "Action": "kms:Decrypt",
+        "Resource": KEY,
+        "Condition": {
+            "StringEquals": {
+                "kms:ViaService": ["secretsmanager.eu-west-2.amazonaws.com", "ssm.eu-west-2.amazonaws.com"]
+            }
+        },
+    }
+    assert granted_to(template, "ConsumerRole", WhisperSecretKmsKeyArn=KEY) == before
 
 
 def test_segments_need_no_permission_that_recordings_do_not(template: Json) -> None:

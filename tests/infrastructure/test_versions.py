@@ -162,6 +162,11 @@ def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[st
         ("TranscribeFilterMethod", "tag"),
         ("TranscribeStability", "low"),
         ("TranscribeRedaction", "on"),
+        ("WhisperUrl", "https://a.example/v1"),
+        ("WhisperModel", "small.en"),
+        ("WhisperSecretArn", "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/whisper"),
+        ("WhisperSecretKmsKeyArn", KEY),
+        ("WhisperPrivateAddresses", "allowed"),
     ],
 )
 def test_a_parameter_that_leaves_the_function_alone_makes_no_new_version(

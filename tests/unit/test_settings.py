@@ -206,6 +206,10 @@ def test_live_audio_needs_nothing_and_then_goes_nowhere() -> None:
         transcribe_filter_method="mask",
         transcribe_stability="",
         transcribe_redaction=False,
+        whisper_url=None,
+        whisper_model="whisper-1",
+        whisper_secret=None,
+        whisper_private_addresses=False,
     )
 
 
@@ -228,6 +232,10 @@ def test_each_variable_of_live_audio_is_read() -> None:
         "TRANSCRIBE_FILTER_METHOD": "tag",
         "TRANSCRIBE_STABILITY": "high",
         "TRANSCRIBE_REDACTION": "on",
+        "WHISPER_URL": "http://10.0.0.7:8000/v1",
+        "WHISPER_MODEL": "Systran/faster-whisper-small",
+        "WHISPER_SECRET": SECRET_ARN,
+        "WHISPER_PRIVATE_ADDRESSES": "allowed",
     }
     assert {each.name for each in variables(LiveSettings)} == set(environment)
     assert LiveSettings.from_environment(environment) == LiveSettings(
@@ -249,6 +257,10 @@ def test_each_variable_of_live_audio_is_read() -> None:
         transcribe_filter_method="tag",
         transcribe_stability="high",
         transcribe_redaction=True,
+        whisper_url="http://10.0.0.7:8000/v1",
+        whisper_model="Systran/faster-whisper-small",
+        whisper_secret=SECRET_ARN,
+        whisper_private_addresses=True,
     )
 
 
@@ -289,9 +301,36 @@ def test_settings_that_transcribe_excludes_are_refused_in_one_sentence_and_an_ad
     LiveSettings.from_environment({"LIVE_SINKS": "segments", "TRANSCRIBE_LANGUAGES": "en-GB,de-DE"})
 
 
+def test_the_sink_whisper_needs_its_address_and_no_secret() -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({"LIVE_SINKS": "whisper"})
+    assert str(caught.value) == "WHISPER_URL is not set, and LIVE_SINKS names whisper, which needs it. Set it."
+    settings = LiveSettings.from_environment({"LIVE_SINKS": "whisper", "WHISPER_URL": "https://api.example/v1"})
+    assert (settings.whisper_url, settings.whisper_secret) == ("https://api.example/v1", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WHISPER_URL", "ftp://a.example"),
+        ("WHISPER_URL", "https://a.example/#x"),
+        ("WHISPER_URL", f"https://a.example/{'a' * 201}"),
+        ("WHISPER_MODEL", "a model"),
+        ("WHISPER_MODEL", "m" * 129),
+        ("WHISPER_SECRET", "sk-the-key-in-place-of-its-arn"),
+        ("WHISPER_PRIVATE_ADDRESSES", "yes"),
+    ],
+)
+def test_a_setting_of_whisper_out_of_bounds_is_refused_and_a_private_one_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({name: value})
+    assert str(caught.value).startswith(f"{name} is ")
+    assert "sk-the-key" not in str(caught.value)
+
+
 def test_two_sinks_of_words_are_refused_since_a_call_has_one_transcript() -> None:
     with pytest.raises(SettingsError) as caught:
-        LiveSettings.from_environment({"LIVE_SINKS": "transcribe,segments,whisper"})
+        LiveSettings.from_environment({"LIVE_SINKS": "transcribe,segments,whisper", "WHISPER_URL": "https://a.example"})
     assert str(caught.value) == (
         "LIVE_SINKS names transcribe and whisper, and a call has one transcript. Name one of them."
     )

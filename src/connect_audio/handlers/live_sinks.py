@@ -190,7 +190,7 @@ def _words_options(
         )
 
     return WordsSinkOptions(
-        recognizers=_recognizers(live),
+        recognizers=_recognizers(live, session),
         open_pages=open_pages,
         language=live.words_language,
         maximum_minutes=live.words_maximum_minutes,
@@ -198,7 +198,7 @@ def _words_options(
     )
 
 
-def _recognizers(live: LiveSettings) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:
+def _recognizers(live: LiveSettings, session: boto3.Session) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:
     """The makers of the recognizers, by the name of their sink."""
 
     def transcribe(_setup: SinkSetup) -> Recognizer:
@@ -207,4 +207,24 @@ def _recognizers(live: LiveSettings) -> Mapping[str, Callable[[SinkSetup], Recog
 
         return TranscribeRecognizer(live.transcribe_options(), botocore_session)
 
-    return {"transcribe": transcribe}
+    return {"transcribe": transcribe, "whisper": lambda _setup: _whisper(live, session)}
+
+
+def _whisper(live: LiveSettings, session: boto3.Session) -> Recognizer:
+    from connect_audio.adapters.endpoint.stored_secret import StoredSecret  # noqa: PLC0415
+    from connect_audio.adapters.words.whisper import WhisperRecognizer  # noqa: PLC0415
+    from connect_audio.adapters.words.whisper_server import WhisperOptions  # noqa: PLC0415
+
+    options = WhisperOptions(
+        url=live.whisper_url or "",
+        model=live.whisper_model,
+        # Whisper knows languages and no regions.
+        language=None if live.words_language is None else live.words_language.partition("-")[0],
+        allow_private=live.whisper_private_addresses,
+    )
+    key = (
+        None
+        if live.whisper_secret is None
+        else StoredSecret(live.whisper_secret, session=session, owner="speech server")
+    )
+    return WhisperRecognizer(options, key)

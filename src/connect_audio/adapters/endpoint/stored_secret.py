@@ -29,11 +29,13 @@ class StoredSecret:
     Args:
         arn: ARN of a Secrets Manager secret or a Parameter Store parameter, as `LiveSettings.webhook_secret`.
         session: has the credentials.
+        owner: name of its endpoint in messages.
         max_age_s: how long it is kept, seconds.
     """
 
-    def __init__(self, arn: str, *, session: boto3.Session, max_age_s: int = MAX_AGE_S) -> None:
+    def __init__(self, arn: str, *, session: boto3.Session, owner: str = "webhook", max_age_s: int = MAX_AGE_S) -> None:
         self._arn = arn
+        self._owner = owner
         self._max_age_s = max_age_s
         _, _, service, region, _, name = arn.split(":", 5)
         self._name = name
@@ -68,7 +70,7 @@ class StoredSecret:
                 else AwsFailure("SECRET_UNUSABLE", "the store's answer holds no text", retryable=False)
             )
             raise SinkError(
-                failure.code, f"the webhook's secret {self._name}: {failure.message}", retryable=failure.retryable
+                failure.code, f"the {self._owner}'s secret {self._name}: {failure.message}", retryable=failure.retryable
             ) from cause
         return self._checked(value)
 
@@ -88,6 +90,7 @@ class StoredSecret:
             what = f"is shorter than {SHORTEST_SECRET} characters"
         raise SinkError(
             "SECRET_UNUSABLE",
-            f"the webhook's secret {self._name} {what}; store the key alone, as plain text of 32 random characters",
+            f"the {self._owner}'s secret {self._name} {what}; store the key alone, as plain text of 32 random "
+            "characters",
             retryable=False,
         )
