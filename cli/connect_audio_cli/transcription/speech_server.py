@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +139,8 @@ def check_certificates(path: Path) -> None:
     Raises:
         CommandError: it holds none, or cannot be read.
     """
+    import ssl  # noqa: PLC0415 - it takes as long as all of the help
+
     name = printable(str(path))
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
