@@ -124,6 +124,10 @@ sdk-tests: $(STAMP) $(SDK_STAMP) ## The SDKs of JavaScript, aiobotocore and capo
 chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N=50 schedules, from SEED=1
 	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
 
+.PHONY: archive-chaos
+archive-chaos: $(STAMP) ## Execution, redrive, exports and repairs of one call at once in N=2000 seeded runs (FIRST=, SEED=)
+	@PYTHONPATH=tests $(BIN)/python -m chaos.archive $(if $(SEED),--seed $(SEED),$(or $(N),2000) $(if $(FIRST),--first $(FIRST)))
+
 export-many: $(STAMP) ## 1000 calls exported, killed on the way and resumed: flat memory, nothing twice; some minutes
 	@$(BIN)/python -m benchmarks.export_many
 

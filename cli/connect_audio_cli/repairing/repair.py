@@ -15,6 +15,7 @@ from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.recorder import Policy, RecorderPorts
 from connect_audio.recorder.archived_call import QUIET_MS
 from connect_audio.recorder.late_recording import NotAsked, recorded_to_its_end
+from connect_audio.recorder.publish import give_up
 from connect_audio.recorder.repair import (
     Again,
     ClaimHeld,
@@ -23,7 +24,6 @@ from connect_audio.recorder.repair import (
     audit_stream,
     begin_repair,
     fragments_of_recording,
-    give_up_repair,
     manifest_of,
     publish_repair,
     replacing,
@@ -159,7 +159,7 @@ class RecordingRepair:
                 try:
                     recorded = recorded_to_its_end(hidden, checkpoint)
                 except MediaSourceError:
-                    give_up_repair(ports)
+                    give_up(ports)
                     raise
                 return _of(publish_repair(hidden, recorded, manifest_of(ports), found))
 

@@ -25,6 +25,7 @@ from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.handlers import step_retries
 from connect_audio.recorder import Outcome, OutcomeStatus, Over, PartDone, Recorded, Recorder, StepResult, Wait
 from connect_audio.recorder.continuation import Continuation
+from connect_audio.recorder.publish import give_up
 from connect_audio.recorder.repair import (
     Again,
     ClaimHeld,
@@ -32,7 +33,6 @@ from connect_audio.recorder.repair import (
     NotOver,
     begin_repair,
     fragments_of_recording,
-    give_up_repair,
     manifest_of,
     outcome_of,
     publish_repair,
@@ -196,7 +196,7 @@ class RepairSteps:
 
     def _given_up(self, error: str) -> dict[str, Any]:
         self._call.reports.not_audited(error)
-        give_up_repair(self._ports)
+        give_up(self._ports)
         return {"error": error}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from connect_audio.core.errors import (
     OUTSIDE_RETENTION,
@@ -18,7 +18,9 @@ from connect_audio.core.errors import (
     StorageError,
     StreamError,
 )
-from connect_audio.ports import ContactAnswer, ContactState
+from connect_audio.core.pcm import FRAME_BYTES
+from connect_audio.core.wav import HEADER_BYTES
+from connect_audio.ports import ContactAnswer, ContactState, Lifetime, ObjectKind
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.claim import AlreadyPublished, Granted, Refusal, Refused, claim_recording
@@ -27,8 +29,18 @@ from connect_audio.recorder.either_source import DENIALS
 from connect_audio.recorder.labels import labels_at
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.other_streamings import OtherStreamings
+from connect_audio.recorder.outcome import OutcomeStatus
+from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.policy import EARLY_MS, Policy
-from connect_audio.recorder.publish import Recorded, clean_up, publish_recording
+from connect_audio.recorder.publish import (
+    Recorded,
+    clean_up,
+    give_up,
+    holds_claim,
+    planned_manifest,
+    publish_recording,
+    put_manifest,
+)
 from connect_audio.recorder.record_step import Budget
 from connect_audio.recorder.recorder import Recorder
 from connect_audio.recorder.recorder_ports import RecorderPorts
@@ -189,10 +201,25 @@ class LateRecording:
             end = ListedEnd(self._listed()[-1].number, is_quiet=True)
             return self._record(self._request(), end, on_audio)
         except MediaSourceError as error:
-            raise self._explained(error) from error
+            failure = self._explained(error)
+            self._give_up(failure)
+            raise failure from error
         except StreamError as error:
             message = f"the stream holds no fragments of Connect: {error}"
             raise LateRecordingError(LateFailure.OTHER_STREAM, message) from error
+        except LateRecordingError as error:
+            self._give_up(error)
+            raise
+
+    def _give_up(self, error: LateRecordingError) -> None:
+        """Delete the claim and what is staged of an interrupted run of this program, if no later one may go on.
+
+        A contact that is not named keeps them until the bucket's lifecycle deletes them: only the stream names it.
+        """
+        if error.why in MAY_BE_LATER or self.call.contact_id is None or self.call.instance_arn is None:
+            return
+        request = self._named(self.call.contact_id, self.call.instance_arn)
+        give_up(self._ports(request))
 
     def _listed(self) -> Sequence[ListedFragment]:
         listed = settled_fragments_of_call(self.index, self.call.start_ms, self.clock)
@@ -241,24 +268,16 @@ class LateRecording:
         """Return a finished recording of a contact that is named: the stream need not be asked."""
         if self.call.contact_id is None or self.call.instance_arn is None:
             return None
-        names = self.place.names(self._named(self.call.contact_id, self.call.instance_arn))
-        if self.place.store.head(names.key) is None or self.place.store.head(names.claim) is not None:
+        ports = self._ports(self._named(self.call.contact_id, self.call.instance_arn))
+        if ports.store.head(ports.names.key) is None:
             return None
-        return self._existing(names)
+        if ports.store.head(ports.names.claim) is not None:
+            return self._interrupted(ports) if holds_claim(ports) else None
+        return self._existing(ports.names)
 
     def _record(self, request: RecordingRequest, end: ListedEnd, on_audio: Callable[[Checkpoint], None]) -> LateResult:
-        names = self.place.names(request)
-        ports = RecorderPorts(
-            request=request,
-            names=names,
-            execution=self.place.execution(request),
-            source=self.source,
-            store=self.place.store,
-            status=NotAsked(),
-            clock=self.clock,
-            policy=Policy(),
-            logger=self.logger,
-        )
+        ports = self._ports(request)
+        names = ports.names
         claim = claim_recording(ports)
         if isinstance(claim, Refused):
             if claim.reason is Refusal.CLAIMED:
@@ -267,7 +286,9 @@ class LateRecording:
         if isinstance(claim, AlreadyPublished) and not claim.repairs:
             ports.store.delete([names.claim])
             return self._existing(names)
-        # A run that was killed after the WAV may have left no manifest: publishing the same samples again writes it.
+        if isinstance(claim, AlreadyPublished) and (finished := self._interrupted(ports)) is not None:
+            return finished
+        # The bucket's lifecycle deleted the staged manifest: publishing the same samples again writes it.
         begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
         try:
             recorded = recorded_to_its_end(ports, begin.ending_on(end), on_audio, deadline_s=self.deadline_s)
@@ -276,8 +297,54 @@ class LateRecording:
                 # The stream keeps the call: a caller with the right may record it.
                 clean_up(ports)
             raise
-        outcome = publish_recording(ports, recorded)
+        # Behind a kill the stream may have lost what the WAV has: its manifest is kept before the WAV is written.
+        manifest = planned_manifest(ports, recorded)
+        if manifest is not None:
+            kind = ObjectKind("application/json", lifetime=Lifetime.TEMPORARY)
+            ports.store.put(names.staged_manifest, json.dumps(manifest).encode(), kind)
+        outcome = publish_recording(ports, recorded, manifest)
+        if outcome.status is OutcomeStatus.KEY_TAKEN and ports.store.head(names.key) is None:
+            raise LateRecordingError(
+                LateFailure.FAILED, f"the upload to {names.key} is gone: another program aborted it"
+            )
         return LateResult(names.key, str(outcome.status), ", ".join(outcome.reasons))
+
+    def _interrupted(self, ports: RecorderPorts) -> LateResult | None:
+        """Finish a run that was killed behind the WAV. The stream is not needed.
+
+        Args:
+            ports: the claim's holder's, whose WAV may lie at the key.
+
+        Returns:
+            The end of it; None if no manifest of this WAV is there.
+        """
+        head = ports.store.head(ports.names.key)
+        if head is None or head.metadata.get(EXECUTION_KEY) != ports.execution:
+            return None
+        staged = _manifest_at(ports.store, ports.names.staged_manifest)
+        manifest = staged or _manifest_at(ports.store, ports.names.manifest)
+        recording = manifest and manifest["recording"]
+        if not manifest or not recording or head.size != HEADER_BYTES + recording["frames"] * FRAME_BYTES:
+            return None
+        if staged:
+            put_manifest(ports, staged)
+        clean_up(ports)
+        reasons = ", ".join(str(each["code"]) for each in manifest["reasons"])
+        return LateResult(ports.names.key, str(manifest["status"]), reasons)
+
+    def _ports(self, request: RecordingRequest) -> RecorderPorts:
+        return RecorderPorts(
+            request=request,
+            names=self.place.names(request),
+            execution=self.place.execution(request),
+            source=self.source,
+            store=self.place.store,
+            status=NotAsked(),
+            clock=self.clock,
+            policy=Policy(),
+            logger=self.logger,
+            replaces=True,
+        )
 
     def _existing(self, names: RecordingNames) -> LateResult:
         lacking = shortcomings(self.place.store, names)
@@ -351,6 +418,16 @@ def _recorded(
                     ports.clock.sleep(seconds)
                 case Wait() | HandOver():
                     raise LateRecordingError(LateFailure.TIME_UP, "the time for it was over before its end")
+
+
+def _manifest_at(store: PartStore, key: str) -> dict[str, Any] | None:
+    try:
+        manifest: dict[str, Any] = json.loads(store.get(key))
+    except StorageError as error:
+        if error.code != _NO_KEY:
+            raise
+        return None
+    return manifest
 
 
 def shortcomings(store: PartStore, names: RecordingNames) -> str | None:

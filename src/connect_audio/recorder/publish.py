@@ -365,6 +365,36 @@ def _clean_up_own(ports: RecorderPorts) -> int:
     return clean_up(ports) if holder == ports.execution.encode() else 0
 
 
+def give_up(ports: RecorderPorts) -> None:
+    """Delete what this execution has staged, and its claim, if it holds it. A published recording stays as it is.
+
+    Args:
+        ports: the recorder's dependencies.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    if holds_claim(ports):
+        clean_up(ports)
+
+
+def holds_claim(ports: RecorderPorts) -> bool:
+    """Return True if this execution holds the recording's claim.
+
+    Args:
+        ports: the recorder's dependencies.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    try:
+        return bytes(ports.store.get(ports.names.claim)) == ports.execution.encode()
+    except StorageError as error:
+        if error.code != _NO_KEY:
+            raise
+        return False
+
+
 def clean_up(ports: RecorderPorts) -> int:
     """Delete everything but WAV and manifest, the claim last. Only the claim's holder may call it.
 

@@ -369,7 +369,10 @@ class _Step:
             return ended
         quiet_s = self._clock.monotonic() - self._quiet_since_s
         is_open = session.border.held.behind is not None
-        if end.cause is None and quiet_s >= policy.patience and not is_open and self._may_suspend():
+        # A place that fails in each invocation puts the observation off: suspended before it, the call would never end.
+        may_be_seen = end.is_readable and not self._is_observed()
+        is_patient = quiet_s >= policy.patience and not may_be_seen
+        if end.cause is None and is_patient and not is_open and self._may_suspend():
             return Wait(self._wait_s())
         session.stream.back_off(self._left_s())
         return None
@@ -420,10 +423,14 @@ class _Step:
         expects_known = stream.is_kept and stream.lacks_known
         return self._session.end.decide(
             self._clock.now_ms(),
-            observed=stream.observed_s >= (self._session.least_observation_s or 0.0),
+            observed=self._is_observed(),
             read_to_end=is_exhausted and not expects_known,
             last_admitted=self._session.recording.last_admitted,
         )
+
+    def _is_observed(self) -> bool:
+        """Return True if this invocation has watched the stream long enough for silence to mean anything."""
+        return self._session.stream.observed_s >= (self._session.least_observation_s or 0.0)
 
     def _may_suspend(self) -> bool:
         """Return True if a fresh invocation can go on here without a loss, and the engine's quota allows it."""

@@ -41,7 +41,14 @@ from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.policy import EARLY_MS
-from connect_audio.recorder.publish import Recorded, clean_up, planned_manifest, publish_recording, put_manifest
+from connect_audio.recorder.publish import (
+    Recorded,
+    clean_up,
+    give_up,
+    planned_manifest,
+    publish_recording,
+    put_manifest,
+)
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.replacing_store import ReplacingStore
 from connect_audio.values import dataclass
@@ -290,7 +297,7 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
     outcome = publish_recording(ports, recorded, manifest)
     if outcome.status is OutcomeStatus.KEY_TAKEN:
         # Another program replaced or deleted the old recording meanwhile: its word stands.
-        give_up_repair(ports)
+        give_up(ports)
         return Repaired(result=AuditResult.NOTHING_GAINED, manifest=old)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest, audit=audit)
 
@@ -341,25 +348,6 @@ def finish_interrupted(ports: RecorderPorts) -> Repaired | None:
         put_manifest(ports, manifest)
     clean_up(ports)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest)
-
-
-def give_up_repair(ports: RecorderPorts) -> None:
-    """Delete what a repair has staged, and its claim; the recording that is there stays as it is.
-
-    Args:
-        ports: with an execution's name of the repair's own.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    try:
-        holder = bytes(ports.store.get(ports.names.claim))
-    except StorageError as error:
-        if error.code != _NO_KEY:
-            raise
-        return
-    if holder == ports.execution.encode():
-        clean_up(ports)
 
 
 def outcome_of(ports: RecorderPorts, manifest: Mapping[str, Any]) -> Outcome:

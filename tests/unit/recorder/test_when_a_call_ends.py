@@ -556,3 +556,15 @@ def test_a_long_quiet_that_was_listened_to_is_no_loss_where_nothing_is_kept() ->
     run = at.run()
     assert run.outcome.end_reason is EndReason.IDLE
     assert run.outcome.status is OutcomeStatus.COMPLETE
+
+
+def test_a_place_that_fails_in_each_invocation_does_not_keep_a_silent_call_open() -> None:
+    at = world(call(8), status=ContactState.UNKNOWN, live=True)
+    broken = at.source.fragments[3]
+    failure = MediaSourceError("ConnectionError", "the connection broke", retryable=True)
+    at.source.in_place_of[broken.number] = (broken.data[: len(broken.data) // 2], failure)
+
+    run = at.run(most_steps=12)
+
+    assert run.manifest["endReason"] == "IDLE"
+    assert run.manifest["fragments"]["admitted"] == 8
