@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from connect_audio import telemetry
 from connect_audio.telemetry import Metric
 from connect_audio_local.cloud import LocalCloud
-from connect_audio_local.kvs import FaultPlan
+from connect_audio_local.kvs import EmulatedStream, FaultPlan, stored
 from connect_audio_local.kvs.faults import AtFragment, Garbage, InLog, LeftOut, Missing, OnCall, Refuse
+from connect_audio_local.synthesis.calls import SyntheticFragment, synthesize_stream
 from support.emitted import by_metric, emitted
 from support.event_listener import Listener
 from support.wav import same_wav, wav_of_call
@@ -103,6 +105,28 @@ def test_a_whole_recording_has_no_further_step(cloud: LocalCloud) -> None:
     found = record(cloud, event_for(serve(cloud, call).arn))
     assert is_whole(found)
     assert steps_of(cloud)[-1] == "announce"
+
+
+def test_a_whole_recording_whose_counters_name_another_fragment_is_audited(cloud: LocalCloud) -> None:
+    # The producer counted a number that no fragment has: the times show no hole.
+    drawn = list(synthesize_stream([a_call(7)]))
+    fragments = [each if place < 4 else counted_on(each) for place, each in enumerate(drawn)]
+    stream = cloud.emulator.add_stream(EmulatedStream("counted-on", stored(fragments)))
+    found = record(cloud, event_for(stream.arn))
+
+    assert is_whole(found)
+    assert found.manifest is not None
+    assert steps_of(cloud)[-2:] == ("pause-audit-00001", "audit-00001")
+    audit = found.manifest["audit"]
+    assert (audit["result"], audit["listedFragments"]) == ("NOTHING_RECOVERABLE", len(fragments))
+
+
+def counted_on(fragment: SyntheticFragment) -> SyntheticFragment:
+    """The fragment with the next counter in its number."""
+    number = str(int(fragment.number) + (1 << 92))
+    data = fragment.data.replace(fragment.number.encode(), number.encode())
+    assert len(data) == len(fragment.data)
+    return replace(fragment, data=data, contents=replace(fragment.contents, number=number))
 
 
 def test_a_listing_that_is_denied_changes_nothing_about_the_recording(

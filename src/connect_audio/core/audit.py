@@ -110,10 +110,22 @@ def missing_by_counters(manifest: Mapping[str, Any]) -> int:
         manifest: the recording's, of schema version 2.
     """
     fragments = manifest["fragments"]
-    first, last = (fragments[place] and fragment_counter(fragments[place]["number"]) for place in ("first", "last"))
-    if first is None or last is None:
+    first, last = (fragments[place] and fragments[place]["number"] for place in ("first", "last"))
+    return missing_between(first, last, int(fragments["admitted"]))
+
+
+def missing_between(first: str | None, last: str | None, admitted: int) -> int:
+    """Return how many fragments between two the counters name beyond the admitted ones.
+
+    Args:
+        first: number of the first admitted fragment; None without any.
+        last: number of the last one; None without any.
+        admitted: how many were admitted.
+    """
+    counters = [None if number is None else fragment_counter(number) for number in (first, last)]
+    if counters[0] is None or counters[1] is None:
         return 0
-    lacking = last - first + 1 - int(fragments["admitted"])
+    lacking = counters[1] - counters[0] + 1 - admitted
     return lacking if 0 < lacking <= _MOST_MISSING else 0
 
 

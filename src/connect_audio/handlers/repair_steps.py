@@ -1,4 +1,4 @@
-"""Audits a recording that is not whole, and repairs it, in steps behind its announcement. Used by `call_execution`.
+"""Audits a recording that may lack something, and repairs it, behind its announcement. Used by `call_execution`.
 
 How it works. The engine replays this code too, so its branches depend on results of steps alone.
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from aws_durable_execution_sdk_python import StepError
 from aws_durable_execution_sdk_python.config import Duration
 
-from connect_audio.core.audit import Audit, AuditResult
+from connect_audio.core.audit import Audit, AuditResult, missing_between
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.handlers import step_retries
 from connect_audio.recorder import Outcome, OutcomeStatus, Over, PartDone, Recorded, Recorder, StepResult, Wait
@@ -94,7 +94,7 @@ class RepairSteps:
         self._ports = replace(ports, execution=f"{ports.execution}#repair", live=None, ends=None)
 
     def run(self, outcome: Outcome, last: Checkpoint | None) -> Outcome:
-        """Audit a recording that is not whole, and replace it if a better one can be had.
+        """Audit a recording that may lack something, and replace it if a better one can be had.
 
         Args:
             outcome: the recording that was published.
@@ -103,7 +103,7 @@ class RepairSteps:
         Returns:
             The outcome of the recording that is there at the end.
         """
-        if outcome.status not in _AUDITED or not _has_room(last):
+        if not _is_suspect(outcome, last) or not _has_room(last):
             return outcome
         try:
             done = self._audit()
@@ -198,6 +198,18 @@ class RepairSteps:
         self._call.reports.not_audited(error)
         give_up(self._ports)
         return {"error": error}
+
+
+def _is_suspect(outcome: Outcome, last: Checkpoint | None) -> bool:
+    """Return True if the recording is not whole, or if the counters of its fragments name more than it has.
+
+    The same question about its manifest is asked again once the claim is held (`core/audit.py`).
+    """
+    if outcome.status is not OutcomeStatus.COMPLETE or last is None:
+        return outcome.status in _AUDITED
+    cursor = last.cursor
+    first, newest = cursor.neighbours.first_admitted, cursor.neighbours.last_admitted
+    return missing_between(first, newest, cursor.fragments.admitted) > 0
 
 
 def _has_room(last: Checkpoint | None) -> bool:
