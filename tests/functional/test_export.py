@@ -85,6 +85,8 @@ def test_an_exported_call_is_the_one_that_the_functions_would_have_recorded(stre
         "ARCHIVE_END",
         DEFAULT_CONTACT_ID,
     )
+    # A folder's manifest names the file beside it.
+    assert manifest["recording"]["location"] == f"{KEY.rpartition('/')[2]}.wav"
     # One for the labels, one for the recording, and no question to Connect.
     assert stream.faults.calls("GetMedia") == 2
     assert stream.faults.calls("DescribeContact") == 0

@@ -78,6 +78,7 @@ def test_a_live_call_is_recorded_to_its_end_by_the_stream_alone(streams: Streams
     assert is_tail(wav, ours)
     assert streams.files() == {"wav", "json"}
     assert (manifest["status"], manifest["endReason"]) == ("complete", "OTHER_CONTACT")
+    assert [each.name for each in streams.folder.rglob("*.wav")] == [manifest["recording"]["location"]]
     # Nothing says when the call began.
     assert manifest["evidence"]["opening"]["code"] == "NO_EVENT"
     assert stream.faults.calls("DescribeContact") == 0

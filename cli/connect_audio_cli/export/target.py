@@ -78,7 +78,9 @@ class Target:
 
     def names(self, request: RecordingRequest) -> RecordingNames:
         """Return the keys of a recording."""
-        return RecordingNames(self.bucket, request.recording_key(self.prefix))
+        key = request.recording_key(self.prefix)
+        # A folder's manifests name the file beside them, as `replay` writes them.
+        return RecordingNames(self.bucket, key, None if self.owner else key.rpartition("/")[2])
 
     def shown(self, key: str) -> str:
         """Return the place of a recording, for people."""

@@ -25,7 +25,6 @@ from connect_audio.recorder import (
     publish_recording,
 )
 from connect_audio.recorder.continuation import Continuation
-from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import Location, RecordingRequest
 from connect_audio_cli.capturing.answer import StreamAsker
 from connect_audio_cli.listening.first_contact import Speaking, first_contact
@@ -134,7 +133,7 @@ class LiveCall:
         )
 
     def _record(self, request: RecordingRequest) -> RecordedCall:
-        names = RecordingNames(self._target.bucket, request.recording_key(self._target.prefix))
+        names = self._target.names(request)
         self._meter.follow(request.contact_id)
         with ExitStack() as stack:
             source = stack.enter_context(closing(KvsMediaSource(self._stream_arn, session=self._session)))
