@@ -14,6 +14,7 @@ from benchmarks import (
     outputs,
     parse_to_wav,
     read_strategy,
+    transcribe_share,
 )
 from benchmarks.bounds import Bound, judge
 
@@ -32,6 +33,7 @@ def main() -> None:
         cold_start,
         call_page,
         outputs,
+        transcribe_share,
     )
     for benchmark in in_turn:
         bounds += benchmark.main()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -245,7 +246,8 @@ def test_silence_between_pieces_keeps_a_session_alive_and_moves_no_time() -> Non
 
 def test_the_service_ends_a_stream_without_audio_and_one_of_four_hours() -> None:
     for rule, code in (("silence_s", "BadRequestException"), ("longest_s", "LimitExceededException")):
-        with transcribe_service(**{rule: 0.3}) as service, heard_session(transcribe_recognizer(service)) as heard:
+        limit: dict[str, Any] = {rule: 0.3}
+        with transcribe_service(**limit) as service, heard_session(transcribe_recognizer(service)) as heard:
             with pytest.raises(SinkError) as failure:
                 heard.feed_and_wait(quiet(0.2))
             assert (failure.value.code, failure.value.retryable) == (code, True)

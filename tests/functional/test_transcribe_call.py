@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import pytest
+
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.kvs.model import Delivery, Live
+from connect_audio_local.recognition.digits import DigitRecognizer
+from connect_audio_local.recognition.speech import spoken_digits
 from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.transcribe.faults import Behaviour, CutAfter, FailAfter
 from connect_audio_local.transcribe.server import TranscribeEndpoint
@@ -29,23 +33,20 @@ SAID = [
 ]
 
 
-def call(seconds: float) -> SyntheticCall:
-    sides = {}
-    for party in ("CUSTOMER", "AGENT"):
-        audio = b""
-        for _, at, words in (each for each in SAID if each[0] == party):
-            audio = audio.ljust(len(quiet(at)), b"\0") + spoken(words)
-        sides[party] = audio.ljust(len(quiet(seconds)), b"\0")
-    return SyntheticCall(
-        customer=sides["CUSTOMER"], agent=sides["AGENT"], contact_id=contact_id(1), instance_id=INSTANCE
-    )
+def call(seconds: float, said: Iterable[tuple[str, float, bytes]]) -> SyntheticCall:
+    """A call of which so much is said: party, begin in seconds, samples."""
+    sides = {"CUSTOMER": b"", "AGENT": b""}
+    for party, at, samples in said:
+        sides[party] = sides[party].ljust(len(quiet(at)), b"\0") + samples
+    customer, agent = (side.ljust(len(quiet(seconds)), b"\0") for side in sides.values())
+    return SyntheticCall(customer=customer, agent=agent, contact_id=contact_id(1), instance_id=INSTANCE)
 
 
 @contextmanager
 def transcribing(
-    moto_server: str, *behaviours: Behaviour, invocation_s: float = 900
+    moto_server: str, *behaviours: Behaviour, invocation_s: float = 900, **rules: Any
 ) -> Iterator[tuple[LocalCloud, TranscribeEndpoint]]:
-    with transcribe_service(*behaviours) as service:
+    with transcribe_service(*behaviours, **rules) as service:
         settings = {
             "LIVE_SINKS": "transcribe",
             "WORDS_LANGUAGE": "en-US",
@@ -66,8 +67,10 @@ def transcript(cloud: LocalCloud, found: Recorded) -> dict[str, Any]:
     return read
 
 
-def record_at_pace(cloud: LocalCloud, speed: float = SPEED, **options: Any) -> Recorded:
-    made = call(20)
+def record_at_pace(
+    cloud: LocalCloud, speed: float = SPEED, *, made: SyntheticCall | None = None, **options: Any
+) -> Recorded:
+    made = made or call(20, [(party, at, spoken(text)) for party, at, text in SAID])
     found = record(cloud, event_for(serve(cloud, made, pace=Live(speed), delivery=Delivery.BLOCK, **options).arn))
     # Words never change the recording.
     assert found.wav is not None
@@ -109,3 +112,24 @@ def test_words_go_on_over_hand_overs(moto_server: str) -> None:
     assert found.manifest["handOvers"] >= 1
     judge(words)
     assert len(service.model.streams) >= 2
+
+
+def test_spoken_digits_of_two_voices_come_back_with_speaker_and_times_also_at_once(moto_server: str) -> None:
+    pytest.importorskip("pocketsphinx")
+    said = [
+        ("CUSTOMER", 1.0, spoken_digits("rms", 0)),
+        ("AGENT", 2.0, spoken_digits("awb", 1)),  # both at once
+        ("CUSTOMER", 8.0, spoken_digits("rms", 2)),
+        ("AGENT", 13.0, spoken_digits("awb", 3)),
+    ]
+    made = call(19, [(party, at, phrase.samples) for party, at, phrase in said])
+    with transcribing(moto_server, recognizer=DigitRecognizer(), recognizes_partials=False) as (cloud, _):
+        words = transcript(cloud, record_at_pace(cloud, made=made))
+    assert words["missing"] == []
+    turns = sorted(words["turns"], key=lambda turn: turn["start"])
+    assert [(turn["participant"], turn["text"]) for turn in turns] == [
+        (party, f"{phrase.text}.") for party, _, phrase in said
+    ]
+    for turn, (_, at, phrase) in zip(turns, said, strict=True):
+        assert abs(turn["start"] - at - phrase.start) <= 0.5
+        assert abs(turn["end"] - at - phrase.end) <= 0.5

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+
+from connect_audio_local.recognition.word_recognizer import RecognizedWord
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 WORD_S = 0.3
@@ -33,9 +34,9 @@ def quiet(seconds: float, rate: int = 8000) -> bytes:
 class SpokenWords:
     """Recognizes `spoken`; a word that lacks more than 50 ms comes as its name and `-cut`."""
 
-    def words_of(self, samples: bytes, rate: int) -> Sequence[tuple[str, float, float]]:
+    def words_of(self, samples: bytes, rate: int) -> list[RecognizedWord]:
         step = round(_STEP_S * rate)
-        words: list[tuple[str, float, float]] = []
+        words: list[RecognizedWord] = []
         begin, digit = 0, -1
         for at in range(0, len(samples) // 2 + step, step):
             part = struct.unpack(f"<{len(samples[2 * at : 2 * (at + step)]) // 2}h", samples[2 * at : 2 * (at + step)])
@@ -45,6 +46,6 @@ class SpokenWords:
                 continue
             if digit >= 0:
                 is_whole = (at - begin) / rate >= _LEAST_S
-                words.append((DIGITS[digit] + ("" if is_whole else "-cut"), begin / rate, at / rate))
+                words.append(RecognizedWord(DIGITS[digit] + ("" if is_whole else "-cut"), begin / rate, at / rate))
             begin, digit = at, heard
         return words

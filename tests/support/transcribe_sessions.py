@@ -14,6 +14,7 @@ from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.transcript import Turn
 from connect_audio.words.recognizer import RecognitionSession, Results, SessionStart
 from connect_audio.words.transcribe_options import TranscribeOptions
+from connect_audio_local.recognition.word_recognizer import WordRecognizer
 from connect_audio_local.transcribe.faults import Behaviour
 from connect_audio_local.transcribe.model import TranscribeModel
 from connect_audio_local.transcribe.server import TranscribeEndpoint, transcribe_endpoint
@@ -25,10 +26,11 @@ RATE = 8000
 
 
 @contextmanager
-def transcribe_service(*behaviours: Behaviour, **rules: Any) -> Iterator[TranscribeEndpoint]:
-    with transcribe_endpoint(
-        TranscribeModel(SpokenWords(), secrets={KEY: SECRET, "local": "local"}, **rules), behaviours
-    ) as endpoint:
+def transcribe_service(
+    *behaviours: Behaviour, recognizer: WordRecognizer | None = None, **rules: Any
+) -> Iterator[TranscribeEndpoint]:
+    model = TranscribeModel(recognizer or SpokenWords(), secrets={KEY: SECRET, "local": "local"}, **rules)
+    with transcribe_endpoint(model, behaviours) as endpoint:
         yield endpoint
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import audioop
 
+from connect_audio_local.recognition.word_recognizer import WordRecognizer
 from connect_audio_local.transcribe.parameters import StreamParameters
 
 SILENCE_S: Final = 15.0
@@ -26,7 +27,7 @@ LONGEST_EVENT_S: Final = 1.0
 _STEP_S: Final = 0.02
 _LOUD: Final = 500
 """Least peak of speech, as a 16-bit sample."""
-_LEAD_S: Final = 0.1
+_LEAD_S: Final = 0.3
 """Quiet before an utterance that goes to the recogniser with it, seconds."""
 _QUIET_S: Final = 0.7
 """Quiet that ends an utterance, seconds."""
@@ -42,13 +43,6 @@ class StreamError(Exception):
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
-
-
-class WordRecognizer(Protocol):
-    """Recognizes the words of an utterance."""
-
-    def words_of(self, samples: bytes, rate: int) -> Sequence[tuple[str, float, float]]:
-        """Text, begin and end of each word, in seconds of the samples (mono, 16 bits)."""
 
 
 @dataclass(slots=True)
@@ -77,6 +71,7 @@ class TranscribeModel:
 
     Args:
         recognizer: recognizes the words.
+        recognizes_partials: False gives partial results without words, for a recognizer that takes its time.
         vocabularies: names of the vocabularies that exist; None if every name is taken.
         concurrent: streams that may run at once.
         silence_s: longest time without audio, seconds.
@@ -88,6 +83,7 @@ class TranscribeModel:
         self,
         recognizer: WordRecognizer,
         *,
+        recognizes_partials: bool = True,
         vocabularies: Collection[str] | None = None,
         concurrent: int = 25,
         silence_s: float = SILENCE_S,
@@ -95,6 +91,7 @@ class TranscribeModel:
         secrets: Mapping[str, str],
     ) -> None:
         self.recognizer, self.vocabularies, self.secrets = recognizer, vocabularies, secrets
+        self.recognizes_partials = recognizes_partials
         self.concurrent, self.silence_s, self.longest_s = concurrent, silence_s, longest_s
         self._streams: list[StreamRecord] = []
         self._changed = threading.Condition()
@@ -143,11 +140,22 @@ class SpokenStream:
         parameters: the stream's parameters.
         recognizer: recognizes the words.
         record: the facts to keep.
+        recognizes_partials: False gives partial results without words.
     """
 
-    def __init__(self, parameters: StreamParameters, recognizer: WordRecognizer, record: StreamRecord) -> None:
+    def __init__(
+        self,
+        parameters: StreamParameters,
+        recognizer: WordRecognizer,
+        record: StreamRecord,
+        *,
+        recognizes_partials: bool = True,
+    ) -> None:
         self._parameters, self._record = parameters, record
-        self._channels = [SpokenChannel(number, parameters, recognizer) for number in range(parameters.channels)]
+        self._channels = [
+            SpokenChannel(number, parameters, recognizer, recognizes_partials=recognizes_partials)
+            for number in range(parameters.channels)
+        ]
 
     @property
     def seconds(self) -> float:
@@ -187,11 +195,15 @@ class SpokenChannel:
         number: the channel, 0 or 1.
         parameters: the stream's parameters.
         recognizer: recognizes the words.
+        recognizes_partials: False gives partial results without words.
     """
 
-    def __init__(self, number: int, parameters: StreamParameters, recognizer: WordRecognizer) -> None:
+    def __init__(
+        self, number: int, parameters: StreamParameters, recognizer: WordRecognizer, *, recognizes_partials: bool
+    ) -> None:
         self.number = number
         self._parameters, self._recognizer = parameters, recognizer
+        self._recognizes_partials = recognizes_partials
         self._step = 2 * round(_STEP_S * parameters.rate)
         self._waiting = bytearray()
         # Samples that the recogniser is to get: the lead of silence, or the whole utterance once one is open.
@@ -237,22 +249,26 @@ class SpokenChannel:
     def _result(self, *, is_partial: bool) -> Iterator[dict[str, Any]]:
         rate = self._parameters.rate
         begin_s = (self._end - len(self._kept)) / 2 / rate
+        if is_partial and not self._recognizes_partials:
+            times = {"StartTime": begin_s, "EndTime": self._end / 2 / rate}
+            yield self._named({**times, "IsPartial": True, "Alternatives": [{"Transcript": "…", "Items": []}]})
+            return
         words = self._recognizer.words_of(bytes(self._kept), rate)
         if not words:
             return
         items: list[dict[str, Any]] = [
             {
                 "Type": "pronunciation",
-                "Content": text,
-                "StartTime": round(begin_s + start, 3),
-                "EndTime": round(begin_s + end, 3),
+                "Content": word.text,
+                "StartTime": round(begin_s + word.start, 3),
+                "EndTime": round(begin_s + word.end, 3),
                 "Confidence": 0.99,
                 "VocabularyFilterMatch": False,
                 "Stable": not is_partial,
             }
-            for text, start, end in words
+            for word in words
         ]
-        transcript = " ".join(text for text, _, _ in words)
+        transcript = " ".join(word.text for word in words)
         if not is_partial:
             transcript += "."
             items.append(
@@ -264,10 +280,18 @@ class SpokenChannel:
                     "VocabularyFilterMatch": False,
                 }
             )
-        yield {
-            "ResultId": f"result-{self.number}-{self._utterances}",
-            "StartTime": items[0]["StartTime"],
-            "EndTime": items[-1]["EndTime"],
-            "IsPartial": is_partial,
-            "Alternatives": [{"Transcript": transcript, "Items": items}],
-        } | ({"ChannelId": f"ch_{self.number}"} if self._parameters.channels == 2 else {})
+        yield self._named(
+            {
+                "StartTime": items[0]["StartTime"],
+                "EndTime": items[-1]["EndTime"],
+                "IsPartial": is_partial,
+                "Alternatives": [{"Transcript": transcript, "Items": items}],
+            }
+        )
+
+    def _named(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Add the names of utterance and channel to a result."""
+        result["ResultId"] = f"result-{self.number}-{self._utterances}"
+        if self._parameters.channels == 2:
+            result["ChannelId"] = f"ch_{self.number}"
+        return result

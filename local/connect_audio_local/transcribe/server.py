@@ -215,7 +215,9 @@ class _Stream:
         except StreamError as error:
             self.refuse(429, error.kind, str(error))
             return
-        self._spoken = SpokenStream(parameters, model.recognizer, self._record)
+        self._spoken = SpokenStream(
+            parameters, model.recognizer, self._record, recognizes_partials=model.recognizes_partials
+        )
         echoed = [(f"x-amzn-transcribe-{name}", value) for name, value in parameters.given.items()]
         head = [(":status", "200"), ("content-type", "application/vnd.amazon.eventstream"), *echoed]
         self._connection.http.send_headers(self.number, head)
