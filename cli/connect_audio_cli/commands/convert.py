@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.output.arguments import STANDARD_OUTPUT, Parser, add_form_options
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
@@ -15,6 +15,8 @@ from connect_audio_cli.output.reporting import Report, add_report_options
 if TYPE_CHECKING:
     from connect_audio_cli.recordings.conversion import Conversion
 
+_TRANSCRIPT: Final = ".transcript.json"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Read the options and convert.
@@ -23,6 +25,11 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: as `run`, or options that cannot be used.
     """
     given = parser().read(arguments)
+    if given.recording.endswith(_TRANSCRIPT) or given.output.endswith(_TRANSCRIPT):
+        from connect_audio_cli.transcription.transcript_conversion import convert_transcript  # noqa: PLC0415 - see `run`
+
+        convert_transcript(given.recording, given.output, given.format, force=given.force, report=Report.of(given))
+        return ExitCode.WHOLE
     run(
         given.recording,
         given.output,
@@ -43,12 +50,17 @@ def parser() -> Parser:
         "Write a recording in another form: FLAC, Opus, MP3 or WAV of the wanted channels, or a picture.\n\n"
         "The ending of OUTPUT names the form: .wav .flac .opus .ogg .mp3 .svg .png. Pictures show a lane a party, the "
         "gaps that the manifest beside the WAV lists, and the time. WAV and SVG need no package; the other forms need "
-        "the extra formats.",
+        "the extra formats.\n\n"
+        "CALL.transcript.json in place of the WAV becomes captions (.vtt), Contact Lens' call file or WhisperX's JSON.",
         examples=(
             ("connect-audio convert call.wav call.flac", "The same samples in less than half the size."),
             ("connect-audio convert call.wav agent.mp3 --channels agent", "The agent alone."),
             ("connect-audio convert call.wav - --format wav --channels mixed", "Both in one channel, to a pipe."),
             ("connect-audio convert call.wav call.png --spectrogram", "A picture of the spectrum over time."),
+            (
+                "connect-audio convert call.transcript.json lens.json --format contact-lens",
+                "The words as Contact Lens' call file; verbose-json is WhisperX's form.",
+            ),
         ),
     )
     options.add_argument(
