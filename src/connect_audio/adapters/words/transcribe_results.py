@@ -3,7 +3,8 @@
 *How it works.* `SessionClock` knows which position each frame sent had. `SessionResults` takes results as they come. A
 partial result replaces the one with its ResultId. A final one becomes a turn, and settles its party to 50 ms behind
 its end. Silence settles a party as well: up to 2 s before the newest result of any party, which shows how far
-Transcribe has come. If no result comes at all, silence settles up to 12 s before the audio sent last. An open partial
+Transcribe has come. If no result comes at all, silence settles up to 12 s before the place that Transcribe has reached
+at the pace of a call. A backlog is sent faster than that, and counts for nothing before its time. An open partial
 result holds its party 0.5 s before its begin.
 
 An end of the input before the end of the call cuts words in two. A final result close to it is left out then, and its
@@ -12,7 +13,8 @@ party stays 0.5 s before its begin.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,9 +30,9 @@ BEFORE_OPEN_S: Final = 0.5
 lost."""
 BEHIND_RESULTS_S: Final = 2.0
 """Distance behind the newest result at which no result is silence, seconds."""
-BEHIND_AUDIO_S: Final = 12.0
-"""Distance behind the audio sent at which no result is silence, seconds. A peer that hangs takes some 5 s of audio
-at 8 kHz before `send` fails, so a hang is not taken for silence."""
+BEHIND_PACE_S: Final = 12.0
+"""Distance at which no result is silence, seconds behind the audio sent, had it been sent at the pace of a call. A peer
+that hangs takes some 5 s of audio at 8 kHz before `send` fails, so a hang is not taken for silence."""
 FORCED_S: Final = 0.9
 """Distance from the end of the input within which a final result may have been cut short, seconds."""
 
@@ -159,20 +161,24 @@ class SessionResults:
 
     Args:
         start: the facts that the session begins with.
+        now: monotonic time, seconds.
     """
 
-    def __init__(self, start: SessionStart) -> None:
-        self._rate = start.rate
+    def __init__(self, start: SessionStart, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._now = start.rate, now
         first = min(start.needed.values())
         self._clock = SessionClock(start.rate, first)
         self._parties = {
             party: _PartyResults(start.needed[party], start.needed[party], start.needed[party]) for party in PARTIES
         }
         self._shown = first
+        # The place of Transcribe if it works at the pace of a call, and the time when that was so.
+        self._paced, self._paced_at = first, now()
         self._input_end: int | None = None
 
     def sent(self, position: int, frames: int) -> None:
-        """Note audio that was sent."""
+        """Note audio that is sent."""
+        self._keep_pace()
         self._clock.sent(position, frames)
 
     def padded(self, frames: int) -> None:
@@ -207,7 +213,8 @@ class SessionResults:
 
     def take(self) -> Results:
         """Give what is new."""
-        quiet = max(self._shown - self._frames(BEHIND_RESULTS_S), self._clock.end - self._frames(BEHIND_AUDIO_S))
+        self._keep_pace()
+        quiet = max(self._shown - self._frames(BEHIND_RESULTS_S), self._paced - self._frames(BEHIND_PACE_S))
         return self._results(quiet)
 
     def last(self, *, is_call_over: bool) -> Results:
@@ -244,6 +251,11 @@ class SessionResults:
         margin = self._frames(BEHIND_FINAL_S) if book.final > book.needed else 0
         behind_final = max(book.final, min(book.final + margin, self._clock.end))
         return max(min([quiet, *limits]), min([behind_final, *(max(book.final, begin) for begin in begins)]))
+
+    def _keep_pace(self) -> None:
+        now = self._now()
+        self._paced = min(self._clock.end, self._paced + self._frames(now - self._paced_at))
+        self._paced_at = now
 
     def _is_cut_short(self, end: int) -> bool:
         return self._input_end is not None and end > self._input_end - self._frames(FORCED_S)

@@ -1,18 +1,28 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from connect_audio.adapters.words.transcribe_results import Item, Result, SessionClock, SessionResults
 from connect_audio.core.errors import SinkError
 from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.words.recognizer import SessionStart
+from support.clock import FakeClock
 
 RATE = 1000
 CUSTOMER, AGENT = PARTIES
 
 
-def results(customer: int = 0, agent: int = 0) -> SessionResults:
-    return SessionResults(SessionStart(rate=RATE, needed={CUSTOMER: customer, AGENT: agent}, notify=lambda: None))
+def results(customer: int = 0, agent: int = 0, now: Callable[[], float] = lambda: 0.0) -> SessionResults:
+    return SessionResults(SessionStart(rate=RATE, needed={CUSTOMER: customer, AGENT: agent}, notify=lambda: None), now)
+
+
+def at_pace(book: SessionResults, clock: FakeClock, seconds: int, position: int = 0) -> None:
+    """Send so many seconds of audio, each after it was spoken."""
+    for second in range(seconds):
+        clock.pass_by(1)
+        book.sent(position + second * RATE, RATE)
 
 
 def word(text: str, start: float, end: float) -> Item:
@@ -79,10 +89,12 @@ def test_a_final_result_comes_once_and_replaces_its_partial_ones() -> None:
 
 
 def test_silence_settles_behind_the_newest_result_of_any_party_and_else_far_behind_the_audio() -> None:
-    book = results()
-    book.sent(0, 11_000)
+    clock = FakeClock(0)
+    book = results(now=clock.monotonic)
+    at_pace(book, clock, 11)
     assert book.take().settled == {CUSTOMER: 0, AGENT: 0}
-    book.sent(11_000, 9000)
+    at_pace(book, clock, 9, 11_000)
+    clock.pass_by(1)
     assert book.take().settled == {CUSTOMER: 8000, AGENT: 8000}
     book.add([result(word("so", 18.0, 18.5), party=AGENT, is_partial=True)])
     # The agent's open result holds the agent 0.5 s before its begin, which is later than 2 s before its end.
@@ -103,9 +115,21 @@ def test_a_final_result_settles_its_party_to_just_behind_its_end() -> None:
     assert book.take().settled[CUSTOMER] == 5320
 
 
+def test_a_backlog_is_no_silence_before_transcribe_has_had_the_time_for_it() -> None:
+    clock = FakeClock(0)
+    book = results(now=clock.monotonic)
+    book.sent(0, 60_000)
+    clock.pass_by(13)
+    assert book.take().settled == {CUSTOMER: 1000, AGENT: 1000}
+    clock.pass_by(100)
+    assert book.take().settled == {CUSTOMER: 48_000, AGENT: 48_000}
+
+
 def test_settled_never_falls_and_no_turn_begins_before_it() -> None:
-    book = results()
+    clock = FakeClock(0)
+    book = results(now=clock.monotonic)
     book.sent(0, 30_000)
+    clock.pass_by(30)
     assert book.take().settled[CUSTOMER] == 18_000
     book.add([result(word("late", 17.5, 18.4))])
     taken = book.take()
