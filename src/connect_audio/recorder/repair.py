@@ -383,4 +383,7 @@ def _kept(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     known = {each["code"] for each in new["warnings"]}
     live = [each for each in old["warnings"] if each["code"].startswith("LIVE_") and each["code"] not in known]
-    return {"live": old["live"], "warnings": [*new["warnings"], *live]}
+    # A transcript counts from the recording's first sample.
+    begins = [(each["recording"] or {}).get("startTime") for each in (old, new)]
+    words = old.get("words") if begins[0] == begins[1] else None
+    return {"live": old["live"], "words": words, "warnings": [*new["warnings"], *live]}

@@ -363,6 +363,19 @@ def test_the_sinks_of_live_audio_keep_their_place_in_the_manifest() -> None:
     assert (manifest["status"], manifest["live"], manifest["warnings"]) == ("complete", sinks, [dropped])
 
 
+def test_a_transcript_stays_in_the_manifest_if_the_recording_still_begins_where_it_did() -> None:
+    at = recorded_with_a_hole(in_one_put, 3, 4)
+    words = {"transcript": "s3://calls/a.transcript.json"}
+    old = {**manifest_of(at.store), "live": {"sinks": []}, "words": words}
+    at.store.objects[NAMES.manifest] = (json.dumps(old).encode(), {})
+
+    repair(at)
+
+    manifest = manifest_of(at.store)
+    assert manifest["recording"]["startTime"] == old["recording"]["startTime"]
+    assert (manifest["status"], manifest["words"]) == ("complete", words)
+
+
 def test_a_stream_that_does_not_keep_the_call_is_an_outcome_and_any_other_failure_is_raised() -> None:
     at = recorded_with_a_hole(in_one_put, 3, 4)
     old = manifest_of(at.store)
