@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.handlers import backfill_end
 from connect_audio.settings import BackfillSettings, variables
+from infrastructure.evaluation import evaluated
 
 type Json = dict[str, Any]
 ROOT: Final = Path(__file__).parents[2]
@@ -90,3 +93,47 @@ def test_the_table_of_the_backfills_rights_is_the_templates(resources: Json) -> 
             documented.setdefault(names[cells[0]], set()).update(re.findall("`([^`]+)`", cells[1]))
 
     assert documented == {name: actions(resources[name]) for name in names.values()}
+
+
+GIVEN: Final = {"RecordingsBucketName": "calls.example", "StreamNamePrefix": "calls-"}
+TOPIC: Final = "arn:aws:sns:eu-west-2:111122223333:alarms"
+
+
+def alarms(example: Callable[[str], Json], **parameters: str) -> Json:
+    resources = evaluated(example("backfill"), {**GIVEN, **parameters})["Resources"]
+    return {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
+
+
+def test_without_a_topic_there_is_no_alarm(example: Callable[[str], Json]) -> None:
+    resources = evaluated(example("backfill"), GIVEN)["Resources"]
+
+    assert alarms(example) == {}
+    assert "AWS::Logs::MetricFilter" not in {each["Type"] for each in resources.values()}
+
+
+def test_with_a_topic_failed_runs_failing_workers_and_calls_that_are_left_are_announced(
+    example: Callable[[str], Json],
+) -> None:
+    found = alarms(example, AlarmTopicArn=TOPIC)
+
+    watched = {(each["Namespace"].split("/")[0], each["MetricName"]) for each in found.values()}
+    assert watched == {
+        ("AWS", "ExecutionsFailed"),
+        ("AWS", "ExecutionsTimedOut"),
+        ("AWS", "Errors"),
+        ("ConnectAudio", "CallsLeft"),
+    }
+    assert all(each["AlarmActions"] == each["OKActions"] == [TOPIC] for each in found.values())
+    assert all(each["TreatMissingData"] == "notBreaching" for each in found.values())
+
+
+def test_the_calls_that_are_left_are_counted_by_the_line_that_the_end_logs(resources: Json) -> None:
+    counted = resources["CallsLeftFilter"]["Properties"]
+    alarm = resources["CallsLeftAlarm"]["Properties"]
+    source = inspect.getsource(backfill_end)
+
+    assert counted["LogGroupName"] == {"Ref": "EndLogGroup"}
+    (message,) = re.findall(r'\$\.message = "([^"]+)"', counted["FilterPattern"])
+    (metric,) = counted["MetricTransformations"]
+    assert f'logger.info("{message}", extra={{"{metric["MetricValue"].removeprefix("$.")}"' in source
+    assert (metric["MetricNamespace"], metric["MetricName"]) == (alarm["Namespace"], alarm["MetricName"])
