@@ -243,6 +243,16 @@ _BUCKET = Variable[str](
     ),
     "Set it to the name of the bucket, without s3://.",
 )
+_STAGING_BUCKET = Variable[str | None](
+    "STAGING_BUCKET",
+    "The S3 bucket of staging and claims; unset keeps them beside the recordings.",
+    Text(
+        re.compile(r"(?!\d+\.\d+\.\d+\.\d+\Z)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII),
+        "an S3 bucket name (3 to 63 lower-case letters, digits, dots and hyphens)",
+    ),
+    "Set it where the recordings' bucket is under Object Lock, or leave it empty.",
+    default=None,
+)
 _KMS_KEY = Variable[str | None](
     "RECORDINGS_KMS_KEY_ARN",
     "KMS key that encrypts the recordings; unset leaves it to the bucket.",
@@ -372,6 +382,7 @@ class ConsumerSettings:
     Args:
         recordings_bucket: S3 bucket.
         recordings_prefix: key prefix without a slash at either end.
+        staging_bucket: S3 bucket of staging and claims, or None for the recordings' own.
         recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
         drain_seconds: seconds without our fragments after which a call that looks over is finished.
         idle_limit_seconds: seconds without a fragment of our contact, after which the recording is finished.
@@ -389,6 +400,7 @@ class ConsumerSettings:
 
     recordings_bucket: str = _field(_BUCKET)
     recordings_prefix: str = _field(_PREFIX)
+    staging_bucket: str | None = _field(_STAGING_BUCKET)
     recordings_kms_key_arn: str | None = _field(_KMS_KEY)
     drain_seconds: int = _field(
         Variable(

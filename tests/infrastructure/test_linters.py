@@ -56,6 +56,7 @@ SWITCHED_ON: dict[str, object] = {
 }
 SWITCHED_OFF: dict[str, object] = {
     "RecordingsBucketName": "calls.example",
+    "StagingBucketName": "staging.example",
     "EventBusName": "",
     "Tracing": "Disabled",
     "AlarmsEnabled": "false",

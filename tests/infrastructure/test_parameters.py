@@ -31,6 +31,7 @@ WIRED: dict[str, object] = {
 # Condition: what makes it true; with the defaults of everything else it is false, or the other way round.
 CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "MakesBucket": ({}, {"RecordingsBucketName": "calls.example"}),
+    "HasStagingBucket": ({"StagingBucketName": "staging.example"}, {}),
     "HasInstance": ({"ConnectInstanceArn": INSTANCE}, {}),
     "HasRecordingsKey": ({"RecordingsKmsKeyArn": KEY}, {}),
     "HasStreamKey": ({"StreamKmsKeyArn": KEY}, {}),
@@ -131,6 +132,7 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
         ("RecordingsKmsKeyArn", "arn:aws:kms:eu-west-2:111122223333:alias/recordings"),
         ("LogsKmsKeyArn", "0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80"),
         ("RecordingsBucketName", "Calls"),
+        ("StagingBucketName", "Staging"),
         ("RecordingsPrefix", "/recordings"),
         ("RecordingsExpirationDays", "-1"),
         ("RecordingsExpirationDays", ""),

@@ -235,6 +235,7 @@ def test_values_written_into_the_template_are_the_settings_defaults(
                 "c" * 64,
             ],
         ),
+        ("StagingBucketName", "STAGING_BUCKET", ["staging", "10.0.0.1", "a..b", "Staging", "c" * 63, "c" * 64]),
         (
             "RecordingsKmsKeyArn",
             "RECORDINGS_KMS_KEY_ARN",

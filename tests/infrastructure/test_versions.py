@@ -101,6 +101,7 @@ def test_changed_code_makes_a_new_version(
         ("EventBusName", ""),
         ("RecordingsPrefix", "audio"),
         ("RecordingsBucketName", "calls.example"),
+        ("StagingBucketName", "staging.example"),
         ("RecordingsKmsKeyArn", KEY),
         ("ConsumerTimeout", "1800"),
         ("FunctionsKmsKeyArn", KEY),

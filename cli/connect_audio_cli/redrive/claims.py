@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from connect_audio.request import RecordingRequest
 
 _ABSENT: Final = frozenset({"NoSuchKey", "404", "NotFound"})
+
+
+class _Place(NamedTuple):
+    """The consumer's buckets; `staging` is None where the claims lie beside the recordings."""
+
+    bucket: str
+    prefix: str
+    staging: str | None
 
 
 class Claims:
@@ -47,7 +55,7 @@ class Claims:
         """
         names = self._names(request)
         try:
-            answer = self._s3.get_object(Bucket=names.bucket, Key=names.claim)
+            answer = self._s3.get_object(Bucket=self._place.staging or names.bucket, Key=names.claim)
         except ClientError as error:
             if _code(error) in _ABSENT:
                 return None
@@ -74,11 +82,10 @@ class Claims:
         return True
 
     def _names(self, request: RecordingRequest) -> RecordingNames:
-        bucket, prefix = self._place
-        return RecordingNames(bucket=bucket, key=request.recording_key(prefix))
+        return RecordingNames(bucket=self._place.bucket, key=request.recording_key(self._place.prefix))
 
     @cached_property
-    def _place(self) -> tuple[str, str]:
+    def _place(self) -> _Place:
         known = self._lambda.get_function_configuration(FunctionName=self._function)
         shown = known.get("Environment", {}).get("Variables", {})
         if not shown.get("RECORDINGS_BUCKET"):
@@ -86,7 +93,8 @@ class Claims:
                 "Lambda does not show the consumer's bucket (RECORDINGS_BUCKET), so the claim is unknown"
             )
         default = next(each.default for each in variables(ConsumerSettings) if each.name == "RECORDINGS_PREFIX")
-        return shown["RECORDINGS_BUCKET"], shown.get("RECORDINGS_PREFIX") or str(default)
+        prefix = shown.get("RECORDINGS_PREFIX") or str(default)
+        return _Place(shown["RECORDINGS_BUCKET"], prefix, shown.get("STAGING_BUCKET") or None)
 
 
 def _code(error: ClientError) -> str:

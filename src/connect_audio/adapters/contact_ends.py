@@ -1,4 +1,4 @@
-"""The announced ends of contacts as objects in the recordings' bucket: the `ContactEnds` port.
+"""The announced ends of contacts as objects in the bucket of staging, mostly the recordings': the `ContactEnds` port.
 
     <prefix>/contacts/<contact id>/ended.json                       when the contact was disconnected
     <prefix>/contacts/<contact id>/waiting/<execution name>.json    the callback that wakes an execution

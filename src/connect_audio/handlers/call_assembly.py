@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools import Logger
 
-    from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource
+    from connect_audio.ports import FragmentIndex, ListedFragment, MediaSource, PartStore
     from connect_audio.settings import ConsumerSettings
 
 
@@ -94,7 +94,14 @@ def assembled(
             live = stack.enter_context(
                 live_audio(event, request, settings, session=session, clock=clock, logger=logger)
             )
-        store = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+        store: PartStore = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+        temporary = store
+        if settings.staging_bucket is not None:
+            from connect_audio.recorder.divided_store import DividedStore  # noqa: PLC0415 - few stacks have one
+
+            key_arn = settings.recordings_kms_key_arn
+            temporary = S3PartStore(settings.staging_bucket, client=s3, kms_key_arn=key_arn)
+            store = DividedStore(store, temporary)
 
         @contextmanager
         def index() -> Iterator[FragmentIndex]:
@@ -127,7 +134,7 @@ def assembled(
             policy=_policy(settings),
             logger=logger,
             live=live,
-            ends=StoredContactEnds(store, settings.recordings_prefix) if options.contact_events else None,
+            ends=StoredContactEnds(temporary, settings.recordings_prefix) if options.contact_events else None,
         )
         late_recorders: list[Recorder] = []
 

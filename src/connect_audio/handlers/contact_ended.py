@@ -60,7 +60,8 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, Any]:
         closing(cast("S3Client", session.create_client("s3", config=S3_CONFIG))) as s3,
         closing(cast("LambdaClient", session.create_client("lambda", config=CALLBACKS_CONFIG))) as client,
     ):
-        store = S3PartStore(settings.recordings_bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+        bucket = settings.staging_bucket or settings.recordings_bucket
+        store = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
         ends = StoredContactEnds(store, settings.recordings_prefix)
         # Before the look at who waits: an execution that enters later finds it.
         ends.end(ended.contact_id, ended.ended_ms)
