@@ -37,6 +37,11 @@ def test_a_package_that_ships_has_a_permissive_licence(name: str, version: str) 
     assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE, f"{name} says {licence}"
 
 
+def test_layers_that_share_a_package_have_the_same_version_of_it() -> None:
+    # Lambda puts them into one folder, where the bytecode of one would be taken for the source of the other.
+    assert len({name for name, _ in PINS}) == len(PINS)
+
+
 def test_the_locks_name_what_ships() -> None:
     assert {"boto3", "ebmlite", "pydub"} <= {name for name, _ in PINS}
 
