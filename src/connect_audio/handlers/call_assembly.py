@@ -97,11 +97,11 @@ def assembled(
         store: PartStore = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
         temporary = store
         if settings.staging_bucket is not None:
-            from connect_audio.recorder.divided_store import DividedStore  # noqa: PLC0415 - few stacks have one
+            from connect_audio.recorder.staging_store import StagingStore  # noqa: PLC0415 - few stacks have one
 
             key_arn = settings.recordings_kms_key_arn
             temporary = S3PartStore(settings.staging_bucket, client=s3, kms_key_arn=key_arn)
-            store = DividedStore(store, temporary)
+            store = StagingStore(store, temporary)
 
         @contextmanager
         def index() -> Iterator[FragmentIndex]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from connect_audio.ports import ObjectKind
-from connect_audio.recorder.divided_store import DividedStore
 from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.staging_store import StagingStore
 from support.store import MemoryStore
 
 KIND = ObjectKind("application/octet-stream")
@@ -16,12 +16,12 @@ LASTING = (NAMES.key, NAMES.manifest)
 
 
 @pytest.fixture
-def buckets() -> tuple[MemoryStore, MemoryStore, DividedStore]:
+def buckets() -> tuple[MemoryStore, MemoryStore, StagingStore]:
     recordings, staging = MemoryStore(), MemoryStore()
-    return recordings, staging, DividedStore(recordings, staging)
+    return recordings, staging, StagingStore(recordings, staging)
 
 
-def test_every_object_lies_in_the_bucket_of_its_kind(buckets: tuple[MemoryStore, MemoryStore, DividedStore]) -> None:
+def test_every_object_lies_in_the_bucket_of_its_kind(buckets: tuple[MemoryStore, MemoryStore, StagingStore]) -> None:
     recordings, staging, both = buckets
     for key in (*TEMPORARY, *LASTING):
         both.put_new(key, key.encode(), KIND)
@@ -30,7 +30,7 @@ def test_every_object_lies_in_the_bucket_of_its_kind(buckets: tuple[MemoryStore,
     assert (set(recordings.objects), set(staging.objects)) == (set(LASTING), set(TEMPORARY))
 
 
-def test_a_listing_shows_both_buckets_as_one(buckets: tuple[MemoryStore, MemoryStore, DividedStore]) -> None:
+def test_a_listing_shows_both_buckets_as_one(buckets: tuple[MemoryStore, MemoryStore, StagingStore]) -> None:
     _, _, both = buckets
     for key in (*TEMPORARY, *LASTING):
         both.put(key, b"x", KIND)
@@ -41,7 +41,7 @@ def test_a_listing_shows_both_buckets_as_one(buckets: tuple[MemoryStore, MemoryS
 
 
 def test_an_upload_of_a_recording_goes_to_the_recordings(
-    buckets: tuple[MemoryStore, MemoryStore, DividedStore],
+    buckets: tuple[MemoryStore, MemoryStore, StagingStore],
 ) -> None:
     recordings, staging, both = buckets
     upload = both.open_upload(NAMES.key, KIND)
@@ -52,7 +52,7 @@ def test_an_upload_of_a_recording_goes_to_the_recordings(
     assert (set(recordings.objects), staging.objects, recordings.uploads) == ({NAMES.key}, {}, {})
 
 
-def test_nothing_of_the_recordings_is_ever_deleted(buckets: tuple[MemoryStore, MemoryStore, DividedStore]) -> None:
+def test_nothing_of_the_recordings_is_ever_deleted(buckets: tuple[MemoryStore, MemoryStore, StagingStore]) -> None:
     recordings, staging, both = buckets
     for key in (NAMES.claim, *LASTING):
         both.put(key, b"x", KIND)

@@ -13,7 +13,7 @@ from connect_audio.ports import ObjectBody, ObjectHead, ObjectKind, PartStore, U
 _CLAIM, _STAGING = ".wav.claim", ".wav.staging/"
 
 
-class DividedStore:
+class StagingStore:
     """A `PartStore` over two others.
 
     Args:
