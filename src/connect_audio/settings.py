@@ -591,7 +591,8 @@ class LiveSettings:
     sinks: tuple[str, ...] = _field(
         Variable(
             "LIVE_SINKS",
-            "Sinks of live audio by name, with commas between: segments, webhook, or a sink of your own.",
+            "Sinks of live audio by name, with commas between: segments, webhook, transcribe or whisper, or a sink of "
+            "your own.",
             SinkNames(),
             "Set it to segments, to webhook, to both, or leave it empty for no live audio.",
             default=(),
