@@ -172,7 +172,7 @@ def test_every_aws_command_is_one_that_the_cli_has(guide: str) -> None:
         if service == "s3":
             assert operation in {"ls", "cp"}
             continue
-        model = session.get_service_model(service)
+        model = session.get_service_model({"s3api": "s3"}.get(service, service))
         operations = {xform_name(name, "-"): name for name in model.operation_names}
         assert operation in operations, f"aws {service} {operation}"
         shape = model.operation_model(operations[operation]).input_shape
