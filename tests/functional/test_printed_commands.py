@@ -93,7 +93,8 @@ def _read_by_the_model(words: list[str]) -> None:
     if service == "s3":
         assert operation in {"ls", "cp"}
         return
-    model = botocore.session.get_session().get_service_model(service)
+    # The command line's `s3` copies files; the service's own operations are its `s3api`.
+    model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
     operations = {xform_name(name, "-"): name for name in model.operation_names}
     assert operation in operations, words
     shape = model.operation_model(operations[operation]).input_shape
