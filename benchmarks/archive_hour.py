@@ -55,7 +55,7 @@ def main() -> list[Bound]:
     for name, row in rows.items():
         print(f"{name:28}{row.cpu_s:>10.2f}{row.wall_s:>10.2f}{row.imported_mib:>10.1f} MiB{row.peak_mib:>10.1f} MiB")
     return [
-        Bound("CPU-s of an hour by GetMedia", rows["GetMedia"].cpu_s, at_most=MOST_CPU_S),
+        *(Bound(f"CPU-s of an hour by {name}", row.cpu_s, at_most=MOST_CPU_S) for name, row in rows.items()),
         *(Bound(f"MiB at the peak by {name}", row.peak_mib, at_most=MOST_MIB) for name, row in rows.items()),
     ]
 

@@ -1,9 +1,9 @@
 """Reads fragments that are laid out like one before them by their shape, at a tenth of the cost of element by element.
 
 How it works. The IDs and sizes in some bytes decide how a parser reads them. A fragment that was read element by
-element shows which of its bytes are values. These are the Cluster's Timecode, five `AWS_KINESISVIDEO_*` tags and the
-payloads of the blocks. All its other bytes are fixed. The parser would read a later fragment with the same fixed
-bytes in the same way, so its values are picked from the same places. Three rules keep the shortcut equal to the
+element shows which of its bytes are values. These are the Cluster's Timecode, four or five `AWS_KINESISVIDEO_*` tags
+and the payloads of the blocks. All its other bytes are fixed. The parser would read a later fragment with the same
+fixed bytes in the same way, so its values are picked from the same places. Three rules keep the shortcut equal to the
 parser (ADR 16):
 
 - A shape is made of a fragment that the parser has read. It is used if it gives the same fragment for the same bytes.
@@ -91,10 +91,13 @@ _ROLES: Final = {
     b"FRAGMENT_NUMBER": _NUMBER,
     b"SERVER_TIMESTAMP": _SERVER,
     b"PRODUCER_TIMESTAMP": _PRODUCER,
+    b"SERVER_SIDE_TIMESTAMP": _SERVER,
+    b"PRODUCER_SIDE_TIMESTAMP": _PRODUCER,
     b"MILLIS_BEHIND_NOW": _BEHIND,
     b"CONTINUATION_TOKEN": _TOKEN,
 }
-_ALL_TAGS: Final = frozenset(_ROLES.values())
+_NEEDED_TAGS: Final = frozenset(_ROLES.values()) - {_BEHIND}
+"""The tags that every shape has. GetMediaForFragmentList gives no MILLIS_BEHIND_NOW."""
 _ACCEPTS: Final[tuple[Callable[[bytes], bool], ...]] = (
     _is_digits,
     _is_seconds,
@@ -152,7 +155,8 @@ class FragmentShape:
 
     def __init__(self, raw: bytes, fragment: Fragment, *, leaves_open: bool) -> None:
         spans = list(_spans(raw))
-        if {span.role for span in spans if span.role < _TIMECODE} != _ALL_TAGS:
+        roles = {span.role for span in spans}
+        if not roles >= _NEEDED_TAGS:
             raise ShapeError("AWS tags are missing")
         self.size: Final = len(raw)
         self.model: Final = replace(fragment, blocks=())
@@ -167,7 +171,8 @@ class FragmentShape:
         self._pick_fixed = stretches([(part.start, part.stop) for part in fixed])
         self._fixed = b"".join(part.fixed for part in fixed)
         values = [span for span in spans if span.role != _MEDIA]
-        self._pick_values = _values_by_role(values)
+        pick = _values_by_role(values)
+        self._pick_values = pick if _BEHIND in roles else _with_no_behind(pick)
         if not all(map(_has_common_length, values)):
             raise ShapeError("a value of another length")
         self._tags = _TagTemplate(fragment)
@@ -197,7 +202,7 @@ class FragmentShape:
             return None
         values = self._pick_values(buffer, at)
         number, server, producer, behind, token, timecode = values
-        # All are at least a byte long, and both times have 14 bytes: see `_has_common_length`.
+        # All that are there are at least a byte long, and both times have 14 bytes: see `_has_common_length`.
         server_digits, producer_digits = server[:10] + server[11:], producer[:10] + producer[11:]
         if not (
             number == token
@@ -214,7 +219,7 @@ class FragmentShape:
             number=number.decode(),
             server_timestamp_ms=int(server_digits),
             producer_timestamp_ms=producer_ms,
-            millis_behind_now=int(behind),
+            millis_behind_now=int(behind) if behind else None,
             contact_ids=model.contact_ids,
             tags=ShapedTags(self._tags, values),
             timecode_scale_ns=model.timecode_scale_ns,
@@ -635,3 +640,13 @@ def _values_by_role(spans: Sequence[_Span]) -> Callable[[bytes, int], tuple[byte
     pick = stretches([(span.start, span.stop) for span in in_order])
     by_role = itemgetter(*sorted(range(len(in_order)), key=lambda index: in_order[index].role))
     return lambda buffer, at: by_role(pick(buffer, at))
+
+
+def _with_no_behind(pick: Callable[[bytes, int], tuple[bytes, ...]]) -> Callable[[bytes, int], tuple[bytes, ...]]:
+    """Put nothing in the place of MILLIS_BEHIND_NOW, which a shape does not have."""
+
+    def picked(buffer: bytes, at: int) -> tuple[bytes, ...]:
+        values = pick(buffer, at)
+        return (*values[:_BEHIND], b"", *values[_BEHIND:])
+
+    return picked

@@ -12,8 +12,10 @@ from fuzz.two_ways import both_ways
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connect_audio.adapters import kvs_archive
 from connect_audio.core.fragments import NEED_DATA, Fragment, FragmentReader
 from connect_audio.core.shapes import ShapedBlocks
+from connect_audio_local.kvs.archive_document import archive_document
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call, synthesize_stream
 from connect_audio_local.synthesis.fragment_writer import CONNECT_LAYOUT, FragmentLayout, Placement
 from core_support.generated_streams import GeneratedStream, generated_streams, layouts
@@ -180,6 +182,17 @@ def test_a_value_in_an_uncommon_form_is_left_to_the_elements(value: bytes) -> No
 )
 def test_layouts_with_one_cluster_and_a_token_have_a_shape(layout: FragmentLayout) -> None:
     assert both_ways(fragments(replace(CALL, layout=layout)), looks=False).shaped == 5
+
+
+@pytest.mark.parametrize("is_side", [False, True])
+def test_fragments_out_of_the_archive_are_read_by_their_shape(is_side: bool) -> None:  # noqa: FBT001 - a parameter
+    made = []
+    for fragment in synthesize_call(CALL):
+        document = archive_document(fragment.data, is_side=is_side)
+        assert b"MILLIS_BEHIND_NOW" not in document
+        made.append(kvs_archive._with_token(document, str(fragment.number)))
+
+    assert both_ways(made, looks=False).shaped == 5
 
 
 def test_a_stream_whose_layout_never_comes_again_is_seldom_learnt() -> None:
