@@ -1,4 +1,4 @@
-"""`connect-audio convert` with a transcript: Contact Lens' call file, WhisperX's JSON and back, captions."""
+"""`connect-audio convert` with words: Contact Lens' call file, WhisperX's JSON and back, a Transcribe job's result."""
 
 from __future__ import annotations
 
@@ -120,9 +120,54 @@ def test_captions_of_a_transcript_are_escaped(transcript: Path) -> None:
     assert "<v CUSTOMER>Bücher &amp; &lt;mehr&gt;" in converted(transcript, "call.vtt")
 
 
+def test_the_result_of_a_transcribe_job_becomes_a_transcript(tmp_path: Path) -> None:
+    items = [
+        {
+            "channel_label": "ch_1",
+            "start_time": "4.86",
+            "end_time": "5.01",
+            "alternatives": [{"confidence": "1.0", "content": "Hello"}],
+            "type": "pronunciation",
+        },
+        {
+            "channel_label": "ch_1",
+            "alternatives": [{"confidence": "0.0", "content": "."}],
+            "type": "punctuation",
+        },
+    ]
+    channels = [{"channel_label": "ch_0", "items": []}, {"channel_label": "ch_1", "items": items}]
+    result = {
+        "jobName": "5f3c1b1e-0d6c-4a55-8f0e-2b8a7c1d9e10",
+        "results": {
+            "language_code": "en-US",
+            "transcripts": [{"transcript": "Hello."}],
+            "channel_labels": {"channels": channels, "number_of_channels": 2},
+        },
+        "status": "COMPLETED",
+    }
+    source = tmp_path / "job.json"
+    source.write_text(json.dumps(result), "utf-8")
+    found = converted(source, "call.transcript.json")
+    Draft202012Validator(SCHEMA).validate(found)
+    words = [{"text": "Hello.", "start": 4.86, "end": 5.01, "confidence": 1.0}]
+    turn = {"id": "0", "participant": "AGENT", "start": 4.86, "end": 5.01, "text": "Hello.", "confidence": None}
+    assert found == {
+        "schemaVersion": "1.0",
+        "contactId": "5f3c1b1e-0d6c-4a55-8f0e-2b8a7c1d9e10",
+        "engine": "transcribe",
+        "language": "en-US",
+        "source": "batch",
+        "durationSeconds": 5.01,
+        "turns": [{**turn, "words": words}],
+        "missing": [],
+    }
+    assert "<v AGENT>Hello." in converted(tmp_path / "call.transcript.json", "call.vtt")
+
+
 @pytest.mark.parametrize(
     ("content", "output", "options", "reason"),
     [
+        ('{"results": {"items": [{}]}}', "a.transcript.json", (), "its job ran without channel identification"),
         ("{}", "a.transcript.json", (), "it has no segments"),
         ('{"segments": [{"speaker": "SPEAKER_00"}]}', "a.transcript.json", (), "segment 0 is neither CUSTOMER nor"),
         ("nothing", "a.transcript.json", (), "is no transcript: it is no JSON"),

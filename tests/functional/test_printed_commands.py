@@ -26,7 +26,7 @@ from support.console_blocks import ROOT, console_steps, fences, shell
 DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "events" / "README.md"], key=str)
 RUN_AS_PRINTED: Final = ("first-steps.md", "outputs.md")
 TARGETS: Final = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-OF_THE_CLI: Final = {"query", "output", "cli-binary-format", "endpoint-url", "cli-read-timeout"}
+OF_THE_CLI: Final = {"cli-input-json", "query", "output", "cli-binary-format", "endpoint-url", "cli-read-timeout"}
 # Shell, installers and SAM CLI. Each line of SAM CLI is run by test_sam_local.py, test_sam.py or needs an account.
 UNREAD: Final = {
     "cd",

@@ -51,7 +51,8 @@ def parser() -> Parser:
         "The ending of OUTPUT names the form: .wav .flac .opus .ogg .mp3 .svg .png. Pictures show a lane a party, the "
         "gaps that the manifest beside the WAV lists, and the time. WAV and SVG need no package; the other forms need "
         "the extra formats.\n\n"
-        "CALL.transcript.json in place of the WAV becomes captions (.vtt), Contact Lens' call file or WhisperX's JSON.",
+        "CALL.transcript.json in place of the WAV becomes captions (.vtt), Contact Lens' call file or WhisperX's JSON. "
+        "The result of an Amazon Transcribe job, or WhisperX's JSON, becomes CALL.transcript.json.",
         examples=(
             ("connect-audio convert call.wav call.flac", "The same samples in less than half the size."),
             ("connect-audio convert call.wav agent.mp3 --channels agent", "The agent alone."),
@@ -61,6 +62,7 @@ def parser() -> Parser:
                 "connect-audio convert call.transcript.json lens.json --format contact-lens",
                 "The words as Contact Lens' call file; verbose-json is WhisperX's form.",
             ),
+            ("connect-audio convert job.json call.transcript.json", "The result of a Transcribe job as a transcript."),
         ),
     )
     options.add_argument(

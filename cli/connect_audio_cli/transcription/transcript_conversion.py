@@ -1,4 +1,7 @@
-"""Converts a transcript to the forms of other tools, and WhisperX's JSON to a transcript: `connect-audio convert`."""
+"""`connect-audio convert` with words: a transcript becomes another tool's form, or is made of another tool's output.
+
+Such output is WhisperX's JSON or the result of an Amazon Transcribe job.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ _RATE: Final = 1000
 
 
 def convert_transcript(source: str, output: str, named_format: str | None, *, force: bool, report: Report) -> None:
-    """Convert a transcript to another form, or WhisperX's JSON to a transcript.
+    """Convert a transcript to another form, or WhisperX's JSON or a Transcribe job's result to a transcript.
 
     Args:
         source: path of the document, or s3://BUCKET/KEY.
@@ -64,7 +67,7 @@ def _converted(document: Any, output: str, named_format: str | None) -> tuple[st
     if output.endswith(TRANSCRIPT):
         if named_format not in {None, "transcript"}:
             raise ValueError(f"--format {named_format} does not fit an output that ends in {TRANSCRIPT}")
-        return "transcript", _json(from_verbose_json(document, "unknown"))
+        return "transcript", _json(_transcript(document))
     if output.endswith(".vtt") and named_format in {None, "vtt"}:
         from connect_audio.core.transcript_document import turns_of  # noqa: PLC0415 - as above
         from connect_audio.core.webvtt import webvtt  # noqa: PLC0415
@@ -73,6 +76,28 @@ def _converted(document: Any, output: str, named_format: str | None) -> tuple[st
     if named_format is None or named_format not in FORMS:
         raise ValueError(f"give --format {' or '.join(FORMS)}, or an OUTPUT that ends in .vtt")
     return named_format, _json(FORMS[named_format](document))
+
+
+def _transcript(document: Any) -> dict[str, Any]:
+    """Make a transcript of what another tool wrote."""
+    from connect_audio.core.transcribe_result import is_job_result, job_result  # noqa: PLC0415 - as above
+    from connect_audio.core.transcript_document import TranscriptFacts, transcript_document  # noqa: PLC0415
+
+    if not is_job_result(document):
+        return from_verbose_json(document, "unknown")
+    result = job_result(document, _RATE)
+    return transcript_document(
+        TranscriptFacts(
+            turns=result.turns,
+            missing=[],
+            rate=_RATE,
+            frames=max((turn.end for turn in result.turns), default=0),
+            contact_id=result.contact_id,
+            engine="transcribe",
+            language=result.language,
+            source="batch",
+        )
+    )
 
 
 def _document(location: Any) -> Any:
