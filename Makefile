@@ -21,7 +21,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom lock upgrade sdk-tests clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom lock upgrade sdk-tests packaged-template cdk-tests clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -105,7 +105,7 @@ compile-tests: $(STAMP)
 
 run-tests: $(STAMP)
 	@# The tests of a file share what they start, so one worker runs them all.
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments and not firefox' $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments and not firefox and not cdk' $(TESTS)
 
 test-firefox: $(STAMP) ## Call page and serve in Firefox: what is heard, keys, the live view, frames; a minute
 	@scripts/setup-firefox.sh
@@ -151,6 +151,15 @@ demo: $(STAMP) ## A whole two-party call, from the Connect event to the WAV, wit
 deploy: $(STAMP) $(SAM_STAMP) ## Build the stack and deploy it, with PARAMETERS="Name=value ..." or asking for each
 	@PATH="$(abspath $(BIN)):$$PATH" $(SAM_VENV)/bin/sam build
 	@$(SAM_VENV)/bin/sam deploy $(if $(PARAMETERS),--parameter-overrides $(PARAMETERS),--guided)
+
+packaged-template: $(STAMP) $(SAM_STAMP) ## Plain CloudFormation and its zips in build/package, for CDK and Terraform: ARCHITECTURE=arm64
+	@PATH="$(abspath $(BIN)):$$PATH" $(SAM_VENV)/bin/sam build --parameter-overrides Architecture=$(or $(ARCHITECTURE),arm64)
+	@$(SAM_VENV)/bin/python scripts/package_template.py --architecture $(or $(ARCHITECTURE),arm64)
+
+cdk-tests: $(STAMP) $(SAM_STAMP) ## The packaged template in an app of the AWS CDK, and nested: needs node and the npm registry
+	@mkdir -p build/cdk && cp requirements/cdk/package.json requirements/cdk/package-lock.json build/cdk
+	@npm ci --prefix build/cdk --ignore-scripts --no-audit --no-fund --silent
+	@$(BIN)/pytest -q -m cdk tests/infrastructure/test_cdk.py
 
 docs: $(DOCS_STAMP) ## The docs site in build/site, without a network; a broken link ends it
 	@$(BIN)/python -m sphinx -q -W --keep-going -E -c docs_site -d build/site-doctrees -b html . build/site

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lock.sh [--upgrade] [NAME...]: pin the requirements, with hashes and without the address of an index.
-# NAME is layer, words, javascript or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
+# NAME is layer, words, javascript, cdk or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
 # it, so a new requirement moves nothing else. --upgrade moves every pin to the newest version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,22 +17,23 @@ pin() {
     --python-version 3.13 "$2.in" -o "$2.txt" "${@:3}")
 }
 
+# FOLDER: FOLDER/package.json into FOLDER/package-lock.json
 javascript() {
-  command -v npm >/dev/null || { echo "lock: javascript: npm is missing, so its lock stays as it is" >&2; return; }
+  command -v npm >/dev/null || { echo "lock: $1: npm is missing, so its lock stays as it is" >&2; return; }
   (
-    cd requirements/javascript
+    cd "$1"
     [ ${#upgrade[@]} = 0 ] || rm -f package-lock.json
     # An address in the lock would tie it to one registry; the hashes stay.
     npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund --silent
   )
 }
 
-[ $# -gt 0 ] || set -- layer words aws bench checkov dev docs fuzz sam sdk uv javascript
+[ $# -gt 0 ] || set -- layer words aws bench checkov dev docs fuzz sam sdk uv javascript cdk
 for name in "$@"; do
   case $name in
   layer) pin layers/dependencies requirements ;;
   words) pin layers/words requirements --constraints ../dependencies/requirements.txt ;;
-  javascript) javascript ;;
+  javascript | cdk) javascript "requirements/$name" ;;
   *)
     [ -f "requirements/$name.in" ] || { echo "lock: there is no requirements/$name.in" >&2; exit 2; }
     pin requirements "$name"

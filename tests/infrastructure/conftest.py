@@ -86,6 +86,31 @@ def translated(template: dict[str, Any], sam_environment: dict[str, str]) -> Ite
 
 
 @pytest.fixture(scope="session")
+def package(sam: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., Path]:
+    """Packages a build of small files into a folder: `package(folder, code="other")` returns it."""
+
+    def run(folder: Path, code: str = "code", *options: str) -> Path:
+        build = folder / "build"
+        for name, one in load(ROOT / "template.yaml")["Resources"].items():
+            if one["Type"] in {"AWS::Serverless::Function", "AWS::Serverless::LayerVersion"}:
+                (build / name).mkdir(parents=True)
+                content = code if name.endswith("Function") else name
+                (build / name / "module.py").write_text(content, "utf-8")
+        sam(
+            "python",
+            "scripts/package_template.py",
+            "--build",
+            str(build),
+            "--output",
+            str(folder / "package"),
+            *options,
+        )
+        return folder / "package"
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def checkov() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the security linter on files, from its own rules alone: `checkov(path, …)`."""
     if not (CHECKOV_VENV / "bin" / "checkov").exists():

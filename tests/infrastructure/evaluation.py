@@ -92,6 +92,10 @@ class _Evaluation:
             among, wanted = (self._resolve(one) for one in argument)
             assert isinstance(among, list)
             return wanted in among
+        if function == "Fn::EachMemberEquals":
+            among, wanted = (self._resolve(one) for one in argument)
+            assert isinstance(among, list)
+            return all(one == wanted for one in among)
         if function == "Fn::Not":
             return not self.decide(argument[0])
         assert function in {"Fn::And", "Fn::Or"}, f"unknown condition function {function}"

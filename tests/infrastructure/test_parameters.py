@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -187,6 +189,24 @@ def test_a_stack_needs_no_parameter_but_the_streams_prefix(template: Json) -> No
 def test_a_value_out_of_bounds_is_refused(template: Json, parameter: str, value: object) -> None:
     with pytest.raises(AssertionError, match=parameter):
         stack(template, **{parameter: value})
+
+
+def test_rules_use_the_functions_alone_that_cloudformation_takes_there(template: Json) -> None:
+    # CloudFormation's template reference, "Rule functions": these and Ref.
+    supported = {
+        "And",
+        "Contains",
+        "EachMemberEquals",
+        "EachMemberIn",
+        "Equals",
+        "Not",
+        "Or",
+        "RefAll",
+        "ValueOf",
+        "ValueOfAll",
+    }
+    used = set(re.findall(r"Fn::(\w+)", json.dumps(template["Rules"])))
+    assert used - supported == set()
 
 
 # What the smaller switches do
