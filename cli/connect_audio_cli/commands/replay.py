@@ -13,12 +13,18 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 from connect_audio_cli.output.existing import add_force_option
 from connect_audio_cli.output.formatting import count, duration, speech
 from connect_audio_cli.output.reporting import Form, Report, add_report_options
+from connect_audio_cli.replay.words_options import add_words_options, words_options
 
 _MOST_GAPS: Final = 10
 """Gaps of the summary: a screen's half. The manifest lists them all."""
+_MOST_SPANS: Final = _MOST_GAPS
+"""Spans without words of the summary. The transcript lists them all."""
 _ADVICE: Final = {
-    "ADDRESS_REFUSED": "--allow-private-addresses allows one in your own network",
-    "TLS_CERTIFICATE": "--webhook-ca FILE trusts one of your own",
+    ("webhook", "ADDRESS_REFUSED"): "--allow-private-addresses allows one in your own network",
+    ("webhook", "TLS_CERTIFICATE"): "--webhook-ca FILE trusts one of your own",
+    ("whisper", "ADDRESS_REFUSED"): "http:// reaches your own network alone; name an https:// address",
+    ("whisper", "HTTP_401"): "--api-key-env NAME gives the server's key",
+    ("whisper", "TLS_CERTIFICATE"): "--whisper-ca FILE trusts one of your own",
 }
 
 if TYPE_CHECKING:
@@ -50,12 +56,13 @@ def main(arguments: Sequence[str]) -> int:
             "sink_option",
         )
     }
+    words = words_options(given)
     live = None
-    if any(value not in (None, False) for value in typed.values()):
+    if words is not None or any(value not in (None, False) for value in typed.values()):
         # Imported where it is wanted: it would take as long as a plain replay of a short capture.
         from connect_audio_cli.replay.live_options import Typed, live_options  # noqa: PLC0415
 
-        live = live_options(Typed(**typed))
+        live = live_options(Typed(**typed, words=words))
     to_standard_output = str(given.output) == STANDARD_OUTPUT
     forms: tuple[Conversion, ...] = ()
     if to_standard_output or given.format or given.spectrogram or given.channels != "both":
@@ -85,16 +92,21 @@ def parser() -> Parser:
         "CAPTURE",
         "Turn a GetMedia capture into a stereo WAV and a manifest, and if wanted into live segments.\n\n"
         "Writes FOLDER/<contact id>.wav (customer left, agent right) and FOLDER/<contact id>.json. The "
-        "JSON says what the recording holds, what it lacks and why.",
+        "JSON says what the recording holds, what it lacks and why. With --whisper or --transcribe the words are "
+        "beside it, in <contact id>.transcript.json and .vtt.",
         examples=(
             ("connect-audio replay call.mkv", "The first contact's WAV and manifest, here."),
             ("connect-audio replay call.mkv --format flac", "The same, and a FLAC beside the WAV."),
             ("connect-audio replay call.mkv -o out --segments out/live", "The same in out, with segments of a second."),
+            (
+                "connect-audio replay call.mkv --whisper http://127.0.0.1:8000/v1 --speed 1 --follow",
+                "At the call's pace, with its words as they come.",
+            ),
         ),
         exit_codes={
             ExitCode.WHOLE: "the recording is whole",
-            ExitCode.NOT_WHOLE: "written, but something is missing, from the recording or from what --segments and "
-            "--webhook got",
+            ExitCode.NOT_WHOLE: "written, but something is missing, from the recording, from the words, or from what "
+            "--segments and --webhook got",
         },
     )
     options.add_argument("capture", metavar="CAPTURE", help=CAPTURE_HELP)
@@ -171,6 +183,7 @@ def parser() -> Parser:
         type=number(float, 0.01),
         help="X times as fast as the call, as if it were live. (default: at once)",
     )
+    add_words_options(options)
     return options
 
 
@@ -197,13 +210,20 @@ def run(
     from connect_audio_cli.output.progress import progress_of  # noqa: PLC0415
     from connect_audio_cli.replay.replay import replay  # noqa: PLC0415
 
-    live_replay = None if live is None else _live_replay(live, force=force)
+    source = None if capture == STANDARD_INPUT else Path(capture)
+    live_replay = None if live is None else _live_replay(live, output, source, force=force)
     to_standard_output = str(output) == STANDARD_OUTPUT
+    is_followed = live is not None and live.words is not None and live.words.is_followed
     with ExitStack() as cleanup:
         folder = Path(cleanup.enter_context(TemporaryDirectory())) if to_standard_output else output
         with (
             open_capture(capture) as opened,
-            progress_of(opened.chunks, what="Replaying", total=opened.size, shown=report.shows_progress) as chunks,
+            progress_of(
+                opened.chunks,
+                what="Replaying",
+                total=opened.size,
+                shown=report.shows_progress and not is_followed,
+            ) as chunks,
         ):
             done = replay(
                 chunks,
@@ -213,7 +233,7 @@ def run(
                 accept_unlabelled=accept_unlabelled,
                 track_names=TrackNames(*tracks),
                 live=live_replay,
-                source=None if capture == STANDARD_INPUT else Path(capture),
+                source=source,
                 force=force,
             )
         written = _write_forms(done.wav, forms, to_standard_output=to_standard_output, force=force)
@@ -258,15 +278,29 @@ def _document(done: Replay, written: Sequence[Path]) -> dict[str, Any]:
             }
             for sink in (done.live.sinks if done.live else ())
         ],
+        "words": _words_document(done),
     }
 
 
-def _live_replay(options: LiveOptions, *, force: bool) -> LiveReplay:
+def _words_document(done: Replay) -> dict[str, Any] | None:
+    """The manifest's facts about the words, with the files' paths in place of their names."""
+    facts: dict[str, Any] | None = done.manifest["words"]
+    if facts is None:
+        return None
+    return facts | {name: str(done.wav.with_name(facts[name])) for name in ("transcript", "captions")}
+
+
+def _live_replay(options: LiveOptions, output: Path, source: Path | None, *, force: bool) -> LiveReplay:
     # Imported where it is wanted: it would take as long as a plain replay of a short capture.
     from connect_audio.adapters.system_clock import SystemClock  # noqa: PLC0415
     from connect_audio_cli.replay.live_replay import LiveReplay  # noqa: PLC0415
 
-    return LiveReplay(options, SystemClock(), SystemClock(), force=force)
+    words = None
+    if options.words is not None:
+        from connect_audio_cli.replay.replayed_words import ReplayedWords  # noqa: PLC0415
+
+        words = ReplayedWords(options.words, output, source=source, force=force)
+    return LiveReplay(options, SystemClock(), SystemClock(), force=force, words=words)
 
 
 def _lacking(done: Replay, name: str) -> Iterator[str]:
@@ -281,14 +315,23 @@ def _lacking(done: Replay, name: str) -> Iterator[str]:
         yield f"{name} is written but not whole: {causes}{where}"
     elif sinks:
         yield f"{name} is whole, but not all of its live audio was taken"
+    elif done.words is not None and done.words.content.missing:
+        yield f"{name} is whole, but words of it are missing"
     yield from sinks
+    if done.words is not None and done.words.content.missing:
+        missing = ", ".join(
+            f"{duration(seconds)} of the {party}"
+            for party, seconds in done.words.facts.missing_seconds.items()
+            if seconds
+        )
+        yield f'there are no words for {missing} (see "missing" in {done.words.facts.transcript})'
 
 
 def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     recording, counts = done.manifest["recording"], sink.state.counts
     code = sink.code or "it could not keep up"
-    if code in _ADVICE:
-        code = f"{code} ({_ADVICE[code]})"
+    if (sink.name, code) in _ADVICE:
+        code = f"{code} ({_ADVICE[sink.name, code]})"
     if counts.dropped_frames:
         dropped = duration(counts.dropped_frames / recording["sampleRate"])
         return f"{sink.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
@@ -315,6 +358,7 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
         audio = duration(track["audioSamples"] / recording["sampleRate"])
         yield name, f"{party}: {shown_level}; {audio} of audio, {count(track['gapCount'], 'gap')}"
     yield from _gaps(done)
+    yield from _words(done)
     if done.live is not None:
         for sink in done.live.sinks:
             yield sink.name.capitalize(), _delivered(sink, recording["sampleRate"])
@@ -327,6 +371,26 @@ def _summary(done: Replay, written: Sequence[Path]) -> Iterator[tuple[str, str]]
         yield "" if place else "Warning", f"{warning['code']}: {warning['detail']}"
     if done.other_contacts:
         yield "Also there", printable(", ".join(done.other_contacts)) + " (see --contact-id)"
+
+
+def _words(done: Replay) -> Iterator[tuple[str, str]]:
+    """Yield the files of the words, who said how much, and the first spans without words."""
+    if done.words is None:
+        return
+    facts, content = done.words.facts, done.words.content
+    yield "Transcript", str(done.wav.with_name(facts.transcript))
+    yield "Captions", str(done.wav.with_name(facts.captions))
+    for place, party in enumerate(facts.missing_seconds):
+        turns = [turn for turn in content.turns if turn.party is party]
+        words = count(sum(len(turn.text.split()) for turn in turns), "word")
+        yield "" if place else "Words", f"{party}: {words} in {count(len(turns), 'turn')}"
+    for place, span in enumerate(content.missing[:_MOST_SPANS]):
+        yield (
+            "" if place else "No words",
+            f"{span.party}: {span.start / content.rate:.1f} to {span.end / content.rate:.1f} s, {span.reason}",
+        )
+    if len(content.missing) > _MOST_SPANS:
+        yield "", f'and {len(content.missing) - _MOST_SPANS} more (see "missing" in {facts.transcript})'
 
 
 def _gaps(done: Replay) -> Iterator[tuple[str, str]]:

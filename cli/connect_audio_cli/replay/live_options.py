@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from connect_audio.adapters.endpoint.address import endpoint_of
 from connect_audio.adapters.endpoint.secret import SHORTEST_SECRET
@@ -16,6 +16,9 @@ from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.settings import Integer, LiveSettings, variables
 from connect_audio_cli.output.command_error import CommandError, describe, printable
+
+if TYPE_CHECKING:
+    from connect_audio_cli.replay.words_options import WordsOptions
 
 SECRET_VARIABLE: Final = "WEBHOOK_SIGNING_SECRET"  # noqa: S105 - a name
 _VARIABLES: Final = {variable.name: variable for variable in variables(LiveSettings)}
@@ -36,6 +39,7 @@ class Typed:
         speed: media seconds a second.
         sink: names of sinks that installed packages bring.
         sink_option: their options, each `KEY=VALUE`.
+        words: the recognizer.
     """
 
     segments: Path | None = None
@@ -48,6 +52,7 @@ class Typed:
     speed: float | None = None
     sink: Sequence[str] | None = None
     sink_option: Sequence[str] | None = None
+    words: WordsOptions | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,7 @@ class LiveOptions:
         speed: media seconds a second; None for as fast as can be.
         sinks: names of sinks that installed packages bring.
         sink_options: their options, the same for all of them, as LIVE_SINK_OPTIONS holds them.
+        words: the recognizer; None for no words.
     """
 
     segments: Path | None
@@ -90,6 +96,7 @@ class LiveOptions:
     speed: float | None
     sinks: Sequence[str] = ()
     sink_options: Mapping[str, str] = field(default_factory=dict)
+    words: WordsOptions | None = None
 
 
 def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> LiveOptions | None:
@@ -109,7 +116,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
     if typed.speed is not None and not math.isfinite(typed.speed):
         raise CommandError(f"--speed is {typed.speed}; it must be a number of at least 0.01")
     sinks = tuple(typed.sink or ())
-    if typed.segments is None and typed.webhook is None and typed.speed is None and not sinks:
+    if typed.segments is None and typed.webhook is None and typed.speed is None and not sinks and typed.words is None:
         return None
     return LiveOptions(
         segments=typed.segments,
@@ -121,9 +128,10 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         segment_seconds=_read("LIVE_SEGMENT_SECONDS", "--segment-seconds", typed.segment_seconds),
         # The most that a stack may have: a pause that the pace leaps over is on the buffer in one go.
         buffer_seconds=cast("Integer", _VARIABLES["LIVE_BUFFER_SECONDS"].parser).high,
-        speed=typed.speed,
+        speed=typed.words.usual_speed if typed.speed is None and typed.words is not None else typed.speed,
         sinks=sinks,
         sink_options=dict(_pair(text) for text in typed.sink_option or ()),
+        words=typed.words,
     )
 
 
@@ -147,7 +155,7 @@ def _check_that_something_takes(typed: Typed) -> None:
     if typed.sink_option and not typed.sink:
         raise CommandError("--sink-option is for a sink of your own; add --sink NAME")
     for name in typed.sink or ():
-        if name in {"segments", "webhook"}:
+        if name in {"segments", "webhook", "whisper", "transcribe"}:
             raise CommandError(f"--sink {name} has an option of its own: --{name}")
         if list(typed.sink or ()).count(name) > 1:
             raise CommandError(f"--sink {printable(name, 60)} is given twice")

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from connect_audio.adapters.endpoint.address import endpoint_of
 from connect_audio.adapters.endpoint.secret import KnownSecret
-from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, sinks_from
+from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, WordsSinkOptions, sinks_from
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segment_index import HEAD_NAME
 from connect_audio.core.errors import SinkError
@@ -39,6 +39,10 @@ from connect_audio_cli.output.formatting import count
 from connect_audio_cli.replay.live_options import LiveOptions
 from connect_audio_cli.replay.observed_sink import ObservedBlocks, ObservedSegments
 from connect_audio_cli.replay.pacing import Pacer
+
+if TYPE_CHECKING:
+    # Without words a replay needs none of it.
+    from connect_audio_cli.replay.replayed_words import FinishedWords, ReplayedWords
 
 _MOST_TRIES: Final = 4
 """Most tries of a piece in a replay that waits: after some seconds it goes on without the piece."""
@@ -107,6 +111,7 @@ class LiveReplay:
         clock: for the sinks.
         pace_clock: for the pace.
         force: True to replace the segments of an earlier call.
+        words: the words of the replay; None for none.
 
     Attributes:
         replaced: the segments that were replaced, in words; empty for none.
@@ -115,9 +120,19 @@ class LiveReplay:
 
     fragments_at_once: Final = 1
 
-    def __init__(self, options: LiveOptions, clock: Clock, pace_clock: Clock, *, force: bool = False) -> None:
+    def __init__(
+        self,
+        options: LiveOptions,
+        clock: Clock,
+        pace_clock: Clock,
+        *,
+        force: bool = False,
+        words: ReplayedWords | None = None,
+    ) -> None:
         self.replaced: tuple[str, ...] = ()
         self._force = force
+        self._words = words
+        self._has_ended = False
         self._options = options
         self._clock = clock
         self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._interrupt_overdue)
@@ -175,6 +190,8 @@ class LiveReplay:
         if self._pipeline is not None or timeline is None:
             return
         contact_id = self._contact_id or ""
+        if self._words is not None:
+            self._words.check(contact_id)
         setup = SinkSetup(
             contact_id=contact_id,
             recording=f"{contact_id}.wav",
@@ -200,7 +217,8 @@ class LiveReplay:
             [NamedSink.of(sink.name, sink) for sink in self._sinks],
             LivePolicy(buffer=self._options.buffer_seconds, flush_timeout=_LAST_FLUSH_S)
             if is_paced
-            else LivePolicy(most_tries=_MOST_TRIES),
+            # Audio that a recognizer wants again must still be there.
+            else LivePolicy(most_tries=_MOST_TRIES, buffer=self._options.buffer_seconds),
             self._clock,
             # A command says what came of it in the end, in one line.
             _silent_logger(),
@@ -220,6 +238,17 @@ class LiveReplay:
             self._pipeline.end(self._timeline, self._placed())
             self._pipeline.flush()
             self._pipeline.close()
+        self._has_ended = True
+
+    def words(self, contact_id: str, frames: int, rate: int) -> FinishedWords | None:
+        """Return the words after `end`; None without.
+
+        Args:
+            contact_id: the contact.
+            frames: length of the recording, frames.
+            rate: its samples a second.
+        """
+        return None if self._words is None else self._words.finished(contact_id, frames, rate)
 
     def outcome(self, frames: int) -> LiveOutcome:
         """Return the result.
@@ -249,6 +278,11 @@ class LiveReplay:
     def close(self) -> None:
         """Stop the sinks, whatever they are at; no thread runs afterwards."""
         if self._pipeline is not None:
+            if not self._has_ended and self._words is not None:
+                # No words come of it any more, so there is no answer to wait for.
+                for sink in self._sinks:
+                    if sink.name == self._words.options.name:
+                        sink.interrupt()
             self._pipeline.close()
 
     def _placed(self) -> Sequence[LiveSamples]:
@@ -283,10 +317,13 @@ class LiveReplay:
             open_store=None if folder is None else lambda: SegmentFolder(folder),
             webhook=target,
             clock=self._clock,
+            words=None if self._words is None else _words_sink(self._words),
         )
 
     def _where(self, name: str) -> str:
-        webhook = self._options.webhook
+        webhook, words = self._options.webhook, self._options.words
+        if words is not None and name == words.name:
+            return words.where
         if name == "webhook" and webhook is not None:
             return endpoint_of(webhook.url).authority  # the rest of a URL may hold a token
         return printable(str(self._options.segments))
@@ -330,6 +367,19 @@ class LiveReplay:
         except OSError as error:
             raise CommandError(f"{name}: cannot be written: {describe(error)}") from error
         self.replaced = (f"{segments} in {folder}",)
+
+
+def _words_sink(words: ReplayedWords) -> WordsSinkOptions:
+    from connect_audio_cli.replay.replayed_words import FollowedWords  # noqa: PLC0415 - see above
+
+    options = words.options
+    return WordsSinkOptions(
+        recognizers={options.name: lambda _setup: options.make()},
+        open_pages=lambda: words,
+        language=options.language,
+        policy=options.policy,
+        listener=FollowedWords if options.is_followed else None,
+    )
 
 
 def _own_sink(name: str, setup: SinkSetup) -> ObservedSegments | ObservedBlocks:

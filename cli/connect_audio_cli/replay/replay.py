@@ -28,6 +28,7 @@ from connect_audio_cli.output.inputs import refuse_inputs
 if TYPE_CHECKING:
     # Its imports would take as long as a plain replay of a short capture.
     from connect_audio_cli.replay.live_replay import LiveOutcome, LiveReplay
+    from connect_audio_cli.replay.replayed_words import FinishedWords
 
 _FRAGMENTS_AT_ONCE: Final = 4
 """Fragments whose frames are written together without live audio, unless they are long."""
@@ -57,6 +58,7 @@ class Replay:
         other_contacts: further contacts that the capture names, the first 100.
         replaced: earlier results of other content that are gone now; only with `force`, or a manifest of the same WAV.
         live: result of live audio; None without it.
+        words: the words, as they were written; None without.
     """
 
     contact_id: str
@@ -66,6 +68,7 @@ class Replay:
     other_contacts: tuple[str, ...]
     replaced: tuple[str, ...] = ()
     live: LiveOutcome | None = None
+    words: FinishedWords | None = None
 
 
 class NoLiveReplay:
@@ -90,6 +93,9 @@ class NoLiveReplay:
     def outcome(self, frames: int) -> None:
         """Return None: there was no live audio."""
 
+    def words(self, contact_id: str, frames: int, rate: int) -> None:
+        """Return None: there are no words."""
+
     def close(self) -> None:
         """Stop nothing."""
 
@@ -107,7 +113,7 @@ def replay(
     source: Path | None = None,
     force: bool = False,
 ) -> Replay:
-    """Write `<output>/<contact id>.wav` and `.json`.
+    """Write `<output>/<contact id>.wav` and `.json`, and with words `.transcript.json` and `.vtt`.
 
     Args:
         chunks: the capture's bytes; read once.
@@ -176,26 +182,42 @@ def _publish(
         CommandError: another recording would be lost.
     """
     outcome = None if wav is None else live.outcome(wav.frames)
-    manifest = extraction.manifest(notes, live=None if outcome is None else outcome.state)
+    words = (
+        None
+        if wav is None or extraction.contact_id is None
+        else live.words(extraction.contact_id, wav.frames, extraction.recording.rate or 0)
+    )
+    manifest = extraction.manifest(
+        notes, live=None if outcome is None else outcome.state, words=None if words is None else words.facts
+    )
     if wav is None:  # pragma: no cover - the manifest of a recording without frames has been refused
         raise CommandError("no frame was written")
-    manifest_path = output / f"{manifest['contactId']}.json"
-    with AtomicFile(manifest_path) as manifest_file:
+    contact_id = manifest["contactId"]
+    manifest_path = output / f"{contact_id}.json"
+    with ExitStack() as written:
+        manifest_file = written.enter_context(AtomicFile(manifest_path))
         manifest_file.write(json.dumps(manifest, indent=2).encode() + b"\n")
         manifest_file.seal()
+        word_files = []
+        for ending, content in () if words is None else words.files:
+            word_files.append(written.enter_context(AtomicFile(output / f"{contact_id}{ending}")))
+            word_files[-1].write(content)
+            word_files[-1].seal()
         wav.seal()
         replaced = _replaced(wav.file, manifest_file, force=force)
-        # The manifest comes last: where it lies, its WAV lies too.
-        wav.file.publish()
-        manifest_file.publish()
+        replaced += [str(file.target) for file in word_files if file.replaces()]
+        # The manifest comes last: where it lies, its WAV and its transcript lie too.
+        for file in (wav.file, *word_files, manifest_file):
+            file.publish()
     return Replay(
-        contact_id=manifest["contactId"],
+        contact_id=contact_id,
         wav=wav.file.target,
         manifest_path=manifest_path,
         manifest=manifest,
         other_contacts=extraction.other_contacts,
         replaced=(*replaced, *live.replaced),
         live=outcome,
+        words=words,
     )
 
 

@@ -66,8 +66,8 @@ class WordsFacts:
     """The transcript beside a recording.
 
     Args:
-        transcript: S3 URI of the JSON.
-        captions: S3 URI of the WebVTT.
+        transcript: S3 URI or file name of the JSON.
+        captions: S3 URI or file name of the WebVTT.
         engine: name of the recognizer.
         language: language that was asked for; None if the recognizer finds it.
         turns: number of turns.

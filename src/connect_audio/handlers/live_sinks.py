@@ -168,6 +168,7 @@ def _words_options(
         return None
     from connect_audio.adapters.sinks.composition import WordsSinkOptions  # noqa: PLC0415
     from connect_audio.core.word_pages import pages_prefix  # noqa: PLC0415
+    from connect_audio.words.live_words import WordsPolicy  # noqa: PLC0415
 
     def open_pages() -> PageStore:
         from connect_audio.adapters.sinks.segment_bucket import SegmentBucket, segment_client  # noqa: PLC0415
@@ -193,7 +194,7 @@ def _words_options(
         recognizers=_recognizers(live, session),
         open_pages=open_pages,
         language=live.words_language,
-        maximum_minutes=live.words_maximum_minutes,
+        policy=WordsPolicy(maximum_minutes=live.words_maximum_minutes),
         listener=listener if live.words_events and settings.event_bus_name is not None else None,
     )
 

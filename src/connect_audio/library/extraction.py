@@ -23,6 +23,7 @@ from connect_audio.core.live_state import LiveState
 from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.no_audio import seen_instead
 from connect_audio.core.recording import Added, CallRecording
+from connect_audio.core.recording_facts import WordsFacts
 from connect_audio.core.resume_points import NoResumePoints
 from connect_audio.core.tracks import CONNECT_NAMES, TrackNames, choose_tracks, find_track, shown_name
 from connect_audio.library.capture import CaptureEvent
@@ -141,12 +142,15 @@ class Extraction:
             yield event
         self.added = self.recording.end(StreamEnd.END_OF_INPUT)
 
-    def manifest(self, notes: NoteLog, *, live: LiveState | None = None) -> dict[str, Any]:
+    def manifest(
+        self, notes: NoteLog, *, live: LiveState | None = None, words: WordsFacts | None = None
+    ) -> dict[str, Any]:
         """Make the manifest of the recording, once all its frames and notes are taken.
 
         Args:
             notes: all notes.
             live: the sinks of live audio; None where there are none.
+            words: the transcript beside the recording; None where there is none.
 
         Raises:
             CaptureError: the capture holds no audio of the contact.
@@ -164,6 +168,7 @@ class Extraction:
             instance_id=self._seen.instances.get(self.contact_id),
             reasons=self._end.reasons(),
             live=live,
+            words=words,
         )
         return build_manifest(cursor, facts, notes)
 

@@ -59,29 +59,59 @@ def publish_words(ports: RecorderPorts, sink: str, frames: int, rate: int) -> Wo
             extra={"detail": str(error)},
         )
         return None
+    facts = transcript_facts(pages, frames, rate, contact_id=ports.request.contact_id, engine=sink)
+    store.put(names.transcript, transcript_file(facts), ObjectKind("application/json"))
+    store.put(names.captions, webvtt(facts.turns, rate).encode(), ObjectKind("text/vtt; charset=utf-8"))
+    return words_facts(facts, f"s3://{names.bucket}/{names.transcript}", f"s3://{names.bucket}/{names.captions}")
+
+
+def transcript_facts(
+    pages: Sequence[WordPage], frames: int, rate: int, *, contact_id: str, engine: str
+) -> TranscriptFacts:
+    """The content of a recording's transcript.
+
+    Args:
+        pages: all its pages, in order.
+        frames: its length, frames.
+        rate: its samples a second.
+        contact_id: the call's contact.
+        engine: name of the recognizer if no page names it.
+    """
     turns, numbers, missing = words_of(pages, frames)
-    facts = TranscriptFacts(
+    return TranscriptFacts(
         turns=turns,
         numbers=numbers,
         missing=missing,
         rate=rate,
         frames=frames,
-        contact_id=ports.request.contact_id,
-        engine=pages[-1].call.engine if pages else sink,
+        contact_id=contact_id,
+        engine=pages[-1].call.engine if pages else engine,
         language=pages[-1].call.language if pages else None,
         source="live",
     )
-    document = json.dumps(transcript_document(facts), indent=1, ensure_ascii=False).encode()
-    store.put(names.transcript, document, ObjectKind("application/json"))
-    store.put(names.captions, webvtt(turns, rate).encode(), ObjectKind("text/vtt; charset=utf-8"))
+
+
+def transcript_file(facts: TranscriptFacts) -> bytes:
+    """The file of a transcript."""
+    return json.dumps(transcript_document(facts), indent=1, ensure_ascii=False).encode()
+
+
+def words_facts(facts: TranscriptFacts, transcript: str, captions: str) -> WordsFacts:
+    """The manifest's facts about a transcript.
+
+    Args:
+        facts: its content.
+        transcript: URI or name of its file.
+        captions: URI or name of the captions.
+    """
     return WordsFacts(
-        transcript=f"s3://{names.bucket}/{names.transcript}",
-        captions=f"s3://{names.bucket}/{names.captions}",
+        transcript=transcript,
+        captions=captions,
         engine=facts.engine,
         language=facts.language,
-        turns=len(turns),
+        turns=len(facts.turns),
         missing_seconds={
-            party: round(sum(span.end - span.start for span in missing if span.party is party) / rate, 3)
+            party: round(sum(span.end - span.start for span in facts.missing if span.party is party) / facts.rate, 3)
             for party in PARTIES
         },
     )

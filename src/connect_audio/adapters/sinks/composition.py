@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from connect_audio.adapters.sinks.segment_store import SegmentStore
     from connect_audio.ports import Clock
     from connect_audio.sinks import SegmentSink, SinkSetup
-    from connect_audio.words.live_words import WordsListener
+    from connect_audio.words.live_words import WordsListener, WordsPolicy
     from connect_audio.words.page_store import PageStore
     from connect_audio.words.recognizer import Recognizer
 
@@ -48,14 +48,14 @@ class WordsSinkOptions:
         recognizers: makes the recognizer of each sink, by the sink's name. It imports the engine's modules when called.
         open_pages: opens the place of the pages.
         language: the language that is asked for; None if the recognizer finds it.
-        maximum_minutes: audio of a call that is recognized at most, minutes; None for all of it.
+        policy: durations and limits; None for the usual ones.
         listener: makes the listener to live words; None for none.
     """
 
     recognizers: Mapping[str, Callable[[SinkSetup], Recognizer]]
     open_pages: Callable[[], PageStore]
     language: str | None = None
-    maximum_minutes: int | None = None
+    policy: WordsPolicy | None = None
     listener: Callable[[], WordsListener] | None = None
 
 
@@ -137,7 +137,7 @@ def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookSinkOptions
 def _words(
     setup: SinkSetup, clock: Clock, words: WordsSinkOptions, recognizer: Callable[[SinkSetup], Recognizer]
 ) -> SegmentSink:
-    from connect_audio.words.live_words import NO_LISTENER, WordsPolicy  # noqa: PLC0415
+    from connect_audio.words.live_words import NO_LISTENER  # noqa: PLC0415
     from connect_audio.words.words_sink import WordsSink  # noqa: PLC0415
 
     return WordsSink(
@@ -147,6 +147,6 @@ def _words(
         recording=setup.recording,
         language=words.language,
         clock=clock,
-        policy=WordsPolicy(maximum_minutes=words.maximum_minutes),
+        policy=words.policy,
         listener=NO_LISTENER if words.listener is None else words.listener(),
     )
