@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # lock.sh [--upgrade] [NAME...]: pin the requirements, with hashes and without the address of an index.
-# NAME is layer, words, javascript, cdk or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
+# NAME is layer, words, voice, javascript, cdk or a file of requirements/; without a NAME all are pinned. A pin stays while its *.in allows
 # it, so a new requirement moves nothing else. --upgrade moves every pin to the newest version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -28,11 +28,11 @@ javascript() {
   )
 }
 
-[ $# -gt 0 ] || set -- layer words aws bench checkov dev docs fuzz sam sdk uv javascript cdk
+[ $# -gt 0 ] || set -- layer words voice aws bench checkov dev docs fuzz sam sdk uv javascript cdk
 for name in "$@"; do
   case $name in
   layer) pin layers/dependencies requirements ;;
-  words) pin layers/words requirements --constraints ../dependencies/requirements.txt ;;
+  words | voice) pin "layers/$name" requirements --constraints ../dependencies/requirements.txt ;;
   javascript | cdk) javascript "requirements/$name" ;;
   *)
     [ -f "requirements/$name.in" ] || { echo "lock: there is no requirements/$name.in" >&2; exit 2; }

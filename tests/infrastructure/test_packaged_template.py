@@ -104,6 +104,7 @@ def test_the_stack_is_the_one_that_sam_makes(packaged: Json, translated: Callabl
         "WireTrigger": "true",
         "WireFlow": "true",
         "TranscribeEnabled": "true",
+        "WhisperUrl": "https://a.example/v1",
         "ContactEvents": "on",
         "Tracing": "PassThrough",
         "MaximumEventAgeSeconds": "3600",
@@ -126,7 +127,8 @@ def comparable(stack: Json) -> Json:
 
 
 def test_each_function_and_layer_has_its_code_in_the_bucket_and_the_zip_is_there(packaged: Json, folder: Path) -> None:
-    given = {**GIVEN, "ArtifactsBucketName": "artifacts.example", "TranscribeEnabled": "true", "ContactEvents": "on"}
+    layers = {"TranscribeEnabled": "true", "WhisperUrl": "https://a.example/v1"}
+    given = {**GIVEN, **layers, "ArtifactsBucketName": "artifacts.example", "ContactEvents": "on"}
     stack = evaluated(packaged, given)["Resources"]
     codes = [
         one["Properties"]["Code" if one["Type"] == "AWS::Lambda::Function" else "Content"]

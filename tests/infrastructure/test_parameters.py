@@ -51,6 +51,7 @@ CONDITIONS: dict[str, tuple[dict[str, object], dict[str, object]]] = {
         {"WebhookSecretArn": SECRET, "WebhookSecretKmsKeyArn": KEY},
         {"WebhookSecretKmsKeyArn": KEY},
     ),
+    "HasWhisper": ({"WhisperUrl": "https://a.example/v1"}, {}),
     "HasWhisperSecret": ({"WhisperSecretArn": SECRET}, {}),
     "HasWhisperSecretKey": (
         {"WhisperSecretArn": SECRET, "WhisperSecretKmsKeyArn": KEY},

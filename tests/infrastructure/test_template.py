@@ -796,13 +796,41 @@ def test_transcribe_gets_its_permission_and_its_layer_only_where_it_is_enabled(t
         evaluated(template, {**parameters, "LiveSinks": "transcribe"})
 
 
-def test_no_package_is_in_both_layers() -> None:
-    pins = [
-        set(re.findall(r"^([a-z0-9_.-]+)==", (LAYERS / name / "requirements.txt").read_text("utf-8"), re.MULTILINE))
-        for name in ("dependencies", "words")
-    ]
+@pytest.mark.parametrize(
+    ("enabled", "url", "layers"),
+    [
+        ("false", "", []),
+        ("false", "https://a.example/v1", ["<VoiceLayer>"]),
+        ("true", "", ["<WordsLayer>"]),
+        ("true", "https://a.example/v1", ["<WordsLayer>", "<VoiceLayer>"]),
+    ],
+)
+def test_each_sink_of_words_brings_its_own_layer_to_the_consumer_alone(
+    template: Json, enabled: str, url: str, layers: list[str]
+) -> None:
+    given = {"StreamNamePrefix": "live", "TranscribeEnabled": enabled, "WhisperUrl": url}
+    stack = evaluated(template, given)["Resources"]
+    assert stack["ConsumerFunction"]["Properties"]["Layers"] == layers
+    assert ("VoiceLayer" in stack) is bool(url)
+    assert "VoiceLayer" not in str(stack["TriggerFunction"])
+
+
+def test_the_voice_s_layer_holds_the_detector_and_nothing_of_awscrt(template: Json) -> None:
+    folder = LAYERS.parent / template["Resources"]["VoiceLayer"]["Properties"]["ContentUri"]
+    assert pinned(folder) == {"webrtcvad-wheels"}
+
+
+def test_no_package_is_in_two_layers() -> None:
+    pins = [pinned(path.parent) for path in sorted(LAYERS.glob("*/requirements.txt"))]
+    assert len(pins) == 3
     assert all(pins)
-    assert not pins[0] & pins[1]
+    assert sum(map(len, pins)) == len(set.union(*pins))
+
+
+def pinned(folder: Path) -> set[str]:
+    """Names of the packages that a layer's lock holds."""
+    lock = (folder / "requirements.txt").read_text("utf-8")
+    return set(re.findall(r"^([a-z0-9_.-]+)==", lock, re.MULTILINE))
 
 
 def test_the_stream_prefix_has_no_default_that_would_open_every_stream(template: Json) -> None:

@@ -107,6 +107,7 @@ def test_changed_code_makes_a_new_version(
         ("FunctionsKmsKeyArn", KEY),
         ("FipsEndpoints", "true"),
         ("TranscribeEnabled", "true"),
+        ("WhisperUrl", "https://a.example/v1"),
     ],
 )
 def test_a_changed_parameter_makes_a_new_version(
@@ -163,7 +164,6 @@ def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[st
         ("TranscribeFilterMethod", "tag"),
         ("TranscribeStability", "low"),
         ("TranscribeRedaction", "on"),
-        ("WhisperUrl", "https://a.example/v1"),
         ("WhisperModel", "small.en"),
         ("WhisperSecretArn", "arn:aws:ssm:eu-west-2:111122223333:parameter/calls/whisper"),
         ("WhisperSecretKmsKeyArn", KEY),
@@ -212,10 +212,19 @@ def test_the_longest_description_fits_into_lambda_s_256_characters(translated: T
     assert len(rendered(translated, {**PARAMETERS, **longest})[1]) <= 256
 
 
+def test_another_address_of_the_speech_server_makes_no_new_version(translated: Translate) -> None:
+    first, second = (
+        rendered(translated, {**PARAMETERS, "WhisperUrl": f"https://{host}.example/v1"}) for host in ("a", "b")
+    )
+    assert first == second
+
+
 def test_names_of_a_common_length_leave_room_for_every_guard_rail(translated: Translate) -> None:
     common = {
         "ConsumerTimeout": "1800",
         "FipsEndpoints": "true",
+        "TranscribeEnabled": "true",
+        "WhisperUrl": "https://a.example/v1",
         "FunctionsKmsKeyArn": KEY,
         "RecordingsKmsKeyArn": KEY,
         "RecordingsBucketName": "calls-111122223333-eu-west-2",
