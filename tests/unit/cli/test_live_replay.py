@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,15 @@ import pytest
 
 from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.live_preview import LivePreview
+from connect_audio.core.pcm import Party
+from connect_audio.words.live_words import WordsPolicy
+from connect_audio.words.recognizer import Results, SessionStart
 from connect_audio_cli.output.command_error import CommandError
 from connect_audio_cli.replay.live_options import Typed, live_options
 from connect_audio_cli.replay.live_replay import LiveReplay
 from connect_audio_cli.replay.replay import Replay, replay
+from connect_audio_cli.replay.replayed_words import ReplayedWords
+from connect_audio_cli.replay.words_options import WordsOptions
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.speech import two_party_conversation
 from support.clock import FakeClock
@@ -216,3 +222,69 @@ def test_a_pause_of_minutes_is_not_waited_for_and_yet_in_the_segments(tmp_path: 
 
     assert sum(clock.slept) == pytest.approx(4, abs=0.064)
     assert joined_wavs(tmp_path / "live") == pcm(done.wav.read_bytes())
+
+
+class _NeverAnswers:
+    """A recognizer, and its session, that notes whether it was interrupted before its end."""
+
+    engine = "scripted"
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def prepare(self) -> None:
+        """Nothing is slow."""
+
+    def open(self, _start: SessionStart) -> _NeverAnswers:
+        return self
+
+    def receive(self, _position: int, _samples: Mapping[Party, bytes]) -> None:
+        """Take the audio."""
+
+    def results(self) -> Results:
+        return Results()
+
+    def finish(self, *, is_call_over: bool, timeout_s: float) -> Results:
+        assert timeout_s > 0
+        self.calls.append(f"finish, over {is_call_over}")
+        return Results()
+
+    def interrupt(self) -> None:
+        self.calls.append("interrupt")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+@pytest.mark.parametrize("is_interrupted", [True, False])
+def test_a_replay_that_is_interrupted_waits_for_no_words(
+    tmp_path: Path, clock: FakeClock, *, is_interrupted: bool
+) -> None:
+    recognizer = _NeverAnswers()
+    words = WordsOptions(
+        name="whisper",
+        make=lambda: recognizer,
+        language=None,
+        where="nowhere",
+        policy=WordsPolicy(),
+        is_followed=False,
+    )
+    options = live_options(Typed(words=words))
+    assert options is not None
+    replayed_words = ReplayedWords(words, tmp_path, source=None, force=False)
+
+    def chunks() -> Iterator[bytes]:
+        yield b"".join(fragment.data for fragment in synthesize_stream([CALL]))
+        if is_interrupted:
+            raise KeyboardInterrupt
+
+    with suppress(KeyboardInterrupt):
+        replay(
+            chunks(),
+            tmp_path,
+            name="capture",
+            live=LiveReplay(options, SystemClock(), clock, words=replayed_words),
+        )
+
+    assert recognizer.calls[0] == ("interrupt" if is_interrupted else "finish, over True")
+    assert ("interrupt" in recognizer.calls) == is_interrupted
