@@ -208,7 +208,7 @@ def _field[T](variable: Variable[T]) -> T:
 
 
 def variables_set(
-    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | LiveSettings],
+    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | TranscribeJobSettings | LiveSettings],
     environment: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Return the variables of a settings class that are set, with their texts.
@@ -222,7 +222,7 @@ def variables_set(
 
 
 def variables(
-    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | LiveSettings],
+    settings: type[TriggerSettings | ConsumerSettings | BackfillSettings | TranscribeJobSettings | LiveSettings],
 ) -> tuple[Variable[Any], ...]:
     """Return the variables of a settings class, in order."""
     return tuple(each.metadata["variable"] for each in fields(settings))
@@ -545,6 +545,77 @@ class BackfillSettings:
 _TRANSCRIBE_NAME: Final = Text(
     re.compile(r"[0-9A-Za-z._-]{1,200}", re.ASCII), "1 to 200 letters, digits, dots, _ and -, as Transcribe names them"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TranscribeJobSettings:
+    """The settings of the function for words after the call.
+
+    Args:
+        recordings_bucket: S3 bucket.
+        recordings_prefix: key prefix without a slash at either end.
+        recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
+        jobs_prefix: key prefix of notes and results.
+        language: language of the calls; None lets Transcribe find it.
+        vocabulary: name of a custom vocabulary; None without.
+        redaction: True to have personal data replaced.
+    """
+
+    recordings_bucket: str = _field(_BUCKET)
+    recordings_prefix: str = _field(_PREFIX)
+    recordings_kms_key_arn: str | None = _field(_KMS_KEY)
+    jobs_prefix: str = _field(
+        Variable(
+            "JOBS_PREFIX",
+            "Prefix of the jobs' notes and results in the recordings' bucket.",
+            Text(
+                re.compile(r"[0-9A-Za-z_-](?:[0-9A-Za-z_/-]{0,98}[0-9A-Za-z_-])?", re.ASCII), "letters, digits, /, _, -"
+            ),
+            "Transcribe allows no other signs, such as = or a blank.",
+            default="transcribe-jobs",
+        )
+    )
+    language: str | None = _field(
+        Variable(
+            "JOBS_LANGUAGE",
+            "Language of the calls.",
+            Text(re.compile(r"[a-z]{2,3}-[A-Z]{2}", re.ASCII), "a language code such as en-US"),
+            "Leave it empty if Transcribe is to find the language.",
+            default=None,
+        )
+    )
+    vocabulary: str | None = _field(
+        Variable(
+            "JOBS_VOCABULARY",
+            "Custom vocabulary of Transcribe.",
+            _TRANSCRIBE_NAME,
+            "Leave it empty for none.",
+            default=None,
+        )
+    )
+    redaction: bool = _field(
+        Variable(
+            "JOBS_REDACTION",
+            "Personal data in the words replaced by [PII]: off or on. The audio keeps them.",
+            Choice({"off": False, "on": True}),
+            "It costs extra, and Transcribe may miss some.",
+            default=False,
+        )
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: the variables; by default the process's own.
+
+        Raises:
+            SettingsError: one is missing or not allowed; the message names it, its bounds and the advice.
+        """
+        return _read(cls, environment)  # type: ignore[no-any-return]
+
+
 _SECRET_ARN: Final = re.compile(
     r"arn:aws[a-z-]*:(?:secretsmanager:[a-z0-9-]+:\d{12}:secret:[0-9A-Za-z/_+=.@!-]{1,519}"
     r"|ssm:[a-z0-9-]+:\d{12}:parameter/[0-9A-Za-z/_.-]{1,1011})",
