@@ -257,6 +257,16 @@ def test_at_a_hand_over_what_has_no_answer_is_left_to_the_next_session() -> None
     assert results.settled[Party.CUSTOMER] > 4 * RATE
 
 
+def test_a_session_that_another_thread_closes_under_the_audio_sends_nothing_more() -> None:
+    with speech_server() as server, recognizer(server.url) as engine, session(engine) as opened:
+        opened.close()
+        feed(opened, ONE)
+        opened.close()
+
+        assert not server.requests
+        assert [lane.thread for lane in opened._lanes.values()] == [None, None]
+
+
 def test_a_bug_in_a_lane_fails_the_session_and_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(words: Any, seconds: float, fields: Any) -> dict[str, Any]:  # noqa: ARG001 - a dialect's signature
         return {"text": "alfa"}

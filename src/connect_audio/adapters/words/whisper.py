@@ -226,9 +226,11 @@ class WhisperSession:
             lane.waiting.extend(utterances)
             lane.cut = lane.cutter.settled
             self._changed.notify_all()
-        if utterances and lane.thread is None:
-            lane.thread = threading.Thread(target=self._serve, args=(lane,), name=f"whisper-{lane.party}", daemon=True)
-            lane.thread.start()
+            # Under the lock, since another thread may close the session meanwhile.
+            if utterances and lane.thread is None and not self._is_closed:
+                thread = threading.Thread(target=self._serve, args=(lane,), name=f"whisper-{lane.party}", daemon=True)
+                thread.start()
+                lane.thread = thread
 
     def _serve(self, lane: Lane) -> None:
         """Send one utterance after the other; the work of a lane's thread."""
