@@ -22,9 +22,9 @@ import sys
 from pathlib import Path
 from rich.console import Console
 from connect_audio_cli.demo.live import run_live_demo
-output, seconds, width, terminal = sys.argv[1:]
+output, seconds, width, terminal, *words = sys.argv[1:]
 console = Console(file=sys.stdout, highlight=False, width=int(width), force_terminal=terminal == "terminal")
-outcome = run_live_demo(output=Path(output), seconds=int(seconds), console=console, speed=4)
+outcome = run_live_demo(output=Path(output), seconds=int(seconds), console=console, speed=4, has_words=bool(words))
 sys.exit(0 if outcome.is_whole else outcome.fault)
 """
 _SEGMENT: Final = re.compile(
@@ -33,9 +33,9 @@ _SEGMENT: Final = re.compile(
 )
 
 
-def live_demo(output: Path, seconds: int, *, width: int = 200, where: str = "pipe") -> Finished:
+def live_demo(output: Path, seconds: int, *words: str, width: int = 200, where: str = "pipe") -> Finished:
     process = subprocess.run(
-        [sys.executable, "-X", "utf8", "-c", _LIVE_AT_SPEED_4, output, str(seconds), str(width), where],
+        [sys.executable, "-X", "utf8", "-c", _LIVE_AT_SPEED_4, output, str(seconds), str(width), where, *words],
         capture_output=True,
         timeout=PATIENCE_S,
         check=False,
@@ -76,9 +76,14 @@ def test_the_demo_makes_the_page_of_its_call_and_opens_it_on_request(
 
 
 def test_the_live_demo_shows_each_segment_and_that_together_they_are_the_recording(tmp_path: Path) -> None:
+    earlier = tmp_path / "7c9e6679-7425-40de-944b-e07fc1f90ae7_20260701T133058.536Z.vtt"
+    earlier.write_text("captions of an earlier demo", "utf-8")
+
     finished = live_demo(tmp_path, 6)
 
     out = finished.out
+    assert earlier.stem == result(tmp_path, "wav").stem
+    assert not earlier.exists(), "they are of another call"
     assert (finished.code, finished.err) == (0, "")
     assert "\x1b" not in out, "who reads a file or a pipe gets plain lines"
     assert out.count("yes, every sample") == 2
@@ -120,6 +125,33 @@ def test_on_a_terminal_the_segments_stand_in_colour_above_a_bar(tmp_path: Path) 
     shown = [line for line in plain.splitlines() if "░" in line]
     assert len(shown) == 2
     assert max(len(line) for line in shown) <= 80
+
+
+def test_the_live_demo_shows_the_words_of_a_call_of_digits_as_they_come_and_keeps_them(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx")
+
+    finished = live_demo(tmp_path, 6, "words")
+
+    assert (finished.code, finished.err) == (0, "")
+    shown = re.findall(r"^ +([\d.]+) s  (customer|agent): ([a-z ]+)$", finished.out, re.MULTILINE)
+    assert [(party, text) for _, party, text in shown] == [
+        ("agent", "four eight one five nine"),
+        ("customer", "four eight one five nine"),
+    ]
+    assert 0.5 <= float(shown[0][0]) <= 1.2
+    assert finished.out.index("four eight") < finished.out.index("\n      5    5 s  "), "the words come with the call"
+    assert finished.out.count("yes, every sample") == 2
+    assert "\nwords     2 turns, each word as it was spoken\n" in finished.out
+    transcript = json.loads(result(tmp_path, "transcript.json").read_bytes())
+    assert [turn["text"] for turn in transcript["turns"]] == [text for *_, text in shown]
+    assert result(tmp_path, "vtt").read_text("utf-8").startswith("WEBVTT")
+    assert '"nine"' in result(tmp_path, "html").read_text("utf-8")
+
+
+def test_words_need_a_call_at_its_own_pace(tmp_path: Path) -> None:
+    finished = run("demo", "--words", "--output", tmp_path)
+
+    assert (finished.code, finished.complaint) == (2, "--words is for a call at its own pace; add --live")
 
 
 def test_an_interrupted_live_demo_does_not_go_on_for_the_rest_of_its_call(tmp_path: Path) -> None:

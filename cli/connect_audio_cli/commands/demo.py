@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,9 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.demo.live import run_live_demo  # noqa: PLC0415
         from connect_audio_cli.demo.screen import demo_console  # noqa: PLC0415
         from connect_audio_local.child_process import StandInError  # noqa: PLC0415
-    run = run_live_demo if given.live else run_demo
+    if given.words and not given.live:
+        raise CommandError("--words is for a call at its own pace; add --live")
+    run = partial(run_live_demo, has_words=given.words) if given.live else run_demo
     seconds = given.seconds or (_LIVE_SECONDS if given.live else _SECONDS)
     try:
         outcome = run(output=given.output, seconds=seconds, console=demo_console(shown=report.form is Form.TEXT))
@@ -76,6 +79,7 @@ def parser() -> Parser:
         help="Length of the call. (default: 60, with --live 20)",
     )
     flag(options, "--live", "At the pace of a call, and show its segments as they appear in S3.")
+    flag(options, "--words", "With --live: a call of spoken digits, and its words as they come. Needs pocketsphinx.")
     flag(options, "--open", "Open the page of the call in the browser: see it and listen to it.")
     add_report_options(options)
     return options

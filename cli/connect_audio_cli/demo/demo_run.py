@@ -38,6 +38,8 @@ SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30", "POWERTOOLS
 """Waits short enough to watch."""
 STREAM: Final = "connect-demo-contact"
 LOG_NAME: Final = "functions.log"
+_WORDS: Final = (".transcript.json", ".vtt")
+"""Endings of transcript and captions."""
 
 
 def demo_calls(conversation: Conversation, *, neighbour_s: int, pause_ms: int) -> Sequence[SyntheticCall]:
@@ -128,11 +130,13 @@ class Fetched:
         wav: path of the WAV.
         manifest: path of the manifest.
         replaced: files of an earlier demo, whose call is the same but for its length.
+        transcript: path of the transcript; None without words.
     """
 
     wav: Path
     manifest: Path
     replaced: tuple[Path, ...] = ()
+    transcript: Path | None = None
 
     def frames(self) -> tuple[int, bytes]:
         """Sample rate, and the stereo frames."""
@@ -140,12 +144,23 @@ class Fetched:
             return wav.getframerate(), wav.readframes(wav.getnframes())
 
 
+def _manifest(s3: Any, bucket: str, uri: str) -> dict[str, Any]:
+    body = s3.get_object(Bucket=bucket, Key=uri.removeprefix(f"s3://{bucket}/"))["Body"].read()
+    manifest: dict[str, Any] = json.loads(body)
+    return manifest
+
+
 def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
-    """Copy WAV and manifest out of the local S3, which ends with the demo."""
+    """Copy WAV, manifest, and transcript and captions if there are any, out of the local S3, which ends with the demo.
+
+    An earlier demo's transcript is of another call, so it is removed: the call's page would show it.
+    """
     paths = []
     replaced = []
     with closing(cloud.s3()) as s3:
-        for uri in (result["recording"], result["manifest"]):
+        words = _manifest(s3, cloud.bucket, result["manifest"])["words"]
+        uris = () if words is None else (words["transcript"], words["captions"])
+        for uri in (result["recording"], result["manifest"], *uris):
             key = uri.removeprefix(f"s3://{cloud.bucket}/")
             path = output / Path(key).name
             with AtomicFile(path) as file:
@@ -155,8 +170,12 @@ def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
                     replaced.append(path)
                 file.publish()
             paths.append(path)
-    wav, manifest = paths
-    return Fetched(wav, manifest, tuple(replaced))
+    wav, manifest = paths[:2]
+    for ending in _WORDS if words is None else ():
+        earlier = wav.with_name(wav.stem + ending)
+        if earlier.exists():
+            earlier.unlink()
+    return Fetched(wav, manifest, tuple(replaced), paths[2] if words is not None else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,6 +237,7 @@ class DemoOutcome:
         return {
             "recording": str(self.fetched.wav),
             "manifest": str(self.fetched.manifest),
+            "transcript": None if self.fetched.transcript is None else str(self.fetched.transcript),
             "page": str(self.page),
             "log": str(self.log),
             "replaced": [str(path) for path in self.fetched.replaced],
@@ -281,7 +301,9 @@ def report(conversation: Conversation, fetched: Fetched, output: Path, console: 
     console.print(f"{others} fragments of the callers before and after were in the same stream; none was recorded.")
     log = output / LOG_NAME
     page = make_page(Location(str(fetched.wav)), fetched.wav.with_suffix(".html"), force=True).path
-    places = (("WAV", fetched.wav), ("manifest", fetched.manifest), ("page", page), ("logs and metrics", log))
+    places = [("WAV", fetched.wav), ("manifest", fetched.manifest), ("page", page), ("logs and metrics", log)]
+    if fetched.transcript is not None:
+        places.insert(2, ("transcript", fetched.transcript))
     for name, path in places:
         note = ", replaced an earlier demo's" if path in fetched.replaced else ""
         print_place(console, name + note, path)

@@ -14,11 +14,11 @@ import threading
 import time
 import wave
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, override
+from typing import TYPE_CHECKING, Any, Final, override
 
 from rich.console import Console
 from rich.text import Text
@@ -46,6 +46,9 @@ from connect_audio_local.kvs.model import ALL_AT_ONCE, Delivery, EmulatedStream,
 from connect_audio_local.synthesis.calls import SyntheticFragment, synthesize_stream
 from connect_audio_local.synthesis.speech import Conversation, two_party_conversation
 
+if TYPE_CHECKING:
+    from connect_audio_cli.demo.words import WordsInBucket
+
 _NEIGHBOUR_S: Final = 3
 _PAUSE_MS: Final = 1000
 _LOOK_S: Final = 0.005
@@ -56,7 +59,9 @@ _METER_COLUMNS: Final = 70
 _METER_FLOOR_DBFS: Final = -60.0
 
 
-def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float = 1.0) -> DemoOutcome:
+def run_live_demo(
+    *, output: Path, seconds: int, console: Console, speed: float = 1.0, has_words: bool = False
+) -> DemoOutcome:
     """Run one call at its own pace, and show each segment as it appears in S3.
 
     Args:
@@ -64,18 +69,41 @@ def run_live_demo(*, output: Path, seconds: int, console: Console, speed: float 
         seconds: length of the call.
         console: shows the segments.
         speed: media seconds a second.
+        has_words: True for a call of spoken digits, whose words are shown as they come.
 
     Raises:
-        CommandError: the folder cannot be written to, or no recording came out.
+        CommandError: the folder cannot be written to, no recording came out, or words need a package.
     """
-    settings = {**SETTINGS, "LIVE_SINKS": "segments"}
+    if not has_words:
+        return _run(two_party_conversation(seconds), None, {"LIVE_SINKS": "segments"}, output, seconds, console, speed)
+    # Imported here: no other demo has words.
+    from connect_audio_cli.demo.words import WordsInBucket, recognizing, spoken_call  # noqa: PLC0415
+
+    call = spoken_call(seconds)
+    with recognizing() as server:
+        words = WordsInBucket(call.phrases)
+        settings = {"LIVE_SINKS": "segments,whisper", **server}
+        outcome = _run(call.conversation, words, settings, output, seconds, console, speed)
+    console.print(f"words     {words.verdict}")
+    return outcome
+
+
+def _run(
+    conversation: Conversation,
+    words: WordsInBucket | None,
+    sinks: Mapping[str, str],
+    output: Path,
+    seconds: int,
+    console: Console,
+    speed: float,
+) -> DemoOutcome:
+    settings = {**SETTINGS, **sinks}
     # The folder is tried before anything is started or said.
     with functions_log(output) as log_file:
-        conversation = two_party_conversation(seconds)
         console.print("starting S3, Kinesis Video Streams, Lambda and the durable engine on this machine")
         with redirect_stdout(log_file), local_cloud(settings) as cloud, closing(cloud.s3()) as s3:
             console.print(f"[green]✓[/] they are up; the call takes {seconds / speed:.0f} s")
-            result, lags = _call(cloud, s3, conversation, seconds, speed, console)
+            result, lags = _call(cloud, s3, conversation, words, seconds, speed, console)
             fetched = fetch(cloud, result, output)
             joined = _joined(s3, cloud.bucket, _prefix(cloud, result["recording"]))
     outcome = report(conversation, fetched, output, console)
@@ -151,7 +179,13 @@ class _TimedStream(EmulatedStream):
 
 
 def _call(
-    cloud: LocalCloud, s3: Any, conversation: Conversation, seconds: int, speed: float, console: Console
+    cloud: LocalCloud,
+    s3: Any,
+    conversation: Conversation,
+    words: WordsInBucket | None,
+    seconds: int,
+    speed: float,
+    console: Console,
 ) -> tuple[dict[str, Any], list[float]]:
     """Stream the call and show its segments.
 
@@ -163,7 +197,7 @@ def _call(
     stream = _TimedStream(STREAM, stored(synthesize_stream(calls)), pace=Live(speed), delivery=Delivery.BLOCK)
     cloud.emulator.add_stream(stream)
     try:
-        return _received(cloud, s3, stream, first, seconds, speed, console)
+        return _received(cloud, s3, stream, first, words, seconds, speed, console)
     finally:
         # After an interrupt the services end with the call, which need not keep its pace any more.
         stream.hurry()
@@ -174,6 +208,7 @@ def _received(
     s3: Any,
     stream: _TimedStream,
     first: SyntheticFragment,
+    words: WordsInBucket | None,
     seconds: int,
     speed: float,
     console: Console,
@@ -181,6 +216,7 @@ def _received(
     answer = begin(cloud, stream, first, console)
     execution = cloud.executions[answer["executionName"]]
     prefix = _prefix(cloud, answer["recordingUri"])
+    key = answer["recordingUri"].removeprefix(f"s3://{cloud.bucket}/")
     lags: list[float] = []
     meter = _MeterLine(console.width)
     console.print(f"\n[bold]{meter.headings}[/]")
@@ -192,7 +228,11 @@ def _received(
             if lag_s is not None:
                 lags.append(lag_s)
             progress.console.print(meter.line(segment, lag_s))
+            for line in () if words is None else words.new_lines(s3, cloud.bucket, key):
+                progress.console.print(line, markup=False)
             progress.update(task, completed=min(seconds, segment.number + segment.seconds))
+    for line in () if words is None else words.new_lines(s3, cloud.bucket, key):
+        console.print(line, markup=False)
     console.print()
     return result_of(execution, console), lags
 
