@@ -26,11 +26,12 @@ ARM64: Final = 0.0000133334
 X86_64: Final = 0.0000166667
 # Names of AWS's and of the code's that stand in the guides in code font.
 OF_AWS: Final = """
-    AccessDenied AccessDeniedException AsyncEventsDropped BadRequestException BucketOwnerEnforced
+    AccessDenied AccessDeniedException AsyncEventsDropped BadRequestException BucketOwnerEnforced CfnInclude
     ConnectionLimitExceededException ContactFlowErrors ContactFlowFatalErrors DeadLetterErrors
     DrainingDurableExecutions DurableExecutionFailed DurableExecutionStopped DurableExecutionTimedOut
     InvokeExternalResource LimitExceededException NoEcho NotAuthorizedException PassThrough
-    ResourceNotFoundException RetentionPeriodInDays SettingsError SlowDown StorageError TooManyRequestsException
+    ResourceNotFoundException RetentionPeriodInDays SettingsError SlowDown StorageError TemplateURL
+    TooManyRequestsException
 """
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
@@ -103,10 +104,15 @@ def test_the_table_of_parameters_is_the_templates() -> None:
 @pytest.mark.parametrize("guide", GUIDES)
 def test_every_parameter_and_output_that_is_named_is_in_the_template(guide: str) -> None:
     # Names in CamelCase, with a value or without, may also be metrics, resources and what OF_AWS lists.
-    others = {*(metric.title for metric in Metric), *RESOURCES, *OF_AWS.split()}
+    others = {*(metric.title for metric in Metric), *RESOURCES, *OF_AWS.split(), *_parameters_of_the_package()}
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)(?:=[^`]*)?`", _prose(_text(guide))))
 
     assert named - set(TEMPLATE["Parameters"]) - set(TEMPLATE["Outputs"]) <= others
+
+
+def _parameters_of_the_package() -> list[str]:
+    """Names of the parameters that the packaged template has besides the template's."""
+    return re.findall(r'^    "(\w+)": \{$', (ROOT / "scripts" / "package_template.py").read_text("utf-8"), re.MULTILINE)
 
 
 def test_every_alarm_links_to_a_heading_that_names_it_and_every_such_heading_has_its_alarm() -> None:
