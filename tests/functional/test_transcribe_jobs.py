@@ -19,10 +19,12 @@ from connect_audio.core.pcm import Party
 from connect_audio.handlers import transcribe_jobs as function
 from connect_audio_local.cloud import REGION, LocalContext
 from connect_audio_local.recognition.markers import MarkerRecognizer
+from connect_audio_local.recognition.speech import RATE
 from connect_audio_local.s3.faults import S3FaultProxy
 from connect_audio_local.transcribe.jobs import TranscribeJobsFront, transcribe_jobs
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
+from support.digit_calls import DIGIT_CALL, digit_tracks
 from support.speech_sessions import call, said
 from support.wav import wav_of
 
@@ -131,6 +133,34 @@ def test_the_words_of_a_recording_come_beside_it_with_speakers_and_times(place: 
     assert handled(SCHEDULED) == {}
 
 
+def test_spoken_digits_of_two_voices_also_at_once_come_back_with_their_speakers_and_times(place: Place) -> None:
+    pytest.importorskip("pocketsphinx")
+    from connect_audio_local.recognition.digits import DigitRecognizer  # noqa: PLC0415 - the package may be missing
+
+    tracks = digit_tracks()
+    place.put(".wav", wav_of(tracks[Party.CUSTOMER], tracks[Party.AGENT], rate=RATE))
+    place.front.recognizer = DigitRecognizer()
+    handled(place.announced)
+    handled(place.front.complete(JOB))
+    for turn, spoken in zip(place.turns(), DIGIT_CALL, strict=True):
+        assert (turn[0], turn[3].removesuffix(".")) == (spoken.party.upper(), spoken.phrase.text)
+        assert abs(turn[1] - spoken.start) < 0.5
+        assert abs(turn[2] - spoken.end) < 0.5
+
+
+def test_no_word_of_a_call_is_logged(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    handled(place.announced)
+    ended = place.front.complete(JOB)
+    place.front.fail(JOB)
+    with pytest.raises(function.TranscribeJobError):
+        handled(ended)
+    handled(place.announced)
+    handled(place.front.complete(JOB))
+    logged = "".join(str(vars(record)) for record in caplog.records)
+    assert "'result': 'filed'" in logged
+    assert not [word for word in ("alfa", "charlie", "delta", "Invalid file size", KEY) if word in logged]
+
+
 def test_an_event_that_comes_twice_starts_one_job_and_files_once(place: Place) -> None:
     handled(place.announced)
     handled(place.announced)
@@ -236,6 +266,13 @@ def test_the_function_needs_what_its_role_grants_and_nothing_else(
     for statement in policy["PolicyDocument"]["Statement"]:
         granted |= {statement["Action"]} if isinstance(statement["Action"], str) else set(statement["Action"])
     assert {each for each in granted if not each.startswith("logs:")} == needed
+
+
+def test_the_documented_event_starts_the_job_of_an_exported_call(place: Place) -> None:
+    text = (ROOT / "docs" / "transcribing.md").read_text("utf-8").split("## A job for each recording")[1]
+    event = json.loads(text.split("```json\n")[1].split("```")[0])
+    event["detail"]["bucket"] = place.bucket
+    assert handled(event) == {f"{CONTACT}_exported": "started"}
 
 
 @pytest.mark.parametrize(
