@@ -111,6 +111,18 @@ def package(sam: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..
 
 
 @pytest.fixture(scope="session")
+def packaged_folder(package: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return package(tmp_path_factory.mktemp("packaged"))
+
+
+@pytest.fixture(scope="session")
+def packaged(packaged_folder: Path) -> dict[str, Any]:
+    """The packaged template, with each reference to a parameter kept: not to be changed."""
+    written: dict[str, Any] = json.loads((packaged_folder / "template.json").read_text("utf-8"))
+    return written
+
+
+@pytest.fixture(scope="session")
 def checkov() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the security linter on files, from its own rules alone: `checkov(path, …)`."""
     if not (CHECKOV_VENV / "bin" / "checkov").exists():
