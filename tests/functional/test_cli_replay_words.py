@@ -165,6 +165,25 @@ def test_files_of_words_that_are_there_stay_and_cost_no_request_unless_force_is_
     assert (output / CAPTIONS).read_text("utf-8").startswith("WEBVTT")
 
 
+def test_the_words_of_a_recording_go_with_it_and_stay_with_the_same_one(
+    capture: Path, output: Path, tmp_path: Path
+) -> None:
+    with speech_server() as server:
+        run_here("replay", capture, "--output", output, "--whisper", server.url)
+    whole = names(output)
+    same = run_here("replay", capture, "--output", output, "--force")
+    assert (same.code, names(output)) == (0, whole)
+
+    other = tmp_path / "other.mkv"
+    other.write_bytes(capture.read_bytes()[: capture.stat().st_size // 2])
+    refused = run_here("replay", other, "--output", output)
+    assert (refused.code, names(output)) == (2, whole)
+    replaced = run_here("replay", other, "--output", output, "--force")
+
+    assert sorted(set(whole) - set(names(output))) == sorted([TRANSCRIPT, CAPTIONS])
+    assert f" {output / TRANSCRIPT}\n" in replaced.out
+
+
 def test_the_capture_is_never_written_over_by_its_words(capture: Path, tmp_path: Path) -> None:
     odd = capture.rename(tmp_path / CAPTIONS)
     before = odd.read_bytes()

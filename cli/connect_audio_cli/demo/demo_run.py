@@ -25,6 +25,7 @@ from connect_audio_cli.output.folders import make_folder
 from connect_audio_cli.output.formatting import speech
 from connect_audio_cli.page.page import make_page
 from connect_audio_cli.recordings.location import Location
+from connect_audio_cli.recordings.words_files import words_beside
 from connect_audio_local.cloud import Execution, LocalCloud, connect_event
 from connect_audio_local.kvs.model import EmulatedStream
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_stream
@@ -38,7 +39,6 @@ SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30", "POWERTOOLS
 """Waits short enough to watch."""
 STREAM: Final = "connect-demo-contact"
 LOG_NAME: Final = "functions.log"
-_WORDS: Final = (".transcript.json", ".vtt")
 """Endings of transcript and captions."""
 
 
@@ -171,10 +171,8 @@ def fetch(cloud: LocalCloud, result: dict[str, Any], output: Path) -> Fetched:
                 file.publish()
             paths.append(path)
     wav, manifest = paths[:2]
-    for ending in _WORDS if words is None else ():
-        earlier = wav.with_name(wav.stem + ending)
-        if earlier.exists():
-            earlier.unlink()
+    for earlier in words_beside(wav) if words is None else ():
+        earlier.unlink()
     return Fetched(wav, manifest, tuple(replaced), paths[2] if words is not None else None)
 
 

@@ -24,6 +24,7 @@ from connect_audio_cli.captures import capture_errors, small_pieces
 from connect_audio_cli.output.atomic_file import AtomicFile
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.output.inputs import refuse_inputs
+from connect_audio_cli.recordings.words_files import WORDS_ENDINGS, words_beside
 
 if TYPE_CHECKING:
     # Its imports would take as long as a plain replay of a short capture.
@@ -206,6 +207,11 @@ def _publish(
         wav.seal()
         replaced = _replaced(wav.file, manifest_file, force=force)
         replaced += [str(file.target) for file in word_files if file.replaces()]
+        if words is None and wav.file.replaces():
+            # The words of the recording that was here would be read as the words of this one.
+            for earlier in words_beside(wav.file.target):
+                earlier.unlink()
+                replaced.append(str(earlier))
         # The manifest comes last: where it lies, its WAV and its transcript lie too.
         for file in (wav.file, *word_files, manifest_file):
             file.publish()
@@ -247,7 +253,7 @@ def _drain(
     recording = extraction.recording
     for frames in recording.take():
         if wav is None:
-            targets = (output / f"{extraction.contact_id}{suffix}" for suffix in (".wav", ".json"))
+            targets = (output / f"{extraction.contact_id}{suffix}" for suffix in (".wav", ".json", *WORDS_ENDINGS))
             refuse_inputs(targets, () if source is None else (source,))
             wav = _WavFile(output / f"{extraction.contact_id}.wav", recording.rate or 0)
             cleanup.callback(wav.file.discard)

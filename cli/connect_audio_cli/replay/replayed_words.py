@@ -16,10 +16,9 @@ from connect_audio.recorder.publish_words import transcript_facts, transcript_fi
 from connect_audio_cli.output.command_error import printable
 from connect_audio_cli.output.existing import refuse_existing
 from connect_audio_cli.output.inputs import refuse_inputs
+from connect_audio_cli.recordings.words_files import WORDS_ENDINGS
 from connect_audio_cli.replay.words_options import WordsOptions
 
-ENDINGS = (".transcript.json", ".vtt")
-"""Endings of the two files; the contact's id comes before."""
 _LONGEST_TEXT = 10_000
 """Characters of a turn that are printed. 15 s of speech have some hundred."""
 
@@ -64,7 +63,7 @@ class ReplayedWords:
         Raises:
             CommandError: one is there already, or is the capture.
         """
-        targets = [self._folder / f"{contact_id}{ending}" for ending in ENDINGS]
+        targets = [self._folder / f"{contact_id}{ending}" for ending in WORDS_ENDINGS]
         refuse_inputs(targets, () if self._source is None else (self._source,))
         refuse_existing(targets, force=self._force)
 
@@ -93,8 +92,8 @@ class ReplayedWords:
         files = (transcript_file(content) + b"\n", webvtt(content.turns, rate).encode())
         return FinishedWords(
             content=content,
-            files=tuple(zip(ENDINGS, files, strict=True)),
-            facts=words_facts(content, *(f"{contact_id}{ending}" for ending in ENDINGS)),
+            files=tuple(zip(WORDS_ENDINGS, files, strict=True)),
+            facts=words_facts(content, *(f"{contact_id}{ending}" for ending in WORDS_ENDINGS)),
         )
 
 
