@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from connect_audio_local.cloud import LocalCloud
-from connect_audio_local.kvs.model import Delivery, Live
 from connect_audio_local.recognition.digits import DigitRecognizer
 from connect_audio_local.recognition.speech import spoken_digits
 from connect_audio_local.synthesis.calls import SyntheticCall
@@ -19,8 +17,8 @@ from connect_audio_local.transcribe.faults import Behaviour, CutAfter, FailAfter
 from connect_audio_local.transcribe.server import TranscribeEndpoint
 from support.spoken_words import quiet, spoken
 from support.transcribe_sessions import transcribe_service
-from support.wav import same_wav, wav_of_call
-from support.whole_path import INSTANCE, Recorded, cloud_of, contact_id, event_for, record, serve
+from support.whole_path import INSTANCE, Recorded, cloud_of, contact_id
+from support.words_calls import record_at_pace, transcript
 
 SPEED = 8.0
 SAID = [
@@ -60,22 +58,8 @@ def transcribing(
     assert not [thread.name for thread in threading.enumerate() if thread.name == "transcribe-session"]
 
 
-def transcript(cloud: LocalCloud, found: Recorded) -> dict[str, Any]:
-    key = found.result["recording"].removeprefix(f"s3://{cloud.bucket}/").removesuffix(".wav") + ".transcript.json"
-    with closing(cloud.s3()) as s3:
-        read: dict[str, Any] = json.loads(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
-    return read
-
-
-def record_at_pace(
-    cloud: LocalCloud, speed: float = SPEED, *, made: SyntheticCall | None = None, **options: Any
-) -> Recorded:
-    made = made or call(20, [(party, at, spoken(text)) for party, at, text in SAID])
-    found = record(cloud, event_for(serve(cloud, made, pace=Live(speed), delivery=Delivery.BLOCK, **options).arn))
-    # Words never change the recording.
-    assert found.wav is not None
-    assert same_wav(found.wav, wav_of_call(made))
-    return found
+def at_pace(cloud: LocalCloud, speed: float = SPEED, **options: Any) -> Recorded:
+    return record_at_pace(cloud, call(20, [(party, at, spoken(text)) for party, at, text in SAID]), speed, **options)
 
 
 def judge(found: dict[str, Any]) -> None:
@@ -91,14 +75,14 @@ def test_a_service_that_breaks_in_the_middle_costs_no_word(moto_server: str) -> 
         cloud,
         service,
     ):
-        words = transcript(cloud, record_at_pace(cloud))
+        words = transcript(cloud, at_pace(cloud))
     judge(words)
     assert len(service.model.streams) >= 3
 
 
 def test_words_go_on_over_hand_overs(moto_server: str) -> None:
     with transcribing(moto_server, invocation_s=9) as (cloud, service):
-        found = record_at_pace(cloud, speed=3, retention_hours=24)
+        found = at_pace(cloud, speed=3, retention_hours=24)
         words = transcript(cloud, found)
     assert found.manifest is not None
     assert found.manifest["handOvers"] >= 1
@@ -116,7 +100,7 @@ def test_spoken_digits_of_two_voices_come_back_with_speaker_and_times_also_at_on
     ]
     made = call(19, [(party, at, phrase.samples) for party, at, phrase in said])
     with transcribing(moto_server, recognizer=DigitRecognizer(), recognizes_partials=False) as (cloud, service):
-        words = transcript(cloud, record_at_pace(cloud, made=made))
+        words = transcript(cloud, record_at_pace(cloud, made, SPEED))
     assert (words["engine"], words["language"], words["missing"]) == ("transcribe", "en-US", [])
     assert {stream.outcome for stream in service.model.streams} == {"whole"}
     turns = sorted(words["turns"], key=lambda turn: turn["start"])

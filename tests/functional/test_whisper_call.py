@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
 
 from connect_audio.core.pcm import Party
 from connect_audio_local.cloud import LocalCloud
-from connect_audio_local.kvs.model import Delivery, Live
 from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.whisper import faults
 from connect_audio_local.whisper.model import Behaviour, SpeechServer
 from connect_audio_local.whisper.server import speech_server
 from support.digit_calls import DIGIT_CALL, SECONDS, digit_tracks
 from support.speech_sessions import call, said
-from support.wav import same_wav, wav_of_call
-from support.whole_path import INSTANCE, Recorded, cloud_of, contact_id, event_for, record, serve
+from support.whole_path import INSTANCE, cloud_of, contact_id
+from support.words_calls import record_at_pace, transcript
 
 SPEED: Final = 8.0
 PARTS: Final = (
@@ -57,21 +55,6 @@ def recognizing(
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("whisper-")]
 
 
-def transcript(cloud: LocalCloud, found: Recorded) -> dict[str, Any]:
-    key = found.result["recording"].removeprefix(f"s3://{cloud.bucket}/").removesuffix(".wav") + ".transcript.json"
-    with closing(cloud.s3()) as s3:
-        read: dict[str, Any] = json.loads(s3.get_object(Bucket=cloud.bucket, Key=key)["Body"].read())
-    return read
-
-
-def record_at_pace(cloud: LocalCloud, made: SyntheticCall, speed: float = SPEED, **options: Any) -> Recorded:
-    found = record(cloud, event_for(serve(cloud, made, pace=Live(speed), delivery=Delivery.BLOCK, **options).arn))
-    # Words never change the recording.
-    assert found.wav is not None
-    assert same_wav(found.wav, wav_of_call(made))
-    return found
-
-
 def judge(found: dict[str, Any]) -> None:
     assert found["missing"] == []
     turns = sorted(found["turns"], key=lambda turn: turn["start"])
@@ -103,7 +86,7 @@ def test_spoken_digits_of_two_voices_come_back_through_the_whole_live_path(moto_
 def test_a_server_that_breaks_in_the_middle_costs_no_word(moto_server: str) -> None:
     troubles: list[Behaviour] = [faults.answer(503), faults.reset, faults.cut, faults.no_json, faults.answer(429)]
     with speech_server(None, troubles) as server, recognizing(moto_server, server) as cloud:
-        judge(transcript(cloud, record_at_pace(cloud, synthetic(call(PARTS, 20.0)))))
+        judge(transcript(cloud, record_at_pace(cloud, synthetic(call(PARTS, 20.0)), SPEED)))
 
 
 def test_words_go_on_over_hand_overs(moto_server: str) -> None:
@@ -119,7 +102,7 @@ def test_words_go_on_over_hand_overs(moto_server: str) -> None:
 def test_a_server_that_refuses_the_key_leaves_a_whole_recording_and_says_what_is_missing(moto_server: str) -> None:
     made = synthetic(call(PARTS[:2], 6.0))
     with speech_server(key="another") as server, recognizing(moto_server, server) as cloud:
-        found = record_at_pace(cloud, made)
+        found = record_at_pace(cloud, made, SPEED)
         words = transcript(cloud, found)
         asked = len(server.requests)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ from connect_audio.adapters.endpoint.secret import SHORTEST_SECRET
 from connect_audio.core.errors import SettingsError, SinkError
 from connect_audio.core.segment_wav import WavShape
 from connect_audio.settings import Integer, LiveSettings, variables
-from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.certificates import check_certificates
+from connect_audio_cli.output.command_error import CommandError, printable
 
 if TYPE_CHECKING:
     from connect_audio_cli.replay.words_options import WordsOptions
@@ -181,7 +181,7 @@ def _webhook(url: str, typed: Typed, environment: Mapping[str, str] | None) -> W
     if len(secret) < SHORTEST_SECRET:
         raise CommandError(f"the secret in {SECRET_VARIABLE} is shorter than {SHORTEST_SECRET} characters")
     if typed.webhook_ca is not None:
-        _check_certificates(typed.webhook_ca)
+        check_certificates(typed.webhook_ca)
     return WebhookOptions(
         url=url, secret=secret.encode(), ca_file=typed.webhook_ca, allow_private=typed.allow_private_addresses
     )
@@ -190,16 +190,6 @@ def _webhook(url: str, typed: Typed, environment: Mapping[str, str] | None) -> W
 def _said(error: SinkError) -> str:
     """Its message without the code, which is for logs."""
     return str(error).removeprefix(f"{error.code}: ")
-
-
-def _check_certificates(path: Path) -> None:
-    name = printable(str(path))
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError as error:
-        raise CommandError(f"{name}: holds no certificates in PEM") from error
-    except OSError as error:
-        raise CommandError(f"{name}: cannot be read: {describe(error)}") from error
 
 
 def _read(name: str, flag: str, text: str | None) -> Any:

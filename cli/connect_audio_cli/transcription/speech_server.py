@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connect_audio_cli.output.arguments import Parser
-from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.certificates import check_certificates
+from connect_audio_cli.output.command_error import CommandError, printable
 
 if TYPE_CHECKING:
     from connect_audio.adapters.words.whisper import WhisperRecognizer
@@ -131,23 +132,6 @@ def recognizer_of(
 def said(error: SinkError) -> str:
     """Return a failure's text for people: without the code, and with the option in place of the setting."""
     return str(error).removeprefix(f"{error.code}: ").replace("WHISPER_URL", "--whisper")
-
-
-def check_certificates(path: Path) -> None:
-    """Refuse a file without certificates.
-
-    Raises:
-        CommandError: it holds none, or cannot be read.
-    """
-    import ssl  # noqa: PLC0415 - it takes as long as all of the help
-
-    name = printable(str(path))
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except ssl.SSLError as error:
-        raise CommandError(f"{name}: holds no certificates in PEM") from error
-    except OSError as error:
-        raise CommandError(f"{name}: cannot be read: {describe(error)}") from error
 
 
 def _key(variable: str | None, environment: Mapping[str, str]) -> bytes | None:
