@@ -8,8 +8,11 @@ CHECKOV_VENV := .venv-checkov
 SDK_VENV := .venv-sdk
 PYTHON ?= $(shell command -v python3.13 || command -v python3)
 TESTS ?= tests
-# Workers of the tests. Three keep two cores busier, but then tests that play sound or wait for a process fail at times.
-WORKERS ?= 2
+# Workers of the tests, which wait much for other processes, sockets and clocks: three keep two cores busy. In a browser
+# sound is played and heard at a call's own pace, so two run those tests before all others.
+WORKERS ?= 3
+BROWSER_WORKERS ?= 2
+BROWSER_TESTS := tests/functional/browser
 STAMP := $(VENV)/.installed
 SAM_STAMP := $(SAM_VENV)/.installed
 CHECKOV_STAMP := $(CHECKOV_VENV)/.installed
@@ -106,9 +109,13 @@ compile-tests: $(STAMP)
 	@# Otherwise each of the workers compiles all the tests. A test that cannot be imported is run-tests' to tell.
 	@$(BIN)/pytest --collect-only -q $(TESTS) >/dev/null 2>&1 || true
 
+RUN_TESTS = $(BIN)/pytest --dist loadfile --no-loadscope-reorder \
+	-m 'not containers and not environments and not firefox and not cdk'
+
 run-tests: $(STAMP)
 	@# The tests of a file share what they start, so one worker runs them all.
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not containers and not environments and not firefox and not cdk' $(TESTS)
+	@$(if $(filter tests,$(TESTS)),$(RUN_TESTS) -n $(BROWSER_WORKERS) $(BROWSER_TESTS))
+	@$(RUN_TESTS) -n $(WORKERS) $(TESTS) $(if $(filter tests,$(TESTS)),--ignore $(BROWSER_TESTS))
 
 test-firefox: $(STAMP) ## Call page and serve in Firefox: what is heard, keys, the live view, frames; a minute
 	@scripts/setup-firefox.sh
