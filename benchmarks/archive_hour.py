@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import json
 import logging
-import multiprocessing
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.as_deployed import hide_awscrt
 from benchmarks.bounds import Bound
-from benchmarks.consumer_memory import BUCKET, Row, far_ends, peak_mib
+from benchmarks.consumer_memory import BUCKET, Row, far_ends, far_process, peak_mib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
     from connect_audio.ports import MediaSource, PartStore
@@ -43,7 +41,7 @@ def measure() -> dict[str, Row]:
         RuntimeError: a recording is not whole.
     """
     with ExitStack() as stack:
-        variables, arn, start_ms = stack.enter_context(_emulator())
+        variables, arn, start_ms = stack.enter_context(far_process(_serve))
         environment = {**stack.enter_context(far_ends("")), **variables}
         return {name: _in_fresh_process(name, arn, start_ms, environment) for name in _SOURCES}
 
@@ -140,21 +138,6 @@ def _record(name: str, arn: str, start_ms: int) -> Row:
 
 
 # Around it.
-
-
-@contextmanager
-def _emulator() -> Iterator[tuple[dict[str, str], str, int]]:
-    """The KVS emulator in a process of its own: its variables, the stream's ARN, and the call's start."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,))
-    process.start()
-    theirs.close()  # or `recv` would outwait a process that has failed
-    try:
-        yield ours.recv()
-    finally:
-        ours.send(None)
-        process.join()
 
 
 def _serve(control: Connection) -> None:

@@ -70,7 +70,7 @@ class Row:
 def measure() -> dict[str, Row]:
     """Record each call."""
     with ExitStack() as stack:
-        url, arns = stack.enter_context(_emulator())
+        url, arns = stack.enter_context(far_process(_serve))
         environment = stack.enter_context(far_ends(url))
         rows = {name: _in_fresh_process(name, arns[name], environment) for name in (*_LENGTHS, _ENGINE)}
     for name, row in rows.items():
@@ -192,11 +192,18 @@ def peak_mib() -> float:
 
 
 @contextmanager
-def _emulator() -> Iterator[tuple[str, dict[str, str]]]:
-    """The KVS emulator in a process of its own; its URL, and the stream's ARN for each call."""
+def far_process(serve: Callable[[Connection], None]) -> Iterator[Any]:
+    """Run a far end in a process of its own.
+
+    Args:
+        serve: its work: sends what callers need to know, and ends once it has received something.
+
+    Yields:
+        What it sent.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,))
+    process = context.Process(target=serve, args=(theirs,))
     process.start()
     theirs.close()  # or `recv` would outwait a process that has failed
     try:
