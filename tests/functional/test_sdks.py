@@ -91,9 +91,13 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def printed(capture: Path) -> Iterator[str]:
-    """The shell's lines that the command prints, while it serves the capture."""
+    """The shell's lines that the command prints, while it serves the capture.
+
+    Each program has a stream of its own: all together they ask more often than five times in a second, and capo does
+    not ask again.
+    """
     with emulating(capture) as text:
         yield "\n".join(re.findall(r"^(?:export|unset) .*$", text, re.MULTILINE))
 
