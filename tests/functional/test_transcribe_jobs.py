@@ -6,7 +6,7 @@ import json
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 from connect_audio.core.pcm import Party
 from connect_audio.handlers import transcribe_jobs as function
+from connect_audio.recorder.recording_event import REPAIRED
 from connect_audio_local.cloud import REGION, LocalContext
 from connect_audio_local.recognition.markers import MarkerRecognizer
 from connect_audio_local.recognition.speech import RATE
@@ -196,6 +197,62 @@ def test_a_transcript_that_is_there_stays(place: Place, when: str) -> None:
     assert handled(place.announced if when == "before the job" else place.front.complete(JOB)) == {JOB: "kept"}
     assert place.text(".transcript.json") == "of the live call"
     assert handled(SCHEDULED) == {}
+
+
+def repaired(place: Place, begins_later_s: float) -> dict[str, Any]:
+    """Replace the recording by one that begins earlier, so that all is said later in it; return the event."""
+    later = tuple(replace(part, at=part.at + begins_later_s) for part in PARTS)
+    tracks = call(later, 5.0 + begins_later_s)
+    place.put(".wav", wav_of(tracks[Party.CUSTOMER], tracks[Party.AGENT]))
+    event = place.announced
+    event["detail"]["durationSeconds"] = 5.0 + begins_later_s
+    return {**event, "detail-type": REPAIRED}
+
+
+def test_a_repaired_recording_gets_the_words_of_its_own_audio_once(place: Place) -> None:
+    handled(place.announced)
+    handled(place.front.complete(JOB))
+    event = repaired(place, 1.0)
+    assert [handled(event), handled(event)] == [{JOB: "started"}] * 2
+    assert place.turns()[0][1] == 0.5
+    (_, again) = place.front.jobs
+    assert handled(place.front.complete(again)) == {again: "filed"}
+    assert [turn[1:] for turn in place.turns()] == [
+        (1.5, 2.2, "alfa bravo."),
+        (2.0, 2.7, "charlie delta"),
+        (4.5, 4.8, "echo."),
+    ]
+    assert json.loads(place.text(".transcript.json"))["durationSeconds"] == 6.0
+    assert "00:01.500" in place.text(".vtt")
+    assert handled(SCHEDULED) == {}
+
+
+@pytest.mark.parametrize("first", ["the old recording's job", "the new recording's job"])
+def test_of_a_job_on_each_side_of_a_repair_the_newer_recordings_words_stay(place: Place, first: str) -> None:
+    handled(place.announced)
+    ended = place.front.complete(JOB)
+    handled(repaired(place, 1.0))
+    events = [ended, place.front.complete(place.front.jobs[1])]
+    for event in events if first == "the old recording's job" else reversed(events):
+        handled(event)
+    assert [turn[1] for turn in place.turns()] == [1.5, 2.0, 4.5]
+
+
+def test_words_of_a_recording_that_was_repaired_once_more_replace_nothing(place: Place) -> None:
+    place.put(".transcript.json", b"of another program")
+    handled(repaired(place, 1.0))
+    ended = place.front.complete(place.front.jobs[0])
+    repaired(place, 2.0)
+    assert list(handled(ended).values()) == ["kept"]
+    assert place.text(".transcript.json") == "of another program"
+
+
+def test_words_that_the_repaired_recordings_manifest_names_stay(place: Place) -> None:
+    place.put(".transcript.json", b"of the live call")
+    place.put(".json", json.dumps({"words": {"transcript": "s3://calls/a.transcript.json"}}).encode())
+    assert handled(repaired(place, 0.0)) == {JOB: "kept"}
+    place.put(".json", json.dumps({"words": None}).encode())
+    assert handled(repaired(place, 0.0)) == {JOB: "started"}
 
 
 def test_captions_that_a_killed_look_left_behind_do_not_keep_the_transcript_away(place: Place) -> None:

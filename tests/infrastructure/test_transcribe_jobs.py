@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio.recorder.outcome import OutcomeStatus
-from connect_audio.recorder.recording_event import DETAIL_TYPES
+from connect_audio.recorder.recording_event import DETAIL_TYPES, REPAIRED
 from connect_audio.settings import TranscribeJobSettings, variables
 from infrastructure.evaluation import evaluated
 
@@ -57,7 +57,7 @@ def test_three_rules_reach_the_function_and_each_has_its_permission(stack: Calla
         permission = resources[f"{name}Permission"]["Properties"]
         assert (permission["Principal"], permission["SourceArn"]) == ("events.amazonaws.com", f"<{name}.Arn>")
     published = [DETAIL_TYPES[each] for each in (OutcomeStatus.COMPLETE, OutcomeStatus.PARTIAL)]
-    assert rules["RecordingRule"]["EventPattern"]["detail-type"] == published
+    assert rules["RecordingRule"]["EventPattern"]["detail-type"] == [*published, REPAIRED]
     # AWS's own events are on the default bus alone, and only there may a rule have a schedule.
     assert {name: rule.get("EventBusName") for name, rule in rules.items()} == {
         "RecordingRule": "calls",

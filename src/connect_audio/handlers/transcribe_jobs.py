@@ -18,6 +18,7 @@ from connect_audio.core.errors import StorageError
 from connect_audio.handlers.logs import function_logger
 from connect_audio.handlers.tracing import traced
 from connect_audio.recorder.batch_words import BatchWords, Filed
+from connect_audio.recorder.recording_event import REPAIRED
 from connect_audio.settings import TranscribeJobSettings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, Any]:
         _context: Lambda's context.
 
     Returns:
-        For each job its name and `started`, `running`, `filed`, `kept` or `ignored`.
+        For each announced execution or job its name and `started`, `running`, `filed`, `kept` or `ignored`.
 
     Raises:
         SettingsError: the function's own environment is wrong.
@@ -82,7 +83,8 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, Any]:
 def _handled(event: Any, words: BatchWords) -> dict[str, Filed]:
     detail = event.get("detail") or {}
     if event.get("source") == "connect-audio":
-        return {str(detail.get("executionName")): words.start(detail)}
+        start = words.start_again if event.get("detail-type") == REPAIRED else words.start
+        return {str(detail.get("executionName")): start(detail)}
     if event.get("source") == "aws.transcribe":
         job = str(detail.get("TranscriptionJobName"))
         return {job: words.look(job)}

@@ -3,6 +3,7 @@
 *How it works.* A note in S3 is written before the job starts, and deleted once the words are filed. So a start that
 failed, and an end whose event was lost, are found among the notes. Readers find the
 transcript by its name beside the WAV, as for words that came with the call. Nothing that lies there is overwritten.
+After a repair a job that is named by the WAV's ETag replaces the words of the old recording.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from connect_audio.words.transcribe_job import JobState, JobStatus, TranscribeJo
 _RATE: Final = 1000
 """Positions a second: the result's times have milliseconds at most."""
 _JOB: Final = re.compile(r"[0-9a-zA-Z._-]{1,200}", re.ASCII)
+_EXECUTION: Final = re.compile(r"[0-9a-zA-Z._-]{1,180}", re.ASCII)
+"""An execution's name that leaves room in a job's name for what a repair adds."""
+_QUOTE: Final = '"'
 _JSON: Final = ObjectKind("application/json")
 _NO_KEY: Final = "NoSuchKey"
 
@@ -72,18 +76,36 @@ class BatchWords:
             StorageError: S3 failed.
             Exception: Transcribe's own, which refused the job.
         """
-        job, key, duration = detail.get("executionName"), detail.get("key"), detail.get("durationSeconds")
-        if not isinstance(job, str) or not _JOB.fullmatch(job) or not isinstance(key, str):
+        if not self._is_ours(detail):
             return Filed.IGNORED
-        is_ours = detail.get("bucket") == self.bucket and key.startswith(f"{self.recordings_prefix}/")
-        if not is_ours or not key.endswith(".wav"):
-            return Filed.IGNORED
-        if self.store.head(RecordingNames(self.bucket, key).transcript) is not None:
+        names = RecordingNames(self.bucket, detail["key"])
+        if self.store.head(names.transcript) is not None:
             return Filed.KEPT
-        note = {"key": key, "contactId": detail.get("contactId"), "durationSeconds": duration}
-        self.store.put(self._note(job), json.dumps(note).encode(), _JSON)
-        self._start(job, key)
-        return Filed.STARTED
+        return self._begin(detail["executionName"], _note_of(detail))
+
+    def start_again(self, detail: Mapping[str, Any]) -> Filed:
+        """Start the job of a recording that a repair has replaced. Its words replace the old recording's.
+
+        Words that the manifest still names stay: they came with the call, and the manifest counts them.
+
+        Args:
+            detail: the announcing event's.
+
+        Raises:
+            StorageError: S3 failed.
+            Exception: Transcribe's own, which refused the job.
+        """
+        if not self._is_ours(detail):
+            return Filed.IGNORED
+        names = RecordingNames(self.bucket, detail["key"])
+        head = self.store.head(names.key)
+        if head is None:
+            return Filed.IGNORED
+        if self._names_words(names):
+            return Filed.KEPT
+        # An event that comes twice finds the same object, and so the same job.
+        job = f"{detail['executionName']}_{head.etag.strip(_QUOTE)[:12]}"
+        return self._begin(job, {**_note_of(detail), "etag": head.etag})
 
     def look(self, job: str) -> Filed:
         """Look at a job, and file its result if it is there.
@@ -113,6 +135,29 @@ class BatchWords:
         prefix = f"{self.jobs_prefix}/due/"
         return [key.removeprefix(prefix).removesuffix(".json") for key in self.store.list_keys(prefix)]
 
+    def _is_ours(self, detail: Mapping[str, Any]) -> bool:
+        """Return True if an event is of a recording below the prefix, by an execution whose name can be a job's."""
+        job, key = detail.get("executionName"), detail.get("key")
+        if not isinstance(job, str) or not _EXECUTION.fullmatch(job) or not isinstance(key, str):
+            return False
+        is_ours = detail.get("bucket") == self.bucket and key.startswith(f"{self.recordings_prefix}/")
+        return is_ours and key.endswith(".wav")
+
+    def _names_words(self, names: RecordingNames) -> bool:
+        """Return True if the recording's manifest names a transcript."""
+        try:
+            manifest = json.loads(self.store.get(names.manifest))
+        except StorageError as error:
+            if error.code != _NO_KEY:
+                raise
+            return False
+        return bool(manifest.get("words"))
+
+    def _begin(self, job: str, note: Mapping[str, Any]) -> Filed:
+        self.store.put(self._note(job), json.dumps(note).encode(), _JSON)
+        self._start(job, note["key"])
+        return Filed.STARTED
+
     def _start(self, job: str, key: str) -> None:
         self.jobs.start(job, f"s3://{self.bucket}/{key}", f"{self.jobs_prefix}/{job}.json")
 
@@ -120,7 +165,8 @@ class BatchWords:
         if state.status is JobStatus.FAILED or state.result_key is None:
             return Filed.FAILED
         names = RecordingNames(self.bucket, note["key"])
-        if self.store.head(names.transcript) is not None:
+        replaces = self._replaces(names, note)
+        if not replaces and self.store.head(names.transcript) is not None:
             return Filed.KEPT
         try:
             result = job_result(json.loads(self.store.get(state.result_key)), _RATE)
@@ -142,9 +188,17 @@ class BatchWords:
         )
         # The transcript comes last: without it the next look files both again.
         captions = webvtt(result.turns, _RATE).encode()
-        self.store.put_new(names.captions, captions, ObjectKind("text/vtt; charset=utf-8"))
-        self.store.put_new(names.transcript, json.dumps(document, indent=1, ensure_ascii=False).encode(), _JSON)
+        write = self.store.put if replaces else self.store.put_new
+        write(names.captions, captions, ObjectKind("text/vtt; charset=utf-8"))
+        write(names.transcript, json.dumps(document, indent=1, ensure_ascii=False).encode(), _JSON)
         return Filed.FILED
+
+    def _replaces(self, names: RecordingNames, note: Mapping[str, Any]) -> bool:
+        """Return True if a job is of a repaired recording that still is the object which the job was started for."""
+        if "etag" not in note:
+            return False
+        head = self.store.head(names.key)
+        return head is not None and head.etag == note["etag"]
 
     def _noted(self, job: str) -> Mapping[str, Any] | None:
         if not _JOB.fullmatch(job):
@@ -159,3 +213,7 @@ class BatchWords:
 
     def _note(self, job: str) -> str:
         return f"{self.jobs_prefix}/due/{job}.json"
+
+
+def _note_of(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: detail.get(name) for name in ("key", "contactId", "durationSeconds")}

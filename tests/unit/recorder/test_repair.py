@@ -376,6 +376,18 @@ def test_a_transcript_stays_in_the_manifest_if_the_recording_still_begins_where_
     assert (manifest["status"], manifest["words"]) == ("complete", words)
 
 
+def test_a_repaired_recording_that_begins_earlier_names_no_words_which_count_from_the_old_begin() -> None:
+    at = recorded_with_a_hole(in_one_put, 0, 3)
+    old = {**manifest_of(at.store), "live": {"sinks": []}, "words": {"transcript": "s3://calls/a.transcript.json"}}
+    at.store.objects[NAMES.manifest] = (json.dumps(old).encode(), {})
+
+    repair(at)
+
+    manifest = manifest_of(at.store)
+    assert manifest["recording"]["startTime"] < old["recording"]["startTime"]
+    assert (manifest["audit"]["result"], manifest["words"]) == ("REPAIRED", None)
+
+
 def test_a_stream_that_does_not_keep_the_call_is_an_outcome_and_any_other_failure_is_raised() -> None:
     at = recorded_with_a_hole(in_one_put, 3, 4)
     old = manifest_of(at.store)
