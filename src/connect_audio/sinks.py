@@ -59,7 +59,7 @@ class LiveEnd:
 class Sink(Protocol):
     """The part that both kinds of sink have in common. One instance serves one call in one invocation.
 
-    Two attributes are optional; a sink that is done with its audio when `deliver_…` returns needs neither:
+    Three attributes are optional; a sink that is done with its audio when `deliver_…` returns needs none of them:
 
     - `settled`: position before which the sink needs nothing any more, frames since the recording's first; None if it
       does not know. A sink whose work goes on behind `deliver_…` has it. The audio from there on is delivered again
@@ -67,6 +67,8 @@ class Sink(Protocol):
       `settled` moves on, failures count as failures in a row. Other threads read it at any time, and once more behind
       `close`, so it must not block.
     - `end_seconds`: time that `end` may take, 10 s at most; without it 2.5 s.
+    - `recognized`: audio of the call that a recognizer of words was given, frames, in all invocations so far. It is
+      read as `settled` is, and becomes the metric `RecognizedSeconds`.
 
     One thread of the sink's own calls all methods but `interrupt`, one after the other. If a capture is replayed as
     fast as possible, the reading thread calls them and waits. No failure in a sink touches the recording.

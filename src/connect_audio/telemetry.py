@@ -215,6 +215,12 @@ class Metric(Enum):
         _CONSUMER,
         "Sinks of live audio that could not be made, or that are not used any more.",
     )
+    RECOGNIZED_SECONDS = (
+        "RecognizedSeconds",
+        _SECONDS,
+        _CONSUMER,
+        "Audio that a recognizer of words was given while calls lasted; audio that was sent twice counts twice.",
+    )
 
     def __init__(self, title: str, unit: MetricUnit, services: tuple[Service, ...], meaning: str) -> None:
         self.title = title

@@ -10,12 +10,14 @@ from typing import Any, Final
 import pytest
 
 from connect_audio.core.pcm import Party
+from connect_audio.telemetry import Metric
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.whisper import faults
 from connect_audio_local.whisper.model import Behaviour, SpeechServer
 from connect_audio_local.whisper.server import speech_server
 from support.digit_calls import DIGIT_CALL, SECONDS, digit_tracks
+from support.emitted import by_metric, emitted
 from support.speech_sessions import call, said
 from support.whole_path import INSTANCE, cloud_of, contact_id
 from support.words_calls import record_at_pace, transcript
@@ -89,7 +91,9 @@ def test_a_server_that_breaks_in_the_middle_costs_no_word(moto_server: str) -> N
         judge(transcript(cloud, record_at_pace(cloud, synthetic(call(PARTS, 20.0)), SPEED)))
 
 
-def test_words_go_on_over_hand_overs(moto_server: str) -> None:
+def test_words_go_on_over_hand_overs_and_the_metric_counts_their_audio(
+    moto_server: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     made = synthetic(call(PARTS, 20.0))
     with speech_server() as server, recognizing(moto_server, server, invocation_s=9) as cloud:
         found = record_at_pace(cloud, made, speed=2, retention_hours=24)
@@ -97,6 +101,10 @@ def test_words_go_on_over_hand_overs(moto_server: str) -> None:
     assert found.manifest is not None
     assert found.manifest["handOvers"] >= 1
     judge(words)
+    recognized = by_metric(emitted(capfd.readouterr().out))[Metric.RECOGNIZED_SECONDS]
+    assert len(recognized) >= 2
+    # From the first word to the call's end, and what hand-overs repeat: 10 s each at most.
+    assert 18 <= sum(recognized) <= 20 + 10 * found.manifest["handOvers"]
 
 
 def test_a_server_that_refuses_the_key_leaves_a_whole_recording_and_says_what_is_missing(moto_server: str) -> None:

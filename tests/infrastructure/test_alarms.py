@@ -129,6 +129,23 @@ def test_the_errors_of_a_known_instance_s_flows_have_an_alarm(template: Json, na
     assert alarm["AlarmDescription"].endswith(f" docs/operations.md#{anchor}")
 
 
+def test_the_minutes_of_words_of_a_day_have_an_alarm_at_the_number_that_is_given(template: Json) -> None:
+    assert set(alarms(template, WordsDailyMinutesAlarm=0)) == set(ALARMS)
+    assert not alarms(template, WordsDailyMinutesAlarm=500, AlarmsEnabled="false")
+    (name,) = set(alarms(template, WordsDailyMinutesAlarm=500)) - set(ALARMS)
+    alarm = alarms(template, WordsDailyMinutesAlarm=500, AlarmTopicArn=TOPIC)[name]
+    assert what_sets_it_off(alarm) == ("seconds / 60", AT_LEAST, 500)
+    assert (alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (1, "notBreaching")
+    (day,) = [one["MetricStat"] for one in alarm["Metrics"] if "MetricStat" in one]
+    assert (day["Metric"]["Namespace"], day["Metric"]["MetricName"]) == (NAMESPACE, Metric.RECOGNIZED_SECONDS.title)
+    assert day["Metric"]["Dimensions"] == [{"Name": "service", "Value": "consumer"}]
+    assert (day["Stat"], day["Period"]) == ("Sum", 24 * 3600)
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [TOPIC]
+    assert "got 500 minutes" in alarm["AlarmDescription"]
+    assert alarm["AlarmDescription"].endswith(" docs/operations.md#words-of-a-day")
+    assert "\n## Words of a day\n" in RUNBOOK.read_text("utf-8")
+
+
 def test_the_account_s_concurrency_is_held_against_its_quota(template: Json) -> None:
     (metric,) = [one["MetricStat"] for one in alarms(template)["ConcurrencyAlarm"]["Metrics"] if "MetricStat" in one]
     # "Lambda: AWS usage metrics", in the CloudWatch guide: what SERVICE_QUOTA knows the quota of.

@@ -143,6 +143,7 @@ VERSION = "ConsumerFunctionVersion/Properties/Description"
 CHANGES: dict[str, tuple[str, set[str], dict[str, str]]] = {
     "WordsLanguage": ("en-US", {f"{TRIGGER}/WORDS_LANGUAGE"}, {}),
     "WordsMaximumMinutes": ("60", {f"{TRIGGER}/WORDS_MAXIMUM_MINUTES"}, {}),
+    "WordsDailyMinutesAlarm": ("500", {"WordsMinutesAlarm"}, {}),
     "WordsEvents": ("on", {f"{TRIGGER}/WORDS_EVENTS"}, {}),
     "TranscribeEnabled": ("true", {"WordsLayer", LAYERS, VERSION, f"{ROLE}/TranscribeTheCall"}, {}),
     "TranscribeLanguages": ("en-US,es-US", {f"{TRIGGER}/TRANSCRIBE_LANGUAGES"}, {}),

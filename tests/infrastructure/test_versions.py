@@ -157,6 +157,7 @@ def test_another_vpc_makes_a_new_version(translated: Translate, before: tuple[st
         ("LiveSinkOptions", '{"endpoint": "a.example"}'),
         ("WordsLanguage", "en-US"),
         ("WordsMaximumMinutes", 60),
+        ("WordsDailyMinutesAlarm", 500),
         ("WordsEvents", "on"),
         ("TranscribeLanguages", "en-US,es-US"),
         ("TranscribeVocabulary", "products"),

@@ -23,6 +23,8 @@ class SinkCounts:
         dropped_frames: length of the audio that the sink did not get, frames.
         failures: tries that failed.
         circuit_opened: times that the circuit opened after many failures in a row.
+        recognized_frames: length of the audio that a recognizer of words was given, frames; what was sent twice counts
+            twice. 0 for a sink without one.
     """
 
     delivered: int = 0
@@ -30,6 +32,7 @@ class SinkCounts:
     dropped_frames: int = 0
     failures: int = 0
     circuit_opened: int = 0
+    recognized_frames: int = 0
 
     def copy(self) -> SinkCounts:
         """The counts as they are now."""

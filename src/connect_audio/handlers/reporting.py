@@ -191,21 +191,26 @@ class ConsumerReports:
 def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Metric, float]:
     """Return the metrics of live audio in a record step."""
     deliveries = failures = opened = failed = 0
-    dropped = 0
+    dropped = recognized = 0
     for name, sink in after.sinks.items():
         known = before.sinks.get(name, SinkState())
         counts, earlier = sink.counts, known.counts
         deliveries += counts.delivered - earlier.delivered
         failures += counts.failures - earlier.failures
         dropped += counts.dropped_frames - earlier.dropped_frames
+        recognized += counts.recognized_frames - earlier.recognized_frames
         opened += counts.circuit_opened - earlier.circuit_opened
         failed += sink.failure is not None and known.failure is None
     timeline = result.checkpoint.cursor.timeline
+    rate = timeline.rate if timeline else 8000
+    # A metric costs money once it occurs, so calls without a recognizer have no such line.
+    of_words = {Metric.RECOGNIZED_SECONDS: recognized / rate} if recognized else {}
     return {
         Metric.LIVE_DELIVERIES: deliveries,
         Metric.LIVE_FAILURES: failures,
-        Metric.LIVE_DROPPED_SECONDS: dropped / (timeline.rate if timeline else 8000),
+        Metric.LIVE_DROPPED_SECONDS: dropped / rate,
         Metric.LIVE_LAG_SECONDS: result.live_lag_s,
         Metric.LIVE_CIRCUITS_OPENED: opened,
         Metric.LIVE_SINKS_FAILED: failed,
+        **of_words,
     }

@@ -316,7 +316,14 @@ class SinkProgress:
             limit = frames if settled is None else min(frames, settled)
             place = self._reader.needed_from(buffer.origin + limit, buffer)
             needed = needed if place is None else max(0, place - buffer.origin)
+        self._note_recognized()
         return SinkState(frames=needed, failure=self.failure, counts=self.counts.copy())
+
+    def _note_recognized(self) -> None:
+        """Count the audio that the sink's recognizer was given. The sink counts for all invocations of the call."""
+        frames = _attribute(self.sink, "recognized")
+        if isinstance(frames, int):
+            self.counts.recognized_frames = max(self.counts.recognized_frames, frames)
 
 
 def _attribute(sink: Sink, name: str) -> object:

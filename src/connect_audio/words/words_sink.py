@@ -75,6 +75,11 @@ class WordsSink:
         return None if self._call is None else self._call[0].stored
 
     @property
+    def recognized(self) -> int:
+        """Audio that the recognizer was given in all invocations so far, frames; 0 before the first delivery."""
+        return 0 if self._call is None else self._call[0].state.recognized
+
+    @property
     def end_seconds(self) -> float:
         """Time that `end` may take, seconds."""
         return self._policy.last_words + 3

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from aws_lambda_powertools import Logger
 
 from connect_audio import telemetry
+from connect_audio.core.live_state import LiveState, SinkCounts, SinkState
 from connect_audio.core.manifest import EndReason
 from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.recorder import (
@@ -113,3 +116,18 @@ def test_each_outcome_is_counted_once_and_an_empty_one_as_failed_where_nobody_co
     }.get(status, f"Recordings{status.value.title()}")
     ends = [metric.title for metric in counted(capsys) if metric.title.startswith("Recordings")]
     assert ends == ["RecordingsFailed" if unread else name]
+
+
+def with_recognized(*frames: int) -> Checkpoint:
+    """A checkpoint after so much recognized audio of each sink."""
+    sinks = {str(number): SinkState(counts=SinkCounts(recognized_frames=each)) for number, each in enumerate(frames)}
+    return Checkpoint(live=LiveState(sinks=sinks))
+
+
+def test_the_recognized_audio_of_a_step_is_told_once_and_calls_without_words_have_no_such_metric(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [with_recognized(0), with_recognized(0), with_recognized(12_000), with_recognized(20_000, 0)]
+    for before, after in pairwise(steps):
+        reports.recorded(before, StepResult(next=PartDone(), checkpoint=after), step_s=1, left_s=1)
+    assert counted(capsys)[Metric.RECOGNIZED_SECONDS] == [1.5, 1]

@@ -21,6 +21,7 @@ class Slow(Segments):
     """Takes segments, and settles when the test says so."""
 
     settled: int | None = 0
+    recognized: int | None = None
 
 
 @dataclass
@@ -60,6 +61,22 @@ def test_a_sink_that_knows_no_settled_position_is_done_with_what_it_took() -> No
     call.speak(10)
     state, _ = call.pipeline.state(call.take())
     assert state.sinks["a"].frames == 10 * RATE
+
+
+def test_recognized_audio_is_counted_over_invocations_by_the_sink_s_own_count_of_the_call() -> None:
+    sink = Slow()
+    call = call_into(sink)
+    call.speak(2)
+    assert call.pipeline.state(0)[0].sinks["a"].counts.recognized_frames == 0
+    sink.recognized = 3 * RATE
+    state, _ = call.pipeline.state(call.take())
+    assert state.sinks["a"].counts.recognized_frames == 3 * RATE
+    # The next invocation's sink knows its count once it has read the pages.
+    again = Slow()
+    later = call_into(again, state=state, taken=2 * RATE)
+    assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.recognized_frames == 3 * RATE
+    again.recognized = 5 * RATE
+    assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.recognized_frames == 5 * RATE
 
 
 def test_a_failure_has_the_audio_from_a_position_on_delivered_again() -> None:

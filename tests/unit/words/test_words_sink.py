@@ -191,7 +191,9 @@ def test_the_limit_holds_over_all_invocations() -> None:
     talk.sink.close()
     heard = talk.store.read[-1].state.recognized
     talk.begin()
+    assert talk.sink.recognized == 0
     talk.deliver(40, 120)
+    assert talk.sink.recognized == 60 * RATE
     talk.end()
     assert heard == 50 * RATE
     assert sum(each.received for each in talk.recognizer.sessions) == 10 * RATE
