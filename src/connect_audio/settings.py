@@ -522,11 +522,13 @@ class BackfillSettings:
     Args:
         recordings_bucket: S3 bucket.
         recordings_prefix: key prefix without a slash at either end.
+        staging_bucket: S3 bucket of staging and claims, or None for the recordings' own.
         recordings_kms_key_arn: KMS key for SSE-KMS, or None for the bucket's own default encryption.
     """
 
     recordings_bucket: str = _field(_BUCKET)
     recordings_prefix: str = _field(_PREFIX)
+    staging_bucket: str | None = _field(_STAGING_BUCKET)
     recordings_kms_key_arn: str | None = _field(_KMS_KEY)
 
     @classmethod

@@ -166,6 +166,10 @@ def lifecycle(days: int = 17, *further: dict[str, Any]) -> dict[str, Any]:
     return {"Rules": rules}
 
 
+def uploads_alone() -> dict[str, Any]:
+    return {"Rules": lifecycle()["Rules"][:1]}
+
+
 def letters(number: int) -> dict[str, Any]:
     return {"Attributes": {"ApproximateNumberOfMessages": str(number), "ApproximateNumberOfMessagesNotVisible": "0"}}
 
@@ -266,6 +270,8 @@ EVENTS_ON: Final[dict[str, Answer]] = {
     "lambda:GetPolicy": policy("events.amazonaws.com", RULE_ARN),
 }
 
+STAGED: Final[dict[str, Answer]] = {"cloudformation:DescribeStacks": stack(StagingBucketName="calls-staging")}
+
 FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
     ("credentials", {"cloudformation:DescribeStacks": stack(ConnectInstanceArn=INSTANCE.replace(REGION, "us-east-1"))},
      "the instance is in account 123456789012, us-east-1", "deploy the stack in the instance's account and region"),
@@ -340,12 +346,19 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
     ("bucket", {"s3:GetBucketEncryption": encryption(KEY)},
      f"key {KEY} encrypts the bucket, and the consumer may not use it", f"deploy with RecordingsKmsKeyArn={KEY}"),
     ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": Refusal("NoSuchLifecycleConfiguration", status=404)},
-     "no lifecycle rule aborts incomplete uploads or deletes", "An existing bucket"),
+     "calls-recordings has no lifecycle rule that aborts incomplete uploads", "An existing bucket"),
     ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": lifecycle(1)},
-     "rule uploads aborts uploads after 1 day", "make it 17 days at least"),
+     "rule uploads of calls-recordings aborts uploads after 1 day", "make it 17 days at least"),
     ("bucket's lifecycle", {"s3:GetBucketLifecycleConfiguration": lifecycle(
         17, {"ID": "short", "Status": "Enabled", "Filter": {"Prefix": "rec"}, "Expiration": {"Days": 7}})},
-     "rule short deletes objects after 7 days", "make it 17 days at least"),
+     "rule short of calls-recordings deletes objects after 7 days", "make it 17 days at least"),
+    ("bucket's lifecycle", {**STAGED, "s3:GetBucketLifecycleConfiguration": [lifecycle(), lifecycle(1)]},
+     "rule uploads of calls-staging aborts uploads after 1 day", "make it 17 days at least"),
+    ("bucket's lifecycle", {**STAGED, "s3:GetBucketLifecycleConfiguration": [lifecycle(), uploads_alone()]},
+     "calls-staging has no lifecycle rule that deletes what is tagged", "An existing bucket"),
+    ("bucket", {**STAGED, "s3:GetBucketLocation": [
+        {"LocationConstraint": REGION}, Refusal("NoSuchBucket", status=404)]},
+     "there is no bucket calls-staging", "deploy with another"),
     ("dead letters", {"sqs:GetQueueAttributes": letters(3)},
      "3 recordings failed", "connect-audio redrive --stack calls starts them again"),
     ("Lambda's concurrency", {"lambda:GetAccountSettings": limits(10)},
@@ -546,6 +559,19 @@ def test_more_calls_than_executions_are_well_if_calls_are_recorded_after_their_e
 
     for name in ("Connect's quotas", "streams' retention"):
         assert finding_of(BY_NAME[name], scene.stack(changed)).standing is Standing.WELL
+
+
+def test_a_stack_with_a_bucket_of_staging_is_well_if_each_bucket_has_the_rule_that_it_needs(scene: Scene) -> None:
+    staged: dict[str, Answer] = {
+        **STAGED,
+        "s3:GetBucketLifecycleConfiguration": [uploads_alone(), {"Rules": lifecycle()["Rules"][1:]}],
+    }
+
+    findings = {check.name: finding for check, finding in examine(scene.stack(staged))}
+
+    assert {name: each for name, each in findings.items() if each.standing is not Standing.WELL} == {}
+    assert "calls-staging is in eu-west-2" in findings["bucket"].found
+    assert scene.answers.asked.count("iam:SimulatePrincipalPolicy") == 5
 
 
 def test_contact_events_are_well_if_the_rule_leads_to_the_function(scene: Scene) -> None:

@@ -95,7 +95,7 @@ class Execution:
 
 
 class ScriptedBucket:
-    """S3, with the objects of one bucket by key; `refusal` is the code of every answer."""
+    """S3: objects of the bucket `calls` by key, of others by `/bucket/key`; `refusal` is the code of every answer."""
 
     def __init__(self) -> None:
         self.objects: dict[str, str] = {}
@@ -436,6 +436,17 @@ def test_nothing_is_started_over_the_claim_of_an_execution_that_lambda_no_longer
     assert f"left      {NAME}  an execution that Lambda no longer knows holds the claim" in told
     assert list(lambda_.invoked) == [f"{OTHER_NAME}-r1"]
     assert stage.numbers() == (1, 0)
+
+
+def test_a_claim_of_a_stack_with_a_bucket_of_staging_is_found_there(stage: Scene) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    lambda_.environment["STAGING_BUCKET"] = "staging"
+    lambda_.bucket.objects[f"/staging/{REQUEST.recording_key('audio')}.claim"] = Execution(NAME).arn
+    stage.message(REQUEST.to_payload())
+    code, told = stage.redrive()
+    assert code == 3
+    assert f"left      {NAME}  an execution that Lambda no longer knows holds the claim" in told
+    assert lambda_.invoked == {}
 
 
 def test_nothing_is_started_over_the_claim_of_another_recording_s_execution(stage: Scene) -> None:

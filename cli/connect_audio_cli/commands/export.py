@@ -17,6 +17,7 @@ from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count, data_size
 from connect_audio_cli.output.progress import tracked
 from connect_audio_cli.output.reporting import Report, add_report_options
+from connect_audio_cli.output.staging_option import add_staging_option
 
 if TYPE_CHECKING:
     from connect_audio_cli.export.exporter import Exporter
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
         session = SharedSession(profile_name=given.profile, region_name=given.region)
-        target = Target.of(given.output, session)
+        target = Target.of(given.output, session, given.staging_bucket)
         exporter = Exporter(
             session, target, StreamPaces(SystemClock()), given.instance, given.concurrency, Api(given.api)
         )
@@ -241,6 +242,7 @@ def parser() -> Parser:
         default=".",
         help="A folder, or s3://BUCKET/PREFIX with the stack's RecordingsPrefix. (default: this folder)",
     )
+    add_staging_option(options)
     options.add_argument(
         "--progress",
         metavar="FILE",

@@ -11,6 +11,7 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import duration
 from connect_audio_cli.output.reporting import Report, add_report_options
+from connect_audio_cli.output.staging_option import add_staging_option
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -47,7 +48,7 @@ def _record(given: argparse.Namespace, session: Session) -> int:
     from connect_audio_cli.listening.stop import Stop  # noqa: PLC0415
 
     report = Report.of(given)
-    target = Target.of(given.output, session)
+    target = Target.of(given.output, session, given.staging_bucket)
     arn = stream_arn(session, given.stream, argument="STREAM")
     stop, meter = Stop(), Meter(shown=report.shows_progress)
     live = LiveCall(
@@ -139,6 +140,7 @@ def parser() -> Parser:
         default=".",
         help="A folder, or s3://BUCKET/PREFIX. (default: this folder)",
     )
+    add_staging_option(options)
     options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the first one that speaks)")
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
     options.add_argument(

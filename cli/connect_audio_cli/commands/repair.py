@@ -9,6 +9,7 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
 from connect_audio_cli.output.reporting import Report, add_report_options
+from connect_audio_cli.output.staging_option import add_staging_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         session = SharedSession(profile_name=given.profile)
         for name in given.manifests:
             try:
-                place = Place.of(name, session)
+                place = Place.of(name, session, given.staging_bucket)
                 pace = paces.of(place.request.stream_arn)
                 repair = RecordingRepair(place, session=session, pace=pace)
                 line = _line(name, repair.audited() if given.dry_run else repair.repaired())
@@ -122,6 +123,7 @@ def parser() -> Parser:
     options.add_argument(
         "manifests", metavar="MANIFEST", nargs="+", help="A recording's .json, a file or s3://BUCKET/KEY."
     )
+    add_staging_option(options)
     flag(options, "--dry-run", "List the streams, say what is recoverable, and write nothing.")
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
     add_report_options(options)

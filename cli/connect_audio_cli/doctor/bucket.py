@@ -1,14 +1,14 @@
-"""Checks of the recordings' bucket: there, its key usable, and lifecycle rules that fit the recorder."""
+"""Checks of the recordings' bucket and the one of staging: there, the key usable, and lifecycle rules that fit."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
 from connect_audio_cli.doctor.aws import code_of, is_absent
-from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
+from connect_audio_cli.doctor.check import Check, Finding, Standing, fault, note, well
 from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
 
@@ -17,8 +17,19 @@ _LEAST_DAYS: Final = 17
 """Days for which a failed recording can go on, from what it left in S3 (template.yaml, RecordingsExpirationDays)."""
 
 
+def _buckets(stack: Deployed) -> Sequence[str]:
+    """Return the names of the recordings' bucket and, if the stack has one, of the bucket of staging."""
+    recordings = stack.output("RecordingsBucketName")
+    return [recordings, stack.staging_bucket] if stack.staging_bucket else [recordings]
+
+
 def _bucket(stack: Deployed) -> Finding:
-    name = stack.output("RecordingsBucketName")
+    found = [_one_bucket(stack, name) for name in _buckets(stack)]
+    worst = next((each for kind in (Standing.FAULT, Standing.NOTE) for each in found if each.standing is kind), None)
+    return worst or well("; ".join(each.found for each in found))
+
+
+def _one_bucket(stack: Deployed, name: str) -> Finding:
     try:
         location = stack.aws.ask("s3", "get_bucket_location", Bucket=name).get("LocationConstraint") or "us-east-1"
     except ClientError as error:
@@ -52,38 +63,60 @@ def _default_key(stack: Deployed, name: str) -> str:
 
 
 def _lifecycle(stack: Deployed) -> Finding:
-    name, prefix = stack.output("RecordingsBucketName"), f"{stack.parameters['RecordingsPrefix']}/"
-    try:
-        rules = stack.aws.ask("s3", "get_bucket_lifecycle_configuration", Bucket=name).get("Rules", [])
-    except ClientError as error:
-        if code_of(error) != "NoSuchLifecycleConfiguration":
-            raise
-        rules = []
-    enabled = [rule for rule in rules if rule["Status"] == "Enabled"]
-    for rule in enabled:
-        for kind, days in (
-            ("deletes objects", rule.get("Expiration", {}).get("Days")),
-            ("aborts uploads", rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")),
-        ):
-            if days is not None and days < _LEAST_DAYS and _covers(rule, prefix):
+    prefix, rules = f"{stack.parameters['RecordingsPrefix']}/", {each: _rules(stack, each) for each in _buckets(stack)}
+    for name, enabled in rules.items():
+        for rule in enabled:
+            if (early := _too_early(rule, prefix)) is not None:
+                what, days = early
                 return fault(
-                    f"rule {rule.get('ID', 'without a name')} {kind} after {count(days, 'day')}",
+                    f"rule {rule.get('ID', 'without a name')} of {name} {what} after {count(days, 'day')}",
                     f"make it {_LEAST_DAYS} days at least: until then a failed recording can go on",
                 )
+    recordings, staging = stack.output("RecordingsBucketName"), stack.staging_bucket
     lacking = [
-        what
-        for what, is_there in (
-            ("aborts incomplete uploads", any(rule.get("AbortIncompleteMultipartUpload") for rule in enabled)),
-            ("deletes what is tagged connect-audio=temporary", any(_is_for_temporary(rule) for rule in enabled)),
+        f"{name} has no lifecycle rule {what}"
+        for name, what, is_there in (
+            (recordings, "that aborts incomplete uploads", _aborts_uploads(rules[recordings])),
+            (
+                staging or recordings,
+                "that deletes what is tagged connect-audio=temporary",
+                any(_is_for_temporary(rule) for rule in rules[staging or recordings]),
+            ),
         )
         if not is_there
     ]
     if lacking:
         return fault(
-            f"no lifecycle rule {' or '.join(lacking)}: the remains of dead recordings cost for ever",
+            f"{' and '.join(lacking)}: the remains of dead recordings cost for ever",
             "add the rules of docs/deployment.md, An existing bucket",
         )
     return well("lifecycle rules clear up, and none is too early")
+
+
+def _rules(stack: Deployed, name: str) -> Sequence[Mapping[str, Any]]:
+    """Return a bucket's lifecycle rules that are in force."""
+    try:
+        rules = stack.aws.ask("s3", "get_bucket_lifecycle_configuration", Bucket=name).get("Rules", [])
+    except ClientError as error:
+        if code_of(error) != "NoSuchLifecycleConfiguration":
+            raise
+        return ()
+    return [rule for rule in rules if rule["Status"] == "Enabled"]
+
+
+def _too_early(rule: Mapping[str, Any], prefix: str) -> tuple[str, int] | None:
+    """Return what a rule does to recordings and after how many days, if that is too early; else None."""
+    for what, days in (
+        ("deletes objects", rule.get("Expiration", {}).get("Days")),
+        ("aborts uploads", rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")),
+    ):
+        if days is not None and days < _LEAST_DAYS and _covers(rule, prefix):
+            return what, days
+    return None
+
+
+def _aborts_uploads(rules: Sequence[Mapping[str, Any]]) -> bool:
+    return any(rule.get("AbortIncompleteMultipartUpload") for rule in rules)
 
 
 def _filter(rule: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -99,6 +99,11 @@ class Deployed:
         return self.instance.rpartition("/")[2]
 
     @property
+    def staging_bucket(self) -> str:
+        """The bucket of staging and claims; empty where they lie beside the recordings."""
+        return self.parameters.get("StagingBucketName", "")
+
+    @property
     def is_archiving(self) -> bool:
         """True if calls are recorded after their end."""
         return self.parameters.get("RecordingMode", "") == "archive"

@@ -26,6 +26,10 @@ def _role(stack: Deployed) -> Finding:
         f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),
         bucket: ("s3:ListBucket",),
     }
+    if stack.staging_bucket:
+        staging = f"arn:{partition}:s3:::{stack.staging_bucket}"
+        claim = f"{staging}/{stack.parameters['RecordingsPrefix']}/x.wav.claim"
+        wanted |= {claim: ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), staging: ("s3:ListBucket",)}
     role = stack.output("ConsumerRoleArn")
     missing = [
         result["EvalActionName"]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from botocore.config import Config
-
-from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.output.folders import refuse_file
+from connect_audio_cli.output.staging_option import is_bucket
+from connect_audio_cli.recordings.stack_store import stack_store
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -22,10 +21,7 @@ if TYPE_CHECKING:
     from connect_audio.ports import PartStore
     from connect_audio.request import RecordingRequest
 
-MOST_AT_ONCE: Final = 32
-"""Most calls at the same time: each has a connection to S3."""
 _S3: Final = "s3://"
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _PREFIX: Final = re.compile(r"[A-Za-z0-9!_.*'()/-]{0,512}", re.ASCII)
 
 
@@ -48,26 +44,28 @@ class Target:
     place: str
 
     @classmethod
-    def of(cls, given: str, session: Session) -> Self:
+    def of(cls, given: str, session: Session, staging: str | None = None) -> Self:
         """Return the target that the user names.
 
         Args:
             given: a folder, or `s3://bucket` with the stack's RecordingsPrefix behind it.
             session: gives credentials.
+            staging: the stack's bucket of staging and claims; None where they lie beside the recordings.
 
         Raises:
-            CommandError: the name of a bucket or a prefix that cannot be one.
+            CommandError: the name of a bucket or a prefix that cannot be one, or a folder with a bucket of staging.
             BotoCoreError: there can be no client of S3.
         """
         if not given.startswith(_S3):
+            if staging is not None:
+                raise CommandError("--staging-bucket goes with -o s3://BUCKET/PREFIX")
             refuse_file(Path(given))
             return cls(given, "", FolderStore(Path(given)), "", given)
         bucket, _, prefix = given.removeprefix(_S3).partition("/")
         prefix = prefix.strip("/")
-        if not (_BUCKET.fullmatch(bucket) and _PREFIX.fullmatch(prefix)):
+        if not (is_bucket(bucket) and _PREFIX.fullmatch(prefix)):
             raise CommandError(f"-o {printable(given, 80)} is not of the form s3://BUCKET/PREFIX")
-        client = session.client("s3", config=S3_CONFIG.merge(Config(max_pool_connections=MOST_AT_ONCE)))
-        return cls(bucket, prefix, S3PartStore(bucket, client=client), f"@{socket.gethostname()}", given)
+        return cls(bucket, prefix, stack_store(session, bucket, staging), f"@{socket.gethostname()}", given)
 
     def execution(self, request: RecordingRequest) -> str:
         """Return the name under which this command claims a recording.

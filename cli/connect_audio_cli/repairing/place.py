@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.core.audit import recoverable
 from connect_audio.core.comparison import is_better
 from connect_audio.core.errors import RequestError, StorageError
@@ -16,8 +15,10 @@ from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.staging_option import is_bucket
 from connect_audio_cli.recordings.location import S3_SCHEME, Location, NotThereError
 from connect_audio_cli.recordings.manifest_file import manifest_of, read_manifest
+from connect_audio_cli.recordings.stack_store import stack_store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from connect_audio.ports import PartStore
 
-_BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MANIFEST: Final = ".json"
 _START: Final = re.compile(r"_(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\.(\d{3})Z\.json$", re.ASCII)
@@ -50,12 +50,13 @@ class Place:
     manifest: Mapping[str, Any]
 
     @classmethod
-    def of(cls, given: str, session: Session) -> Self:
+    def of(cls, given: str, session: Session, staging: str | None = None) -> Self:
         """Find a recording by its manifest.
 
         Args:
             given: path of the manifest, or its `s3://bucket/key`.
             session: gives credentials.
+            staging: the stack's bucket of staging and claims; None where they lie beside the recordings.
 
         Raises:
             CommandError: it is no manifest of a recording that a stream was read for, or it cannot be read.
@@ -65,12 +66,14 @@ class Place:
             raise CommandError(f"{location.name}: is no manifest: a manifest's name ends in .json")
         if location.is_s3:
             bucket, _, key = given.removeprefix(S3_SCHEME).partition("/")
-            if not (_BUCKET.fullmatch(bucket) and key):
+            if not (is_bucket(bucket) and key):
                 raise CommandError(f"{location.name}: names no object: s3://BUCKET/KEY is expected")
-            store: PartStore = S3PartStore(bucket, client=session.client("s3", config=S3_CONFIG))
+            store = stack_store(session, bucket, staging)
             manifest = _manifest(store, key, location.name)
             request = _request(manifest, location)
             return cls(RecordingNames(bucket, _wav(key), _known_place(manifest)), store, request, manifest)
+        if staging is not None:
+            raise CommandError(f"{location.name}: lies in no bucket: --staging-bucket goes with s3://BUCKET/KEY")
         manifest = read_manifest(location)
         request = _request(manifest, location)
         path = Path(given)

@@ -27,6 +27,7 @@ from connect_audio.ports import ObjectKind
 from connect_audio.recorder.backfill import AGAIN, NONE, UNFINISHED, BackfillItem, CallOutcome
 from connect_audio.recorder.late_recording import MAY_BE_LATER, LateFailure, LateRecording, fragments_to_read
 from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.recorder.staging_store import StagingStore
 from connect_audio.settings import BackfillSettings
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _LEAST_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The stack's bucket, under the functions' keys."""
+    """The stack's buckets, under the functions' keys."""
 
     bucket: str
     prefix: str
@@ -91,7 +92,10 @@ def handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     session = aws_session()
     with closing(session.client("s3", config=S3_CONFIG)) as s3:
         bucket = settings.recordings_bucket
-        store = S3PartStore(bucket, client=s3, kms_key_arn=settings.recordings_kms_key_arn)
+        key_arn = settings.recordings_kms_key_arn
+        store: PartStore = S3PartStore(bucket, client=s3, kms_key_arn=key_arn)
+        if settings.staging_bucket is not None:
+            store = StagingStore(store, S3PartStore(settings.staging_bucket, client=s3, kms_key_arn=key_arn))
         place = _Place(bucket, settings.recordings_prefix, store)
         outcomes = list(_outcomes(item, place, clock, deadline_s))
         written = {"stream": item.stream_arn, "outcomes": [each.to_json() for each in outcomes]}
