@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from typing import Final
@@ -12,19 +12,19 @@ BUCKET: Final = "recordings"
 
 
 @contextmanager
-def emulated_call(seconds: float, *, live: bool) -> Iterator[tuple[str, str]]:
-    """Serve one call from a KVS emulator in a process of its own.
+def emulated_calls(lengths: Sequence[float], *, live: bool) -> Iterator[tuple[str, list[str]]]:
+    """Serve calls from a KVS emulator in a process of its own.
 
     Args:
-        seconds: the call's length.
+        lengths: each call's length, seconds.
         live: at the call's own pace and block by block; otherwise as fast as it is read.
 
     Yields:
-        The emulator's URL and the stream's ARN.
+        The emulator's URL, and the ARN of each call's stream.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, seconds, live))
+    process = context.Process(target=_serve, args=(theirs, lengths, live))
     process.start()
     theirs.close()  # or `recv` would outwait a process that has failed
     try:
@@ -34,20 +34,23 @@ def emulated_call(seconds: float, *, live: bool) -> Iterator[tuple[str, str]]:
         process.join()
 
 
-def _serve(control: Connection, seconds: float, live: bool) -> None:  # noqa: FBT001 - a process's arguments
+def _serve(control: Connection, lengths: Sequence[float], live: bool) -> None:  # noqa: FBT001 - a process's arguments
     from benchmarks.long_calls import long_call_fragments  # noqa: PLC0415 - in the emulator's process alone
     from connect_audio_local.kvs import UNLIMITED, AsRead, EmulatedStream, KvsEmulator, Live, stored  # noqa: PLC0415
     from connect_audio_local.kvs.model import Delivery  # noqa: PLC0415
 
     with KvsEmulator(limits=UNLIMITED) as emulator:
-        stream = EmulatedStream(
-            "call",
-            stored(long_call_fragments(seconds)),
-            pace=Live(1.0) if live else AsRead(),
-            delivery=Delivery.BLOCK if live else Delivery.FRAGMENT,
-            retention_hours=1,
-        )
-        control.send((emulator.url, emulator.add_stream(stream).arn))
+        streams = [
+            EmulatedStream(
+                f"call-{index}",
+                stored(long_call_fragments(seconds)),
+                pace=Live(1.0) if live else AsRead(),
+                delivery=Delivery.BLOCK if live else Delivery.FRAGMENT,
+                retention_hours=1,
+            )
+            for index, seconds in enumerate(lengths)
+        ]
+        control.send((emulator.url, [emulator.add_stream(stream).arn for stream in streams]))
         control.recv()
 
 

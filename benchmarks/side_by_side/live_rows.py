@@ -33,8 +33,8 @@ def live_pace(trees: Trees, repeats: int) -> Iterator[Line]:
 
     def usage(tree: Tree, variables: Mapping[str, str]) -> Usage:
         times = (_PACE_FROM_S, _PACE_TO_S)
-        whole, report = recorded(tree, _PACE_S, variables, live=True, times=times)
-        return Usage(report["between_s"] * HOUR_S / (_PACE_TO_S - _PACE_FROM_S), whole.peak_mib)
+        report = recorded(tree, [_PACE_S], variables, live=True, times=times)
+        return Usage(report["between_s"] * HOUR_S / (_PACE_TO_S - _PACE_FROM_S), report["peak_mib"])
 
     with far_ends("http://unused.test") as variables:
         usages = in_turn({tree.name: partial(usage, tree, variables) for tree in trees}, repeats)

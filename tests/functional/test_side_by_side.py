@@ -8,6 +8,7 @@ import sys
 import pytest
 from benchmarks.side_by_side.captures import SHAPES
 from benchmarks.side_by_side.child import CommandFailedError, run
+from benchmarks.side_by_side.consumer_rows import beyond_start_up
 from benchmarks.side_by_side.lines import absolute_line, ratio_line
 from benchmarks.side_by_side.trees import BEFORE_ACCOUNTS, ROOT, CommitMissingError, Tree, Trees, trees
 
@@ -34,6 +35,14 @@ def test_a_line_says_whether_its_bound_is_kept() -> None:
     assert str(ratio_line("replay", "CPU-s/h", 1.0, 0.39, 0.38)).endswith("0.39  BROKEN: at most 0.38")
     assert str(ratio_line("replay", "CPU-s/h", 1.0, 0.37, 0.38)).endswith("0.37  kept: at most 0.38")
     assert str(absolute_line("peak", "MiB", 56.5, 56)).endswith("BROKEN: at most 56")
+
+
+@pytest.mark.parametrize("start_up_s", [0.4, 0.9])
+def test_a_processs_start_is_no_part_of_what_its_last_call_costs(start_up_s: float) -> None:
+    calls = [{"cpu_s": start_up_s}, {"cpu_s": 0.2}, {"cpu_s": 0.5}]
+    usage = beyond_start_up({"calls": calls, "peak_mib": 57.0}, 605)
+    assert usage.cpu_s == pytest.approx(0.3 * 3600 / 600)
+    assert usage.peak_mib == 57.0
 
 
 @pytest.mark.parametrize(("commit", "limit"), [("a2710c3", 0.38), (BEFORE_ACCOUNTS, 1.05)])
