@@ -12,12 +12,14 @@ import statistics
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import boto3
 from aws_lambda_powertools import Logger
 
 from benchmarks.block_latency import ARRIVALS, BLOCKS_PER_FRAGMENT, FRAGMENTS, STAMP, sender, source_of
 from benchmarks.bounds import Bound
+from connect_audio.adapters.kvs_media import KvsMediaSource
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
 from connect_audio.adapters.sinks.segment_bucket import SegmentBucket, segment_client
 from connect_audio.adapters.sinks.segments import SegmentFileSink
@@ -34,11 +36,17 @@ from connect_audio_local.cloud import environment
 from connect_audio_local.s3.server import s3_server
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3 import S3Client
+
 MOST_MEDIAN_MS = 20.0
 MOST_P99_MS = 100.0
 MOST_SEGMENT_MS = 150.0
 _BLOCK_SAMPLES = 512
-_BUCKET = "recordings"
+BUCKET = "recordings"
+LOGGER = Logger(service="benchmark", level="ERROR")
 _SECONDS = FRAGMENTS * BLOCKS_PER_FRAGMENT * 0.032
 
 
@@ -116,6 +124,42 @@ class Connected:
         return ContactAnswer(ContactState.CONNECTED)
 
 
+def record_live(
+    source: KvsMediaSource, live: Callable[[LiveState | None], LivePipeline], s3: S3Client, seconds: float
+) -> None:
+    """Let the whole recorder read a stream for a while, and pass its audio to sinks.
+
+    Args:
+        source: the stream; closed in the end.
+        live: makes the pipeline.
+        s3: client of the store with the bucket `BUCKET`.
+        seconds: the time of the step.
+    """
+    request = RecordingRequest(
+        contact_id=DEFAULT_CONTACT_ID,
+        instance_arn=f"arn:aws:connect:eu-west-2:123456789012:instance/{DEFAULT_INSTANCE_ID}",
+        stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/call/1",
+        start_timestamp_ms=DEFAULT_START_MS,
+        start_fragment_number=None,
+    )
+    clock = SystemClock()
+    ports = RecorderPorts(
+        request=request,
+        names=RecordingNames(BUCKET, "call.wav"),
+        execution="benchmark",
+        source=source,
+        store=S3PartStore(BUCKET, client=s3),
+        status=Connected(),
+        clock=clock,
+        policy=Policy(),
+        logger=LOGGER,
+        live=LiveWanted(live, S3PartStore(BUCKET, client=s3)),
+    )
+    deadline = clock.monotonic() + seconds
+    with closing(source), Recorder(ports) as recorder:
+        recorder.record(Checkpoint(), Budget(deadline, deadline))
+
+
 def measure() -> tuple[list[float], list[float]]:
     """Record one call.
 
@@ -125,39 +169,16 @@ def measure() -> tuple[list[float], list[float]]:
     with sender() as url, s3_server() as s3_url, environment(_variables(url, s3_url)):
         blocks = StampReader()
         with closing(boto3.client("s3", config=S3_CONFIG)) as s3:
-            s3.create_bucket(Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-            bucket = StampedBucket(_BUCKET, "call.segments/", client=segment_client(boto3.Session()))
+            s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+            bucket = StampedBucket(BUCKET, "call.segments/", client=segment_client(boto3.Session()))
             segments = TimedSegments(bucket)
-            clock, logger = SystemClock(), Logger(service="benchmark", level="ERROR")
 
             def live(state: LiveState | None) -> LivePipeline:
                 named = [NamedSink.of("blocks", blocks), NamedSink.of("segments", segments)]
-                return LivePipeline(named, LivePolicy(), clock, logger, state=state)
+                return LivePipeline(named, LivePolicy(), SystemClock(), LOGGER, state=state)
 
-            source = source_of(ARRIVALS["block by block"])
-            request = RecordingRequest(
-                contact_id=DEFAULT_CONTACT_ID,
-                instance_arn=f"arn:aws:connect:eu-west-2:123456789012:instance/{DEFAULT_INSTANCE_ID}",
-                stream_arn="arn:aws:kinesisvideo:eu-west-2:123456789012:stream/call/1",
-                start_timestamp_ms=DEFAULT_START_MS,
-                start_fragment_number=None,
-            )
-            ports = RecorderPorts(
-                request=request,
-                names=RecordingNames(_BUCKET, "call.wav"),
-                execution="benchmark",
-                source=source,
-                store=S3PartStore(_BUCKET, client=s3),
-                status=Connected(),
-                clock=clock,
-                policy=Policy(),
-                logger=logger,
-                live=LiveWanted(live, S3PartStore(_BUCKET, client=s3)),
-            )
             # The sender would begin again where the call ends; by then the step's time is up.
-            deadline = clock.monotonic() + _SECONDS + 2
-            with closing(source), Recorder(ports) as recorder:
-                recorder.record(Checkpoint(), Budget(deadline, deadline))
+            record_live(source_of(ARRIVALS["block by block"]), live, s3, _SECONDS + 2)
     least = FRAGMENTS * BLOCKS_PER_FRAGMENT
     if len(blocks.waits_ms) < least or len(segments.waits_ms) < int(_SECONDS) - 1:
         raise RuntimeError(f"{len(blocks.waits_ms)} blocks and {len(segments.waits_ms)} segments came")

@@ -166,7 +166,7 @@ def _record(arn: str, live: str) -> Row:
     from connect_audio.handlers import consumer  # noqa: PLC0415 - measured here
 
     payload = {**payload_for(arn), "live": json.loads(live)}
-    with _share_of_a_core() as limited:
+    with share_of_a_core() as limited:
         began = time.process_time()
         outcome = directly(consumer.handler, payload)
         cpu_s = time.process_time() - began
@@ -185,7 +185,7 @@ def _record(arn: str, live: str) -> Row:
 
 
 @contextmanager
-def _share_of_a_core() -> Iterator[bool]:
+def share_of_a_core() -> Iterator[bool]:
     """Hold this process to the share where control groups allow it, and yield whether they do."""
     name = f"connect-audio-{os.getpid()}"
     groups = {
