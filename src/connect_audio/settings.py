@@ -561,6 +561,7 @@ class TranscribeJobSettings:
         language: language of the calls; None lets Transcribe find it.
         vocabulary: name of a custom vocabulary; None without.
         redaction: True to have personal data replaced.
+        analytics_role_arn: role of Call Analytics jobs; None for transcription jobs.
     """
 
     recordings_bucket: str = _field(_BUCKET)
@@ -602,6 +603,19 @@ class TranscribeJobSettings:
             Choice({"off": False, "on": True}),
             "It costs extra, and Transcribe may miss some.",
             default=False,
+        )
+    )
+    analytics_role_arn: str | None = _field(
+        Variable(
+            "JOBS_ANALYTICS_ROLE_ARN",
+            "Role with which Transcribe reads and writes for Call Analytics jobs; unset for transcription jobs.",
+            # The service's model, DataAccessRoleArn.
+            Text(
+                re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[0-9A-Za-z:_/+=,@.-]{1,1024}", re.ASCII),
+                "the ARN of a role (arn:aws:iam::ACCOUNT:role/NAME)",
+            ),
+            "Leave it empty for transcription jobs, which cost less.",
+            default=None,
         )
     )
 

@@ -120,6 +120,39 @@ def test_captions_of_a_transcript_are_escaped(transcript: Path) -> None:
     assert "<v CUSTOMER>Bücher &amp; &lt;mehr&gt;" in converted(transcript, "call.vtt")
 
 
+def test_the_result_of_a_call_analytics_job_becomes_a_transcript(tmp_path: Path) -> None:
+    times = {"BeginOffsetMillis": 4860, "EndOffsetMillis": 5010}
+    items = [
+        {"Type": "pronunciation", "Confidence": "1.0", "Content": "Hello", **times},
+        {"Type": "punctuation", "Confidence": "0.0", "Content": ".", **times},
+    ]
+    turn = {"ParticipantRole": "AGENT", "Content": "Hello.", "Items": items, "Sentiment": "POSITIVE", **times}
+    result = {
+        "JobStatus": "COMPLETED",
+        "JobName": "5f3c1b1e-0d6c-4a55-8f0e-2b8a7c1d9e10",
+        "LanguageCode": "en-US",
+        "Channel": "VOICE",
+        "Participants": [{"ParticipantRole": "AGENT"}, {"ParticipantRole": "CUSTOMER"}],
+        "Transcript": [turn],
+    }
+    source = tmp_path / "job.json"
+    source.write_text(json.dumps(result), "utf-8")
+    found = converted(source, "call.transcript.json")
+    Draft202012Validator(SCHEMA).validate(found)
+    assert (found["contactId"], found["language"], found["source"]) == (result["JobName"], "en-US", "batch")
+    word = {"text": "Hello.", "start": 4.86, "end": 5.01, "confidence": 1.0}
+    (told,) = found["turns"]
+    assert (told["participant"], told["text"], told["words"]) == ("AGENT", "Hello.", [word])
+
+
+def test_a_damaged_result_of_a_call_analytics_job_is_one_line(tmp_path: Path) -> None:
+    source = tmp_path / "job.json"
+    source.write_text(json.dumps({"JobName": "a", "Transcript": [{}]}), "utf-8")
+    finished = run_here("convert", source, tmp_path / "call.transcript.json")
+    assert (finished.code, finished.err.count("\n")) == (2, 1)
+    assert "turn 0 is neither AGENT's nor CUSTOMER's" in finished.err
+
+
 def test_the_result_of_a_transcribe_job_becomes_a_transcript(tmp_path: Path) -> None:
     items = [
         {

@@ -38,6 +38,7 @@ CONTACT: Final = "5f3c1b1e-0d6c-4a55-8f0e-2b8a7c1d9e10"
 JOB: Final = f"{CONTACT}_1764460800000_a1b2c3"
 # With signs that Transcribe would refuse in OutputKey.
 KEY: Final = f"recordings/day=30 11/{CONTACT}.wav"
+ROLE: Final = "arn:aws:iam::111122223333:role/transcribe"
 SCHEDULED: Final = {"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}}
 PARTS: Final = (
     said(Party.AGENT, 0.5, "alfa bravo"),
@@ -131,6 +132,77 @@ def test_the_words_of_a_recording_come_beside_it_with_speakers_and_times(place: 
     (request,) = place.front.requests
     assert (request["Settings"], request["LanguageCode"]) == ({"ChannelIdentification": True}, "en-US")
     # Nothing is due any more.
+    assert handled(SCHEDULED) == {}
+
+
+def test_call_analytics_files_the_same_words_and_its_result_keeps_the_sentiment(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS_ANALYTICS_ROLE_ARN", ROLE)
+    assert handled(place.announced) == {JOB: "started"}
+    assert handled(SCHEDULED) == {JOB: "running"}
+    assert handled(place.front.complete(JOB)) == {JOB: "filed"}
+
+    assert place.turns() == [
+        ("AGENT", 0.5, 1.2, "alfa bravo."),
+        ("CUSTOMER", 1.0, 1.7, "charlie delta."),
+        ("CUSTOMER", 3.5, 3.8, "echo."),
+    ]
+    document = json.loads(place.text(".transcript.json"))
+    assert (document["contactId"], document["language"], document["source"]) == (CONTACT, "en-US", "batch")
+    assert [word["text"] for word in document["turns"][1]["words"]] == ["charlie", "delta."]
+    result = json.loads(place.s3.get_object(Bucket=place.bucket, Key=f"transcribe-jobs/{JOB}.json")["Body"].read())
+    assert result["Transcript"][0]["Sentiment"] == "NEUTRAL"
+    (request,) = place.front.requests
+    assert (request["DataAccessRoleArn"], request["Settings"]) == (ROLE, {"LanguageOptions": ["en-US"]})
+    assert request["ChannelDefinitions"] == [
+        {"ChannelId": 0, "ParticipantRole": "CUSTOMER"},
+        {"ChannelId": 1, "ParticipantRole": "AGENT"},
+    ]
+    assert handled(SCHEDULED) == {}
+
+
+def test_call_analytics_is_asked_for_redaction_vocabulary_and_key_and_starts_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "arn:aws:kms:eu-west-2:111122223333:key/00000000-0000-4000-8000-0000000000ee"
+    given = {"ANALYTICS_ROLE_ARN": ROLE, "REDACTION": "on", "VOCABULARY": "products", "LANGUAGE": ""}
+    for name, value in given.items():
+        monkeypatch.setenv(f"JOBS_{name}", value)
+    monkeypatch.setenv("RECORDINGS_KMS_KEY_ARN", key)
+    handled(place.announced)
+    handled(place.announced)
+    assert place.front.jobs == [JOB]
+    assert place.front.requests[0]["Settings"] == {
+        "VocabularyName": "products",
+        "ContentRedaction": {"RedactionType": "PII", "RedactionOutput": "redacted"},
+    }
+    assert place.front.requests[0]["OutputEncryptionKMSKeyId"] == key
+    # Its event is lost.
+    place.front.complete(JOB)
+    assert handled(SCHEDULED) == {JOB: "filed"}
+    assert ("CUSTOMER", 1.0, 1.7, "charlie [PII].") in place.turns()
+
+
+def test_a_call_analytics_job_that_is_not_there_is_started_and_one_that_fails_is_told_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOBS_ANALYTICS_ROLE_ARN", ROLE)
+    place.front.refusals[:] = ["InternalFailureException"]
+    with pytest.raises(ClientError, match="InternalFailureException"):
+        handled(place.announced)
+    assert handled(SCHEDULED) == {JOB: "started"}
+    with pytest.raises(function.TranscribeJobError, match=f"no transcript of {JOB}"):
+        handled(place.front.fail(JOB))
+    assert handled(SCHEDULED) == {}
+
+
+def test_a_recording_that_is_too_long_for_a_job_is_told_once(place: Place) -> None:
+    # Four hours and a second, at one sample a second.
+    place.put(".wav", wav_of(bytes(2 * 14_401), bytes(2 * 14_401), rate=1))
+    handled(place.announced)
+    with pytest.raises(function.TranscribeJobError, match=f"no transcript of {JOB}"):
+        handled(place.front.complete(JOB))
     assert handled(SCHEDULED) == {}
 
 
@@ -300,24 +372,34 @@ def test_a_job_without_a_result_fails_the_function_once(place: Place, trouble: s
     assert (handled(ended), handled(SCHEDULED)) == ({JOB: "ignored"}, {})
 
 
-def test_the_sample_of_transcribe_s_event_is_that_of_a_job_and_files_nothing_that_is_not_due(place: Place) -> None:
-    sample = json.loads((ROOT / "events" / "transcribe_job_ended.json").read_text("utf-8"))
+@pytest.mark.parametrize(("name", "role"), [("transcribe_job_ended.json", ""), ("call_analytics_job_ended.json", ROLE)])
+def test_the_sample_of_transcribe_s_event_is_that_of_a_job_and_files_nothing_that_is_not_due(
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str, role: str
+) -> None:
+    monkeypatch.setenv("JOBS_ANALYTICS_ROLE_ARN", role)
+    sample = json.loads((ROOT / "events" / name).read_text("utf-8"))
     assert handled(sample) == {JOB: "ignored"}
     handled(place.announced)
     ended = place.front.complete(JOB)
     assert {name: sample[name] for name in ended} == ended
 
 
+@pytest.mark.parametrize("kind", ["transcription", "analytics"])
 def test_the_function_needs_what_its_role_grants_and_nothing_else(
-    place: Place, moto_server: str, monkeypatch: pytest.MonkeyPatch
+    place: Place, moto_server: str, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    needed = set()
+    if kind == "analytics":
+        monkeypatch.setenv("JOBS_ANALYTICS_ROLE_ARN", ROLE)
+        needed = {"iam:PassRole"}
     with S3FaultProxy(moto_server) as s3:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", s3.url)
         handled(place.announced)
         handled(SCHEDULED)
         handled(place.front.complete(JOB))
-        needed = {*s3.iam_actions, "transcribe:StartTranscriptionJob", "transcribe:GetTranscriptionJob"}
-    template = evaluated(load(ROOT / "examples" / "transcribe-jobs.yaml"), {"RecordingsBucketName": "calls.example"})
+        needed |= {*s3.iam_actions, *(f"transcribe:{each}" for each in place.front.operations)}
+    parameters = {"RecordingsBucketName": "calls.example", "JobKind": kind}
+    template = evaluated(load(ROOT / "examples" / "transcribe-jobs.yaml"), parameters)
     (policy,) = template["Resources"]["JobsRole"]["Properties"]["Policies"]
     granted = set()
     for statement in policy["PolicyDocument"]["Statement"]:

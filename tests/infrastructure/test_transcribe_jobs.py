@@ -83,6 +83,42 @@ def test_no_recording_and_no_manifest_can_be_written_or_deleted(stack: Callable[
 def test_jobs_write_their_results_into_the_bucket_alone(stack: Callable[..., Json]) -> None:
     (start,) = [each for each in statements(stack()) if "transcribe:StartTranscriptionJob" in actions(each)]
     assert start["Condition"] == {"StringEquals": {"transcribe:OutputBucketName": "calls.example"}}
+    analytics = statements(stack(JobKind="analytics"))
+    (start,) = [each for each in analytics if "transcribe:StartCallAnalyticsJob" in actions(each)]
+    place = "s3://calls.example/transcribe-jobs/*"
+    assert start["Condition"] == {"StringLike": {"transcribe:OutputLocation": place}}
+
+
+def test_call_analytics_has_a_role_that_transcribe_alone_may_take(stack: Callable[..., Json]) -> None:
+    resources = stack(JobKind="analytics")
+    (passing,) = [each for each in statements(resources) if actions(each) == ["iam:PassRole"]]
+    assert passing["Resource"] == "<AnalyticsRole.Arn>"
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "transcribe.amazonaws.com"}}
+    role = resources["AnalyticsRole"]["Properties"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "transcribe.amazonaws.com"}
+    assert set(trust["Condition"]) == {"StringEquals", "ArnLike"}
+    (policy,) = role["Policies"]
+    assert {each["Action"]: each["Resource"] for each in policy["PolicyDocument"]["Statement"]} == {
+        "s3:GetObject": "arn:aws:s3:::calls.example/recordings/*",
+        "s3:PutObject": "arn:aws:s3:::calls.example/transcribe-jobs/*",
+    }
+    assert "AnalyticsRole" not in stack()
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail_type", "status"),
+    [
+        ("transcription", "Transcribe Job State Change", "TranscriptionJobStatus"),
+        ("analytics", "Call Analytics Job State Change", "JobStatus"),
+    ],
+)
+def test_the_rule_matches_the_end_of_each_kind_of_job(
+    stack: Callable[..., Json], kind: str, detail_type: str, status: str
+) -> None:
+    pattern = stack(JobKind=kind)["JobRule"]["Properties"]["EventPattern"]
+    assert pattern["detail-type"] == [detail_type]
+    assert pattern["detail"] == {status: ["COMPLETED", "FAILED"]}
 
 
 def test_key_and_alarm_are_there_where_they_are_named(stack: Callable[..., Json]) -> None:
@@ -102,5 +138,6 @@ def test_the_table_of_its_rights_is_the_template_s(stack: Callable[..., Json]) -
         if line.startswith("| `")
         for action in re.findall("`([a-z0-9]+:[A-Za-z]+)`", line.split("|")[1])
     }
-    everything = statements(stack(RecordingsKmsKeyArn=KEY))
+    kinds = ("transcription", "analytics")
+    everything = [each for kind in kinds for each in statements(stack(RecordingsKmsKeyArn=KEY, JobKind=kind))]
     assert documented == {action for each in everything for action in actions(each)}

@@ -1,6 +1,6 @@
 """`connect-audio convert` with words: a transcript becomes another tool's form, or is made of another tool's output.
 
-Such output is WhisperX's JSON or the result of an Amazon Transcribe job.
+Such output is WhisperX's JSON or the result of an Amazon Transcribe job, of Call Analytics or not.
 """
 
 from __future__ import annotations
@@ -80,12 +80,16 @@ def _converted(document: Any, output: str, named_format: str | None) -> tuple[st
 
 def _transcript(document: Any) -> dict[str, Any]:
     """Make a transcript of what another tool wrote."""
+    from connect_audio.core.call_analytics_result import analytics_result, is_analytics_result  # noqa: PLC0415 - as above
     from connect_audio.core.transcribe_result import is_job_result, job_result  # noqa: PLC0415 - as above
     from connect_audio.core.transcript_document import TranscriptFacts, transcript_document  # noqa: PLC0415
 
-    if not is_job_result(document):
+    if is_analytics_result(document):
+        result = analytics_result(document, _RATE)
+    elif is_job_result(document):
+        result = job_result(document, _RATE)
+    else:
         return from_verbose_json(document, "unknown")
-    result = job_result(document, _RATE)
     return transcript_document(
         TranscriptFacts(
             turns=result.turns,

@@ -1,17 +1,16 @@
-"""Amazon Transcribe's jobs on loopback: they read a WAV in S3, and write the result that channel identification has.
+"""Amazon Transcribe's jobs on loopback: they read a WAV in S3, and write the result that the service documents.
 
-For tests. A job runs when the test says so, and its end is the event that EventBridge would hand on. The form of the
-result: Amazon Transcribe Developer Guide, "Example channel identification output (batch)".
+For tests. Transcription jobs with channel identification and Call Analytics jobs. A request is held against the
+service's model (`api_model.py`). A job runs when the test says so. Its end is the event that EventBridge would hand on.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import threading
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -21,19 +20,29 @@ from typing import TYPE_CHECKING, Any, Final
 from connect_audio.core.pcm import channel
 from connect_audio_local.loopback_server import loopback_server, url_of
 from connect_audio_local.recognition.word_recognizer import RecognizedWord, WordRecognizer
+from connect_audio_local.transcribe.api_model import broken_rules
+from connect_audio_local.transcribe.job_results import RecognizedCall, analytics_result_of, transcription_result
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# The service's model, StartTranscriptionJobRequest.
-_NAME: Final = re.compile(r"[0-9a-zA-Z._-]{1,200}", re.ASCII)
-_OUTPUT_KEY: Final = re.compile(r"[a-zA-Z0-9\-_.!*'()/]{1,1024}", re.ASCII)
+LONGEST_S: Final = 14_400
+"""Length of audio up to which a job takes it, seconds: a quota of the service, 4 h. A job over more fails."""
+_KINDS: Final = ("TranscriptionJob", "CallAnalyticsJob")
+"""Names of a job in requests and answers."""
 
 
 class _RefusedError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+@dataclass(slots=True)
+class _Job:
+    kind: str
+    request: dict[str, Any]
+    answer: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -46,6 +55,7 @@ class TranscribeJobsFront:
         personal: words that redaction replaces.
         url: its address.
         requests: requests for a job, as they came.
+        operations: names of the operations that were asked for.
         refusals: codes that the next requests are refused with, in order.
     """
 
@@ -54,8 +64,9 @@ class TranscribeJobsFront:
     personal: frozenset[str]
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
+    operations: set[str] = field(default_factory=set)
     refusals: list[str] = field(default_factory=list)
-    _jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _jobs: dict[str, _Job] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -63,72 +74,83 @@ class TranscribeJobsFront:
         """Names of the jobs."""
         return list(self._jobs)
 
-    def complete(self, job: str) -> dict[str, Any]:
+    def complete(self, name: str) -> dict[str, Any]:
         """Run a job; return the event of its end."""
-        found = self._jobs[job]
-        request = found["request"]
-        media_bucket, _, media_key = request["Media"]["MediaFileUri"].removeprefix("s3://").partition("/")
-        wav = self.s3.get_object(Bucket=media_bucket, Key=media_key)["Body"].read()
-        is_redacted = "ContentRedaction" in request
-        key = PurePosixPath(request["OutputKey"])
+        job = self._jobs[name]
+        media_bucket, _, media_key = job.request["Media"]["MediaFileUri"].removeprefix("s3://").partition("/")
+        channels = self._recognized(self.s3.get_object(Bucket=media_bucket, Key=media_key)["Body"].read())
+        if channels is None:
+            return self.fail(name)
+        is_redacted = "ContentRedaction" in (job.request if job.kind == _KINDS[0] else job.request.get("Settings", {}))
+        bucket, key = _target(job)
         if is_redacted:
             key = key.with_name(f"redacted-{key.name}")
-        document = {"jobName": job, "accountId": "111122223333", "status": "COMPLETED"}
-        results = self._results(wav, self.personal if is_redacted else frozenset())
-        if "IdentifyLanguage" in request:
-            results["language_code"] = "en-GB"
-        body = json.dumps({**document, "isRedacted": is_redacted, "results": results}).encode()
-        self.s3.put_object(Bucket=request["OutputBucketName"], Key=str(key), Body=body)
+        body = json.dumps(self._result(name, job, channels, self.personal if is_redacted else None)).encode()
+        self.s3.put_object(Bucket=bucket, Key=str(key), Body=body)
         field_name = "RedactedTranscriptFileUri" if is_redacted else "TranscriptFileUri"
-        uri = f"https://s3.eu-west-2.amazonaws.com/{request['OutputBucketName']}/{key}"
-        found["answer"] |= {"TranscriptionJobStatus": "COMPLETED", "Transcript": {field_name: uri}}
-        return _event(job, "COMPLETED")
+        uri = f"https://s3.eu-west-2.amazonaws.com/{bucket}/{key}"
+        job.answer |= {f"{job.kind}Status": "COMPLETED", "Transcript": {field_name: uri}}
+        return _event(name, job.kind, "COMPLETED")
 
-    def fail(self, job: str) -> dict[str, Any]:
+    def fail(self, name: str) -> dict[str, Any]:
         """Let a job fail; return the event of its end."""
-        self._jobs[job]["answer"] |= {"TranscriptionJobStatus": "FAILED", "FailureReason": "Invalid file size"}
-        return _event(job, "FAILED")
+        job = self._jobs[name]
+        job.answer |= {f"{job.kind}Status": "FAILED", "FailureReason": "Invalid file size"}
+        return _event(name, job.kind, "FAILED")
 
     def answer(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         """Serve one request."""
         with self._lock:
+            self.operations.add(operation)
             if self.refusals:
                 raise _RefusedError(self.refusals.pop(0), "refused by the test")
-            if operation == "StartTranscriptionJob":
+            if broken := broken_rules(operation, request):
+                raise _RefusedError("BadRequestException", broken[0])
+            kind = operation.removeprefix("Start").removeprefix("Get")
+            name = request[f"{kind}Name"]
+            if operation.startswith("Start"):
                 self.requests.append(request)
-                return self._start(request)
-            found = self._jobs.get(request["TranscriptionJobName"])
-            if found is None:
-                raise _RefusedError("BadRequestException", "The requested job couldn't be found.")
-            return {"TranscriptionJob": found["answer"]}
+                return {kind: self._start(kind, name, request)}
+            found = self._jobs.get(name)
+            if found is None or found.kind != kind:
+                code = "BadRequestException" if kind == _KINDS[0] else "NotFoundException"
+                raise _RefusedError(code, "The requested job couldn't be found.")
+            return {kind: found.answer}
 
-    def _start(self, request: dict[str, Any]) -> dict[str, Any]:
-        name = request["TranscriptionJobName"]
-        if not _NAME.fullmatch(name) or not _OUTPUT_KEY.fullmatch(request["OutputKey"]):
-            raise _RefusedError("BadRequestException", "a name breaks its pattern")
-        if ("LanguageCode" in request) == ("IdentifyLanguage" in request):
+    def _start(self, kind: str, name: str, request: dict[str, Any]) -> dict[str, Any]:
+        if kind == _KINDS[0] and ("LanguageCode" in request) == ("IdentifyLanguage" in request):
             raise _RefusedError("BadRequestException", "one of LanguageCode and IdentifyLanguage")
+        for each in ("ChannelId", "ParticipantRole") if kind == _KINDS[1] else ():
+            if len({channel[each] for channel in request["ChannelDefinitions"]}) != 2:
+                raise _RefusedError("BadRequestException", f"two channels have one {each}")
         if name in self._jobs:
             raise _RefusedError("ConflictException", "The requested job name already exists.")
-        answer = {"TranscriptionJobName": name, "TranscriptionJobStatus": "IN_PROGRESS"}
-        self._jobs[name] = {"request": request, "answer": answer}
-        return {"TranscriptionJob": answer}
+        answer = {f"{kind}Name": name, f"{kind}Status": "IN_PROGRESS"}
+        self._jobs[name] = _Job(kind, request, answer)
+        return answer
 
-    def _results(self, wav: bytes, personal: frozenset[str]) -> dict[str, Any]:
+    def _recognized(self, wav: bytes) -> list[Sequence[RecognizedWord]] | None:
+        """The words of each channel; None if the audio is too long for a job."""
         with wave.open(io.BytesIO(wav)) as opened:
             if opened.getnchannels() != 2:
-                raise ValueError("channel identification wants two channels")
+                raise ValueError("a job needs two channels")
             rate, samples = opened.getframerate(), opened.readframes(opened.getnframes())
-        channels = []
-        for index in range(2):
-            label = f"ch_{index}"
-            words = self.recognizer.words_of(channel(samples, index), rate)
-            items = [{"channel_label": label, **_item(word, is_personal=word.text in personal)} for word in words]
-            if items:
-                alternative = {"confidence": "0.0", "content": "."}
-                items.append({"channel_label": label, "type": "punctuation", "alternatives": [alternative]})
-            channels.append({"channel_label": label, "items": items})
-        return {"transcripts": [], "channel_labels": {"channels": channels, "number_of_channels": 2}}
+            if opened.getnframes() > LONGEST_S * rate:
+                return None
+        return [self.recognizer.words_of(channel(samples, index), rate) for index in range(2)]
+
+    def _result(
+        self, name: str, job: _Job, channels: list[Sequence[RecognizedWord]], personal: frozenset[str] | None
+    ) -> dict[str, Any]:
+        if job.kind == _KINDS[0]:
+            language = "en-GB" if "IdentifyLanguage" in job.request else None
+            return transcription_result(
+                RecognizedCall(job=name, channels=channels, personal=personal, language=language)
+            )
+        options = job.request.get("Settings", {}).get("LanguageOptions", ["en-GB"])
+        by_channel = sorted(job.request["ChannelDefinitions"], key=lambda each: int(each["ChannelId"]))
+        call = RecognizedCall(job=name, channels=channels, personal=personal, language=options[0])
+        return analytics_result_of(call, [each["ParticipantRole"] for each in by_channel])
 
 
 @contextmanager
@@ -168,18 +190,21 @@ def transcribe_jobs(
         server.close()
 
 
-def _item(word: RecognizedWord, *, is_personal: bool) -> dict[str, Any]:
-    alternative: dict[str, Any] = {"confidence": "0.99", "content": word.text}
-    if is_personal:
-        alternative = {"content": "[PII]", "redactions": [{"confidence": "0.99"}]}
-    times = {"start_time": f"{word.start:.2f}", "end_time": f"{word.end:.2f}"}
-    return {**times, "type": "pronunciation", "alternatives": [alternative]}
+def _target(job: _Job) -> tuple[str, PurePosixPath]:
+    """Bucket and key of a job's result."""
+    if job.kind == _KINDS[0]:
+        return job.request["OutputBucketName"], PurePosixPath(job.request["OutputKey"])
+    bucket, _, key = job.request["OutputLocation"].removeprefix("s3://").partition("/")
+    return bucket, PurePosixPath(key)
 
 
-def _event(job: str, status: str) -> dict[str, Any]:
+def _event(name: str, kind: str, status: str) -> dict[str, Any]:
+    detail_type, prefix = "Transcribe Job State Change", "TranscriptionJob"
+    if kind == _KINDS[1]:
+        detail_type, prefix = "Call Analytics Job State Change", "Job"
     return {
         "version": "0",
         "source": "aws.transcribe",
-        "detail-type": "Transcribe Job State Change",
-        "detail": {"TranscriptionJobName": job, "TranscriptionJobStatus": status},
+        "detail-type": detail_type,
+        "detail": {f"{prefix}Name": name, f"{prefix}Status": status},
     }

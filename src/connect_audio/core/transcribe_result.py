@@ -1,7 +1,8 @@
 """From the result of an Amazon Transcribe job to turns: words of two channels, with times in strings.
 
 A job with channel identification over a recording writes a JSON document. Its `ch_0` is the customer's channel, `ch_1`
-the agent's. `connect-audio convert` makes a transcript of it.
+the agent's. `connect-audio convert` makes a transcript of it. Call Analytics' is read by
+`core/call_analytics_result.py`.
 
 *How it works.* Each word takes the punctuation behind it, which has no times of its own. A party's turn ends before a
 pause of 0.8 s, and after 15 s at the next sentence mark. Words in scripts without blanks are joined without one.
@@ -80,13 +81,67 @@ def job_result(document: Any, rate: int) -> TranscribeResult:
             raise DamagedResultError(f"its channel {label[:20]} is neither ch_0 nor ch_1; a recording has two")
         turns += _turns(_LABELS[label], _words(label, items, rate), rate)
     turns.sort(key=lambda turn: turn.start)
-    named = _CONTACT_ID.fullmatch(str(document.get("jobName")))
     language = results.get("language_code")
     return TranscribeResult(
         turns=turns,
-        contact_id=None if named is None else named[1],
+        contact_id=contact_of(document.get("jobName")),
         language=language if isinstance(language, str) and language else None,
     )
+
+
+def contact_of(job: Any) -> str | None:
+    """Return the contact id that a job's name begins with; None if it begins otherwise."""
+    named = _CONTACT_ID.fullmatch(str(job))
+    return None if named is None else named[1]
+
+
+def frames_of(value: Any, what: str, rate: int) -> int:
+    """Return a time of a result as a position.
+
+    Args:
+        value: the time, seconds, as a text or a number.
+        what: its name in the error.
+        rate: samples a second of the position.
+
+    Raises:
+        DamagedResultError: it is no time of a call.
+    """
+    seconds = number_of(value, what)
+    if not 0 <= seconds <= _LONGEST_S:
+        raise DamagedResultError(f"{what} is no time of a call")
+    return round(seconds * rate)
+
+
+def number_of(value: Any, what: str) -> float:
+    """Return a number of a result, which may be a text.
+
+    Args:
+        value: the number.
+        what: its name in the error.
+
+    Raises:
+        DamagedResultError: it is none, or not finite.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DamagedResultError(f"{what} is no number")
+    return number
+
+
+def confidence_of(value: Any, where: str) -> float | None:
+    """Return the confidence of a word, 0 to 1; None if the result has none, as for redacted words.
+
+    Args:
+        value: the confidence as a text or a number, or None.
+        where: the word's name in the error.
+
+    Raises:
+        DamagedResultError: it is no number.
+    """
+    return None if value is None else min(max(number_of(value, f"confidence of {where}"), 0.0), 1.0)
 
 
 def _channels(results: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -123,7 +178,7 @@ def _words(label: str, items: Sequence[Any], rate: int) -> list[Word]:
             else:
                 opening += content
         elif content:
-            start, end = (_frames(item.get(name), f"{name} of {where}", rate) for name in ("start_time", "end_time"))
+            start, end = (frames_of(item.get(name), f"{name} of {where}", rate) for name in ("start_time", "end_time"))
             words.append(Word(text=opening + content, start=start, end=max(start, end), confidence=confidence))
             opening = ""
     words.sort(key=lambda word: word.start)
@@ -138,26 +193,7 @@ def _best(item: Any, where: str) -> tuple[str, float | None]:
     if not isinstance(content, str):
         raise DamagedResultError(f"{where} has no content")
     confidence = best.get("confidence") if isinstance(best, Mapping) else None
-    if confidence is None:
-        return content.strip(), None
-    return content.strip(), min(max(_number(confidence, f"confidence of {where}"), 0.0), 1.0)
-
-
-def _frames(value: Any, what: str, rate: int) -> int:
-    seconds = _number(value, what)
-    if not 0 <= seconds <= _LONGEST_S:
-        raise DamagedResultError(f"{what} is no time of a call")
-    return round(seconds * rate)
-
-
-def _number(value: Any, what: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise DamagedResultError(f"{what} is no number")
-    return number
+    return content.strip(), confidence_of(confidence, where)
 
 
 def _turns(party: Party, words: Sequence[Word], rate: int) -> Iterator[Turn]:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from connect_audio.adapters.aws_session import aws_session
 from connect_audio.adapters.s3_recording import S3_CONFIG, S3PartStore
+from connect_audio.adapters.words.call_analytics_jobs import CallAnalyticsService
 from connect_audio.adapters.words.transcribe_jobs import TRANSCRIBE_CONFIG, TranscribeService
 from connect_audio.core.errors import StorageError
 from connect_audio.handlers.logs import function_logger
@@ -20,6 +21,7 @@ from connect_audio.handlers.tracing import traced
 from connect_audio.recorder.batch_words import BatchWords, Filed
 from connect_audio.recorder.recording_event import REPAIRED
 from connect_audio.settings import TranscribeJobSettings
+from connect_audio.words.transcribe_job import JobOptions, TranscribeJobs
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -62,14 +64,7 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, Any]:
             jobs_prefix=settings.jobs_prefix,
             language=settings.language,
             store=S3PartStore(bucket, client=s3, kms_key_arn=key_arn),
-            jobs=TranscribeService(
-                client=client,
-                bucket=bucket,
-                language=settings.language,
-                vocabulary=settings.vocabulary,
-                is_redacted=settings.redaction,
-                kms_key_arn=key_arn,
-            ),
+            jobs=_service(client, settings),
         )
         found = _handled(event, words)
     for job, filed in found.items():
@@ -80,13 +75,27 @@ def handler(event: Any, _context: LambdaContext) -> dict[str, Any]:
     return {job: filed.value for job, filed in found.items()}
 
 
+def _service(client: Any, settings: TranscribeJobSettings) -> TranscribeJobs:
+    options = JobOptions(
+        bucket=settings.recordings_bucket,
+        language=settings.language,
+        vocabulary=settings.vocabulary,
+        is_redacted=settings.redaction,
+        kms_key_arn=settings.recordings_kms_key_arn,
+    )
+    if settings.analytics_role_arn is None:
+        return TranscribeService(client=client, options=options)
+    return CallAnalyticsService(client=client, options=options, role_arn=settings.analytics_role_arn)
+
+
 def _handled(event: Any, words: BatchWords) -> dict[str, Filed]:
     detail = event.get("detail") or {}
     if event.get("source") == "connect-audio":
         start = words.start_again if event.get("detail-type") == REPAIRED else words.start
         return {str(detail.get("executionName")): start(detail)}
     if event.get("source") == "aws.transcribe":
-        job = str(detail.get("TranscriptionJobName"))
+        # Call Analytics has a name of its own for it.
+        job = str(detail.get("TranscriptionJobName") or detail.get("JobName"))
         return {job: words.look(job)}
     return {job: _looked_at(job, words) for job in words.due()}
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from connect_audio.core.call_analytics_result import analytics_result, is_analytics_result
 from connect_audio.core.errors import StorageError
 from connect_audio.core.transcribe_result import DamagedResultError, job_result
 from connect_audio.core.transcript_document import TranscriptFacts, transcript_document
@@ -169,7 +170,9 @@ class BatchWords:
         if not replaces and self.store.head(names.transcript) is not None:
             return Filed.KEPT
         try:
-            result = job_result(json.loads(self.store.get(state.result_key)), _RATE)
+            written = json.loads(self.store.get(state.result_key))
+            read = analytics_result if is_analytics_result(written) else job_result
+            result = read(written, _RATE)
         except (DamagedResultError, json.JSONDecodeError, UnicodeDecodeError):
             return Filed.FAILED
         seconds, contact_id = note.get("durationSeconds"), note.get("contactId")

@@ -1,6 +1,7 @@
 """The jobs of Amazon Transcribe as a port: started for a recording, asked for their state.
 
-`connect_audio.recorder.batch_words` uses it, `connect_audio.adapters.words.transcribe_jobs` is the service.
+`connect_audio.recorder.batch_words` uses it. The services are `connect_audio.adapters.words.transcribe_jobs` and
+`connect_audio.adapters.words.call_analytics_jobs`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,25 @@ class JobState:
 
     status: JobStatus
     result_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """The options of each job.
+
+    Args:
+        bucket: bucket of recordings and results.
+        language: language code, such as `en-US`; None lets Transcribe find it.
+        vocabulary: name of a custom vocabulary; None without.
+        is_redacted: True to have personal data replaced.
+        kms_key_arn: key that encrypts the results; None for the bucket's own encryption.
+    """
+
+    bucket: str
+    language: str | None = None
+    vocabulary: str | None = None
+    is_redacted: bool = False
+    kms_key_arn: str | None = None
 
 
 class TranscribeJobs(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -9,12 +10,14 @@ from urllib.parse import unquote, urlsplit
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from connect_audio.words.transcribe_job import JobState, JobStatus
+from connect_audio.words.transcribe_job import JobOptions, JobState, JobStatus
 
 TRANSCRIBE_CONFIG: Final = Config(
     connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}
 )
 """Time limits of a call, seconds."""
+PII_REDACTION: Final = {"RedactionType": "PII", "RedactionOutput": "redacted"}
+"""The redacted result alone is written."""
 _STATES: Final = {"COMPLETED": JobStatus.COMPLETED, "FAILED": JobStatus.FAILED}
 # Transcribe's own name of "there is no such job" is both.
 _ABSENT: Final = frozenset({"BadRequestException", "NotFoundException"})
@@ -26,19 +29,11 @@ class TranscribeService:
 
     Args:
         client: boto3's client.
-        bucket: bucket of recordings and results.
-        language: language code, such as `en-US`; None lets Transcribe find it.
-        vocabulary: name of a custom vocabulary; None without.
-        is_redacted: True to have personal data replaced.
-        kms_key_arn: key that encrypts the results; None for the bucket's own encryption.
+        options: the options of each job.
     """
 
     client: Any
-    bucket: str
-    language: str | None
-    vocabulary: str | None
-    is_redacted: bool
-    kms_key_arn: str | None
+    options: JobOptions
 
     def start(self, job: str, media_uri: str, result_key: str) -> bool:
         """Start a job with channel identification; False if there is one of that name already.
@@ -46,29 +41,24 @@ class TranscribeService:
         Raises:
             ClientError: Transcribe refused it.
         """
+        options = self.options
         settings: dict[str, Any] = {"ChannelIdentification": True}
-        if self.vocabulary is not None:
-            settings["VocabularyName"] = self.vocabulary
+        if options.vocabulary is not None:
+            settings["VocabularyName"] = options.vocabulary
         request: dict[str, Any] = {
             "TranscriptionJobName": job,
             "Media": {"MediaFileUri": media_uri},
             "MediaFormat": "wav",
-            "OutputBucketName": self.bucket,
+            "OutputBucketName": options.bucket,
             "OutputKey": result_key,
             "Settings": settings,
         }
-        request |= {"IdentifyLanguage": True} if self.language is None else {"LanguageCode": self.language}
-        if self.is_redacted:
-            request["ContentRedaction"] = {"RedactionType": "PII", "RedactionOutput": "redacted"}
-        if self.kms_key_arn is not None:
-            request["OutputEncryptionKMSKeyId"] = self.kms_key_arn
-        try:
-            self.client.start_transcription_job(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":
-                raise
-            return False
-        return True
+        request |= {"IdentifyLanguage": True} if options.language is None else {"LanguageCode": options.language}
+        if options.is_redacted:
+            request["ContentRedaction"] = PII_REDACTION
+        if options.kms_key_arn is not None:
+            request["OutputEncryptionKMSKeyId"] = options.kms_key_arn
+        return started(lambda: self.client.start_transcription_job(**request))
 
     def state(self, job: str) -> JobState:
         """Return a job's state.
@@ -76,18 +66,49 @@ class TranscribeService:
         Raises:
             ClientError: Transcribe did not say.
         """
-        try:
-            answer = self.client.get_transcription_job(TranscriptionJobName=job)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in _ABSENT:
-                raise
-            return JobState(JobStatus.UNKNOWN)
-        found = answer["TranscriptionJob"]
-        status = _STATES.get(found["TranscriptionJobStatus"], JobStatus.RUNNING)
-        result = found.get("Transcript") or {}
-        uri = result.get("RedactedTranscriptFileUri") or result.get("TranscriptFileUri")
-        return JobState(status, None if uri is None else self._key(uri))
+        return state_of(
+            lambda: self.client.get_transcription_job(TranscriptionJobName=job), "TranscriptionJob", self.options.bucket
+        )
 
-    def _key(self, uri: str) -> str:
-        """The key of an address such as https://s3.eu-west-2.amazonaws.com/bucket/key."""
-        return unquote(urlsplit(uri).path).removeprefix(f"/{self.bucket}/").removeprefix("/")
+
+def started(start: Callable[[], Any]) -> bool:
+    """Make a request that starts a job; False if there is one of that name already.
+
+    Raises:
+        ClientError: Transcribe refused it.
+    """
+    try:
+        start()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConflictException":
+            raise
+        return False
+    return True
+
+
+def state_of(get: Callable[[], Any], name: str, bucket: str) -> JobState:
+    """Make a request for a job's state.
+
+    Args:
+        get: the request.
+        name: the job's name in the answer, with which its status begins, too.
+        bucket: bucket of the results.
+
+    Raises:
+        ClientError: Transcribe did not say.
+    """
+    try:
+        found = get()[name]
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _ABSENT:
+            raise
+        return JobState(JobStatus.UNKNOWN)
+    status = _STATES.get(found[f"{name}Status"], JobStatus.RUNNING)
+    result = found.get("Transcript") or {}
+    uri = result.get("RedactedTranscriptFileUri") or result.get("TranscriptFileUri")
+    return JobState(status, None if uri is None else _key(uri, bucket))
+
+
+def _key(uri: str, bucket: str) -> str:
+    """The key of an address such as https://s3.eu-west-2.amazonaws.com/bucket/key."""
+    return unquote(urlsplit(uri).path).removeprefix(f"/{bucket}/").removeprefix("/")
