@@ -24,7 +24,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom lock upgrade sdk-tests packaged-template cdk-tests lint-parameter-sets clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom provenance lock upgrade sdk-tests packaged-template cdk-tests lint-parameter-sets clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -201,6 +201,9 @@ side-by-side: $(STAMP) ## This tree and commit a2710c3 measured in turn: all row
 
 sbom: $(STAMP) ## Bill of materials of the layers' wheels (CycloneDX) in build/: ARCHITECTURE=arm64; needs the package index
 	@$(BIN)/python scripts/sbom.py --architecture $(or $(ARCHITECTURE),arm64)
+
+provenance: $(STAMP) ## Provenance of what sam build made (in-toto, SLSA) in build/: ARCHITECTURE=arm64 INDEX=ADDRESS; needs the package index
+	@$(BIN)/python -m scripts.provenance --architecture $(or $(ARCHITECTURE),arm64) $(if $(INDEX),--index $(INDEX))
 
 lock: $(STAMP) ## Pin new requirements with hashes; the other pins stay: all files, or ONLY=layer
 	@scripts/lock.sh $(ONLY)

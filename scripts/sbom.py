@@ -124,13 +124,14 @@ def main() -> None:
         "--architecture", choices=sorted(MACHINES), default="arm64", help="the stack's (default: arm64)"
     )
     architecture = parser.parse_args().architecture
-    wheels = list(_downloaded(architecture))
+    wheels = list(downloaded(architecture))
     target = BUILD / f"sbom-{architecture}.cdx.json"
     target.write_text(json.dumps(document(wheels, _version()), indent=2) + "\n", "utf-8")
     sys.stderr.write(f"sbom: {len(wheels)} packages in {target.relative_to(ROOT)}\n")
 
 
-def _downloaded(architecture: str) -> Iterator[Wheel]:
+def downloaded(architecture: str) -> Iterator[Wheel]:
+    """Download the wheels of the layers' locks for one architecture; pip refuses one whose hash no lock has."""
     platforms = [f"--platform={glibc}_{MACHINES[architecture]}" for glibc in _GLIBC]
     fixed = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp", "--python-version=3.13"]
     for lock in sorted(ROOT.glob("layers/*/requirements.txt")):
