@@ -233,6 +233,9 @@ def _read(settings: type[Any], environment: Mapping[str, str] | None) -> Any:
     return settings(**{each.name: each.metadata["variable"].read(source) for each in fields(settings)})
 
 
+_TRACES_ENDPOINT: Final = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+"""OpenTelemetry's own name for it (specification, "OTLP exporter configuration"). The address is used as it is."""
+
 _BUCKET = Variable[str](
     "RECORDINGS_BUCKET",
     "The S3 bucket that recordings go to.",
@@ -393,6 +396,7 @@ class ConsumerSettings:
         status_interval_seconds: least seconds between two DescribeContact requests of one recording.
         event_bus_name: EventBridge bus for the completion events, or None for no events.
         archive_look_seconds: most seconds between two looks at a call that is recorded after its end.
+        traces_endpoint: address that takes the traces of executions, or None for no traces by OpenTelemetry.
 
     Raises:
         SettingsError: the read timeout reaches the deadline margin: a silent socket would eat the hand-over.
@@ -491,6 +495,19 @@ class ConsumerSettings:
             Integer(1, 21_600, "seconds"),
             "3600 suits most; without contact events a recording is published so much after the call at most.",
             default=3600,
+        )
+    )
+    traces_endpoint: str | None = _field(
+        Variable(
+            _TRACES_ENDPOINT,
+            "Collector of OpenTelemetry that gets the traces of executions; unset: no such traces.",
+            Text(
+                re.compile(r"https?://[0-9A-Za-z.\[\]:_-]{1,100}(?:[/?][!\"$-~]{0,100})?", re.ASCII),
+                "an address that begins with https:// or http://, without spaces and #",
+            ),
+            "http:// reaches private addresses alone, such as http://localhost:4318/v1/traces.",
+            default=None,
+            private=True,
         )
     )
 
@@ -953,6 +970,24 @@ class LiveSettings:
 
 _LIVE_LAG_SECONDS: Final = 10
 """Seconds of live audio that may lie between the tracks: 5 s of lag, a fragment, and some room."""
+
+
+def traces_endpoint() -> str | None:
+    """The process's collector of OpenTelemetry; None without one. Its form is not checked here."""
+    return os.environ.get(_TRACES_ENDPOINT) or None
+
+
+def trace_resource() -> dict[str, str]:
+    """The function in OpenTelemetry's words (semantic conventions, "FaaS" and "Cloud"), by attribute."""
+    variables = {
+        "service.name": "POWERTOOLS_SERVICE_NAME",
+        "service.namespace": "POWERTOOLS_METRICS_NAMESPACE",
+        "cloud.region": "AWS_REGION",
+        "faas.name": "AWS_LAMBDA_FUNCTION_NAME",
+        "faas.version": "AWS_LAMBDA_FUNCTION_VERSION",
+    }
+    known = {name: os.environ.get(variable, "") for name, variable in variables.items()}
+    return {"cloud.provider": "aws"} | {name: value for name, value in known.items() if value}
 
 
 def is_tracing_on(environment: Mapping[str, str] | None = None) -> bool:

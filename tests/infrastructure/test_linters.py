@@ -53,6 +53,7 @@ SWITCHED_ON: dict[str, object] = {
     "FipsEndpoints": "true",
     "TranscribeEnabled": "true",
     "ContactEvents": "on",
+    "OpenTelemetryEndpoint": "https://a.example/v1/traces",
 }
 SWITCHED_OFF: dict[str, object] = {
     "RecordingsBucketName": "calls.example",

@@ -157,6 +157,11 @@ CHANGES: dict[str, tuple[str, set[str], dict[str, str]]] = {
     "WhisperSecretArn": (SECRET, {f"{TRIGGER}/WHISPER_SECRET", f"{ROLE}/ReadTheSpeechServersKey"}, {}),
     "WhisperSecretKmsKeyArn": (KEY, {f"{ROLE}/DecryptTheSpeechServersKey"}, {"WhisperSecretArn": SECRET}),
     "WhisperPrivateAddresses": ("allowed", {f"{TRIGGER}/WHISPER_PRIVATE_ADDRESSES"}, {}),
+    "OpenTelemetryEndpoint": (
+        "http://localhost:4318/v1/traces",
+        {"ConsumerFunction/Properties/Environment/Variables/OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", VERSION},
+        {},
+    ),
     "StagingBucketName": (
         "staging.example",
         {
@@ -177,7 +182,7 @@ CHANGES: dict[str, tuple[str, set[str], dict[str, str]]] = {
 
 def test_every_parameter_of_words_is_in_the_table(packaged: Json) -> None:
     of_words = {name for name in packaged["Parameters"] if re.match("Words|Transcribe|Whisper", name)}
-    assert of_words | {"StagingBucketName"} == set(CHANGES)
+    assert of_words | {"StagingBucketName", "OpenTelemetryEndpoint"} == set(CHANGES)
 
 
 @pytest.mark.parametrize("parameter", CHANGES)

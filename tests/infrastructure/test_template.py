@@ -280,6 +280,19 @@ def test_values_written_into_the_template_are_the_settings_defaults(
             ],
         ),
         (
+            "OpenTelemetryEndpoint",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            [
+                "http://localhost:4318/v1/traces",
+                "https://a.example",
+                "https://a.example/" + "a" * 100,
+                "https://a.example/" + "a" * 101,
+                "https://me:word@a.example/",
+                "grpc://a.example:4317",
+                "a.example",
+            ],
+        ),
+        (
             "WhisperModel",
             "WHISPER_MODEL",
             ["whisper-1", "Systran/faster-whisper-small.en", "a b", "-a", "m" * 128, "m" * 129],

@@ -108,6 +108,7 @@ def test_changed_code_makes_a_new_version(
         ("FipsEndpoints", "true"),
         ("TranscribeEnabled", "true"),
         ("WhisperUrl", "https://a.example/v1"),
+        ("OpenTelemetryEndpoint", "http://localhost:4318/v1/traces"),
     ],
 )
 def test_a_changed_parameter_makes_a_new_version(

@@ -11,9 +11,12 @@ from functools import cache, wraps
 from typing import Any, Final
 
 from aws_durable_execution_sdk_python import durable_execution
+from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from connect_audio.adapters.aws_session import aws_session
+from connect_audio.core.errors import SinkError
+from connect_audio.settings import traces_endpoint
 
 ENGINE_CONFIG: Final = Config(connect_timeout=5, read_timeout=50)
 """The SDK's own time limits, in seconds (aws_durable_execution_sdk_python.lambda_service)."""
@@ -24,10 +27,25 @@ def durable(handler: Callable[..., Any]) -> Callable[..., Any]:
 
     @cache
     def made() -> Callable[..., Any]:
-        return durable_execution(handler, boto3_client=aws_session().client("lambda", config=ENGINE_CONFIG))
+        client = aws_session().client("lambda", config=ENGINE_CONFIG)
+        return durable_execution(handler, boto3_client=client, plugins=_plugins())
 
     @wraps(handler)
     def started(event: Any, context: Any) -> Any:
         return made()(event, context)
 
     return started
+
+
+def _plugins() -> list[Any] | None:
+    """The trace of executions, where a collector is named. No wrong address costs a recording."""
+    url = traces_endpoint()
+    if url is None:
+        return None
+    from connect_audio.handlers.execution_trace import ExecutionTraces  # noqa: PLC0415 - only where it is wanted
+
+    try:
+        return [ExecutionTraces(url)]
+    except SinkError as error:
+        Logger().warning("traces not sent: the address of the collector is refused", detail=str(error))
+        return None

@@ -60,6 +60,13 @@ WEBHOOK: Final = EndpointKind("webhook", "WEBHOOK_URL", "https://example.com/cal
 WHISPER: Final = EndpointKind(
     "speech server", "WHISPER_URL", "https://api.openai.com/v1", "WHISPER_PRIVATE_ADDRESSES", takes_clear_text=True
 )
+TRACES: Final = EndpointKind(
+    "collector",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "http://localhost:4318/v1/traces",
+    "no setting",  # they always are allowed
+    takes_clear_text=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
