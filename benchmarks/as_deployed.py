@@ -7,8 +7,12 @@ time and 6 MiB a process.
 from __future__ import annotations
 
 import sys
+from typing import Final
+
+HIDDEN: Final = ("awscrt", "aws_sdk_transcribe_streaming")
+"""The packages of the words' layer that a process looks for."""
 
 
-def hide_awscrt() -> None:
-    """Let this process have no awscrt. To be called before boto3 is imported, and in a process of its own."""
-    sys.modules["awscrt"] = None  # type: ignore[assignment]  # None makes its import fail
+def hide_words_layer() -> None:
+    """Let this process have no layer of words. To be called before boto3 is imported, and in a process of its own."""
+    sys.modules.update(dict.fromkeys(HIDDEN))  # type: ignore[arg-type]  # None makes an import fail

@@ -21,7 +21,7 @@ from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.as_deployed import hide_awscrt
+from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
 from benchmarks.long_calls import long_call
 from connect_audio_local.synthesis.calls import (
@@ -262,7 +262,7 @@ def far_ends(emulator_url: str) -> Iterator[dict[str, str]]:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["record"]:
-        hide_awscrt()
+        hide_words_layer()
         print(json.dumps(asdict(_record(*sys.argv[2:]))))
     else:
         from benchmarks.bounds import judge

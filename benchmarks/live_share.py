@@ -23,7 +23,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.as_deployed import hide_awscrt
+from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
 from benchmarks.consumer_memory import directly, far_ends, payload_for, peak_mib
 from benchmarks.long_calls import long_call
@@ -262,7 +262,7 @@ def _serve(control: Connection) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["record"]:
-        hide_awscrt()
+        hide_words_layer()
         print(json.dumps(asdict(_record(*sys.argv[2:]))))
     else:
         from benchmarks.bounds import judge

@@ -1,9 +1,9 @@
 """The age of live words: from a word's end in the audio to the first partial result and to the stored, announced turn.
 
-`python -m benchmarks.words_latency`, a minute and a half at the pace of a call, of which the recognizers work 20 s. The
-emulator sends a call of spoken digits. The whole recorder reads it and hands it to the sinks `transcribe` and `whisper`
-at once. Each sends it to its stand-in at the socket, which PocketSphinx stands behind. The pages go to S3, which is
-moto's server. Each phrase ends at another place of the second in which segments are cut.
+`python -m benchmarks.words_latency`, two and a half minutes at the pace of a call. The emulator sends a call of spoken
+digits. The whole recorder reads it and hands it to the sink `transcribe`, or `whisper`. The sink sends it to its
+stand-in at the socket, which PocketSphinx stands behind. The pages go to S3, which is moto's server. Each phrase ends
+at another place of the second in which segments are cut.
 
 A word's age counts from the moment when its last sample is due at the emulator. The first partial result counts from
 the end of the phrase's first word, the turn from the end of its last word. The recognizer's own time is the part of the
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +47,7 @@ from connect_audio_local.transcribe.server import transcribe_endpoint
 from connect_audio_local.whisper.server import speech_server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from connect_audio.core.word_pages import NumberedTurn, WordsCall
     from connect_audio.words.recognizer import RecognitionSession, Recognizer, Results, SessionStart
@@ -210,49 +210,54 @@ def digit_call() -> tuple[SyntheticCall, list[Said]]:
     return SyntheticCall(customer=customer, agent=agent), said
 
 
-def measure(delivery: Delivery) -> dict[str, tuple[list[Age], list[Age]]]:
+def measure(engine: str, delivery: Delivery) -> tuple[list[Age], list[Age]]:
     """Record one call.
 
     Args:
+        engine: `transcribe` or `whisper`.
         delivery: in which pieces a fragment comes.
 
     Returns:
-        For each engine the ages of first partial results, and of stored turns.
+        The ages of first partial results, and of stored turns.
     """
     call, said = digit_call()
     seconds = len(call.customer) / 2 / RATE if isinstance(call.customer, bytes) else 0.0
-    behind = {"transcribe": TimedDigits(), "whisper": TimedDigits()}
     with ExitStack() as stack:
         emulator = stack.enter_context(KvsEmulator(limits=UNLIMITED))
         s3_url = stack.enter_context(s3_server())
-        service = stack.enter_context(transcribe_endpoint(TranscribeModel(behind["transcribe"], secrets={_KEY: _KEY})))
-        server = stack.enter_context(speech_server(behind["whisper"]))
         stack.enter_context(environment(_variables(emulator.url, s3_url)))
+        noted = stack.enter_context(ENGINES[engine]())
         s3 = stack.enter_context(closing(boto3.client("s3", config=S3_CONFIG)))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-        engines: tuple[Recognizer, ...] = (
-            TranscribeRecognizer(
-                TranscribeOptions(language="en-US"),
-                botocore.session.Session,
-                endpoint=service.url,
-                ca_file=service.ca_file,
-            ),
-            WhisperRecognizer(WhisperOptions(url=server.url, model="digits", allow_private=True)),
-        )
-        noted = [Noted(engine, behind[engine.engine]) for engine in engines]
-        for each in noted:
-            each.prepare()  # an import of 1 s, which a call's first words wait for on any machine
+        noted.prepare()  # the function's initialization does it
 
         def live(state: LiveState | None) -> LivePipeline:
-            named = [NamedSink.of(each.engine, _sink(each)) for each in noted]
-            return LivePipeline(named, LivePolicy(), SystemClock(), LOGGER, state=state)
+            return LivePipeline([NamedSink.of(engine, _sink(noted))], LivePolicy(), SystemClock(), LOGGER, state=state)
 
         fragments = stored(synthesize_call(call))
         began = time.monotonic()
         stream = EmulatedStream("call", fragments, pace=Live(1.0), delivery=delivery, retention_hours=1)
         source = KvsMediaSource(emulator.add_stream(stream).arn, session=boto3.Session())
         record_live(source, live, s3, seconds)
-        return {each.engine: _ages(each, said, began) for each in noted}
+        return _ages(noted, said, began)
+
+
+@contextmanager
+def _transcribe() -> Iterator[Noted]:
+    digits = TimedDigits()
+    with transcribe_endpoint(TranscribeModel(digits, secrets={_KEY: _KEY})) as service:
+        options, session = TranscribeOptions(language="en-US"), botocore.session.Session
+        yield Noted(TranscribeRecognizer(options, session, endpoint=service.url, ca_file=service.ca_file), digits)
+
+
+@contextmanager
+def _whisper() -> Iterator[Noted]:
+    digits = TimedDigits()
+    with speech_server(digits) as server:
+        yield Noted(WhisperRecognizer(WhisperOptions(url=server.url, model="digits", allow_private=True)), digits)
+
+
+ENGINES: Final = {"transcribe": _transcribe, "whisper": _whisper}
 
 
 def _sink(noted: Noted) -> WordsSink:
@@ -289,7 +294,8 @@ def main() -> list[Bound]:
     bounds = []
     print(f"{'words, at the pace of a call':52}{'median':>9}{'worst':>9}{'recognizer, median':>21}{'worst':>9}")
     for arrival, delivery in ARRIVALS.items():
-        for engine, (partials, finals) in measure(delivery).items():
+        for engine in ENGINES:
+            partials, finals = measure(engine, delivery)
             for what, ages, most in (
                 ("first partial", partials, MOST_PARTIAL_S[delivery]),
                 ("stored turn", finals, MOST_FINAL_S),

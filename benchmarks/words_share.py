@@ -3,7 +3,8 @@
 `python -m benchmarks.words_share`, some three minutes. As `live_share`, the consumer handler's own code records a call
 of 50 s at the call's own pace in a fresh process. Control groups hold it to 14.4 % of a core and 256 MB. The parties
 speak in turn, a word every 0.4 s. The emulator and the stand-ins of the speech services are a process of their own. So
-the recognizer's work is none of the consumer's. The import of Transcribe's SDK is part of the call, as in a function.
+the recognizer's work is none of the consumer's. The handler's import is before the call and the limits, as in a
+function.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.as_deployed import hide_awscrt
+from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
 from benchmarks.consumer_memory import directly, far_ends, far_process, payload_for, peak_mib
 from benchmarks.live_share import MEMORY_MB, SHARE, share_of_a_core
@@ -113,6 +114,7 @@ def _in_fresh_process(name: str, number: int, variables: dict[str, str]) -> Row:
             "AWS_CA_BUNDLE": ca_file,
             "RECORDINGS_PREFIX": f"run-{number}",
             "POWERTOOLS_METRICS_DISABLED": "false",
+            "AWS_LAMBDA_FUNCTION_NAME": "consumer",  # the initialization is Lambda's
         }
         live = RUNS[name] | ({"WHISPER_URL": whisper_url} if "WHISPER_MODEL" in RUNS[name] else {})
         done = subprocess.run(
@@ -213,7 +215,7 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["record"]:
         # A function without the sink has no layer of words, and so no awscrt.
         if "transcribe" not in sys.argv[3]:
-            hide_awscrt()
+            hide_words_layer()
         print(json.dumps(asdict(_record(*sys.argv[2:]))))
     else:
         from benchmarks.bounds import judge

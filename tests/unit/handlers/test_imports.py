@@ -74,6 +74,16 @@ def test_the_consumer_needs_no_sink_while_nobody_wants_live_audio() -> None:
     assert sorted(modules & UNUSED_WITHOUT_LIVE_AUDIO) == []
 
 
+def test_the_consumer_with_the_words_layer_imports_its_sdk_before_the_first_call_if_it_can() -> None:
+    starts = "import os; os.environ['AWS_LAMBDA_FUNCTION_NAME'] = 'consumer'\n"
+    handler = "from connect_audio.handlers import consumer"
+    assert "connect_audio.adapters.words.transcribe_connection" in imported(starts + handler)
+    hidden = "sys.modules['aws_sdk_transcribe_streaming'] = sys.modules['awscrt'] = None\n"
+    assert sorted(imported(starts + hidden + handler) & UNUSED_WITHOUT_LIVE_AUDIO) == []
+    broken = "sys.modules['awscrt'] = None\n"
+    assert "connect_audio.handlers.consumer" in imported(starts + broken + handler)
+
+
 @pytest.mark.parametrize("handler", ["trigger", "consumer"])
 def test_the_x_ray_sdk_comes_with_tracing_alone(handler: str) -> None:
     code = "import os; os.environ['POWERTOOLS_TRACE_DISABLED'] = 'false'\nfrom connect_audio.handlers import "
