@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.as_deployed import hide_awscrt
+from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
 from benchmarks.consumer_memory import BUCKET, Row, far_ends, far_process, peak_mib
 
@@ -156,7 +156,7 @@ def _serve(control: Connection) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["record"]:
-        hide_awscrt()
+        hide_words_layer()
         print(json.dumps(asdict(_record(sys.argv[2], sys.argv[3], int(sys.argv[4])))))
     else:
         from benchmarks.bounds import judge

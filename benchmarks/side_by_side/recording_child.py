@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-sys.modules["awscrt"] = None  # type: ignore[assignment]  # as `hide_awscrt`, which older trees lack
+sys.modules["awscrt"] = None  # type: ignore[assignment]  # as `hide_words_layer`, which older trees lack
 
 from benchmarks.consumer_memory import directly, payload_for, peak_mib  # noqa: E402 - after awscrt is hidden
 from connect_audio.adapters.s3_recording import S3_CONFIG  # noqa: E402
