@@ -16,7 +16,7 @@ import statistics
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, override
 
 import boto3
 import botocore.session
@@ -33,6 +33,7 @@ from connect_audio.adapters.words.whisper_server import WhisperOptions
 from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.word_pages import pages_prefix
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink
+from connect_audio.words.live_words import NoListener
 from connect_audio.words.transcribe_options import TranscribeOptions
 from connect_audio.words.words_sink import WordsSink
 from connect_audio_local.cloud import environment
@@ -150,11 +151,24 @@ class Noted:
         """Close the engine."""
         self.recognizer.close()
 
-    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
-        """Note turns that are stored now: the sink's listener."""
-        del call
-        self.finals += ((time.monotonic(), each) for each in turns)
 
+class NotedTurns(NoListener):
+    """The sink's listener: notes when turns are stored.
+
+    Args:
+        finals: gets the moments and the turns.
+    """
+
+    def __init__(self, finals: list[tuple[float, NumberedTurn]]) -> None:
+        self._finals = finals
+
+    @override
+    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
+        """Note turns that are stored now."""
+        del call
+        self._finals += ((time.monotonic(), each) for each in turns)
+
+    @override
     def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
         """Fail: nothing is to be taken back here."""
         raise RuntimeError(f"{call.engine} took {numbers} back")
@@ -269,7 +283,7 @@ def _sink(noted: Noted) -> WordsSink:
         recording="s3://recordings/call.wav",
         language="en-US",
         clock=SystemClock(),
-        listener=noted,
+        listener=NotedTurns(noted.finals),
     )
 
 

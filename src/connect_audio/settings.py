@@ -675,6 +675,7 @@ class LiveSettings:
         words_language: language that a sink of words asks for; None if the recognizer finds it.
         words_maximum_minutes: audio of a call that is recognized at most, minutes.
         words_events: true if each turn of a call's words is put on the event bus.
+        words_webhook: turns that are posted to the webhook: `final`, `all` with the partial ones; empty for none.
         transcribe_languages: language codes with commas between, among which Transcribe finds the language; None if
             `words_language` names it.
         transcribe_vocabulary: name of Transcribe's custom vocabulary; None without.
@@ -810,6 +811,15 @@ class LiveSettings:
             default=False,
         )
     )
+    words_webhook: str = _field(
+        Variable(
+            "WORDS_WEBHOOK",
+            "Words posted to WEBHOOK_URL: off, final turns, or all, partial ones too. They hold what callers say.",
+            Choice({"off": "", "final": "final", "all": "all"}),
+            "Set it to final or all only if the receiver may see what callers say.",
+            default="",
+        )
+    )
     transcribe_languages: str | None = _field(
         Variable(
             "TRANSCRIBE_LANGUAGES",
@@ -919,10 +929,13 @@ class LiveSettings:
             )
         if "transcribe" in self.sinks:
             self._check_transcribe()
-        if "webhook" in self.sinks:
+        needs_webhook = "LIVE_SINKS names webhook" if "webhook" in self.sinks else None
+        if self.words_webhook and set(WORDS_SINKS) & set(self.sinks):
+            needs_webhook = needs_webhook or f"WORDS_WEBHOOK is {self.words_webhook}"
+        if needs_webhook is not None:
             for name, value in (("WEBHOOK_URL", self.webhook_url), ("WEBHOOK_SECRET", self.webhook_secret)):
                 if value is None:
-                    raise SettingsError(f"{name} is not set, and LIVE_SINKS names webhook, which needs it. Set it.")
+                    raise SettingsError(f"{name} is not set, and {needs_webhook}, which needs it. Set it.")
         if self.sinks and self.buffer_seconds < 2 * self.segment_seconds + _LIVE_LAG_SECONDS:
             raise SettingsError(
                 f"LIVE_BUFFER_SECONDS is {self.buffer_seconds}; with segments of {self.segment_seconds} s "

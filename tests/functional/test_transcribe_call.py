@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
+import boto3
 import pytest
 
 from connect_audio_local.cloud import LocalCloud
@@ -15,8 +18,11 @@ from connect_audio_local.recognition.speech import spoken_digits
 from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.transcribe.faults import Behaviour, CutAfter, FailAfter
 from connect_audio_local.transcribe.server import TranscribeEndpoint
+from connect_audio_local.webhook import faults
+from connect_audio_local.webhook.server import webhook_receiver
 from support.spoken_words import quiet, spoken
 from support.transcribe_sessions import transcribe_service
+from support.webhook_sink import SECRET
 from support.whole_path import INSTANCE, Recorded, cloud_of, contact_id
 from support.words_calls import record_at_pace, transcript
 
@@ -42,10 +48,15 @@ def call(seconds: float, said: Iterable[tuple[str, float, bytes]]) -> SyntheticC
 
 @contextmanager
 def transcribing(
-    moto_server: str, *behaviours: Behaviour, invocation_s: float = 900, **rules: Any
+    moto_server: str,
+    *behaviours: Behaviour,
+    invocation_s: float = 900,
+    settings: Mapping[str, str] | None = None,
+    **rules: Any,
 ) -> Iterator[tuple[LocalCloud, TranscribeEndpoint]]:
     with transcribe_service(*behaviours, **rules) as service:
         settings = {
+            **(settings or {}),
             "LIVE_SINKS": "transcribe",
             "WORDS_LANGUAGE": "en-US",
             "AWS_ENDPOINT_URL_TRANSCRIBE_STREAMING": service.url,
@@ -78,6 +89,29 @@ def test_a_service_that_breaks_in_the_middle_costs_no_word(moto_server: str) -> 
         words = transcript(cloud, at_pace(cloud))
     judge(words)
     assert len(service.model.streams) >= 3
+
+
+def test_words_go_to_the_webhook_as_they_come(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with webhook_receiver(SECRET, [faults.answer(503)]) as receiver:
+        # A function in AWS trusts the system's authorities; here that is the receiver's own.
+        monkeypatch.setenv("SSL_CERT_FILE", str(receiver.ca_file))
+        with closing(boto3.client("secretsmanager", endpoint_url=moto_server)) as secrets:
+            arn = secrets.create_secret(Name=f"words-{uuid.uuid4().hex}", SecretString=SECRET.decode())["ARN"]
+        webhook = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": arn, "WEBHOOK_PRIVATE_ADDRESSES": "allowed"}
+        with transcribing(moto_server, settings={**webhook, "WORDS_WEBHOOK": "all"}) as (cloud, _):
+            words = transcript(cloud, at_pace(cloud))
+        received = [json.loads(each.body) for each in receiver.received]
+        assert receiver.refused == ()
+    judge(words)
+    finals = {each["turn"]["id"]: each["turn"] for each in received if each["state"] == "final"}
+    assert finals == {turn["id"]: turn for turn in words["turns"]}
+    assert {each["contactId"] for each in received} == {words["contactId"]}
+    assert "partial" in {each["state"] for each in received}
+    for at, each in enumerate(received):
+        if each["state"] == "partial":
+            party, start = each["turn"]["participant"], each["turn"]["start"]
+            before = [one["turn"] for one in received[:at] if one["state"] == "final"]
+            assert all(one["end"] <= start for one in before if one["participant"] == party)
 
 
 def test_words_go_on_over_hand_overs(moto_server: str) -> None:

@@ -145,6 +145,7 @@ CHANGES: dict[str, tuple[str, set[str], dict[str, str]]] = {
     "WordsMaximumMinutes": ("60", {f"{TRIGGER}/WORDS_MAXIMUM_MINUTES"}, {}),
     "WordsDailyMinutesAlarm": ("500", {"WordsMinutesAlarm"}, {}),
     "WordsEvents": ("on", {f"{TRIGGER}/WORDS_EVENTS"}, {}),
+    "WordsWebhook": ("all", {f"{TRIGGER}/WORDS_WEBHOOK"}, WEBHOOK),
     "TranscribeEnabled": ("true", {"WordsLayer", LAYERS, VERSION, f"{ROLE}/TranscribeTheCall"}, {}),
     "TranscribeLanguages": ("en-US,es-US", {f"{TRIGGER}/TRANSCRIBE_LANGUAGES"}, {}),
     "TranscribeVocabulary": ("products", {f"{TRIGGER}/TRANSCRIBE_VOCABULARY"}, {}),

@@ -253,6 +253,16 @@ def test_the_sink_webhook_needs_its_address_and_its_secret_and_no_other_sink_doe
     assert stack(template, **{**without, "LiveSinks": "segments, my-webhook"})
 
 
+@pytest.mark.parametrize("missing", ["WebhookUrl", "WebhookSecretArn"])
+def test_words_to_the_webhook_need_its_address_and_its_secret_and_not_its_sink(template: Json, missing: str) -> None:
+    of_words = {**WEBHOOK, "LiveSinks": "whisper", "WhisperUrl": "https://a.example", "WordsWebhook": "all"}
+    assert stack(template, **of_words)
+    without = {name: value for name, value in of_words.items() if name != missing}
+    with pytest.raises(AssertionError, match=f"WordsWebhook needs {missing}"):
+        stack(template, **without)
+    assert stack(template, **{**without, "WordsWebhook": "off"})
+
+
 def test_the_sink_whisper_needs_its_address_and_a_key_opens_one_secret(template: Json) -> None:
     with pytest.raises(AssertionError, match="whisper in LiveSinks needs WhisperUrl"):
         stack(template, LiveSinks="whisper")

@@ -149,6 +149,7 @@ class ScriptedSession:
 
     def _results(self, *, is_over: bool) -> Results:
         turns: list[Turn] = []
+        partials: dict[Party, Turn] = {}
         settled: dict[Party, int] = {}
         for party in PARTIES:
             heard = self._heard[party]
@@ -160,6 +161,7 @@ class ScriptedSession:
                 is_whole = index < len(groups) - 1 or open_from is None or open_from - end >= self._pause
                 if not (is_over or (is_whole and self._received >= end + self._pause + self._latency)):
                     open_from = group[0].start
+                    partials[party] = self._turn(group)
                     break
                 turns.append(self._turn(group))
                 del heard.words[: len(group)]
@@ -170,7 +172,7 @@ class ScriptedSession:
                 reached = open_from - self._rate // 2
             heard.settled = max(heard.settled, reached)
             settled[party] = heard.settled
-        return Results(turns=tuple(turns), settled=settled)
+        return Results(turns=tuple(turns), partials=partials, settled=settled)
 
     def _turn(self, group: list[Spoken]) -> Turn:
         words = tuple(

@@ -200,6 +200,7 @@ def test_live_audio_needs_nothing_and_then_goes_nowhere() -> None:
         words_language=None,
         words_maximum_minutes=240,
         words_events=False,
+        words_webhook="",
         transcribe_languages=None,
         transcribe_vocabulary=None,
         transcribe_vocabulary_filter=None,
@@ -226,6 +227,7 @@ def test_each_variable_of_live_audio_is_read() -> None:
         "WORDS_LANGUAGE": "en-US",
         "WORDS_MAXIMUM_MINUTES": "60",
         "WORDS_EVENTS": "on",
+        "WORDS_WEBHOOK": "all",
         "TRANSCRIBE_LANGUAGES": "en-US,es-US",
         "TRANSCRIBE_VOCABULARY": "products",
         "TRANSCRIBE_VOCABULARY_FILTER": "insults",
@@ -251,6 +253,7 @@ def test_each_variable_of_live_audio_is_read() -> None:
         words_language="en-US",
         words_maximum_minutes=60,
         words_events=True,
+        words_webhook="all",
         transcribe_languages="en-US,es-US",
         transcribe_vocabulary="products",
         transcribe_vocabulary_filter="insults",
@@ -326,6 +329,17 @@ def test_a_setting_of_whisper_out_of_bounds_is_refused_and_a_private_one_not_rep
         LiveSettings.from_environment({name: value})
     assert str(caught.value).startswith(f"{name} is ")
     assert "sk-the-key" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("missing", "others"), [("WEBHOOK_URL", "WEBHOOK_SECRET"), ("WEBHOOK_SECRET", "WEBHOOK_URL")])
+def test_words_to_a_webhook_need_its_address_and_secret_and_not_its_sink(missing: str, others: str) -> None:
+    words = {"LIVE_SINKS": "whisper", "WHISPER_URL": "https://a.example", "WORDS_WEBHOOK": "final"}
+    with pytest.raises(SettingsError) as caught:
+        LiveSettings.from_environment({**words, others: WEBHOOK[others]})
+    assert str(caught.value) == f"{missing} is not set, and WORDS_WEBHOOK is final, which needs it. Set it."
+    assert LiveSettings.from_environment({**WEBHOOK, **words}).words_webhook == "final"
+    # Calls without words need none of it.
+    assert LiveSettings.from_environment({"LIVE_SINKS": "segments", "WORDS_WEBHOOK": "all"}).sinks == ("segments",)
 
 
 def test_two_sinks_of_words_are_refused_since_a_call_has_one_transcript() -> None:

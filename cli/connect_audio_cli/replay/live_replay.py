@@ -378,7 +378,7 @@ def _words_sink(words: ReplayedWords) -> WordsSinkOptions:
         open_pages=lambda: words,
         language=options.language,
         policy=options.policy,
-        listener=FollowedWords if options.is_followed else None,
+        listeners=(lambda _setup: FollowedWords(),) if options.is_followed else (),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import WordsFacts
+from connect_audio.core.transcript import Turn
 from connect_audio.core.transcript_document import TranscriptFacts
 from connect_audio.core.webvtt import webvtt
 from connect_audio.core.word_pages import NumberedTurn, WordsCall, decode_page, page_name
@@ -118,6 +120,12 @@ class FollowedWords:
         for number in numbers:
             if number in self._heads:
                 _print(f"{self._heads.pop(number)}  (taken back: other audio has come in its place)")
+
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Do nothing: a line is for what stays."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _clock(time_s: float) -> str:

@@ -165,6 +165,9 @@ def delivery_line(delivery: Delivery) -> str:
     """A delivery in a line for people."""
     if delivery.value("Event") == "end":
         return f"{delivery.value('Contact-Id')}: the call's live audio has ended"
+    if delivery.value("Event") == "words":
+        # No words: they stay out of every log.
+        return f"{delivery.value('Contact-Id')}: words, {len(delivery.body)} bytes"
     return (
         f"{delivery.value('Contact-Id')}: segment {delivery.value('Segment')} ({delivery.value('Track')}), "
         f"{delivery.value('Duration')} s from {delivery.value('Start')}, {len(delivery.body)} bytes"

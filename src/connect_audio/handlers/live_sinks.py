@@ -7,8 +7,8 @@ start without live audio does not pay for them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -23,7 +23,8 @@ from connect_audio.settings import ConsumerSettings, LiveSettings
 
 if TYPE_CHECKING:
     from connect_audio.adapters.endpoint.secret import SecretSource
-    from connect_audio.adapters.sinks.composition import SinkOptions, WordsSinkOptions
+    from connect_audio.adapters.recording_events import EventBridgeBus
+    from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, WordsSinkOptions
     from connect_audio.adapters.sinks.segment_store import SegmentStore
     from connect_audio.core.live_state import LiveState
     from connect_audio.live import LivePipeline
@@ -148,20 +149,26 @@ def _sink_options(
 
         return StoredSecret(live.webhook_secret or "", session=session)
 
+    webhook = WebhookSinkOptions(
+        url=live.webhook_url or "", secret=secret, allow_private=live.webhook_private_addresses
+    )
     return SinkOptions(
         layout="tracks" if live.segment_layout == "tracks" else "stereo",
         rate=live.segment_rate,
         open_store=open_store,
-        webhook=WebhookSinkOptions(
-            url=live.webhook_url or "", secret=secret, allow_private=live.webhook_private_addresses
-        ),
+        webhook=webhook,
         clock=clock,
-        words=_words_options(live, settings, key, session),
+        words=_words_options(live, settings, key, session, webhook, clock),
     )
 
 
 def _words_options(
-    live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session
+    live: LiveSettings,
+    settings: ConsumerSettings,
+    key: str,
+    session: boto3.Session,
+    webhook: WebhookSinkOptions,
+    clock: Clock,
 ) -> WordsSinkOptions | None:
     """The sink of words, if LIVE_SINKS names one; its modules are imported for such a call alone."""
     if not set(WORDS_SINKS) & set(live.sinks):
@@ -180,23 +187,50 @@ def _words_options(
             kms_key_arn=settings.recordings_kms_key_arn,
         )
 
-    def listener() -> WordsListener:
-        from connect_audio.adapters.recording_events import EVENTS_CONFIG, EventBridgeBus  # noqa: PLC0415
-        from connect_audio.adapters.words.word_events import WordEvents  # noqa: PLC0415
-        from connect_audio.recorder.recording_event import SOURCE  # noqa: PLC0415
-
-        bus = settings.event_bus_name or ""
-        return WordEvents(
-            lambda: EventBridgeBus(bus, source=SOURCE, client=session.client("events", config=EVENTS_CONFIG))
-        )
-
     return WordsSinkOptions(
         recognizers=_recognizers(live, session),
         open_pages=open_pages,
         language=live.words_language,
         policy=WordsPolicy(maximum_minutes=live.words_maximum_minutes),
-        listener=listener if live.words_events and settings.event_bus_name is not None else None,
+        listeners=_listeners(live, settings, session, webhook, clock),
     )
+
+
+def _listeners(
+    live: LiveSettings, settings: ConsumerSettings, session: boto3.Session, webhook: WebhookSinkOptions, clock: Clock
+) -> Sequence[Callable[[SinkSetup], WordsListener]]:
+    """The makers of the listeners to live words; the webhook comes first, since it never refuses."""
+
+    def posts(setup: SinkSetup) -> WordsListener:
+        from connect_audio.adapters.sinks.webhook_requests import WebhookCall, WebhookRequests  # noqa: PLC0415
+        from connect_audio.adapters.words.word_posts import WordPosts  # noqa: PLC0415
+
+        call = WebhookCall(contact_id=setup.contact_id, recording=setup.recording, streaming_start_ms=setup.start_ms)
+        requests = WebhookRequests(
+            url=webhook.url,
+            secret=webhook.secret(),
+            call=call,
+            clock=clock,
+            allow_private=webhook.allow_private,
+            ca_file=webhook.ca_file,
+        )
+        return WordPosts(requests, call, clock, has_partials=live.words_webhook == "all")
+
+    def events(_setup: SinkSetup) -> WordsListener:
+        from connect_audio.adapters.recording_events import EVENTS_CONFIG, EventBridgeBus  # noqa: PLC0415
+        from connect_audio.adapters.words.word_events import WordEvents  # noqa: PLC0415
+        from connect_audio.recorder.recording_event import SOURCE  # noqa: PLC0415
+
+        bus = settings.event_bus_name or ""
+
+        def open_bus(resources: ExitStack) -> EventBridgeBus:
+            client = resources.enter_context(closing(session.client("events", config=EVENTS_CONFIG)))
+            return EventBridgeBus(bus, source=SOURCE, client=client)
+
+        return WordEvents(open_bus)
+
+    has_events = live.words_events and settings.event_bus_name is not None
+    return (*([posts] if live.words_webhook else []), *([events] if has_events else []))
 
 
 def _recognizers(live: LiveSettings, session: boto3.Session) -> Mapping[str, Callable[[SinkSetup], Recognizer]]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from connect_audio.core.pcm import Party
+from connect_audio.core.transcript import Turn
 from connect_audio.core.word_pages import NumberedTurn, WordsCall
 from connect_audio.values import dataclass
 
 
 class WordsListener(Protocol):
-    """Gets the words of a call as soon as they are stored. Each turn comes at least once."""
+    """Gets the words of a call as soon as they are stored. Each final turn comes at least once.
+
+    One thread at a time calls its methods. `turns` and `taken_back` hold up the next page, so a slow receiver needs a
+    thread of its own.
+    """
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Take new final turns.
@@ -26,6 +32,17 @@ class WordsListener(Protocol):
             SinkError: it was not noted; it comes again.
         """
 
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Take the turns that are not final yet, as they read now. They are not stored, and come once.
+
+        Args:
+            call: the call.
+            turns: each party's; a party without one is missing. Empty once none is left.
+        """
+
+    def close(self) -> None:
+        """Release all resources. The last call, also at a hand-over; must not raise, and lasts 3 s at most."""
+
 
 class NoListener:
     """A listener for a call whose words have no reader."""
@@ -36,8 +53,53 @@ class NoListener:
     def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
         """Do nothing."""
 
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
 
 NO_LISTENER: Final = NoListener()
+
+
+class Listeners:
+    """Several listeners as one. If one of them refuses turns, all of them get these again.
+
+    Args:
+        listeners: the listeners; one that never refuses comes first.
+    """
+
+    def __init__(self, listeners: Sequence[WordsListener]) -> None:
+        self._listeners = listeners
+
+    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
+        """Hand on new final turns.
+
+        Raises:
+            SinkError: a listener's.
+        """
+        for each in self._listeners:
+            each.turns(call, turns)
+
+    def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
+        """Hand on the numbers of turns that are no more.
+
+        Raises:
+            SinkError: a listener's.
+        """
+        for each in self._listeners:
+            each.taken_back(call, numbers)
+
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Hand on the turns that are not final yet."""
+        for each in self._listeners:
+            each.partials(call, turns)
+
+    def close(self) -> None:
+        """Close all of them."""
+        for each in self._listeners:
+            each.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

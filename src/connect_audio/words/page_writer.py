@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from connect_audio.core.errors import SinkError
+from connect_audio.core.pcm import Party
+from connect_audio.core.transcript import Turn
 from connect_audio.core.word_pages import NumberedTurn
 from connect_audio.ports import Clock
 from connect_audio.words.live_words import WordsListener, WordsPolicy
@@ -27,6 +29,17 @@ class PageWriter:
         self._due_at = clock.monotonic()
         self._pause_until = clock.monotonic()
         self._taken_back: list[int] = []
+        self._partials: Mapping[Party, Turn] = {}
+
+    def hand_partials_on(self, ledger: WordLedger, partials: Mapping[Party, Turn]) -> None:
+        """Hand the turns that are not final yet to the listener, if they have changed."""
+        if partials != self._partials:
+            self._partials = partials
+            self._listener.partials(ledger.call, partials)
+
+    def close(self) -> None:
+        """Close the listener."""
+        self._listener.close()
 
     def take_back(self, turns: Iterable[NumberedTurn]) -> None:
         """Note turns that are no more; the listener learns their numbers once the pages are written."""

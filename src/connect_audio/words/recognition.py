@@ -82,6 +82,8 @@ class Recognition:
         self._open: _Open | None = None
         self._failure: SinkError | None = None
         self._held: LiveSegment | None = None
+        self.partials: Mapping[Party, Turn] = {}
+        """The turns of the session that are not final yet, as they read now; another object after each change."""
         self._delivered_at = clock.monotonic()
 
     # The audio's side.
@@ -335,6 +337,7 @@ class Recognition:
             self._ledger.add(turn if turn.end <= opened.received else _cut_to(turn, opened.received))
         for party, position in results.settled.items():
             self._ledger.settle(party, min(position, opened.received))
+        self.partials = results.partials
         if self._ledger.least > before:
             opened.last_progress = opened.received
 
@@ -344,6 +347,7 @@ class Recognition:
 
     def _drop(self) -> None:
         opened, self._open = self._open, None
+        self.partials = {}
         if opened is not None:
             opened.session.close()
 

@@ -141,6 +141,7 @@ class WordsSink:
             self._worker.stop(self._policy.join)
         if call is not None:
             self._pages.write_if_due(call[0], is_last=True)
+        self._pages.close()
         self._recognizer.close()
         self._store.close()
 
@@ -155,6 +156,7 @@ class WordsSink:
                 recognition.end_if_idle()
             finally:
                 self._audio.release()
+        self._pages.hand_partials_on(ledger, recognition.partials)
         self._pages.write_if_due(ledger)
 
     def _opened(self, rate: int) -> tuple[WordLedger, Recognition]:

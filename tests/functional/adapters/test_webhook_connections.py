@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from connect_audio.adapters.sinks import webhook
+from connect_audio.adapters.sinks import webhook_requests
 from connect_audio.sinks import LiveEnd
 from connect_audio_local.webhook import faults as misbehaviour
 from connect_audio_local.webhook.model import Behaviour, accept
@@ -103,7 +103,7 @@ def test_what_is_no_whole_answer_is_none(behaviour: Behaviour, code: str, what: 
 def test_a_receiver_that_hangs_or_drips_is_given_up_in_time(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "ANSWER_S", 0.3)
+    monkeypatch.setattr(webhook_requests, "ANSWER_S", 0.3)
     with connected([behaviour]) as (sink, receiver):
         began = time.monotonic()
         assert failure(lambda: sink.deliver_segment(segment(0))) == (
@@ -118,8 +118,8 @@ def test_a_receiver_that_hangs_or_drips_is_given_up_in_time(
 def test_a_delivery_that_is_interrupted_fails_soon_and_the_next_succeeds(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "ANSWER_S", 60.0)
-    monkeypatch.setattr(webhook, "DELIVERY_S", 60.0)
+    monkeypatch.setattr(webhook_requests, "ANSWER_S", 60.0)
+    monkeypatch.setattr(webhook_requests, "DELIVERY_S", 60.0)
     with connected([behaviour]) as (sink, receiver):
         failures: list[tuple[str, str, bool]] = []
         thread = threading.Thread(target=lambda: failures.append(failure(lambda: sink.deliver_segment(segment(0)))))
@@ -157,9 +157,9 @@ def test_the_sink_closes_its_secret() -> None:
 def test_an_answer_s_body_that_does_not_end_costs_the_connection_and_nothing_else(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "BODY_S", 0.3)
-    monkeypatch.setattr(webhook, "ANSWER_S", 60.0)
-    monkeypatch.setattr(webhook, "DELIVERY_S", 60.0)
+    monkeypatch.setattr(webhook_requests, "BODY_S", 0.3)
+    monkeypatch.setattr(webhook_requests, "ANSWER_S", 60.0)
+    monkeypatch.setattr(webhook_requests, "DELIVERY_S", 60.0)
     with connected([behaviour]) as (sink, receiver):
         began = time.monotonic()
         sink.deliver_segment(segment(0))

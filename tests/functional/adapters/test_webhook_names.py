@@ -14,7 +14,7 @@ import pytest
 
 from connect_audio.adapters.endpoint import address, connection
 from connect_audio.adapters.endpoint.address import Resolver
-from connect_audio.adapters.sinks import webhook
+from connect_audio.adapters.sinks import webhook_requests
 from connect_audio.adapters.sinks.webhook import WebhookSink
 from connect_audio.core.pcm import Party
 from connect_audio_local.webhook import faults as misbehaviour
@@ -151,7 +151,7 @@ def test_a_name_server_that_hangs_holds_nothing_up_and_is_asked_once(monkeypatch
 
 def test_a_look_up_that_hangs_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LOOKUP_S", 60.0)
-    monkeypatch.setattr(webhook, "DELIVERY_S", 60.0)
+    monkeypatch.setattr(webhook_requests, "DELIVERY_S", 60.0)
     asked, released = threading.Event(), threading.Event()
 
     def hanging(_host: str, _port: int) -> list[str]:
@@ -211,7 +211,7 @@ def test_a_receiver_that_drips_its_part_of_tls_is_given_up_in_time(monkeypatch: 
 
 
 def test_a_receiver_that_does_not_read_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "DELIVERY_S", 5.0)
+    monkeypatch.setattr(webhook_requests, "DELIVERY_S", 5.0)
     # More than the buffers of both ends hold.
     large = replace(segment(0), samples=dict.fromkeys(Party, bytes(8_000_000)))
     with connected([misbehaviour.hang_before_reading]) as (sink, receiver):

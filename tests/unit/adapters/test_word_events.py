@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ class Bus:
 
 def test_a_turn_is_an_event_with_the_same_fields_as_in_the_transcript() -> None:
     bus = Bus()
-    WordEvents(lambda: bus).turns(CALL, [NumberedTurn(number=7, turn=SAID)])
+    WordEvents(lambda _: bus).turns(CALL, [NumberedTurn(number=7, turn=SAID)])
     assert bus.events == [
         (
             "Call Words",
@@ -66,7 +67,7 @@ def test_a_turn_is_an_event_with_the_same_fields_as_in_the_transcript() -> None:
 
 def test_turns_that_are_no_more_are_one_event_without_words() -> None:
     bus = Bus()
-    WordEvents(lambda: bus).taken_back(CALL, [3, 4])
+    WordEvents(lambda _: bus).taken_back(CALL, [3, 4])
     ((detail_type, detail),) = bus.events
     assert (detail_type, detail["turns"]) == ("Call Words Retracted", ["3", "4"])
     assert "language" not in detail
@@ -76,6 +77,24 @@ def test_turns_that_are_no_more_are_one_event_without_words() -> None:
 def test_a_refusal_keeps_its_code_and_tells_no_words(*, retryable: bool) -> None:
     bus = Bus(AnnouncementError("ThrottlingException", "no", retryable=retryable))
     with pytest.raises(SinkError) as caught:
-        WordEvents(lambda: bus).turns(CALL, [NumberedTurn(number=7, turn=SAID)])
+        WordEvents(lambda _: bus).turns(CALL, [NumberedTurn(number=7, turn=SAID)])
     assert (caught.value.code, caught.value.retryable) == ("ThrottlingException", retryable)
     assert "Yes" not in str(caught.value)
+
+
+def test_the_bus_s_client_is_closed_with_the_words_and_opened_by_the_first_turn_alone() -> None:
+    steps: list[str] = []
+
+    def open_bus(resources: ExitStack) -> Bus:
+        steps.append("opened")
+        resources.callback(steps.append, "closed")
+        return Bus()
+
+    events = WordEvents(open_bus)
+    events.partials(CALL, {Party.CUSTOMER: SAID})
+    assert steps == []
+    events.turns(CALL, [NumberedTurn(number=7, turn=SAID), NumberedTurn(number=8, turn=SAID)])
+    assert steps == ["opened"]
+    events.close()
+    events.close()
+    assert steps == ["opened", "closed"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -13,6 +14,7 @@ from connect_audio.adapters.system_clock import SystemClock
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import PARTIES, Party
+from connect_audio.core.transcript import Turn
 from connect_audio.core.word_pages import MissingReason, NumberedTurn, WordsCall, valid_turns
 from connect_audio.ports import Clock
 from connect_audio.recorder.publish_words import words_of
@@ -37,6 +39,8 @@ class Listener:
     refusals: int = 0
     said: list[tuple[int, str]] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    heard: list[dict[Party, str]] = field(default_factory=list)
+    closed: int = 0
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         if self.refusals:
@@ -48,6 +52,13 @@ class Listener:
     def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
         assert call.contact_id == "contact"
         self.gone += numbers
+
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        assert call.contact_id == "contact"
+        self.heard.append({party: turn.text for party, turn in turns.items()})
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Talk:
@@ -271,6 +282,18 @@ def test_pages_of_another_call_stay_as_they_are() -> None:
         other.deliver(0, 1)
     assert (caught.value.code, caught.value.retryable) == ("FOREIGN_WORDS", False)
     assert first.store.pages == before
+
+
+def test_partial_turns_come_as_they_change_and_an_invocation_closes_its_listener() -> None:
+    talk = Talk(word(C, 1000, 1, 4), word(A, 1001, 2, 1), seconds=20)
+    talk.deliver(0, 20)
+    # The scripted recognizer gives words as partial from their end on, until their pause is long enough.
+    assert [each for each in talk.listener.heard if each] == [{A: "1001"}, {A: "1001", C: "1000"}, {C: "1000"}]
+    assert talk.listener.heard[-1] == {}
+    assert all(one != two for one, two in pairwise(talk.listener.heard))
+    assert (len(talk.listener.said), talk.listener.closed) == (2, 0)
+    talk.sink.close()
+    assert talk.listener.closed == 1
 
 
 def test_other_audio_in_the_place_of_a_segment_takes_its_words_back() -> None:

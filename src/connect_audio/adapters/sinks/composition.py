@@ -6,7 +6,7 @@ the sink is made, so a caller without live audio does not pay for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -49,14 +49,14 @@ class WordsSinkOptions:
         open_pages: opens the place of the pages.
         language: the language that is asked for; None if the recognizer finds it.
         policy: durations and limits; None for the usual ones.
-        listener: makes the listener to live words; None for none.
+        listeners: makes the listeners to live words; one that never refuses comes first.
     """
 
     recognizers: Mapping[str, Callable[[SinkSetup], Recognizer]]
     open_pages: Callable[[], PageStore]
     language: str | None = None
     policy: WordsPolicy | None = None
-    listener: Callable[[], WordsListener] | None = None
+    listeners: Sequence[Callable[[SinkSetup], WordsListener]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +137,7 @@ def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookSinkOptions
 def _words(
     setup: SinkSetup, clock: Clock, words: WordsSinkOptions, recognizer: Callable[[SinkSetup], Recognizer]
 ) -> SegmentSink:
-    from connect_audio.words.live_words import NO_LISTENER  # noqa: PLC0415
+    from connect_audio.words.live_words import Listeners  # noqa: PLC0415
     from connect_audio.words.words_sink import WordsSink  # noqa: PLC0415
 
     return WordsSink(
@@ -148,5 +148,5 @@ def _words(
         language=words.language,
         clock=clock,
         policy=words.policy,
-        listener=NO_LISTENER if words.listener is None else words.listener(),
+        listener=Listeners([make(setup) for make in words.listeners]),
     )

@@ -5,10 +5,13 @@ The events hold what callers say. They are off unless `WORDS_EVENTS` is on. Docu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from connect_audio.core.errors import AnnouncementError, SinkError
+from connect_audio.core.pcm import Party
+from connect_audio.core.transcript import Turn
 from connect_audio.core.transcript_document import turn_json
 from connect_audio.core.word_pages import NumberedTurn, WordsCall
 from connect_audio.ports import EventBus
@@ -22,11 +25,12 @@ class WordEvents:
     """Puts words on a bus, as `WordsListener`.
 
     Args:
-        open_bus: opens the bus, at the first turn.
+        open_bus: opens the bus, at the first turn; its resources go into the stack.
     """
 
-    def __init__(self, open_bus: Callable[[], EventBus]) -> None:
+    def __init__(self, open_bus: Callable[[ExitStack], EventBus]) -> None:
         self._open_bus = open_bus
+        self._resources = ExitStack()
         self._bus: EventBus | None = None
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
@@ -48,10 +52,18 @@ class WordEvents:
         """
         self._put(RETRACTED, {**_facts(call), "turns": [str(number) for number in numbers]})
 
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Do nothing: events are for final turns alone."""
+
+    def close(self) -> None:
+        """Close the bus's client."""
+        self._resources.close()
+        self._bus = None
+
     def _put(self, detail_type: str, detail: dict[str, Any]) -> None:
         try:
             if self._bus is None:
-                self._bus = self._open_bus()
+                self._bus = self._open_bus(self._resources)
             self._bus.put(detail_type, detail)
         except AnnouncementError as exc:
             raise SinkError(exc.code, "the event bus did not take words", retryable=exc.retryable) from exc
