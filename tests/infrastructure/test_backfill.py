@@ -51,6 +51,23 @@ def test_a_handler_is_a_function_and_its_settings_are_set(
     assert {each.name for each in variables(BackfillSettings)} <= set(environment)
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_built_with_its_bytecode_and_has_that_of_its_packages(
+    resources: Json, example: Callable[[str], Json], name: str
+) -> None:
+    makefile = (ROOT / "src" / "Makefile").read_text("utf-8")
+    layers = example("backfill")["Globals"]["Function"]["Layers"]
+    bytecode = resources["BytecodeLayer"]
+
+    assert resources[name]["Metadata"]["BuildMethod"] == "makefile"
+    assert re.search(rf"^build-[^:]*\bbuild-{name}\b[^:]*:", makefile, re.MULTILINE)
+    assert layers == [{"Ref": "DependenciesLayer"}, {"Ref": "BytecodeLayer"}]
+    # SAM CLI takes both paths from the template's folder.
+    for place in (bytecode["Properties"]["ContentUri"], bytecode["Metadata"]["ContextPath"]):
+        text = (ROOT / "examples" / place / "Makefile").read_text("utf-8")
+        assert re.search(r"^build-BytecodeLayer:", text, re.MULTILINE)
+
+
 def test_the_workers_have_a_concurrency_of_their_own_and_the_map_begins_no_more(resources: Json) -> None:
     assert resources["WorkerFunction"]["Properties"]["ReservedConcurrentExecutions"] == {"Ref": "Concurrency"}
     assert machine(resources)["States"]["Record the calls"]["MaxConcurrency"] == 7

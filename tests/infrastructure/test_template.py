@@ -6,7 +6,7 @@ import ast
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch, fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,14 @@ def test_functions_and_layer_are_built_for_one_architecture_arm64_by_default(tem
     assert resources["BytecodeLayer"]["Properties"]["CompatibleArchitectures"] == [chosen]
 
 
-def test_the_makefiles_build_what_the_template_names(resources: Json) -> None:
+def test_the_makefiles_build_what_the_templates_name(resources: Json, example: Callable[[str], Json]) -> None:
+    named = resources | example("backfill")["Resources"]
     for folder in ("src", "layers/dependencies"):
         makefile = (EVENTS.parent / folder / "Makefile").read_text("utf-8")
         (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
         built = {
             f"build-{name}"
-            for name, one in resources.items()
+            for name, one in named.items()
             if one.get("Metadata", {}).get("BuildMethod") == "makefile"
             and (one["Type"] == "AWS::Serverless::LayerVersion") == (folder != "src")
         }
