@@ -71,6 +71,8 @@ def peak_rss_kib() -> int:
 
 def main() -> None:
     """Fork for every connection to the socket in the first argument, until standard input ends."""
+    # The function has no layer of words. The handler would import its SDK, half a second and 30 MiB in each process.
+    sys.modules["aws_sdk_transcribe_streaming"] = None  # type: ignore[assignment]  # None makes its import fail
     from connect_audio.handlers import consumer  # noqa: F401, PLC0415 - the children shall not import it again
 
     for service in ("s3", "connect", "lambda"):
