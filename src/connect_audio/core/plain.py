@@ -76,16 +76,15 @@ def from_plain(hint: Any, data: Any) -> Any:
         by_name = {each.__name__: each for each in dataclasses}
         return _from_fields(by_name[data[_TAG]], {name: each for name, each in data.items() if name != _TAG})
     if isinstance(data, Mapping):
-        (of_value,) = (get_args(each)[1] for each in members if get_args(each))
+        of_value = _argument(hint, 1)
         return {key: from_plain(of_value, each) for key, each in data.items()}
     if isinstance(data, list):
-        (of_item,) = (get_args(each)[0] for each in members if get_args(each))
+        of_item = _argument(hint, 0)
         return tuple(from_plain(of_item, each) for each in data)
-    enums = [each for each in members if isinstance(each, type) and issubclass(each, Enum)]
-    if enums:
-        return enums[0](data)
-    plain = tuple(get_origin(each) or each for each in members)
-    if not isinstance(data, (*plain, int) if float in plain else plain):
+    enum, plain = _scalars(hint)
+    if enum is not None:
+        return enum(data)
+    if not isinstance(data, plain):
         raise TypeError(f"{type(data).__name__} where {hint} is expected")
     return data
 
@@ -116,6 +115,22 @@ def _members(hint: Any) -> tuple[Any, ...]:
     if get_origin(hint) in {Union, types.UnionType}:
         return tuple(member for each in get_args(hint) for member in _members(each))
     return (hint,)
+
+
+@lru_cache(maxsize=256)
+def _argument(hint: Any, index: int) -> Any:
+    """The type of a collection's items or values."""
+    (argument,) = (get_args(each)[index] for each in _members(hint) if get_args(each))
+    return argument
+
+
+@lru_cache(maxsize=256)
+def _scalars(hint: Any) -> tuple[type[Enum] | None, tuple[Any, ...]]:
+    """The enum among the members, None without one, and the types of a value that is none."""
+    members = _members(hint)
+    enums = [each for each in members if isinstance(each, type) and issubclass(each, Enum)]
+    plain = tuple(get_origin(each) or each for each in members)
+    return enums[0] if enums else None, (*plain, int) if float in plain else plain
 
 
 @lru_cache(maxsize=256)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from cProfile import Profile
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -64,6 +67,16 @@ def test_a_value_survives_json_text(value: Outer) -> None:
 def test_a_member_of_a_union_carries_its_type(value: Side) -> None:
     assert to_plain(value, Side)["type"] == type(value).__name__
     assert from_plain(Side, to_plain(value, Side)) == value
+
+
+def test_a_type_is_examined_once_and_not_with_every_value() -> None:
+    plain = to_plain(FULL)
+    assert from_plain(Outer, plain) == FULL
+    with Profile() as profile:
+        from_plain(Outer, plain)
+    modules = {Path(entry.code.co_filename).name for entry in profile.getstats() if isinstance(entry.code, CodeType)}
+    assert "plain.py" in modules
+    assert "typing.py" not in modules
 
 
 def test_a_dataclass_alone_carries_its_fields_and_nothing_else() -> None:
