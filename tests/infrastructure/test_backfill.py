@@ -111,6 +111,54 @@ GIVEN: Final = {"RecordingsBucketName": "calls.example", "StreamNamePrefix": "ca
 TOPIC: Final = "arn:aws:sns:eu-west-2:111122223333:alarms"
 
 
+VPC: Final = {"VpcSubnetIds": "subnet-0a1b2c3d, subnet-0123456789abcdef0", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
+SIGNING: Final = "arn:aws:lambda:eu-west-2:111122223333:code-signing-config:csc-0123456789abcdef0"
+GUARD_RAILS: Final = ("VpcSubnetIds", "VpcSecurityGroupIds", "CodeSigningConfigArn", "FipsEndpoints")
+
+
+@pytest.mark.parametrize("name", GUARD_RAILS)
+def test_a_guard_rail_is_the_parameter_of_the_stack_that_records(
+    template: Json, example: Callable[[str], Json], name: str
+) -> None:
+    assert example("backfill")["Parameters"][name] == template["Parameters"][name]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_without_guard_rails_a_function_stands_in_no_vpc_and_is_not_signed(
+    example: Callable[[str], Json], name: str
+) -> None:
+    found = evaluated(example("backfill"), GIVEN)["Resources"]
+    function, role = found[name]["Properties"], found[name.replace("Function", "Role")]
+
+    assert not {"VpcConfig", "CodeSigningConfigArn"} & function.keys()
+    assert function["Environment"]["Variables"]["AWS_USE_FIPS_ENDPOINT"] == "false"
+    assert not any(action.startswith("ec2:") for action in actions(role))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_with_guard_rails_a_function_stands_in_its_vpc_is_signed_and_uses_fips(
+    example: Callable[[str], Json], name: str
+) -> None:
+    given = {**GIVEN, **VPC, "CodeSigningConfigArn": SIGNING, "FipsEndpoints": "true"}
+    found = evaluated(example("backfill"), given)["Resources"]
+    function, role = found[name]["Properties"], found[name.replace("Function", "Role")]
+
+    assert function["VpcConfig"] == {
+        "SubnetIds": ["subnet-0a1b2c3d", "subnet-0123456789abcdef0"],
+        "SecurityGroupIds": ["sg-0a1b2c3d"],
+    }
+    assert function["CodeSigningConfigArn"] == SIGNING
+    assert function["Environment"]["Variables"]["AWS_USE_FIPS_ENDPOINT"] == "true"
+    assert {"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"} <= actions(role)
+
+
+@pytest.mark.parametrize("missing", VPC)
+def test_subnets_and_security_groups_are_given_together(example: Callable[[str], Json], missing: str) -> None:
+    given = {name: value for name, value in VPC.items() if name != missing}
+    with pytest.raises(AssertionError, match=missing):
+        evaluated(example("backfill"), {**GIVEN, **given})
+
+
 def alarms(example: Callable[[str], Json], **parameters: str) -> Json:
     resources = evaluated(example("backfill"), {**GIVEN, **parameters})["Resources"]
     return {name: each["Properties"] for name, each in resources.items() if each["Type"] == "AWS::CloudWatch::Alarm"}
