@@ -256,6 +256,7 @@ WELL: Final[dict[str, Answer]] = {
     "lambda:GetFunctionConcurrency": {},
     "s3:GetBucketLocation": {"LocationConstraint": REGION},
     "s3:GetBucketEncryption": encryption(f"arn:aws:kms:{REGION}:{ACCOUNT}:alias/aws/s3"),
+    "s3:GetObjectLockConfiguration": Refusal("ObjectLockConfigurationNotFoundError", status=404),
     "s3:GetBucketLifecycleConfiguration": lifecycle(),
     "s3:ListObjectsV2": bucket_of(f"{CONTACT}_20261128T120000.000Z.json", f"{CONTACT}_20261128T120000.000Z.wav"),
     "connect:DescribeContact": contact("S3", "KINESIS_VIDEO_STREAM"),
@@ -270,6 +271,12 @@ EVENTS_ON: Final[dict[str, Answer]] = {
     "lambda:GetPolicy": policy("events.amazonaws.com", RULE_ARN),
 }
 
+LOCKED: Final[Answer] = {
+    "ObjectLockConfiguration": {
+        "ObjectLockEnabled": "Enabled",
+        "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 2000}},
+    }
+}
 STAGED: Final[dict[str, Answer]] = {"cloudformation:DescribeStacks": stack(StagingBucketName="calls-staging")}
 
 FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
@@ -356,6 +363,10 @@ FAULTS: Final[list[tuple[str, dict[str, Answer], str, str]]] = [
      "rule uploads of calls-staging aborts uploads after 1 day", "make it 17 days at least"),
     ("bucket's lifecycle", {**STAGED, "s3:GetBucketLifecycleConfiguration": [lifecycle(), uploads_alone()]},
      "calls-staging has no lifecycle rule that deletes what is tagged", "An existing bucket"),
+    ("bucket", {"s3:GetObjectLockConfiguration": LOCKED},
+     "Object Lock holds each object of calls-recordings", "deploy with a StagingBucketName"),
+    ("bucket", {**STAGED, "s3:GetObjectLockConfiguration": LOCKED},
+     "Object Lock holds each object of calls-staging", "that is not locked"),
     ("bucket", {**STAGED, "s3:GetBucketLocation": [
         {"LocationConstraint": REGION}, Refusal("NoSuchBucket", status=404)]},
      "there is no bucket calls-staging", "deploy with another"),
@@ -405,6 +416,7 @@ RIGHTS: Final = {
     "cloudformation:DescribeStacks": "",
     "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
     "s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+    "s3:GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "s3:ListObjectsV2": "s3:ListBucket",
     "monitoring:GetMetricData": "cloudwatch:GetMetricData",
 }

@@ -42,9 +42,25 @@ def _one_bucket(stack: Deployed, name: str) -> Finding:
             f"key {key} encrypts the bucket, and the consumer may not use it: each write is denied",
             f"deploy with RecordingsKmsKeyArn={key}",
         )
+    if name == (stack.staging_bucket or stack.output("RecordingsBucketName")) and _locks(stack, name):
+        return fault(
+            f"Object Lock holds each object of {name}: staging and claims stay as old versions",
+            "deploy with a StagingBucketName that is not locked (docs/deployment.md, Object Lock)",
+        )
     if location != stack.aws.region:
         return note(f"{name} is in {location}, the stack in {stack.aws.region}", "audio between regions costs more")
     return well(f"{name} is in {location}, and the consumer may use its encryption")
+
+
+def _locks(stack: Deployed, name: str) -> bool:
+    """Return True if Object Lock retains each new object of a bucket."""
+    try:
+        answer = stack.aws.ask("s3", "get_object_lock_configuration", Bucket=name)
+    except ClientError as error:
+        if code_of(error) == "ObjectLockConfigurationNotFoundError":
+            return False
+        raise
+    return "Rule" in answer["ObjectLockConfiguration"]
 
 
 def _default_key(stack: Deployed, name: str) -> str:
@@ -141,6 +157,10 @@ def _is_for_temporary(rule: Mapping[str, Any]) -> bool:
 
 
 CHECKS: Final = (
-    Check("bucket", ("s3:GetBucketLocation", "s3:GetEncryptionConfiguration"), _bucket),
+    Check(
+        "bucket",
+        ("s3:GetBucketLocation", "s3:GetEncryptionConfiguration", "s3:GetBucketObjectLockConfiguration"),
+        _bucket,
+    ),
     Check("bucket's lifecycle", ("s3:GetLifecycleConfiguration",), _lifecycle),
 )

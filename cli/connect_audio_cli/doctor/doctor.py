@@ -51,6 +51,7 @@ LIMIT_S: Final = 30.0
 """Seconds for all checks together. Beyond: the checks that still run are not checked."""
 _OTHER_RIGHTS: Final = {
     "GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "GetObjectLockConfiguration": "s3:GetBucketObjectLockConfiguration",
     "GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
     "ListObjectsV2": "s3:ListBucket",
 }
