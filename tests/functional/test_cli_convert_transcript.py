@@ -185,7 +185,7 @@ def test_the_result_of_a_transcribe_job_becomes_a_transcript(tmp_path: Path) -> 
     words = [{"text": "Hello.", "start": 4.86, "end": 5.01, "confidence": 1.0}]
     turn = {"id": "0", "participant": "AGENT", "start": 4.86, "end": 5.01, "text": "Hello.", "confidence": None}
     assert found == {
-        "schemaVersion": "1.0",
+        "schemaVersion": "1.1",
         "contactId": "5f3c1b1e-0d6c-4a55-8f0e-2b8a7c1d9e10",
         "engine": "transcribe",
         "language": "en-US",

@@ -121,7 +121,7 @@ def test_the_words_of_a_recording_come_beside_it_with_speakers_and_times(place: 
     ]
     document = json.loads(place.text(".transcript.json"))
     assert {name: value for name, value in document.items() if name not in {"turns", "missing"}} == {
-        "schemaVersion": "1.0",
+        "schemaVersion": "1.1",
         "contactId": CONTACT,
         "engine": "transcribe",
         "language": "en-US",

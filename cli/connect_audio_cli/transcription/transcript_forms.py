@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from connect_audio.core.transcript_document import SCHEMA_VERSION
+
 
 def contact_lens(transcript: Mapping[str, Any]) -> dict[str, Any]:
     """Make a call file as Contact Lens writes it, with the fields that a transcript can fill.
@@ -109,7 +111,7 @@ def from_verbose_json(document: Mapping[str, Any], engine: str) -> dict[str, Any
         )
     turns.sort(key=lambda turn: turn["start"])
     return {
-        "schemaVersion": "1.0",
+        "schemaVersion": SCHEMA_VERSION,
         "contactId": None,
         "engine": engine,
         "language": document.get("language"),

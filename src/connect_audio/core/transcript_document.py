@@ -14,7 +14,7 @@ from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.transcript import Turn, Word
 from connect_audio.core.word_pages import MissingSpan
 
-SCHEMA_VERSION: Final = "1.0"
+SCHEMA_VERSION: Final = "1.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class MissingReason(StrEnum):
     """Words lay across the recording's end and had no times of their own."""
     UNFINISHED = "UNFINISHED"
     """The recognizer had not given all its words when the call ended."""
+    DAMAGED = "DAMAGED"
+    """The page that held the words cannot be read."""
 
 
 class DamagedPageError(ValueError):

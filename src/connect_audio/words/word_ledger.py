@@ -41,6 +41,7 @@ _KEPT_CHECKS: Final = 600
 """Segments whose checks are kept: twice the longest buffer, 300 s. Audio that comes again is never older."""
 _KEPT_PAGES: Final = 2
 """Pages in memory; an older one is read again if audio is taken back so far."""
+_DAMAGED: Final = "DAMAGED_WORDS"
 _JSON: Final = "application/json"
 
 
@@ -76,7 +77,10 @@ class WordLedger:
         newest = _newest_page(store)
         if newest is None:
             return ledger
-        page = ledger._read(newest)
+        page = ledger._read_whole(newest)
+        if page is None:
+            page = ledger._behind(newest)
+            newest = page.number
         ledger.state = page.state
         ledger._stored = dict(page.state.settled)
         ledger._newest = newest
@@ -285,8 +289,38 @@ class WordLedger:
 
     def _page(self, number: int) -> list[NumberedTurn]:
         if number not in self._pages:
-            self._pages[number] = list(self._read(number).turns)
+            page = self._read_whole(number)
+            self._pages[number] = [] if page is None else list(page.turns)
         return self._pages[number]
+
+    def _read_whole(self, number: int) -> WordPage | None:
+        """Read a page; None if it is damaged. Such a page costs its own words, and none of the rest of the call.
+
+        Raises:
+            SinkError: the store's; `FOREIGN_WORDS`, not retryable, if the page is another call's.
+        """
+        try:
+            return self._read(number)
+        except SinkError as error:
+            if error.code != _DAMAGED:
+                raise
+            return None
+
+    def _behind(self, newest: int) -> WordPage:
+        """An empty page behind a damaged newest one, which stays as it is. It goes on from the newest whole page.
+
+        The turns of the damaged page get no numbers a second time, so some numbers are left out.
+        """
+        for number in range(newest - 1, -1, -1):
+            page = self._read_whole(number)
+            if page is not None:
+                state = page.state
+                state.next_number += PAGE_TURNS * (newest - number)
+                break
+        else:
+            state = WordState(next_number=PAGE_TURNS * (newest + 1))
+        state.announced = state.next_number
+        return WordPage(number=newest + 1, call=self.call, state=state, turns=())
 
     def _read(self, number: int) -> WordPage:
         text = self._store.get(page_name(number))
@@ -295,7 +329,7 @@ class WordLedger:
                 raise DamagedPageError("it is missing")
             page = decode_page(number, text)
         except DamagedPageError as exc:
-            raise SinkError("DAMAGED_WORDS", f"{page_name(number)}: {exc}", retryable=False) from exc
+            raise SinkError(_DAMAGED, f"{page_name(number)}: {exc}", retryable=False) from exc
         except ForeignPageError as exc:
             raise SinkError("FOREIGN_WORDS", f"{page_name(number)}: {exc}", retryable=False) from exc
         mine, found = self.call, page.call

@@ -123,6 +123,46 @@ def test_spans_that_the_sink_listed_are_cut_to_the_recording(at: World) -> None:
     assert document["missing"] == [{"participant": None, "start": 1.0, "end": 3.0, "reason": "DROPPED"}]
 
 
+def damage(at: World, page: int) -> None:
+    at.store.objects[pages_prefix(at.names.key) + page_name(page)] = (b"{}", {})
+
+
+def test_a_damaged_page_costs_the_span_between_its_neighbours_of_each_party(at: World) -> None:
+    listed = [MissingSpan(party=Party.AGENT, start=4 * RATE, end=5 * RATE, reason=MissingReason.DROPPED)]
+    first = [turn(Party.CUSTOMER, 1, "a"), turn(Party.AGENT, 2, "b")]
+    last = [turn(Party.CUSTOMER, 7, "c")]
+    pages(
+        at,
+        first,
+        [turn(Party.AGENT, 3, "lost")],
+        [turn(Party.CUSTOMER, 5, "lost")],
+        last,
+        settled=(10, 9),
+        missing=listed,
+    )
+    damage(at, 1)
+    damage(at, 2)
+    document, _ = published(at, 10)
+    assert [each["text"] for each in document["turns"]] == ["a", "b", "c"]
+    assert [each for each in document["missing"] if each["participant"] == "CUSTOMER"] == [
+        {"participant": "CUSTOMER", "start": 1.5, "end": 7.0, "reason": "DAMAGED"},
+    ]
+    assert [each for each in document["missing"] if each["participant"] == "AGENT"] == [
+        {"participant": "AGENT", "start": 2.5, "end": 4.0, "reason": "DAMAGED"},
+        {"participant": "AGENT", "start": 4.0, "end": 5.0, "reason": "DROPPED"},
+        {"participant": "AGENT", "start": 5.0, "end": 9.0, "reason": "DAMAGED"},
+        {"participant": "AGENT", "start": 9.0, "end": 10.0, "reason": "UNFINISHED"},
+    ]
+
+
+def test_without_its_newest_page_a_call_s_words_are_known_up_to_the_page_before(at: World) -> None:
+    pages(at, [turn(Party.CUSTOMER, 1, "a")], [turn(Party.CUSTOMER, 5, "lost")], settled=(4, 4))
+    damage(at, 1)
+    document, _ = published(at, 10)
+    assert [each["text"] for each in document["turns"]] == ["a"]
+    assert document["missing"] == [{"participant": None, "start": 4.0, "end": 10.0, "reason": "DAMAGED"}]
+
+
 def test_pages_that_cannot_be_read_leave_no_transcript_and_no_failure(at: World) -> None:
     pages(at, [turn(Party.AGENT, 1, "a")], settled=(4, 6))
     at.store.objects[pages_prefix(at.names.key) + page_name(0)] = (b"{}", {})

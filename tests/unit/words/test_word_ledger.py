@@ -7,10 +7,9 @@ import threading
 
 import pytest
 
-from connect_audio.core.errors import SinkError
 from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.transcript import Turn
-from connect_audio.core.word_pages import PAGE_TURNS, WordsCall, decode_page, page_name, valid_turns
+from connect_audio.core.word_pages import PAGE_TURNS, WordPage, WordsCall, decode_page, page_name, valid_turns
 from connect_audio.words.word_ledger import WordLedger
 from support.words_chaos import PageFolder
 
@@ -50,6 +49,10 @@ def add(ledger: WordLedger, first: int, stop: int) -> None:
     for number in range(first, stop):
         if turn(number).start >= ledger.needed[turn(number).party]:
             ledger.add(turn(number))
+
+
+def page(store: PageFolder, number: int) -> WordPage:
+    return decode_page(number, store.pages[page_name(number)])
 
 
 def texts(store: PageFolder) -> list[str]:
@@ -139,11 +142,13 @@ def test_the_newest_page_of_many_is_found() -> None:
     assert again.least == turn(11 * PAGE_TURNS - 1).end
 
 
-def test_a_page_that_is_no_page_is_not_written_over() -> None:
+def test_a_page_that_is_no_page_is_not_written_over_and_words_begin_behind_it() -> None:
     store = PageFolder(random.Random(0), pages={page_name(0): b"{}"})
-    with pytest.raises(SinkError, match=r"^DAMAGED_WORDS: 00000.json: it is no page of words$") as caught:
-        opened(store)
-    assert not caught.value.retryable
+    ledger = opened(store)
+    add(ledger, 0, 1)
+    ledger.write()
+    assert store.pages[page_name(0)] == b"{}"
+    assert [each.turn.text for each in page(store, 1).turns] == ["0"]
 
 
 def test_a_page_reads_back_as_it_was_written() -> None:
@@ -157,3 +162,35 @@ def test_a_page_reads_back_as_it_was_written() -> None:
     assert page.call == CALL
     assert page.state == ledger.state
     assert page.state.checks == {3: 7, 5: 9}
+
+
+def test_a_damaged_newest_page_is_begun_anew_and_the_call_goes_on_behind_the_page_before() -> None:
+    store = PageFolder(random.Random(0))
+    ledger = opened(store)
+    add(ledger, 0, PAGE_TURNS + 10)
+    ledger.write()
+    store.pages[page_name(1)] = b"cut off"
+    again = opened(store)
+    assert again.least <= turn(PAGE_TURNS).start
+    add(again, PAGE_TURNS + 20, PAGE_TURNS + 25)
+    again.write()
+    assert store.pages[page_name(1)] == b"cut off"
+    assert [each.turn.text for each in page(store, 0).turns] == [str(number) for number in range(PAGE_TURNS)]
+    behind = page(store, 2).turns
+    assert [each.turn.text for each in behind] == [str(number) for number in range(PAGE_TURNS + 20, PAGE_TURNS + 25)]
+    # No number is used twice.
+    assert behind[0].number >= PAGE_TURNS + 10
+
+
+def test_a_damaged_older_page_stops_no_words() -> None:
+    store = PageFolder(random.Random(0))
+    ledger = opened(store)
+    add(ledger, 0, 2 * PAGE_TURNS + 1)
+    ledger.write()
+    store.pages[page_name(1)] = b"{}"
+    again = opened(store)
+    assert again.least == turn(2 * PAGE_TURNS - 1).end
+    again.take_back(0, turn(10).start)
+    again.write()
+    assert [each.turn.text for each in page(store, 0).turns] == [str(number) for number in range(10)]
+    assert store.pages[page_name(1)] == b"{}"
