@@ -50,8 +50,9 @@ from connect_audio_local.whisper.server import speech_server
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from connect_audio.core.transcript import Turn
     from connect_audio.core.word_pages import NumberedTurn, WordsCall
-    from connect_audio.words.recognizer import RecognitionSession, Recognizer, Results, SessionStart
+    from connect_audio.words.recognizer import Recognizer
     from connect_audio_local.recognition.word_recognizer import RecognizedWord
 
 MOST_PARTIAL_S: Final = {Delivery.BLOCK: 1.5, Delivery.FRAGMENT: 1.5 + 1.024}
@@ -120,9 +121,9 @@ class TimedDigits:
         return sum(max(0.0, min(stop, end) - max(start, begin)) for start, stop in self.work)
 
 
-@dataclass(slots=True)
-class Noted:
-    """An engine of the product under another name, and the moments at which its words come.
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine of the product, and what its stand-in recognizes with.
 
     Args:
         recognizer: the engine.
@@ -131,78 +132,36 @@ class Noted:
 
     recognizer: Recognizer
     behind: TimedDigits
-    partials: list[tuple[float, Party]] = field(default_factory=list)
-    finals: list[tuple[float, NumberedTurn]] = field(default_factory=list)
-
-    @property
-    def engine(self) -> str:
-        """Its name."""
-        return self.recognizer.engine
-
-    def prepare(self) -> None:
-        """Do the engine's slow work."""
-        self.recognizer.prepare()
-
-    def open(self, start: SessionStart) -> NotedSession:
-        """Open one of its sessions."""
-        return NotedSession(self.recognizer.open(start), self.partials)
-
-    def close(self) -> None:
-        """Close the engine."""
-        self.recognizer.close()
 
 
-class NotedTurns(NoListener):
-    """The sink's listener: notes when turns are stored.
+class NotedWords(NoListener):
+    """The sink's listener: notes the moments at which words come.
 
-    Args:
-        finals: gets the moments and the turns.
+    Attributes:
+        partials_at: moment and party of each partial result.
+        finals: moment and turn of each turn that is stored.
     """
 
-    def __init__(self, finals: list[tuple[float, NumberedTurn]]) -> None:
-        self._finals = finals
+    def __init__(self) -> None:
+        self.partials_at: list[tuple[float, Party]] = []
+        self.finals: list[tuple[float, NumberedTurn]] = []
 
     @override
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Note turns that are stored now."""
         del call
-        self._finals += ((time.monotonic(), each) for each in turns)
+        self.finals += ((time.monotonic(), each) for each in turns)
 
     @override
     def taken_back(self, call: WordsCall, numbers: Sequence[int]) -> None:
         """Fail: nothing is to be taken back here."""
         raise RuntimeError(f"{call.engine} took {numbers} back")
 
-
-@dataclass(slots=True)
-class NotedSession:
-    """A session, and the moments of its partial results."""
-
-    session: RecognitionSession
-    partials: list[tuple[float, Party]]
-
-    def receive(self, position: int, samples: Mapping[Party, bytes]) -> None:
-        """Pass the audio on."""
-        self.session.receive(position, samples)
-
-    def results(self) -> Results:
-        """Take results, and look at the clock."""
-        results = self.session.results()
-        now = time.monotonic()
-        self.partials += ((now, party) for party in results.partials)
-        return results
-
-    def finish(self, *, is_call_over: bool, timeout_s: float) -> Results:
-        """End the session."""
-        return self.session.finish(is_call_over=is_call_over, timeout_s=timeout_s)
-
-    def interrupt(self) -> None:
-        """Interrupt the session."""
-        self.session.interrupt()
-
-    def close(self) -> None:
-        """Close the session."""
-        self.session.close()
+    @override
+    def partials(self, call: WordsCall, turns: Mapping[Party, Turn]) -> None:
+        """Note whose turns are not final yet."""
+        del call
+        self.partials_at += ((time.monotonic(), party) for party in turns)
 
 
 def digit_call() -> tuple[SyntheticCall, list[Said]]:
@@ -240,66 +199,68 @@ def measure(engine: str, delivery: Delivery) -> tuple[list[Age], list[Age]]:
         emulator = stack.enter_context(KvsEmulator(limits=UNLIMITED))
         s3_url = stack.enter_context(s3_server())
         stack.enter_context(environment(_variables(emulator.url, s3_url)))
-        noted = stack.enter_context(ENGINES[engine]())
+        made, noted = stack.enter_context(ENGINES[engine]()), NotedWords()
         s3 = stack.enter_context(closing(boto3.client("s3", config=S3_CONFIG)))
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-        noted.prepare()  # the function's initialization does it
+        made.recognizer.prepare()  # the function's initialization does it
 
         def live(state: LiveState | None) -> LivePipeline:
-            return LivePipeline([NamedSink.of(engine, _sink(noted))], LivePolicy(), SystemClock(), LOGGER, state=state)
+            return LivePipeline(
+                [NamedSink.of(engine, _sink(made.recognizer, noted))], LivePolicy(), SystemClock(), LOGGER, state=state
+            )
 
         fragments = stored(synthesize_call(call))
         began = time.monotonic()
         stream = EmulatedStream("call", fragments, pace=Live(1.0), delivery=delivery, retention_hours=1)
         source = KvsMediaSource(emulator.add_stream(stream).arn, session=boto3.Session())
         record_live(source, live, s3, seconds)
-        return _ages(noted, said, began)
+        return _ages(made, noted, said, began)
 
 
 @contextmanager
-def _transcribe() -> Iterator[Noted]:
+def _transcribe() -> Iterator[Engine]:
     digits = TimedDigits()
     with transcribe_endpoint(TranscribeModel(digits, secrets={_KEY: _KEY})) as service:
         options, session = TranscribeOptions(language="en-US"), botocore.session.Session
-        yield Noted(TranscribeRecognizer(options, session, endpoint=service.url, ca_file=service.ca_file), digits)
+        yield Engine(TranscribeRecognizer(options, session, endpoint=service.url, ca_file=service.ca_file), digits)
 
 
 @contextmanager
-def _whisper() -> Iterator[Noted]:
+def _whisper() -> Iterator[Engine]:
     digits = TimedDigits()
     with speech_server(digits) as server:
-        yield Noted(WhisperRecognizer(WhisperOptions(url=server.url, model="digits", allow_private=True)), digits)
+        yield Engine(WhisperRecognizer(WhisperOptions(url=server.url, model="digits", allow_private=True)), digits)
 
 
 ENGINES: Final = {"transcribe": _transcribe, "whisper": _whisper}
 
 
-def _sink(noted: Noted) -> WordsSink:
-    store = SegmentBucket(BUCKET, pages_prefix(f"{noted.engine}.wav"), client=segment_client(boto3.Session()))
+def _sink(recognizer: Recognizer, noted: NotedWords) -> WordsSink:
+    store = SegmentBucket(BUCKET, pages_prefix("call.wav"), client=segment_client(boto3.Session()))
     return WordsSink(
-        noted,
+        recognizer,
         store,
         contact_id=DEFAULT_CONTACT_ID,
         recording="s3://recordings/call.wav",
         language="en-US",
         clock=SystemClock(),
-        listener=NotedTurns(noted.finals),
+        listener=noted,
     )
 
 
-def _ages(noted: Noted, said: list[Said], began: float) -> tuple[list[Age], list[Age]]:
+def _ages(engine: Engine, noted: NotedWords, said: list[Said], began: float) -> tuple[list[Age], list[Age]]:
     """The ages of each phrase's words, phrase by phrase."""
     finals = sorted(noted.finals, key=lambda final: final[1].turn.start)
     found = [(final.turn.party, final.turn.text.rstrip(".")) for _, final in finals]
     if found != [(each.party, each.text) for each in said]:
-        raise RuntimeError(f"{noted.engine} gave {found}")
+        raise RuntimeError(f"{engine.recognizer.engine} gave {found}")
     partial_ages, final_ages = [], []
     for each, (final_at, _) in zip(said, finals, strict=True):
         started, first, end = (began + seconds for seconds in (each.start_s, each.first_s, each.end_s))
-        final_ages.append(Age(final_at - end, noted.behind.within(end, final_at)))
-        partials = [at for at, party in noted.partials if party is each.party and started <= at <= final_at]
+        final_ages.append(Age(final_at - end, engine.behind.within(end, final_at)))
+        partials = [at for at, party in noted.partials_at if party is each.party and started <= at <= final_at]
         if partials:
-            partial_ages.append(Age(partials[0] - first, noted.behind.within(first, partials[0])))
+            partial_ages.append(Age(partials[0] - first, engine.behind.within(first, partials[0])))
     return partial_ages, final_ages
 
 
