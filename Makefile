@@ -132,7 +132,7 @@ sdk-tests: $(STAMP) $(SDK_STAMP) ## The SDKs of JavaScript, aiobotocore and capo
 	@$(BIN)/pytest -q tests/functional/test_sdks.py
 
 chaos-engine: $(STAMP) ## Kills by SIGKILL through handler and durable engine: N=50 schedules, from SEED=1
-	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py -k whatever
+	@CHAOS_ENGINE_N=$(or $(N),50) CHAOS_ENGINE_SEED=$(or $(SEED),1) $(BIN)/pytest -q -s tests/functional/test_chaos_engine.py tests/functional/test_chaos_engine_words.py -k whatever
 
 .PHONY: archive-chaos
 archive-chaos: $(STAMP) ## Execution, redrive, exports and repairs of one call at once in N=2000 seeded runs (FIRST=, SEED=)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -20,14 +20,21 @@ from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3Trouble
 from support.disordered_scenes import DISORDER
-from support.engine_chaos import EVERY_SECOND, LIVE_MARGIN_S, Run, Schedule, lasting, random_schedule, run, scene
+from support.engine_chaos import (
+    EVERY_SECOND,
+    LIVE_MARGIN_S,
+    Run,
+    Schedule,
+    lasting,
+    random_schedule,
+    run_in_time,
+    scene,
+)
 from support.heard_segments import judged
 from support.wav import same_wav
 
 SCHEDULES = int(os.environ.get("CHAOS_ENGINE_N", "12"))
 FIRST_SEED = int(os.environ.get("CHAOS_ENGINE_SEED", "1"))
-_LONGER = 2
-"""Times that a starved run is made again, with three times as long to read."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +61,8 @@ class Arena:
     calm: dict[str, Calm] = field(default_factory=dict)
 
     def run(self, schedule: Schedule) -> Run:
-        """Run it; with longer invocations where the machine is too busy for one to read a fragment in its second."""
-        for _ in range(_LONGER):
-            found = run(self.cloud, schedule, next(self.numbers))
-            if not is_starved(found):
-                return found
-            reading_s = schedule.invocation_s - schedule.margin_s
-            schedule = replace(schedule, invocation_s=schedule.margin_s + 3 * reading_s)
-        return run(self.cloud, schedule, next(self.numbers))
+        """Run it, with longer invocations on a busy machine."""
+        return run_in_time(self.cloud, schedule, self.numbers)
 
     def undisturbed(self, name: str) -> Calm:
         """Run a scene's recording with nothing going wrong, once."""
@@ -79,12 +80,6 @@ class Arena:
             is_there(undisturbed, self.calm[name])
             is_heard(undisturbed, calm)
         return self.calm[name]
-
-
-def is_starved(found: Run) -> bool:
-    """Whether three invocations in a row read nothing: those with more time must not end so."""
-    reasons = () if found.manifest is None else found.manifest["reasons"]
-    return any(each["code"] == "NO_PROGRESS" for each in reasons)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
 from chaos.kinds import Kind
+from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.request import RecordingOptions, RecordingRequest
 from connect_audio_local.kvs import EmulatedStream, Live, Pace, StoredFragment, stored
 from connect_audio_local.kvs.faults import NO_FAULTS, AtFragment, Cut, End, FaultPlan, InBand, Reset
@@ -22,9 +23,11 @@ from connect_audio_local.lambda_.durable_engine import EngineExecution
 from connect_audio_local.lambda_.function_host import InvocationRecord
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.process_cloud import BUCKET, ProcessCloud, request_for
+from connect_audio_local.recognition.markers import MARKER_WORDS
 from connect_audio_local.s3.faults import NO_S3_FAULTS, S3FaultPlan, S3FaultProxy, S3Operation, random_s3_faults
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap, SyntheticCall, synthesize_stream
 from support.disordered_scenes import DISORDER, disordered_call
+from support.speech_sessions import call, said
 from support.wav import interleaved, stereo_wav
 
 INSTANCE: Final = "00000000-0000-4000-8000-0000000000aa"
@@ -45,7 +48,15 @@ EACH_PARTY: Final[Mapping[str, str]] = {
 # What of a manifest no kill may change; how many strangers were seen depends on when reading stopped, and how many
 # errors in band on how often a fragment was asked for.
 _LASTING: Final = ("status", "reasons", "tracks", "unknownTracks", "timesDisagree", "gaps", "lostBytes", "lostByteRuns")
+_LONGER: Final = 2
+"""Times that a starved run is made again, with three times as long to read."""
 LIVE_MODE: Final = RecordingOptions()
+SPOKEN: Final = tuple(
+    said((Party.AGENT, Party.CUSTOMER)[number % 2], 1.0 + 1.7 * number, " ".join(MARKER_WORDS[(3 * number) % 8 :][:3]))
+    for number in range(16)
+)
+"""The words of the scene `spoken`: three words each, from one party and then the other, for 28 s."""
+_SPOKEN_S: Final = 30.0
 _PASSING: Final = (3002, 4503, 5000)
 
 
@@ -142,16 +153,20 @@ def scene(name: str) -> Scene:
 
     Args:
         name: `short` fits one PutObject, `long` is three parts, `busy` is as long and has neighbours, a pause and a
-            tail; `heard` is a busy one of 40 s, for live audio. The name of a kind in `DISORDER` is a call with it.
+            tail; `heard` is a busy one of 40 s, for live audio; `spoken` has words. The name of a kind in
+            `DISORDER` is a call with it.
     """
     if name in DISORDER:
         disordered = disordered_call(Kind(name))
         return Scene(disordered.fragments, DEFAULT_START_MS, b"", disordered.judge)
     seconds = {"short": 24.0, "heard": 40.0}.get(name, 396.0)
-    customer, agent = _noise(1, seconds), _noise(2, seconds)
-    call = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
-    if name in {"short", "long"}:
-        fragments = tuple(stored(synthesize_stream([call])))
+    if name == "spoken":
+        customer, agent = (call(SPOKEN, _SPOKEN_S)[party] for party in PARTIES)
+    else:
+        customer, agent = _noise(1, seconds), _noise(2, seconds)
+    made = SyntheticCall(customer=customer, agent=agent, contact_id=CONTACT, instance_id=INSTANCE)
+    if name in {"short", "long", "spoken"}:
+        fragments = tuple(stored(synthesize_stream([made])))
         return Scene(fragments, fragments[0].producer_ms, stereo_wav(interleaved(customer, agent)))
     # At the 1.024 s of a fragment, so that the pause falls between two of them.
     gap = Gap(at_ms=(150 if name == "busy" else 15) * 1024, length_ms=7000)
@@ -306,6 +321,29 @@ def run(cloud: ProcessCloud, schedule: Schedule, number: int) -> Run:
         s3_operations=front.operations,
         segments={each.removeprefix(prefix): cloud.body(f"s3://{BUCKET}/{each}") for each in segments},
     )
+
+
+def run_in_time(cloud: ProcessCloud, schedule: Schedule, numbers: Iterator[int]) -> Run:
+    """Run a schedule, with longer invocations if the machine is too busy for one to read a fragment in its second.
+
+    Args:
+        cloud: where.
+        schedule: what.
+        numbers: makes streams and contacts unique in the cloud.
+    """
+    for _ in range(_LONGER):
+        found = run(cloud, schedule, next(numbers))
+        if not _is_starved(found):
+            return found
+        reading_s = schedule.invocation_s - schedule.margin_s
+        schedule = replace(schedule, invocation_s=schedule.margin_s + 3 * reading_s)
+    return run(cloud, schedule, next(numbers))
+
+
+def _is_starved(found: Run) -> bool:
+    """Return True if three invocations in a row read nothing: an execution with more time must not end so."""
+    reasons = () if found.manifest is None else found.manifest["reasons"]
+    return any(each["code"] == "NO_PROGRESS" for each in reasons)
 
 
 def lasting(manifest: Mapping[str, Any]) -> dict[str, Any]:
