@@ -24,7 +24,7 @@ DOCS_STAMP := $(VENV)/.docs-installed
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom provenance lock upgrade sdk-tests packaged-template cdk-tests lint-parameter-sets clean
+.PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom provenance lock upgrade sdk-tests packaged-template cdk-tests lint-parameter-sets built-examples clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ unit: $(STAMP) ## Unit tests alone
 
 lint-templates: $(STAMP) $(SAM_STAMP) $(CHECKOV_STAMP) ## Template and examples under SAM CLI, cfn-lint at its strictest and checkov
 	@$(BIN)/pytest -q tests/infrastructure/test_linters.py
+
+built-examples: $(STAMP) $(SAM_STAMP) ## The function of examples/transcribe-jobs.yaml, built by SAM CLI, starts a job
+	@BUILD_EXAMPLES=1 $(BIN)/pytest -q -n 0 tests/functional/test_built_artifact.py -k words_after
 
 lint-parameter-sets: $(STAMP) $(SAM_STAMP) ## cfn-lint at its strictest on what SAM makes of 20 sets of parameters: some minutes
 	@LINT_PARAMETER_SETS=1 $(BIN)/pytest -q -n 0 tests/infrastructure/test_parameter_sets.py

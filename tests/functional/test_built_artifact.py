@@ -15,15 +15,19 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from connect_audio.adapters.aws_session import SERVICE_MODELS
 from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.recognition.markers import MarkerRecognizer
+from connect_audio_local.transcribe.jobs import transcribe_jobs
+from infrastructure.loading import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +73,19 @@ class Artifact:
         return done.stdout
 
 
+def sam_build(build: Path, *arguments: str) -> None:
+    """Run `sam build` into a folder."""
+    environment = {
+        **os.environ,
+        "SAM_CLI_TELEMETRY": "0",
+        "AWS_DEFAULT_REGION": "eu-west-2",
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+    command = [str(SAM_VENV / "bin" / "sam"), "build", "--no-cached", "--build-dir", str(build), *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     if not (SAM_VENV / "bin" / "sam").exists():
@@ -76,23 +93,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     if platform.machine() != "x86_64":
         pytest.skip("the emulator's binary of this test is for x86_64")
     build = tmp_path_factory.mktemp("build")
-    environment = {
-        **os.environ,
-        "SAM_CLI_TELEMETRY": "0",
-        "AWS_DEFAULT_REGION": "eu-west-2",
-        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
-    }
-    overrides = "Architecture=x86_64 StreamNamePrefix=demo"
-    command = [str(SAM_VENV / "bin" / "sam"), "build", "--no-cached", "--build-dir", str(build)]
-    done = subprocess.run(
-        [*command, "--parameter-overrides", overrides],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    sam_build(build, "--parameter-overrides", "Architecture=x86_64 StreamNamePrefix=demo")
     runtime = tmp_path_factory.mktemp("runtime")
     for pattern in RUNTIME:
         (found,) = SITE_PACKAGES.glob(pattern)
@@ -376,3 +377,37 @@ def test_a_built_trigger_without_a_bucket_fails_with_the_setting_s_name(artifact
         result = invoke(port, sample("connect_voice.json"))
     assert result["errorType"] == "SettingsError"
     assert result["errorMessage"].startswith("RECORDINGS_BUCKET is not set")
+
+
+@pytest.mark.skipif(
+    "BUILD_EXAMPLES" not in os.environ, reason="SAM CLI's start takes ten seconds: `make built-examples`"
+)
+def test_the_built_function_of_words_after_the_call_starts_a_job(
+    artifact: Artifact, moto_server: str, tmp_path: Path
+) -> None:
+    # Its layer is of the folder of the template's own. Building that takes ten seconds, so the function alone is built.
+    example = ROOT / "examples" / "transcribe-jobs.yaml"
+    resources = load(example)["Resources"]
+    assert resources["DependenciesLayer"]["Properties"]["ContentUri"] == "../layers/dependencies"
+    overrides = "Architecture=x86_64 RecordingsBucketName=calls.example"
+    build = tmp_path / "build"
+    sam_build(build, "JobsFunction", "--template", str(example), "--parameter-overrides", overrides)
+    built = replace(artifact, function=build / "JobsFunction")
+    bucket, job = "calls-of-the-built-example", f"{CONTACT}_1"
+    detail = {"executionName": job, "contactId": CONTACT, "bucket": bucket, "key": "recordings/a.wav"}
+    with (
+        closing(boto3.client("s3", endpoint_url=moto_server, region_name="eu-west-2")) as s3,
+        transcribe_jobs(s3, MarkerRecognizer()) as service,
+    ):
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
+        variables = {
+            "AWS_ENDPOINT_URL_S3": moto_server,
+            "AWS_ENDPOINT_URL_TRANSCRIBE": service.url,
+            "RECORDINGS_BUCKET": bucket,
+            "RECORDINGS_PREFIX": "recordings",
+        }
+        handler = resources["JobsFunction"]["Properties"]["Handler"]
+        with emulated(built, handler, variables, tmp_path / "log") as port:
+            event = {"source": "connect-audio", "detail-type": "Recording Completed", "detail": detail}
+            assert invoke(port, event) == {job: "started"}
+        assert service.jobs == [job]
