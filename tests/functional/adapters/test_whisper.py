@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from itertools import repeat
 from typing import Final
 
 import pytest
@@ -12,6 +14,8 @@ from connect_audio.adapters.words.whisper import WhisperRecognizer
 from connect_audio.adapters.words.whisper_server import WhisperOptions, speech_endpoint
 from connect_audio.core.errors import SinkError
 from connect_audio.core.pcm import PARTIES, Party
+from connect_audio_local.webhook.model import Exchange
+from connect_audio_local.webhook.server import webhook_receiver
 from connect_audio_local.whisper.dialects import DIALECTS, OPENAI_JSON_ONLY, SPEACHES, Dialect
 from connect_audio_local.whisper.faults import INVENTED, REPEATED, answer, hang, say, words_outside
 from connect_audio_local.whisper.server import speech_server
@@ -206,6 +210,24 @@ def test_nothing_that_was_said_nor_the_key_is_in_any_log(caplog: pytest.LogCaptu
     assert not any(word in shown for part in CALL for word in part.words)
     assert KEY.decode() not in shown
     assert "of-the-url" not in shown
+
+
+def test_over_https_a_server_under_a_private_authority_is_trusted_by_its_file_alone() -> None:
+    answer_with = json.dumps({"text": "alfa bravo", "words": [], "segments": []}).encode()
+
+    def recognized(exchange: Exchange) -> None:
+        exchange.ignore()
+        exchange.answer(200, answer_with, {"Content-Type": "application/json"})
+
+    tracks = call((said(Party.AGENT, 1.0, "alfa bravo"),), 3.0)
+    with webhook_receiver(b"no secret", repeat(recognized)) as server:
+        with recognizer(server.url, ca_file=server.ca_file) as engine:
+            assert texts(recognize(engine, tracks).turns) == [("agent", "alfa bravo")]
+        trusting = server.requests
+        with recognizer(server.url) as engine, pytest.raises(SinkError) as caught:
+            recognize(engine, tracks)
+        assert (caught.value.code, server.requests) == ("TLS_CERTIFICATE", trusting)
+    assert trusting == 1
 
 
 @pytest.mark.parametrize(
