@@ -1,4 +1,4 @@
-"""`sam local invoke` of both functions in real containers, against the local servers on this machine.
+"""`sam local invoke` of the functions in real containers, against the local servers on this machine.
 
 Run by `make sam-local`; needs a container engine that docker's command reaches. The durable engine is AWS's local
 runner, started here, so that SAM CLI pulls no image for it.
@@ -29,6 +29,7 @@ from botocore.config import Config
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
 from connect_audio.request import RecordingRequest
+from connect_audio_cli.commands.cloud import PORTS
 from connect_audio_cli.replay.replay import replay
 from connect_audio_local.kvs import EmulatedStream, KvsEmulator, stored
 from connect_audio_local.lambda_.durable_engine import DurableEngine
@@ -153,8 +154,8 @@ def test_an_event_without_media_streaming_is_rejected_by_the_trigger_in_its_cont
     assert not sam_local.front.executions
 
 
-@pytest.mark.parametrize("function", ["TriggerFunction", "ConsumerFunction"])
-def test_the_documented_command_leads_to_the_recording_in_the_documented_cloud(
+@pytest.mark.parametrize("function", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
+def test_the_documented_command_does_in_the_documented_cloud_what_it_says(
     sam_local: SamLocal, tmp_path: Path, function: str
 ) -> None:
     document = (ROOT / "docs" / "local.md").read_text("utf-8").replace("\\\n", "")
@@ -184,8 +185,11 @@ def test_the_documented_command_leads_to_the_recording_in_the_documented_cloud(
                 answer = json.loads(done.stdout.splitlines()[-1])
                 # The sample event, so the consumer of `cloud` gets the payload of the sample event, too.
                 assert services.stdout.readline() == f"{answer['executionName']}: SUCCEEDED, {answer['recordingUri']}\n"
-            else:
+            elif function == "ConsumerFunction":
                 assert '"status": "complete"' in done.stdout, done.stdout + done.stderr
+            else:
+                assert json.loads(done.stdout.splitlines()[-1]) == {"ignored": False, "woken": 0}
+                assert _noted_end("0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80") == 1_764_000_020_123
         finally:
             services.terminate()
 
@@ -314,6 +318,17 @@ def _body(s3: S3Client, key: str) -> bytes:
     with closing(s3.get_object(Bucket=BUCKET, Key=key)["Body"]) as body:
         content: bytes = body.read()
         return content
+
+
+def _noted_end(contact_id: str) -> int:
+    """When the contact was disconnected, ms since the epoch, as it stands in the bucket of `cloud`."""
+    url = f"http://127.0.0.1:{PORTS['s3']}"
+    with closing(
+        boto3.client("s3", endpoint_url=url, aws_access_key_id="local", aws_secret_access_key="local", config=S3_CONFIG)
+    ) as client:
+        note = json.loads(_body(client, f"recordings/contacts/{contact_id}/ended.json"))
+    ended_ms: int = note["endedMs"]
+    return ended_ms
 
 
 def _sam_environment() -> dict[str, str]:
