@@ -47,5 +47,6 @@ def _plugins() -> list[Any] | None:
     try:
         return [ExecutionTraces(url)]
     except SinkError as error:
-        Logger().warning("traces not sent: the address of the collector is refused", detail=str(error))
+        logger = Logger()
+        logger.warning("traces not sent: the address of the collector is refused", extra={"detail": str(error)})
         return None
