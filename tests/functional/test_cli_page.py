@@ -170,6 +170,23 @@ def test_a_wav_of_three_channels_or_a_broken_transcript_is_refused(call: Path, t
     assert "Error" not in run("page", call).complaint
 
 
+def test_the_words_of_another_wav_are_not_shown(call: Path) -> None:
+    words = call.with_suffix(".transcript.json")
+    document = json.loads(words.read_text("utf-8"))
+    with wave.open(str(call)) as wav:
+        seconds = wav.getnframes() / wav.getframerate()
+    words.write_text(json.dumps(document | {"durationSeconds": round(seconds, 3)}), "utf-8")
+    assert run("page", call, "--quiet").code == 0
+    # A repair that begins earlier makes the WAV longer, and the words of before may still lie beside it.
+    words.write_text(json.dumps(document | {"durationSeconds": 2.5}), "utf-8")
+    finished = run("page", call, "--force")
+    assert finished.code == 2
+    assert finished.complaint == (
+        f"{words} is the transcript of another recording: it says 2.5 s, and the WAV has {seconds:g} s. "
+        "Remove it, or name the right one with --transcript"
+    )
+
+
 def test_a_transcript_from_elsewhere_stands_in_for_the_one_beside_the_wav(call: Path, tmp_path: Path) -> None:
     words = tmp_path / "other.vtt"
     words.write_text("WEBVTT\n\n00:01.000 --> 00:02.000\n<v Agent>elsewhere\n", "utf-8")

@@ -99,13 +99,13 @@ def read_recording(wav: Location, transcript: Location | None = None) -> Recordi
         transcript: another transcript than the one beside it.
 
     Raises:
-        CommandError: something cannot be read, or the WAV is not the manifest's.
+        CommandError: something cannot be read, or manifest or transcript are another WAV's.
     """
     with wav.open() as file:
         outline = outline_of(whole_reads(file), wav.name)
     manifest = manifest_beside(wav)
     refuse_foreign(wav, manifest, frames=outline.frames, rate=outline.rate)
-    found, turns = _words(wav, transcript)
+    found, turns = _words(wav, transcript, outline.frames / outline.rate)
     return Recording(wav, outline, manifest, found, turns)
 
 
@@ -149,7 +149,7 @@ def title_of(facts: Mapping[str, Any]) -> str:
     return f"Call {facts['contactId'] or facts['name']}"
 
 
-def _words(wav: Location, given: Location | None) -> tuple[Location | None, list[Paragraph]]:
+def _words(wav: Location, given: Location | None, seconds: float) -> tuple[Location | None, list[Paragraph]]:
     for location in [given] if given else [wav.beside(suffix) for suffix in TRANSCRIPTS]:
         try:
             with location.open() as file:
@@ -158,7 +158,7 @@ def _words(wav: Location, given: Location | None) -> tuple[Location | None, list
             if given:
                 raise
         else:
-            return location, parse_transcript(data, location.name)
+            return location, parse_transcript(data, location.name, seconds)
     return None, []
 
 

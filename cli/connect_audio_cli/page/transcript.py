@@ -18,6 +18,8 @@ _PAUSE_S: Final = 3.0
 """Longest pause within a paragraph: a party that is silent for longer begins a new one."""
 _LONGEST_S: Final = 60.0
 """A paragraph that lasts longer ends with the next turn, so that its time stays of use."""
+_SAME_LENGTH_S: Final = 0.02
+"""A transcript is another recording's if the lengths differ by more: it tells milliseconds."""
 _CUE: Final = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)[.,](\d{3})")
 _VOICE: Final = re.compile(r"<v(?:\.[^ >]*)?\s+([^>]+)>")
 _TAG: Final = re.compile(r"<[^>]*>")
@@ -52,23 +54,31 @@ class Paragraph:
     words: tuple[Word, ...]
 
 
-def parse_transcript(data: bytes, name: str) -> list[Paragraph]:
+def parse_transcript(data: bytes, name: str, seconds: float | None = None) -> list[Paragraph]:
     """Read a transcript from bytes.
 
     Args:
         data: JSON or WebVTT in UTF-8.
         name: name of the file, which shows the format and stands in messages.
+        seconds: length of the recording; None if it is not known, and any transcript will do.
 
     Raises:
-        CommandError: it is no transcript.
+        CommandError: it is no transcript, or that of another recording: its words would stand where they are not.
     """
     if len(data) > MOST_BYTES:
         raise CommandError(f"{name} is no transcript that can be shown: it has more than {MOST_BYTES} bytes")
     try:
         text = data.decode("utf-8-sig")
-        turns = list(_vtt(text) if name.endswith(".vtt") else _turns(json.loads(text)))
+        document = None if name.endswith(".vtt") else json.loads(text)
+        turns = list(_vtt(text) if document is None else _turns(document))
+        length = None if document is None else document.get("durationSeconds")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandError(f"{name} is no transcript that can be shown: {_reason(error)}") from error
+    if isinstance(length, int | float) and seconds is not None and abs(length - seconds) > _SAME_LENGTH_S:
+        raise CommandError(
+            f"{name} is the transcript of another recording: it says {length:g} s, and the WAV has {seconds:g} s. "
+            "Remove it, or name the right one with --transcript"
+        )
     return paragraphs(turns)
 
 
