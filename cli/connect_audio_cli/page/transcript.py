@@ -19,7 +19,7 @@ _PAUSE_S: Final = 3.0
 _LONGEST_S: Final = 60.0
 """A paragraph that lasts longer ends with the next turn, so that its time stays of use."""
 _SAME_LENGTH_S: Final = 0.02
-"""A transcript is another recording's if the lengths differ by more: it tells milliseconds."""
+"""A transcript is another recording's if the lengths differ by more: it gives milliseconds."""
 _CUE: Final = re.compile(r"(?:(\d+):)?(\d\d):(\d\d)[.,](\d{3})")
 _VOICE: Final = re.compile(r"<v(?:\.[^ >]*)?\s+([^>]+)>")
 _TAG: Final = re.compile(r"<[^>]*>")
