@@ -20,6 +20,7 @@ import pytest
 from connect_audio.handlers import execution_ended
 from connect_audio.request import RecordingMode, RecordingOptions
 from connect_audio_local.cloud import LocalContext
+from connect_audio_local.kvs import Live
 from connect_audio_local.kvs.faults import AtFragment, FaultPlan, Garbage
 from connect_audio_local.lambda_.kill_points import Kill, Moment
 from connect_audio_local.lambda_.server import LambdaFront
@@ -27,11 +28,14 @@ from connect_audio_local.process_cloud import ProcessCloud, process_cloud
 from connect_audio_local.s3.faults import S3Fault, S3FaultPlan, S3FaultProxy, S3Operation, S3Trouble
 from connect_audio_local.webhook.model import WebhookReceiver
 from connect_audio_local.webhook.server import webhook_receiver
+from connect_audio_local.whisper.server import speech_server
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
 from support.engine_chaos import LIVE_MARGIN_S, Run, Schedule, run, scene
 from support.event_listener import Listener
 from support.heard_segments import judged
+from support.spoken_words import spoken
+from support.transcribe_sessions import heard_session, transcribe_recognizer, transcribe_service
 from support.trigger_process import trigger_output
 from support.wav import same_wav
 from support.whole_path import cloud_of
@@ -79,8 +83,6 @@ BY_AWS: Final[Mapping[str, str]] = {
     "SendTraces xray:PutTraceSegments": "the same",
     "LeaveWhatFailed sqs:SendMessage": "Lambda leaves the event of a failed execution in the DeadLetterConfig's queue",
     "DecryptTheWebhooksSecret kms:Decrypt": "Secrets Manager, or Parameter Store, decrypts it in the caller's name",
-    "ReadTheSpeechServersKey secretsmanager:GetSecretValue": "as the webhook's secret, by the same code",
-    "ReadTheSpeechServersKey ssm:GetParameter": "the same",
     "DecryptTheSpeechServersKey kms:Decrypt": "as with the webhook's secret",
     "DecryptTheStreams kms:Decrypt": "Kinesis Video Streams decrypts what GetMedia reads, in the caller's name",
 }
@@ -150,8 +152,29 @@ def scenarios_with_live_audio(
         )
 
 
+def scenario_with_words(url: str, key_arn: str) -> tuple[str, Schedule, dict[str, str]]:
+    """Words by a speech server, over a crash.
+
+    Args:
+        url: address of the speech server.
+        key_arn: its key; the store is read by the webhook's code, so one is enough.
+    """
+    live = {
+        "LIVE_SINKS": "whisper",
+        "LIVE_BUFFER_SECONDS": "300",
+        "WORDS_LANGUAGE": "en-US",
+        "WHISPER_URL": url,
+        "WHISPER_MODEL": "small.en",
+        "WHISPER_SECRET": key_arn,
+        "WHISPER_PRIVATE_ADDRESSES": "allowed",
+    }
+    kill = Kill("s3:PutObject json", 2, Moment.AFTER)
+    schedule = Schedule(0, "spoken", (kill,), pace=Live(speed=10), live=live, margin_s=LIVE_MARGIN_S)
+    return "words", schedule, {"RECORDINGS_KMS_KEY_ARN": KEY}
+
+
 def _secrets(cloud: ProcessCloud) -> dict[str, str]:
-    """The webhook's secret in both stores: ARNs."""
+    """The secret in both stores: ARNs."""
     region = cloud.s3.meta.region_name
     with closing(boto3.client("secretsmanager", endpoint_url=cloud.s3_url, region_name=region)) as secrets_manager:
         secret: str = secrets_manager.create_secret(Name="webhook", SecretString=SECRET.decode())["ARN"]
@@ -168,8 +191,11 @@ def witness() -> Witness:
     with process_cloud(page_bytes=4000) as cloud, closing(Listener(cloud.s3_url)) as listener, ExitStack() as stack:
         records = _records(cloud, stack)
         receiver = stack.enter_context(webhook_receiver(SECRET))
-        with_live_audio = scenarios_with_live_audio(receiver, _secrets(cloud))
-        for number, (name, schedule, settings) in enumerate(chain(scenarios(), with_live_audio), 1):
+        server = stack.enter_context(speech_server(key=SECRET.decode()))
+        secrets = _secrets(cloud)
+        with_live_audio = scenarios_with_live_audio(receiver, secrets)
+        with_words = scenario_with_words(server.url, secrets["Parameter Store"])
+        for number, (name, schedule, settings) in enumerate(chain(scenarios(), with_live_audio, [with_words]), 1):
             before = dict(cloud.host.environment)
             cloud.host.environment.update({"EVENT_BUS_NAME": listener.bus, **settings})
             found = seen.runs[name] = run(cloud, schedule, number)
@@ -185,7 +211,7 @@ def witness() -> Witness:
             for operation in ("GetMedia", "GetMediaForFragmentList", "ListFragments"):
                 if f"kvs:{operation[0].lower()}{operation[1:]}" in crossed:
                     seen.actions.add(ACTIONS["kinesisvideo", operation])
-            if schedule.live:
+            if name.startswith("live audio"):
                 contact_id = found.request.contact_id
                 ours = [each for each in receiver.received if each.value("Contact-Id") == contact_id]
                 ends = [each for each in ours if each.headers["content-type"] == "application/json"]
@@ -257,6 +283,7 @@ def test_the_scenarios_came_to_what_they_are_named_after(witness: Witness) -> No
         "a key of one's own": ["complete"],
         "live audio, its secret in Secrets Manager": ["complete"],
         "live audio, its secret in Parameter Store": ["complete"],
+        "words": ["complete"],
     }
     assert len(witness.runs["kills"].killed) == 4
     repaired = witness.runs["a repair"]
@@ -286,6 +313,23 @@ def test_the_scenarios_with_live_audio_gave_all_of_it_to_both_sinks(witness: Wit
         assert len(found.killed) == 1
 
 
+def test_the_scenario_with_words_left_them_and_read_their_pages_after_a_kill(witness: Witness) -> None:
+    found = witness.runs["words"]
+    assert found.manifest is not None
+    assert (found.manifest["words"]["engine"], found.manifest["words"]["turns"] > 0) == ("whisper", True)
+    assert len(found.killed) == 1
+
+
+def test_transcribe_needs_one_right_more_and_that_alone() -> None:
+    # The stand-in refuses every operation but StartStreamTranscription.
+    with transcribe_service() as service, heard_session(transcribe_recognizer(service)) as heard:
+        heard.feed(spoken("seven three"))
+        heard.finish()
+        assert [stream.outcome for stream in service.model.streams] == ["whole"]
+    more = granted("ConsumerRole", TranscribeEnabled="true").keys() - granted("ConsumerRole").keys()
+    assert more == {"TranscribeTheCall transcribe:StartStreamTranscription"}
+
+
 @pytest.mark.parametrize("secret", [SECRET_ARN, PARAMETER_ARN])
 def test_the_consumer_may_do_what_it_does_and_nothing_else(witness: Witness, secret: str) -> None:
     grants = granted(
@@ -294,6 +338,8 @@ def test_the_consumer_may_do_what_it_does_and_nothing_else(witness: Witness, sec
         StreamKmsKeyArn=KEY,
         WebhookSecretArn=secret,
         WebhookSecretKmsKeyArn=KEY,
+        WhisperSecretArn=secret,
+        WhisperSecretKmsKeyArn=KEY,
     )
     assert by_our_calls(grants) == witness.actions
 

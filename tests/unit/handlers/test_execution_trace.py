@@ -81,6 +81,12 @@ def test_a_span_has_the_times_of_its_checkpoints_in_nanoseconds_as_text() -> Non
     assert step["endTimeUnixNano"] == "1782907203000001000"
 
 
+def test_no_span_ends_before_it_begins_although_one_of_its_times_is_cut_to_the_millisecond() -> None:
+    short = operation(2, start_time=BEGAN + timedelta(microseconds=400), end_time=BEGAN)
+    (step,) = ended(InvocationStatus.SUCCEEDED, short).named("record-00002")
+    assert step["endTimeUnixNano"] == step["startTimeUnixNano"] == "1782907200000400000"
+
+
 def test_a_nested_operation_hangs_below_its_parent_and_an_open_one_has_no_span() -> None:
     collector = ended(
         InvocationStatus.SUCCEEDED,
