@@ -31,7 +31,7 @@ def provenance(name: str = WHEEL.file, sha256: str = WHEEL.sha256) -> dict[str, 
     said = {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": sha256}}],
-        "predicateType": "https://docs.pypi.org/attestations/publish/v1",
+        "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": None,
     }
     envelope = {"statement": base64.b64encode(json.dumps(said).encode()).decode(), "signature": "c2ln"}
@@ -65,7 +65,7 @@ def test_a_wheel_that_its_publisher_attests_is_named_with_the_publisher(wire_ser
     assert asked(wire_server, index) == {
         "state": "published",
         "publishers": [{"kind": "GitHub", "repository": "someone/a-package", "workflow": "release.yml"}],
-        "predicateTypes": ["https://docs.pypi.org/attestations/publish/v1"],
+        "predicateTypes": ["https://slsa.dev/provenance/v1"],
         "signature": "not verified",
     }
 
