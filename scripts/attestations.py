@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
+from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
     from scripts.sbom import Wheel
@@ -60,8 +61,7 @@ class Index:
             return {"state": "not answered", "cause": f"{type(error).__name__}: {error}"[:200]}
 
     def _attestation(self, wheel: Wheel) -> dict[str, Any]:
-        project = wheel.name.lower().replace("_", "-").replace(".", "-")
-        page = f"{self.address.rstrip('/')}/{project}/"
+        page = f"{self.address.rstrip('/')}/{canonicalize_name(wheel.name)}/"
         listed = _get(page, _SIMPLE)
         try:
             (file,) = [each for each in listed["files"] if each["hashes"].get("sha256") == wheel.sha256]
