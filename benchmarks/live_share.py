@@ -21,7 +21,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
@@ -145,15 +145,28 @@ def main() -> list[Bound]:
 
 
 def _in_fresh_process(run: LiveRun) -> Row:
+    return Row(**recorded_by("benchmarks.live_share", run))
+
+
+def recorded_by(module: str, run: LiveRun) -> dict[str, Any]:
+    """Record a call in a fresh process.
+
+    Args:
+        module: a benchmark whose command `record` prints its row as JSON, without the lag.
+        run: the call.
+
+    Returns:
+        The row's fields; the lag is of the metrics that the process wrote.
+    """
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.live_share", "record", run.arn, run.live],
+        [sys.executable, "-W", "ignore", "-m", module, "record", run.arn, run.live],
         env=run.variables,
         stdout=subprocess.PIPE,
         check=True,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
     lag_s = max((max(line["LiveLagSeconds"]) for line in lines if "LiveLagSeconds" in line), default=0.0)
-    return Row(**{**lines[-1], "lag_s": lag_s})
+    return {**lines[-1], "lag_s": lag_s}
 
 
 # In the recording process.

@@ -10,17 +10,16 @@ function.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.as_deployed import hide_words_layer
 from benchmarks.bounds import Bound
 from benchmarks.consumer_memory import directly, far_ends, far_process, payload_for, peak_mib
-from benchmarks.live_share import MEMORY_MB, SHARE, share_of_a_core
+from benchmarks.live_share import MEMORY_MB, SHARE, LiveRun, recorded_by, share_of_a_core
 from connect_audio_local.recognition.markers import MARKER_WORDS, MarkerRecognizer, marker_speech
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call
 
@@ -117,15 +116,7 @@ def _in_fresh_process(name: str, number: int, variables: dict[str, str]) -> Row:
             "AWS_LAMBDA_FUNCTION_NAME": "consumer",  # the initialization is Lambda's
         }
         live = RUNS[name] | ({"WHISPER_URL": whisper_url} if "WHISPER_MODEL" in RUNS[name] else {})
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.words_share", "record", arn, json.dumps(live)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
-    lag_s = max((max(line["LiveLagSeconds"]) for line in lines if "LiveLagSeconds" in line), default=0.0)
-    return Row(**{**lines[-1], "lag_s": lag_s})
+        return Row(**recorded_by("benchmarks.words_share", LiveRun(arn, json.dumps(live), environment)))
 
 
 # The call.
@@ -164,19 +155,14 @@ def _record(arn: str, live: str) -> Row:
         outcome = directly(consumer.handler, payload)
         cpu_s = time.process_time() - began
     peak = peak_mib()
+    stem = outcome["recording"].removeprefix("s3://recordings/").removesuffix(".wav")
     with closing(boto3.client("s3")) as s3:
 
-        def read(key: str) -> dict[str, list[dict[str, list[object]]]]:
-            found: dict[str, list[dict[str, list[object]]]] = json.loads(
-                s3.get_object(Bucket="recordings", Key=key)["Body"].read()
-            )
-            return found
+        def read(ending: str) -> Any:
+            return json.loads(s3.get_object(Bucket="recordings", Key=f"{stem}.{ending}")["Body"].read())
 
-        manifest = json.loads(
-            s3.get_object(Bucket="recordings", Key=outcome["manifest"].removeprefix("s3://recordings/"))["Body"].read()
-        )
-        key = outcome["recording"].removeprefix("s3://recordings/").removesuffix(".wav")
-        transcript = None if "," not in json.loads(live)["LIVE_SINKS"] else read(f"{key}.transcript.json")
+        manifest = read("json")
+        transcript = read("transcript.json") if "," in json.loads(live)["LIVE_SINKS"] else None
     return Row(
         limited=limited,
         cpu_s=cpu_s,
