@@ -2,8 +2,8 @@
 
 How it works. The newest page has the state that counts. A party's words are whole up to what is settled; the span from
 there to the recording's end is listed as missing. Words beyond the recording's end came of audio that was never
-recorded, so they are left out. The pages stay; the bucket deletes them like
-segments. A damaged page costs its own span.
+recorded, so they are left out. The pages stay; the bucket deletes them like segments. A damaged page costs its own
+span.
 """
 
 from __future__ import annotations
