@@ -14,6 +14,7 @@ from connect_audio.core.pcm import PARTIES, Party, interleave
 from connect_audio.core.timeline import Placed, Timeline, TimelineState
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.live.drivers import Driver
+from connect_audio.ports import Log
 from connect_audio.sinks import AudioSink, LiveEnd
 from support.clock import FakeClock
 
@@ -152,6 +153,7 @@ def call_into(
     state: LiveState | None = None,
     driver: Callable[..., Driver] = Inline,
     taken: int = 0,
+    logger: Log = LOGGER,
 ) -> Call:
     """A pipeline over sinks named a, b, c…, and a call that nobody has spoken in."""
     named: Sequence[NamedSink] = [NamedSink.of("abcdefgh"[index], sink) for index, sink in enumerate(sinks)]
@@ -159,7 +161,7 @@ def call_into(
         named,
         policy or LivePolicy(),
         clock or FakeClock(0),
-        LOGGER,
+        logger,
         state=state,
         driver=driver,
         jitter=lambda: 1.0,

@@ -145,10 +145,14 @@ class SinkError(ConnectAudioError):
         retryable: True if the same audio may be taken later without a change by an operator.
         resend_from: position from which on the audio is to be delivered again, frames since the recording's first;
             None for the refused audio alone. Only a sink with `settled` may ask for more.
+        is_fatal: True if the sink is of no more use. It is not used again in this call.
     """
 
-    def __init__(self, code: str, message: str, *, retryable: bool, resend_from: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retryable: bool, resend_from: int | None = None, is_fatal: bool = False
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.retryable = retryable
         self.resend_from = resend_from
+        self.is_fatal = is_fatal

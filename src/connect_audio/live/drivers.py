@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Final, Protocol
 
 from connect_audio.core.errors import SinkError
@@ -81,6 +82,9 @@ def _note(shared: PipelineState, progress: SinkProgress, task: Task, error: Sink
             shared.logger.info("live sink takes audio again", extra={"sink": progress.name})
         return
     progress.refused(task, now, retryable=error.retryable)
+    if error.is_fatal:
+        _give_up(shared, progress, error.code, error.__cause__ or error)
+        return
     if error.resend_from is not None and shared.buffer is not None:
         progress.resend(error.resend_from, shared.buffer)
     about = {"sink": progress.name, "code": error.code, "retryable": error.retryable}
@@ -90,12 +94,34 @@ def _note(shared: PipelineState, progress: SinkProgress, task: Task, error: Sink
         shared.logger.debug("live sink refused audio", extra=about)
 
 
+def _give_up(shared: PipelineState, progress: SinkProgress, code: str, error: BaseException) -> None:
+    """Disable a sink after an error that it cannot recover from. With the lock held."""
+    progress.fail(code)
+    shared.logger.error(
+        "live sink failed; disabled for this call",
+        extra={"sink": progress.name, "code": code, "place": _place_of(error)},
+    )
+
+
+def _place_of(error: BaseException) -> str | None:
+    """File and line where an exception was raised. Its text and the traceback's may hold a secret, or words."""
+    trace = error.__traceback__
+    if trace is None:
+        return None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+
+
 def _prepare(shared: PipelineState, progress: SinkProgress) -> None:
     try:
         progress.sink.prepare()
     except Exception as error:  # noqa: BLE001 - as in `_run`
-        code = error.code if isinstance(error, SinkError) else type(error).__name__
-        shared.logger.debug("live sink not prepared", extra={"sink": progress.name, "code": code})
+        shared.logger.debug("live sink not prepared", extra={"sink": progress.name, "code": _code_of(error)})
+
+
+def _code_of(error: BaseException) -> str:
+    return error.code if isinstance(error, SinkError) else type(error).__name__
 
 
 def close_sink(logger: Log, name: str, sink: Sink) -> None:
@@ -109,8 +135,7 @@ def close_sink(logger: Log, name: str, sink: Sink) -> None:
     try:
         sink.close()
     except Exception as error:  # noqa: BLE001 - as in `_run`
-        code = type(error).__name__
-        logger.warning("live sink not closed", extra={"sink": name, "code": code})
+        logger.warning("live sink not closed", extra={"sink": name, "code": _code_of(error)})
 
 
 def _close(shared: PipelineState, progress: SinkProgress) -> None:
@@ -181,12 +206,21 @@ class _Worker:
         thread.finish()
 
     def _run(self) -> None:
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001 - a bug, or an error without its attributes; no caller is above
+            with self.condition:
+                self.busy_since = None
+                _give_up(self._shared, self.progress, type(error).__name__, error)
+                self.condition.notify_all()
+        self._guarded(lambda: _close(self._shared, self.progress))
+
+    def _serve(self) -> None:
         self._busy()
         self._guarded(lambda: _prepare(self._shared, self.progress))
         self._idle(None, None)
         while (task := self._await_task()) is not None:
             self._idle(task, self._guarded(lambda task=task: _run(task)))  # type: ignore[misc]
-        self._guarded(lambda: _close(self._shared, self.progress))
 
     def _guarded(self, work: Callable[[], SinkError | None]) -> SinkError | None:
         """Run a sink's code. Not even SystemExit or a cancelled event loop of the sink ends this thread."""

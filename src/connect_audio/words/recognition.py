@@ -244,7 +244,7 @@ class Recognition:
         least = self._ledger.least
         if isinstance(error, SinkError):
             text = str(error).removeprefix(f"{error.code}: ")
-            return SinkError(error.code, text, retryable=error.retryable, resend_from=least)
+            return SinkError(error.code, text, retryable=error.retryable, resend_from=least, is_fatal=error.is_fatal)
         kind = type(error).__name__
         return SinkError(kind, "the recognizer raised an exception of its own", retryable=False, resend_from=least)
 

@@ -3,12 +3,15 @@
 *How it works.* `Recognition` hands on the audio and takes the words into the `WordLedger`. A thread of the sink's own
 takes results as they come and writes the pages, so that words do not wait for the next segment. `settled` moves once
 the pages are in the store. So after a kill some audio is recognized again, and no word comes twice.
+
+An unforeseen exception ends the thread. The next delivery, or `end`, raises it as an error that disables the sink.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from connect_audio.core.errors import SinkError
@@ -96,8 +99,9 @@ class WordsSink:
         """Hand a second of audio to the recognizer. It counts as safe only once `settled` has passed it.
 
         Raises:
-            SinkError: the recognizer's or the store's.
+            SinkError: the recognizer's or the store's; `is_fatal` once the sink's own thread has failed.
         """
+        self._check_worker()
         with self._audio:
             ledger, recognition = self._opened(segment.rate)
             removed = recognition.changed_by(segment)
@@ -113,8 +117,9 @@ class WordsSink:
         """Take the last words, and write that the call is over.
 
         Raises:
-            SinkError: the recognizer's or the store's.
+            SinkError: as `deliver_segment`.
         """
+        self._check_worker()
         if end.rate is None:
             return
         with self._audio:
@@ -129,21 +134,27 @@ class WordsSink:
             self._call[1].interrupt()
 
     def close(self) -> None:
-        """End the session if one is open, and store its words: the next invocation goes on behind them."""
-        with self._audio:
-            call = self._call
+        """End the session if one is open, and store its words: the next invocation goes on behind them.
+
+        Raises:
+            SinkError: the sink's own thread has failed, and neither a delivery nor `end` has said so; or it did not end
+                in time. All resources are released first.
+        """
+        with ExitStack() as resources:
+            for each in (self._store, self._recognizer, self._pages):
+                resources.callback(each.close)
+            with self._audio:
+                call = self._call
+                if call is not None:
+                    try:
+                        call[1].finish(is_call_over=False, timeout_s=self._policy.hand_over)
+                    except SinkError:
+                        call[1].close()  # the next invocation recognizes it again
+            if self._worker is not None:
+                self._worker.stop(self._policy.join)
             if call is not None:
-                try:
-                    call[1].finish(is_call_over=False, timeout_s=self._policy.hand_over)
-                except SinkError:
-                    call[1].close()  # the next invocation recognizes it again
-        if self._worker is not None:
-            self._worker.stop(self._policy.join)
-        if call is not None:
-            self._pages.write_if_due(call[0], is_last=True)
-        self._pages.close()
-        self._recognizer.close()
-        self._store.close()
+                self._pages.write_if_due(call[0], is_last=True)
+            self._check_worker()
 
     def work(self) -> None:
         """Take what has been recognized, and write the pages that are due: one round of the sink's own thread."""
@@ -158,6 +169,14 @@ class WordsSink:
                 self._audio.release()
         self._pages.hand_partials_on(ledger, recognition.partials)
         self._pages.write_if_due(ledger)
+
+    def _check_worker(self) -> None:
+        """Raise, once, what has ended the sink's own thread."""
+        failure = None if self._worker is None else self._worker.take_failure()
+        if failure is not None:
+            # The exception's text may hold words, so the error has its type alone.
+            code = type(failure).__name__
+            raise SinkError(code, "the thread of the words failed", retryable=False, is_fatal=True) from failure
 
     def _opened(self, rate: int) -> tuple[WordLedger, Recognition]:
         """The ledger, read from the store once, and what fills it."""
@@ -190,6 +209,7 @@ class _Worker:
         self._work = work
         self._wake = wake
         self._stopping = False
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="words", daemon=True)
 
     def start(self) -> None:
@@ -208,14 +228,27 @@ class _Worker:
 
         Args:
             timeout_s: longest wait, seconds.
+
+        Raises:
+            SinkError: `LEFT_BEHIND`: the round lasts longer. It may hold the pages.
         """
         self._stopping = True
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            raise SinkError("LEFT_BEHIND", "the thread of the words did not end in time", retryable=False)
+
+    def take_failure(self) -> BaseException | None:
+        """The exception that has ended the thread; None if there is none, or if it was taken before."""
+        failure, self._failure = self._failure, None
+        return failure
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._wake.wait(_LOOK_S)
-            self._wake.clear()
-            self._work()
+        try:
+            while not self._stopping:
+                self._wake.wait(_LOOK_S)
+                self._wake.clear()
+                self._work()
+        except BaseException as error:  # noqa: BLE001 - no caller is above a thread; the sink's next call raises it
+            self._failure = error

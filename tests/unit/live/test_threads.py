@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import FRAME_BYTES, Party
 from connect_audio.live import LivePolicy, Threads
 from connect_audio.live.drivers import LEFT_BEHIND
+from connect_audio.ports import Log
 from connect_audio.sinks import LiveEnd
 from support.clock import FakeClock
-from support.live_sinks import RATE, Blocks, Call, Segments, call_into, refusal
+from support.live_sinks import LOGGER, RATE, Blocks, Call, Segments, call_into, refusal
+from support.log_lines import LogLines
 
 PATIENCE_S = 10.0
 
@@ -55,8 +58,8 @@ class Waiting(Segments):
             self.released.set()
 
 
-def live_call(*sinks: Segments | Blocks, policy: LivePolicy | None = None) -> Call:
-    return call_into(*sinks, driver=Threads, clock=SystemClock(), policy=policy)  # type: ignore[arg-type]
+def live_call(*sinks: Segments | Blocks, policy: LivePolicy | None = None, logger: Log = LOGGER) -> Call:
+    return call_into(*sinks, driver=Threads, clock=SystemClock(), policy=policy, logger=logger)  # type: ignore[arg-type]
 
 
 def test_each_sink_has_a_thread_until_the_pipeline_closes() -> None:
@@ -218,6 +221,38 @@ def test_not_even_what_ends_a_process_ends_a_sink_s_thread() -> None:
     assert (sink.numbers, sink.closed) == ([1], 1)
     state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
     assert (state.counts.failures, state.counts.dropped_frames) == (1, RATE)
+
+
+class UnreadableError(SinkError):
+    """An error of a sink's author, who has forgotten the base class."""
+
+    def __init__(self) -> None:
+        Exception.__init__(self, "secret")
+
+
+def fatal() -> SinkError:
+    return SinkError("BROKEN", "secret", retryable=True, is_fatal=True)
+
+
+@pytest.mark.parametrize(("error", "code"), [(fatal(), "BROKEN"), (UnreadableError(), "AttributeError")])
+def test_a_sink_that_fails_for_good_is_closed_and_not_used_again_and_one_line_says_so(
+    error: SinkError, code: str
+) -> None:
+    log, sink, well = LogLines(), Segments(troubles=[None, error]), Segments()
+    call = live_call(sink, well, logger=log)
+    call.speak(5)
+    call.end()
+    call.pipeline.flush()
+    call.pipeline.close()
+    assert (sink.numbers, sink.ends, sink.closed) == ([0], [], 1)
+    assert call.pipeline.failures == {"a": code}
+    state = call.pipeline.state(call.timeline.taken)[0].sinks["a"]
+    assert (state.failure, state.counts.dropped_frames) == (code, 4 * RATE)
+    ((level, told),) = log.of("live sink failed; disabled for this call")
+    assert (level, told["sink"], told["code"]) == ("error", "a", code)
+    assert re.fullmatch(r"(live_sinks|drivers)\.py:\d+", str(told["place"]))
+    assert "secret" not in str(log.lines)
+    assert (well.numbers, len(well.ends)) == ([0, 1, 2, 3, 4], 1)
 
 
 def test_a_thread_that_cannot_be_had_costs_its_own_sink_alone(monkeypatch: pytest.MonkeyPatch) -> None:

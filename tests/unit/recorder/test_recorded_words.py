@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.pcm import Party
-from connect_audio.core.word_pages import pages_prefix
+from connect_audio.core.word_pages import NumberedTurn, WordsCall, pages_prefix
 from connect_audio.live import Inline, LivePipeline, LivePolicy, LiveState, NamedSink
 from connect_audio.recorder import OutcomeStatus
+from connect_audio.words.live_words import NoListener
 from connect_audio.words.words_sink import WordsSink
 from connect_audio_local.synthesis.calls import SyntheticCall
 from support.live_sinks import LOGGER
+from support.log_lines import LogLines
 from support.scripted_recognizer import Script, ScriptedRecognizer, random_script
 from support.wav import same_wav, wav_of_call
 from support.world import World, finish, world
@@ -39,6 +44,13 @@ class BucketPages:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class BrokenListener(NoListener):
+    """Has a bug, whose exception holds words."""
+
+    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:  # noqa: ARG002 - the port's names
+        raise KeyError("secret words")
 
 
 def recorded(script: Script, *, trouble: float = 0.0, is_made: bool = True) -> tuple[World, SyntheticCall]:
@@ -69,6 +81,35 @@ def recorded(script: Script, *, trouble: float = 0.0, is_made: bool = True) -> t
 def transcript(at: World) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(at.store.objects[at.names.transcript][0])
     return document
+
+
+def with_a_broken_thread(at: World, script: Script, log: LogLines) -> None:
+    """Let the sink's own thread fail at the first turn, in the midst of the call."""
+
+    def live(state: LiveState | None) -> LivePipeline:
+        sink = WordsSink(
+            ScriptedRecognizer(script.lengths, random.Random(0)),
+            BucketPages(at),
+            contact_id=at.request.contact_id,
+            recording=at.names.uri,
+            language="en-US",
+            clock=at.clock,
+            listener=BrokenListener(),
+        )
+        deliver = sink.deliver_segment
+
+        def deliver_and_wait(segment: LiveSegment) -> None:
+            deliver(segment)
+            if segment.number == 20:
+                for thread in threading.enumerate():
+                    if thread.name == "words":
+                        thread.join(10)
+
+        sink.deliver_segment = deliver_and_wait  # type: ignore[method-assign]
+        named = [NamedSink.of("transcribe", sink)]
+        return LivePipeline(named, LivePolicy(), at.clock, log, state=state, driver=Inline, jitter=lambda: 1.0)
+
+    at.live = live
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +144,24 @@ def test_a_call_over_parts_and_invocations_has_each_word_once_in_its_transcript(
     }
     (sink,) = run.manifest["live"]["sinks"]
     assert (sink["droppedSeconds"], sink["failedAttempts"]) == (0.0, 0)
+
+
+def test_an_exception_in_the_words_thread_costs_the_words_alone_and_log_and_manifest_tell_it() -> None:
+    script, log = random_script(random.Random(7), 60, RATE), LogLines()
+    at, ours = recorded(script)
+    with_a_broken_thread(at, script, log)
+    run = at.run()
+    assert same_wav(run.wav, wav_of_call(ours))
+    assert run.outcome.status is OutcomeStatus.COMPLETE
+    (sink,) = run.manifest["live"]["sinks"]
+    assert sink["failure"] == "KeyError"
+    assert 0 < sink["deliveries"] <= 21
+    assert [warning["code"] for warning in run.manifest["warnings"]] == ["LIVE_SINK_FAILED", "LIVE_AUDIO_DROPPED"]
+    (missing, *_) = transcript(at)["missing"]
+    assert (missing["end"], missing["reason"]) == (pytest.approx(script.frames / RATE, abs=0.001), "UNFINISHED")
+    told = log.of("live sink failed; disabled for this call")
+    assert [(level, extra["code"]) for level, extra in told] == [("error", "KeyError")]
+    assert "secret" not in str(log.lines)
 
 
 def test_a_sink_that_could_not_be_made_leaves_a_transcript_that_lacks_the_whole_call() -> None:

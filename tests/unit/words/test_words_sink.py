@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -377,3 +378,95 @@ def test_the_thread_stores_words_that_come_between_two_deliveries_and_ends_with_
     sink.close()
     assert not any(thread.name == "words" for thread in threading.enumerate())
     assert recognizer.closed
+
+
+class Closing(PageFolder):
+    """Notes that it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class BrokenListener(Listener):
+    """Has a bug, whose exception holds words."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:  # noqa: ARG002 - the port's names
+        raise self.error
+
+
+def broken(error: BaseException) -> tuple[WordsSink, ScriptedRecognizer, Closing, Talk]:
+    """A sink of which the thread has failed; its pages have the first turn."""
+    talk, store = Talk(word(C, 1000, 0.1), seconds=10), Closing(random.Random(0))
+    recognizer = ScriptedRecognizer(talk.script.lengths, random.Random(1))
+    sink = WordsSink(
+        recognizer,
+        store,
+        contact_id="contact",
+        recording="call.wav",
+        language=None,
+        clock=SystemClock(),
+        listener=BrokenListener(error),
+    )
+    for number in range(7):
+        sink.deliver_segment(talk.segment(number))
+    wait_for(lambda: not any(thread.name == "words" for thread in threading.enumerate()))
+    return sink, recognizer, store, talk
+
+
+@pytest.mark.parametrize("error", [KeyError("secret words"), SystemExit("secret words")])
+@pytest.mark.parametrize("is_end", [False, True])
+def test_an_exception_in_the_thread_comes_out_of_the_next_call_as_the_end_of_the_sink(
+    error: BaseException, *, is_end: bool
+) -> None:
+    sink, recognizer, store, talk = broken(error)
+    end = partial(sink.end, LiveEnd(frames=talk.script.frames, origin=0, rate=RATE))
+    with pytest.raises(SinkError) as caught:
+        (end if is_end else partial(sink.deliver_segment, talk.segment(7)))()
+    assert (caught.value.code, caught.value.retryable, caught.value.is_fatal) == (type(error).__name__, False, True)
+    assert "secret" not in str(caught.value)
+    with pytest.raises(type(error)):
+        sink.close()  # what it tried once more
+    assert (recognizer.closed, store.closed) == (True, True)
+
+
+def test_a_thread_s_exception_that_no_call_has_told_comes_out_of_close() -> None:
+    sink, recognizer, store, _ = broken(KeyError("secret words"))
+    sink._pages._listener.error = SinkError("BUSY", "no", retryable=True)  # type: ignore[attr-defined]
+    with pytest.raises(SinkError, match="KeyError: the thread of the words failed"):
+        sink.close()
+    assert (recognizer.closed, store.closed) == (True, True)
+
+
+def test_a_thread_that_hangs_in_the_store_hangs_no_close() -> None:
+    released, in_hand = threading.Event(), threading.Event()
+
+    class Hanging(Closing):
+        def put(self, name: str, body: bytes, content_type: str) -> None:  # noqa: ARG002 - the port's names
+            in_hand.set()
+            assert released.wait(10)
+
+    talk, store = Talk(word(C, 1000, 0.1), seconds=10), Hanging(random.Random(0))
+    recognizer = ScriptedRecognizer(talk.script.lengths, random.Random(1))
+    sink = WordsSink(
+        recognizer,
+        store,
+        contact_id="contact",
+        recording="call.wav",
+        language=None,
+        clock=SystemClock(),
+        policy=WordsPolicy(join=0.05),
+    )
+    for number in range(7):
+        sink.deliver_segment(talk.segment(number))
+    assert in_hand.wait(10)
+    with pytest.raises(SinkError, match="LEFT_BEHIND"):
+        sink.close()
+    assert (recognizer.closed, store.closed) == (True, True)
+    released.set()
+    wait_for(lambda: not any(thread.name == "words" for thread in threading.enumerate()))

@@ -240,10 +240,12 @@ class WhisperSession:
             except SinkError as error:
                 with self._changed:
                     self._fail(error)
-            except BaseException:  # a bug: the session must not wait for it for ever
+            except BaseException as error:  # noqa: BLE001 - no caller is above a thread
+                # The exception's text may hold words, so the error has its type alone.
+                failure = SinkError(type(error).__name__, f"the lane of the {lane.party} failed", retryable=False)
+                failure.__cause__ = error
                 with self._changed:
-                    self._fail(SinkError("BUG", f"the lane of the {lane.party} ended", retryable=False))
-                raise
+                    self._fail(failure)
             else:
                 with self._changed:
                     lane.waiting.popleft()
