@@ -20,21 +20,17 @@ import pytest
 
 from connect_audio.telemetry import Metric
 from connect_audio_cli.doctor import listening, metrics
-from connect_audio_cli.doctor.aws import Aws
 from connect_audio_cli.doctor.check import Check, Standing, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.doctor.doctor import CHECKS, examine, finding_of
 from connect_audio_cli.doctor.flow import use_of
+from connect_audio_cli.stacks.aws import Aws
+from connect_audio_cli.stacks.deployed import Deployed
 from support.aws_answers import DENIED, Answer, AwsAnswers, Refusal
 from support.command import COMMAND, Finished, run, run_here
+from support.deployed_stack import ACCOUNT, CONSUMER, REGION, ROLE, TRIGGER, described
 from support.wire_server import WireServer
 
-ACCOUNT: Final = "123456789012"
-REGION: Final = "eu-west-2"
 INSTANCE: Final = f"arn:aws:connect:{REGION}:{ACCOUNT}:instance/11111111-2222-3333-4444-555555555555"
-TRIGGER: Final = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:calls-TriggerFunction"
-CONSUMER: Final = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:calls-ConsumerFunction"
-ROLE: Final = f"arn:aws:iam::{ACCOUNT}:role/calls-ConsumerRole"
 KEY: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/k1"
 BY_NAME: Final = {check.name: check for check in CHECKS}
 ROOT: Final = Path(__file__).parents[2]
@@ -42,31 +38,7 @@ FLOW: Final = (ROOT / "connect" / "recording-flow.json").read_text("utf-8")
 
 
 def stack(status: str = "UPDATE_COMPLETE", **parameters: str) -> dict[str, Any]:
-    given = {
-        "ConnectInstanceArn": INSTANCE,
-        "StreamNamePrefix": "calls",
-        "StreamKmsKeyArn": "",
-        "WireMediaStreaming": "false",
-        "RecordingsPrefix": "recordings",
-        "RecordingsKmsKeyArn": "",
-        "ConsumerTimeout": "900",
-        **parameters,
-    }
-    outputs = {
-        "TriggerFunctionArn": TRIGGER,
-        "ConsumerAliasArn": f"{CONSUMER}:live",
-        "ConsumerRoleArn": ROLE,
-        "RecordingsBucketName": "calls-recordings",
-        "FailedRecordingsQueueUrl": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/calls-failed",
-    }
-    described = {
-        "StackName": "calls",
-        "StackStatus": status,
-        "CreationTime": datetime(2026, 11, 28, tzinfo=UTC),
-        "Parameters": [{"ParameterKey": name, "ParameterValue": value} for name, value in given.items()],
-        "Outputs": [{"OutputKey": name, "OutputValue": value} for name, value in outputs.items()],
-    }
-    return {"Stacks": [described]}
+    return described(status, parameters={"ConnectInstanceArn": INSTANCE, "StreamNamePrefix": "calls", **parameters})
 
 
 def resources(*logical_ids: str) -> dict[str, Any]:
@@ -432,9 +404,11 @@ class Scene:
 
     def stack(self, changed: dict[str, Answer], instance: str = "") -> Deployed:
         self.answers.answers = {**copy.deepcopy(WELL), **changed}
-        self.answers.asked.clear()
         self.aws._answers.clear()
-        return Deployed.find(self.aws, "calls", ACCOUNT, instance)
+        # The command asks so first.
+        assert self.aws.account == ACCOUNT
+        self.answers.asked.clear()
+        return Deployed.find(self.aws, "calls", instance)
 
 
 @pytest.fixture(scope="module")
@@ -459,6 +433,7 @@ def shared() -> Iterator[tuple[Scene, WireServer]]:
                 "s3",
                 "service-quotas",
                 "sqs",
+                "sts",
             ):
                 aws._client(name)
             yield Scene(aws, answers), server
@@ -558,7 +533,9 @@ def test_a_first_deployment_that_failed_has_no_outputs_and_is_a_fault(scene: Sce
     }
 
     assert findings["stack"].standing is Standing.FAULT
-    assert findings["dead letters"].found == "the stack has no output FailedRecordingsQueueUrl: deploy it first"
+    assert findings["dead letters"].found == (
+        "stack calls is ROLLBACK_COMPLETE and has no output FailedRecordingsQueueUrl: deploy it first"
+    )
     assert findings["dead letters"].standing is Standing.NOT_CHECKED
 
 

@@ -10,10 +10,10 @@ import boto3
 import pytest
 
 from connect_audio_cli.doctor import listening
-from connect_audio_cli.doctor.aws import Aws
 from connect_audio_cli.doctor.check import Finding, Standing
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.doctor.doctor import finding_of
+from connect_audio_cli.stacks.aws import Aws
+from connect_audio_cli.stacks.deployed import Deployed
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import SyntheticCall
@@ -36,7 +36,6 @@ class Listener:
         stack = Deployed(
             aws=self._aws,
             name="calls",
-            account="123456789012",
             status="UPDATE_COMPLETE",
             changed="2026-11-28",
             parameters={"StreamNamePrefix": "calls"},

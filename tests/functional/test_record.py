@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,10 +13,13 @@ import pytest
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
 from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
+from support.aws_answers import AwsAnswers
 from support.calls import call, fragments
 from support.command import COMMAND, Finished, run_here
+from support.deployed_stack import described
 from support.terminal import cells, terminal
 from support.wav import pcm, same_wav, wav_of_call
+from support.wire_server import Handler, WireServer
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -161,13 +164,21 @@ def test_silence_ends_the_call_where_connect_may_not_be_asked(streams: Streams) 
 
 
 def test_a_recording_in_a_bucket_lies_apart_from_the_stack_s(
-    streams: Streams, s3_client: S3Client, bucket: str, moto_server: str, monkeypatch: pytest.MonkeyPatch
+    streams: Streams,
+    s3_client: S3Client,
+    bucket: str,
+    moto_server: str,
+    wire_server: Callable[[Handler], WireServer],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_server)
+    stack = described(outputs={"RecordingsBucketName": bucket}, parameters={"RecordingsPrefix": "audio"})
+    aws = wire_server(AwsAnswers({"cloudformation:DescribeStacks": stack}))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", aws.url)
     ours = call(24)
     streams.serve(ours, speed=8)
 
-    finished = run_here("record", "calls", "-o", f"s3://{bucket}/audio", "--silence", "2", "--json")
+    finished = run_here("record", "calls", "--stack", "calls", "--silence", "2", "--json")
 
     assert finished.code == 0
     found = json.loads(finished.out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,67 +13,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from connect_audio.handlers import backfill_worker
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, stored
-from connect_audio_local.kvs.faults import InLog, Missing
-from connect_audio_local.s3.faults import S3FaultProxy
-from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS
+from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from infrastructure.evaluation import evaluated
 from infrastructure.loading import load
-from support.calls import call, fragments
-from support.command import Finished, run_here
+from support.command import run_here
+from support.locked_buckets import CALL, KEY, Buckets, locked_buckets
 from support.wav import same_wav, wav_of_call
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-    from connect_audio_local.s3.faults import S3Operation
-
 EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "backfill.yaml"
-REGION: Final = "eu-west-2"
-KEY: Final = f"audio/2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
 RUN: Final = "backfill/calls.jsonl.runs/one/"
-CALL: Final = call(8)
-CONSUMER: Final = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live/durable-execution/a/b"
-
-
-@dataclass(frozen=True)
-class Buckets:
-    """A bucket under Object Lock, one of staging, and a stream with a call whose body had a hole when it was new."""
-
-    s3: S3Client
-    recordings: str
-    staging: str
-    then: EmulatedStream
-    now: EmulatedStream
-    front: S3FaultProxy
-
-    def versions(self) -> dict[str, int]:
-        """How many versions each key of the recordings' bucket has; there is no delete marker."""
-        answer = self.s3.list_object_versions(Bucket=self.recordings)
-        assert not answer.get("DeleteMarkers")
-        keys = [each["Key"] for each in answer.get("Versions", [])]
-        return {key: keys.count(key) for key in keys}
-
-    def staged(self) -> list[str]:
-        return [each["Key"] for each in self.s3.list_objects_v2(Bucket=self.staging).get("Contents", [])]
-
-    def body(self, key: str, **version: Any) -> bytes:
-        return self.s3.get_object(Bucket=self.recordings, Key=key, **version)["Body"].read()
-
-    def claim(self, holder: str = CONSUMER) -> None:
-        self.s3.put_object(Bucket=self.staging, Key=f"{KEY}.wav.claim", Body=holder.encode())
-
-    def requests(self) -> list[S3Operation]:
-        """The requests of the programs; the stand-in's own look for its bucket is none of them."""
-        return [each for each in self.front.operations if each.name not in {"ListBuckets", "CreateBucket"}]
-
-    def export(self, stream: EmulatedStream) -> Finished:
-        source = ("--stream", stream.arn, "--start", str(DEFAULT_START_MS))
-        return run_here("export", *source, "-o", f"s3://{self.recordings}/audio", "--staging-bucket", self.staging)
-
-    def work(self) -> Any:
-        item = {"stream": self.now.arn, "calls": [{"startMs": DEFAULT_START_MS}]}
-        return backfill_worker.handler({"item": item, "run": RUN}, _Context())
 
 
 @dataclass
@@ -90,36 +40,12 @@ class _Context:
 
 @pytest.fixture
 def buckets(moto_server: str, s3_client: S3Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Buckets]:
-    recordings, staging = (f"{name}-{uuid.uuid4().hex[:12]}" for name in ("recordings", "staging"))
-    place: Any = {"CreateBucketConfiguration": {"LocationConstraint": REGION}}
-    s3_client.create_bucket(Bucket=recordings, ObjectLockEnabledForBucket=True, **place)
-    s3_client.put_object_lock_configuration(
-        Bucket=recordings,
-        ObjectLockConfiguration={
-            "ObjectLockEnabled": "Enabled",
-            "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 2000}},
-        },
-    )
-    s3_client.create_bucket(Bucket=staging, **place)
-    with S3FaultProxy(moto_server) as front, KvsEmulator(limits=UNLIMITED) as emulator:
-        then = EmulatedStream("calls-then", stored(fragments(CALL)), faults=FaultPlan((InLog(3, Missing(2)),)))
-        now = EmulatedStream("calls-now", stored(fragments(CALL)))
-        for stream in (then, now):
-            emulator.add_stream(stream)
-        for name, value in {
-            **emulator.environment(),
-            "AWS_ENDPOINT_URL_S3": front.url,
-            "RECORDINGS_BUCKET": recordings,
-            "RECORDINGS_PREFIX": "audio",
-            "RECORDINGS_KMS_KEY_ARN": "",
-            "STAGING_BUCKET": staging,
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield Buckets(s3_client, recordings, staging, then, now, front)
+    with locked_buckets(moto_server, s3_client, monkeypatch) as made:
+        yield made
 
 
 def test_an_export_stages_and_claims_in_the_stacks_bucket_of_staging(buckets: Buckets) -> None:
-    finished = buckets.export(buckets.now)
+    finished = buckets.export(buckets.now, *buckets.by_hand)
 
     assert finished.code == 0
     assert same_wav(buckets.body(f"{KEY}.wav"), wav_of_call(CALL))
@@ -132,7 +58,7 @@ def test_an_export_stages_and_claims_in_the_stacks_bucket_of_staging(buckets: Bu
 def test_a_call_that_the_consumer_records_is_left_to_it(buckets: Buckets) -> None:
     buckets.claim()
 
-    exported, worked = buckets.export(buckets.now), buckets.work()
+    exported, worked = buckets.export(buckets.now, *buckets.by_hand), _work(buckets)
 
     assert (exported.code, exported.complaint) == (3, f"{KEY}.wav is being recorded by another program")
     assert worked == {"done": 0, "left": 1}
@@ -143,7 +69,7 @@ def test_a_call_that_the_consumer_records_is_left_to_it(buckets: Buckets) -> Non
 def test_the_worker_deletes_in_the_bucket_of_staging_alone_and_its_role_has_the_rights_for_it(
     buckets: Buckets,
 ) -> None:
-    assert buckets.work() == {"done": 1, "left": 0}
+    assert _work(buckets) == {"done": 1, "left": 0}
 
     made = {key: number for key, number in buckets.versions().items() if key.startswith("audio/")}
     assert (made, buckets.staged()) == ({f"{KEY}.wav": 1, f"{KEY}.json": 1}, [])
@@ -171,7 +97,7 @@ def test_the_worker_may_delete_staging_and_claims_and_nothing_else(staging: str)
 
 
 def test_a_repair_under_object_lock_is_a_new_version_and_the_old_one_stays_locked(buckets: Buckets) -> None:
-    assert buckets.export(buckets.then).code == 3
+    assert buckets.export(buckets.then, *buckets.by_hand).code == 3
     manifest = json.loads(buckets.body(f"{KEY}.json"))
     manifest["stream"]["arn"] = buckets.now.arn
     buckets.s3.put_object(Bucket=buckets.recordings, Key=f"{KEY}.json", Body=json.dumps(manifest).encode())
@@ -214,6 +140,11 @@ def test_a_folder_has_no_bucket_of_staging(tmp_path: Path) -> None:
     assert repaired.code == 2
     assert repaired.complaint.endswith("call.json: lies in no bucket: --staging-bucket goes with s3://BUCKET/KEY")
     assert "'s3://staging' is no name of a bucket" in unusable.complaint
+
+
+def _work(buckets: Buckets) -> Any:
+    item = {"stream": buckets.now.arn, "calls": [{"startMs": DEFAULT_START_MS}]}
+    return backfill_worker.handler({"item": item, "run": RUN}, _Context())
 
 
 def _worker_rights(**parameters: str) -> list[dict[str, Any]]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import jmespath  # type: ignore[import-untyped]
 import pytest
 
 from connect_audio.handlers import backfill_end
 from connect_audio.settings import BackfillSettings, variables
 from infrastructure.evaluation import evaluated
+from support.deployed_stack import described
 
 type Json = dict[str, Any]
 ROOT: Final = Path(__file__).parents[2]
@@ -114,6 +117,29 @@ TOPIC: Final = "arn:aws:sns:eu-west-2:111122223333:alarms"
 VPC: Final = {"VpcSubnetIds": "subnet-0a1b2c3d, subnet-0123456789abcdef0", "VpcSecurityGroupIds": "sg-0a1b2c3d"}
 SIGNING: Final = "arn:aws:lambda:eu-west-2:111122223333:code-signing-config:csc-0123456789abcdef0"
 GUARD_RAILS: Final = ("VpcSubnetIds", "VpcSecurityGroupIds", "CodeSigningConfigArn", "FipsEndpoints")
+
+
+def test_the_documented_deployment_takes_what_the_stack_that_records_has(
+    template: Json, example: Callable[[str], Json], tmp_path: Path
+) -> None:
+    guide = (ROOT / "docs" / "export.md").read_text("utf-8")
+    (commands,) = re.findall(r"```sh\n(sam build.*?)```", guide, re.DOTALL)
+    given = {"StagingBucketName": "staging", "RecordingsPrefix": "audio", "StreamNamePrefix": "calls"}
+    stack = described(parameters=given)
+    # AWS CLI and SAM CLI leave their arguments in files; the one answers with what the other must get.
+    program = 'aws() { printf "%s\\0" "$@" > aws; echo A=1 B=2; }; sam() { printf "%s\\0" "$@" > sam; }\n' + commands
+    subprocess.run(["bash", "-eu", "-c", program], cwd=tmp_path, check=True)
+    asked, deployed = ((tmp_path / name).read_text("utf-8").split("\0")[:-1] for name in ("aws", "sam"))
+
+    found = dict(each.split("=", 1) for each in jmespath.search(asked[asked.index("--query") + 1], stack))
+
+    assert found == {"RecordingsBucketName": "calls-recordings", **given}
+    assert deployed[-3:] == ["--parameter-overrides", "A=1", "B=2"]
+    # The names that both templates have, beside those that are each stack's own.
+    shared = set(template["Parameters"]) & set(example("backfill")["Parameters"])
+    own = {*GUARD_RAILS, "Architecture", "LogRetentionDays", "LogsKmsKeyArn", "PermissionsBoundaryArn", "AlarmTopicArn"}
+    asked_for = set(re.findall(r"'([A-Z]\w+)'", asked[asked.index("--query") + 1]))
+    assert asked_for == shared - own
 
 
 @pytest.mark.parametrize("name", GUARD_RAILS)

@@ -14,8 +14,8 @@ from connect_audio_cli.output.formatting import count
 from connect_audio_cli.output.reporting import Report, add_report_options
 
 if TYPE_CHECKING:
-    from connect_audio_cli.doctor.aws import Aws
     from connect_audio_cli.doctor.check import Check, Finding
+    from connect_audio_cli.stacks.aws import Aws
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,11 +29,11 @@ def main(arguments: Sequence[str]) -> int:
         import boto3  # noqa: PLC0415 - help and slips need none of it
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-        from connect_audio_cli.doctor.aws import Aws, code_of  # noqa: PLC0415
+        from connect_audio_cli.stacks.aws import Aws, code_of  # noqa: PLC0415
     try:
         with closing(Aws(boto3.Session(profile_name=given.profile, region_name=given.region))) as aws:
-            account = aws.ask("sts", "get_caller_identity")["Account"]
-            findings = _findings(aws, given.stack, account, given.instance, listen=given.listen)
+            account = aws.account
+            findings = _findings(aws, given.stack, given.instance, listen=given.listen)
             region = aws.region
     except ClientError as error:
         raise CommandError(f"AWS refuses {error.operation_name}: {printable(code_of(error))}") from error
@@ -83,7 +83,7 @@ def parser() -> Parser:
     return options
 
 
-def _findings(aws: Aws, name: str, account: str, instance: str, *, listen: bool) -> list[tuple[Check, Finding]]:
+def _findings(aws: Aws, name: str, instance: str, *, listen: bool) -> list[tuple[Check, Finding]]:
     """Run the checks; without the right to read the stack, none of them can look.
 
     Raises:
@@ -92,15 +92,15 @@ def _findings(aws: Aws, name: str, account: str, instance: str, *, listen: bool)
     """
     from botocore.exceptions import ClientError  # noqa: PLC0415 - as above
 
-    from connect_audio_cli.doctor.aws import is_denied  # noqa: PLC0415
     from connect_audio_cli.doctor.check import not_checked  # noqa: PLC0415
-    from connect_audio_cli.doctor.deployed import Deployed  # noqa: PLC0415
     from connect_audio_cli.doctor.doctor import CHECKS, examine  # noqa: PLC0415
     from connect_audio_cli.doctor.listening import CHECKS as LISTENING  # noqa: PLC0415
+    from connect_audio_cli.stacks.aws import is_denied  # noqa: PLC0415
+    from connect_audio_cli.stacks.deployed import Deployed  # noqa: PLC0415
 
     further = LISTENING if listen else ()
     try:
-        stack = Deployed.find(aws, name, account, instance)
+        stack = Deployed.find(aws, name, instance)
     except ClientError as error:
         if not is_denied(error):
             raise

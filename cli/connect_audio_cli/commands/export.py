@@ -17,12 +17,13 @@ from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count, data_size
 from connect_audio_cli.output.progress import tracked
 from connect_audio_cli.output.reporting import Report, add_report_options
-from connect_audio_cli.output.staging_option import add_staging_option
+from connect_audio_cli.output.stack_options import add_stack_options, check_stack_options
 
 if TYPE_CHECKING:
     from connect_audio_cli.export.exporter import Exporter
     from connect_audio_cli.export.progress_file import ProgressFile
     from connect_audio_cli.export.rows import Row
+    from connect_audio_cli.export.target import Target
 
 _DOLLARS_A_GB: Final = 0.0085
 """Price of a GB that is read from a stream, whichever API reads it (docs/cost.md)."""
@@ -34,8 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         CommandError: options that cannot be used, or no recording could be made, or one is not whole.
     """
-    given = parser().read(arguments)
+    options = parser()
+    given = options.read(arguments)
     _check(given)
+    check_stack_options(given, options)
     with needs("export"):
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.target import Target  # noqa: PLC0415
     try:
         session = SharedSession(profile_name=given.profile, region_name=given.region)
-        target = Target.of(given.output, session, given.staging_bucket)
+        target = Target.named(given, session)
         exporter = Exporter(
             session, target, StreamPaces(SystemClock()), given.instance, given.concurrency, Api(given.api)
         )
@@ -63,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
             return _written(items, rows, given.to_manifest, report)
         if given.stream is not None:
             return _one(rows[0], exporter, report)
-        with progress_file(_progress(given), given.output) as progress:
+        with progress_file(_progress(given, target), target.place) as progress:
             return _many(rows, exporter, progress, report)
     except BotoCoreError as error:
         raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
@@ -158,11 +161,11 @@ def _many(rows: Sequence[Row], exporter: Exporter, progress: ProgressFile, repor
     return ExitCode.WHOLE
 
 
-def _progress(given: argparse.Namespace) -> Path:
+def _progress(given: argparse.Namespace, target: Target) -> Path:
     """Return the file of progress: in the folder, or in this folder for a bucket."""
     if given.progress is not None:
         return Path(given.progress)
-    return Path("progress.jsonl") if given.output.startswith("s3://") else Path(given.output, "progress.jsonl")
+    return Path("progress.jsonl") if target.is_in_bucket else Path(target.place, "progress.jsonl")
 
 
 def _time_ms(text: str) -> int:
@@ -195,7 +198,7 @@ def parser() -> Parser:
                 "The calls of a file, some at the same time; a recording that is there is skipped.",
             ),
             (
-                "connect-audio export --csv calls.csv -o s3://my-recordings/calls",
+                "connect-audio export --csv calls.csv --stack connect-audio",
                 "The same into the stack's bucket, under the keys of its own recordings.",
             ),
         ),
@@ -239,10 +242,11 @@ def parser() -> Parser:
         "-o",
         "--output",
         metavar="TARGET",
-        default=".",
         help="A folder, or s3://BUCKET/PREFIX with the stack's RecordingsPrefix. (default: this folder)",
     )
-    add_staging_option(options)
+    add_stack_options(
+        options, "Record into the stack's bucket, under its prefix, as it stages and encrypts, in place of -o."
+    )
     options.add_argument(
         "--progress",
         metavar="FILE",
@@ -278,6 +282,8 @@ def parser() -> Parser:
         "List the calls, say how much there is to read, its price and the time, and write nothing.",
     )
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
-    options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")
+    options.add_argument(
+        "--region", metavar="REGION", help="Region of the stack, and of a stream that is given by its name."
+    )
     add_report_options(options)
     return options

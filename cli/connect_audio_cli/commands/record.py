@@ -11,7 +11,7 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import duration
 from connect_audio_cli.output.reporting import Report, add_report_options
-from connect_audio_cli.output.staging_option import add_staging_option
+from connect_audio_cli.output.stack_options import add_stack_options, check_stack_options
 
 if TYPE_CHECKING:
     from boto3 import Session
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
         CommandError: options that cannot be used, AWS or the target refused, or the recording is not whole.
         Interrupted: the user asked for the end before a contact spoke.
     """
-    given = parser().read(arguments)
+    options = parser()
+    given = options.read(arguments)
+    check_stack_options(given, options)
     with needs("record"):
         import boto3  # noqa: PLC0415 - help and slips need none of it
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415
@@ -48,7 +50,7 @@ def _record(given: argparse.Namespace, session: Session) -> int:
     from connect_audio_cli.listening.stop import Stop  # noqa: PLC0415
 
     report = Report.of(given)
-    target = Target.of(given.output, session, given.staging_bucket)
+    target = Target.named(given, session)
     arn = stream_arn(session, given.stream, argument="STREAM")
     stop, meter = Stop(), Meter(shown=report.shows_progress)
     live = LiveCall(
@@ -125,7 +127,7 @@ def parser() -> Parser:
                 "connect-audio record calls-1 --contact-id 7c9e6679-7425-40de-944b-e07fc1f90ae7 -o calls",
                 "That contact alone, into the folder calls.",
             ),
-            ("connect-audio record calls-1 -o s3://my-recordings/calls", "Into a bucket."),
+            ("connect-audio record calls-1 --stack connect-audio", "Into the bucket of a stack."),
         ),
         exit_codes={
             ExitCode.WHOLE: "the recording is whole",
@@ -137,10 +139,9 @@ def parser() -> Parser:
         "-o",
         "--output",
         metavar="TARGET",
-        default=".",
         help="A folder, or s3://BUCKET/PREFIX. (default: this folder)",
     )
-    add_staging_option(options)
+    add_stack_options(options, "Record into the stack's bucket, as it stages and encrypts, in place of -o.")
     options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the first one that speaks)")
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
     options.add_argument(
@@ -151,6 +152,8 @@ def parser() -> Parser:
         "Connect shows the end)",
     )
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
-    options.add_argument("--region", metavar="REGION", help="Region of a stream that is given by its name.")
+    options.add_argument(
+        "--region", metavar="REGION", help="Region of the stack, and of a stream that is given by its name."
+    )
     add_report_options(options)
     return options

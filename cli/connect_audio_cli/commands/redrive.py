@@ -182,18 +182,14 @@ def _addresses(target: Target, session: Session) -> tuple[str, str]:
     """The queue's URL and the function's ARN: the given ones, or the stack's outputs.
 
     Raises:
-        CommandError: the stack has no such outputs.
+        CommandError: there is no such stack, it has no such outputs, or AWS refused.
     """
     if target.queue_url is not None and target.function is not None:
         return target.queue_url, target.function
-    with closing(session.client("cloudformation")) as client:
-        (found,) = client.describe_stacks(StackName=target.stack or "")["Stacks"]
-    outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
-    queue_url = target.queue_url or outputs.get("FailedRecordingsQueueUrl")
-    function = target.function or outputs.get("ConsumerAliasArn")
-    if queue_url is None or function is None:
-        raise CommandError(
-            f"stack {printable(target.stack or '')} has no outputs FailedRecordingsQueueUrl and ConsumerAliasArn: is "
-            "it one of this project?"
-        )
-    return queue_url, function
+    from connect_audio_cli.stacks.deployed import Deployed  # noqa: PLC0415 - as above
+
+    stack = Deployed.found(session, target.stack or "", otherwise="give --queue-url and --function")
+    return (
+        target.queue_url or stack.output("FailedRecordingsQueueUrl"),
+        target.function or stack.output("ConsumerAliasArn"),
+    )

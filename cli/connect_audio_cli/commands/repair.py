@@ -9,7 +9,7 @@ from connect_audio_cli.output.command_error import CommandError, ExitCode, print
 from connect_audio_cli.output.extras import needs
 from connect_audio_cli.output.formatting import count
 from connect_audio_cli.output.reporting import Report, add_report_options
-from connect_audio_cli.output.staging_option import add_staging_option
+from connect_audio_cli.output.stack_options import add_stack_options, check_stack_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         CommandError: options or manifests that cannot be used, or a recording is not whole.
     """
-    given = parser().read(arguments)
+    options = parser()
+    given = options.read(arguments)
+    check_stack_options(given, options)
     with needs("repair"):
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - help and slips need none of it
 
@@ -43,14 +45,18 @@ def main(arguments: Sequence[str]) -> int:
         from connect_audio_cli.export.shared_session import SharedSession  # noqa: PLC0415
         from connect_audio_cli.repairing.place import Place  # noqa: PLC0415
         from connect_audio_cli.repairing.repair import RecordingRepair  # noqa: PLC0415
+        from connect_audio_cli.stacks.recordings_place import RecordingsPlace  # noqa: PLC0415
     report = Report.of(given)
     paces, lines = StreamPaces(SystemClock()), list[dict[str, Any]]()
     codes = set[int]()
     try:
-        session = SharedSession(profile_name=given.profile)
+        session = SharedSession(profile_name=given.profile, region_name=given.region)
+        stack = None
+        if given.stack is not None:
+            stack = RecordingsPlace.of_stack(session, given.stack, otherwise="give --staging-bucket")
         for name in given.manifests:
             try:
-                place = Place.of(name, session, given.staging_bucket)
+                place = Place.of(name, session, stack, given.staging_bucket)
                 pace = paces.of(place.request.stream_arn)
                 repair = RecordingRepair(place, session=session, pace=pace)
                 line = _line(name, repair.audited() if given.dry_run else repair.repaired())
@@ -114,6 +120,10 @@ def parser() -> Parser:
                 "connect-audio repair --dry-run s3://my-recordings/calls/CALL.json",
                 "Say what the stream still has of a call, and write nothing.",
             ),
+            (
+                "connect-audio repair --stack connect-audio s3://my-recordings/calls/CALL.json",
+                "Repair a recording in its stack's bucket.",
+            ),
         ),
         exit_codes={
             ExitCode.WHOLE: "all recordings are whole now",
@@ -123,8 +133,9 @@ def parser() -> Parser:
     options.add_argument(
         "manifests", metavar="MANIFEST", nargs="+", help="A recording's .json, a file or s3://BUCKET/KEY."
     )
-    add_staging_option(options)
+    add_stack_options(options, "The stack that made the recordings: they are written as it stages and encrypts.")
     flag(options, "--dry-run", "List the streams, say what is recoverable, and write nothing.")
     options.add_argument("--profile", metavar="NAME", help="Profile of your AWS configuration.")
+    options.add_argument("--region", metavar="REGION", help="Region of the stack.")
     add_report_options(options)
     return options

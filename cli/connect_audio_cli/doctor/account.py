@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, well
-from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError
+from connect_audio_cli.stacks.deployed import Deployed, NoInstanceError
 
 
 def _account(stack: Deployed) -> Finding:

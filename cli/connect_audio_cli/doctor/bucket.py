@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import code_of, is_absent
 from connect_audio_cli.doctor.check import Check, Finding, Standing, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import code_of, is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 _TEMPORARY: Final = {"Key": "connect-audio", "Value": "temporary"}
 _LEAST_DAYS: Final = 17
@@ -37,7 +37,7 @@ def _one_bucket(stack: Deployed, name: str) -> Finding:
             raise
         return fault(f"there is no bucket {name}", "make it again under its name, or deploy with another")
     key = _default_key(stack, name)
-    if key and key != stack.parameters.get("RecordingsKmsKeyArn", ""):
+    if key and key != stack.parameter("RecordingsKmsKeyArn"):
         return fault(
             f"key {key} encrypts the bucket, and the consumer may not use it: each write is denied",
             f"deploy with RecordingsKmsKeyArn={key}",
@@ -79,7 +79,7 @@ def _default_key(stack: Deployed, name: str) -> str:
 
 
 def _lifecycle(stack: Deployed) -> Finding:
-    prefix, rules = f"{stack.parameters['RecordingsPrefix']}/", {each: _rules(stack, each) for each in _buckets(stack)}
+    prefix, rules = f"{stack.parameter('RecordingsPrefix')}/", {each: _rules(stack, each) for each in _buckets(stack)}
     for name, enabled in rules.items():
         for rule in enabled:
             if (early := _too_early(rule, prefix)) is not None:

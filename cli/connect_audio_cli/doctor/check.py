@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from connect_audio_cli.doctor.deployed import Deployed
+    from connect_audio_cli.stacks.deployed import Deployed
 
 
 class Standing(StrEnum):

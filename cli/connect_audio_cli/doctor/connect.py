@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, not_checked, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 _STORAGE: Final = ("connect:ListInstanceStorageConfigs",)
 _OFF: Final = not_checked("live media streaming is off")
@@ -44,7 +44,7 @@ def _streaming(stack: Deployed) -> Finding:
 def _prefix(stack: Deployed) -> Finding:
     if (config := stack.streaming()) is None:
         return _OFF
-    made, read = config["Prefix"], stack.parameters["StreamNamePrefix"]
+    made, read = config["Prefix"], stack.parameter("StreamNamePrefix")
     if made.startswith(read):
         return well(f"streams begin with {made}, and the consumer may read {read}*")
     if read.startswith(made):

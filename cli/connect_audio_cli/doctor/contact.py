@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 _DAYS: Final = 7
 """Days that are looked through for a recording, from today on."""
@@ -37,7 +37,7 @@ def _contact(stack: Deployed) -> Finding:
 
 def _newest(stack: Deployed) -> str | None:
     """Return the contact of the newest manifest in the bucket's last days; None if there is none."""
-    bucket, prefix = stack.output("RecordingsBucketName"), stack.parameters["RecordingsPrefix"].strip("/")
+    bucket, prefix = stack.output("RecordingsBucketName"), stack.parameter("RecordingsPrefix").strip("/")
     today = datetime.now(UTC).date()
     for back in range(_DAYS):
         folder = f"{prefix}/{today - timedelta(days=back):%Y/%m/%d}/".lstrip("/")

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.doctor.invocation import RIGHT, may_invoke
+from connect_audio_cli.stacks.aws import is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 RULE: Final = "ContactEndedRule"
 FUNCTION: Final = "ContactEndedFunction"

@@ -28,10 +28,10 @@ from connect_audio_cli.doctor import (
     stack,
     streams,
 )
-from connect_audio_cli.doctor.aws import code_of, is_denied
 from connect_audio_cli.doctor.check import Check, Finding, not_checked
-from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError, NoOutputError
 from connect_audio_cli.output.command_error import printable
+from connect_audio_cli.stacks.aws import code_of, is_denied
+from connect_audio_cli.stacks.deployed import Deployed, NoInstanceError, NotSaidError
 
 CHECKS: Final[tuple[Check, ...]] = (
     *account.CHECKS,
@@ -99,8 +99,8 @@ def finding_of(check: Check, deployed: Deployed) -> Finding:
         return check.look(deployed)
     except NoInstanceError:
         return not_checked("the stack names no instance: give --instance ARN")
-    except NoOutputError as error:
-        return not_checked(f"the stack has no output {error}: deploy it first")
+    except NotSaidError as error:
+        return not_checked(str(error))
     except ClientError as error:
         if is_denied(error):
             return not_checked(f"needs {_right(check, error.operation_name)}")

@@ -7,12 +7,12 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import is_denied
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.doctor.flow import use_of
 from connect_audio_cli.output.command_error import printable
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import is_denied
+from connect_audio_cli.stacks.deployed import Deployed
 
 _MOST_FLOWS: Final = 20
 """Flows that are read, at Connect's 2 requests a second. Beyond: the finding says how many were not."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, well
-from connect_audio_cli.doctor.deployed import Deployed, NoInstanceError
 from connect_audio_cli.doctor.invocation import RIGHT, may_invoke
+from connect_audio_cli.stacks.deployed import Deployed, NoInstanceError
 
 _CONNECT: Final = "connect.amazonaws.com"
 
 
 def _role(stack: Deployed) -> Finding:
     partition, region = stack.consumer.split(":")[1], stack.aws.region
-    stream = f"{stack.parameters['StreamNamePrefix']}-x/1"
+    stream = f"{stack.parameter('StreamNamePrefix')}-x/1"
     bucket = f"arn:{partition}:s3:::{stack.output('RecordingsBucketName')}"
     wanted = {
         f"arn:{partition}:kinesisvideo:{region}:{stack.account}:stream/{stream}": (
@@ -23,12 +23,12 @@ def _role(stack: Deployed) -> Finding:
             "kinesisvideo:GetMediaForFragmentList",
             "kinesisvideo:ListFragments",
         ),
-        f"{bucket}/{stack.parameters['RecordingsPrefix']}/x.wav": ("s3:GetObject", "s3:PutObject"),
+        f"{bucket}/{stack.parameter('RecordingsPrefix')}/x.wav": ("s3:GetObject", "s3:PutObject"),
         bucket: ("s3:ListBucket",),
     }
     if stack.staging_bucket:
         staging = f"arn:{partition}:s3:::{stack.staging_bucket}"
-        claim = f"{staging}/{stack.parameters['RecordingsPrefix']}/x.wav.claim"
+        claim = f"{staging}/{stack.parameter('RecordingsPrefix')}/x.wav.claim"
         wanted |= {claim: ("s3:DeleteObject", "s3:GetObject", "s3:PutObject"), staging: ("s3:ListBucket",)}
     role = stack.output("ConsumerRoleArn")
     missing = [
@@ -83,7 +83,7 @@ def _alias(stack: Deployed) -> Finding:
         )
     if active.get("State", "Active") != "Active":
         return fault(f"version {version} is {active['State']}", "read its StateReason, and deploy again")
-    timeout, wanted = active["Timeout"], stack.parameters.get("ConsumerTimeout", "900")
+    timeout, wanted = active["Timeout"], stack.parameter("ConsumerTimeout")
     if str(timeout) != wanted:
         return fault(f"version {version} ends after {timeout} s, and ConsumerTimeout is {wanted}", "deploy again")
     return well(f"{name} points to version {version}, the newest: durable, {timeout} s, {active['MemorySize']} MB")

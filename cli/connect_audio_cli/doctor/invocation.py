@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import is_absent
-from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.stacks.aws import is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 RIGHT: Final = "lambda:GetPolicy"
 """The IAM action that the question needs."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.deployed import Deployed
 
 _COUNTS: Final = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 

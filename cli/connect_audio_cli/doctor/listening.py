@@ -16,8 +16,8 @@ from connect_audio.core.pcm import PARTIES
 from connect_audio.core.tracks import choose_tracks
 from connect_audio_cli.capturing.answer import StreamAsker
 from connect_audio_cli.doctor.check import Check, Finding, fault, not_checked, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.command_error import printable
+from connect_audio_cli.stacks.deployed import Deployed
 
 LISTEN_S: Final = 5.0
 """Seconds of listening to one stream. A call's fragments come each second."""

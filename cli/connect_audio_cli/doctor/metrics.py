@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.deployed import Deployed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from connect_audio_cli.doctor.aws import code_of
 from connect_audio_cli.doctor.check import Check, Finding, fault, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import code_of
+from connect_audio_cli.stacks.deployed import Deployed
 
 _NEW_ACCOUNT: Final = 100
 """Concurrent executions below which an account is a new one: Lambda's default is 1000."""

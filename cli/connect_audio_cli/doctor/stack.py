@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
+from connect_audio_cli.stacks.deployed import Deployed
 
 
 def _stack(stack: Deployed) -> Finding:

@@ -10,17 +10,17 @@ from typing import Any, Final
 from botocore.exceptions import ClientError
 
 from connect_audio.recorder.call_watch import LEAST_RETENTION_HOURS
-from connect_audio_cli.doctor.aws import is_absent
 from connect_audio_cli.doctor.check import Check, Finding, fault, note, well
-from connect_audio_cli.doctor.deployed import Deployed
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.stacks.aws import is_absent
+from connect_audio_cli.stacks.deployed import Deployed
 
 _AWS_MANAGED: Final = "alias/aws/"
 
 
 def _none(stack: Deployed) -> Finding:
     return note(
-        f"no stream begins with {stack.parameters['StreamNamePrefix']}",
+        f"no stream begins with {stack.parameter('StreamNamePrefix')}",
         "Connect makes streams with the first calls; after a call, look at the prefix and at the flow",
     )
 
@@ -52,8 +52,8 @@ def _key(stack: Deployed) -> Finding:
     keys = Counter(key for each in streams if _AWS_MANAGED not in (key := each.get("KmsKeyId", _AWS_MANAGED)))
     if not keys:
         return well("the AWS-managed key encrypts the streams")
-    given = stack.parameters.get("StreamKmsKeyArn", "")
-    makes_one = stack.parameters.get("WireMediaStreaming") == "true" and not given
+    given = stack.parameter("StreamKmsKeyArn")
+    makes_one = stack.parameter("WireMediaStreaming") == "true" and not given
     for key, number in keys.most_common():
         found = f"key {key} encrypts {count(number, 'stream')}"
         try:

@@ -12,10 +12,12 @@ from connect_audio.recorder.object_names import RecordingNames
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
 from connect_audio_cli.output.folders import refuse_file
-from connect_audio_cli.output.staging_option import is_bucket
-from connect_audio_cli.recordings.stack_store import stack_store
+from connect_audio_cli.output.stack_options import is_bucket
+from connect_audio_cli.stacks.recordings_place import RecordingsPlace
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from boto3 import Session
 
     from connect_audio.ports import PartStore
@@ -34,7 +36,7 @@ class Target:
         prefix: the keys' prefix, without a slash at either end; empty for a folder.
         store: keeps the objects.
         owner: keeps the claims of two machines apart in a bucket; empty for a folder.
-        place: the target as the user gave it.
+        place: the target as a user would give it.
     """
 
     bucket: str
@@ -42,6 +44,23 @@ class Target:
     store: PartStore
     owner: str
     place: str
+
+    @classmethod
+    def named(cls, options: Namespace, session: Session) -> Self:
+        """Return the target that a command's options name: by `--stack`, or by `--output` and `--staging-bucket`.
+
+        Args:
+            options: the command's, with `stack`, `output` and `staging_bucket`.
+            session: gives credentials, and the stack's region.
+
+        Raises:
+            CommandError: as `of`, or the stack does not say its buckets.
+            BotoCoreError: AWS did not answer, or there can be no client.
+        """
+        if options.stack is None:
+            return cls.of(options.output or ".", session, options.staging_bucket)
+        by_hand = "give -o s3://BUCKET/PREFIX and --staging-bucket"
+        return cls._in_bucket(RecordingsPlace.of_stack(session, options.stack, otherwise=by_hand), session)
 
     @classmethod
     def of(cls, given: str, session: Session, staging: str | None = None) -> Self:
@@ -65,7 +84,16 @@ class Target:
         prefix = prefix.strip("/")
         if not (is_bucket(bucket) and _PREFIX.fullmatch(prefix)):
             raise CommandError(f"-o {printable(given, 80)} is not of the form s3://BUCKET/PREFIX")
-        return cls(bucket, prefix, stack_store(session, bucket, staging), f"@{socket.gethostname()}", given)
+        return cls._in_bucket(RecordingsPlace(bucket, prefix, staging), session)
+
+    @classmethod
+    def _in_bucket(cls, place: RecordingsPlace, session: Session) -> Self:
+        return cls(place.bucket, place.prefix, place.store(session), f"@{socket.gethostname()}", str(place))
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """True for a bucket, False for a folder."""
+        return bool(self.owner)
 
     def execution(self, request: RecordingRequest) -> str:
         """Return the name under which this command claims a recording.

@@ -15,10 +15,10 @@ from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_cli.output.command_error import CommandError, printable
-from connect_audio_cli.output.staging_option import is_bucket
+from connect_audio_cli.output.stack_options import is_bucket
 from connect_audio_cli.recordings.location import S3_SCHEME, Location, NotThereError
 from connect_audio_cli.recordings.manifest_file import manifest_of, read_manifest
-from connect_audio_cli.recordings.stack_store import stack_store
+from connect_audio_cli.stacks.recordings_place import RecordingsPlace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,16 +50,18 @@ class Place:
     manifest: Mapping[str, Any]
 
     @classmethod
-    def of(cls, given: str, session: Session, staging: str | None = None) -> Self:
+    def of(cls, given: str, session: Session, stack: RecordingsPlace | None = None, staging: str | None = None) -> Self:
         """Find a recording by its manifest.
 
         Args:
             given: path of the manifest, or its `s3://bucket/key`.
             session: gives credentials.
-            staging: the stack's bucket of staging and claims; None where they lie beside the recordings.
+            stack: the place of the stack's recordings, which the recording is one of; None for no known stack.
+            staging: without `stack`, its bucket of staging and claims; None where they lie beside the recordings.
 
         Raises:
-            CommandError: it is no manifest of a recording that a stream was read for, or it cannot be read.
+            CommandError: it is no manifest of a recording that a stream was read for, it is none of the stack, or it
+                cannot be read.
         """
         location = Location(given)
         if location.suffix != _MANIFEST:
@@ -68,12 +70,15 @@ class Place:
             bucket, _, key = given.removeprefix(S3_SCHEME).partition("/")
             if not (is_bucket(bucket) and key):
                 raise CommandError(f"{location.name}: names no object: s3://BUCKET/KEY is expected")
-            store = stack_store(session, bucket, staging)
+            if stack is not None and not stack.holds(bucket, key):
+                raise CommandError(f"{location.name}: is none of the stack's recordings, which lie below {stack}")
+            store = (stack or RecordingsPlace(bucket, "", staging)).store(session)
             manifest = _manifest(store, key, location.name)
             request = _request(manifest, location)
             return cls(RecordingNames(bucket, _wav(key), _known_place(manifest)), store, request, manifest)
-        if staging is not None:
-            raise CommandError(f"{location.name}: lies in no bucket: --staging-bucket goes with s3://BUCKET/KEY")
+        if stack is not None or staging is not None:
+            option = "--staging-bucket" if stack is None else "--stack"
+            raise CommandError(f"{location.name}: lies in no bucket: {option} goes with s3://BUCKET/KEY")
         manifest = read_manifest(location)
         request = _request(manifest, location)
         path = Path(given)

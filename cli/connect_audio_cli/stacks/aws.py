@@ -51,6 +51,16 @@ class Aws:
         """The session's region; empty if none is set."""
         return self.session.region_name or ""
 
+    @property
+    def account(self) -> str:
+        """The account's number that the credentials belong to. The question needs no right.
+
+        Raises:
+            ClientError: AWS refused, as for expired credentials.
+            BotoCoreError: AWS did not answer.
+        """
+        return str(self.ask("sts", "get_caller_identity")["Account"])
+
     def ask(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
         """Call an operation once and return its answer.
 

@@ -1,0 +1,1 @@
+"""Stacks of this project as the account has them, for the commands that take `--stack NAME`."""
