@@ -12,6 +12,7 @@ age in which PocketSphinx was at work for this engine.
 
 from __future__ import annotations
 
+import logging
 import statistics
 import time
 from contextlib import ExitStack, closing, contextmanager
@@ -244,6 +245,7 @@ def _sink(recognizer: Recognizer, noted: NotedWords) -> WordsSink:
         recording="s3://recordings/call.wav",
         language="en-US",
         clock=SystemClock(),
+        logger=logging.getLogger(__name__),
         listener=noted,
     )
 

@@ -59,7 +59,7 @@ class LiveEnd:
 class Sink(Protocol):
     """The part that both kinds of sink have in common. One instance serves one call in one invocation.
 
-    Three attributes are optional; a sink that is done with its audio when `deliver_…` returns needs none of them:
+    Four attributes are optional; a sink that is done with its audio when `deliver_…` returns needs none of them:
 
     - `settled`: position before which the sink needs nothing any more, frames since the recording's first; None if it
       does not know. A sink whose work goes on behind `deliver_…` has it. The audio from there on is delivered again
@@ -69,6 +69,8 @@ class Sink(Protocol):
     - `end_seconds`: time that `end` may take, 10 s at most; without it 2.5 s.
     - `recognized`: audio of the call that a recognizer of words was given, frames, in all invocations so far. It is
       read as `settled` is, and becomes the metric `RecognizedSeconds`.
+    - `dropped_messages`: messages of the sink beside the audio that a receiver did not get, in this invocation. It is
+      read as `settled` is, and becomes the metric `LiveDroppedMessages`.
 
     One thread of the sink's own calls all methods but `interrupt`, one after the other. If a capture is replayed as
     fast as possible, the reading thread calls them and waits. No failure in a sink touches the recording.

@@ -197,6 +197,12 @@ class Metric(Enum):
         _CONSUMER,
         "Live audio dropped for a sink: it was too slow, refused the audio, had failed, or the call had ended.",
     )
+    LIVE_DROPPED_MESSAGES = (
+        "LiveDroppedMessages",
+        _COUNT,
+        _CONSUMER,
+        "Live words, as final turns and retractions, that the webhook or the bus did not get; transcripts have them.",
+    )
     LIVE_LAG_SECONDS = (
         "LiveLagSeconds",
         _SECONDS,

@@ -7,11 +7,13 @@ import threading
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from itertools import repeat
 from typing import Any
 
 import boto3
 import pytest
 
+from connect_audio.telemetry import Metric
 from connect_audio_local.cloud import LocalCloud
 from connect_audio_local.recognition.digits import DigitRecognizer
 from connect_audio_local.recognition.speech import spoken_digits
@@ -19,7 +21,9 @@ from connect_audio_local.synthesis.calls import SyntheticCall
 from connect_audio_local.transcribe.faults import Behaviour, CutAfter, FailAfter
 from connect_audio_local.transcribe.server import TranscribeEndpoint
 from connect_audio_local.webhook import faults
+from connect_audio_local.webhook.model import Exchange
 from connect_audio_local.webhook.server import webhook_receiver
+from support.emitted import by_metric, emitted
 from support.spoken_words import quiet, spoken
 from support.transcribe_sessions import transcribe_service
 from support.webhook_sink import SECRET
@@ -91,15 +95,28 @@ def test_a_service_that_breaks_in_the_middle_costs_no_word(moto_server: str) -> 
     assert len(service.model.streams) >= 3
 
 
-def test_words_go_to_the_webhook_as_they_come(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with webhook_receiver(SECRET, [faults.answer(503)]) as receiver:
+def refuse_the_first_turn(exchange: Exchange) -> None:
+    """Keep it, and refuse the first final turn for good."""
+    status = exchange.take()
+    message = json.loads(exchange.receiver.received[-1].body)
+    exchange.answer(400 if message["state"] == "final" and message["turn"]["id"] == "0" else status)
+
+
+def test_words_go_to_the_webhook_as_they_come_and_a_lost_one_is_counted(
+    moto_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with webhook_receiver(SECRET, [faults.answer(503), *repeat(refuse_the_first_turn, 1000)]) as receiver:
         # A function in AWS trusts the system's authorities; here that is the receiver's own.
         monkeypatch.setenv("SSL_CERT_FILE", str(receiver.ca_file))
         with closing(boto3.client("secretsmanager", endpoint_url=moto_server)) as secrets:
             arn = secrets.create_secret(Name=f"words-{uuid.uuid4().hex}", SecretString=SECRET.decode())["ARN"]
         webhook = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": arn, "WEBHOOK_PRIVATE_ADDRESSES": "allowed"}
         with transcribing(moto_server, settings={**webhook, "WORDS_WEBHOOK": "all"}) as (cloud, _):
-            words = transcript(cloud, at_pace(cloud))
+            found = at_pace(cloud)
+            words = transcript(cloud, found)
         received = [json.loads(each.body) for each in receiver.received]
         assert receiver.refused == ()
     judge(words)
@@ -112,6 +129,13 @@ def test_words_go_to_the_webhook_as_they_come(moto_server: str, monkeypatch: pyt
             party, start = each["turn"]["participant"], each["turn"]["start"]
             before = [one["turn"] for one in received[:at] if one["state"] == "final"]
             assert all(one["end"] <= start for one in before if one["participant"] == party)
+    assert found.manifest is not None
+    assert found.manifest["status"] == "complete"
+    assert found.manifest["live"]["sinks"][0]["droppedMessages"] == 1
+    assert [each["code"] for each in found.manifest["warnings"]] == ["LIVE_MESSAGES_DROPPED"]
+    assert by_metric(emitted(capfd.readouterr().out))[Metric.LIVE_DROPPED_MESSAGES] == [1]
+    (line,) = [each for each in caplog.records if each.getMessage().startswith("words not posted to the webhook")]
+    assert (line.levelname, vars(line)["code"]) == ("WARNING", "HTTP_400")
 
 
 def test_words_go_on_over_hand_overs(moto_server: str) -> None:

@@ -39,7 +39,7 @@ ALARMS: dict[str, tuple[str, tuple[Any, ...]]] = {
     "ConcurrencyAlarm": ("concurrency", ("100 * used / SERVICE_QUOTA(used)", ABOVE, 80)),
     "DeadlineMarginAlarm": ("deadline-margin", ("consumer", "DeadlineMarginSeconds", "Minimum", BELOW, 15)),
     "AnnouncementsFailedAlarm": ("announcements-failed", ("consumer", "AnnouncementsFailed", "Sum", AT_LEAST, 1)),
-    "LiveDroppedAlarm": ("live-audio-dropped", ("FILL(dropped, 0) + FILL(failed, 0)", ABOVE, 0)),
+    "LiveDroppedAlarm": ("live-audio-dropped", ("FILL(dropped, 0) + FILL(failed, 0) + FILL(messages, 0)", ABOVE, 0)),
 }
 
 

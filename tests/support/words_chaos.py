@@ -112,6 +112,7 @@ class WordsCallUnderFire:
             contact_id="contact",
             recording="call.wav",
             language=None,
+            logger=LOGGER,
             clock=self._clock,
             policy=WordsPolicy(),
             has_thread=False,

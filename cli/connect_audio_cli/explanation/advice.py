@@ -37,6 +37,7 @@ REMEDIES: Final[Mapping[str, str]] = {
     "RETENTION_TOO_SHORT": "give the streams a retention of 24 hours, or set RecordingMode to live",
     "LIVE_SINK_FAILED": "read the sink's error in the log of the consumer; the recording has its audio",
     "LIVE_AUDIO_DROPPED": "make the sink faster or its segments longer; the recording has its audio",
+    "LIVE_MESSAGES_DROPPED": "read the line `words not ...` in the log of the consumer; the transcript has the words",
     # Manifest 1.x.
     "STREAM_FORGOT": "give the stream a retention of an hour or more, so that an interruption loses nothing",
     "MISPLACED_AUDIO": "report it with a capture (connect-audio inspect)",

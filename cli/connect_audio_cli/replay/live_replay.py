@@ -317,6 +317,7 @@ class LiveReplay:
             open_store=None if folder is None else lambda: SegmentFolder(folder),
             webhook=target,
             clock=self._clock,
+            logger=_silent_logger(),
             words=None if self._words is None else _words_sink(self._words),
         )
 

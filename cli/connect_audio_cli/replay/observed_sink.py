@@ -41,6 +41,12 @@ class _Observed:
         seconds: float = getattr(self._common, "end_seconds", 0.0)
         return seconds
 
+    @property
+    def dropped_messages(self) -> int:
+        """As the sink has it."""
+        messages: int = getattr(self._common, "dropped_messages", 0)
+        return messages
+
     def prepare(self) -> None:
         """Hand it over."""
         self._common.prepare()

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from connect_audio.core.pcm import Party
 from connect_audio.core.recording_facts import WordsFacts
@@ -104,6 +105,8 @@ class FollowedWords:
 
     Turns that are taken back were printed already, so a line says which.
     """
+
+    dropped: Final = 0
 
     def __init__(self) -> None:
         self._heads: dict[int, str] = {}

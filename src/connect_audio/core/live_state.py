@@ -25,6 +25,7 @@ class SinkCounts:
         circuit_opened: times that the circuit opened after many failures in a row.
         recognized_frames: length of the audio that a recognizer of words was given, frames; what was sent twice counts
             twice. 0 for a sink without one.
+        dropped_messages: messages beside the audio, such as live words to a webhook, that a receiver did not get.
     """
 
     delivered: int = 0
@@ -33,6 +34,7 @@ class SinkCounts:
     failures: int = 0
     circuit_opened: int = 0
     recognized_frames: int = 0
+    dropped_messages: int = 0
 
     def copy(self) -> SinkCounts:
         """The counts as they are now."""

@@ -37,7 +37,7 @@ __all__ = [
     "rfc3339",
 ]
 
-SCHEMA_VERSION: Final = "2.3"
+SCHEMA_VERSION: Final = "2.4"
 
 
 def build_manifest(cursor: Cursor, facts: RecordingFacts, notes: NoteLog) -> dict[str, Any]:
@@ -150,6 +150,7 @@ def _live_sink(name: str, sink: SinkState, rate: int | None) -> dict[str, Any]:
         "droppedSeconds": counts.dropped_frames / (rate or 1),
         "failedAttempts": counts.failures,
         "circuitOpenings": counts.circuit_opened,
+        "droppedMessages": counts.dropped_messages,
         "failure": sink.failure,
     }
 

@@ -274,6 +274,13 @@ def _dropped_live(case: Case) -> Iterator[str]:
             yield f"{name} did not get {dropped / (timeline.rate if timeline else 1):.3f} s of the live audio"
 
 
+def _dropped_messages(case: Case) -> Iterator[str]:
+    live = case.facts.live
+    for name, sink in live.sinks.items() if live else ():
+        if sink.counts.dropped_messages:
+            yield f"{counted(sink.counts.dropped_messages, 'message')} of {name} did not reach a receiver"
+
+
 def _times(case: Case) -> Iterator[str]:
     times = case.cursor.times
     if times.count:
@@ -426,5 +433,6 @@ WARNINGS: Final[tuple[Rule, ...]] = (
     Rule("RETENTION_TOO_SHORT", frozenset(), _reported),
     Rule("LIVE_SINK_FAILED", frozenset(), _failed_sinks),
     Rule("LIVE_AUDIO_DROPPED", frozenset(), _dropped_live),
+    Rule("LIVE_MESSAGES_DROPPED", frozenset(), _dropped_messages),
 )
 """Every warning: a danger that did no harm to the recording."""

@@ -119,14 +119,14 @@ def _pipeline_of(
         segment_seconds=live.segment_seconds,
         options=live.sink_options,
     )
-    own = sinks_from(_sink_options(live, settings, key, session, clock))
+    own = sinks_from(_sink_options(live, settings, key, session, clock, logger))
     return lambda state: LivePipeline(
         make_sinks(live.sinks, setup, own, logger, state), policy, clock, logger, state=state
     )
 
 
 def _sink_options(
-    live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session, clock: Clock
+    live: LiveSettings, settings: ConsumerSettings, key: str, session: boto3.Session, clock: Clock, logger: Logger
 ) -> SinkOptions:
     from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions  # noqa: PLC0415
 
@@ -158,7 +158,8 @@ def _sink_options(
         open_store=open_store,
         webhook=webhook,
         clock=clock,
-        words=_words_options(live, settings, key, session, webhook, clock),
+        logger=logger,
+        words=_words_options(live, settings, key, session, _posts(live, webhook, clock, logger)),
     )
 
 
@@ -167,8 +168,7 @@ def _words_options(
     settings: ConsumerSettings,
     key: str,
     session: boto3.Session,
-    webhook: WebhookSinkOptions,
-    clock: Clock,
+    posts: Callable[[SinkSetup], WordsListener],
 ) -> WordsSinkOptions | None:
     """The sink of words, if LIVE_SINKS names one; its modules are imported for such a call alone."""
     if not set(WORDS_SINKS) & set(live.sinks):
@@ -192,14 +192,14 @@ def _words_options(
         open_pages=open_pages,
         language=live.words_language,
         policy=WordsPolicy(maximum_minutes=live.words_maximum_minutes),
-        listeners=_listeners(live, settings, session, webhook, clock),
+        listeners=_listeners(live, settings, session, posts),
     )
 
 
-def _listeners(
-    live: LiveSettings, settings: ConsumerSettings, session: boto3.Session, webhook: WebhookSinkOptions, clock: Clock
-) -> Sequence[Callable[[SinkSetup], WordsListener]]:
-    """The makers of the listeners to live words; the webhook comes first, since it never refuses."""
+def _posts(
+    live: LiveSettings, webhook: WebhookSinkOptions, clock: Clock, logger: Logger
+) -> Callable[[SinkSetup], WordsListener]:
+    """The maker of the posts of words to the webhook."""
 
     def posts(setup: SinkSetup) -> WordsListener:
         from connect_audio.adapters.sinks.webhook_requests import WebhookCall, WebhookRequests  # noqa: PLC0415
@@ -214,7 +214,18 @@ def _listeners(
             allow_private=webhook.allow_private,
             ca_file=webhook.ca_file,
         )
-        return WordPosts(requests, call, clock, has_partials=live.words_webhook == "all")
+        return WordPosts(requests, call, clock, logger, has_partials=live.words_webhook == "all")
+
+    return posts
+
+
+def _listeners(
+    live: LiveSettings,
+    settings: ConsumerSettings,
+    session: boto3.Session,
+    posts: Callable[[SinkSetup], WordsListener],
+) -> Sequence[Callable[[SinkSetup], WordsListener]]:
+    """The makers of the listeners to live words; the webhook comes first, since it never refuses."""
 
     def events(_setup: SinkSetup) -> WordsListener:
         from connect_audio.adapters.recording_events import EVENTS_CONFIG, EventBridgeBus  # noqa: PLC0415

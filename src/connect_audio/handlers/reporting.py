@@ -191,7 +191,7 @@ class ConsumerReports:
 def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Metric, float]:
     """Return the metrics of live audio in a record step."""
     deliveries = failures = opened = failed = 0
-    dropped = recognized = 0
+    dropped = recognized = messages = 0
     for name, sink in after.sinks.items():
         known = before.sinks.get(name, SinkState())
         counts, earlier = sink.counts, known.counts
@@ -199,12 +199,15 @@ def _of_live(before: LiveState, result: StepResult, after: LiveState) -> dict[Me
         failures += counts.failures - earlier.failures
         dropped += counts.dropped_frames - earlier.dropped_frames
         recognized += counts.recognized_frames - earlier.recognized_frames
+        messages += counts.dropped_messages - earlier.dropped_messages
         opened += counts.circuit_opened - earlier.circuit_opened
         failed += sink.failure is not None and known.failure is None
     timeline = result.checkpoint.cursor.timeline
     rate = timeline.rate if timeline else 8000
     # A metric costs money once it occurs, so calls without a recognizer have no such line.
-    of_words = {Metric.RECOGNIZED_SECONDS: recognized / rate} if recognized else {}
+    of_words: dict[Metric, float] = {Metric.RECOGNIZED_SECONDS: recognized / rate} if recognized else {}
+    if messages:
+        of_words[Metric.LIVE_DROPPED_MESSAGES] = messages
     return {
         Metric.LIVE_DELIVERIES: deliveries,
         Metric.LIVE_FAILURES: failures,

@@ -80,6 +80,7 @@ class SinkProgress:
         """Longest time from the arrival of a piece's last sample to its delivery, seconds; the pipeline resets it."""
         self._reader = reader
         self._resumed_at = state.frames
+        self._messages_before = state.counts.dropped_messages
         self._end: LiveEnd | None = None
         self._ended = False
         self._turn = 0
@@ -316,14 +317,18 @@ class SinkProgress:
             limit = frames if settled is None else min(frames, settled)
             place = self._reader.needed_from(buffer.origin + limit, buffer)
             needed = needed if place is None else max(0, place - buffer.origin)
-        self._note_recognized()
+        self._note_own_counts()
         return SinkState(frames=needed, failure=self.failure, counts=self.counts.copy())
 
-    def _note_recognized(self) -> None:
-        """Count the audio that the sink's recognizer was given. The sink counts for all invocations of the call."""
+    def _note_own_counts(self) -> None:
+        """Take over what the sink counts itself: recognized audio of the call, dropped messages of the invocation."""
         frames = _attribute(self.sink, "recognized")
         if isinstance(frames, int):
             self.counts.recognized_frames = max(self.counts.recognized_frames, frames)
+        messages = _attribute(self.sink, "dropped_messages")
+        if isinstance(messages, int):
+            dropped = self._messages_before + messages
+            self.counts.dropped_messages = max(self.counts.dropped_messages, dropped)
 
 
 def _attribute(sink: Sink, name: str) -> object:

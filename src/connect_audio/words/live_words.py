@@ -18,6 +18,10 @@ class WordsListener(Protocol):
     thread of its own.
     """
 
+    @property
+    def dropped(self) -> int:
+        """Final turns and retractions that it took in this invocation, and that did not reach their reader."""
+
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Take new final turns.
 
@@ -47,6 +51,8 @@ class WordsListener(Protocol):
 class NoListener:
     """A listener for a call whose words have no reader."""
 
+    dropped: Final = 0
+
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Do nothing."""
 
@@ -72,6 +78,11 @@ class Listeners:
 
     def __init__(self, listeners: Sequence[WordsListener]) -> None:
         self._listeners = listeners
+
+    @property
+    def dropped(self) -> int:
+        """All that did not reach their readers."""
+        return sum(each.dropped for each in self._listeners)
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Hand on new final turns.

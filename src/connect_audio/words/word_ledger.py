@@ -11,7 +11,7 @@ Two locks: callers hold the sink's lock for all methods but `write`, which one t
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -41,6 +41,9 @@ _KEPT_CHECKS: Final = 600
 """Segments whose checks are kept: twice the longest buffer, 300 s. Audio that comes again is never older."""
 _KEPT_PAGES: Final = 2
 """Pages in memory; an older one is read again if audio is taken back so far."""
+_UNTOLD_PAGES: Final = 20
+"""Pages in memory while the listener has not got their turns: 1000 turns, some 700 kB. Beyond, the oldest are left out
+and counted as untold."""
 _DAMAGED: Final = "DAMAGED_WORDS"
 _JSON: Final = "application/json"
 
@@ -57,6 +60,8 @@ class WordLedger:
     def __init__(self, call: WordsCall, store: PageStore, lock: threading.RLock) -> None:
         self.call = call
         self.state = WordState()
+        self.untold = 0
+        """Stored turns that the listener never gets, since too many waited for it."""
         self._store = store
         self._lock = lock
         self._writing = threading.Lock()
@@ -87,7 +92,7 @@ class WordLedger:
         ledger._pages = {newest: list(page.turns)}
         for number in range(newest - 1, -1, -1):
             turns = ledger._page(number)
-            if all(map(ledger._is_settled, turns)) and turns:
+            if turns and all(map(ledger._is_settled, turns)) and not ledger._is_untold(turns):
                 break
         ledger._remove_leftovers()
         ledger._drop_old_pages()
@@ -341,9 +346,16 @@ class WordLedger:
         return page
 
     def _drop_old_pages(self) -> None:
-        for number in sorted(self._pages)[:-_KEPT_PAGES]:
-            if number not in self._unwritten:
+        numbers = sorted(self._pages)
+        for number in numbers[:-_KEPT_PAGES]:
+            turns = self._pages[number]
+            is_kept = number in numbers[-_UNTOLD_PAGES:] and self._is_untold(turns)
+            if not is_kept and number not in self._unwritten:
+                self.untold += sum(each.number >= self.state.announced for each in turns)
                 del self._pages[number]
+
+    def _is_untold(self, turns: Iterable[NumberedTurn]) -> bool:
+        return any(each.number >= self.state.announced for each in turns)
 
 
 def _newest_page(store: PageStore) -> int | None:

@@ -17,7 +17,7 @@ from typing import Final
 from connect_audio.core.errors import SinkError
 from connect_audio.core.live_audio import LiveSegment
 from connect_audio.core.word_pages import WordsCall
-from connect_audio.ports import Clock
+from connect_audio.ports import Clock, Log
 from connect_audio.sinks import LiveEnd
 from connect_audio.words.live_words import NO_LISTENER, WordsListener, WordsPolicy
 from connect_audio.words.page_store import PageStore
@@ -41,6 +41,7 @@ class WordsSink:
         language: the language that was asked for; None if the recognizer finds it.
         policy: durations and limits.
         clock: measures.
+        logger: gets codes and numbers.
         listener: gets the words while the call lasts.
         has_thread: False leaves the thread's work to calls of `work`, for tests.
     """
@@ -56,6 +57,7 @@ class WordsSink:
         recording: str,
         language: str | None,
         clock: Clock,
+        logger: Log,
         policy: WordsPolicy | None = None,
         listener: WordsListener = NO_LISTENER,
         has_thread: bool = True,
@@ -69,7 +71,7 @@ class WordsSink:
         self._audio = threading.Lock()  # held while audio is handed on or a session is ended
         self._wake = threading.Event()
         self._worker = _Worker(self.work, self._wake) if has_thread else None
-        self._pages = PageWriter(self._policy, clock, listener)
+        self._pages = PageWriter(self._policy, clock, listener, logger)
         self._call: tuple[WordLedger, Recognition] | None = None
 
     @property
@@ -81,6 +83,11 @@ class WordsSink:
     def recognized(self) -> int:
         """Audio that the recognizer was given in all invocations so far, frames; 0 before the first delivery."""
         return 0 if self._call is None else self._call[0].state.recognized
+
+    @property
+    def dropped_messages(self) -> int:
+        """Final turns and retractions that a reader of the live words did not get, in this invocation."""
+        return self._pages.dropped + (0 if self._call is None else self._call[0].untold)
 
     @property
     def end_seconds(self) -> float:

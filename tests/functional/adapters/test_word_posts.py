@@ -22,6 +22,7 @@ from connect_audio.core.word_pages import NumberedTurn, WordsCall
 from connect_audio_local.webhook import faults
 from connect_audio_local.webhook.model import Behaviour, Exchange, WebhookReceiver
 from connect_audio_local.webhook.server import webhook_receiver
+from support.log_lines import LogLines
 from support.webhook_sink import CONTACT, RATE, RECORDING, SECRET, STREAMING_START_MS
 
 C, A = Party.CUSTOMER, Party.AGENT
@@ -46,7 +47,10 @@ def numbered(number: int, text: str, start_s: float, party: Party = C) -> Number
 
 @contextmanager
 def posting(
-    *behaviours: Behaviour, has_partials: bool = True, taken: Callable[[Any], None] = lambda _: None
+    *behaviours: Behaviour,
+    has_partials: bool = True,
+    taken: Callable[[Any], None] = lambda _: None,
+    log: LogLines | None = None,
 ) -> Iterator[tuple[WordPosts, WebhookReceiver]]:
     with webhook_receiver(SECRET, behaviours, taken=taken) as receiver:
         call = WebhookCall(contact_id=CONTACT, recording=RECORDING, streaming_start_ms=STREAMING_START_MS)
@@ -58,7 +62,7 @@ def posting(
             allow_private=True,
             ca_file=receiver.ca_file,
         )
-        posts = WordPosts(requests, call, SystemClock(), has_partials=has_partials)
+        posts = WordPosts(requests, call, SystemClock(), log or LogLines(), has_partials=has_partials)
         try:
             yield posts, receiver
         finally:
@@ -179,9 +183,16 @@ def test_after_a_retraction_the_speech_comes_anew() -> None:
     ]
 
 
+def dropped(posts: WordPosts, log: LogLines) -> tuple[int, list[tuple[str, dict[str, object]]]]:
+    """The count, and level and keys of the lines."""
+    assert len(log.lines) == len(log.of("words not posted to the webhook: the transcript has them"))
+    return posts.dropped, log.of("words not posted")
+
+
 def test_a_final_turn_is_tried_again_and_a_partial_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_posts, "_FIRST_PAUSE_S", 0.01)
-    with posting(faults.answer(503), faults.answer(503), faults.answer(400)) as (posts, receiver):
+    log = LogLines()
+    with posting(faults.answer(503), faults.answer(503), faults.answer(400), log=log) as (posts, receiver):
         posts.partials(OF_THE_CALL, {C: said("ye", 3)})
         assert receiver.wait_for_requests(1)
         posts.turns(OF_THE_CALL, [numbered(0, "yes", 3)])
@@ -190,6 +201,74 @@ def test_a_final_turn_is_tried_again_and_a_partial_one_is_not(monkeypatch: pytes
         assert receiver.wait_for_requests(4)
     # 503 and 503 were a partial turn and the first try of a final one, 400 refused the final one for good.
     assert texts(receiver) == [("final", "no")]
+    assert dropped(posts, log) == (1, [("warning", {"code": "HTTP_400"})])
+
+
+def test_words_that_all_arrive_leave_neither_a_count_nor_a_line() -> None:
+    log = LogLines()
+    with posting(log=log) as (posts, receiver):
+        posts.turns(OF_THE_CALL, [numbered(0, "yes", 3), numbered(1, "no", 5)])
+        posts.taken_back(OF_THE_CALL, [1])
+    assert len(receiver.received) == 3
+    assert dropped(posts, log) == (0, [])
+
+
+def test_a_final_turn_that_is_not_taken_for_too_long_is_dropped_and_the_next_one_is_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(word_posts, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(word_posts, "_LONGEST_S", 0.0)
+    log = LogLines()
+    with posting(faults.answer(503), faults.answer(429), log=log) as (posts, receiver):
+        posts.turns(OF_THE_CALL, [numbered(number, str(number), number) for number in range(3)])
+        assert receiver.wait_for_requests(3)
+    assert texts(receiver) == [("final", "2")]
+    assert dropped(posts, log) == (2, [("warning", {"code": "HTTP_503"})])
+
+
+def test_what_waits_at_an_invocation_s_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_posts, "_CLOSE_S", 0.05)
+    log = LogLines()
+    with posting(faults.hang_after_reading, log=log) as (posts, receiver):
+        posts.turns(OF_THE_CALL, [numbered(0, "yes", 3), numbered(1, "no", 5)])
+        assert receiver.wait_for_requests(1)
+        posts.taken_back(OF_THE_CALL, [0, 1])
+    # Two turns and one retraction; the first was under way.
+    assert dropped(posts, log) == (3, [("warning", {"code": "INTERRUPTED"})])
+
+
+def test_a_machine_without_a_thread_for_them_loses_the_words_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, log = threading.Thread.start, LogLines()
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name == "words-webhook":
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    with posting(log=log) as (posts, _):
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        posts.turns(OF_THE_CALL, [numbered(0, "yes", 3)])
+    assert dropped(posts, log) == (1, [("warning", {"code": "INVOCATION_ENDED"})])
+
+
+@pytest.mark.parametrize("method", ["headers", "begin"])
+def test_a_bug_in_a_request_costs_no_thread_and_no_turn(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_posts, "_FIRST_PAUSE_S", 0.01)
+    right = getattr(WebhookRequests, method)
+    bugs = [SystemExit("secret words")]
+
+    def wrong(self: WebhookRequests, *arguments: Any) -> Any:
+        if bugs:
+            raise bugs.pop()
+        return right(self, *arguments)
+
+    monkeypatch.setattr(WebhookRequests, method, wrong)
+    log = LogLines()
+    with posting(log=log) as (posts, receiver):
+        posts.turns(OF_THE_CALL, [numbered(0, "yes", 3)])
+        assert receiver.wait_for_requests(1)
+    assert texts(receiver) == [("final", "yes")]
+    assert dropped(posts, log) == (0, [])
 
 
 @pytest.mark.parametrize("behaviour", [faults.hang_before_reading, faults.hang_after_reading])
@@ -197,7 +276,8 @@ def test_a_receiver_that_hangs_holds_up_neither_the_words_nor_the_hand_over(
     behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(word_posts, "_CLOSE_S", 0.2)
-    with posting(behaviour) as (posts, receiver):
+    log = LogLines()
+    with posting(behaviour, log=log) as (posts, receiver):
         posts.turns(OF_THE_CALL, [numbered(0, "yes", 3)])
         assert receiver.wait_for_requests(1)
         begun = time.monotonic()
@@ -206,14 +286,17 @@ def test_a_receiver_that_hangs_holds_up_neither_the_words_nor_the_hand_over(
         posts.close()
         # The limit of a request is 5 s.
         assert time.monotonic() - begun < 3
+    assert dropped(posts, log) == (1000, [("warning", {"code": "BACKLOG"})])
 
 
 def test_of_too_many_waiting_turns_the_oldest_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_posts, "_MOST_WAITING", 3)
-    gate = Gate()
-    with posting(gate) as (posts, receiver):
+    gate, log = Gate(), LogLines()
+    with posting(gate, log=log) as (posts, receiver):
         posts.turns(OF_THE_CALL, [numbered(0, "0", 0)])
         assert receiver.wait_for_requests(1)
         posts.turns(OF_THE_CALL, [numbered(number, str(number), number) for number in range(1, 7)])
         gate.opened.set()
     assert texts(receiver) == [("final", each) for each in ("0", "4", "5", "6")]
+    # The one under way was no waiting one, and has arrived.
+    assert dropped(posts, log) == (3, [("warning", {"code": "BACKLOG"})])

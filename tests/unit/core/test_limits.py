@@ -220,7 +220,7 @@ STORED: Final = {
 }
 
 CODES: Final = {
-    "core.manifest.SCHEMA_VERSION": "2.3",
+    "core.manifest.SCHEMA_VERSION": "2.4",
     "core.status.ACCOUNTS_DISAGREE": "ACCOUNTS_DISAGREE",
     "recorder.call_stream._CUT": "SOURCE_FAILED",
     "recorder.live_guard.LIVE_FAILED": "LIVE_FAILED",

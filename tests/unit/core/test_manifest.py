@@ -243,7 +243,9 @@ def test_a_whole_recording_is_complete_and_tells_what_it_holds() -> None:
 
 
 def test_each_sink_tells_what_it_took_in_seconds() -> None:
-    counts = SinkCounts(delivered=5, delivered_frames=24_000, dropped_frames=4_000, failures=2, circuit_opened=1)
+    counts = SinkCounts(
+        delivered=5, delivered_frames=24_000, dropped_frames=4_000, failures=2, circuit_opened=1, dropped_messages=6
+    )
     facts = replace(FACTS, live=LiveState(sinks={"a": SinkState(counts=counts, failure="SINK_STOPPED")}))
 
     told = {
@@ -253,9 +255,25 @@ def test_each_sink_tells_what_it_took_in_seconds() -> None:
         "droppedSeconds": 0.5,
         "failedAttempts": 2,
         "circuitOpenings": 1,
+        "droppedMessages": 6,
         "failure": "SINK_STOPPED",
     }
     assert manifest(facts=facts)["live"] == {"sinks": [told]}
+
+
+@pytest.mark.parametrize(
+    ("messages", "detail"),
+    [
+        (1, "1 message of transcribe did not reach a receiver"),
+        (12, "12 messages of transcribe did not reach a receiver"),
+    ],
+)
+def test_messages_of_a_sink_that_did_not_arrive_are_a_warning(messages: int, detail: str) -> None:
+    sinks = {"whole": SinkState(), "transcribe": SinkState(counts=SinkCounts(dropped_messages=messages))}
+    told = manifest(facts=replace(FACTS, live=LiveState(sinks=sinks)))["warnings"]
+    assert [each for each in told if each["code"].startswith("LIVE")] == [
+        {"code": "LIVE_MESSAGES_DROPPED", "detail": detail}
+    ]
 
 
 def test_a_sink_of_a_recording_without_audio_took_nothing() -> None:

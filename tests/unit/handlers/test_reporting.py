@@ -131,3 +131,15 @@ def test_the_recognized_audio_of_a_step_is_told_once_and_calls_without_words_hav
     for before, after in pairwise(steps):
         reports.recorded(before, StepResult(next=PartDone(), checkpoint=after), step_s=1, left_s=1)
     assert counted(capsys)[Metric.RECOGNIZED_SECONDS] == [1.5, 1]
+
+
+def test_the_dropped_messages_of_a_step_are_counted_once_and_calls_without_any_have_no_such_metric(
+    reports: ConsumerReports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [
+        Checkpoint(live=LiveState(sinks={"transcribe": SinkState(counts=SinkCounts(dropped_messages=each))}))
+        for each in (0, 0, 3, 3, 4)
+    ]
+    for before, after in pairwise(steps):
+        reports.recorded(before, StepResult(next=PartDone(), checkpoint=after), step_s=1, left_s=1)
+    assert counted(capsys)[Metric.LIVE_DROPPED_MESSAGES] == [3, 1]

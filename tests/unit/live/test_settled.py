@@ -22,6 +22,7 @@ class Slow(Segments):
 
     settled: int | None = 0
     recognized: int | None = None
+    dropped_messages: int = 0
 
 
 @dataclass
@@ -77,6 +78,21 @@ def test_recognized_audio_is_counted_over_invocations_by_the_sink_s_own_count_of
     assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.recognized_frames == 3 * RATE
     again.recognized = 5 * RATE
     assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.recognized_frames == 5 * RATE
+
+
+def test_dropped_messages_are_counted_over_invocations_by_the_sink_s_count_of_each() -> None:
+    sink = Slow()
+    call = call_into(sink)
+    call.speak(2)
+    sink.dropped_messages = 3
+    for _ in range(2):
+        state, _ = call.pipeline.state(call.take())
+        assert state.sinks["a"].counts.dropped_messages == 3
+    again = Slow()
+    later = call_into(again, state=state, taken=2 * RATE)
+    assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.dropped_messages == 3
+    again.dropped_messages = 2
+    assert later.pipeline.state(2 * RATE)[0].sinks["a"].counts.dropped_messages == 5
 
 
 def test_a_failure_has_the_audio_from_a_position_on_delivered_again() -> None:

@@ -66,6 +66,7 @@ def recorded(script: Script, *, trouble: float = 0.0, is_made: bool = True) -> t
             contact_id=at.request.contact_id,
             recording=at.names.uri,
             language="en-US",
+            logger=LOGGER,
             clock=at.clock,
             has_thread=False,
         )
@@ -93,6 +94,7 @@ def with_a_broken_thread(at: World, script: Script, log: LogLines) -> None:
             contact_id=at.request.contact_id,
             recording=at.names.uri,
             language="en-US",
+            logger=LOGGER,
             clock=at.clock,
             listener=BrokenListener(),
         )

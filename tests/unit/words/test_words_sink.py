@@ -23,6 +23,8 @@ from connect_audio.sinks import LiveEnd
 from connect_audio.words.live_words import WordsPolicy
 from connect_audio.words.words_sink import WordsSink
 from support.clock import FakeClock
+from support.live_sinks import LOGGER
+from support.log_lines import LogLines
 from support.scripted_recognizer import RATE, Script, ScriptedRecognizer, Spoken, Trouble
 from support.words_chaos import PageFolder
 
@@ -42,6 +44,7 @@ class Listener:
     gone: list[int] = field(default_factory=list)
     heard: list[dict[Party, str]] = field(default_factory=list)
     closed: int = 0
+    dropped: int = 0
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         if self.refusals:
@@ -79,6 +82,7 @@ class Talk:
         self.troubles = list(troubles)
         self.policy = policy or WordsPolicy()
         self.listener = Listener()
+        self.log = LogLines()
         self.begin()
 
     def begin(self) -> None:
@@ -90,6 +94,7 @@ class Talk:
             contact_id="contact",
             recording="call.wav",
             language=None,
+            logger=self.log,
             clock=self.clock,
             policy=self.policy,
             listener=self.listener,
@@ -276,6 +281,7 @@ def test_pages_of_another_call_stay_as_they_are() -> None:
         contact_id="another",
         recording="call.wav",
         language=None,
+        logger=LOGGER,
         clock=other.clock,
         has_thread=False,
     )
@@ -332,6 +338,84 @@ def test_turns_are_told_once_they_are_stored_and_again_if_they_were_not_taken() 
     assert talk.listener.said == [(0, "1000")]
 
 
+def test_turns_that_no_reader_takes_up_to_the_call_s_end_are_counted_and_the_log_says_why() -> None:
+    talk = Talk(word(C, 1000, 1), word(C, 1001, 6), seconds=20)
+    talk.listener.refusals = 1000
+    talk.deliver(0, 20)
+    talk.end()
+    assert talk.sink.dropped_messages == 0  # the last chance is at the end
+    talk.sink.close()
+    assert talk.sink.dropped_messages == 2
+    refused = ("warning", {"code": "ThrottlingException", "retryable": True})
+    assert talk.log.of("words not handed to their reader: tried again") == [refused]
+
+
+def test_turns_that_wait_for_their_reader_at_a_hand_over_come_in_the_next_invocation_and_are_not_counted() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.listener.refusals = 1000
+    talk.deliver(0, 12)
+    talk.sink.close()
+    assert talk.sink.dropped_messages == 0
+    talk.listener.refusals = 0
+    talk.begin()
+    talk.deliver(12, 20)
+    assert talk.listener.said == [(0, "1000")]
+
+
+def long_talk() -> Talk:
+    """A call of 240 turns, on five pages."""
+    return Talk(*(word(C, 1000 + number, 1 + 2 * number) for number in range(240)), seconds=490)
+
+
+def test_turns_of_many_pages_come_once_their_reader_takes_them_again_some_at_a_time() -> None:
+    talk = long_talk()
+    talk.listener.refusals = 1000
+    talk.deliver(0, 400)
+    talk.sink.close()
+    settled = talk.sink.settled
+    assert settled is not None
+    talk.begin()  # another invocation reads them back
+    talk.listener.refusals = 0
+    at_once: list[int] = []
+    for number in range(settled // RATE, 490):
+        before = len(talk.listener.said)
+        talk.deliver(number, number + 1)
+        at_once.append(len(talk.listener.said) - before)
+    talk.end()
+    talk.sink.close()
+    assert talk.listener.said == [(number, str(1000 + number)) for number in range(240)]
+    assert max(at_once) == 20
+    assert talk.sink.dropped_messages == 0
+
+
+def test_of_too_many_turns_without_a_reader_the_oldest_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connect_audio.words.word_ledger._UNTOLD_PAGES", 3)
+    talk = long_talk()
+    talk.listener.refusals = 1000
+    talk.deliver(0, 480)
+    talk.listener.refusals = 0
+    talk.deliver(480, 490)
+    talk.end()
+    talk.sink.close()
+    assert talk.listener.said == [(number, str(1000 + number)) for number in range(100, 240)]
+    assert talk.sink.dropped_messages == 100
+
+
+def test_a_reader_s_own_losses_are_counted_too() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.listener.dropped = 3
+    assert talk.sink.dropped_messages == 3
+
+
+def test_a_page_that_is_not_stored_has_one_line_in_the_log() -> None:
+    talk = Talk(word(C, 1000, 1), seconds=20)
+    talk.store.failures = 1.0
+    talk.deliver(0, 15)
+    ((level, told),) = talk.log.of("words not stored: tried again")
+    assert (level, told["retryable"]) == ("warning", True)
+    assert len(talk.log.lines) == 1
+
+
 def test_a_kill_before_the_words_are_told_has_the_next_invocation_tell_them() -> None:
     talk = Talk(word(C, 1000, 1), seconds=20)
     talk.listener.refusals = 1000
@@ -369,7 +453,9 @@ def test_the_thread_stores_words_that_come_between_two_deliveries_and_ends_with_
     talk = Talk(word(C, 1000, 0.1), seconds=10)
     clock: Clock = SystemClock()
     recognizer = ScriptedRecognizer(script.lengths, random.Random(1))
-    sink = WordsSink(recognizer, talk.store, contact_id="contact", recording="call.wav", language=None, clock=clock)
+    sink = WordsSink(
+        recognizer, talk.store, contact_id="contact", recording="call.wav", language=None, clock=clock, logger=LOGGER
+    )
     sink.prepare()
     for number in range(7):
         sink.deliver_segment(talk.segment(number))
@@ -410,6 +496,7 @@ def broken(error: BaseException) -> tuple[WordsSink, ScriptedRecognizer, Closing
         contact_id="contact",
         recording="call.wav",
         language=None,
+        logger=LOGGER,
         clock=SystemClock(),
         listener=BrokenListener(error),
     )
@@ -459,6 +546,7 @@ def test_a_thread_that_hangs_in_the_store_hangs_no_close() -> None:
         contact_id="contact",
         recording="call.wav",
         language=None,
+        logger=LOGGER,
         clock=SystemClock(),
         policy=WordsPolicy(join=0.05),
     )

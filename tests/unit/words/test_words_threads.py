@@ -26,6 +26,7 @@ def pipeline(script: Script, store: PageFolder, state: LiveState | None) -> Live
         contact_id="contact",
         recording="call.wav",
         language=None,
+        logger=LOGGER,
         clock=SystemClock(),
     )
     return LivePipeline(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from connect_audio.adapters.endpoint.secret import SecretSource
     from connect_audio.adapters.sinks.segment_store import SegmentStore
-    from connect_audio.ports import Clock
+    from connect_audio.ports import Clock, Log
     from connect_audio.sinks import SegmentSink, SinkSetup
     from connect_audio.words.live_words import WordsListener, WordsPolicy
     from connect_audio.words.page_store import PageStore
@@ -69,6 +69,7 @@ class SinkOptions:
         open_store: opens the place of the segments; None for no sink `segments`.
         webhook: the receiver; None for no sink `webhook`.
         clock: for deadlines and signatures.
+        logger: gets codes and numbers.
         words: the recognizers; None for no sink of words.
     """
 
@@ -77,6 +78,7 @@ class SinkOptions:
     open_store: Callable[[], SegmentStore] | None
     webhook: WebhookSinkOptions | None
     clock: Clock
+    logger: Log
     words: WordsSinkOptions | None = None
 
 
@@ -98,7 +100,7 @@ def sinks_from(options: SinkOptions) -> Mapping[str, Callable[[SinkSetup], Segme
     words = options.words
     if words is not None:
         for name, recognizer in words.recognizers.items():
-            makers[name] = lambda setup, recognizer=recognizer: _words(setup, options.clock, words, recognizer)  # type: ignore[misc]
+            makers[name] = lambda setup, recognizer=recognizer: _words(setup, options, words, recognizer)  # type: ignore[misc]
     return makers
 
 
@@ -135,7 +137,7 @@ def _webhook(setup: SinkSetup, options: SinkOptions, webhook: WebhookSinkOptions
 
 
 def _words(
-    setup: SinkSetup, clock: Clock, words: WordsSinkOptions, recognizer: Callable[[SinkSetup], Recognizer]
+    setup: SinkSetup, options: SinkOptions, words: WordsSinkOptions, recognizer: Callable[[SinkSetup], Recognizer]
 ) -> SegmentSink:
     from connect_audio.words.live_words import Listeners  # noqa: PLC0415
     from connect_audio.words.words_sink import WordsSink  # noqa: PLC0415
@@ -146,7 +148,8 @@ def _words(
         contact_id=setup.contact_id,
         recording=setup.recording,
         language=words.language,
-        clock=clock,
+        clock=options.clock,
+        logger=options.logger,
         policy=words.policy,
         listener=Listeners([make(setup) for make in words.listeners]),
     )

@@ -28,6 +28,8 @@ class WordEvents:
         open_bus: opens the bus, at the first turn; its resources go into the stack.
     """
 
+    dropped: Final = 0
+
     def __init__(self, open_bus: Callable[[ExitStack], EventBus]) -> None:
         self._open_bus = open_bus
         self._resources = ExitStack()

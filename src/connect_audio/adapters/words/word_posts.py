@@ -5,6 +5,8 @@ the other. Final turns and retractions wait in a bounded queue and are tried aga
 waits in a place of its own, where the next one replaces it. A final turn removes it. So a slow receiver gets fewer
 partial turns, and never a partial turn behind the final one.
 
+A final turn or a retraction that was not posted counts in `dropped`. The first of an invocation has a line in the log.
+
 The requests hold what callers say. They are off unless `WORDS_WEBHOOK` is set. Documented in `docs/webhook.md`.
 """
 
@@ -15,6 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final
 
 from connect_audio.adapters.sinks.webhook_requests import WebhookCall, WebhookRequests, digest
@@ -23,7 +26,7 @@ from connect_audio.core.pcm import Party
 from connect_audio.core.transcript import Turn
 from connect_audio.core.transcript_document import turn_json
 from connect_audio.core.word_pages import NumberedTurn, WordsCall
-from connect_audio.ports import Clock
+from connect_audio.ports import Clock, Log
 
 SCHEMA_VERSION: Final = "1.0"
 _MOST_WAITING: Final = 200
@@ -35,6 +38,18 @@ _LONGEST_PAUSE_S: Final = 8.0
 _CLOSE_S: Final = 1.5
 """Longest wait of `close` for what still waits, seconds. Beyond, the request under way is interrupted."""
 _JOIN_S: Final = 1.0
+_TOO_MANY: Final = "BACKLOG"
+"""Code of a message that was dropped since too many waited."""
+_TOO_LATE: Final = "INVOCATION_ENDED"
+"""Code of a message that still waited when the invocation ended."""
+
+
+class _Stage(Enum):
+    """How far the posts are: `CLOSING` tries what waits once, `CLOSED` begins no request."""
+
+    OPEN = 0
+    CLOSING = 1
+    CLOSED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +76,31 @@ class WordPosts:
         requests: posts; closed by `close`.
         call: the call.
         clock: for sequence numbers and pauses.
+        logger: gets codes.
         has_partials: False for final turns and retractions alone.
     """
 
-    def __init__(self, requests: WebhookRequests, call: WebhookCall, clock: Clock, *, has_partials: bool) -> None:
+    def __init__(
+        self, requests: WebhookRequests, call: WebhookCall, clock: Clock, logger: Log, *, has_partials: bool
+    ) -> None:
         self._requests = requests
         self._call = call
         self._clock = clock
+        self._logger = logger
         self._has_partials = has_partials
         self._changed = threading.Condition()  # guards all that follows
         self._waiting: deque[_Message] = deque()
         self._partials: dict[Party, _Message] = {}
+        self._under_way: _Message | None = None
         self._known = _Known()
-        self._closing = False
+        self._dropped = 0
+        self._stage = _Stage.OPEN
         self._thread: threading.Thread | None = None
+
+    @property
+    def dropped(self) -> int:
+        """Final turns and retractions that were not posted, in this invocation. A retraction counts once."""
+        return self._dropped
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Queue new final turns. A turn that was queued before is left out."""
@@ -110,17 +136,20 @@ class WordPosts:
     def close(self) -> None:
         """Post what waits, for 1.5 s at most, and release all resources."""
         with self._changed:
-            self._closing = True
+            self._stage = _Stage.CLOSING
             self._partials.clear()
             self._changed.notify_all()
             thread = self._thread
         if thread is not None:
             thread.join(_CLOSE_S)
             with self._changed:
-                self._waiting.clear()
+                self._stage = _Stage.CLOSED
             if thread.is_alive():
                 self._requests.interrupt()
                 thread.join(_JOIN_S)
+        with self._changed:
+            self._drop(len(self._waiting), _TOO_LATE)
+            self._waiting.clear()
         self._requests.close()
 
     def _message(
@@ -142,15 +171,24 @@ class WordPosts:
         return _Message(name=name, body=body, queued_at=self._clock.monotonic(), start=start)
 
     def _queue(self, message: _Message) -> None:
-        if len(self._waiting) >= _MOST_WAITING:
-            self._waiting.popleft()
+        # The message under way is no waiting one: it may have reached the receiver.
+        first = int(bool(self._waiting) and self._waiting[0] is self._under_way)
+        while len(self._waiting) - first >= _MOST_WAITING:
+            del self._waiting[first]
+            self._drop(1, _TOO_MANY)
         self._waiting.append(message)
         self._begin()
+
+    def _drop(self, count: int, code: str) -> None:
+        """Count messages that are not posted; log the first of them."""
+        if count and not self._dropped:
+            self._logger.warning("words not posted to the webhook: the transcript has them", extra={"code": code})
+        self._dropped += count
 
     def _begin(self) -> None:
         """Wake the thread, and start it if this is the first message."""
         self._changed.notify_all()
-        if self._thread is None and not self._closing:
+        if self._thread is None and self._stage is _Stage.OPEN:
             thread = threading.Thread(target=self._run, name="words-webhook", daemon=True)
             try:
                 thread.start()
@@ -168,34 +206,41 @@ class WordPosts:
     def _next(self, pause_s: float) -> _Message | None:
         """Wait for a message, behind a pause; None once there will be none."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, pause_s)
-            self._changed.wait_for(lambda: self._closing or self._waiting or self._partials)
+            self._changed.wait_for(lambda: self._stage is not _Stage.OPEN, pause_s)
+            self._changed.wait_for(lambda: self._stage is not _Stage.OPEN or self._waiting or self._partials)
+            if self._stage is _Stage.CLOSED:
+                return None
             if self._waiting:
-                return self._waiting[0]
+                self._under_way = self._waiting[0]
+                return self._under_way
             oldest = next(iter(self._partials), None)
             return None if oldest is None else self._partials.pop(oldest)
 
     def _pause_after(self, message: _Message, pause_s: float) -> float:
         """Post a message; return the pause before the next one, seconds."""
-        again = not self._is_posted(message)
+        error = self._post(message)
+        again = error is not None and error.retryable
         with self._changed:
             is_old = self._clock.monotonic() - message.queued_at >= _LONGEST_S
-            is_done = not again or is_old or self._closing
+            is_done = not again or is_old or self._stage is not _Stage.OPEN
+            self._under_way = None
             if is_done and self._waiting and self._waiting[0] is message:
                 self._waiting.popleft()
+                if error is not None:
+                    self._drop(1, error.code)
         return min(_LONGEST_PAUSE_S, 2 * pause_s or _FIRST_PAUSE_S) if again else 0.0
 
-    def _is_posted(self, message: _Message) -> bool:
-        """Post a message; False if a later try may succeed."""
-        headers = self._requests.headers("words", self._requests.key(message.name))
+    def _post(self, message: _Message) -> SinkError | None:
+        """Post a message; return why it was not taken."""
         try:
+            headers = self._requests.headers("words", self._requests.key(message.name))
             self._requests.begin()
             self._requests.post(headers | {"Content-Type": "application/json"}, message.body, "words")
         except SinkError as error:
-            return not error.retryable
-        except Exception:  # noqa: BLE001 - words are never lost for their receiver, and the thread goes on
-            return False
-        return True
+            return error
+        except BaseException as error:  # noqa: BLE001 - no caller is above a thread, and the next message may be taken
+            return SinkError(type(error).__name__, "the request raised an exception of its own", retryable=True)
+        return None
 
 
 class _Known:
