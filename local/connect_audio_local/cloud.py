@@ -12,7 +12,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +25,7 @@ from connect_audio_local.kvs.model import UNLIMITED, Limits
 from connect_audio_local.kvs.server import KvsEmulator
 from connect_audio_local.kvs.unanswered import Unanswered
 from connect_audio_local.lambda_.quotas import DurableUsage
-from connect_audio_local.lambda_.server import LambdaFront
+from connect_audio_local.lambda_.server import EndedExecution, LambdaFront
 from connect_audio_local.s3.server import s3_server
 
 with extra_local():
@@ -135,6 +135,7 @@ class LocalCloud:
         skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
         announces_ends: True announces the end of a contact by Connect's event once its recording has started, if the
             emulator's contact is over then.
+        ended: executions of before, whose input Lambda still keeps.
     """
 
     def __init__(
@@ -148,6 +149,7 @@ class LocalCloud:
         on_end: Callable[[Execution], None] = lambda _: None,
         skip_waits: bool = True,
         announces_ends: bool = False,
+        ended: Sequence[EndedExecution] = (),
     ) -> None:
         self.emulator = emulator
         self.s3_url = s3_url
@@ -163,10 +165,15 @@ class LocalCloud:
             self._start,
             # The second is the consumer's name in `sam local` (local/sam-local-env.json).
             functions={"consumer": {"live"}, "ConsumerFunction": {"live"}},
-            handlers={"TriggerFunction": self.trigger, "ContactEndedFunction": self.contact_event},
+            handlers={
+                "TriggerFunction": self.trigger,
+                "ContactEndedFunction": self.contact_event,
+                "ExecutionEndedFunction": self.execution_event,
+            },
             host=addresses.host,
             port=addresses.lambda_port,
             on_callback=self._answer_callback,
+            ended=ended,
         )
 
     def s3(self) -> Any:
@@ -185,6 +192,13 @@ class LocalCloud:
         from connect_audio.handlers import contact_ended  # noqa: PLC0415 - reads the environment this cloud has set
 
         answer: dict[str, Any] = contact_ended.handler(event, LocalContext(function_name="contact-ended"))
+        return answer
+
+    def execution_event(self, event: object) -> dict[str, Any]:
+        """Invoke the function for ended executions as the EventBridge rule would."""
+        from connect_audio.handlers import execution_ended  # noqa: PLC0415 - reads the environment this cloud has set
+
+        answer: dict[str, Any] = execution_ended.handler(event, LocalContext(function_name="execution-ended"))
         return answer
 
     def consume(self, name: str, payload: object) -> Execution:
@@ -297,6 +311,7 @@ def local_cloud(
     on_unanswered: Callable[[Unanswered], None] | None = None,
     skip_waits: bool = True,
     announces_ends: bool = False,
+    ended: Sequence[EndedExecution] = (),
 ) -> Iterator[LocalCloud]:
     """Start everything, set the process's environment as the template would, and put it back afterwards.
 
@@ -312,6 +327,7 @@ def local_cloud(
         skip_waits: True lets waits of the consumer pass at once, and callbacks expire at once.
         announces_ends: True announces the end of a contact by Connect's event once its recording has started, if the
             emulator's contact is over then.
+        ended: executions of before, whose input Lambda still keeps.
     """
     with ExitStack() as stack:
         stack.enter_context(local_credentials())
@@ -345,6 +361,7 @@ def local_cloud(
             on_end=on_end,
             skip_waits=skip_waits,
             announces_ends=announces_ends,
+            ended=ended,
         )
         stack.push(lambda kind, *_: cloud.close(wait=kind is None or issubclass(kind, Exception)))
         stack.enter_context(environment({"AWS_ENDPOINT_URL_LAMBDA": cloud.front.url}))
@@ -405,13 +422,14 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 def _clear_settings() -> None:
     """Handlers read their environment once a process; here several may follow each other."""
-    from connect_audio.handlers import contact_ended, trigger  # noqa: PLC0415
+    from connect_audio.handlers import contact_ended, execution_ended, trigger  # noqa: PLC0415
 
     caches: list[Callable[..., Any]] = [
         trigger._settings,  # noqa: SLF001
         trigger._consumer,  # noqa: SLF001
         trigger._live,  # noqa: SLF001
         contact_ended._settings,  # noqa: SLF001
+        execution_ended._settings,  # noqa: SLF001
     ]
     for cached in caches:
         cached.cache_clear()  # type: ignore[attr-defined]

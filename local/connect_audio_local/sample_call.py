@@ -1,6 +1,8 @@
-"""The call of the sample events in `events/`, as a stream of the emulator: `connect-audio cloud` serves it.
+"""The call of the sample events in `events/`, as a stream of the emulator and as an execution of Lambda.
 
-So each sample event that is `STARTED` leads to a recording. The audio is generated; the ids are the events' own, and
+`connect-audio cloud` serves both.
+
+Each sample event that is `STARTED` leads to a recording. The audio is generated; the ids are the events' own, and
 `tests/functional/test_cli_cloud.py` holds the two together.
 """
 
@@ -12,6 +14,7 @@ from typing import Final
 
 from connect_audio_local.kvs.capture import StoredFragment
 from connect_audio_local.kvs.model import EmulatedStream
+from connect_audio_local.lambda_.server import EndedExecution
 from connect_audio_local.synthesis.calls import SyntheticCall, unwritten_stream
 from connect_audio_local.synthesis.fragment_writer import write_fragment
 from connect_audio_local.synthesis.speech import two_party_conversation
@@ -24,6 +27,11 @@ _CREATED_MS: Final = 1_700_000_000_000
 _START_MS: Final = 1_764_000_000_123
 _FIRST_FRAGMENT: Final = 91343852333181432392682062622220590765191907586
 _SECONDS: Final = 20
+_REGION: Final = "eu-west-2"
+_STACK: Final = "28c26d9b"
+_EXECUTION: Final = "5e0d9c7a-0000-3000-8000-000000000001"
+_TIMEOUT_MS: Final = 172_800_000
+"""The template's ExecutionTimeout."""
 _COUNTER_BIT: Final = 92
 """The bit of a fragment number that steps from fragment to fragment, as in `fragment_number`."""
 
@@ -31,6 +39,25 @@ _COUNTER_BIT: Final = 92
 def sample_stream() -> EmulatedStream:
     """Make the stream of the sample events: one call of 20 s, ended."""
     return EmulatedStream(_STREAM, list(_fragments()), account=_ACCOUNT, created_ms=_CREATED_MS)
+
+
+def sample_execution() -> EndedExecution:
+    """Make the execution of the sample events that Lambda ended: it recorded the call of `sample_stream`."""
+    name = f"{_CONTACT}_{_START_MS}_{_STACK}"
+    return EndedExecution(
+        arn=f"arn:aws:lambda:{_REGION}:{_ACCOUNT}:function:consumer:1/durable-execution/{name}/{_EXECUTION}",
+        status="TIMED_OUT",
+        payload={
+            "contactId": _CONTACT,
+            "instanceArn": f"arn:aws:connect:{_REGION}:{_ACCOUNT}:instance/{_INSTANCE}",
+            "stack": _STACK,
+            "startFragmentNumber": str(_FIRST_FRAGMENT),
+            "startTimestamp": _START_MS,
+            "streamArn": f"arn:aws:kinesisvideo:{_REGION}:{_ACCOUNT}:stream/{_STREAM}/{_CREATED_MS}",
+        },
+        started_ms=_START_MS + 5000,
+        ended_ms=_START_MS + 5000 + _TIMEOUT_MS,
+    )
 
 
 def _fragments() -> Iterator[StoredFragment]:

@@ -36,9 +36,9 @@ ENDPOINTS = {"s3": "AWS_ENDPOINT_URL_S3", "lambda": "AWS_ENDPOINT_URL_LAMBDA"}
 
 
 def curls() -> list[str]:
-    """The requests of docs/local.md: the start of a recording, and the recording."""
+    """The requests of docs/local.md: the start of a recording, the recording, and an execution that Lambda ended."""
     found = re.findall(r"^curl .*$", LOCAL_DOCUMENT, re.MULTILINE)
-    assert len(found) == 2, found
+    assert len(found) == 3, found
     return found
 
 
@@ -102,6 +102,7 @@ def test_the_printed_commands_record_the_capture_and_the_call_of_the_sample_even
         own = next(line for line in starts if "/call.event.json" in line)
         ports = {f":{PORTS[name]}/": f":{urlsplit(variables[each]).port}/" for name, each in ENDPOINTS.items()}
         documented = [reduce(lambda line, port: line.replace(*port), ports.items(), line) for line in curls()]
+        assert json.loads(as_printed(documented[2])) == {"result": "lost"}
         answers = [
             json.loads(as_printed(line))
             for line in (
@@ -125,6 +126,7 @@ def test_the_printed_commands_record_the_capture_and_the_call_of_the_sample_even
                 manifest = s3.get_object(Bucket="recordings", Key=key.replace(".wav", ".json"))["Body"].read()
                 manifests.append(json.loads(manifest))
         assert as_printed(documented[1]) == wavs[1]
+        assert json.loads(as_printed(documented[2])) == {"result": "published"}
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE_S) == 130
         assert process.stderr is not None

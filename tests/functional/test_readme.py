@@ -140,7 +140,7 @@ def test_the_table_of_reasons_is_the_triggers() -> None:
 def test_the_environment_for_containers_sets_only_what_the_template_declares() -> None:
     given = json.loads((ROOT / "local" / "sam-local-env.json").read_text("utf-8"))
     template = (ROOT / "template.yaml").read_text("utf-8")
-    assert set(given) == {"TriggerFunction", "ConsumerFunction", "ContactEndedFunction"}
+    assert set(given) == {"TriggerFunction", "ConsumerFunction", "ContactEndedFunction", "ExecutionEndedFunction"}
     for function, environment in given.items():
         resource = re.search(rf"^  {function}:\n.*?(?=^  \S)", template, re.MULTILINE | re.DOTALL)
         assert resource

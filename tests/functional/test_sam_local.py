@@ -154,7 +154,9 @@ def test_an_event_without_media_streaming_is_rejected_by_the_trigger_in_its_cont
     assert not sam_local.front.executions
 
 
-@pytest.mark.parametrize("function", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction"])
+@pytest.mark.parametrize(
+    "function", ["TriggerFunction", "ConsumerFunction", "ContactEndedFunction", "ExecutionEndedFunction"]
+)
 def test_the_documented_command_does_in_the_documented_cloud_what_it_says(
     sam_local: SamLocal, tmp_path: Path, function: str
 ) -> None:
@@ -187,6 +189,10 @@ def test_the_documented_command_does_in_the_documented_cloud_what_it_says(
                 assert services.stdout.readline() == f"{answer['executionName']}: SUCCEEDED, {answer['recordingUri']}\n"
             elif function == "ConsumerFunction":
                 assert '"status": "complete"' in done.stdout, done.stdout + done.stderr
+            elif function == "ExecutionEndedFunction":
+                # Lambda showed the execution's input, S3 has no recording, and EventBridge took the event.
+                assert json.loads(done.stdout.splitlines()[-1]) == {"result": "lost"}
+                assert '"ExecutionsEnded"' in done.stdout + done.stderr
             else:
                 assert json.loads(done.stdout.splitlines()[-1]) == {"ignored": False, "woken": 0}
                 assert _noted_end("0f5c7a3e-1b2d-4c6f-9a8e-3d4b5c6a7f80") == 1_764_000_020_123

@@ -20,7 +20,7 @@ from connect_audio_cli.output.folders import make_folder
 from connect_audio_cli.output.reporting import Form, Report
 from connect_audio_local.cloud import Addresses, Execution, LocalCloud, connect_event, local_cloud
 from connect_audio_local.kvs import EmulatedStream, StoredFragment
-from connect_audio_local.sample_call import sample_stream
+from connect_audio_local.sample_call import sample_execution, sample_stream
 
 _SETTINGS: Final = {"DRAIN_SECONDS": "2", "IDLE_LIMIT_SECONDS": "30", "ARCHIVE_LOOK_SECONDS": "10"}
 """Waits short enough to watch. local/sam-local-env.json has the first two."""
@@ -109,6 +109,7 @@ def keep_up(
             # An event wakes what waits, so the wait must last.
             skip_waits=not manner.contact_events,
             announces_ends=manner.contact_events,
+            ended=(sample_execution(),),
         ) as cloud,
     ):
         sample = cloud.emulator.add_stream(sample_stream())

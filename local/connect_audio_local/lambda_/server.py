@@ -21,11 +21,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from connect_audio_local.stoppable_server import StoppableServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 # botocore's model of lambda 2015-03-31: operation Invoke, shapes NamespacedFunctionName and DurableExecutionName.
 _PATH = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 _CALLBACK = re.compile(r"/2025-12-01/durable-execution-callbacks/([^/]+)/succeed")
+_EXECUTION = re.compile(r"/2025-12-01/durable-executions/([^/]+)")
 _CONFIGURATION = re.compile(r"/2015-03-31/functions/[^/]+/configuration")
 _FUNCTION = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:)?(?P<name>[a-zA-Z0-9-_.]{1,64})(?::(?P<qualifier>[^:]+))?"
@@ -69,6 +70,40 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class EndedExecution:
+    """An execution that is over, and whose input the service still keeps.
+
+    Args:
+        arn: `…:function:NAME:VERSION/durable-execution/EXECUTION/ID`.
+        status: the service's word for its end.
+        payload: its input, JSON.
+        started_ms: its start, ms since the epoch.
+        ended_ms: its end, ms since the epoch.
+    """
+
+    arn: str
+    status: str
+    payload: Any
+    started_ms: int
+    ended_ms: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer of GetDurableExecution, with the execution's data."""
+        function, _, path = self.arn.partition("/durable-execution/")
+        return {
+            "DurableExecutionArn": self.arn,
+            "DurableExecutionName": path.partition("/")[0],
+            "FunctionArn": function,
+            "InputPayload": json.dumps(self.payload),
+            "StartTimestamp": self.started_ms / 1000,
+            "EndTimestamp": self.ended_ms / 1000,
+            "Status": self.status,
+            "Version": function.rpartition(":")[2],
+            "ExecutionDataIncluded": True,
+        }
+
+
 @dataclass(slots=True)
 class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -92,6 +127,7 @@ class LambdaFront:
         durable_url: address of a durable engine that answers requests about executions; without one they are refused.
         environment: the functions' variables, which GetFunctionConfiguration answers.
         on_callback: gets a callback's id and its result; returns False if no execution waits for it.
+        ended: executions of before, which GetDurableExecution shows. The durable engine, if there is one, shows others.
     """
 
     def __init__(
@@ -105,7 +141,9 @@ class LambdaFront:
         durable_url: str | None = None,
         environment: Mapping[str, str] | None = None,
         on_callback: Callable[[str, bytes], bool] = lambda _id, _result: False,
+        ended: Sequence[EndedExecution] = (),
     ) -> None:
+        kept = {each.arn: each for each in ended}
         self._on_callback = on_callback
         self._state = _State()
         self._on_start = on_start
@@ -125,8 +163,14 @@ class LambdaFront:
                 front._serve(self)
 
             def do_GET(self) -> None:
-                if _CONFIGURATION.fullmatch(urlsplit(self.path).path):
+                path = urlsplit(self.path).path
+                execution = _EXECUTION.fullmatch(path)
+                if _CONFIGURATION.fullmatch(path):
                     _answer_json(self, {"Environment": {"Variables": dict(environment or {})}})
+                elif execution is not None and unquote(execution[1]) in kept:
+                    _answer_json(self, kept[unquote(execution[1])].as_json())
+                elif execution is not None and durable_url is None:
+                    _refuse(self, Refusal(404, "ResourceNotFoundException", "there is no such execution"))
                 elif durable_url is None:
                     _refuse(self, _NO_ENGINE)
                 else:
