@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
 from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.stacks.deployed import Deployed
 
 FLOW: Final = Path("connect/recording-flow.json")
 OUTPUT: Final = Path("build/recording-flow.json")
@@ -61,23 +62,16 @@ def outputs_in(document: object) -> dict[str, str]:
         raise CommandError("the file of outputs is not what `aws cloudformation describe-stacks` prints") from error
 
 
-def outputs_of(stack: str) -> dict[str, str]:
+def outputs_of(stack: str) -> Mapping[str, str]:
     """Ask CloudFormation for a stack's outputs, with the credentials and region of the environment.
 
     Raises:
         CommandError: there is no such stack, or it cannot be asked for.
     """
     try:
-        client = boto3.client("cloudformation")
+        return Deployed.found(boto3.Session(), stack, otherwise="give --outputs FILE").outputs
     except BotoCoreError as error:
-        raise CommandError(f"CloudFormation cannot be asked: {printable(str(error))}") from error
-    try:
-        found = client.describe_stacks(StackName=stack)["Stacks"][0]
-    except (BotoCoreError, ClientError) as error:
-        raise CommandError(f"CloudFormation cannot be asked for stack {stack}: {printable(str(error))}") from error
-    finally:
-        client.close()
-    return outputs_in(found.get("Outputs", []))
+        raise CommandError(f"AWS cannot be asked: {printable(str(error))}") from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

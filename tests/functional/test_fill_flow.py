@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import uuid
@@ -16,6 +17,7 @@ from scripts.fill_flow import main
 ROOT: Final = Path(__file__).parents[2]
 FLOW: Final = ROOT / "connect" / "recording-flow.json"
 TRIGGER: Final = "arn:aws:lambda:eu-west-2:123456789012:function:trigger"
+CONSUMER: Final = "arn:aws:lambda:eu-west-2:123456789012:function:consumer:live"
 QUEUE: Final = "arn:aws:connect:eu-west-2:123456789012:instance/11111111-2222/queue/33333333-4444"
 OUTPUTS: Final = [{"OutputKey": "TriggerFunctionArn", "OutputValue": TRIGGER, "Description": "For the flow"}]
 
@@ -40,11 +42,12 @@ def _parameters(flow: dict[str, Any], identifier: str) -> dict[str, Any]:
 
 @pytest.fixture
 def stack(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A stack that CloudFormation knows, with the one output that the flow needs."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", moto_server)
+    """A stack that CloudFormation knows, with the output that the flow needs and the one of this project's stacks."""
+    for service in ("CLOUDFORMATION", "STS"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", moto_server)
     template = {
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-        "Outputs": {"TriggerFunctionArn": {"Value": TRIGGER}},
+        "Outputs": {"TriggerFunctionArn": {"Value": TRIGGER}, "ConsumerAliasArn": {"Value": CONSUMER}},
     }
     name = f"connect-audio-{uuid.uuid4().hex[:8]}"
     client = boto3.client("cloudformation")
@@ -66,8 +69,11 @@ def test_a_stack_that_does_not_exist_is_said_in_one_line(fill: Any, stack: str) 
     code, flow, complaint = fill("--stack", f"not-{stack}")
 
     assert (code, flow) == (2, None)
-    assert complaint.startswith(f"make flow: CloudFormation cannot be asked for stack not-{stack}: ")
-    assert complaint.count("\n") == 1
+    named = re.fullmatch(
+        rf"make flow: account 123456789012 has no stack not-{stack} in eu-west-2: name one of (.*)\n", complaint
+    )
+    assert named
+    assert stack in named[1].split(", ")
 
 
 def test_without_a_region_nothing_is_asked(fill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +82,7 @@ def test_without_a_region_nothing_is_asked(fill: Any, monkeypatch: pytest.Monkey
     code, flow, complaint = fill("--stack", "connect-audio")
 
     assert (code, flow) == (2, None)
-    assert complaint == "make flow: CloudFormation cannot be asked: You must specify a region.\n"
+    assert complaint == "make flow: AWS cannot be asked: You must specify a region.\n"
 
 
 @pytest.mark.parametrize("document", [{"Stacks": [{"Outputs": OUTPUTS}]}, OUTPUTS], ids=["describe-stacks", "a list"])
