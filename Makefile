@@ -23,6 +23,8 @@ DOCS_STAMP := $(VENV)/.docs-installed
 
 # The tests start the command's and the functions' processes hundreds of times: what is compiled once is kept.
 export PYTHONDONTWRITEBYTECODE :=
+# `make check` runs an eighth of each property's examples (tests/support/examples.py); these run all.
+unit test run-tests mutation: export ALL_EXAMPLES := 1
 
 .PHONY: help setup setup-tests compile-tests run-tests setup-sam setup-checkov setup-docs setup-aws setup-chromium setup-sdks style types check format unit lint-templates test test-firefox environments chaos-engine export-many backfill-simulation cold-start long-call fuzz sam-local demo deploy docs flow flow-into-template speech chaos words-chaos mutation bench side-by-side sbom provenance lock upgrade sdk-tests packaged-template cdk-tests lint-parameter-sets built-examples clean
 

@@ -101,7 +101,8 @@ def code_offences(path: str, source: str) -> list[Offence]:
         path: the name that the offences carry.
         source: the text of the module.
     """
-    return sorted([*_prose_offences(path, _python_texts(source)), *_name_offences(path, source)])
+    nodes = list(ast.walk(ast.parse(source)))
+    return sorted([*_prose_offences(path, _python_texts(nodes, source)), *_name_offences(path, nodes)])
 
 
 def document_offences(path: str, source: str) -> list[Offence]:
@@ -136,17 +137,17 @@ def _prose_offences(path: str, texts: Iterable[_Text]) -> Iterator[Offence]:
                 yield Offence(path, text.line, f"banned word {match[0].lower()}", sentence)
 
 
-def _name_offences(path: str, source: str) -> Iterator[Offence]:
+def _name_offences(path: str, nodes: Iterable[ast.AST]) -> Iterator[Offence]:
     seen = set()
-    for name, line in sorted(_names(ast.parse(source)), key=lambda each: each[1]):
+    for name, line in sorted(_names(nodes), key=lambda each: each[1]):
         parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
         if name not in seen and any(NAME_WORDS.fullmatch(part) for part in parts):
             seen.add(name)
             yield Offence(path, line, "banned word in a name", name)
 
 
-def _names(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
+def _names(nodes: Iterable[ast.AST]) -> Iterator[tuple[str, int]]:
+    for node in nodes:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.name, node.lineno
@@ -164,10 +165,9 @@ def _sentences(text: str) -> list[str]:
     return [each.strip() for each in _SENTENCE_END.split(whole) if each.strip()]
 
 
-def _python_texts(source: str) -> Iterator[_Text]:
-    tree = ast.parse(source)
-    read = set()  # ids of the constants whose text is done: a parent is walked before its children
-    for node in ast.walk(tree):
+def _python_texts(nodes: Iterable[ast.AST], source: str) -> Iterator[_Text]:
+    read = set()  # ids of the constants whose text is done: a parent comes before its children
+    for node in nodes:
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             read.add(id(node.value))
             yield from _docstring_texts(node.value.value, node.lineno)

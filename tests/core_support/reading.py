@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,29 @@ from connect_audio.core.manifest import EndReason, NoteLog, RecordingFacts, buil
 from connect_audio.core.recording import CallRecording
 
 type Event = Fragment | BytesLost
+_HEAD = re.compile(
+    b"\x1a\x45\xdf\xa3|\x18\x53\x80\x67|\x1f\x43\xb6\x75|\x12\x54\xc3\x67|\x15\x49\xa9\x66|\x16\x54\xae\x6b|[\xa3\xec][\x08-\x7f]"
+)
+"""The IDs of a document's large elements, and of a block or padding with the first byte of a size behind it."""
 
 
 def byte_by_byte(data: bytes) -> list[bytes]:
     """Cut into single bytes."""
     return [data[at : at + 1] for at in range(len(data))]
+
+
+def byte_by_byte_at_heads(data: bytes) -> list[bytes]:
+    """Cut into single bytes where an element may begin, and into pieces of 97 bytes within what it holds."""
+    single = bytearray(len(data))
+    for found in _HEAD.finditer(data):
+        single[max(0, found.start() - 8) : found.end() + 24] = b"\1" * (found.end() + 24 - max(0, found.start() - 8))
+    del single[len(data) :]
+    pieces, at = [], 0
+    while at < len(data):
+        end = at + 1 if single[at] else min(at + 97, single.find(1, at) % (len(data) + 1))
+        pieces.append(data[at:end])
+        at = end
+    return pieces
 
 
 def events_of(chunks: Iterable[bytes], *, end: bool = True) -> list[Event]:

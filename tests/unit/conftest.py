@@ -4,5 +4,9 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=False)
+from support.examples import examples
+
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, print_blob=False, max_examples=examples(settings().max_examples)
+)
 settings.load_profile("repeatable")

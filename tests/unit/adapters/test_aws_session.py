@@ -20,6 +20,7 @@ from botocore.stub import Stubber
 from connect_audio.adapters.aws_session import SERVICE_MODELS, CutDownLoader, aws_session
 from connect_audio.adapters.contact_status import CONNECT_CONFIG, ConnectContactStatus
 from connect_audio.ports import ContactState
+from support.examples import few_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ def test_the_table_of_endpoints_is_botocores_for_our_services(botocores: Loader)
 
 
 @pytest.mark.parametrize("options", [{}, {"use_fips_endpoint": True}, {"use_dualstack_endpoint": True}], ids=str)
-@pytest.mark.parametrize("service", sorted(CALLS))
+@pytest.mark.parametrize("service", few_of(sorted(CALLS)))
 def test_a_request_goes_to_the_same_address_with_the_same_scope_as_from_botocores_own_client(
     service: str, options: dict[str, bool], cut: boto3.Session, whole: boto3.Session
 ) -> None:

@@ -125,6 +125,7 @@ def test_whatever_comes_in_whatever_order_is_listed_and_all_else_is_missing(
         assert state(store)[1:3] == (len(expected), len(lacking))
 
 
+@pytest.mark.slow
 def test_the_head_lists_so_many_ranges_and_counts_on() -> None:
     store, count = MemorySegmentStore(), 2 * MAX_RANGES + 21
     call = short_segments(count)

@@ -102,6 +102,7 @@ def test_the_end_of_a_call_may_come_in_an_invocation_without_audio() -> None:
         "ranges",
     ],
 )
+@pytest.mark.slow
 def test_a_damaged_head_is_made_again_from_the_pages(damage: bytes | str) -> None:
     store, call = MemorySegmentStore(), short_segments(1300)
     deliver_all(sink_of(store), call.segments()[:1250])

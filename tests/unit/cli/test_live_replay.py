@@ -26,6 +26,7 @@ from connect_audio_cli.replay.words_options import WordsOptions
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.speech import two_party_conversation
 from support.clock import FakeClock
+from support.examples import few_of
 from support.wav import joined_wavs, pcm
 
 SPEECH = two_party_conversation(4)
@@ -107,7 +108,7 @@ def test_without_a_pace_segments_are_written_while_the_capture_is_read(tmp_path:
 
 
 @pytest.mark.parametrize("speed", [None, 1000])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", few_of(range(12)))
 def test_of_a_damaged_capture_the_index_lists_the_recording_which_is_what_it_is_without(
     tmp_path: Path, clock: FakeClock, seed: int, speed: float | None
 ) -> None:

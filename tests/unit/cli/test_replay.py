@@ -173,6 +173,7 @@ def test_the_cut_of_the_input_changes_nothing(tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "many" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_call(tmp_path: Path) -> None:
     def peak(fragments: int) -> int:
         call = SyntheticCall(customer=lambda: cycle([bytes(8192)]), agent=lambda: cycle([bytes(8192)]))

@@ -26,6 +26,7 @@ from connect_audio.core.admission import (
 )
 from connect_audio.core.fragments import Completion, Fragment
 from core_support.fragments_by_hand import START_MS, block, both_tracks, fragment
+from support.examples import examples
 
 OURS: Final = "ours"
 OTHER: Final = "other"
@@ -381,7 +382,7 @@ def logs(draw: st.DrawFn) -> list[Fragment]:
     return log
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(logs(), _ENDS, st.integers(0, 8))
 def test_from_any_decision_s_state_the_rest_is_decided_alike(log: list[Fragment], end: StreamEnd, at: int) -> None:
     decisions = decide(log, end=end)
@@ -504,7 +505,7 @@ def test_another_contact_whose_first_block_strays_may_begin_there() -> None:
 # --- the privacy rule ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(logs(), st.sampled_from((None, *StreamEnd)))
 def test_nothing_is_admitted_that_has_not_ours_to_its_left(log: list[Fragment], end: StreamEnd | None) -> None:
     last: tuple[str, ...] = ()
@@ -514,7 +515,7 @@ def test_nothing_is_admitted_that_has_not_ours_to_its_left(log: list[Fragment], 
             assert last == (OURS,)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     st.integers(1, 40),
     st.integers(0, 3),

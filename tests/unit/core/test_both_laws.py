@@ -22,6 +22,7 @@ from connect_audio.core.accounts import PartyBytes, TrackCounts, imbalances
 from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.timeline import Timeline, TimelineState
+from support.examples import examples
 
 RATE: Final = 1000
 """Low, so that the oracle is quick."""
@@ -249,7 +250,7 @@ def accounts(counts: TrackCounts) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(deliveries(), st.sets(st.integers(0, 9)))
 def test_both_laws_hold_and_each_account_is_what_a_dict_of_samples_says(came: list[Delivery], kills: set[int]) -> None:
     whole, again = (Timeline(TimelineState(rate=RATE, origin=ORIGIN)) for _ in range(2))

@@ -31,6 +31,7 @@ from core_support.generated_streams import (
 )
 from core_support.reading import Recorded, events_in_file_mode, record
 from core_support.second_opinion import structures
+from support.examples import examples
 
 _ACCOUNTS: Final = (
     "written",
@@ -66,7 +67,7 @@ def tracks_in_law(recorded: Recorded) -> Iterator[tuple[str, dict[str, Any]]]:
         yield party, track
 
 
-@settings(max_examples=60, suppress_health_check=_patiently, deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=_patiently, deadline=None)
 @given(generated_streams() | generated_streams(cut=True), st.data())
 def test_of_any_stream_each_account_is_the_generators_sum_in_any_cut(
     stream: GeneratedStream, data: st.DataObject
@@ -80,7 +81,7 @@ def test_of_any_stream_each_account_is_the_generators_sum_in_any_cut(
         assert track["silence"]["oneSidedSamples"] == sums.alone_silent
 
 
-@settings(max_examples=60, suppress_health_check=_patiently, deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=_patiently, deadline=None)
 @given(generated_streams(), st.data())
 def test_of_fragments_in_any_order_each_byte_that_a_second_reader_finds_is_in_one_account(
     stream: GeneratedStream, data: st.DataObject
@@ -104,7 +105,7 @@ def _payload_by_party(body: bytes) -> tuple[Counter[str], Counter[str]]:
     return labelled, nameless
 
 
-@settings(max_examples=100, suppress_health_check=_patiently, deadline=None)
+@settings(max_examples=examples(100), suppress_health_check=_patiently, deadline=None)
 @given(generated_streams(), st.data())
 def test_of_damaged_bytes_in_any_order_both_laws_hold_in_any_cut(stream: GeneratedStream, data: st.DataObject) -> None:
     body = data.draw(mutated(data.draw(out_of_order(stream))))

@@ -21,6 +21,7 @@ from connect_audio.core.timeline import Timeline, TimelineState
 from connect_audio.core.written import Stretch
 from core_support.fragments_by_hand import block, fragment
 from core_support.reading import Recorded, record
+from support.examples import few_of
 
 OURS: Final = "11111111-1111-4111-8111-111111111111"
 FRAGMENTS: Final = 10
@@ -112,7 +113,7 @@ def assert_accounts_describe_the_frames(found: Recorded) -> dict[str, Any]:
     return manifest
 
 
-@pytest.mark.parametrize("chunks", [None, 1])
+@pytest.mark.parametrize("chunks", few_of([None, 1]))
 @pytest.mark.parametrize("log", CALLS.values(), ids=CALLS)
 def test_what_a_process_took_is_in_the_accounts_though_the_stream_dropped_it(
     log: Sequence[Fragment], chunks: int | None
@@ -160,6 +161,7 @@ def test_a_long_fragment_with_many_holes_is_read_again_to_the_same_counts() -> N
 
 
 @pytest.mark.parametrize("log", CALLS.values(), ids=CALLS)
+@pytest.mark.slow
 def test_a_second_kill_passes_on_what_the_first_process_took(log: Sequence[Fragment]) -> None:
     for first in range(5, FRAGMENTS, 2):
         once = read_on(Saved(), log, expired=0, stop=first, chunks=None)

@@ -25,6 +25,7 @@ from connect_audio_local.synthesis.fragment_writer import (
 from core_support.generated_streams import GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, fragments_of, record
 from support.calls import fragments as written
+from support.examples import examples
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
 CUSTOMER, AGENT = (
@@ -61,7 +62,7 @@ WHOLE = recorded(contents()).stereo
 # --- blocks out of order, and blocks whose time leaps ----------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.data())
 def test_blocks_of_a_fragment_are_placed_in_the_order_of_their_times(data: st.DataObject) -> None:
     shuffled = [with_blocks(each, data.draw(st.permutations(each.blocks))) for each in contents()]
@@ -90,7 +91,7 @@ def with_a_leap(fragment: int, track: int, index: int, by_ms: int) -> list[Fragm
     return fragments
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     fragment=st.integers(0, 3),
     track=st.sampled_from((CUSTOMER, AGENT)),
@@ -106,7 +107,7 @@ def test_a_block_whose_time_leaps_is_placed_between_its_neighbours_and_told(
     assert told(result) == {"blockLeap": 1}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     fragment=st.integers(1, 2),
     track=st.sampled_from((CUSTOMER, AGENT)),
@@ -122,7 +123,7 @@ def test_a_block_at_a_fragments_edge_that_leaps_is_placed_beside_the_others_and_
     assert told(result) == {"blockLeap": 1}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     fragment=st.integers(1, 2),
     index=st.integers(0, 15),
@@ -182,7 +183,7 @@ def test_a_pause_in_a_fragment_before_its_last_blocks_is_a_pause(pause_ms: int) 
 
 
 @given(generated_streams())
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_blocks_that_are_in_order_stay_the_same_object(stream: GeneratedStream) -> None:
     for fragment in fragments_of(events_of([stream.data])):
         in_order = sorted(fragment.blocks, key=lambda block: block.time_ns)
@@ -273,7 +274,7 @@ def test_odd_things_of_real_streams_are_not_told(call: SyntheticCall) -> None:
     assert told(recorded([each.contents for each in synthesize_call(call)])) == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=st.integers(0, 1 << 16), most_ms=st.sampled_from((1, 5, 10)), skew_ms=st.sampled_from((0, 64, 704, 4_000)))
 def test_jitter_and_skew_are_not_told(seed: int, most_ms: int, skew_ms: int) -> None:
     noise = Random(seed)
@@ -295,7 +296,7 @@ def test_jitter_and_skew_are_not_told(seed: int, most_ms: int, skew_ms: int) -> 
     assert told(recorded(fragments)) == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.sets(st.integers(0, 127), min_size=1, max_size=40))
 def test_lost_blocks_are_not_told(lost: set[int]) -> None:
     place = 0
@@ -308,7 +309,7 @@ def test_lost_blocks_are_not_told(lost: set[int]) -> None:
     assert told(recorded(fragments)) == {}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(generated_streams())
 def test_streams_of_every_layout_are_not_told(stream: GeneratedStream) -> None:
     assert record(events_of([stream.data]), CONTACT).cursor.times == TimesDisagree()

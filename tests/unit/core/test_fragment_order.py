@@ -19,6 +19,7 @@ from core_support.fragments_by_hand import block
 from core_support.fragments_by_hand import fragment as by_hand
 from core_support.reading import Recorded, events_of, fragments_of, record
 from support.calls import fragments as written
+from support.examples import examples
 
 CONTACT = "00000000-0000-4000-8000-000000000001"
 SAMPLES = 8192
@@ -146,7 +147,7 @@ def with_stray(each: SyntheticFragment, at: int, by_ms: int) -> SyntheticFragmen
     return SyntheticFragment(write_fragment(contents), contents, each.duration_ms)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(index=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, producer=st.booleans())
 def test_a_fragment_that_leaps_alone_is_placed_between_its_neighbours_and_told(
     index: int,
@@ -162,7 +163,7 @@ def test_a_fragment_that_leaps_alone_is_placed_between_its_neighbours_and_told(
     assert kinds(result) == {"leap": 1}
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 @given(by_ms=LEAPS_MS.filter(lambda ms: abs(ms) > 4_000), producer=st.booleans())
 def test_a_first_fragment_that_leaps_alone_costs_nothing_behind_it(
     by_ms: int,
@@ -247,7 +248,7 @@ def number_of_customer(each: SyntheticFragment) -> int:
     return next(track.number for track in each.contents.tracks if track.name == FROM_CUSTOMER)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     leap_at=st.integers(1, FRAGMENTS - 2), by_ms=LEAPS_MS, killed_after=st.lists(st.integers(0, FRAGMENTS), max_size=4)
 )
@@ -360,7 +361,7 @@ def renumbered(
     return log
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(at=st.integers(1, FRAGMENTS - 3), numbers_travel=st.booleans())
 def test_two_swapped_fragments_are_placed_where_they_belong_and_nothing_is_told(
     at: int,
@@ -377,7 +378,7 @@ def test_two_swapped_fragments_are_placed_where_they_belong_and_nothing_is_told(
         assert result.manifest(CONTACT)["status"] == "complete"
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     order=st.permutations(range(5)),
     moves=st.lists(st.sampled_from((0, 0, 0, 0, 700, -700, 2_500, -2_500, 40_000)), min_size=8, max_size=8),
@@ -422,7 +423,7 @@ def with_pause(fragments: Sequence[SyntheticFragment], at: int, pause_ms: int) -
     return [*fragments[:at], *(moved(each, pause_ms, server_ms=pause_ms) for each in fragments[at:])]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     pause_ms=st.integers(1_500, 90_000),
     by_ms=st.integers(2_500, 60_000) | st.integers(-60_000, -2_500),

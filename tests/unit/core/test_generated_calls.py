@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from core_support.expectation import expected_recording
 from core_support.generated_streams import OURS, STRANGERS_SAMPLE, GeneratedStream, chunkings, generated_streams
 from core_support.reading import Recorded, byte_by_byte, events_in_file_mode, events_of, record
+from support.examples import examples
 
 _STRANGERS_BYTES = STRANGERS_SAMPLE.to_bytes(2, "little")
 # A stream is a large drawing, and Hypothesis would rather have small ones.
@@ -34,19 +35,19 @@ def check(stream: GeneratedStream, recorded: Recorded) -> None:
         assert manifest["status"] == "complete", manifest["reasons"]
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams())
 def test_what_was_sent_is_what_is_recorded(stream: GeneratedStream) -> None:
     check(stream, record(events_of([stream.data]), OURS))
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(cut=True))
 def test_of_a_body_cut_at_any_byte_every_whole_block_is_recorded_and_the_cut_reported(stream: GeneratedStream) -> None:
     check(stream, record(events_of([stream.data]), OURS))
 
 
-@settings(max_examples=30, suppress_health_check=_patiently)
+@settings(max_examples=examples(30), suppress_health_check=_patiently)
 @given(generated_streams(), st.data())
 def test_events_do_not_depend_on_how_the_bytes_were_cut(stream: GeneratedStream, data: st.DataObject) -> None:
     whole = events_of([stream.data])

@@ -38,6 +38,7 @@ from core_support.elements import (
 )
 from core_support.generated_streams import DECOY, MAGIC, OURS, GeneratedStream, chunkings, generated_streams
 from core_support.reading import Event, byte_by_byte, events_in_file_mode, events_of, fragments_of, read_all, record
+from support.examples import examples, few_of
 
 _patiently = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -60,25 +61,25 @@ def read_anyhow(data: bytes) -> None:
         events_of([data])
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.binary(max_size=200))
 def test_any_bytes_decode_or_raise_the_documented_error(data: bytes) -> None:
     read_anyhow(data)
 
 
-@settings(max_examples=250)
+@settings(max_examples=examples(250))
 @given(element_soup(), st.sampled_from((b"", EBML_HEADER, DOCUMENT, DOCUMENT + UNKNOWN_CLUSTER)))
 def test_any_elements_in_any_order_decode_or_raise_the_documented_error(soup: bytes, head: bytes) -> None:
     read_anyhow(head + soup)
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(), st.data())
 def test_damaged_streams_decode_or_raise_the_documented_error(stream: GeneratedStream, data: st.DataObject) -> None:
     read_anyhow(data.draw(mutated(stream.data)))
 
 
-@settings(max_examples=30, suppress_health_check=_patiently)
+@settings(max_examples=examples(30), suppress_health_check=_patiently)
 @given(generated_streams(), st.data())
 def test_of_damaged_streams_too_the_events_do_not_depend_on_the_cut(
     stream: GeneratedStream, data: st.DataObject
@@ -103,7 +104,7 @@ garbage = st.lists(st.binary(max_size=40) | st.sampled_from((MAGIC, MAGIC[:3], D
 )
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(), garbage, st.data())
 def test_after_garbage_the_next_document_is_found_and_every_byte_of_it_counted(
     stream: GeneratedStream, rubbish: bytes, data: st.DataObject
@@ -123,7 +124,7 @@ def test_after_garbage_the_next_document_is_found_and_every_byte_of_it_counted(
     assert_every_byte_is_accounted_for(events, sum(map(len, parts)))
 
 
-@settings(max_examples=50, suppress_health_check=_patiently)
+@settings(max_examples=examples(50), suppress_health_check=_patiently)
 @given(generated_streams(), st.integers(0, 20))
 def test_a_document_that_breaks_off_within_garbage_does_not_hide_the_next_one(
     stream: GeneratedStream, zeros: int
@@ -139,7 +140,7 @@ def test_a_document_that_breaks_off_within_garbage_does_not_hide_the_next_one(
     assert_every_byte_is_accounted_for(events, len(data))
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(cut=True))
 def test_every_byte_of_a_cut_body_is_in_a_fragment_or_counted_as_lost(stream: GeneratedStream) -> None:
     assert_every_byte_is_accounted_for(events_of([stream.data]), len(stream.data))
@@ -228,7 +229,7 @@ def test_a_size_or_place_that_cannot_be_is_refused_before_anything_is_buffered(d
 
 
 @given(st.sampled_from(EVERY_ID), st.integers(0, (1 << 56) - 2), st.sampled_from((b"", DOCUMENT, HEAD)))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_declared_size_makes_the_parser_wait_for_more_than_its_bound(
     element_id: int, size: int, head: bytes
 ) -> None:
@@ -284,7 +285,7 @@ def test_a_skipped_element_whose_size_is_broken_does_not_hide_the_fragments_behi
 # --- memory (what it comes to in bytes: tests/functional/test_core_memory.py) ---------------------------------------
 
 
-@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("name", few_of(ENDLESS))
 def test_a_fragment_without_end_is_refused(name: str) -> None:
     with pytest.raises(FragmentError) as error:
         read_all(FragmentReader(), endless(name))

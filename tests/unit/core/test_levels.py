@@ -24,6 +24,7 @@ from connect_audio.core.pcm import Party
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.core.recording import CallRecording
 from core_support.fragments_by_hand import block, fragment
+from support.examples import examples
 
 RATE: Final = 8000
 WINDOW: Final = 1600
@@ -158,7 +159,7 @@ def in_pieces(samples: bytes, cuts: Iterable[int]) -> list[bytes]:
     return [samples[start:stop] for start, stop in pairwise(places)]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 5), st.lists(st.tuples(st.integers(0, 40_000), st.booleans()), max_size=8))
 def test_neither_cut_nor_resumption_changes_a_figure(seed: int, cuts: list[tuple[int, bool]]) -> None:
     left, right = speech_like(seed, 4), speech_like(seed + 100, 4)

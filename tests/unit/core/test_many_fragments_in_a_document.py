@@ -18,6 +18,7 @@ from core_support.elements import tags
 from core_support.generated_streams import chunkings
 from core_support.many_in_one import merged, remuxed
 from core_support.reading import Event, byte_by_byte, events_in_file_mode, events_of, fragments_of, record
+from support.examples import examples
 
 CASES = Path(__file__).parents[4] / "shared" / "cases"
 OTHER = "00000000-0000-4000-8000-000000000009"
@@ -70,7 +71,7 @@ def test_merged_fragments_come_one_by_one_with_all_their_audio(layout: FragmentL
 
 
 @given(data=st.data())
-@settings(max_examples=20)
+@settings(max_examples=examples(20))
 def test_merged_fragments_are_the_same_in_any_cut(data: st.DataObject) -> None:
     whole = merged(documents(replace(CALL, block_ms=32, blocks_per_fragment=4, seconds=0.5)))
 
@@ -149,6 +150,7 @@ def test_a_number_behind_a_cluster_is_that_clusters_and_so_are_the_labels_beside
     assert [(fragment.number, fragment.contact_ids) for fragment in fragments] == [("1", ("a",)), ("2", ("b",))]
 
 
+@pytest.mark.slow
 def test_a_remuxed_document_may_be_larger_than_any_fragment() -> None:
     second = [bytes(16_000)] * 2
     data = remuxed([second * 5] * 220, names=[FROM_CUSTOMER, TO_CUSTOMER], block_ticks=1000, sized=True)

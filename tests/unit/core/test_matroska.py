@@ -66,6 +66,7 @@ from core_support.elements import (
 )
 from core_support.generated_streams import GeneratedStream, generated_streams
 from core_support.reading import tokens_three_ways
+from support.examples import examples
 
 EBMLITE = loadSchema("matroska.xml")
 HINT = "AWS_KINESISVIDEO_"
@@ -207,7 +208,7 @@ def test_tags_decoded_by_hand_are_those_that_ebmlite_reads(*, groups: list[list[
     both_ways(element(TAGS, head + b"".join(element(TAG, b"".join(group)) for group in groups)))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(generated_streams())
 def test_the_tags_of_every_layout_are_decoded_by_hand_as_ebmlite_reads_them(stream: GeneratedStream) -> None:
     for fragment in stream.fragments:
@@ -380,7 +381,7 @@ decoders: Sequence[tuple[int, Callable[..., object]]] = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     soup=element_soup(),
     decoder=st.sampled_from(decoders),

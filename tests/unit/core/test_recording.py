@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+import pytest
+
 from connect_audio.core.admission import StreamEnd
 from connect_audio.core.cursor import (
     Cursor,
@@ -356,6 +358,7 @@ def test_a_cursor_survives_json() -> None:
         assert from_plain(Cursor, json.loads(json.dumps(to_plain(cursor)))) == cursor
 
 
+@pytest.mark.slow
 def test_a_cursor_stays_small_however_long_the_call() -> None:
     log = [fragment(10 * index, OURS) for index in range(500)]
     result = recorded(*log)

@@ -15,6 +15,7 @@ from connect_audio.core.fragments import END, Fragment, FragmentReader
 from connect_audio_local.synthesis.calls import SyntheticCall, SyntheticFragment, synthesize_call
 from connect_audio_local.synthesis.fragment_writer import Block, FragmentLayout, write_fragment
 from core_support.reading import events_of, fragments_of, record
+from support.examples import examples
 
 START_MS = 1_782_912_654_536
 CONTACT = "00000000-0000-4000-8000-000000000001"
@@ -80,7 +81,7 @@ def test_a_session_of_relative_timecodes_is_recorded_whole_and_the_same_after_ev
         assert first.stereo + second.stereo == whole.stereo
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     zero_ms=st.sampled_from((START_MS, START_MS - 5_000, START_MS + 1_024)),
     blocks_per_cluster=st.none() | st.integers(1, 20),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ def numbers(notes: list[Note]) -> list[int]:
     return [int(each.fragment or "") for each in notes if isinstance(each, ErrorNote)]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_fragments_of_a_sample_make_few_points_and_keep_every_note() -> None:
     points = ResumePoints(Cursor())
 

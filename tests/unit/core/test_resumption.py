@@ -19,6 +19,7 @@ from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_numbe
 from connect_audio_local.synthesis.fragment_writer import FROM_CUSTOMER, Block, FragmentContents, Track, write_fragment
 from core_support.generated_streams import AFTER, OURS, GeneratedStream, generated_streams
 from core_support.reading import Recorded, events_of, fragments_of, record
+from support.examples import examples
 
 _patiently = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
@@ -74,7 +75,7 @@ def assert_same(resumed: Recorded, uninterrupted: Recorded) -> None:
     assert resumed.cursor.crc32 == zlib.crc32(resumed.stereo)
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(unique_numbers=True), st.sampled_from((None, 0, 1)))
 def test_a_recording_killed_after_any_fragment_goes_on_to_the_same_bytes(
     stream: GeneratedStream, chunks: int | None
@@ -87,7 +88,7 @@ def test_a_recording_killed_after_any_fragment_goes_on_to_the_same_bytes(
         assert_same(finish(saved, fragments), uninterrupted)
 
 
-@settings(max_examples=100, suppress_health_check=_patiently)
+@settings(max_examples=examples(100), suppress_health_check=_patiently)
 @given(generated_streams(unique_numbers=True), st.lists(st.integers(0, 6), max_size=8))
 def test_a_recording_killed_again_and_again_goes_on_to_the_same_bytes(
     stream: GeneratedStream, lives: list[int]

@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from core_support.generated_streams import GeneratedStream, generated_streams
 from core_support.reading import events_of, fragments_of
 from core_support.second_opinion import structures
+from support.examples import examples
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(generated_streams())
 def test_fragments_of_every_layout_are_what_ebmlite_reads(stream: GeneratedStream) -> None:
     for generated in stream.fragments:

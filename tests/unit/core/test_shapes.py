@@ -19,6 +19,7 @@ from connect_audio_local.kvs.archive_document import archive_document
 from connect_audio_local.synthesis.calls import SyntheticCall, synthesize_call, synthesize_stream
 from connect_audio_local.synthesis.fragment_writer import CONNECT_LAYOUT, FragmentLayout, Placement
 from core_support.generated_streams import GeneratedStream, generated_streams, layouts
+from support.examples import examples
 
 SPEECH = bytes(value * 7 % 251 for value in range(7 * 16_000))
 CALL = SyntheticCall(customer=SPEECH, agent=SPEECH[::-1], seconds=6.144)
@@ -125,7 +126,7 @@ def test_generated_streams_in_any_cut_say_the_same_both_ways(stream: GeneratedSt
 
 
 @given(layout=layouts(), seed=st.integers(0, 1 << 32), looks=st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_calls_in_any_layout_say_the_same_both_ways(layout: FragmentLayout, seed: int, looks: bool) -> None:  # noqa: FBT001 - the same
     call = replace(CALL, layout=layout, block_ms=32, blocks_per_fragment=4, seconds=1)
     data = b"".join(fragments(call))
@@ -135,7 +136,7 @@ def test_calls_in_any_layout_say_the_same_both_ways(layout: FragmentLayout, seed
 
 
 @given(seed=st.integers(0, 1 << 32), looks=st.booleans())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_damaged_streams_say_the_same_both_ways_and_in_any_cut(seed: int, looks: bool) -> None:  # noqa: FBT001 - the same
     chance = random.Random(seed)
     calls: Sequence[SyntheticCall] = [replace(CALL, seconds=3), replace(OTHER, seconds=2)]

@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from support.examples import few_of
+
 TOOLS = {"connect_audio_cli", "connect_audio_local", "moto", "rich", "typer", "numpy", "pydantic", "jsonschema"}
 UNUSED = {
     "asyncio",  # the X-Ray SDK's, by way of wrapt
@@ -74,6 +76,7 @@ def test_the_consumer_needs_no_sink_while_nobody_wants_live_audio() -> None:
     assert sorted(modules & UNUSED_WITHOUT_LIVE_AUDIO) == []
 
 
+@pytest.mark.slow
 def test_the_consumer_with_the_words_layer_imports_its_sdk_before_the_first_call_if_it_can() -> None:
     starts = "import os; os.environ['AWS_LAMBDA_FUNCTION_NAME'] = 'consumer'\n"
     handler = "from connect_audio.handlers import consumer"
@@ -84,7 +87,7 @@ def test_the_consumer_with_the_words_layer_imports_its_sdk_before_the_first_call
     assert "connect_audio.handlers.consumer" in imported(starts + broken + handler)
 
 
-@pytest.mark.parametrize("handler", ["trigger", "consumer"])
+@pytest.mark.parametrize("handler", few_of(["trigger", "consumer"]))
 def test_the_x_ray_sdk_comes_with_tracing_alone(handler: str) -> None:
     code = "import os; os.environ['POWERTOOLS_TRACE_DISABLED'] = 'false'\nfrom connect_audio.handlers import "
     assert "aws_xray_sdk" in imported(code + handler)

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from support.examples import few_of
+
 PROGRAM = """
 import sys
 import connect_audio.handlers.{handler}
@@ -33,11 +35,11 @@ def xray_modules(handler: str, disabled: str) -> list[str]:
     return [name.strip(" '") for name in done.stdout.strip(" []\n").split(",") if name]
 
 
-@pytest.mark.parametrize("handler", ["trigger", "consumer"])
+@pytest.mark.parametrize("handler", few_of(["trigger", "consumer"]))
 def test_switched_off_the_x_ray_sdk_is_not_imported(handler: str) -> None:
     assert xray_modules(handler, "true") == []
 
 
-@pytest.mark.parametrize("handler", ["trigger", "consumer"])
+@pytest.mark.parametrize("handler", few_of(["trigger", "consumer"]))
 def test_switched_on_it_traces_the_calls_of_aws(handler: str) -> None:
     assert "aws_xray_sdk.ext.botocore" in xray_modules(handler, "false")

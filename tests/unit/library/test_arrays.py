@@ -20,6 +20,7 @@ from connect_audio.core.pcm import PARTIES
 from connect_audio_cli.replay.replay import replay
 from connect_audio_local.synthesis.calls import Gap, SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.speech import two_party_conversation
+from support.examples import examples
 
 SPEECH = two_party_conversation(3)
 CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
@@ -117,7 +118,7 @@ def test_the_mask_tells_filled_from_received_silence() -> None:
 
 
 @given(st.lists(st.integers(0, 12), unique=True, max_size=8), st.integers(0, 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_the_mask_has_as_many_true_samples_as_the_manifest_counts(dropped: list[int], first: int) -> None:
     call = replace(CALL, customer=LONG.customer, agent=LONG.agent, agent_joins_ms=first * 704)
     fragments = [each.data for index, each in enumerate(synthesize_stream([call])) if index not in dropped]
@@ -218,6 +219,7 @@ def test_nothing_is_added_above_the_half_of_the_own_rate(noise: connect_audio.Ca
         ("scipy", "call.to_numpy(rate=16000)", "another rate needs scipy, which is not installed: pip install scipy"),
     ],
 )
+@pytest.mark.slow
 def test_a_missing_package_is_named_with_its_cure(tmp_path: Path, missing: str, use: str, complaint: str) -> None:
     (tmp_path / "call.mkv").write_bytes(capture(CALL))
     program = f"""

@@ -17,6 +17,7 @@ import connect_audio
 from connect_audio.core.pcm import PARTIES
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, Gap, SyntheticCall, synthesize_stream
 from connect_audio_local.synthesis.speech import two_party_conversation
+from support.examples import examples
 
 SPEECH = two_party_conversation(3)
 CALL = SyntheticCall(customer=SPEECH.customer, agent=SPEECH.agent)
@@ -213,7 +214,7 @@ def test_the_file_is_closed_when_the_reader_stops(tmp_path: Any) -> None:
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_how_the_body_is_cut_changes_nothing(data: st.DataObject) -> None:
     whole = b"".join(fragments(replace(CALL, agent_joins_ms=704)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=40)))

@@ -30,6 +30,7 @@ from connect_audio_local.synthesis.fragment_writer import (
     Track,
     write_fragment,
 )
+from support.examples import examples
 
 CAPTURES = Path(__file__).parents[4] / "shared" / "captures"
 START_MS = 1_782_912_654_536
@@ -211,7 +212,7 @@ def test_the_default_layout_is_byte_for_byte_that_of_the_rebuilt_capture() -> No
 
 
 @given(contents=contents(), layout=layouts)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_ebmlite_reads_the_same_blocks_tags_and_tracks_whatever_the_layout(
     contents: FragmentContents, layout: FragmentLayout
 ) -> None:

@@ -29,6 +29,7 @@ from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call
 from support.ends import FakeEnds
+from support.examples import few_of
 from support.json_text import through_json
 from support.world import KEPT, World, world
 
@@ -230,7 +231,7 @@ def test_looks_come_at_doubling_distances_up_to_the_longest() -> None:
     assert [each.pause_s(Policy(), 2) for each in watched[:5]] == [300, 600, 1200, 1800, 1800]
 
 
-@pytest.mark.parametrize("hours", [2, 24])
+@pytest.mark.parametrize("hours", few_of([2, 24]))
 def test_no_fragment_stays_unread_for_more_than_a_quarter_of_the_retention(hours: int) -> None:
     # A call of ten hours, at the looks' own pace. Of 2 hours: read after 15 and 35 minutes, then each half hour.
     at, listed = world(call(1)), [replace(each, length_ms=960) for each in session(1, 0, 36_000)]

@@ -30,6 +30,7 @@ from connect_audio.recorder.skip import Failure, PlaceState
 from connect_audio.recorder.streaming_border import BorderState
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS, Gap
 from support.calls import call, noise
+from support.examples import few_of
 from support.wav import same_wav, wav_of, wav_of_call
 from support.world import KEPT, NAMES, world
 
@@ -110,7 +111,7 @@ def test_steps_of_one_invocation_share_one_connection() -> None:
     assert len(at.source.served) == len(at.source.fragments)
 
 
-@pytest.mark.parametrize("rate", [16_000, 48_000])
+@pytest.mark.parametrize("rate", few_of([16_000, 48_000]))
 def test_a_part_holds_at_least_two_minutes_at_higher_rates(rate: int) -> None:
     ours = call(130, rate=rate, block_ms=20, blocks_per_fragment=50)
     run = world(ours).run()
@@ -121,6 +122,7 @@ def test_a_part_holds_at_least_two_minutes_at_higher_rates(rate: int) -> None:
     assert 120 * rate * 4 <= first.size <= 122 * rate * 4
 
 
+@pytest.mark.slow
 def test_a_part_is_full_only_at_a_fragment_s_end_so_its_bytes_do_not_depend_on_the_reads() -> None:
     sizes = []
     for chunk in (700, 65_536):
@@ -133,7 +135,7 @@ def test_a_part_is_full_only_at_a_fragment_s_end_so_its_bytes_do_not_depend_on_t
 # --- hand-over -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("reads", [2, 3, 5, 8, 13, 40, 100, 150])
+@pytest.mark.parametrize("reads", few_of([150, 2, 3, 5, 8, 13, 40, 100]))
 def test_handed_over_after_any_number_of_reads_the_recording_is_the_same_to_the_byte(reads: int) -> None:
     ours = call(400 if reads > 5 else 60)
     whole = world(ours).run()
@@ -147,7 +149,7 @@ def test_handed_over_after_any_number_of_reads_the_recording_is_the_same_to_the_
     assert run.manifest["handOvers"] >= 1
 
 
-@pytest.mark.parametrize("chunk", [333, 1000, 5000, 30_000])
+@pytest.mark.parametrize("chunk", few_of([30_000, 333, 1000, 5000]))
 def test_handed_over_in_the_midst_of_a_fragment_the_recording_is_the_same(chunk: int) -> None:
     ours = call(12)
     for reads in range(35_000 // chunk + 3, 350_000 // chunk, max(1, 20_000 // chunk)):
@@ -157,7 +159,7 @@ def test_handed_over_in_the_midst_of_a_fragment_the_recording_is_the_same(chunk:
         assert run.manifest["status"] == "complete"
 
 
-@pytest.mark.parametrize("reads", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12])
+@pytest.mark.parametrize("reads", few_of([1, 2, 3, 4, 5, 6, 7, 8, 9, 12]))
 @pytest.mark.parametrize("side", ["customer", "agent"])
 def test_a_one_sided_call_is_the_same_wherever_it_is_handed_over(side: str, reads: int) -> None:
     if side == "customer":
@@ -171,7 +173,7 @@ def test_a_one_sided_call_is_the_same_wherever_it_is_handed_over(side: str, read
     assert run.manifest["status"] == "complete"
 
 
-@pytest.mark.parametrize("reads", [16, 17, 20, 25])
+@pytest.mark.parametrize("reads", few_of([16, 17, 20, 25]))
 def test_a_late_second_track_is_the_same_wherever_it_is_handed_over(reads: int) -> None:
     ours = call(60, agent_joins_ms=17 * 64)
     whole = world(ours).run()
@@ -190,7 +192,7 @@ def test_a_hole_in_the_call_is_the_same_wherever_it_is_handed_over() -> None:
         assert run.manifest["gaps"] == whole.manifest["gaps"]
 
 
-@pytest.mark.parametrize("reads", [3, 10, 40])
+@pytest.mark.parametrize("reads", few_of([40, 3, 10]))
 def test_a_stream_that_keeps_nothing_is_recorded_whole_since_nothing_before_the_cursor_is_asked_for(reads: int) -> None:
     ours = call(400)
     at = world(ours, chunk=40_000, read_s=1.0, keeps=2, retention=0)
@@ -300,6 +302,7 @@ def test_every_field_of_a_checkpoint_survives_json() -> None:
     assert from_plain(Checkpoint, json.loads(json.dumps(to_plain(full)))) == full
 
 
+@pytest.mark.slow
 def test_a_hole_of_hours_is_cut_into_parts_of_bounded_size() -> None:
     ours = call(4, gaps=(Gap(at_ms=2048, length_ms=3600_000),))
     at = world(ours)
@@ -314,7 +317,7 @@ def test_a_hole_of_hours_is_cut_into_parts_of_bounded_size() -> None:
     assert all(result.part.size <= Policy().most_part_bytes(8000) + 32_768 for result in run.results if result.part)
 
 
-@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("fresh", few_of([True, False]))
 def test_a_hole_of_an_hour_is_the_same_where_every_part_is_made_by_a_fresh_recorder(fresh: bool) -> None:  # noqa: FBT001 - parametrised
     ours = call(4, gaps=(Gap(at_ms=2048, length_ms=3600_000),))
     run = world(ours).run(fresh_each_step=fresh)

@@ -25,6 +25,7 @@ from connect_audio_local.synthesis.calls import DEFAULT_START_MS, fragment_numbe
 from core_support.fragments_by_hand import START_MS, both_tracks, fragment
 from core_support.reading import events_of, fragments_of
 from support.calls import call, fragments
+from support.examples import few_of
 from support.stream import Stored
 from support.wav import same_wav, wav_of, wav_of_call
 from support.world import BUCKET, NAMES, REQUEST, Run, World, world
@@ -168,7 +169,7 @@ def renumbered(each: Stored, counter: int) -> Stored:
     return replace(each, number=number, data=each.data.replace(each.number.encode(), number.encode()))
 
 
-@pytest.mark.parametrize("start_ms", [-3000, -1500, -1499, -1000, -500, -1, 0, 1, 499, 500, 1000, 1500, 4500])
+@pytest.mark.parametrize("start_ms", few_of([-3000, -1500, -1499, -1000, -500, -1, 0, 1, 499, 500, 1000, 1500, 4500]))
 @pytest.mark.parametrize(("gap_ms", "jump"), [(600, 1), (1000, 1), (3000, 1), (30_000, 1), (-1500, 1), (0, 1000)])
 def test_each_second_lies_in_exactly_one_of_two_recordings_however_their_clocks_differ(
     gap_ms: int, jump: int, start_ms: int
