@@ -19,6 +19,8 @@ from connect_audio_cli.commands.replay import parser
 from connect_audio_cli.replay.live_options import Typed, live_options
 from connect_audio_cli.replay.words_options import words_options
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
+from connect_audio_local.webhook.model import Exchange, WebhookReceiver
+from connect_audio_local.webhook.server import webhook_receiver
 from connect_audio_local.whisper import faults
 from connect_audio_local.whisper.server import speech_server
 from support.calls import capture_of
@@ -29,6 +31,7 @@ from support.speech_sessions import call, said
 from support.spoken_words import quiet, spoken
 from support.terminal import on_terminal
 from support.transcribe_sessions import KEY, SECRET, transcribe_service
+from support.webhook_sink import SECRET as SECRET_OF_WEBHOOK
 
 PARTS: Final = (
     said(Party.AGENT, 1.0, "alfa bravo"),
@@ -120,6 +123,87 @@ def test_followed_turns_come_on_a_terminal_with_time_and_speaker_before_the_repo
         "0:03.0  customer  charlie delta echo",
         "0:03.2  agent     foxtrot golf",
     ]
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    monkeypatch.setenv("WEBHOOK_SIGNING_SECRET", SECRET_OF_WEBHOOK.decode())
+    return SECRET_OF_WEBHOOK
+
+
+def to(receiver: WebhookReceiver) -> tuple[str | Path, ...]:
+    return ("--webhook", receiver.url, "--webhook-ca", receiver.ca_file, "--allow-private-addresses")
+
+
+def words_posted(receiver: WebhookReceiver) -> list[dict[str, Any]]:
+    return [json.loads(each.body) for each in receiver.received if each.value("Event") == "words"]
+
+
+def test_the_words_go_to_the_webhook_too_as_the_stack_posts_them(capture: Path, output: Path, secret: bytes) -> None:
+    with speech_server() as server, webhook_receiver(secret) as receiver:
+        options = ("--whisper", server.url, "--words-webhook", "final", *to(receiver))
+        finished = run_here("replay", capture, "--output", output, *options)
+
+        assert (finished.code, finished.err) == (0, "")
+        assert receiver.refused == ()
+        received = words_posted(receiver)
+    assert sorted((each["turn"] for each in received), key=lambda turn: int(turn["id"])) == transcript(output)["turns"]
+    assert {(each["state"], each["contactId"], each["recording"]) for each in received} == {
+        ("final", DEFAULT_CONTACT_ID, WAV)
+    }
+    # The segments go there as without words.
+    assert len([each for each in receiver.received if each.value("Event") == "segment"]) == 6
+
+
+def test_words_that_the_webhook_does_not_take_are_counted_and_the_reason_is_said(
+    capture: Path, output: Path, secret: bytes
+) -> None:
+    def refuse_words(exchange: Exchange) -> None:
+        is_words = exchange.http.headers["Connect-Audio-Event"] == "words"
+        status = exchange.take()
+        exchange.answer(403 if is_words else status)
+
+    with speech_server() as server, webhook_receiver(secret, repeat(refuse_words, 1000)) as receiver:
+        options = ("--whisper", server.url, "--words-webhook", "all", *to(receiver))
+        finished = run_here("replay", capture, "--output", output, *options)
+
+    assert finished.code == 3
+    assert finished.complaint == (
+        f"{output / WAV} is whole, but not all of its live audio was taken; "
+        "webhook did not get 3 messages of whisper: HTTP_403"
+    )
+    assert "nothing dropped, 3 messages not posted\n" in finished.out
+    assert who(transcript(output)) == TURNS
+    (warning,) = json.loads((output / MANIFEST).read_bytes())["warnings"]
+    assert warning == {"code": "LIVE_MESSAGES_DROPPED", "detail": "3 messages of whisper did not reach a receiver"}
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--words-webhook", "all"), "--words-webhook is for a webhook; add --webhook URL"),
+        (
+            ("--words-webhook", "all", "--webhook", "https://example.com"),
+            "--words-webhook is for words; add --whisper URL or --transcribe",
+        ),
+    ],
+)
+def test_posts_of_words_without_words_or_without_a_receiver_are_refused(
+    capture: Path, output: Path, secret: bytes, options: tuple[str, ...], complaint: str
+) -> None:
+    assert secret
+    finished = run_here("replay", capture, "--output", output, *options)
+    assert (finished.code, finished.complaint) == (2, complaint)
+
+
+def test_an_unknown_choice_of_words_for_the_webhook_is_refused_as_the_stack_does(
+    capture: Path, output: Path, secret: bytes
+) -> None:
+    assert secret
+    options = ("--whisper", "http://127.0.0.1:9/v1", "--webhook", "https://example.com", "--words-webhook", "some")
+    finished = run_here("replay", capture, "--output", output, *options)
+    assert finished.code == 2
+    assert finished.complaint.startswith("--words-webhook is 'some'; it must be off or final or all.")
 
 
 def test_a_turn_is_printed_while_the_call_goes_on(output: Path) -> None:

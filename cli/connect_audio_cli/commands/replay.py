@@ -54,6 +54,7 @@ def main(arguments: Sequence[str]) -> int:
             "speed",
             "sink",
             "sink_option",
+            "words_webhook",
         )
     }
     words = words_options(given)
@@ -155,6 +156,12 @@ def parser() -> Parser:
         metavar="URL",
         help="Also post the segments to this https:// address, signed with the text in the variable "
         "WEBHOOK_SIGNING_SECRET.",
+    )
+    live.add_argument(
+        "--words-webhook",
+        metavar="WHICH",
+        help="Also post the words of --whisper or --transcribe there: final turns, or all, partial ones too. "
+        "(default: off)",
     )
     live.add_argument(
         "--webhook-ca", metavar="FILE", type=Path, help="Certificates (PEM) to trust besides the system's."
@@ -332,6 +339,11 @@ def _lacking_in_sink(sink: SinkOutcome, done: Replay) -> str:
     code = sink.code or "it could not keep up"
     if (sink.name, code) in _ADVICE:
         code = f"{code} ({_ADVICE[sink.name, code]})"
+    if counts.dropped_messages and not counts.dropped_frames:
+        code = sink.message_code or "it could not keep up"
+        if ("webhook", code) in _ADVICE:
+            code = f"{code} ({_ADVICE['webhook', code]})"
+        return f"webhook did not get {count(counts.dropped_messages, 'message')} of {sink.name}: {code}"
     if counts.dropped_frames:
         dropped = duration(counts.dropped_frames / recording["sampleRate"])
         return f"{sink.name} did not get {dropped} of {duration(recording['durationSeconds'])}: {code}"
@@ -416,6 +428,8 @@ def _delivered(sink: SinkOutcome, rate: int) -> str:
         f"{count(counts.delivered, sink.unit)}, {duration(counts.delivered_frames / rate)}",
         f"dropped {duration(counts.dropped_frames / rate)}" if counts.dropped_frames else "nothing dropped",
     ]
+    if counts.dropped_messages:
+        parts.append(f"{count(counts.dropped_messages, 'message')} not posted")
     if counts.failures:
         parts.append(f"{counts.failures} failed {'try' if counts.failures == 1 else 'tries'}")
     return f"{sink.where}: {', '.join(parts)}"

@@ -40,6 +40,7 @@ class Typed:
         sink: names of sinks that installed packages bring.
         sink_option: their options, each `KEY=VALUE`.
         words: the recognizer.
+        words_webhook: `final` or `all`.
     """
 
     segments: Path | None = None
@@ -53,6 +54,7 @@ class Typed:
     sink: Sequence[str] | None = None
     sink_option: Sequence[str] | None = None
     words: WordsOptions | None = None
+    words_webhook: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,7 @@ class LiveOptions:
         sinks: names of sinks that installed packages bring.
         sink_options: their options, the same for all of them, as LIVE_SINK_OPTIONS holds them.
         words: the recognizer; None for no words.
+        words_webhook: words that are posted to the webhook: `final`, `all`, or none if empty.
     """
 
     segments: Path | None
@@ -97,6 +100,7 @@ class LiveOptions:
     sinks: Sequence[str] = ()
     sink_options: Mapping[str, str] = field(default_factory=dict)
     words: WordsOptions | None = None
+    words_webhook: str = ""
 
 
 def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> LiveOptions | None:
@@ -132,6 +136,7 @@ def live_options(typed: Typed, environment: Mapping[str, str] | None = None) -> 
         sinks=sinks,
         sink_options=dict(_pair(text) for text in typed.sink_option or ()),
         words=typed.words,
+        words_webhook=_read("WORDS_WEBHOOK", "--words-webhook", typed.words_webhook),
     )
 
 
@@ -141,6 +146,7 @@ def _check_that_something_takes(typed: Typed) -> None:
         for flag, given in (
             ("--webhook-ca", typed.webhook_ca is not None),
             ("--allow-private-addresses", typed.allow_private_addresses),
+            ("--words-webhook", typed.words_webhook is not None),
         ):
             if given:
                 raise CommandError(f"{flag} is for a webhook; add --webhook URL")
@@ -152,6 +158,8 @@ def _check_that_something_takes(typed: Typed) -> None:
             ):
                 if text is not None:
                     raise CommandError(f"{flag} is for segments; add --segments FOLDER or --webhook URL")
+    if typed.words_webhook is not None and typed.words is None:
+        raise CommandError("--words-webhook is for words; add --whisper URL or --transcribe")
     if typed.sink_option and not typed.sink:
         raise CommandError("--sink-option is for a sink of your own; add --sink NAME")
     for name in typed.sink or ():

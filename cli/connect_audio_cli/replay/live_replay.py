@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Final
 
 from connect_audio.adapters.endpoint.address import endpoint_of
 from connect_audio.adapters.endpoint.secret import KnownSecret
-from connect_audio.adapters.sinks.composition import SinkOptions, WebhookSinkOptions, WordsSinkOptions, sinks_from
+from connect_audio.adapters.sinks.composition import (
+    SinkOptions,
+    WebhookSinkOptions,
+    WordsSinkOptions,
+    sinks_from,
+    word_posts,
+)
 from connect_audio.adapters.sinks.segment_folder import SegmentFolder
 from connect_audio.adapters.sinks.segment_index import HEAD_NAME
 from connect_audio.core.errors import SinkError
@@ -42,6 +48,8 @@ from connect_audio_cli.replay.pacing import Pacer
 
 if TYPE_CHECKING:
     # Without words a replay needs none of it.
+    from connect_audio.adapters.words.word_posts import WordPosts
+    from connect_audio.words.live_words import WordsListener
     from connect_audio_cli.replay.replayed_words import FinishedWords, ReplayedWords
 
 _MOST_TRIES: Final = 4
@@ -64,6 +72,7 @@ class SinkOutcome:
         unit: `segment` or `block`, of which it takes one at a time.
         ended: True if it has taken the end of the call.
         code: why it last refused anything; None where it never did.
+        message_code: why the first of its messages did not reach the webhook; None where all did.
     """
 
     name: str
@@ -72,11 +81,13 @@ class SinkOutcome:
     unit: str
     ended: bool
     code: str | None
+    message_code: str | None = None
 
     @property
     def lacks(self) -> bool:
-        """True if any audio did not reach it."""
-        return bool(self.state.counts.dropped_frames or self.state.failure or not self.ended)
+        """True if any audio did not reach it, or any message of it the webhook."""
+        counts = self.state.counts
+        return bool(counts.dropped_frames or counts.dropped_messages or self.state.failure or not self.ended)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +149,7 @@ class LiveReplay:
         self._pacer = None if options.speed is None else Pacer(pace_clock, options.speed, self._interrupt_overdue)
         self._extraction: Extraction | None = None
         self._sinks: list[ObservedSegments | ObservedBlocks] = []
+        self._posts: WordPosts | None = None
         self._pipeline: LivePipeline | None = None
         self._preview: tuple[CallRecording, LivePreview] | None = None
         self._waited = (0, 0)  # for which fragment's blocks, by its offset, and for how many of them
@@ -268,6 +280,7 @@ class LiveReplay:
                     unit=sink.unit,
                     ended=sink.ended,
                     code=sink.code,
+                    message_code=None if self._posts is None else self._posts.first_code,
                 )
                 for sink in self._sinks
             ),
@@ -318,8 +331,25 @@ class LiveReplay:
             webhook=target,
             clock=self._clock,
             logger=_silent_logger(),
-            words=None if self._words is None else _words_sink(self._words),
+            words=None if self._words is None else _words_sink(self._words, self._listeners(self._words, target)),
         )
+
+    def _listeners(
+        self, words: ReplayedWords, webhook: WebhookSinkOptions | None
+    ) -> Iterator[Callable[[SinkSetup], WordsListener]]:
+        """The makers of the listeners to the words; the webhook comes first, since it never refuses."""
+        which = self._options.words_webhook
+        if webhook is not None and which:
+
+            def posts(setup: SinkSetup) -> WordPosts:
+                self._posts = word_posts(setup, webhook, self._clock, _silent_logger(), has_partials=which == "all")
+                return self._posts
+
+            yield posts
+        if words.options.is_followed:
+            from connect_audio_cli.replay.replayed_words import FollowedWords  # noqa: PLC0415 - see above
+
+            yield lambda _setup: FollowedWords()
 
     def _where(self, name: str) -> str:
         webhook, words = self._options.webhook, self._options.words
@@ -370,16 +400,14 @@ class LiveReplay:
         self.replaced = (f"{segments} in {folder}",)
 
 
-def _words_sink(words: ReplayedWords) -> WordsSinkOptions:
-    from connect_audio_cli.replay.replayed_words import FollowedWords  # noqa: PLC0415 - see above
-
+def _words_sink(words: ReplayedWords, listeners: Iterable[Callable[[SinkSetup], WordsListener]]) -> WordsSinkOptions:
     options = words.options
     return WordsSinkOptions(
         recognizers={options.name: lambda _setup: options.make()},
         open_pages=lambda: words,
         language=options.language,
         policy=options.policy,
-        listeners=(lambda _setup: FollowedWords(),) if options.is_followed else (),
+        listeners=tuple(listeners),
     )
 
 

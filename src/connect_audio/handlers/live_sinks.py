@@ -202,19 +202,9 @@ def _posts(
     """The maker of the posts of words to the webhook."""
 
     def posts(setup: SinkSetup) -> WordsListener:
-        from connect_audio.adapters.sinks.webhook_requests import WebhookCall, WebhookRequests  # noqa: PLC0415
-        from connect_audio.adapters.words.word_posts import WordPosts  # noqa: PLC0415
+        from connect_audio.adapters.sinks.composition import word_posts  # noqa: PLC0415
 
-        call = WebhookCall(contact_id=setup.contact_id, recording=setup.recording, streaming_start_ms=setup.start_ms)
-        requests = WebhookRequests(
-            url=webhook.url,
-            secret=webhook.secret(),
-            call=call,
-            clock=clock,
-            allow_private=webhook.allow_private,
-            ca_file=webhook.ca_file,
-        )
-        return WordPosts(requests, call, clock, logger, has_partials=live.words_webhook == "all")
+        return word_posts(setup, webhook, clock, logger, has_partials=live.words_webhook == "all")
 
     return posts
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from connect_audio.adapters.endpoint.secret import SecretSource
     from connect_audio.adapters.sinks.segment_store import SegmentStore
+    from connect_audio.adapters.words.word_posts import WordPosts
     from connect_audio.ports import Clock, Log
     from connect_audio.sinks import SegmentSink, SinkSetup
     from connect_audio.words.live_words import WordsListener, WordsPolicy
@@ -102,6 +103,36 @@ def sinks_from(options: SinkOptions) -> Mapping[str, Callable[[SinkSetup], Segme
         for name, recognizer in words.recognizers.items():
             makers[name] = lambda setup, recognizer=recognizer: _words(setup, options, words, recognizer)  # type: ignore[misc]
     return makers
+
+
+def word_posts(
+    setup: SinkSetup, webhook: WebhookSinkOptions, clock: Clock, logger: Log, *, has_partials: bool
+) -> WordPosts:
+    """Make the posts of a call's words to the webhook.
+
+    Args:
+        setup: the facts about the call.
+        webhook: the receiver.
+        clock: for signatures and pauses.
+        logger: gets codes.
+        has_partials: False for final turns and retractions alone.
+
+    Raises:
+        SinkError: nothing can be posted to the URL.
+    """
+    from connect_audio.adapters.sinks.webhook_requests import WebhookCall, WebhookRequests  # noqa: PLC0415
+    from connect_audio.adapters.words.word_posts import WordPosts  # noqa: PLC0415
+
+    call = WebhookCall(contact_id=setup.contact_id, recording=setup.recording, streaming_start_ms=setup.start_ms)
+    requests = WebhookRequests(
+        url=webhook.url,
+        secret=webhook.secret(),
+        call=call,
+        clock=clock,
+        allow_private=webhook.allow_private,
+        ca_file=webhook.ca_file,
+    )
+    return WordPosts(requests, call, clock, logger, has_partials=has_partials)
 
 
 def _segments(setup: SinkSetup, options: SinkOptions, open_store: Callable[[], SegmentStore]) -> SegmentSink:

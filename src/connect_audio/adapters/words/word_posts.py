@@ -94,6 +94,7 @@ class WordPosts:
         self._under_way: _Message | None = None
         self._known = _Known()
         self._dropped = 0
+        self._first_code: str | None = None
         self._stage = _Stage.OPEN
         self._thread: threading.Thread | None = None
 
@@ -101,6 +102,11 @@ class WordPosts:
     def dropped(self) -> int:
         """Final turns and retractions that were not posted, in this invocation. A retraction counts once."""
         return self._dropped
+
+    @property
+    def first_code(self) -> str | None:
+        """Code of the first of them; None if there is none."""
+        return self._first_code
 
     def turns(self, call: WordsCall, turns: Sequence[NumberedTurn]) -> None:
         """Queue new final turns. A turn that was queued before is left out."""
@@ -181,7 +187,8 @@ class WordPosts:
 
     def _drop(self, count: int, code: str) -> None:
         """Count messages that are not posted; log the first of them."""
-        if count and not self._dropped:
+        if count and self._first_code is None:
+            self._first_code = code
             self._logger.warning("words not posted to the webhook: the transcript has them", extra={"code": code})
         self._dropped += count
 
