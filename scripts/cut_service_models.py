@@ -35,6 +35,7 @@ OPERATIONS: Final = {
         "CreateMultipartUpload",
         # botocore itself calls this one where the bucket is a directory bucket,
         "CreateSession",
+        "DeleteObject",
         "DeleteObjects",
         "GetObject",
         # and this one where the bucket lies in another region than its client.

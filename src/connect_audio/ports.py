@@ -293,7 +293,7 @@ class ObjectKind:
 class PartStore(Protocol):
     """One bucket. Keys are whole; every method raises `StorageError` if S3 refuses or cannot be reached.
 
-    Creating an upload and aborting it belong together. The recorder puts an upload's id into its checkpoint first; the
+    Creating an upload and aborting it belong together. Publishing aborts each other upload to the recording's key. The
     bucket's lifecycle rule is the last net.
     """
 
@@ -333,6 +333,14 @@ class PartStore(Protocol):
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; a missing one is no error."""
 
+    def delete_version(self, key: str, etag: str) -> None:
+        """Delete an object if it is one version (`IfMatch`); another version stays, and a missing one is no error.
+
+        Args:
+            key: the object's key.
+            etag: ETag of the version, as `head` gives it.
+        """
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, in order."""
 
@@ -342,8 +350,8 @@ class PartStore(Protocol):
         A folder counts once, however many objects it holds.
         """
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        """Return the id of an open multipart upload to exactly `key`, re-using one that exists, else creating it."""
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        """Create a multipart upload to `key` and return its id. If the answer is lost, an upload stays open."""
 
     def find_uploads(self, key: str) -> Sequence[str]:
         """Return the ids of the open multipart uploads to exactly `key`."""

@@ -28,6 +28,7 @@ from connect_audio.handlers.reporting import ConsumerReports
 from connect_audio.ports import ContactAnswer, ContactState, PartStore
 from connect_audio.recorder import Checkpoint, Outcome, Policy, Recorder, RecorderPorts, StepResult
 from connect_audio.recorder.archived_call import QUIET_MS
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.either_source import EitherSource
 from connect_audio.recorder.late_recording import (
@@ -39,7 +40,6 @@ from connect_audio.recorder.late_recording import (
     recorded_to_its_end,
 )
 from connect_audio.recorder.object_names import RecordingNames
-from connect_audio.recorder.publish import give_up
 from connect_audio.recorder.repair import (
     Again,
     ClaimHeld,
@@ -70,6 +70,18 @@ _MOST_TRIES: Final = 60
 """Tries of a command that its user makes again."""
 
 
+class Told(logging.Logger):
+    """A logger that keeps what is said about the claims of exports."""
+
+    def __init__(self) -> None:
+        super().__init__("chaos.archive", logging.INFO)
+        self.told: list[str] = []
+
+    def handle(self, record: logging.LogRecord) -> None:
+        if "export" in record.msg:
+            self.told.append(record.msg)
+
+
 @dataclass(frozen=True)
 class Scene:
     """What the actors share.
@@ -79,12 +91,14 @@ class Scene:
         store: the bucket.
         policy: the recorder's limits.
         ended_ms: when Connect says that the contact is over; None if it never says a word.
+        log: what the recorder says.
     """
 
     kept: Kept
     store: PartStore
     policy: Policy
     ended_ms: int | None
+    log: Told = field(default_factory=Told)
 
     def media(self, actor: Actor) -> MediaSource:
         return ActorSource(self.kept, actor)
@@ -109,7 +123,7 @@ class Scene:
             status=NotAsked(),
             clock=actor.stage,
             policy=self.policy,
-            logger=LOG,
+            logger=self.log,
             attempt_name=attempt_name,
             jitter=lambda: 1.0,
         )
@@ -333,7 +347,8 @@ def export(scene: Scene, owner: str, *, is_named: bool) -> Callable[[Actor], Non
                 source=EitherSource(scene.media(actor), lambda: scene.archive(actor)),
                 index=index,
                 clock=actor.stage,
-                logger=LOG,
+                logger=scene.log,
+                policy=scene.policy,
             )
             try:
                 recording.run()
@@ -394,7 +409,7 @@ def _repaired(scene: Scene, owner: str, actor: Actor) -> bool:
             try:
                 recorded = recorded_to_its_end(hidden, checkpoint)
             except MediaSourceError:
-                give_up(ports)
+                clean_up(ports)
                 raise
             publish_repair(hidden, recorded, manifest_of(ports), found)
     return True

@@ -183,14 +183,17 @@ class ActorStore:
     def delete(self, keys: Iterable[str]) -> None:
         self._cross(lambda: self._store.delete(keys))
 
+    def delete_version(self, key: str, etag: str) -> None:
+        self._cross(lambda: self._store.delete_version(key, etag))
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         return self._cross(lambda: self._store.list_keys(prefix))
 
     def list_level(self, prefix: str) -> Sequence[str]:
         return self._cross(lambda: self._store.list_level(prefix))
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        return self._cross(lambda: self._store.open_upload(key, kind))
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        return self._cross(lambda: self._store.create_upload(key, kind))
 
     def find_uploads(self, key: str) -> Sequence[str]:
         return self._cross(lambda: self._store.find_uploads(key))

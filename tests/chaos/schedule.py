@@ -44,11 +44,12 @@ _PORTS = (
     "delete",
     "list_keys",
     "list_level",
-    "open_upload",
+    "create_upload",
     "find_uploads",
     "upload_part",
     "complete_upload",
     "abort_upload",
+    "delete_version",
     "open",
     "read",
     "close",
@@ -59,7 +60,7 @@ _PORTS = (
     "deliver",
     "sink end",
 )
-_STORE_PORTS = _PORTS[:12]
+_STORE_PORTS = _PORTS[:13]
 _STORE_FAULTS = (
     StoreFault.SLOW_DOWN,
     StoreFault.INTERNAL,
@@ -417,7 +418,7 @@ def _run(schedule: Schedule, trace: list[str]) -> Judged:
     execution, bucket = world.execution, world.bucket
     ending = chance.choice(("",) * 12 + ("outage", "foreign", "upload lost"))
     if ending == "outage":
-        port = chance.choice(("put", "upload_part", "open_upload", "get"))
+        port = chance.choice(("put", "upload_part", "create_upload", "get"))
         execution.store.outage = (port, chance.randint(1, max(1, counts[port])))
     elif ending == "upload lost":
         port = chance.choice(("upload_part", "complete_upload", "put"))

@@ -260,14 +260,17 @@ class ChaosStore:
     def delete(self, keys: Iterable[str]) -> None:
         self._call("delete", lambda: self.bucket.delete(keys))
 
+    def delete_version(self, key: str, etag: str) -> None:
+        self._call("delete_version", lambda: self.bucket.delete_version(key, etag))
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         return self._call("list_keys", lambda: self.bucket.list_keys(prefix))
 
     def list_level(self, prefix: str) -> Sequence[str]:
         return self._call("list_level", lambda: self.bucket.list_level(prefix))
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        return self._call("open_upload", lambda: self.bucket.open_upload(key, kind))
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        return self._call("create_upload", lambda: self.bucket.create_upload(key, kind))
 
     def find_uploads(self, key: str) -> Sequence[str]:
         return self._call("find_uploads", lambda: self.bucket.find_uploads(key))

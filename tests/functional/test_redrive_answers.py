@@ -440,6 +440,15 @@ def test_nothing_is_started_over_the_claim_of_an_execution_that_lambda_no_longer
     assert stage.numbers() == (1, 0)
 
 
+@pytest.mark.parametrize("rest", ["export", '{"version": 1}'])
+def test_the_claim_of_an_export_bars_no_start(stage: Scene, rest: str) -> None:
+    lambda_ = stage.lambda_is(ScriptedLambda())
+    lambda_.claim(f"connect-audio-export:{NAME}@laptop\n{rest}")
+    stage.message(REQUEST.to_payload())
+    code, _ = stage.redrive()
+    assert (code, list(lambda_.invoked), stage.numbers()) == (0, [f"{NAME}-r1"], (0, 0))
+
+
 def test_a_claim_of_a_stack_with_a_bucket_of_staging_is_found_there(stage: Scene) -> None:
     lambda_ = stage.lambda_is(ScriptedLambda())
     lambda_.environment["STAGING_BUCKET"] = "staging"

@@ -138,7 +138,7 @@ def test_a_listing_that_is_denied_changes_nothing_about_the_recording(
 
     assert found.manifest is not None
     assert (found.result["status"], found.manifest["audit"]) == ("partial", None)
-    assert steps_of(cloud)[-2:] == ("audit-00001", "give-up")
+    assert steps_of(cloud)[-3:] == ("audit-00001", "not-audited", "give-up")
     assert len(found.objects) == 2
     assert by_metric(emitted(capfd.readouterr().out))[Metric.REPAIRS_FAILED] == [1]
 

@@ -580,6 +580,8 @@ ACTIONS = {
     "put_object": {"s3:PutObject", "s3:PutObjectTagging"},  # staged objects and claims carry a tag
     "get_object": {"s3:GetObject"},
     "head_object": {"s3:GetObject", "s3:ListBucket"},  # without the latter a missing object is a 403
+    # With If-Match it asks for the right to read, too.
+    "delete_object": {"s3:DeleteObject", "s3:GetObject"},
     "delete_objects": {"s3:DeleteObject"},
     "list_objects_v2": {"s3:ListBucket"},
     "create_multipart_upload": {"s3:PutObject"},

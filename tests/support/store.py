@@ -74,6 +74,12 @@ class MemoryStore:
             assert ".wav.staging/" in key or key.endswith(".wav.claim") or "/waiting/" in key, key
             self.objects.pop(key, None)
 
+    def delete_version(self, key: str, etag: str) -> None:
+        self._enter("delete_version")
+        assert key.endswith(".wav.claim"), key
+        if key in self.objects and _etag(self.objects[key][0]) == etag:
+            del self.objects[key]
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         self._enter("list_keys")
         return sorted(key for key in self.objects if key.startswith(prefix))
@@ -82,12 +88,9 @@ class MemoryStore:
         self._enter("list_level")
         return sorted({_to_next_slash(key, len(prefix)) for key in self.objects if key.startswith(prefix)})
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
         assert kind.content_type
-        self._enter("open_upload")
-        existing = [upload for upload, (target, _, _) in self.uploads.items() if target == key]
-        if existing:
-            return existing[0]
+        self._enter("create_upload")
         self._ids += 1
         upload_id = f"upload-{self._ids}"
         self.uploads[upload_id] = (key, dict(kind.metadata), {})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -245,6 +245,11 @@ def finish(world: World, results: Sequence[StepResult], *, reasons: Sequence[Rea
         end=end if reasons is None else EndOfRecording(end.reason, tuple(reasons)),
     )
     return publish_recording(world.ports(), recorded)
+
+
+def without_upload(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint without the id of its upload, which each attempt creates anew."""
+    return replace(checkpoint, parts=replace(checkpoint.parts, upload_id=None))
 
 
 def reasons_of(result: StepResult) -> list[str]:

@@ -79,9 +79,14 @@ class FolderStore:
         """Delete objects, and the folders that become empty; a missing one is no error."""
         for key in keys:
             with self._failures(key), self._folders:
-                for path in (self._path(key), self._metadata(key)):
-                    path.unlink(missing_ok=True)
-                    self._remove_empty(path.parent)
+                self._remove(key)
+
+    def delete_version(self, key: str, etag: str) -> None:
+        """Delete an object if it is one version; another version stays, and a missing one is no error."""
+        with self._failures(key), self._folders:
+            path = self._path(key)
+            if path.is_file() and _etag(path) == etag:
+                self._remove(key)
 
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, in order."""
@@ -95,11 +100,9 @@ class FolderStore:
         with self._failures(prefix):
             return sorted(self._level(prefix))
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        """Return the id of an open upload to exactly `key`, re-using one that exists, else creating it."""
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        """Create an upload to `key` and return its id."""
         with self._failures(key):
-            for upload_id in self.find_uploads(key):
-                return upload_id
             upload_id = secrets.token_hex(8)
             path = self._upload(upload_id)
             path.mkdir(parents=True)
@@ -243,6 +246,11 @@ class FolderStore:
             path = self._metadata(key)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(dict(kind.metadata)))
+
+    def _remove(self, key: str) -> None:
+        for path in (self._path(key), self._metadata(key)):
+            path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
 
     def _remove_empty(self, folder: Path) -> None:
         with suppress(OSError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from botocore.exceptions import ClientError
 
+from connect_audio.recorder.claim_object import HeldClaim
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.settings import ConsumerSettings, variables
 from connect_audio_cli.redrive.decision import InDoubtError
@@ -48,7 +49,9 @@ class Claims:
         self._s3 = s3
 
     def holder(self, request: RecordingRequest) -> str | None:
-        """Return the ARN of the execution that holds a recording's claim; None if there is no claim.
+        """Return the ARN of the execution that holds a recording's claim; None if there is none, or an export's.
+
+        An export's claim bars no execution, and names none.
 
         Raises:
             InDoubtError: Lambda does not show the consumer's bucket.
@@ -61,7 +64,8 @@ class Claims:
                 return None
             raise
         with closing(answer["Body"]) as body:
-            return body.read().decode("utf-8", "replace")
+            claim = HeldClaim.of(body.read(), answer.get("ETag", ""))
+        return None if claim.is_of_export else claim.holder
 
     def is_published(self, request: RecordingRequest) -> bool:
         """Return True if the recording's WAV or its manifest is there.

@@ -14,8 +14,9 @@ from connect_audio.core.audit import is_proven, is_suspect, next_audit_number
 from connect_audio.core.errors import MediaSourceError, StorageError
 from connect_audio.recorder import Policy, RecorderPorts
 from connect_audio.recorder.archived_call import QUIET_MS
+from connect_audio.recorder.claim_object import read_claim
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.late_recording import NotAsked, recorded_to_its_end
-from connect_audio.recorder.publish import give_up
 from connect_audio.recorder.repair import (
     Again,
     ClaimHeld,
@@ -159,7 +160,7 @@ class RecordingRepair:
                 try:
                     recorded = recorded_to_its_end(hidden, checkpoint)
                 except MediaSourceError:
-                    give_up(ports)
+                    clean_up(ports)
                     raise
                 return _of(publish_repair(hidden, recorded, manifest_of(ports), found))
 
@@ -172,12 +173,10 @@ class RecordingRepair:
     def _left(self) -> str | None:
         """Return the name under which an interrupted run of this machine holds the claim; None where none does."""
         try:
-            holder = bytes(self._place.store.get(self._place.names.claim)).decode(errors="replace")
+            claim = read_claim(self._place.store, self._place.names)
         except StorageError as error:
-            if error.code != "NoSuchKey":
-                raise CommandError(f"cannot be read: {printable(str(error))}", ExitCode.NOT_WHOLE) from error
-            return None
-        return holder if holder.startswith(self._names_of_runs) else None
+            raise CommandError(f"cannot be read: {printable(str(error))}", ExitCode.NOT_WHOLE) from error
+        return claim.holder if claim is not None and claim.holder.startswith(self._names_of_runs) else None
 
 
 def _may_go_on(silent_ms: int) -> CommandError:

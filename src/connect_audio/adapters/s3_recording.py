@@ -1,7 +1,7 @@
 """One S3 bucket as the `PartStore` port: single puts, conditional writes and multipart uploads. Used by the recorder.
 
-The recorder aborts each upload that it creates. Two lifecycle rules of the bucket are the last net: one for incomplete
-uploads, one for objects tagged as temporary.
+The recorder aborts each upload that it does not complete. Two lifecycle rules of the bucket are the last net: one for
+incomplete uploads, one for objects tagged as temporary.
 
 *How it works.* Each method makes one request, or one a page, and turns every exception into a `StorageError`
 (`_translated`). Conditional writes go through `_write_once`, which retries a 409 and turns a 412 into EXISTS or
@@ -205,6 +205,19 @@ class S3PartStore:
                 retryable=all(passes(each) for each, _ in failed),
             )
 
+    def delete_version(self, key: str, etag: str) -> None:
+        """Delete an object if it is one version; another version stays, and a missing one is no error.
+
+        Raises:
+            StorageError: S3 refused or cannot be reached.
+        """
+        self._write_once(
+            "DeleteObject",
+            key,
+            lambda: self._client.delete_object(Bucket=self._bucket, Key=key, IfMatch=etag),
+            replaces=True,
+        )
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         """All keys under a prefix, in order.
 
@@ -234,17 +247,13 @@ class S3PartStore:
             ]
         return tuple(sorted(names))
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        """Return the id of an open multipart upload to exactly `key`, re-using the oldest one, else creating it.
-
-        Re-using is what recovers a create whose answer was lost; only the claim's holder may call this.
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        """Create a multipart upload to `key` and return its id. If the answer is lost, an upload stays open.
 
         Raises:
             StorageError: as `put`.
         """
         parameters = self._write_parameters(key, kind)
-        if uploads := self.find_uploads(key):
-            return uploads[0]
         with self._translated("CreateMultipartUpload", key):
             return self._client.create_multipart_upload(ChecksumAlgorithm="CRC32", **parameters)["UploadId"]
 

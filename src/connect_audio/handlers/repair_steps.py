@@ -25,7 +25,6 @@ from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.handlers import step_retries
 from connect_audio.recorder import Outcome, OutcomeStatus, Over, PartDone, Recorded, Recorder, StepResult, Wait
 from connect_audio.recorder.continuation import Continuation
-from connect_audio.recorder.publish import give_up
 from connect_audio.recorder.repair import (
     Again,
     ClaimHeld,
@@ -33,6 +32,7 @@ from connect_audio.recorder.repair import (
     NotOver,
     begin_repair,
     fragments_of_recording,
+    give_up_repair,
     manifest_of,
     outcome_of,
     publish_repair,
@@ -189,14 +189,18 @@ class RepairSteps:
 
     def _give_up(self, error: str) -> None:
         """Delete what a repair that failed for good had staged. A bucket's lifecycle deletes what is left after it."""
+        self._step("not-audited", lambda: self._not_audited(error))
         try:
-            self._step("give-up", lambda: self._given_up(error), step_retries.ANNOUNCING)
+            self._step("give-up", self._cleaned_up, step_retries.CLEANING_UP)
         except StepError:
             return
 
-    def _given_up(self, error: str) -> dict[str, Any]:
+    def _cleaned_up(self) -> dict[str, Any]:
+        give_up_repair(self._ports)
+        return {}
+
+    def _not_audited(self, error: str) -> dict[str, Any]:
         self._call.reports.not_audited(error)
-        give_up(self._ports)
         return {"error": error}
 
 

@@ -16,11 +16,15 @@ from aws_durable_execution_sdk_python.serdes import JsonSerDes
 from connect_audio.core.errors import AnnouncementError, MediaSourceError, StorageError
 
 
-def _retry(most_attempts: int, longest_delay_s: int) -> Callable[[Exception, int], RetryDecision]:
+def _retry(
+    most_attempts: int, longest_delay_s: int, *, even_refused: bool = False
+) -> Callable[[Exception, int], RetryDecision]:
     """Try again after a retryable failure of AWS, with delays that double from 2 s up to `longest_delay_s`."""
 
     def decide(error: Exception, attempts: int) -> RetryDecision:
-        passing = isinstance(error, StorageError | MediaSourceError | AnnouncementError) and error.retryable
+        passing = isinstance(error, StorageError | MediaSourceError | AnnouncementError) and (
+            error.retryable or even_refused
+        )
         if passing and attempts < most_attempts:
             return RetryDecision.retry(Duration.from_seconds(min(longest_delay_s, 2 ** min(attempts, 16))))
         return RetryDecision.no_retry()
@@ -36,3 +40,6 @@ PUBLISHING: Final = StepConfig(retry_strategy=_retry(44, 300), serdes=JsonSerDes
 
 ANNOUNCING: Final = StepConfig(retry_strategy=_retry(10, 120), serdes=JsonSerDes())
 """Eight minutes: the recording is published already, and the execution has a time limit of its own."""
+
+CLEANING_UP: Final = StepConfig(retry_strategy=_retry(10, 600, even_refused=True), serdes=JsonSerDes())
+"""Half an hour, whatever S3 answers: a claim that stays refuses every later repair."""

@@ -1,25 +1,40 @@
 """Who may record: the claim of a recording's key, an object that names one execution.
 
-The claim decides between executions. Only its holder opens GetMedia or touches uploads, and publishing deletes the
-claim last (ADR 3). An execution that claims again after a crash finds its own name and goes on.
+The claim decides between executions. Only its holder opens GetMedia or publishes, and publishing deletes the claim last
+(ADR 3). An execution that claims again after a crash finds its own name and goes on.
+
+An export's claim gives way to an execution's or a repair's, since a killed export may never come back. If it was
+about to publish, the recording is published for it (ADR 36).
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
-from connect_audio.core.errors import MediaSourceError, StorageError
-from connect_audio.ports import Lifetime, ObjectKind, WriteOutcome
+from connect_audio.core.errors import MediaSourceError
+from connect_audio.ports import WriteOutcome
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.claim_object import HeldClaim, put_claim, read_claim, replace_claim
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.other_streamings import OtherStreamings
+from connect_audio.recorder.outcome import OutcomeStatus
 from connect_audio.recorder.parts import EXECUTION_KEY
+from connect_audio.recorder.publication_plan import UnknownPlanError, plan_of, publish_plan
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.recorder.streaming_border import BorderState
 from connect_audio.values import dataclass
 
-_NO_KEY: Final = "NoSuchKey"
+
+class Claimant(StrEnum):
+    """Who claims."""
+
+    EXECUTION = "EXECUTION"
+    """The consumer's execution of a call."""
+    REPAIR = "REPAIR"
+    """A repair of a recording that is there, which it hides from the recorder: it publishes nothing for an export."""
+    EXPORT = "EXPORT"
+    """A command or a worker that records a call after its end. Its claim gives way."""
 
 
 class Refusal(StrEnum):
@@ -77,35 +92,63 @@ class AlreadyPublished:
 type Claim = Granted | Refused | AlreadyPublished
 
 
-def claim_recording(ports: RecorderPorts) -> Claim:
+def claim_recording(ports: RecorderPorts, claimant: Claimant = Claimant.EXECUTION) -> Claim:
     """Claim the key for this execution, and look at the stream's retention.
 
     Args:
         ports: the recorder's dependencies.
+        claimant: who claims.
 
     Raises:
         StorageError: S3 failed; safe to try again.
     """
-    names, store, body, repairs = ports.names, ports.store, ports.execution.encode(), 0
-    written = store.put_new(names.claim, body, ObjectKind("text/plain", lifetime=Lifetime.TEMPORARY))
-    if written is WriteOutcome.EXISTS:
-        try:
-            holder = store.get(names.claim)
-        except StorageError as error:
-            if error.retryable or error.code != _NO_KEY:
-                raise
-            # Deleted between the two calls: its holder has just finished.
-            return Refused(reason=Refusal.ALREADY_RECORDED)
-        if holder != body:
-            return Refused(reason=Refusal.CLAIMED)
-        repairs = 1
-    head = store.head(names.key)
+    repairs = _claimed(ports, claimant)
+    if repairs is None:
+        return Refused(reason=Refusal.CLAIMED)
+    head = ports.store.head(ports.names.key)
     if head is None:
         return Granted(retention_hours=_retention(ports), from_ms=_from_ms(ports), repairs=repairs)
     if head.metadata.get(EXECUTION_KEY) == ports.execution:
         return AlreadyPublished(repairs=repairs)
-    store.delete([names.claim])
+    clean_up(ports)
     return Refused(reason=Refusal.ALREADY_RECORDED)
+
+
+def _claimed(ports: RecorderPorts, claimant: Claimant) -> int | None:
+    """Claim the key; 1 if an attempt of this execution had claimed it, 0 if not, None if another one holds it."""
+    store, names, is_export = ports.store, ports.names, claimant is Claimant.EXPORT
+    published: HeldClaim | None = None
+    while True:
+        if put_claim(store, names, ports.execution, is_export=is_export) is not WriteOutcome.EXISTS:
+            return 0
+        claim = read_claim(store, names)
+        if claim is None:
+            # Deleted between the two calls: its holder has finished or given up.
+            continue
+        if claim.holder == ports.execution:
+            return 1
+        if claim.gives_way and not is_export:
+            if replace_claim(store, names, claim, ports.execution):
+                ports.logger.info("the claim of an export is taken over")
+                return 0
+        elif claimant is Claimant.REPAIR or claim == published or not _published_for(ports, claim):
+            return None
+        else:
+            published = claim
+
+
+def _published_for(ports: RecorderPorts, claim: HeldClaim) -> bool:
+    """Publish what an export was about to publish. It has gone, or does the same at this moment."""
+    try:
+        plan = plan_of(claim)
+    except UnknownPlanError:
+        ports.logger.warning("the plan of an export is of another version: it has to publish its recording by itself")
+        return False
+    if plan is None:
+        return False
+    if publish_plan(ports, claim.holder, plan).status is not OutcomeStatus.KEY_TAKEN:
+        ports.logger.info("an export's recording is published for it")
+    return True
 
 
 def _retention(ports: RecorderPorts) -> int | None:

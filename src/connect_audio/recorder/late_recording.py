@@ -7,9 +7,9 @@ and the backfill's worker use it.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from connect_audio.core.errors import (
     OUTSIDE_RETENTION,
@@ -18,29 +18,21 @@ from connect_audio.core.errors import (
     StorageError,
     StreamError,
 )
-from connect_audio.core.pcm import FRAME_BYTES
-from connect_audio.core.wav import HEADER_BYTES
-from connect_audio.ports import ContactAnswer, ContactState, Lifetime, ObjectKind
+from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim import AlreadyPublished, Granted, Refusal, Refused, claim_recording
+from connect_audio.recorder.claim import AlreadyPublished, Claimant, Granted, Refusal, Refused, claim_recording
+from connect_audio.recorder.claim_object import holds_claim, read_claim
+from connect_audio.recorder.clean_up import clean_up, clear
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.either_source import DENIALS
 from connect_audio.recorder.labels import labels_at
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.recorder.outcome import OutcomeStatus
-from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.policy import EARLY_MS, Policy
-from connect_audio.recorder.publish import (
-    Recorded,
-    clean_up,
-    give_up,
-    holds_claim,
-    planned_manifest,
-    publish_recording,
-    put_manifest,
-)
+from connect_audio.recorder.publication_plan import Plan, UnknownPlanError, keep_plan, plan_of, publish_plan
+from connect_audio.recorder.publish import Recorded
 from connect_audio.recorder.record_step import Budget
 from connect_audio.recorder.recorder import Recorder
 from connect_audio.recorder.recorder_ports import RecorderPorts
@@ -160,6 +152,7 @@ class LateRecording:
         clock: for times and waits.
         logger: takes ids and numbers.
         deadline_s: when to leave off, by the clock's monotonic seconds.
+        policy: the recorder's limits.
     """
 
     call: LateCall
@@ -169,6 +162,7 @@ class LateRecording:
     clock: Clock
     logger: Log
     deadline_s: float = NO_DEADLINE
+    policy: Policy = field(default_factory=Policy)
 
     def listed(self) -> Sequence[ListedFragment]:
         """Return the fragments that the recorder would read, at most, by the stream's listing.
@@ -196,10 +190,14 @@ class LateRecording:
             StorageError: the place failed.
         """
         try:
-            if (recorded := self._recorded_before()) is not None:
-                return recorded
+            named = self._named_before()
+            if named is not None and (finished := self._finished(self._ports(named))) is not None:
+                return finished
             end = ListedEnd(self._listed()[-1].number, is_quiet=True)
-            return self._record(self._request(), end, on_audio)
+            ports = self._ports(named or self._request())
+            if named is None and (finished := self._finished(ports)) is not None:
+                return finished
+            return self._record(ports, end, on_audio)
         except MediaSourceError as error:
             failure = self._explained(error)
             self._give_up(failure)
@@ -216,10 +214,12 @@ class LateRecording:
 
         A contact that is not named keeps them until the bucket's lifecycle deletes them: only the stream names it.
         """
-        if error.why in MAY_BE_LATER or self.call.contact_id is None or self.call.instance_arn is None:
+        named = self._named_before()
+        if error.why in MAY_BE_LATER or named is None:
             return
-        request = self._named(self.call.contact_id, self.call.instance_arn)
-        give_up(self._ports(request))
+        ports = self._ports(named)
+        if holds_claim(ports.store, ports.names, ports.execution):
+            clean_up(ports)
 
     def _listed(self) -> Sequence[ListedFragment]:
         listed = settled_fragments_of_call(self.index, self.call.start_ms, self.clock)
@@ -264,31 +264,48 @@ class LateRecording:
         known = starts.first_between(before.start_timestamp_ms, start_ms + slack_ms + 999)
         return request if known is None else replace(request, start_timestamp_ms=known)
 
-    def _recorded_before(self) -> LateResult | None:
-        """Return a finished recording of a contact that is named: the stream need not be asked."""
+    def _named_before(self) -> RecordingRequest | None:
+        """Return the request of a contact that is named without the stream; None if only the stream names it."""
         if self.call.contact_id is None or self.call.instance_arn is None:
             return None
-        ports = self._ports(self._named(self.call.contact_id, self.call.instance_arn))
-        if ports.store.head(ports.names.key) is None:
-            return None
-        if ports.store.head(ports.names.claim) is not None:
-            return self._interrupted(ports) if holds_claim(ports) else None
-        return self._existing(ports.names)
+        return self._named(self.call.contact_id, self.call.instance_arn)
 
-    def _record(self, request: RecordingRequest, end: ListedEnd, on_audio: Callable[[Checkpoint], None]) -> LateResult:
-        ports = self._ports(request)
+    def _finished(self, ports: RecorderPorts) -> LateResult | None:
+        """Return the end of a recording that is there, or that an interrupted run left to be published.
+
+        The stream is not needed.
+        """
+        store, names = ports.store, ports.names
+        claim = read_claim(store, names)
+        if claim is not None:
+            try:
+                plan = plan_of(claim)
+            except UnknownPlanError:
+                plan = None
+            if plan is not None:
+                return self._published(ports, claim.holder, plan)
+        if store.head(names.key) is None:
+            return None
+        if claim is not None:
+            if store.head(names.manifest) is None:
+                # It is being published.
+                return None
+            clean_up(ports)
+        return self._existing(names)
+
+    def _record(self, ports: RecorderPorts, end: ListedEnd, on_audio: Callable[[Checkpoint], None]) -> LateResult:
         names = ports.names
-        claim = claim_recording(ports)
+        claim = claim_recording(ports, Claimant.EXPORT)
         if isinstance(claim, Refused):
             if claim.reason is Refusal.CLAIMED:
-                raise LateRecordingError(LateFailure.CLAIMED, f"{names.key} is being recorded by another program")
+                raise _claimed(names)
             return self._existing(names)
-        if isinstance(claim, AlreadyPublished) and not claim.repairs:
-            ports.store.delete([names.claim])
+        if isinstance(claim, AlreadyPublished) and (not claim.repairs or ports.store.head(names.manifest) is not None):
+            clean_up(ports)
             return self._existing(names)
-        if isinstance(claim, AlreadyPublished) and (finished := self._interrupted(ports)) is not None:
-            return finished
-        # The bucket's lifecycle deleted the staged manifest: publishing the same samples again writes it.
+        if claim.repairs:
+            clear(ports)
+        # Without its manifest a WAV is recorded again: publishing the same samples writes it.
         begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
         try:
             recorded = recorded_to_its_end(ports, begin.ending_on(end), on_audio, deadline_s=self.deadline_s)
@@ -297,40 +314,25 @@ class LateRecording:
                 # The stream keeps the call: a caller with the right may record it.
                 clean_up(ports)
             raise
-        # Behind a kill the stream may have lost what the WAV has: its manifest is kept before the WAV is written.
-        manifest = planned_manifest(ports, recorded)
-        if manifest is not None:
-            kind = ObjectKind("application/json", lifetime=Lifetime.TEMPORARY)
-            ports.store.put(names.staged_manifest, json.dumps(manifest).encode(), kind)
-        outcome = publish_recording(ports, recorded, manifest)
-        if outcome.status is OutcomeStatus.KEY_TAKEN and ports.store.head(names.key) is None:
+        except StorageError as error:
+            if holds_claim(ports.store, names, ports.execution):
+                raise
+            # The claim was taken over, and its new holder has cleaned up.
+            clean_up(ports)
+            raise _claimed(names) from error
+        plan = keep_plan(ports, recorded)
+        if plan is None:
+            clean_up(ports)
+            raise _claimed(names)
+        return self._published(ports, ports.execution, plan)
+
+    def _published(self, ports: RecorderPorts, holder: str, plan: Plan) -> LateResult:
+        outcome = publish_plan(ports, holder, plan)
+        if outcome.status is OutcomeStatus.KEY_TAKEN and ports.store.head(ports.names.key) is None:
             raise LateRecordingError(
-                LateFailure.FAILED, f"the upload to {names.key} is gone: another program aborted it"
+                LateFailure.FAILED, f"the upload to {ports.names.key} is gone: another program aborted it"
             )
-        return LateResult(names.key, str(outcome.status), ", ".join(outcome.reasons))
-
-    def _interrupted(self, ports: RecorderPorts) -> LateResult | None:
-        """Finish a run that was killed behind the WAV. The stream is not needed.
-
-        Args:
-            ports: the claim's holder's, whose WAV may lie at the key.
-
-        Returns:
-            The end of it; None if no manifest of this WAV is there.
-        """
-        head = ports.store.head(ports.names.key)
-        if head is None or head.metadata.get(EXECUTION_KEY) != ports.execution:
-            return None
-        staged = _manifest_at(ports.store, ports.names.staged_manifest)
-        manifest = staged or _manifest_at(ports.store, ports.names.manifest)
-        recording = manifest and manifest["recording"]
-        if not manifest or not recording or head.size != HEADER_BYTES + recording["frames"] * FRAME_BYTES:
-            return None
-        if staged:
-            put_manifest(ports, staged)
-        clean_up(ports)
-        reasons = ", ".join(str(each["code"]) for each in manifest["reasons"])
-        return LateResult(ports.names.key, str(manifest["status"]), reasons)
+        return LateResult(ports.names.key, str(outcome.status), ", ".join(outcome.reasons))
 
     def _ports(self, request: RecordingRequest) -> RecorderPorts:
         return RecorderPorts(
@@ -341,7 +343,7 @@ class LateRecording:
             store=self.place.store,
             status=NotAsked(),
             clock=self.clock,
-            policy=Policy(),
+            policy=self.policy,
             logger=self.logger,
             replaces=True,
         )
@@ -420,14 +422,8 @@ def _recorded(
                     raise LateRecordingError(LateFailure.TIME_UP, "the time for it was over before its end")
 
 
-def _manifest_at(store: PartStore, key: str) -> dict[str, Any] | None:
-    try:
-        manifest: dict[str, Any] = json.loads(store.get(key))
-    except StorageError as error:
-        if error.code != _NO_KEY:
-            raise
-        return None
-    return manifest
+def _claimed(names: RecordingNames) -> LateRecordingError:
+    return LateRecordingError(LateFailure.CLAIMED, f"{names.key} is being recorded by another program")
 
 
 def shortcomings(store: PartStore, names: RecordingNames) -> str | None:

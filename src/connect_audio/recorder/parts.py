@@ -7,8 +7,8 @@ ends in one of two ways:
               the length of the whole call
     stage()   the step ends earlier: the buffer is written as an object of its own, and the next step reads it back
 
-`abort_uploads()` stands beside `open_upload()`. Only the holder of the claim creates an upload, and its id
-goes into the checkpoint. Publishing aborts every upload that is still open before it releases the claim.
+The id of the upload goes into the checkpoint. An attempt that dies before that leaves an open upload, and the next one
+creates another. An upload that is found may be a late export's. `clean_up.py` aborts whatever is left open.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from connect_audio.core.crc32 import crc32_of_end
-from connect_audio.ports import Lifetime, ObjectKind, PartStore, UploadedPart
-from connect_audio.recorder.object_names import RecordingNames
+from connect_audio.ports import Lifetime, ObjectKind, UploadedPart
 from connect_audio.recorder.recorder_ports import RecorderPorts
 from connect_audio.values import dataclass
 
@@ -128,7 +127,7 @@ class Parts:
             first = self._put(step)
             self._state = PartState(number=2, first=first, crc32_before=crc32)
         else:
-            upload_id = state.upload_id or open_upload(self._ports)
+            upload_id = state.upload_id or create_upload(self._ports)
             of_part = crc32_of_end(crc32, state.crc32_before, len(self._pcm))
             uploaded = self._ports.store.upload_part(
                 self._ports.names.key, upload_id, state.number, self._pcm, crc32=of_part
@@ -156,21 +155,9 @@ class Parts:
         return Staged(key=key, size=len(self._pcm))
 
 
-def open_upload(ports: RecorderPorts) -> str:
-    """Open the recording's upload. An upload left by an attempt that died is used again, so none is orphaned."""
-    return ports.store.open_upload(ports.names.key, ObjectKind(WAV_CONTENT_TYPE, metadata=wav_metadata(ports)))
-
-
-def abort_uploads(store: PartStore, names: RecordingNames) -> int:
-    """Abort every open upload of the recording, whichever attempt opened it; return their number.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    uploads = store.find_uploads(names.key)
-    for upload_id in uploads:
-        store.abort_upload(names.key, upload_id)
-    return len(uploads)
+def create_upload(ports: RecorderPorts) -> str:
+    """Create the recording's upload, and return its id."""
+    return ports.store.create_upload(ports.names.key, ObjectKind(WAV_CONTENT_TYPE, metadata=wav_metadata(ports)))
 
 
 def wav_metadata(ports: RecorderPorts) -> Mapping[str, str]:

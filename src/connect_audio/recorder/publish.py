@@ -10,33 +10,34 @@ One `match` over the answer decides:
 
 If the call had a sink of words, their pages become transcript and captions before the manifest that names them.
 
-The claim is deleted last: until then no other execution touches the rest.
+The claim is deleted last (`clean_up.py`): until then no other execution touches the rest.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, assert_never
 
 from connect_audio.core.cursor import Cursor
+from connect_audio.core.cut_short import cut_short
 from connect_audio.core.errors import StorageError
-from connect_audio.core.manifest import NoteLog, Reason, RecordingFacts, build_manifest
+from connect_audio.core.manifest import EndReason, NoteLog, Reason, RecordingFacts, build_manifest
 from connect_audio.core.pcm import FRAME_BYTES
 from connect_audio.core.recording_facts import WordsFacts
 from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.ports import ObjectKind, UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import (
     EXECUTION_KEY,
     WAV_CONTENT_TYPE,
     Staged,
-    abort_uploads,
-    open_upload,
+    create_upload,
     wav_metadata,
 )
 from connect_audio.recorder.recorder_ports import RecorderPorts
@@ -44,6 +45,7 @@ from connect_audio.request import WORDS_SINKS
 from connect_audio.text import counted
 from connect_audio.values import dataclass
 
+MANIFEST: Final = ObjectKind("application/json")
 _NO_UPLOAD: Final = "NoSuchUpload"
 _NO_KEY: Final = "NoSuchKey"
 
@@ -96,6 +98,24 @@ class Foreign:
 type AtKey = Nothing | Ours | OtherLength | Foreign
 
 
+type ManifestWriter = Callable[[RecorderPorts, Mapping[str, Any]], None]
+"""Writes a manifest to its place."""
+
+
+def manifest_body(manifest: Mapping[str, Any]) -> bytes:
+    """Return the manifest's object."""
+    return json.dumps(manifest, indent=2).encode()
+
+
+def put_manifest(ports: RecorderPorts, manifest: Mapping[str, Any]) -> None:
+    """Write a manifest to its place, in the place of any other.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    ports.store.put(ports.names.manifest, manifest_body(manifest), MANIFEST)
+
+
 def planned_manifest(ports: RecorderPorts, recorded: Recorded) -> dict[str, Any] | None:
     """Return the manifest that publishing would write; None if the recording's notes are deleted already.
 
@@ -110,13 +130,19 @@ def planned_manifest(ports: RecorderPorts, recorded: Recorded) -> dict[str, Any]
     return None if notes is None else _manifest(ports, recorded, _cursor(recorded), notes, recorded.end.shortcomings)
 
 
-def publish_recording(ports: RecorderPorts, recorded: Recorded, manifest: Mapping[str, Any] | None = None) -> Outcome:
+def publish_recording(
+    ports: RecorderPorts,
+    recorded: Recorded,
+    manifest: Mapping[str, Any] | None = None,
+    write: ManifestWriter = put_manifest,
+) -> Outcome:
     """Publish the recording and clean up. May be run again from any point.
 
     Args:
         ports: the recorder's dependencies.
         recorded: the record steps' results.
         manifest: the recording's manifest; None makes it here.
+        write: puts the manifest in its place; by default in the place of any other.
 
     Raises:
         StorageError: S3 failed; safe to try again.
@@ -131,13 +157,13 @@ def publish_recording(ports: RecorderPorts, recorded: Recorded, manifest: Mappin
         at_key = _look(ports, recorded, cursor)
     match at_key:
         case Ours(frames):
-            return _finish(ports, recorded, cursor, notes, frames, repairs, manifest)
+            return _finish(ports, recorded, cursor, notes, frames, repairs, manifest, write)
         case Nothing() if not cursor.frames:
-            return _finish(ports, recorded, cursor, notes, 0, repairs, manifest)
+            return _finish(ports, recorded, cursor, notes, 0, repairs, manifest, write)
         case OtherLength():
             pass
         case Nothing() | Foreign():
-            _clean_up_own(ports)
+            clean_up(ports)
         case _:
             assert_never(at_key)
     return Outcome(status=OutcomeStatus.KEY_TAKEN, end_reason=recorded.end.reason)
@@ -171,6 +197,7 @@ def _finish(
     frames: int,
     repairs: int,
     given: Mapping[str, Any] | None,
+    write: ManifestWriter,
 ) -> Outcome:
     """The WAV is in its place, or there is none to be: write the manifest and clean up."""
     reasons = recorded.end.shortcomings
@@ -188,9 +215,8 @@ def _finish(
         written: dict[str, Any] = json.loads(ports.store.get(ports.names.manifest))
         manifest = written
     else:
-        put_manifest(ports, manifest)
-    # Behind an earlier run's clean-up a repair may hold the claim by now.
-    repairs += _clean_up_own(ports) if repairs else clean_up(ports)
+        write(ports, manifest)
+    repairs += clean_up(ports)
     outcome = Outcome(
         status=OutcomeStatus(manifest["status"]),
         manifest=ports.names.manifest_uri,
@@ -213,15 +239,6 @@ def _finish(
     )
 
 
-def put_manifest(ports: RecorderPorts, manifest: Mapping[str, Any]) -> None:
-    """Write a manifest to its place, in the place of any other.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    ports.store.put(ports.names.manifest, json.dumps(manifest, indent=2).encode(), ObjectKind("application/json"))
-
-
 def _words(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> WordsFacts | None:
     """Publish the transcript of a call whose words were wanted; modules are imported for such a call alone."""
     live = recorded.checkpoint.live
@@ -242,6 +259,10 @@ def _manifest(
     words: WordsFacts | None = None,
 ) -> dict[str, Any]:
     request, checkpoint = ports.request, recorded.checkpoint
+    if recorded.end.reason is EndReason.RECORDER_FAILED and cursor.timeline is not None:
+        # No further step accounts for the frames behind the cursor.
+        cursor, last = cut_short(request.contact_id, cursor)
+        notes = notes.extended(last, None if cursor.timeline is None else cursor.timeline.rate)
     facts = RecordingFacts(
         contact_id=request.contact_id,
         recording=ports.names.uri,
@@ -324,7 +345,7 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
     One part is in memory at a time, the larger one first: the heap keeps its room for the smaller one.
     """
     key, store, state = ports.names.key, ports.store, recorded.checkpoint.parts
-    upload_id = state.upload_id or open_upload(ports)
+    upload_id = state.upload_id or create_upload(ports)
     try:
         first = _first_part(ports, state.first)
         first[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
@@ -352,60 +373,3 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
 def _first_part(ports: RecorderPorts, first: Staged | None) -> bytearray:
     """Return the PCM of part 1 behind room for the header."""
     return bytearray(HEADER_BYTES) if first is None else ports.store.get(first.key, headroom=HEADER_BYTES)
-
-
-def _clean_up_own(ports: RecorderPorts) -> int:
-    """Clean up as `clean_up`, unless another execution holds the claim: then the rest is that one's."""
-    try:
-        holder = ports.store.get(ports.names.claim)
-    except StorageError as error:
-        if error.code != _NO_KEY:
-            raise
-        return clean_up(ports)
-    return clean_up(ports) if holder == ports.execution.encode() else 0
-
-
-def give_up(ports: RecorderPorts) -> None:
-    """Delete what this execution has staged, and its claim, if it holds it. A published recording stays as it is.
-
-    Args:
-        ports: the recorder's dependencies.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    if holds_claim(ports):
-        clean_up(ports)
-
-
-def holds_claim(ports: RecorderPorts) -> bool:
-    """Return True if this execution holds the recording's claim.
-
-    Args:
-        ports: the recorder's dependencies.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    try:
-        return bytes(ports.store.get(ports.names.claim)) == ports.execution.encode()
-    except StorageError as error:
-        if error.code != _NO_KEY:
-            raise
-        return False
-
-
-def clean_up(ports: RecorderPorts) -> int:
-    """Delete everything but WAV and manifest, the claim last. Only the claim's holder may call it.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-
-    Returns:
-        Remains that no undisturbed run leaves: open uploads, and objects of second attempts of one step.
-    """
-    aborted = abort_uploads(ports.store, ports.names)
-    staged = ports.store.list_keys(ports.names.staging)
-    ports.store.delete(staged)
-    ports.store.delete([ports.names.claim])
-    return aborted + len(staged) - len({key.rpartition("-")[0] for key in staged})

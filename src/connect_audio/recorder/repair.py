@@ -36,15 +36,15 @@ from connect_audio.core.manifest import SCHEMA_VERSION, EndReason, rfc3339
 from connect_audio.ports import Clock, FragmentIndex, Lifetime, ListedFragment, ObjectKind
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_between, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim import AlreadyPublished, Granted, Refused, claim_recording
+from connect_audio.recorder.claim import AlreadyPublished, Claimant, Granted, Refused, claim_recording
+from connect_audio.recorder.claim_object import holds_claim
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import EXECUTION_KEY
 from connect_audio.recorder.policy import EARLY_MS
 from connect_audio.recorder.publish import (
     Recorded,
-    clean_up,
-    give_up,
     planned_manifest,
     publish_recording,
     put_manifest,
@@ -231,7 +231,7 @@ def begin_repair(ports: RecorderPorts, index: FragmentIndex, quiet_ms: int = QUI
     # An interrupted run of this repair may have replaced the WAV already: its own WAV is not hidden.
     etag = None if head is None or head.metadata.get(EXECUTION_KEY) == ports.execution else head.etag
     hidden = replacing(ports, etag)
-    claim = claim_recording(hidden)
+    claim = claim_recording(hidden, Claimant.REPAIR)
     if isinstance(claim, Refused):
         return ClaimHeld()
     if isinstance(claim, AlreadyPublished):
@@ -280,9 +280,7 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
     Raises:
         StorageError: S3 failed; safe to try again.
     """
-    head = ports.store.head(ports.names.key)
-    is_ours = head is not None and head.metadata.get(EXECUTION_KEY) == ports.execution
-    if is_ours and (finished := finish_interrupted(ports)) is not None:
+    if _is_ours(ports) and (finished := finish_interrupted(ports)) is not None:
         return finished
     new = planned_manifest(ports, recorded)
     if new is None or not is_better(old, new):
@@ -297,7 +295,7 @@ def publish_repair(ports: RecorderPorts, recorded: Recorded, old: Mapping[str, A
     outcome = publish_recording(ports, recorded, manifest)
     if outcome.status is OutcomeStatus.KEY_TAKEN:
         # Another program replaced or deleted the old recording meanwhile: its word stands.
-        give_up(ports)
+        clean_up(ports)
         return Repaired(result=AuditResult.NOTHING_GAINED, manifest=old)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest, audit=audit)
 
@@ -348,6 +346,26 @@ def finish_interrupted(ports: RecorderPorts) -> Repaired | None:
         put_manifest(ports, manifest)
     clean_up(ports)
     return Repaired(result=AuditResult.REPAIRED, manifest=manifest)
+
+
+def give_up_repair(ports: RecorderPorts) -> None:
+    """Clean up behind a repair that failed for good. A WAV that it has replaced already gets its manifest first.
+
+    Args:
+        ports: with the repair's name.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    if holds_claim(ports.store, ports.names, ports.execution) and _is_ours(ports):
+        finish_interrupted(ports)
+    clean_up(ports)
+
+
+def _is_ours(ports: RecorderPorts) -> bool:
+    """Return True if the WAV at the key is this repair's."""
+    head = ports.store.head(ports.names.key)
+    return head is not None and head.metadata.get(EXECUTION_KEY) == ports.execution
 
 
 def outcome_of(ports: RecorderPorts, manifest: Mapping[str, Any]) -> Outcome:

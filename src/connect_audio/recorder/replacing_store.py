@@ -59,6 +59,10 @@ class ReplacingStore:
         """Delete objects; a missing one is no error."""
         self._store.delete(keys)
 
+    def delete_version(self, key: str, etag: str) -> None:
+        """Delete an object if it is one version."""
+        self._store.delete_version(key, etag)
+
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, in order."""
         return self._store.list_keys(prefix)
@@ -67,9 +71,9 @@ class ReplacingStore:
         """Return the keys under a prefix that have no further `/`, and the folders there, ending in `/`, in order."""
         return self._store.list_level(prefix)
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        """Return the id of an open upload to exactly `key`, re-using one that exists, else creating it."""
-        return self._store.open_upload(key, kind)
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        """Create an upload to `key` and return its id."""
+        return self._store.create_upload(key, kind)
 
     def find_uploads(self, key: str) -> Sequence[str]:
         """Return the ids of the open uploads to exactly `key`."""

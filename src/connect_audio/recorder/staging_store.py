@@ -27,6 +27,11 @@ class StagingStore:
     def _of(self, key: str) -> PartStore:
         return self._staging if key.endswith(_CLAIM) or _STAGING in key else self._recordings
 
+    def _deletable(self, key: str) -> PartStore:
+        if self._of(key) is self._recordings:
+            raise ValueError(f"{key} is of the recordings' bucket, where nothing is deleted")
+        return self._staging
+
     def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any."""
         self._of(key).put(key, body, kind)
@@ -55,9 +60,16 @@ class StagingStore:
         """
         wanted = tuple(keys)
         for key in wanted:
-            if self._of(key) is self._recordings:
-                raise ValueError(f"{key} is of the recordings' bucket, where nothing is deleted")
+            self._deletable(key)
         self._staging.delete(wanted)
+
+    def delete_version(self, key: str, etag: str) -> None:
+        """Delete an object of the staging bucket if it is one version.
+
+        Raises:
+            ValueError: the key is of the recordings' bucket, where nothing is ever deleted.
+        """
+        self._deletable(key).delete_version(key, etag)
 
     def list_keys(self, prefix: str) -> Sequence[str]:
         """Return all keys under a prefix, of both buckets, in order."""
@@ -71,9 +83,9 @@ class StagingStore:
             return self._staging.list_level(prefix)
         return sorted({*self._recordings.list_level(prefix), *self._staging.list_level(prefix)})
 
-    def open_upload(self, key: str, kind: ObjectKind) -> str:
-        """Return the id of an open multipart upload to exactly `key`, or create it."""
-        return self._of(key).open_upload(key, kind)
+    def create_upload(self, key: str, kind: ObjectKind) -> str:
+        """Create a multipart upload to `key` and return its id."""
+        return self._of(key).create_upload(key, kind)
 
     def find_uploads(self, key: str) -> Sequence[str]:
         """Return the ids of the open multipart uploads to exactly `key`."""

@@ -79,7 +79,7 @@ def test_an_object_is_read_behind_the_room_that_its_reader_asks_for(store: S3Par
 def test_a_body_in_a_bytearray_is_sent_as_it_is_and_belongs_to_the_caller_again(store: S3PartStore) -> None:
     body = bytearray(b"first")
     store.put(KEY, body, ObjectKind("audio/wav"))
-    upload_id = store.open_upload(OTHER_KEY, ObjectKind("audio/wav", metadata={}))
+    upload_id = store.create_upload(OTHER_KEY, ObjectKind("audio/wav", metadata={}))
     part = store.upload_part(OTHER_KEY, upload_id, 1, body)
     body.clear()  # raises BufferError while anything still holds the bytes
     store.complete_upload(OTHER_KEY, upload_id, [part])
@@ -116,7 +116,7 @@ def test_an_object_is_tagged_for_the_lifecycle_rule_if_its_writer_says_so_whatev
 
 def test_an_upload_is_kept_whatever_its_key(store: S3PartStore, s3_client: S3Client, bucket: str) -> None:
     key = f"calls.staging/{KEY}"
-    upload_id = store.open_upload(key, ObjectKind(WAV, metadata={}))
+    upload_id = store.create_upload(key, ObjectKind(WAV, metadata={}))
     part = store.upload_part(key, upload_id, 1, b"RIFF")
     assert store.complete_upload(key, upload_id, [part]) is WriteOutcome.WRITTEN
     assert _tags(s3_client, bucket, key) == {}
@@ -182,7 +182,7 @@ def test_a_missing_bucket_is_for_a_human_to_mend(s3_client: S3Client) -> None:
 
 
 def test_parts_join_in_number_order_with_part_one_uploaded_last(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={"execution": "e"}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={"execution": "e"}))
     third = store.upload_part(KEY, upload, 3, b"tail")
     second = store.upload_part(KEY, upload, 2, b"\x02" * PART)
     first = store.upload_part(KEY, upload, 1, b"\x01" * PART)
@@ -195,7 +195,7 @@ def test_parts_join_in_number_order_with_part_one_uploaded_last(store: S3PartSto
 
 
 def test_a_part_uploaded_again_replaces_the_earlier_one(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
     store.upload_part(KEY, upload, 1, b"earlier")
     again = store.upload_part(KEY, upload, 1, b"later")
     store.complete_upload(KEY, upload, [again])
@@ -203,33 +203,45 @@ def test_a_part_uploaded_again_replaces_the_earlier_one(store: S3PartStore) -> N
 
 
 def test_completing_does_not_replace_an_object_that_is_there(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
     part = store.upload_part(KEY, upload, 1, b"mine")
     store.put(KEY, b"theirs", ObjectKind(WAV))
     assert store.complete_upload(KEY, upload, [part]) is WriteOutcome.EXISTS
     assert store.get(KEY) == b"theirs"
 
 
-def test_an_open_upload_is_used_again_and_one_to_a_longer_key_is_not(store: S3PartStore) -> None:
-    longer = store.open_upload(f"{KEY}.copy", ObjectKind(WAV, metadata={}))
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
-    assert upload != longer
-    assert store.open_upload(KEY, ObjectKind(WAV, metadata={})) == upload
-    assert store.find_uploads(KEY) == (upload,)
+def test_each_creation_opens_an_upload_of_its_own_and_one_to_a_longer_key_is_not_found(store: S3PartStore) -> None:
+    longer = store.create_upload(f"{KEY}.copy", ObjectKind(WAV, metadata={}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
+    another = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
+    assert len({upload, another, longer}) == 3
+    assert set(store.find_uploads(KEY)) == {upload, another}
     store.abort_upload(KEY, upload)
+    store.abort_upload(KEY, another)
     assert store.find_uploads(KEY) == ()
     assert store.find_uploads(f"{KEY}.copy") == (longer,)
 
 
+def test_an_object_is_deleted_only_if_it_is_the_version_that_is_meant(store: S3PartStore) -> None:
+    store.put(KEY, b"old", ObjectKind(WAV))
+    old = _etag(store)
+    store.put(KEY, b"new", ObjectKind(WAV))
+    store.delete_version(KEY, old)
+    assert store.get(KEY) == b"new"
+    store.delete_version(KEY, _etag(store))
+    assert store.head(KEY) is None
+    store.delete_version(KEY, old)
+
+
 def test_an_upload_that_is_gone_may_be_aborted_again(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
     store.abort_upload(KEY, upload)
     store.abort_upload(KEY, upload)
     assert store.find_uploads(KEY) == ()
 
 
 def test_a_part_that_is_not_the_uploaded_one_is_refused(store: S3PartStore) -> None:
-    upload = store.open_upload(KEY, ObjectKind(WAV, metadata={}))
+    upload = store.create_upload(KEY, ObjectKind(WAV, metadata={}))
     store.upload_part(KEY, upload, 1, b"part")
     with pytest.raises(StorageError) as caught:
         store.complete_upload(KEY, upload, [UploadedPart(number=1, etag='"0123"', size=4)])

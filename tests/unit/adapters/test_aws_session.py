@@ -46,6 +46,7 @@ OPERATIONS = {
         "CompleteMultipartUpload",
         "CreateMultipartUpload",
         "CreateSession",
+        "DeleteObject",
         "DeleteObjects",
         "GetObject",
         "HeadBucket",

@@ -104,7 +104,6 @@ def test_with_a_key_an_upload_is_encrypted_at_its_creation_and_summed_throughout
     s3: Stubber, encrypted_store: S3PartStore
 ) -> None:
     upload: dict[str, Any] = {"Bucket": BUCKET, "Key": KEY, "UploadId": "u"}
-    s3.add_response("list_multipart_uploads", {}, {"Bucket": BUCKET, "Prefix": KEY})
     s3.add_response(
         "create_multipart_upload",
         {"UploadId": "u"},
@@ -131,7 +130,7 @@ def test_with_a_key_an_upload_is_encrypted_at_its_creation_and_summed_throughout
             "MultipartUpload": {"Parts": [{"PartNumber": 2, "ETag": '"tag"', "ChecksumCRC32": DIGITS_CRC32}]},
         },
     )
-    assert encrypted_store.open_upload(KEY, ObjectKind("audio/wav", metadata={"execution": "e"})) == "u"
+    assert encrypted_store.create_upload(KEY, ObjectKind("audio/wav", metadata={"execution": "e"})) == "u"
     part = encrypted_store.upload_part(KEY, "u", 2, DIGITS)
     assert part == UploadedPart(number=2, etag='"tag"', size=9, checksum_crc32=DIGITS_CRC32)
     assert encrypted_store.complete_upload(KEY, "u", [part]) is WriteOutcome.WRITTEN
@@ -323,7 +322,7 @@ def test_metadata_that_no_header_can_hold_is_refused_without_quoting_it(
     for write in (
         lambda: store.put(KEY, b"", ObjectKind("audio/wav", metadata={"agent": value})),
         lambda: store.put_new(KEY, b"", ObjectKind("audio/wav", metadata={"agent": value})),
-        lambda: store.open_upload(KEY, ObjectKind("audio/wav", metadata={"agent": value})),
+        lambda: store.create_upload(KEY, ObjectKind("audio/wav", metadata={"agent": value})),
     ):
         with pytest.raises(StorageError, match="metadata 'agent'") as caught:
             write()

@@ -45,10 +45,25 @@ def test_what_is_not_there_has_s3_s_code(store: FolderStore) -> None:
     store.delete(["none"])
 
 
-def test_an_upload_is_re_used_joined_in_order_and_gone(store: FolderStore, tmp_path: Path) -> None:
-    upload = store.open_upload("a/b.wav", KIND)
-    assert store.open_upload("a/b.wav", KIND) == upload
-    assert store.find_uploads("a/b.wav") == [upload]
+def test_an_object_is_deleted_only_if_it_is_the_version_that_is_meant(store: FolderStore, tmp_path: Path) -> None:
+    store.put("a/b.claim", b"old", KIND)
+    old = store.head("a/b.claim")
+    store.put("a/b.claim", b"new", KIND)
+    new = store.head("a/b.claim")
+    assert old is not None
+    assert new is not None
+    store.delete_version("a/b.claim", old.etag)
+    assert store.get("a/b.claim") == b"new"
+    store.delete_version("a/b.claim", new.etag)
+    assert not list(tmp_path.rglob("*b.claim*"))
+    store.delete_version("a/b.claim", new.etag)
+
+
+def test_an_upload_is_joined_in_order_and_gone(store: FolderStore, tmp_path: Path) -> None:
+    upload = store.create_upload("a/b.wav", KIND)
+    another = store.create_upload("a/b.wav", KIND)
+    assert store.find_uploads("a/b.wav") == sorted([upload, another])
+    store.abort_upload("a/b.wav", another)
     assert store.find_uploads("a/c.wav") == []
     second = store.upload_part("a/b.wav", upload, 2, b"-two")
     store.upload_part("a/b.wav", upload, 1, b"wrong")
@@ -67,7 +82,7 @@ def test_an_upload_is_re_used_joined_in_order_and_gone(store: FolderStore, tmp_p
 
 
 def test_an_upload_to_a_taken_key_replaces_nothing(store: FolderStore, tmp_path: Path) -> None:
-    upload = store.open_upload("b.wav", KIND)
+    upload = store.create_upload("b.wav", KIND)
     part = store.upload_part("b.wav", upload, 1, b"mine")
     store.put_new("b.wav", b"theirs", ObjectKind(""))
 
@@ -81,7 +96,7 @@ def test_an_upload_to_a_taken_key_replaces_nothing(store: FolderStore, tmp_path:
 
 
 def test_a_part_that_is_not_what_was_to_be_written_is_refused(store: FolderStore) -> None:
-    upload = store.open_upload("b.wav", KIND)
+    upload = store.create_upload("b.wav", KIND)
     with pytest.raises(StorageError) as spoilt:
         store.upload_part("b.wav", upload, 1, b"bytes", crc32=1)
     assert (spoilt.value.code, spoilt.value.retryable) == ("BadDigest", True)
@@ -152,7 +167,7 @@ def test_an_upload_replaces_only_the_version_that_is_meant(store: FolderStore, t
     store.put("b.wav", b"first", KIND)
     first = store.head("b.wav")
     assert first is not None
-    upload = store.open_upload("b.wav", ObjectKind("", {"execution": "new"}))
+    upload = store.create_upload("b.wav", ObjectKind("", {"execution": "new"}))
     part = store.upload_part("b.wav", upload, 1, b"better")
     assert store.complete_upload("b.wav", upload, [part], replaces='"another"') is WriteOutcome.CHANGED
     assert store.get("b.wav") == b"first"

@@ -37,8 +37,9 @@ def outlasted_s(config: StepConfig) -> int:
         (step_retries.RECORDING, 1800, 3600),
         (step_retries.PUBLISHING, 3 * 3600, 4 * 3600),
         (step_retries.ANNOUNCING, 300, 900),
+        (step_retries.CLEANING_UP, 900, 1800),
     ],
-    ids=["recording", "publishing", "announcing"],
+    ids=["recording", "publishing", "announcing", "cleaning up"],
 )
 def test_an_outage_is_outlasted_and_the_quota_of_operations_kept(config: StepConfig, least_s: int, most_s: int) -> None:
     assert least_s <= outlasted_s(config) <= most_s
@@ -63,3 +64,10 @@ def test_the_first_attempts_follow_quickly_and_none_waits_longer_than_its_step_m
 def test_what_no_attempt_can_mend_is_not_tried_again(error: Exception) -> None:
     for config in (step_retries.RECORDING, step_retries.PUBLISHING, step_retries.ANNOUNCING):
         assert not strategy(config)(error, 1).should_retry
+
+
+def test_a_clean_up_is_tried_again_whatever_s3_answers_and_a_bug_is_not() -> None:
+    clean_up = strategy(step_retries.CLEANING_UP)
+    assert clean_up(DENIED, 1).should_retry
+    assert not clean_up(DENIED, 10).should_retry
+    assert not clean_up(KeyError("a bug"), 1).should_retry

@@ -46,16 +46,25 @@ def test_what_was_recorded_already_is_refused_and_no_claim_remains() -> None:
     assert at.store.objects == before
 
 
-def test_a_claim_that_goes_between_two_looks_means_that_its_holder_has_finished() -> None:
+@pytest.mark.parametrize("call_of_s3", ["head", "get"])
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_claim_that_goes_between_two_looks_is_looked_for_again(
+    is_recorded: bool,  # noqa: FBT001
+    call_of_s3: str,
+) -> None:
     at = short()
     at.claim()
 
     def goes(name: str) -> None:
-        if name == "get":
-            at.store.objects.pop(NAMES.claim, None)
+        if name == call_of_s3:
+            at.store.before_call = lambda _name: None
+            del at.store.objects[NAMES.claim]
+            if is_recorded:
+                at.store.objects[NAMES.key] = (b"recorded", {"execution": EXECUTION})
 
     at.store.before_call = goes
-    assert replace(at, execution=RIVAL).claim() == Refused(reason=Refusal.ALREADY_RECORDED)
+    claim = replace(at, execution=RIVAL).claim()
+    assert claim == (Refused(reason=Refusal.ALREADY_RECORDED) if is_recorded else Granted(retention_hours=24))
 
 
 @pytest.mark.parametrize(("code", "retryable"), [("AccessDenied", False), ("SlowDown", True), ("NoSuchKey", True)])

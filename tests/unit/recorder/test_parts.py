@@ -8,7 +8,7 @@ import pytest
 
 from connect_audio.core.errors import StorageError
 from connect_audio.recorder import Policy
-from connect_audio.recorder.parts import Parts, PartState, Staged, abort_uploads, open_upload
+from connect_audio.recorder.parts import Parts, PartState, Staged, create_upload
 from support.calls import call
 from support.world import EXECUTION, NAMES, World, world
 
@@ -74,13 +74,14 @@ def test_the_next_part_opens_the_upload_of_this_execution() -> None:
     assert parts.state == PartState(number=4, upload_id=upload_id, crc32_before=zlib.crc32(A + B + C))
 
 
-def test_an_upload_that_a_dead_attempt_left_is_used_again() -> None:
+def test_an_upload_that_is_found_is_not_used() -> None:
+    # It may be of an export that comes late, and both would write its parts.
     at = small()
-    left = open_upload(at.ports())
+    left = create_upload(at.ports())
     parts = parts_of(at, PartState(number=2))
     parts.fill(iter([B]), RATE)
     parts.upload(7, zlib.crc32(B))
-    assert parts.state.upload_id == left
+    assert parts.state.upload_id not in {None, left}
 
 
 def test_what_is_no_whole_part_is_staged_and_read_back_by_the_next_invocation() -> None:
@@ -135,12 +136,3 @@ def test_a_part_that_s3_refuses_stays_in_the_making() -> None:
     with pytest.raises(StorageError):
         parts.upload(7, zlib.crc32(B))
     assert (parts.size, parts.state) == (FULL, PartState(number=2))
-
-
-def test_every_open_upload_of_the_recording_is_aborted_and_no_other() -> None:
-    at = small()
-    open_upload(at.ports())
-    at.store.uploads["another"] = (NAMES.key, {}, {})
-    at.store.uploads["elsewhere"] = ("another.wav", {}, {})
-    assert abort_uploads(at.store, NAMES) == 2
-    assert list(at.store.uploads) == ["elsewhere"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from connect_audio.core.manifest import EndReason, Reason
-from connect_audio.ports import ObjectKind
+from connect_audio.ports import ContactState, ObjectKind
 from connect_audio.recorder import (
     Checkpoint,
     HandOver,
@@ -233,6 +233,43 @@ def test_what_was_staged_is_published_as_partial_where_a_step_failed_for_good() 
     assert len(wav) > 5 * 1024 * 1024
     assert same_wav(wav[44:], wav_of_call(ours)[44 : len(wav)])
     assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+
+
+@pytest.mark.parametrize("lost", [(1,), (1, 2, 3), (3, 4)])
+@pytest.mark.parametrize("budget_s", [4, 8, 12, 40])
+def test_a_recording_that_is_cut_short_accounts_for_each_of_its_frames(lost: Sequence[int], budget_s: int) -> None:
+    """The step ends within a hole, with fragments behind it that no further step reads again."""
+    at = world(call(8), read_s=1.0, status=ContactState.CONNECTED)
+    at.source.fragments = [each for place, each in enumerate(at.source.fragments) if place not in lost]
+    at.claim()
+    results = [at.step(Checkpoint(), budget_s=budget_s)]
+    finish(at, results, reasons=[Reason("STEP_FAILED", "for good")])
+
+    manifest = json.loads(at.store.objects[NAMES.manifest][0])
+    samples = memoryview(at.store.objects[NAMES.key][0][44:]).cast("h")
+    for channel, party in enumerate(("customer", "agent")):
+        track = manifest["tracks"][party]
+        silent = _silent_blocks(samples[channel::2])
+        listed = [(each["startFrame"], each["frames"]) for each in manifest["gaps"]["listed"] if each["track"] == party]
+        assert listed == silent
+        length = sum(frames for _, frames in silent)
+        assert track["audioSamples"] == manifest["recording"]["frames"] - length
+        assert (track["silenceSamples"], sum(track["silence"].values())) == (length, length)
+        assert track["gapCount"] == len(silent)
+
+
+def _silent_blocks(samples: Sequence[int]) -> list[tuple[int, int]]:
+    """Begin and length of each run of silent blocks, in frames."""
+    found: list[tuple[int, int]] = []
+    for at in range(0, len(samples), 512):
+        block = samples[at : at + 512]
+        if any(block):
+            continue
+        if found and sum(found[-1]) == at:
+            found[-1] = found[-1][0], found[-1][1] + len(block)
+        else:
+            found.append((at, len(block)))
+    return found
 
 
 @pytest.mark.parametrize("reads", range(3, 12))

@@ -9,7 +9,7 @@ from connect_audio.core.manifest import EndReason
 from connect_audio.recorder import Budget, Checkpoint, EndOfRecording, HandOver, Over, PartDone, Policy, Recorder
 from support.calls import call
 from support.wav import pcm, wav_of_call
-from support.world import KEPT, World, finish, world
+from support.world import KEPT, World, finish, without_upload, world
 
 
 def steps(at: World, count: int) -> tuple[Recorder, list[Checkpoint]]:
@@ -44,7 +44,7 @@ def test_a_step_from_another_checkpoint_begins_anew() -> None:
     now_s = at.clock.monotonic()
     again = recorder.record(checkpoints[1], Budget(now_s + 100, now_s + 90))
 
-    assert again.checkpoint == checkpoints[2]
+    assert without_upload(again.checkpoint) == without_upload(checkpoints[2])
     assert (at.source.open_now, len(at.source.selectors)) == (1, 2)
     recorder.close()
 

@@ -15,8 +15,8 @@ from connect_audio.core.errors import OUTSIDE_RETENTION, MediaSourceError, Stora
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import ListedFragment
 from connect_audio.recorder import Policy, Recorded, RecorderPorts, Refused, claim_recording
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.late_recording import recorded_to_its_end
-from connect_audio.recorder.publish import clean_up
 from connect_audio.recorder.repair import (
     Again,
     Begun,
@@ -26,6 +26,7 @@ from connect_audio.recorder.repair import (
     Repaired,
     audit_stream,
     begin_repair,
+    give_up_repair,
     outcome_of,
     publish_repair,
     replacing,
@@ -477,6 +478,42 @@ def test_a_failure_of_s3_is_raised_and_the_claim_stays_for_the_next_run() -> Non
     at.store.before_call = lambda _name: None
     repair(at)
     assert manifest_of(at.store)["status"] == "complete"
+
+
+@pytest.mark.parametrize("make", [in_one_put, in_parts])
+def test_a_repair_that_fails_for_good_behind_its_wav_leaves_the_new_recording(make: Callable[[], World]) -> None:
+    at = recorded_with_a_hole(make, 3, 4)
+    old = at.store.objects[NAMES.key][0]
+    ports, begin = begun(at)
+    assert isinstance(begin, Again)
+    hidden, made_again = made(ports, begin)
+
+    def refuses(name: str) -> None:
+        if name == "head" and at.store.objects[NAMES.key][0] != old:
+            raise StorageError("AccessDenied", name, retryable=False)
+
+    at.store.before_call = refuses
+    with pytest.raises(StorageError):
+        publish_repair(hidden, made_again, manifest_of(at.store), begin.found)
+    at.store.before_call = lambda _name: None
+    assert manifest_of(at.store)["status"] == "partial"
+
+    give_up_repair(ports)
+
+    assert manifest_of(at.store)["status"] == "complete"
+    assert same_wav(at.store.objects[NAMES.key][0], wav_of_call(OURS))
+    assert set(at.store.objects) == {NAMES.key, NAMES.manifest}
+    assert at.store.uploads == {}
+
+
+def test_a_repair_that_fails_for_good_before_its_wav_leaves_the_old_recording() -> None:
+    at = recorded_with_a_hole(in_parts, 3, 4)
+    before = dict(at.store.objects)
+    ports, begin = begun(at)
+    assert isinstance(begin, Again)
+    made(ports, begin)
+    give_up_repair(ports)
+    assert (at.store.objects, at.store.uploads) == (before, {})
 
 
 def test_a_staged_manifest_is_a_temporary_object() -> None:

@@ -44,11 +44,11 @@ def test_an_upload_of_a_recording_goes_to_the_recordings(
     buckets: tuple[MemoryStore, MemoryStore, StagingStore],
 ) -> None:
     recordings, staging, both = buckets
-    upload = both.open_upload(NAMES.key, KIND)
+    upload = both.create_upload(NAMES.key, KIND)
     part = both.upload_part(NAMES.key, upload, 1, b"x")
     assert list(both.find_uploads(NAMES.key)) == [upload]
     both.complete_upload(NAMES.key, upload, [part])
-    both.abort_upload(NAMES.key, both.open_upload(NAMES.key, KIND))
+    both.abort_upload(NAMES.key, both.create_upload(NAMES.key, KIND))
     assert (set(recordings.objects), staging.objects, recordings.uploads) == ({NAMES.key}, {}, {})
 
 
@@ -59,6 +59,10 @@ def test_nothing_of_the_recordings_is_ever_deleted(buckets: tuple[MemoryStore, M
     for key in LASTING:
         with pytest.raises(ValueError, match="where nothing is deleted"):
             both.delete([NAMES.claim, key])
+        with pytest.raises(ValueError, match="where nothing is deleted"):
+            both.delete_version(key, '"etag"')
+    assert set(staging.objects) == {NAMES.claim}
+    both.delete_version(NAMES.claim, '"another"')
     assert set(staging.objects) == {NAMES.claim}
     both.delete([NAMES.claim])
     assert (staging.objects, set(recordings.objects)) == ({}, set(LASTING))
