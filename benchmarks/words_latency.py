@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from connect_audio.words.recognizer import Recognizer
     from connect_audio_local.recognition.word_recognizer import RecognizedWord
 
-MOST_PARTIAL_S: Final = {Delivery.BLOCK: 1.5, Delivery.FRAGMENT: 1.5 + 1.024}
-"""Limits the age of a first partial result, seconds: a segment of 1 s and half a second. If fragments come whole, a
-segment may wait for the rest of a fragment of 1.024 s. The run fails beyond it."""
+MOST_PARTIAL_S: Final = {Delivery.BLOCK: 0.75, Delivery.FRAGMENT: 1.5}
+"""Limits the age of a first partial result, seconds: a segment of 0.256 s, or a whole fragment of 1.024 s, and half a
+second. The run fails beyond it."""
 MOST_FINAL_S: Final = 3.0
 """Limits the age of a stored turn, seconds. The run fails beyond it."""
 ARRIVALS: Final = {"block by block": Delivery.BLOCK, "whole fragments": Delivery.FRAGMENT}

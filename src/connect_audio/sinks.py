@@ -37,6 +37,8 @@ __all__ = [
 
 ENTRY_POINTS: Final = "connect_audio.sinks"
 """Group of the entry points whose names LIVE_SINKS may hold; each entry point is a `MakeSink`."""
+SHORTEST_SEGMENT_S: Final = 0.1
+"""Shortest segment that a sink may ask for, seconds. Each delivery wakes the reader and the sink's thread."""
 LONGEST_SEGMENT_S: Final = 60
 """Longest segment that a sink may ask for, seconds, as for LIVE_SEGMENT_SECONDS; the buffer holds at least as much."""
 
@@ -136,7 +138,7 @@ class SegmentSink(Sink, Protocol):
     """
 
     @property
-    def segment_seconds(self) -> int:
+    def segment_seconds(self) -> float:
         """Length of a segment, 1 to 60 s. Read once, directly after the sink is made."""
 
     def deliver_segment(self, segment: LiveSegment) -> None:

@@ -105,7 +105,7 @@ def test_the_words_lie_beside_the_recording_which_is_what_it_is_without_them(
         f"Captions    {output / CAPTIONS}",
         "Words       customer: 3 words in 1 turn",
         "            agent: 4 words in 2 turns",
-        f"Whisper     {host}: 6 segments, 6.000 s, nothing dropped",
+        f"Whisper     {host}: 24 segments, 6.000 s, nothing dropped",
     ):
         assert f"{line}\n" in finished.out
 
@@ -147,7 +147,8 @@ def test_the_words_go_to_the_webhook_too_as_the_stack_posts_them(capture: Path, 
         assert (finished.code, finished.err) == (0, "")
         assert receiver.refused == ()
         received = words_posted(receiver)
-    assert sorted((each["turn"] for each in received), key=lambda turn: int(turn["id"])) == transcript(output)["turns"]
+    turns = {turn["id"]: turn for turn in transcript(output)["turns"]}
+    assert {each["turn"]["id"]: each["turn"] for each in received} == turns
     assert {(each["state"], each["contactId"], each["recording"]) for each in received} == {
         ("final", DEFAULT_CONTACT_ID, WAV)
     }
@@ -306,9 +307,9 @@ def test_a_server_that_refuses_the_key_costs_the_words_and_not_the_recording(cap
     lacking = json.loads((output / MANIFEST).read_bytes())["words"]["missingSeconds"]
     assert all(lacking[part.party] >= 6.0 - part.at for part in PARTS)
     told = re.fullmatch(
-        r"(.*) is whole, but not all of its live audio was taken; whisper did not get \d\.000 s of 6\.000 s: HTTP_401 "
-        r"\(--api-key-env NAME gives the server's key\); there are no words for (.*) s of the customer, (.*) s of the "
-        rf'agent \(see "missing" in {TRANSCRIPT}\)',
+        r"(.*) is whole, but not all of its live audio was taken; whisper did not get \d\.\d{3} s of 6\.000 s: "
+        r"HTTP_401 \(--api-key-env NAME gives the server's key\); there are no words for (.*) s of the customer, "
+        rf'(.*) s of the agent \(see "missing" in {TRANSCRIPT}\)',
         finished.complaint,
     )
     assert told is not None
@@ -347,7 +348,7 @@ def test_transcribe_makes_the_words_the_same_way(tmp_path: Path, output: Path, m
     assert who(document) == [("CUSTOMER", "seven three."), ("AGENT", "one two.")]
     assert (document["engine"], document["language"]) == ("transcribe", "en-US")
     assert finished.out.splitlines()[:2] == ["0:01.0  customer  seven three.", "0:02.5  agent     one two."]
-    assert "Transcribe  Amazon Transcribe: 5 segments, 5.000 s, nothing dropped\n" in finished.out
+    assert "Transcribe  Amazon Transcribe: 20 segments, 5.000 s, nothing dropped\n" in finished.out
     assert [stream.outcome for stream in streams] == ["whole"]
 
 

@@ -56,8 +56,8 @@ def test_the_words_of_two_parties_come_with_the_right_speaker_and_times() -> Non
         assert (agent.start / RATE, agent.end / RATE) == (1.0, 1.3)
         assert heard.settled == {CUSTOMER: heard.position, AGENT: heard.position}
     [stream] = service.model.streams
-    # Pieces of a second went as events of 200 ms, and each was signed, as was the empty one at the end.
-    assert max(stream.events) == RATE // 5
+    # Pieces of a second went as events of 256 ms, and each was signed, as was the empty one at the end.
+    assert max(stream.events) == RATE * 256 // 1000
     assert (stream.signatures, stream.outcome) == (len(stream.events) + 1, "whole")
 
 

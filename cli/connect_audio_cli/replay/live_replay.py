@@ -432,7 +432,7 @@ def _own_sink(name: str, setup: SinkSetup) -> ObservedSegments | ObservedBlocks:
     if is_of_blocks == is_of_segments or NamedSink.of(name, observed).failure is not None:
         raise CommandError(
             f"--sink {printable(name, 60)}: {where} is no sink: it needs either deliver_block, or deliver_segment and "
-            "segment_seconds from 1 to 60, beside prepare, end, interrupt and close (docs/live.md)"
+            "segment_seconds from 0.1 to 60, beside prepare, end, interrupt and close (docs/live.md)"
         )
     return observed
 

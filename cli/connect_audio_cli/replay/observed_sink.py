@@ -88,7 +88,7 @@ class ObservedSegments(_Observed):
         self._sink = sink
 
     @property
-    def segment_seconds(self) -> int:
+    def segment_seconds(self) -> float:
         """As the sink has it."""
         return self._sink.segment_seconds
 

@@ -21,7 +21,7 @@ class BlockReader:
         sink: the sink that the blocks are for.
     """
 
-    lead_s = 0
+    lead_s = 0.0
 
     def __init__(self, sink: BlockSink) -> None:
         self.sink = sink

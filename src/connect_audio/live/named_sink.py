@@ -8,11 +8,11 @@ from connect_audio.live.block_reader import BlockReader
 from connect_audio.live.piece import SinkReader
 from connect_audio.live.segment_reader import SegmentReader
 from connect_audio.live.sink_thread import SinkThread
-from connect_audio.sinks import LONGEST_SEGMENT_S, AudioSink, BlockSink, SegmentSink
+from connect_audio.sinks import LONGEST_SEGMENT_S, SHORTEST_SEGMENT_S, AudioSink, BlockSink, SegmentSink
 from connect_audio.values import dataclass
 
 BAD_SINK: Final = "BAD_SINK"
-"""Code of a sink that is of neither kind or of both, or whose `segment_seconds` is no integer from 1 to 60."""
+"""Code of a sink that is of neither kind or of both, or whose `segment_seconds` is no number from 0.1 to 60."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ def _reader_for(sink: AudioSink) -> SinkReader | None:
     if isinstance(sink, BlockSink):
         return BlockReader(sink)
     try:
-        seconds: object = sink.segment_seconds
+        seconds = sink.segment_seconds
     except BaseException:  # noqa: BLE001 - no exception of a sink may end the recording
         return None
-    if type(seconds) is not int or not 1 <= seconds <= LONGEST_SEGMENT_S:
+    if type(seconds) not in {int, float} or not SHORTEST_SEGMENT_S <= seconds <= LONGEST_SEGMENT_S:
         return None
     return SegmentReader(sink, seconds)

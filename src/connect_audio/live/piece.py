@@ -46,7 +46,7 @@ class SinkReader(Protocol):
         """The sink that the pieces are for."""
 
     @property
-    def lead_s(self) -> int:
+    def lead_s(self) -> float:
         """Seconds before the recorder's cursor that the next piece may begin at."""
 
     @property

@@ -87,7 +87,7 @@ class LivePipeline:
             self._disabled[named.name] = replace(known, failure=known.failure or named.failure)
             if named.sink is not None:
                 close_sink(logger, named.name, named.sink)
-        self._lead_s = max((progress.lead_s for progress in self._sinks), default=0)
+        self._lead_s = max((progress.lead_s for progress in self._sinks), default=0.0)
         self._end: LiveEnd | None = None
         self._closed = False
         self._least_age_s: float | None = None  # shortest time from a sample's position to its arrival
@@ -285,7 +285,7 @@ class LivePipeline:
             place, again = progress.position, progress.needed_from(buffer)
             if not progress.finished:
                 needed.append(buffer.begins if place is None or again is None else max(again, min(place, oldest)))
-        buffer.free(min([cursor - self._lead_s * buffer.rate, *needed]) - 1)
+        buffer.free(min([cursor - math.ceil(self._lead_s * buffer.rate), *needed]) - 1)
 
     # The end of a step, or of an invocation.
 

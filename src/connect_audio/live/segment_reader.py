@@ -1,4 +1,4 @@
-"""Cuts segments for a `SegmentSink`: both parties' audio, in pieces of whole seconds counted from the origin.
+"""Cuts segments for a `SegmentSink`: both parties' audio, in pieces of equal length counted from the origin.
 
 A segment is a slice of the buffer, cut once both parties have reached its end. Used by `live/sink_progress.py`.
 """
@@ -22,7 +22,7 @@ class SegmentReader:
         seconds: length of a segment, seconds.
     """
 
-    def __init__(self, sink: SegmentSink, seconds: int) -> None:
+    def __init__(self, sink: SegmentSink, seconds: float) -> None:
         self.sink = sink
         self.lead_s = seconds
         self.position: int | None = None
@@ -109,7 +109,7 @@ class SegmentReader:
         return None if self.position is None else self._border_before(min(self.position, limit), buffer)
 
     def _length(self, buffer: LiveBuffer) -> int:
-        return self.lead_s * buffer.rate
+        return round(self.lead_s * buffer.rate)
 
     def _border_before(self, position: int, buffer: LiveBuffer) -> int:
         """The border at which the segment of a position begins, or the first one behind it that the buffer holds."""

@@ -95,7 +95,7 @@ class SinkProgress:
         return self._reader.sink
 
     @property
-    def lead_s(self) -> int:
+    def lead_s(self) -> float:
         """Seconds before the recorder's cursor that the next piece may begin at."""
         return self._reader.lead_s
 

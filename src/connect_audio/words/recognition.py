@@ -1,8 +1,8 @@
 """Hands a call's audio to a recognizer, session by session, and takes its words into the ledger.
 
 *How it works.* A session begins at the least position that a party still needs. The settled audio of the other party
-is handed on as zeros. Silence opens no session: the newest silent segment is held, so that a word's onset is not lost,
-and the audio before it is settled. These end a session:
+is handed on as zeros. Silence opens no session: its newest second is held, so that a word's onset is not lost, and the
+audio before it is settled. These end a session:
 
 - its failure: `recognize` raises, and the audio from the least position on is to be delivered again;
 - dropped audio: the session's last words are taken, and the span without audio is missing;
@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Final
 from zlib import crc32
 
 import audioop
@@ -31,6 +32,10 @@ from connect_audio.ports import Clock
 from connect_audio.words.live_words import WordsPolicy
 from connect_audio.words.recognizer import RecognitionSession, Recognizer, Results, SessionStart
 from connect_audio.words.word_ledger import WordLedger
+
+_QUIET_S: Final = 1.0
+"""Silence that is held before the first sound, and in which an old session may end, seconds. A pause within words is
+shorter."""
 
 
 class _Open:
@@ -81,7 +86,7 @@ class Recognition:
         self._notify = notify
         self._open: _Open | None = None
         self._failure: SinkError | None = None
-        self._held: LiveSegment | None = None
+        self._held: list[LiveSegment] = []  # silent, one behind the other
         self.partials: Mapping[Party, Turn] = {}
         """The turns of the session that are not final yet, as they read now; another object after each change."""
         self._delivered_at = clock.monotonic()
@@ -105,7 +110,8 @@ class Recognition:
             if not ledger.check(number, crc):
                 return None
             self._drop()
-            self._failure = self._held = None
+            self._failure = None
+            self._held = []
             removed = ledger.take_back(number, segment.position)
             ledger.check(number, crc)
             return removed
@@ -130,7 +136,9 @@ class Recognition:
             self._end_quietly()
         is_silent = self._is_silent(segment)
         if opened is not None and is_silent and self._age_s(opened) >= self._policy.rotation:
-            self._end_quietly()
+            quiet = stop - opened.last_sound
+            if quiet >= _QUIET_S * segment.rate:
+                self._end_quietly()
         if self._open is None and not self._begin(segment, is_silent=is_silent):
             return
         self._hand_on(segment)
@@ -170,33 +178,45 @@ class Recognition:
     def _begin(self, segment: LiveSegment, *, is_silent: bool) -> bool:
         """Begin a session with a segment, or with the held one before it; return True if there is one now."""
         ledger, start, stop = self._ledger, segment.position, segment.position + segment.length
-        held = self._held
         with self._lock:
             if ledger.least >= stop:
                 return False
             if self._is_limit_reached(segment.rate):
                 ledger.miss(stop, MissingReason.LIMIT)
                 return False
-            if held is not None and held.position + held.length != start:
-                if held.position < start:
-                    self._settle(held.position + held.length)
-                held = self._held = None
-            known_from = start if held is None else held.position
+            held = self._held = self._held_before(start)
+            known_from = held[0].position if held else start
             if ledger.least < known_from:
                 ledger.miss(known_from, MissingReason.DROPPED)
             if is_silent:
-                self._settle(start)
-                self._held = segment
+                self._hold(segment)
                 return False
             begin, needed = ledger.least, dict(ledger.needed)
         notify = self._notify
         session = self._recognizer.open(SessionStart(rate=segment.rate, needed=needed, notify=notify))
         with self._lock:
             self._open = _Open(session, begin, needed, self._clock.monotonic())
-            self._held = None
-        if held is not None:
-            self._hand_on(held)
+            self._held = []
+        for each in held:
+            self._hand_on(each)
         return self._open is not None
+
+    def _held_before(self, position: int) -> list[LiveSegment]:
+        """The held segments that lead up to a position. Silence before dropped audio is settled."""
+        held = [each for each in self._held if each.position < position]
+        if held and (end := held[-1].position + held[-1].length) != position:
+            self._settle(end)
+            return []
+        return held
+
+    def _hold(self, segment: LiveSegment) -> None:
+        """Hold a silent segment, and settle the audio before the newest second of silence."""
+        held = [*self._held, segment]
+        stop = segment.position + segment.length
+        while len(held) > 1 and stop - held[1].position >= _QUIET_S * segment.rate:
+            del held[0]
+        self._held = held
+        self._settle(held[0].position)
 
     def _hand_on(self, segment: LiveSegment) -> None:
         opened = self._open
@@ -313,8 +333,8 @@ class Recognition:
         self.finish(is_call_over=True, timeout_s=timeout_s)
         with self._lock:
             held, ledger = self._held, self._ledger
-            if held is not None:
-                self._settle(min(held.position + held.length, frames))
+            if held:
+                self._settle(min(held[-1].position + held[-1].length, frames))
             removed = ledger.cut(frames)
             ledger.miss(frames, MissingReason.DROPPED)
             ledger.state.ended = True

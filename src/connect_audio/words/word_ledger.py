@@ -37,8 +37,8 @@ from connect_audio.core.word_pages import (
 )
 from connect_audio.words.page_store import PageStore
 
-_KEPT_CHECKS: Final = 600
-"""Segments whose checks are kept: twice the longest buffer, 300 s. Audio that comes again is never older."""
+_KEPT_CHECKS: Final = 2400
+"""Segments whose checks are kept, 26 kB: twice the longest buffer, 300 s. Audio that comes again is never older."""
 _KEPT_PAGES: Final = 2
 """Pages in memory; an older one is read again if audio is taken back so far."""
 _UNTOLD_PAGES: Final = 20

@@ -26,6 +26,10 @@ from connect_audio.words.recognition import Recognition
 from connect_audio.words.recognizer import Recognizer
 from connect_audio.words.word_ledger import WordLedger
 
+SEGMENT_S: Final = 0.256
+"""Length of the sink's segments, seconds: four of Connect's blocks, a quarter of its fragments. So the last segment of
+a fragment ends with the fragment, and a word never waits for the next one. With segments of 1 s it waited up to 1 s
+more."""
 _LOOK_S: Final = 1.0
 """Longest time between two rounds of the sink's own thread, seconds."""
 
@@ -46,7 +50,7 @@ class WordsSink:
         has_thread: False leaves the thread's work to calls of `work`, for tests.
     """
 
-    segment_seconds: Final = 1
+    segment_seconds: Final = SEGMENT_S
 
     def __init__(
         self,
@@ -103,7 +107,7 @@ class WordsSink:
         self._recognizer.prepare()
 
     def deliver_segment(self, segment: LiveSegment) -> None:
-        """Hand a second of audio to the recognizer. It counts as safe only once `settled` has passed it.
+        """Hand a segment to the recognizer. It counts as safe only once `settled` has passed it.
 
         Raises:
             SinkError: the recognizer's or the store's; `is_fatal` once the sink's own thread has failed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -209,7 +210,7 @@ def test_before_the_first_audio_there_is_nothing_to_carry_over(frames: int) -> N
     assert (state.sinks["a"].frames, tail) == (0, b"")
 
 
-@pytest.mark.parametrize("seconds", [None, 0.5, 0, -1, 61, True, "1"])
+@pytest.mark.parametrize("seconds", [None, 0.09, math.nan, 0, -1, 61, True, "1"])
 def test_a_sink_that_says_no_sound_length_is_not_used_and_no_other_suffers(seconds: object) -> None:
     odd, well = Segments(), Segments()
     odd.segment_seconds = seconds  # type: ignore[assignment]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from connect_audio.ports import Clock
 from connect_audio.recorder.publish_words import words_of
 from connect_audio.sinks import LiveEnd
 from connect_audio.words.live_words import WordsPolicy
-from connect_audio.words.words_sink import WordsSink
+from connect_audio.words.words_sink import SEGMENT_S, WordsSink
 from support.clock import FakeClock
 from support.live_sinks import LOGGER
 from support.log_lines import LogLines
@@ -29,6 +30,7 @@ from support.scripted_recognizer import RATE, Script, ScriptedRecognizer, Spoken
 from support.words_chaos import PageFolder
 
 C, A = Party.CUSTOMER, Party.AGENT
+SHORT = round(SEGMENT_S * RATE)
 
 
 def word(party: Party, value: int, start_s: float, seconds: float = 0.5) -> Spoken:
@@ -101,8 +103,8 @@ class Talk:
             has_thread=False,
         )
 
-    def segment(self, number: int) -> LiveSegment:
-        start, stop = number * RATE, min((number + 1) * RATE, self.script.frames)
+    def segment(self, number: int, length: int = RATE) -> LiveSegment:
+        start, stop = number * length, min((number + 1) * length, self.script.frames)
         samples = {party: self.script.samples(party, start, stop) for party in PARTIES}
         return LiveSegment(
             number=number,
@@ -118,6 +120,13 @@ class Talk:
         for number in range(first, stop):
             self.sink.deliver_segment(self.segment(number))
             self.clock.pass_by(1)
+            self.sink.work()
+
+    def deliver_short(self, first_s: float, stop_s: float) -> None:
+        """Deliver the sink's own, short segments from a time to another one."""
+        for number in range(round(first_s / SEGMENT_S), math.ceil(round(stop_s / SEGMENT_S, 3))):
+            self.sink.deliver_segment(self.segment(number, SHORT))
+            self.clock.pass_by(SEGMENT_S)
             self.sink.work()
 
     def end(self) -> None:
@@ -148,6 +157,59 @@ def test_silence_opens_no_session_and_the_second_before_the_first_sound_goes_wit
     (start,) = talk.recognizer.starts
     assert dict(start.needed) == {C: 19 * RATE, A: 19 * RATE}
     assert (talk.texts, talk.missing) == (["1000"], [])
+
+
+def test_of_short_silent_segments_the_newest_second_goes_with_the_first_sound() -> None:
+    at_s = 80 * SEGMENT_S  # at the begin of a segment
+    talk = Talk(word(C, 1000, at_s), seconds=30)
+    talk.deliver_short(0, at_s)
+    assert talk.recognizer.starts == []
+    talk.deliver_short(at_s, 30)
+    (start,) = talk.recognizer.starts
+    # Four segments are more than a second, three are less.
+    assert start.needed == dict.fromkeys(PARTIES, 76 * SHORT)
+    assert talk.recognizer.sessions[0].received == talk.script.frames - 76 * SHORT
+    talk.end()
+    assert talk.texts == ["1000"]
+    assert talk.missing == []
+
+
+@pytest.mark.parametrize("back", [1, 3, 4])
+def test_short_silent_segments_that_come_again_cost_no_audio(back: int) -> None:
+    at_s = 80 * SEGMENT_S
+    talk = Talk(word(C, 1000, at_s), seconds=30)
+    talk.deliver_short(0, at_s)
+    talk.deliver_short(at_s - back * SEGMENT_S, 30)
+    talk.end()
+    assert talk.texts == ["1000"]
+    assert talk.missing == []
+    assert talk.recognizer.starts[0].needed == dict.fromkeys(PARTIES, 76 * SHORT)
+
+
+def test_short_silent_segments_before_dropped_audio_lack_no_words() -> None:
+    talk = Talk(word(C, 1000, 20), seconds=30)
+    talk.deliver_short(0, 10.24)
+    talk.deliver_short(12.8, 30)
+    talk.end()
+    assert talk.texts == ["1000"]
+    assert talk.missing == [(10.24, 12.8, MissingReason.DROPPED)]
+
+
+def test_an_old_session_ends_in_no_pause_between_two_words() -> None:
+    each_s = 4 * SEGMENT_S  # a word, and two silent segments and more
+    words = [word(C, 1000 + number, 1 + number * each_s, 0.3) for number in range(20)]
+    talk = Talk(*words, seconds=60, policy=WordsPolicy(rotation=5))
+    talk.deliver_short(0, 21)
+    assert not talk.is_closed(0)
+    talk.deliver_short(21, 60)
+    assert talk.is_closed(0)
+    talk.end()
+    assert " ".join(talk.texts).split() == [str(1000 + number) for number in range(20)]
+
+
+def test_the_last_segment_of_a_fragment_ends_with_the_fragment() -> None:
+    for rate in (8000, 16_000, 48_000):
+        assert (1024 * rate // 1000) % round(SEGMENT_S * rate) == 0
 
 
 def test_a_minute_of_silence_ends_the_session_and_the_next_sound_begins_one() -> None:

@@ -28,10 +28,12 @@ CONNECT_S: Final = 8.0
 """Limit of connecting, seconds. A certificate that does not hold takes awscrt 14 to 21 s. Beyond: `TIMEOUT`."""
 SEND_S: Final = 5.0
 """Limit of sending one piece of audio, seconds. Beyond: `TIMEOUT`."""
-EVENT_S: Final = 0.2
-"""Length of an audio event, seconds; Transcribe allows 1 s and gives results sooner with less."""
+EVENT_S: Final = 0.256
+"""Longest audio event, seconds: a segment of the sink. Transcribe allows 1 s and gives results sooner with less."""
 QUIET_S: Final = 8.0
 """Time without audio after which silence is sent, seconds; Transcribe ends a stream after 15."""
+_PAD_S: Final = 0.2
+"""Length of such silence, seconds. Transcribe counts it, and the session's positions leave it out."""
 _QUIET_TIMES: Final = 8
 """Limit of such silences in a row. Beyond: none is sent, and Transcribe ends the stream, which no caller uses."""
 _CLOSE_S: Final = 2.0
@@ -237,7 +239,7 @@ class TranscribeSession:
                 piece.sent.set_result(None)
 
     async def _pad(self, connection: Connection) -> None:
-        frames = round(EVENT_S * self._start.rate)
+        frames = round(_PAD_S * self._start.rate)
         with self._lock:
             self._results.padded(frames)
         with _translating("sending silence"):
