@@ -27,6 +27,7 @@ from connect_audio.adapters.aws_session import SERVICE_MODELS
 from connect_audio_local.lambda_.server import LambdaFront
 from connect_audio_local.recognition.markers import MarkerRecognizer
 from connect_audio_local.transcribe.jobs import transcribe_jobs
+from infrastructure.binaries import architectures
 from infrastructure.loading import load
 
 if TYPE_CHECKING:
@@ -111,6 +112,10 @@ def tops(folder: Path) -> set[str]:
 
 def test_the_function_holds_our_package_alone(artifact: Artifact) -> None:
     assert tops(artifact.function) == {"connect_audio"}
+
+
+def test_the_layer_holds_binaries_of_the_chosen_architecture_alone(artifact: Artifact) -> None:
+    assert architectures(artifact.layer) == {"x86_64"}
 
 
 def test_each_module_that_ships_has_the_bytecode_of_its_very_source_which_python_never_checks(

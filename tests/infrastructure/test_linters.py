@@ -84,20 +84,32 @@ def test_cfn_lint_finds_nothing_in_what_sam_makes_of_the_template(
     assert sam("cfn-lint", "--ignore-checks", "I4010", "W3011", "W2001", "--template", str(stack)).stdout == ""
 
 
-def test_cfn_lint_is_as_strict_as_it_is_said_to_be(
-    sam: Run, translated: Callable[..., dict[str, Any]], template: dict[str, Any], tmp_path: Path
-) -> None:
-    changed = copy.deepcopy(template)
-    queue = changed["Resources"]["FailedRecordings"]["Properties"]
-    queue["DelaySeconds"] = "0"  # E3012, where it is strict
-    del queue["MessageRetentionPeriod"]  # I3013, informational
-    role = changed["Resources"]["TriggerRole"]["Properties"]
-    role["ManagedPolicyArns"] = [{"Fn::Sub": "arn:${AWS::Partition}:iam::111122223333:policy/more"}]  # I3042
-    worse = tmp_path / "stack.json"
-    worse.write_text(json.dumps(translated({"StreamNamePrefix": "live"}, changed)), "utf-8")
+def test_cfn_lint_is_as_strict_as_it_is_said_to_be(sam: Run, tmp_path: Path) -> None:
+    worse = a_template(
+        tmp_path / "worse.json",
+        {
+            "Type": "AWS::SQS::Queue",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            # E3012, where it is strict; the period that is not given is I3013, informational.
+            "Properties": {"DelaySeconds": "0"},
+        },
+        {
+            "Type": "AWS::IAM::Group",
+            # I3042, which its rule's settings ask for.
+            "Properties": {"ManagedPolicyArns": [{"Fn::Sub": "arn:${AWS::Partition}:iam::111122223333:policy/more"}]},
+        },
+    )
     with pytest.raises(AssertionError) as found:
-        sam("cfn-lint", "--ignore-checks", "I4010", "W3011", "W2001", "--template", str(worse))
+        sam("cfn-lint", "--template", str(worse))
     assert set(re.findall(r"^ *([IWE]\d{4}) ", str(found.value), re.MULTILINE)) == {"E3012", "I3013", "I3042"}
+
+
+def a_template(path: Path, *resources: dict[str, Any]) -> Path:
+    """Write a template of a few resources: a linter is through with it at once."""
+    named = {f"Resource{number}": each for number, each in enumerate(resources)}
+    path.write_text(json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": named}), "utf-8")
+    return path
 
 
 def deployed(translated: Callable[..., dict[str, Any]], parameters: dict[str, object]) -> dict[str, Any]:
@@ -105,12 +117,12 @@ def deployed(translated: Callable[..., dict[str, Any]], parameters: dict[str, ob
     return {"AWSTemplateFormatVersion": "2010-09-09", **evaluated(translated(texts), parameters)}
 
 
-def test_checkov_sees_a_bucket_that_is_open(checkov: Run, tmp_path: Path) -> None:
-    worse = tmp_path / "template.yaml"
-    worse.write_text((ROOT / "template.yaml").read_text("utf-8").replace("BlockPublicAcls: true", ""), "utf-8")
-    done = checkov(worse)
+def test_checkov_sees_a_bucket_that_is_open(checkov: Run, tmp_path: Path, template: dict[str, Any]) -> None:
+    bucket = copy.deepcopy(template["Resources"]["RecordingsBucket"])
+    del bucket["Properties"]["PublicAccessBlockConfiguration"]["BlockPublicAcls"]
+    done = checkov(a_template(tmp_path / "open.json", bucket))
     assert done.returncode == 1
-    assert "CKV_AWS_53" in done.stdout
+    assert re.findall(r"CKV\w+", done.stdout) == ["CKV_AWS_53"]
 
 
 def test_checkov_finds_nothing_in_templates_and_stacks(
