@@ -70,6 +70,27 @@ def test_the_calls_of_a_search_are_recorded_under_the_functions_keys(
         assert same_wav(wav.read_bytes(), wav_of_call(each))
 
 
+@pytest.mark.usefixtures("emulator")
+def test_the_call_of_a_contact_is_recorded_from_the_stream_that_connect_names(tmp_path: Path) -> None:
+    finished = run_here("export", "--contact-id", contact(1), "--instance", INSTANCE, "-o", tmp_path, "--json")
+
+    assert (finished.code, finished.err, json.loads(finished.out)["status"]) == (0, "", "complete")
+    [wav] = tmp_path.rglob("*.wav")
+    assert same_wav(wav.read_bytes(), wav_of_call(CALLS[1]))
+
+
+def test_a_contact_without_a_stream_and_one_that_is_none_are_one_line(emulator: KvsEmulator, tmp_path: Path) -> None:
+    emulator.account.names_streams = False
+    for contact_id, complaint in (
+        (contact(1), "Connect names no stream of the contact: take --stream and --start, or --prefix"),
+        (contact(9), f"the instance has no contact {contact(9)}"),
+    ):
+        finished = run_here("export", "--contact-id", contact_id, "--instance", INSTANCE, "-o", tmp_path)
+
+        assert (finished.code, finished.complaint) == (2, complaint)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_instance_that_names_no_stream_is_said_with_the_other_ways(
     emulator: KvsEmulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +129,20 @@ def test_an_instance_that_is_none_is_one_line(instance: str, complaint: str, tmp
         ),
         (
             ["--search", "--prefix", "calls"],
-            f"give --stream and --start, --csv, --contact-records, --prefix or --search {HELP}",
+            "give --stream and --start, --contact-id and --instance, --csv, --contact-records, --prefix or --search "
+            + HELP,
+        ),
+        (
+            ["--contact-id", contact(1)],
+            "--contact-id without --stream needs --instance, the ARN of the Connect instance",
+        ),
+        (
+            ["--csv", "calls.csv", "--contact-id", contact(1), "--instance", INSTANCE],
+            "--contact-id is for one call: with --stream, or with --instance and no other source",
+        ),
+        (
+            ["--contact-id", contact(1), "--instance", INSTANCE, "--force"],
+            "--force is for --to-manifest: a recording that is there is left alone",
         ),
     ],
 )

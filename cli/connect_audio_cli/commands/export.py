@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         if given.to_manifest is not None:
             items = write_manifest(rows, given.to_manifest, exporter, force=given.force)
             return _written(items, rows, given.to_manifest, report)
-        if given.stream is not None:
+        if given.stream is not None or (given.contact_id is not None and len(rows) == 1):
             return _one(rows[0], exporter, report)
         with progress_file(_progress(given, target), target.place) as progress:
             return _many(rows, exporter, progress, report)
@@ -80,18 +80,24 @@ def _written(items: int, rows: Sequence[Row], place: str, report: Report) -> int
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse options that do not go together."""
-    named = [given.stream, given.csv, given.contact_records, given.prefix]
-    sources = sum(each is not None for each in named) + given.search
-    if sources != 1 or (given.stream is None) != (given.start is None):
-        names = "--stream and --start, --csv, --contact-records, --prefix or --search"
+    many = [given.csv, given.contact_records, given.prefix]
+    sources = sum(each is not None for each in [given.stream, *many]) + given.search
+    by_contact = sources == 0 and given.contact_id is not None
+    if sources + by_contact != 1 or (given.stream is None) != (given.start is None):
+        names = "--stream and --start, --contact-id and --instance, --csv, --contact-records, --prefix or --search"
         raise CommandError(f"give {names} (see connect-audio export --help)")
+    if given.contact_id is not None and not by_contact and given.stream is None:
+        raise CommandError("--contact-id is for one call: with --stream, or with --instance and no other source")
     has_range = given.begin is not None and given.end is not None and given.begin <= given.end
     takes_range = given.prefix is not None or given.search
     if (takes_range or given.begin is not None or given.end is not None) and not (takes_range and has_range):
         name = "--search" if given.search else "--prefix"
         raise CommandError(f"{name} needs --from and --to, a time and a later one")
-    if given.search and given.instance is None:
-        raise CommandError("--search needs --instance, the ARN of the Connect instance")
+    if (given.search or by_contact) and given.instance is None:
+        name = "--search" if given.search else "--contact-id without --stream"
+        raise CommandError(f"{name} needs --instance, the ARN of the Connect instance")
+    if given.force and given.to_manifest is None:
+        raise CommandError("--force is for --to-manifest: a recording that is there is left alone")
 
 
 def _one(row: Row, exporter: Exporter, report: Report) -> int:
@@ -186,12 +192,16 @@ def parser() -> Parser:
         "AWS, with your credentials.\n\n"
         "It needs no right on Connect: a stream's listing shows a call's end, and its fragments name the contact. "
         "A recording has the key that the functions would have used. A recording that is there is left alone. Give "
-        "--stream and --start for one call; --csv, --contact-records, --prefix or --search for many. Only --search "
-        "asks Connect.",
+        "--stream and --start for one call, or --contact-id and --instance; --csv, --contact-records, --prefix or "
+        "--search for many. Connect is asked by --search, and by --contact-id without --stream.",
         examples=(
             (
                 "connect-audio export --stream calls-1 --start 1782912654536 -o calls",
                 "The call that began then, into the folder calls.",
+            ),
+            (
+                "connect-audio export --contact-id 7c9e6679-7425-40de-944b-e07fc1f90ae7 --instance ARN -o calls",
+                "The call of a contact, whose stream Connect names.",
             ),
             (
                 "connect-audio export --csv calls.csv -o calls",
@@ -259,7 +269,11 @@ def parser() -> Parser:
         help="Record nothing: write the calls to a file or s3://BUCKET/KEY, for the state machine of a backfill.",
     )
     add_force_option(options)
-    options.add_argument("--contact-id", metavar="ID", help="The contact. (default: the stream's at that time)")
+    options.add_argument(
+        "--contact-id",
+        metavar="ID",
+        help="The contact. Without --stream Connect names its stream. (default: the stream's at that time)",
+    )
     options.add_argument("--instance", metavar="ARN", help="The Connect instance. (default: the stream's)")
     options.add_argument(
         "--concurrency",

@@ -1,4 +1,4 @@
-"""Calls by Connect's own search: SearchContacts for the contacts of a time, DescribeContact for the stream of each.
+"""Calls by Connect itself: SearchContacts for the contacts of a time, DescribeContact for the stream of each.
 
 Connect allows one search in two seconds and two descriptions a second, an account, and the live recorder asks with
 the same allowance. So it is for small numbers.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from connect_audio.adapters.system_clock import SystemClock
 from connect_audio_cli.export.pace import Pace
 from connect_audio_cli.export.streaming_entries import rows_of_entries
 from connect_audio_cli.output.command_error import CommandError, printable
@@ -64,10 +65,7 @@ def rows_of_search(
         CommandError: no ARN of an instance, too many contacts, or none that names a stream; or AWS refused.
         BotoCoreError: AWS cannot be asked.
     """
-    found = _INSTANCE.fullmatch(instance_arn)
-    if not found:
-        raise CommandError(f"--instance {printable(instance_arn, 80)} is no ARN of a Connect instance")
-    region, instance_id = found.groups()
+    region, instance_id = _instance(instance_arn)
     with closing(session.client("connect", region_name=region, config=_CONFIG)) as client:
         contacts = _contacts(client, instance_id, from_ms, to_ms, Pace(_SEARCH_EVERY_S, clock))
         pace = Pace(_DESCRIBE_EVERY_S, clock)
@@ -83,6 +81,35 @@ def rows_of_search(
             f"{count(len(contacts), 'contact')}, and Connect names no stream of any: take --prefix or --contact-records"
         )
     return sorted({(row.stream, row.start_ms): row for row in rows}.values(), key=lambda row: row.start_ms)
+
+
+def rows_of_contact(instance_arn: str, contact_id: str, *, session: Session) -> list[Row]:
+    """Return the calls of one contact, one for each streaming of its audio.
+
+    Args:
+        instance_arn: the Connect instance.
+        contact_id: the contact.
+        session: gives credentials.
+
+    Raises:
+        CommandError: no ARN of an instance, no such contact, or Connect names no stream of it; or AWS refused.
+        BotoCoreError: AWS cannot be asked.
+    """
+    region, instance_id = _instance(instance_arn)
+    with closing(session.client("connect", region_name=region, config=_CONFIG)) as client:
+        recordings = _recordings(client, instance_id, contact_id, Pace(_DESCRIBE_EVERY_S, SystemClock()))
+    if recordings is None:
+        raise CommandError(f"the instance has no contact {printable(contact_id, 80)}")
+    if not (rows := list(rows_of_entries(recordings, contact_id, instance_arn))):
+        raise CommandError("Connect names no stream of the contact: take --stream and --start, or --prefix")
+    return rows
+
+
+def _instance(instance_arn: str) -> tuple[str, str]:
+    """Return an instance's region and id."""
+    if not (found := _INSTANCE.fullmatch(instance_arn)):
+        raise CommandError(f"--instance {printable(instance_arn, 80)} is no ARN of a Connect instance")
+    return found[1], found[2]
 
 
 def _contacts(client: ConnectClient, instance_id: str, from_ms: int, to_ms: int, pace: Pace) -> list[str]:
@@ -128,9 +155,11 @@ def _pages(client: ConnectClient, instance_id: str, begin_ms: int, end_ms: int, 
 
 
 def _recordings(client: ConnectClient, instance_id: str, contact_id: str, pace: Pace) -> Any:
+    """Return `Recordings` of a contact; None where the instance has no such contact."""
     try:
         with pace.turn():
-            return client.describe_contact(InstanceId=instance_id, ContactId=contact_id)["Contact"].get("Recordings")
+            contact = client.describe_contact(InstanceId=instance_id, ContactId=contact_id)["Contact"]
+            return contact.get("Recordings", [])
     except ClientError as error:
         if _code(error) == _GONE:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connect_audio_cli.export.contact_records import rows_of_records
-from connect_audio_cli.export.contact_search import rows_of_search
+from connect_audio_cli.export.contact_search import rows_of_contact, rows_of_search
 from connect_audio_cli.export.rows import Row, rows_of
 from connect_audio_cli.export.stream_first import rows_of_streams
 
@@ -45,4 +45,6 @@ def find_rows(given: argparse.Namespace, exporter: Exporter, *, shows: bool) -> 
             at_once=given.concurrency,
             shows=shows,
         )
+    if given.stream is None:
+        return rows_of_contact(given.instance, given.contact_id, session=session)
     return [Row(given.stream, given.start, given.contact_id, given.instance)]
