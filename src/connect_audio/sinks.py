@@ -22,6 +22,7 @@ from connect_audio.core.pcm import Party
 __all__ = [
     "ENTRY_POINTS",
     "LONGEST_SEGMENT_S",
+    "SHORTEST_SEGMENT_S",
     "AudioSink",
     "BlockSink",
     "LiveBlock",
