@@ -86,7 +86,7 @@ class _Place:
 
         return RecordingNames(BUCKET, request.recording_key(self._prefix))
 
-    def execution(self, request: RecordingRequest) -> str:
+    def claimant(self, request: RecordingRequest) -> str:
         """Return the name of the claim."""
         return f"benchmark:{request.execution_name}"
 

@@ -44,6 +44,8 @@ BLOCK_MS: Final = 64
 """Length of a block of Connect's audio, ms."""
 _BLOCK_BYTES: Final = BLOCK_MS * 32
 _HEADER: Final = 44
+_TWINS: Final = 0.3
+"""Probability of two exports of one owner."""
 _FOR_EVER_MS: Final = DEFAULT_START_MS * 2
 
 
@@ -148,11 +150,23 @@ def run(seed: int) -> Judged:
         begin_s = dice.choice((40, 50, 70, 650, 700, 1000, 2000))
         stage.actor(f"repair{number}", repair(scene, f"repair{number}"), _troubles(dice, 60), at_s=begin_s)
         kinds.append("repair")
+    _twins(random.Random(f"{seed} twins"), stage, scene, kinds)
     stage.run()
     kinds += scene.log.told
     kills = sum(each.kills for each in stage.actors)
     _judge(store)
     return _judge_last(store, kept, stage, scene, kinds, kills)
+
+
+def _twins(dice: random.Random, stage: Stage, scene: Scene, kinds: list[str]) -> None:
+    """Draw two exports of one owner, as of two terminals, by dice of their own: what else is drawn stays as it was."""
+    if dice.random() >= _TWINS:
+        return
+    begin_s = dice.choice((620, 700, 1000, 2000))
+    for number in (1, 2):
+        made = export(scene, "twin", is_named=dice.random() < 0.7)
+        stage.actor(f"twin{number}", made, _troubles(dice, 80), at_s=begin_s + dice.choice((0, 0, 1, 60)))
+    kinds.append("twins")
 
 
 def _stream(dice: random.Random, stage: Stage, kinds: list[str]) -> Kept:

@@ -326,7 +326,7 @@ class _Place:
     def names(self, request: RecordingRequest) -> RecordingNames:
         return RecordingNames(NAMES.bucket, request.recording_key("audio"))
 
-    def execution(self, request: RecordingRequest) -> str:
+    def claimant(self, request: RecordingRequest) -> str:
         return f"{self.owner}:{request.execution_name}"
 
 

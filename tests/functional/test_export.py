@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.ports import ObjectBody, ObjectKind, WriteOutcome
+from connect_audio_cli.export.folder_store import FolderStore
 from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import (
     Api,
@@ -27,6 +29,7 @@ from connect_audio_local.kvs.faults import (
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INSTANCE_ID, DEFAULT_START_MS, SyntheticCall
 from support.calls import call, fragments
 from support.command import Finished, run_here
+from support.killed import KilledError
 from support.wav import same_wav, wav_of_call
 
 KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
@@ -59,7 +62,7 @@ class Streams:
     def files(self) -> set[str]:
         """The files beside the command's own."""
         found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {name for name in found if not name.startswith(".connect-audio/metadata/")}
+        return {name for name in found if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))}
 
 
 @pytest.fixture
@@ -153,7 +156,7 @@ def test_an_export_goes_on_where_a_killed_one_left_its_claim_and_staging(streams
     claim = streams.folder / f"{KEY}.wav.claim"
     (streams.folder / f"{KEY}.wav.staging").mkdir(parents=True)
     (streams.folder / f"{KEY}.wav.staging" / "part-00001-00001-dead.pcm").write_bytes(b"x" * 100)
-    claim.write_text(f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}")
+    claim.write_text(f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}#dead\nexport")
 
     assert streams.export().code == 0
 
@@ -161,16 +164,28 @@ def test_an_export_goes_on_where_a_killed_one_left_its_claim_and_staging(streams
     assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
 
 
-def test_a_run_that_was_killed_between_wav_and_manifest_is_finished(streams: Streams) -> None:
-    streams.serve(call(20))
-    assert streams.export().code == 0
-    before = streams.manifest()
-    (streams.folder / f"{KEY}.json").unlink()
-    (streams.folder / f"{KEY}.wav.claim").write_text(f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}")
+def test_a_run_that_was_killed_between_wav_and_manifest_is_finished(
+    streams: Streams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = call(20)
+    streams.serve(ours)
+    put_new = FolderStore.put_new
+
+    def ends(store: FolderStore, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
+        if key.endswith(".json"):
+            raise KilledError
+        return put_new(store, key, body, kind)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FolderStore, "put_new", ends)
+        with pytest.raises(KilledError):
+            streams.export()
+    assert streams.files() > {f"{KEY}.wav", f"{KEY}.wav.claim"}
 
     assert streams.export().code == 0
 
-    assert streams.manifest()["recording"]["dataCrc32"] == before["recording"]["dataCrc32"]
+    assert same_wav(streams.wav(), wav_of_call(ours))
+    assert streams.manifest()["status"] == "complete"
     assert streams.files() == {f"{KEY}.wav", f"{KEY}.json"}
 
 

@@ -75,9 +75,9 @@ def test_a_recording_of_the_functions_is_left_alone(s3_client: S3Client, bucket:
 @pytest.mark.usefixtures("stream")
 def test_a_claim_of_a_live_recording_or_of_another_machine_is_respected(s3_client: S3Client, bucket: str) -> None:
     ours = f"connect-audio-export:{DEFAULT_CONTACT_ID}_{DEFAULT_START_MS}@"
-    s3_client.put_object(Bucket=bucket, Key=f"{KEY}.wav.claim", Body=f"{ours}another".encode())
+    s3_client.put_object(Bucket=bucket, Key=f"{KEY}.wav.claim", Body=f"{ours}another#1\nexport".encode())
     refused = export(bucket)
-    s3_client.put_object(Bucket=bucket, Key=f"{KEY}.wav.claim", Body=f"{ours}{socket.gethostname()}".encode())
+    s3_client.put_object(Bucket=bucket, Key=f"{KEY}.wav.claim", Body=f"{ours}{socket.gethostname()}#1\nexport".encode())
     resumed = export(bucket)
 
     assert (refused.code, refused.complaint) == (3, f"{KEY}.wav is being recorded by another program")

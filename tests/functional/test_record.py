@@ -53,7 +53,11 @@ class Streams:
     def files(self) -> set[str]:
         """Kinds of the files beside the command's own."""
         found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {name.rpartition(".")[2] for name in found if not name.startswith(".connect-audio/metadata/")}
+        return {
+            name.rpartition(".")[2]
+            for name in found
+            if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))
+        }
 
 
 def is_tail(wav: bytes, ours: SyntheticCall) -> bool:

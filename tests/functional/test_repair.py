@@ -64,7 +64,7 @@ class Calls:
     def files(self) -> set[str]:
         """The files beside the command's own."""
         found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {name for name in found if not name.startswith(".connect-audio/metadata/")}
+        return {name for name in found if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))}
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class _Place:
         assert request == REQUEST
         return NAMES
 
-    def execution(self, request: RecordingRequest) -> str:
+    def claimant(self, request: RecordingRequest) -> str:
         return f"export:{request.execution_name}"
 
 

@@ -3,6 +3,9 @@
 An object appears under its name only once it is whole. Metadata, open uploads and unfinished files lie in
 `.connect-audio` at the top of the folder. A killed run leaves them there, and the next run of the same call uses or
 removes them.
+
+*How it works.* A file is written under a passing name and renamed. A change that depends on what is there holds the
+folder's lock (`folder_lock.py`). So two commands in one folder meet as two programs in one bucket do.
 """
 
 from __future__ import annotations
@@ -12,22 +15,22 @@ import json
 import os
 import secrets
 import shutil
-import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
 from connect_audio.core.errors import StorageError
 from connect_audio.ports import ObjectBody, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
+from connect_audio_cli.export.folder_lock import FolderLock
 
 _WORK: Final = ".connect-audio"
 _KEY_FILE: Final = "key.json"
 
 
 class FolderStore:
-    """One folder, which is made where missing. Threads may share it.
+    """One folder, which is made where missing. Threads may share the store, and processes the folder.
 
     Args:
         folder: its path.
@@ -38,26 +41,24 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._work = folder / _WORK
-        # A folder that one thread makes for a file is not removed as empty by another before the file is in it.
-        self._folders = threading.RLock()
+        # Also: a folder that one makes for a file is not removed as empty by another before the file is in it.
+        self._lock = FolderLock(self._work / "lock")
 
     def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any."""
-        with self._failures(key):
-            passing = self._passing(body)
-            with self._folders:
-                self._keep_metadata(key, kind)
-                passing.replace(self._made(key))
+        with self._failures(key), self._passing(body) as passing, self._lock.held():
+            self._keep_metadata(key, kind.metadata)
+            passing.replace(self._made(key))
 
     def put_new(self, key: str, body: ObjectBody, kind: ObjectKind) -> WriteOutcome:
         """Write an object only where the key is free."""
-        with self._failures(key):
-            return self._publish(key, self._passing(body), kind.metadata)
+        with self._failures(key), self._passing(body) as passing:
+            return self._publish(key, passing, kind.metadata)
 
     def replace(self, key: str, body: ObjectBody, kind: ObjectKind, etag: str) -> WriteOutcome:
         """Write an object only in the place of one version."""
-        with self._failures(key):
-            return self._exchange(key, self._passing(body), kind.metadata, etag)
+        with self._failures(key), self._passing(body) as passing:
+            return self._exchange(key, passing, kind.metadata, etag)
 
     def get(self, key: str, *, headroom: int = 0) -> bytearray:
         """Read a whole object behind so many zero bytes."""
@@ -66,7 +67,9 @@ class FolderStore:
 
     def head(self, key: str) -> ObjectHead | None:
         """Return size and metadata; None if there is no such object."""
-        with self._failures(key):
+        # Nothing is written where there is nothing.
+        held = self._lock.held() if self._work.is_dir() else nullcontext()
+        with self._failures(key), held:
             path = self._path(key)
             if not path.is_file():
                 return None
@@ -78,12 +81,12 @@ class FolderStore:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects, and the folders that become empty; a missing one is no error."""
         for key in keys:
-            with self._failures(key), self._folders:
+            with self._failures(key), self._lock.held():
                 self._remove(key)
 
     def delete_version(self, key: str, etag: str) -> None:
         """Delete an object if it is one version; another version stays, and a missing one is no error."""
-        with self._failures(key), self._folders:
+        with self._failures(key), self._lock.held():
             path = self._path(key)
             if path.is_file() and _etag(path) == etag:
                 self._remove(key)
@@ -106,16 +109,15 @@ class FolderStore:
             upload_id = secrets.token_hex(8)
             path = self._upload(upload_id)
             path.mkdir(parents=True)
-            (path / _KEY_FILE).write_text(json.dumps({"key": key, "metadata": dict(kind.metadata)}))
+            with self._passing(json.dumps({"key": key, "metadata": dict(kind.metadata)}).encode()) as passing:
+                passing.replace(path / _KEY_FILE)
             return upload_id
 
     def find_uploads(self, key: str) -> Sequence[str]:
         """Return the ids of the open uploads to exactly `key`."""
         with self._failures(key):
             return sorted(
-                path.parent.name
-                for path in self._work.glob(f"uploads/*/{_KEY_FILE}")
-                if json.loads(path.read_text())["key"] == key
+                path.parent.name for path in self._work.glob(f"uploads/*/{_KEY_FILE}") if _key_in(path) == key
             )
 
     def upload_part(
@@ -127,7 +129,8 @@ class FolderStore:
             raise StorageError("BadDigest", f"part {number} of {key} is not what was to be written", retryable=True)
         with self._failures(key):
             self._upload_of(key, upload_id)
-            self._passing(body).replace(self._part(upload_id, number))
+            with self._passing(body) as passing:
+                passing.replace(self._part(upload_id, number))
         checksum = base64.b64encode(crc.to_bytes(4, "big")).decode()
         return UploadedPart(number=number, etag=f'"{crc:08x}"', size=len(body), checksum_crc32=checksum)
 
@@ -137,17 +140,18 @@ class FolderStore:
         """Join the parts into the object, only where the key is free or has the version that is to be replaced."""
         with self._failures(key):
             metadata = self._upload_of(key, upload_id)
-            joined = self._passing(b"")
-            with joined.open("wb") as whole:
-                for each in parts:
-                    with self._part(upload_id, each.number).open("rb") as part:
-                        shutil.copyfileobj(part, whole)
-            if replaces is None:
-                outcome = self._publish(key, joined, metadata)
-            else:
-                outcome = self._exchange(key, joined, metadata, replaces)
+            with self._passing(b"") as joined:
+                with joined.open("wb") as whole:
+                    for each in parts:
+                        with self._part(upload_id, each.number).open("rb") as part:
+                            shutil.copyfileobj(part, whole)
+                if replaces is None:
+                    outcome = self._publish(key, joined, metadata)
+                else:
+                    outcome = self._exchange(key, joined, metadata, replaces)
             if outcome is WriteOutcome.WRITTEN:
-                shutil.rmtree(self._upload(upload_id))
+                # Another program may abort it at this moment.
+                shutil.rmtree(self._upload(upload_id), ignore_errors=True)
             return outcome
 
     def abort_upload(self, key: str, upload_id: str) -> None:
@@ -208,44 +212,54 @@ class FolderStore:
         metadata: dict[str, str] = found["metadata"]
         return metadata
 
-    def _passing(self, body: ObjectBody) -> Path:
-        """Write a file of a passing name."""
+    @contextmanager
+    def _passing(self, body: ObjectBody) -> Iterator[Path]:
+        """Write a file of a passing name. It is gone at the end, if it was not renamed."""
         self._work.mkdir(parents=True, exist_ok=True)
         path = self._work / f"{secrets.token_hex(8)}.partial"
-        path.write_bytes(body)
-        return path
+        try:
+            path.write_bytes(body)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
-    def _publish(self, key: str, path: Path, metadata: object) -> WriteOutcome:
+    def _publish(self, key: str, path: Path, metadata: Mapping[str, str]) -> WriteOutcome:
         """Give a whole file its name, if no file has it."""
-        with self._folders:
+        with self._lock.held():
             target = self._made(key)
+            if target.exists():
+                return WriteOutcome.EXISTS
+            # Before the file: a run that is killed between the two finds no file. In the other order, its next run
+            # would find a recording that seems to be another one's.
+            self._keep_metadata(key, metadata)
             try:
                 os.link(path, target)
             except FileExistsError:
+                # Another program wrote it, which knows nothing of the lock.
+                self._keep_metadata(key, {})
                 return WriteOutcome.EXISTS
-            finally:
-                path.unlink()
-            self._keep_metadata(key, ObjectKind("", metadata if isinstance(metadata, dict) else {}))
         return WriteOutcome.WRITTEN
 
     def _exchange(self, key: str, path: Path, metadata: Mapping[str, str], etag: str) -> WriteOutcome:
         """Give a whole file the name of another one, if that one is the version that is meant."""
-        with self._folders:
+        with self._lock.held():
             target = self._path(key)
             if not target.is_file() or _etag(target) != etag:
-                path.unlink()
                 return WriteOutcome.CHANGED
             # Before the file: a run that is killed between the two finds no recording of its own.
-            self._metadata(key).unlink(missing_ok=True)
+            self._keep_metadata(key, {})
             path.replace(target)
-            self._keep_metadata(key, ObjectKind("", metadata))
+            self._keep_metadata(key, metadata)
         return WriteOutcome.WRITTEN
 
-    def _keep_metadata(self, key: str, kind: ObjectKind) -> None:
-        if kind.metadata:
-            path = self._metadata(key)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(dict(kind.metadata)))
+    def _keep_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        path = self._metadata(key)
+        if not metadata:
+            path.unlink(missing_ok=True)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._passing(json.dumps(dict(metadata)).encode()) as passing:
+            passing.replace(path)
 
     def _remove(self, key: str) -> None:
         for path in (self._path(key), self._metadata(key)):
@@ -267,6 +281,14 @@ class FolderStore:
         except OSError as error:
             message = f"{key}: {error.strerror or type(error).__name__}"
             raise StorageError(type(error).__name__, message, retryable=False) from error
+
+
+def _key_in(path: Path) -> str | None:
+    """Return the key of an open upload; None if it is ended at this moment."""
+    with suppress(FileNotFoundError):
+        key: str = json.loads(path.read_text())["key"]
+        return key
+    return None
 
 
 def _etag(path: Path) -> str:

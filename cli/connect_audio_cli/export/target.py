@@ -95,10 +95,10 @@ class Target:
         """True for a bucket, False for a folder."""
         return bool(self.owner)
 
-    def execution(self, request: RecordingRequest) -> str:
-        """Return the name under which this command claims a recording.
+    def claimant(self, request: RecordingRequest) -> str:
+        """Return the owner under which this command claims a recording.
 
-        The next run after a kill claims under the same name, and goes on with what is there.
+        The next run after a kill has the same one, and takes the claim over.
         """
         return f"connect-audio-export:{request.execution_name}{self.owner}"
 

@@ -65,7 +65,7 @@ class Claims:
             raise
         with closing(answer["Body"]) as body:
             claim = HeldClaim.of(body.read(), answer.get("ETag", ""))
-        return None if claim.is_of_export else claim.holder
+        return None if claim.owner is not None else claim.holder
 
     def is_published(self, request: RecordingRequest) -> bool:
         """Return True if the recording's WAV or its manifest is there.

@@ -60,8 +60,8 @@ class _Place:
         """Return the keys of a recording."""
         return RecordingNames(self.bucket, request.recording_key(self.prefix))
 
-    def execution(self, request: RecordingRequest) -> str:
-        """Return the name of the claim: another try of the same item goes on with what is there."""
+    def claimant(self, request: RecordingRequest) -> str:
+        """Return the owner of the claim: another try of the same item takes it over."""
         return f"connect-audio-backfill:{request.execution_name}"
 
 

@@ -15,7 +15,7 @@ from connect_audio.core.errors import MediaSourceError
 from connect_audio.ports import WriteOutcome
 from connect_audio.recorder.call_stream import ReadState
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim_object import HeldClaim, put_claim, read_claim, replace_claim
+from connect_audio.recorder.claim_object import HeldClaim, owner_of, put_claim, read_claim, replace_claim
 from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.other_streamings import OtherStreamings
 from connect_audio.recorder.outcome import OutcomeStatus
@@ -53,7 +53,7 @@ class Granted:
     Args:
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         from_ms: begin of this streaming if the contact has an earlier one, ms since the epoch; else None.
-        repairs: 1 if an interrupted attempt of this execution had claimed the key; else 0.
+        repairs: 1 if an interrupted attempt of this execution, or a run of this export, had claimed the key; else 0.
     """
 
     retention_hours: int | None = None
@@ -127,14 +127,35 @@ def _claimed(ports: RecorderPorts, claimant: Claimant) -> int | None:
             continue
         if claim.holder == ports.execution:
             return 1
-        if claim.gives_way and not is_export:
-            if replace_claim(store, names, claim, ports.execution):
+        is_own = is_export and claim.owner == owner_of(ports.execution)
+        if claim.gives_way and (is_own or not is_export):
+            if replace_claim(store, names, claim, ports.execution, is_export=is_export):
                 ports.logger.info("the claim of an export is taken over")
-                return 0
+                return int(is_own)
         elif claimant is Claimant.REPAIR or claim == published or not _published_for(ports, claim):
             return None
         else:
             published = claim
+
+
+def claim_of_earlier_run(ports: RecorderPorts) -> bool:
+    """Take over the claim that an earlier run of this export has left.
+
+    Args:
+        ports: the export's.
+
+    Returns:
+        True if this run holds the claim.
+
+    Raises:
+        StorageError: S3 failed; safe to try again.
+    """
+    claim = read_claim(ports.store, ports.names)
+    if claim is None or claim.owner != owner_of(ports.execution):
+        return False
+    return claim.holder == ports.execution or (
+        claim.gives_way and replace_claim(ports.store, ports.names, claim, ports.execution, is_export=True)
+    )
 
 
 def _published_for(ports: RecorderPorts, claim: HeldClaim) -> bool:

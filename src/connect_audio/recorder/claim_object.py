@@ -6,6 +6,9 @@ How it works. The first line is the name of the holder. Behind it stands the sta
     `export`   an export is recording: an execution or a repair replaces the claim
     a plan     all that an export needs to publish, as JSON: an execution or another export publishes the recording
 
+The name of an export's claim is its owner's with the run's behind it. Two runs of one owner may be alive at once, as in
+two terminals. So the later one replaces the claim, and the earlier one finds at its end that it has lost it.
+
 So a killed export never bars the way of a call that could still be recorded, and loses nothing that it had recorded.
 Every change of a claim that another one may change too is conditional on the version that was read (ADR 36).
 """
@@ -22,6 +25,7 @@ from connect_audio.values import dataclass
 _NO_KEY: Final = "NoSuchKey"
 _KIND: Final = ObjectKind("text/plain", lifetime=Lifetime.TEMPORARY)
 _EXPORT: Final = "export"
+_RUN: Final = "#"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,9 @@ class HeldClaim:
         return cls(holder=holder, state=state, etag=etag)
 
     @property
-    def is_of_export(self) -> bool:
-        """True if it is an export's. It bars no execution."""
-        return bool(self.state)
+    def owner(self) -> str | None:
+        """The owner of an export's claim; None for the claim of an execution or a repair."""
+        return owner_of(self.holder) if self.state else None
 
     @property
     def gives_way(self) -> bool:
@@ -63,6 +67,21 @@ class HeldClaim:
     def plan(self) -> str | None:
         """All that its holder needs to publish, as JSON; None if it has no plan."""
         return None if self.gives_way else self.state or None
+
+
+def name_of_run(owner: str, run: str) -> str:
+    """Return the name under which one run of an export claims.
+
+    Args:
+        owner: the same for each run of the export.
+        run: no two runs have the same.
+    """
+    return f"{owner}{_RUN}{run}"
+
+
+def owner_of(holder: str) -> str:
+    """Return the owner in the name of an export's run."""
+    return holder.rpartition(_RUN)[0]
 
 
 def read_claim(store: PartStore, names: RecordingNames) -> HeldClaim | None:

@@ -20,19 +20,6 @@ def clean_up(ports: RecorderPorts) -> int:
     Returns:
         Remains that no undisturbed run leaves: open uploads, and objects of second attempts of one step.
     """
-    return _clean_up(ports, with_claim=True)
-
-
-def clear(ports: RecorderPorts) -> int:
-    """Do the same as `clean_up`, and keep the claim.
-
-    Raises:
-        StorageError: S3 failed; safe to try again.
-    """
-    return _clean_up(ports, with_claim=False)
-
-
-def _clean_up(ports: RecorderPorts, *, with_claim: bool) -> int:
     store, names = ports.store, ports.names
     uploads, staged = store.find_uploads(names.key), store.list_keys(names.staging)
     claim = read_claim(store, names)
@@ -41,6 +28,6 @@ def _clean_up(ports: RecorderPorts, *, with_claim: bool) -> int:
     for upload_id in uploads:
         store.abort_upload(names.key, upload_id)
     store.delete(staged)
-    if claim is not None and with_claim:
+    if claim is not None:
         store.delete_version(names.claim, claim.etag)
     return len(uploads) + len(staged) - len({key.rpartition("-")[0] for key in staged})

@@ -7,6 +7,7 @@ and the backfill's worker use it.
 from __future__ import annotations
 
 import json
+import secrets
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
@@ -21,9 +22,16 @@ from connect_audio.core.errors import (
 from connect_audio.ports import ContactAnswer, ContactState
 from connect_audio.recorder.archived_call import QUIET_MS, settled_fragments_of_call
 from connect_audio.recorder.checkpoint import Checkpoint
-from connect_audio.recorder.claim import AlreadyPublished, Claimant, Granted, Refusal, Refused, claim_recording
-from connect_audio.recorder.claim_object import holds_claim, read_claim
-from connect_audio.recorder.clean_up import clean_up, clear
+from connect_audio.recorder.claim import (
+    AlreadyPublished,
+    Claimant,
+    Refusal,
+    Refused,
+    claim_of_earlier_run,
+    claim_recording,
+)
+from connect_audio.recorder.claim_object import holds_claim, name_of_run, read_claim
+from connect_audio.recorder.clean_up import clean_up
 from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.either_source import DENIALS
 from connect_audio.recorder.labels import labels_at
@@ -102,8 +110,8 @@ class Place(Protocol):
     def names(self, request: RecordingRequest) -> RecordingNames:
         """Return the keys of a recording."""
 
-    def execution(self, request: RecordingRequest) -> str:
-        """Return the name of the claim: the same one for a second try of this program."""
+    def claimant(self, request: RecordingRequest) -> str:
+        """Return the owner of the claim: the same one for a second try of this program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,7 @@ class LateRecording:
         logger: takes ids and numbers.
         deadline_s: when to leave off, by the clock's monotonic seconds.
         policy: the recorder's limits.
+        run_name: no other run has the same.
     """
 
     call: LateCall
@@ -163,6 +172,7 @@ class LateRecording:
     logger: Log
     deadline_s: float = NO_DEADLINE
     policy: Policy = field(default_factory=Policy)
+    run_name: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def listed(self) -> Sequence[ListedFragment]:
         """Return the fragments that the recorder would read, at most, by the stream's listing.
@@ -210,7 +220,7 @@ class LateRecording:
             raise
 
     def _give_up(self, error: LateRecordingError) -> None:
-        """Delete the claim and what is staged of an interrupted run of this program, if no later one may go on.
+        """Delete the claim and what is staged of an earlier run of this program, if no later one may go on.
 
         A contact that is not named keeps them until the bucket's lifecycle deletes them: only the stream names it.
         """
@@ -218,7 +228,7 @@ class LateRecording:
         if error.why in MAY_BE_LATER or named is None:
             return
         ports = self._ports(named)
-        if holds_claim(ports.store, ports.names, ports.execution):
+        if claim_of_earlier_run(ports):
             clean_up(ports)
 
     def _listed(self) -> Sequence[ListedFragment]:
@@ -300,19 +310,16 @@ class LateRecording:
             if claim.reason is Refusal.CLAIMED:
                 raise _claimed(names)
             return self._existing(names)
-        if isinstance(claim, AlreadyPublished) and (not claim.repairs or ports.store.head(names.manifest) is not None):
-            clean_up(ports)
-            return self._existing(names)
-        if claim.repairs:
-            clear(ports)
-        # Without its manifest a WAV is recorded again: publishing the same samples writes it.
-        begin = Checkpoint() if isinstance(claim, AlreadyPublished) else claim.checkpoint()
+        if isinstance(claim, AlreadyPublished):
+            # A WAV is published from a plan alone, which this run has not made yet.
+            raise TypeError("a run of an export finds a WAV of its own")
         try:
-            recorded = recorded_to_its_end(ports, begin.ending_on(end), on_audio, deadline_s=self.deadline_s)
+            recorded = recorded_to_its_end(
+                ports, claim.checkpoint().ending_on(end), on_audio, deadline_s=self.deadline_s
+            )
         except MediaSourceError:
-            if isinstance(claim, Granted):
-                # The stream keeps the call: a caller with the right may record it.
-                clean_up(ports)
+            # The stream keeps the call: a caller with the right may record it.
+            clean_up(ports)
             raise
         except StorageError as error:
             if holds_claim(ports.store, names, ports.execution):
@@ -338,7 +345,7 @@ class LateRecording:
         return RecorderPorts(
             request=request,
             names=self.place.names(request),
-            execution=self.place.execution(request),
+            execution=name_of_run(self.place.claimant(request), self.run_name),
             source=self.source,
             store=self.place.store,
             status=NotAsked(),

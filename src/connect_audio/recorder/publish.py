@@ -48,6 +48,7 @@ from connect_audio.values import dataclass
 MANIFEST: Final = ObjectKind("application/json")
 _NO_UPLOAD: Final = "NoSuchUpload"
 _NO_KEY: Final = "NoSuchKey"
+_INVALID_PART: Final = "InvalidPart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,9 +323,12 @@ def _put_whole(ports: RecorderPorts, checkpoint: Checkpoint, cursor: Cursor) -> 
     try:
         wav = bytearray(HEADER_BYTES) if staged is None else ports.store.get(staged.key, headroom=HEADER_BYTES)
     except StorageError as error:
-        if error.code != _NO_KEY or ports.store.head(ports.names.key) is None:
+        if error.code != _NO_KEY:
             raise
-        return  # another run of this step has just published it and cleaned up
+        # Another run of this step has just published it and cleaned up. If not, only a stream may have the audio.
+        if not ports.replaces and ports.store.head(ports.names.key) is None:
+            raise
+        return
     wav[:HEADER_BYTES] = _header(cursor, cursor.frames * FRAME_BYTES)
     _put_new(ports, wav)
 
@@ -355,14 +359,20 @@ def _join_parts(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> Non
             joined.append(store.upload_part(key, upload_id, state.number, store.get(state.staged.key)))
         store.complete_upload(key, upload_id, joined)
     except StorageError as error:
+        if state.upload_id is None:
+            # No checkpoint names it, and another holder's clean-up may have listed the uploads before.
+            store.abort_upload(key, upload_id)
+        if error.code == _INVALID_PART and ports.replaces:
+            message = f"another program that publishes {key} has uploaded a part again"
+            raise StorageError(_INVALID_PART, message, retryable=True) from error
         if error.code not in {_NO_UPLOAD, _NO_KEY}:
             raise
         # The answer of an earlier completion was lost, or another object took the key: the caller looks which.
         if store.head(key) is None:
+            if ports.replaces:
+                return  # the stream, or the recording that is there, is better than a first part
             if error.code == _NO_KEY:
                 raise  # the staged audio is gone, and no recording holds it
-            if ports.replaces:
-                return  # the recording that is there is better than a first part
             # The upload was aborted. The staged first part is all that is left of the recording.
             ports.logger.warning("upload is gone: only the first part is published", extra={"code": error.code})
             wav = _first_part(ports, state.first)

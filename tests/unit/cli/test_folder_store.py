@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -176,3 +180,61 @@ def test_an_upload_replaces_only_the_version_that_is_meant(store: FolderStore, t
     assert head_of(store, "b.wav") == (6, {"execution": "new"})
     assert store.find_uploads("b.wav") == []
     assert not list(tmp_path.rglob("*.partial"))
+
+
+_ADDS: Final = """
+import sys
+from pathlib import Path
+from connect_audio.ports import ObjectKind, WriteOutcome
+from connect_audio_cli.export.folder_store import FolderStore
+
+store, kind = FolderStore(Path(sys.argv[1])), ObjectKind("text/plain")
+for _ in range(int(sys.argv[2])):
+    while True:
+        head = store.head("a/count")
+        count = int(store.get("a/count"))
+        if store.replace("a/count", str(count + 1).encode(), kind, head.etag) is WriteOutcome.WRITTEN:
+            break
+    while store.put_new("a/b/lock", b"mine", kind) is WriteOutcome.EXISTS:
+        pass
+    store.delete_version("a/b/lock", store.head("a/b/lock").etag)
+"""
+
+
+def test_processes_that_change_one_folder_lose_nothing_of_each_other(store: FolderStore, tmp_path: Path) -> None:
+    """Each counts up by conditional writes, and makes and removes a folder all the time."""
+    each, processes = 60, 3
+    store.put("a/count", b"0", KIND)
+    command = [sys.executable, "-c", _ADDS, str(tmp_path / "calls"), str(each)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(processes)]
+    complaints = [process.communicate()[1].decode() for process in running]
+    assert ([process.returncode for process in running], complaints) == ([0] * processes, [""] * processes)
+    assert int(store.get("a/count")) == each * processes
+    assert store.list_keys("") == ["a/count"]
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_recording_has_its_metadata_before_its_name(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is killed at its first sight still finds it its own."""
+
+    link = os.link
+
+    def killed(source: Path, target: Path) -> None:
+        link(source, target)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.put_new("a.wav", b"whole", KIND)
+    assert head_of(FolderStore(tmp_path / "calls"), "a.wav") == (5, {"execution": "mine"})
+
+
+def test_looking_into_a_folder_makes_nothing(store: FolderStore, tmp_path: Path) -> None:
+    assert store.head("a.wav") is None
+    assert store.list_keys("") == []
+    assert store.find_uploads("a.wav") == []
+    store.delete([])
+    assert not (tmp_path / "calls").exists()

@@ -22,10 +22,10 @@ from support.late import Listing, record
 from support.log_lines import LogLines
 from support.store import MemoryStore
 from support.wav import wav_of_call
-from support.world import EXECUTION, NAMES, World, world
+from support.world import EXECUTION, NAMES, REQUEST, World, world
 
 OURS: Final = call(8)
-EXPORT: Final = f"export:{NAMES.key.rpartition('/')[2]}"
+EXPORT: Final = f"export:{REQUEST.execution_name}"
 
 
 def in_one_put() -> World:
@@ -278,3 +278,158 @@ def test_a_failure_of_s3_is_no_loss_of_the_claim() -> None:
     claim = read_claim(at.store, NAMES)
     assert claim is not None
     assert claim.gives_way
+
+
+def comes_at(at: World, call_number: int, comes: Callable[[], object]) -> list[bool]:
+    """Let another program come before one call of the store. The list is empty until it has come."""
+    came: list[bool] = []
+    kill_before(at.store, call_number)
+    count = at.store.before_call
+
+    def before(name: str) -> None:
+        try:
+            count(name)
+        except KilledError:
+            at.store.before_call = lambda _name: None
+            came.append(True)
+            comes()
+
+    at.store.before_call = before
+    return came
+
+
+def killed_at_its_plan(at: World) -> None:
+    """Run an export, and kill it once its plan is in the claim."""
+
+    def dies(_name: str) -> None:
+        if b'"recorded"' in at.store.objects.get(NAMES.claim, (b"",))[0]:
+            raise KilledError
+
+    at.store.before_call = dies
+    with suppress(KilledError, LateRecordingError):
+        record(at)
+    at.store.before_call = lambda _name: None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [in_one_put, in_parts])
+def test_a_plan_outlives_another_run_of_its_own_export(make: Callable[[], World]) -> None:
+    """The other run is under way, and the stream is empty from then on."""
+    for call_number in range(1, 100):
+        at = make()
+        # The runs read the stream at the same time, each through a connection of its own.
+        another = replace(make(), store=at.store)
+        came = comes_at(at, call_number, lambda another=another: killed_at_its_plan(another))  # type: ignore[misc]
+        with suppress(LateRecordingError):
+            record(at)
+        if not came:
+            break
+        with suppress(LateRecordingError):
+            record(at, gone(at))
+        ends_as_it_should(at)
+    assert call_number > 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [in_one_put, in_parts])
+def test_two_runs_of_one_export_leave_one_recording(make: Callable[[], World]) -> None:
+    for call_number in range(1, 100):
+        at = make()
+        another = replace(make(), store=at.store)
+        came = comes_at(at, call_number, lambda another=another: record(another))  # type: ignore[misc]
+        with suppress(LateRecordingError):
+            record(at)
+        ends_as_it_should(at)
+        if not came:
+            break
+    assert call_number > 12
+
+
+def test_a_later_run_takes_the_claim_of_its_own_export_over() -> None:
+    at = in_one_put()
+    killed_while_recording(at)
+    first = read_claim(at.store, NAMES)
+    assert first is not None
+
+    def dies(_name: str) -> None:
+        if at.store.objects[NAMES.claim][0] != f"{first.holder}\nexport".encode():
+            raise KilledError
+
+    at.store.before_call = dies
+    with pytest.raises(KilledError):
+        record(at)
+    at.store.before_call = lambda _name: None
+    second = read_claim(at.store, NAMES)
+    assert second is not None
+    assert (first.owner, first.gives_way) == (second.owner, second.gives_way) == (EXPORT, True)
+    assert first.holder != second.holder
+
+
+def test_a_run_that_fails_for_good_deletes_what_an_earlier_one_left() -> None:
+    at = in_one_put()
+    killed_while_recording(at)
+    with pytest.raises(LateRecordingError) as failed:
+        record(at, gone(at))
+    assert failed.value.why is LateFailure.TOO_OLD
+    assert at.store.objects == {}
+
+
+def staged_audio(at: World) -> list[str]:
+    return [key for key in at.store.objects if ".wav.staging/part-" in key]
+
+
+@pytest.mark.parametrize("make", [in_one_put, in_parts])
+def test_a_plan_whose_staged_audio_is_gone_lets_the_execution_record_by_itself(make: Callable[[], World]) -> None:
+    """A bucket's lifecycle deletes what is older than the plan."""
+    at = make()
+    killed_at_its_plan(at)
+    for key in staged_audio(at):
+        del at.store.objects[key]
+    assert isinstance(at.claim(), Granted)
+    assert at.store.objects[NAMES.claim][0] == EXECUTION.encode()
+
+
+def test_two_that_publish_one_plan_in_a_bucket_whose_etags_are_no_checksums() -> None:
+    """With a KMS key each upload of a part has an ETag of its own."""
+    at = in_parts()
+    at.store.own_etags = True
+    killed_at_its_plan(at)
+    failed: list[StorageError] = []
+
+    def other(name: str) -> None:
+        """Another program uploads the same part between this one's and the completion."""
+        if name == "complete_upload":
+            at.store.before_call = lambda _name: None
+            (upload_id,) = at.store.uploads
+            part = at.store.uploads[upload_id][2][1]
+            at.store.upload_part(NAMES.key, upload_id, 1, part)
+
+    at.store.before_call = other
+    try:
+        at.claim()
+    except StorageError as error:
+        failed.append(error)
+    assert [(each.code, each.retryable) for each in failed] == [("InvalidPart", True)]
+    assert at.claim() == Refused(reason=Refusal.ALREADY_RECORDED)
+    ends_as_it_should(at)
+
+
+def test_an_upload_that_a_late_program_creates_for_a_plan_does_not_stay_open() -> None:
+    """Between its creation and its first part another one has published, and a repair holds the claim."""
+    at = replace(in_parts(), policy=Policy(drain=0, part_bytes=160_000))
+    killed_at_its_plan(at)
+    assert at.store.uploads == {}
+    ports = replace(at, execution="export:another#1").ports()
+
+    def meanwhile(name: str) -> None:
+        if name == "get" and at.store.uploads:
+            at.store.before_call = lambda _name: None
+            own = dict(at.store.uploads)
+            at.claim()
+            at.store.uploads.update(own)
+            at.store.objects[NAMES.claim] = (b"repair#1", {})
+
+    at.store.before_call = meanwhile
+    claim_recording(ports, Claimant.EXPORT)
+    assert at.store.objects.pop(NAMES.claim) == (b"repair#1", {})
+    ends_as_it_should(at)
