@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import boto3
 import pytest
 
+from connect_audio_cli.capturing.answer import StreamAsker
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
 from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
@@ -151,6 +155,18 @@ def test_ctrl_c_before_a_contact_speaks_writes_nothing(streams: Streams) -> None
     assert shown.code == 130
     assert shown.lines[-2] == "connect-audio: interrupted"
     assert not streams.folder.exists()
+
+
+def test_a_wait_of_hours_leaves_nothing_of_one_question_to_the_next(streams: Streams) -> None:
+    # A stream may be silent for a day, and the command asks each 30 s at the latest.
+    stream = streams.serve(call(3), speed=1e6)
+    with StreamAsker(stream.arn, boto3.Session()) as asker:
+        bodies = [weakref.ref(asker.media("NOW").body) for _ in range(4)]
+        gc.collect()
+        are_kept = [body() is not None for body in bodies]
+
+    assert are_kept == [False, False, False, True]
+    assert stream.faults.calls("GetDataEndpoint") == 1
 
 
 def test_silence_ends_the_call_where_connect_may_not_be_asked(streams: Streams) -> None:

@@ -58,6 +58,9 @@ class Answer:
 class StreamAsker:
     """Asks one stream; a context manager, which closes connections and bodies.
 
+    One answer is open at a time: the next question closes the one before. `record` asks for hours, until a contact
+    speaks, so what a question leaves would add up.
+
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
         session: gives credentials.
@@ -65,16 +68,30 @@ class StreamAsker:
     """
 
     def __init__(self, stream_arn: str, session: Session, *, silence_s: float = SILENCE_S) -> None:
-        self._stream_arn, self._session, self._silence_s = stream_arn, session, silence_s
+        self._stream_arn, self._silence_s = stream_arn, silence_s
         self._open = ExitStack()
         self._control = session.client("kinesisvideo", region_name=region_of(stream_arn), config=CONTROL_CONFIG)
         self._open.callback(self._control.close)
-        self._config = Config(
+        config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
             read_timeout=silence_s,
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
+        region, clock = region_of(stream_arn), SystemClock()
+
+        def media_client(url: str) -> KinesisVideoMediaClient:
+            return session.client("kinesis-video-media", region_name=region, endpoint_url=url, config=config)
+
+        def archive_client(url: str) -> KinesisVideoArchivedMediaClient:
+            return session.client("kinesis-video-archived-media", region_name=region, endpoint_url=url, config=config)
+
+        self._media = DataEndpoint(self._control, stream_arn, "GET_MEDIA", media_client, clock)
+        self._archive = DataEndpoint(self._control, stream_arn, "GET_MEDIA_FOR_FRAGMENT_LIST", archive_client, clock)
+        self._open.callback(self._media.drop)
+        self._open.callback(self._archive.drop)
+        self._body: KvsMediaStream | None = None
+        self._open.callback(self._close_body)
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +100,11 @@ class StreamAsker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+
+    def _close_body(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
 
     def media(self, start: int | str) -> Answer:
         """Call GetMedia.
@@ -93,6 +115,7 @@ class StreamAsker:
         Raises:
             MediaSourceError: GetDataEndpoint or GetMedia failed.
         """
+        self._close_body()
         selector: StartSelectorTypeDef
         if isinstance(start, int):
             time = _EPOCH + timedelta(milliseconds=start)
@@ -101,15 +124,7 @@ class StreamAsker:
         else:
             selector = {"StartSelectorType": "EARLIEST" if start == "EARLIEST" else "NOW"}
             shown = {"StartSelectorType": selector["StartSelectorType"]}
-
-        def client(url: str) -> KinesisVideoMediaClient:
-            return self._session.client(
-                "kinesis-video-media", region_name=region_of(self._stream_arn), endpoint_url=url, config=self._config
-            )
-
-        endpoint = DataEndpoint(self._control, self._stream_arn, "GET_MEDIA", client, SystemClock())
-        self._open.callback(endpoint.drop)
-        with endpoint.asked("GetMedia") as media:
+        with self._media.asked("GetMedia") as media:
             answer = media.get_media(StreamARN=self._stream_arn, StartSelector=selector)
             return self._answer("GetMedia", shown, answer, media.meta.endpoint_url)
 
@@ -122,18 +137,8 @@ class StreamAsker:
         Raises:
             MediaSourceError: GetDataEndpoint or GetMediaForFragmentList failed.
         """
-
-        def client(url: str) -> KinesisVideoArchivedMediaClient:
-            return self._session.client(
-                "kinesis-video-archived-media",
-                region_name=region_of(self._stream_arn),
-                endpoint_url=url,
-                config=self._config,
-            )
-
-        endpoint = DataEndpoint(self._control, self._stream_arn, "GET_MEDIA_FOR_FRAGMENT_LIST", client, SystemClock())
-        self._open.callback(endpoint.drop)
-        with endpoint.asked("GetMediaForFragmentList") as archive:
+        self._close_body()
+        with self._archive.asked("GetMediaForFragmentList") as archive:
             answer = archive.get_media_for_fragment_list(StreamARN=self._stream_arn, Fragments=list(numbers))
             shown = {"Fragments": list(numbers)}
             return self._answer("GetMediaForFragmentList", shown, answer, archive.meta.endpoint_url)
@@ -145,7 +150,7 @@ class StreamAsker:
             read_timeout_s=self._silence_s,
             operation=api,
         )
-        self._open.callback(body.close)
+        self._body = body
         facts = answer.get("ResponseMetadata", {})
         headers = {name.lower(): value for name, value in facts.get("HTTPHeaders", {}).items()}
         return Answer(
