@@ -57,7 +57,7 @@ class Doubt(StrEnum):
 
 
 _MAY_SAY: Mapping[Doubt, frozenset[str]] = {
-    Doubt.NOT_KEPT: frozenset({"MEDIA_EXPIRED"}),
+    Doubt.NOT_KEPT: frozenset({"MEDIA_EXPIRED", "OPENING_MISSING"}),
     Doubt.UNREADABLE: frozenset(
         {
             "TRUNCATED_FRAGMENTS",

@@ -114,6 +114,12 @@ def opening_proof(cursor: Cursor, facts: RecordingFacts) -> Proof:
         detail = f"the first audio begins {late_ms / 1000:.3f} s after the start"
         return Proof(ProofState.NOT_PROVEN, "OPENING_MISSING", detail)
     when = f"{max(0, late_ms) / 1000:.3f} s after" if late_ms > 0 else "at or before"
+    if late_ms > 0 and facts.late_s:
+        detail = (
+            f"the first audio begins {when} StartTimestamp. The stream was first read {facts.late_s} s after it, "
+            "and is not known to keep anything for so long"
+        )
+        return Proof(ProofState.NOT_PROVEN, "OPENING_MISSING", detail)
     return Proof(ProofState.PROVEN, "START_TIMESTAMP", f"the first audio begins {when} StartTimestamp")
 
 

@@ -106,6 +106,7 @@ class RecordingFacts:
         retention_hours: DataRetentionInHours of the stream; None where unknown.
         start_timestamp_ms: StartTimestamp of the event, ms since the epoch; None for a capture.
         start_fragment: StartFragmentNumber of the event; None where the event has none.
+        late_s: time from StartTimestamp to the first reading, s, of a stream that may not have kept all since; else 0.
         stop_fragment: FragmentStopNumber of Connect's description of the contact; None where Connect gives none.
         reconnects: how often GetMedia was opened again.
         hand_overs: how often a fresh invocation took over.
@@ -124,6 +125,7 @@ class RecordingFacts:
     retention_hours: int | None = None
     start_timestamp_ms: int | None = None
     start_fragment: str | None = None
+    late_s: int = 0
     stop_fragment: str | None = None
     reconnects: int = 0
     hand_overs: int = 0

@@ -84,6 +84,7 @@ class ReadState:
         newest: number of the newest completed fragment, decided or not; None before the first.
         reconnects: how often GetMedia was opened again.
         read_to_ms: wall-clock time up to which the stream has been read completely, ms since the epoch; None at first.
+        late_s: time from StartTimestamp to the first reading, s, of a stream that may not have kept all since; else 0.
         unread_s: longest time in which a stream without retention was not read, s, since the newest audio of the call.
         has_tokens: True once a fragment ended with its continuation token: one without it is cut.
         skipped: the places that were skipped, by their failure.
@@ -96,6 +97,7 @@ class ReadState:
     newest: str | None = None
     reconnects: int = 0
     read_to_ms: int | None = None
+    late_s: int = 0
     unread_s: int = 0
     has_tokens: bool = False
     skipped: tuple[Skipped, ...] = ()
@@ -394,6 +396,8 @@ class CallStream:
                 self._state = replace(self._state, has_lost_known=True)
             self._fruitless = 0
             came_ms = fragment.server_timestamp_ms or fragment.producer_timestamp_ms or 0
+            if self._newest is None and self._state.late_s:
+                self._came_first(came_ms)
             self._newest = self._highest = fragment.number
             self._read_to_ms = max(self._read_to_ms or 0, min(came_ms, self._ports.clock.now_ms()))
         elif _number(fragment.number) > _number(self._highest):
@@ -410,6 +414,11 @@ class CallStream:
             # The fragments between may be the contact's: no label shows the contrary.
             self._count_skip(passed, before_it)
         return Accepted(before, is_new)
+
+    def _came_first(self, came_ms: int) -> None:
+        """A first fragment that is much older than an unkept one can be shows that the stream keeps more."""
+        if self._ports.clock.now_ms() - came_ms > 2000 * _NO_RETENTION_KEEPS_S:
+            self._state = replace(self._state, late_s=0)
 
     def _begins_another_contact(self, fragment: Fragment) -> bool:
         return bool(fragment.contact_ids) and self._ports.request.contact_id not in fragment.contact_ids
@@ -486,6 +495,9 @@ class CallStream:
         skips = self._skip.selector is not None
         self._connection = _Connection(stream, self._ports.clock.monotonic(), has_failed=skips)
         now_ms = self._ports.clock.now_ms()
+        late_s = (now_ms - self._ports.request.start_timestamp_ms) // 1000
+        if self._newest is None and late_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
+            self._state = replace(self._state, late_s=late_s)
         unread_s = (now_ms - (self._read_to_ms or now_ms)) // 1000
         if unread_s >= _NO_RETENTION_KEEPS_S and not self._state.is_kept:
             self._state = replace(self._state, unread_s=max(self._state.unread_s, unread_s))

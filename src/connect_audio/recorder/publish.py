@@ -273,6 +273,7 @@ def _manifest(
         retention_hours=checkpoint.read.retention_hours,
         start_timestamp_ms=request.start_timestamp_ms if ports.has_event else None,
         start_fragment=request.start_fragment_number,
+        late_s=checkpoint.read.late_s,
         stop_fragment=checkpoint.end.stop_fragment,
         reconnects=checkpoint.read.reconnects,
         hand_overs=checkpoint.counts.hand_overs,

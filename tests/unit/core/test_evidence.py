@@ -86,6 +86,13 @@ def test_audio_within_five_seconds_of_the_start_proves_the_opening(
     assert opening_proof(cursor(late_ms=late_ms), facts(start_timestamp_ms=START_MS)) == Proof(state, code, detail)
 
 
+@pytest.mark.parametrize(("late_ms", "state"), [(0, ProofState.PROVEN), (1, ProofState.NOT_PROVEN)])
+def test_a_late_reading_of_a_stream_that_may_keep_nothing_proves_no_opening(late_ms: int, state: ProofState) -> None:
+    proof = opening_proof(cursor(late_ms=late_ms), facts(start_timestamp_ms=START_MS, late_s=302))
+    assert proof.state is state
+    assert ("first read 302 s after it" in proof.detail) is (state is ProofState.NOT_PROVEN)
+
+
 def test_without_an_event_or_without_audio_the_opening_is_not_asked_for() -> None:
     for known, given in ((cursor(), facts()), (Cursor(), facts(start_timestamp_ms=START_MS))):
         assert opening_proof(known, given) == Proof(

@@ -79,6 +79,42 @@ def test_an_unknown_status_never_ends_a_call_but_the_idle_limit_does() -> None:
     assert "Connect did not say" in run.manifest["evidence"]["end"]["detail"]
 
 
+@pytest.mark.parametrize("names_first", [True, False])
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize(
+    ("retention", "late_s", "is_doubtful"),
+    [
+        (0, 302, True),
+        (MediaSourceError("NotAuthorizedException", "no", retryable=False), 302, True),
+        (0, 200, False),
+        (24, 302, False),
+        # It has what a stream that keeps nothing would not have any more.
+        (0, 3600, False),
+    ],
+    ids=["nothing kept", "unknown", "soon", "kept", "kept for an hour"],
+)
+def test_a_late_start_on_a_stream_that_may_keep_nothing_proves_no_opening(
+    retention: int | MediaSourceError,
+    late_s: int,
+    is_doubtful: bool,  # noqa: FBT001
+    lost: int,
+    names_first: bool,  # noqa: FBT001
+) -> None:
+    at = world(call(20), retention=retention)
+    if names_first:
+        at.request = replace(at.request, start_fragment_number=at.source.fragments[0].number)
+    del at.source.fragments[:lost]
+    at.clock.pass_by(late_s)
+    run = at.run()
+    opening = run.manifest["evidence"]["opening"]["code"]
+    if names_first:
+        assert opening == ("OPENING_MISSING" if lost else "START_FRAGMENT")
+    else:
+        # Nothing can lack if the first audio is as old as StartTimestamp.
+        assert opening == ("OPENING_MISSING" if is_doubtful and lost else "START_TIMESTAMP")
+    assert ("OPENING_MISSING" in run.reasons) is (opening == "OPENING_MISSING")
+
+
 def test_quiet_is_waited_out_suspended_while_connect_says_connected() -> None:
     # Held for an hour without a packet: then the caller goes on.
     ours = call(40, gaps=(Gap(at_ms=20_480, length_ms=3_600_000),))
