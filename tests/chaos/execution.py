@@ -40,11 +40,12 @@ from connect_audio.recorder import (
     claim_recording,
     publish_recording,
 )
+from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
 from support.clock import FakeClock
 from support.json_text import through_json
-from support.world import BUCKET, REQUEST
+from support.world import BUCKET, EXECUTION, REQUEST
 
 MARGIN_S = 45.0
 _MIN_STEP_S = 30.0
@@ -144,11 +145,11 @@ class Execution:
             self.salvaged = True
             reason = Reason("STEP_FAILED", f"a record step failed for good: {error}")
             end, last = EndOfRecording(EndReason.RECORDER_FAILED, (reason,)), "salvage"
+        done = Continuation(execution=EXECUTION)
+        for result in results:
+            done = done.after(result)
         recorded = Recorded(
-            checkpoint=checkpoint,
-            parts=[result.part for result in results if result.part],
-            notes_keys=[result.notes_key for result in results if result.notes_key],
-            end=end,
+            checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=end, first=done.first
         )
         return self.publish(recorded, last)
 

@@ -43,6 +43,7 @@ from connect_audio.recorder import (
     publish_recording,
 )
 from connect_audio.recorder.call_stream import ReadState
+from connect_audio.recorder.continuation import Continuation
 from connect_audio.recorder.listed_end import ListedEnd
 from connect_audio.recorder.object_names import RecordingNames
 from connect_audio.request import RecordingRequest
@@ -238,11 +239,15 @@ class World:
 def finish(world: World, results: Sequence[StepResult], *, reasons: Sequence[Reason] | None = None) -> Outcome:
     """The handler's last step, from what the record steps returned."""
     end = results[-1].next.end if isinstance(results[-1].next, Over) else EndOfRecording(EndReason.RECORDER_FAILED)
+    done = Continuation(execution=world.execution)
+    for result in results:
+        done = done.after(result)
     recorded = Recorded(
         checkpoint=results[-1].checkpoint,
-        parts=[result.part for result in results if result.part],
-        notes_keys=[result.notes_key for result in results if result.notes_key],
+        parts=done.parts,
+        notes_keys=done.notes_keys,
         end=end if reasons is None else EndOfRecording(end.reason, tuple(reasons)),
+        first=done.first,
     )
     return publish_recording(world.ports(), recorded)
 

@@ -168,7 +168,11 @@ class LiveCall:
                 done, checkpoint = done.after(result), result.checkpoint
                 if isinstance(result.next, Over):
                     return Recorded(
-                        checkpoint=checkpoint, parts=done.parts, notes_keys=done.notes_keys, end=result.next.end
+                        checkpoint=checkpoint,
+                        parts=done.parts,
+                        notes_keys=done.notes_keys,
+                        end=result.next.end,
+                        first=done.first,
                     )
                 if isinstance(result.next, Wait):
                     self._stop.sleep(min(result.next.seconds, _LONGEST_WAIT_S))

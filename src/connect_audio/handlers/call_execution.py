@@ -182,6 +182,7 @@ class CallExecution:
             notes_keys=done.notes_keys,
             end=end,
             warnings=self._warnings,
+            first=done.first,
         )
 
         def publish() -> dict[str, Any]:

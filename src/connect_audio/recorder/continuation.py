@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, Self
 
+from connect_audio.core.cursor import Cursor
 from connect_audio.core.errors import RequestError
 from connect_audio.core.plain import from_plain, to_plain
 from connect_audio.ports import UploadedPart
@@ -23,6 +24,19 @@ CONTINUES: Final = "continues"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FirstPart:
+    """State of a recording when its first part was full. It accounts for a recording that has nothing more.
+
+    Args:
+        cursor: the recording's.
+        notes: how many staged gaps and errors there were.
+    """
+
+    cursor: Cursor
+    notes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Continuation:
     """State of an execution when it failed.
 
@@ -31,12 +45,14 @@ class Continuation:
         last: its last record step's result; None where it had none.
         parts: the parts that it had uploaded.
         notes_keys: S3 keys of the gaps and errors that it had staged.
+        first: state when the first part was full; None before that.
     """
 
     execution: str
     last: StepResult | None = None
     parts: tuple[UploadedPart, ...] = ()
     notes_keys: tuple[str, ...] = ()
+    first: FirstPart | None = None
 
     @property
     def over(self) -> bool:
@@ -45,12 +61,12 @@ class Continuation:
 
     def after(self, result: StepResult) -> Self:
         """Return the state one record step later."""
-        return replace(
-            self,
-            last=result,
-            parts=(*self.parts, result.part) if result.part else self.parts,
-            notes_keys=(*self.notes_keys, result.notes_key) if result.notes_key else self.notes_keys,
-        )
+        checkpoint, first = result.checkpoint, self.first
+        notes_keys = (*self.notes_keys, result.notes_key) if result.notes_key else self.notes_keys
+        if first is None and checkpoint.parts.first is not None:
+            first = FirstPart(cursor=checkpoint.cursor, notes=len(notes_keys))
+        parts = (*self.parts, result.part) if result.part else self.parts
+        return replace(self, last=result, parts=parts, notes_keys=notes_keys, first=first)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""

@@ -16,7 +16,6 @@ The claim is deleted last (`clean_up.py`): until then no other execution touches
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, assert_never
@@ -31,6 +30,7 @@ from connect_audio.core.wav import HEADER_BYTES, wav_header
 from connect_audio.ports import ObjectKind, UploadedPart
 from connect_audio.recorder.checkpoint import Checkpoint
 from connect_audio.recorder.clean_up import clean_up
+from connect_audio.recorder.continuation import FirstPart
 from connect_audio.recorder.end_of_call import EndOfRecording
 from connect_audio.recorder.outcome import Outcome, OutcomeStatus
 from connect_audio.recorder.parts import (
@@ -61,6 +61,7 @@ class Recorded:
         notes_keys: S3 keys of the staged gaps and errors, in order.
         end: why the recording ended.
         warnings: dangers that did no harm, for the manifest.
+        first: state when the first part was full. None where less than the whole is never published.
     """
 
     checkpoint: Checkpoint
@@ -68,6 +69,7 @@ class Recorded:
     notes_keys: Sequence[str]
     end: EndOfRecording
     warnings: Sequence[Reason] = ()
+    first: FirstPart | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ def _finish(
         lost = cursor.frames - frames
         detail = f"the multipart upload is gone, and with it {counted(lost, 'frame')} behind its first part"
         reasons = (*reasons, Reason("UPLOAD_LOST", detail))
-        cursor = _cut_to(ports, cursor, frames)
+        recorded, cursor = _first_part_alone(recorded)
+        notes = notes and _read_notes(ports, recorded.notes_keys)
     manifest = given
     if manifest is None and notes is not None:
         words = _words(ports, recorded, cursor)
@@ -260,7 +263,8 @@ def _manifest(
     words: WordsFacts | None = None,
 ) -> dict[str, Any]:
     request, checkpoint = ports.request, recorded.checkpoint
-    if recorded.end.reason is EndReason.RECORDER_FAILED and cursor.timeline is not None:
+    is_cut = recorded.end.reason is EndReason.RECORDER_FAILED or cursor.frames < checkpoint.cursor.frames
+    if is_cut and cursor.timeline is not None:
         # No further step accounts for the frames behind the cursor.
         cursor, last = cut_short(request.contact_id, cursor)
         notes = notes.extended(last, None if cursor.timeline is None else cursor.timeline.rate)
@@ -299,15 +303,12 @@ def _read_notes(ports: RecorderPorts, keys: Sequence[str]) -> NoteLog | None:
     return log
 
 
-def _cut_to(ports: RecorderPorts, cursor: Cursor, frames: int) -> Cursor:
-    """Return the cursor of a recording of which only the first part is left, for its manifest."""
-    timeline = cursor.timeline
-    if timeline is not None:
-        customer = replace(timeline.customer, audio=min(timeline.customer.audio, frames))
-        agent = replace(timeline.agent, audio=min(timeline.agent.audio, frames))
-        timeline = replace(timeline, customer=customer, agent=agent)
-    crc32 = zlib.crc32(ports.store.get(ports.names.key)[HEADER_BYTES:])
-    return replace(cursor, frames=frames, crc32=crc32, timeline=timeline)
+def _first_part_alone(recorded: Recorded) -> tuple[Recorded, Cursor]:
+    """Return what there was to publish when the first part was full, and the cursor of then."""
+    first = recorded.first
+    if first is None:
+        raise ValueError("only the first part is left, and its accounts are not known")
+    return replace(recorded, notes_keys=recorded.notes_keys[: first.notes]), first.cursor
 
 
 def _put_wav(ports: RecorderPorts, recorded: Recorded, cursor: Cursor) -> None:

@@ -7,6 +7,7 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -244,8 +245,31 @@ def test_a_recording_that_is_cut_short_accounts_for_each_of_its_frames(lost: Seq
     at.claim()
     results = [at.step(Checkpoint(), budget_s=budget_s)]
     finish(at, results, reasons=[Reason("STEP_FAILED", "for good")])
+    _accounts_for_each_frame(at)
 
-    manifest = json.loads(at.store.objects[NAMES.manifest][0])
+
+@pytest.mark.parametrize("lost", [(1,), (1, 2, 3), (3, 4), (1, 5), (6, 7)])
+@pytest.mark.parametrize("part_bytes", [16_000, 48_000, 64_000])
+def test_a_recording_whose_upload_is_lost_accounts_for_each_frame_of_its_first_part(
+    lost: Sequence[int], part_bytes: int
+) -> None:
+    """The first part ends before, within or behind a hole."""
+    at = world(call(8), policy=Policy(drain=0, part_bytes=part_bytes))
+    at.store.least_part_bytes = 1
+    at.source.fragments = [each for place, each in enumerate(at.source.fragments) if place not in lost]
+    results = recorded(at)
+    at.store.uploads.clear()
+    assert "UPLOAD_LOST" in finish(at, results).reasons
+    manifest = _accounts_for_each_frame(at)
+    wav = at.store.objects[NAMES.key][0]
+    assert manifest["recording"]["dataCrc32"] == f"{zlib.crc32(wav[44:]):08x}"
+    first = results[-1].checkpoint.parts.first
+    assert first is not None
+    assert manifest["recording"]["frames"] == first.size // 4
+
+
+def _accounts_for_each_frame(at: World) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads(at.store.objects[NAMES.manifest][0])
     samples = memoryview(at.store.objects[NAMES.key][0][44:]).cast("h")
     for channel, party in enumerate(("customer", "agent")):
         track = manifest["tracks"][party]
@@ -256,6 +280,7 @@ def test_a_recording_that_is_cut_short_accounts_for_each_of_its_frames(lost: Seq
         assert track["audioSamples"] == manifest["recording"]["frames"] - length
         assert (track["silenceSamples"], sum(track["silence"].values())) == (length, length)
         assert track["gapCount"] == len(silent)
+    return manifest
 
 
 def _silent_blocks(samples: Sequence[int]) -> list[tuple[int, int]]:
