@@ -12,6 +12,7 @@ import boto3
 import pytest
 
 from connect_audio.adapters.s3_recording import S3_CONFIG
+from connect_audio_local.kvs import UNLIMITED, KvsEmulator
 from support.wire_server import WireServer
 
 if TYPE_CHECKING:
@@ -85,6 +86,15 @@ def bucket(s3_client: S3Client) -> str:
     name = f"recordings-{uuid.uuid4().hex[:12]}"
     s3_client.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     return name
+
+
+@pytest.fixture
+def kvs_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[KvsEmulator]:
+    """An emulator of the streams and of Connect without quotas, which the commands of the test find."""
+    with KvsEmulator(limits=UNLIMITED) as emulator:
+        for name, value in emulator.environment().items():
+            monkeypatch.setenv(name, value)
+        yield emulator
 
 
 @pytest.fixture

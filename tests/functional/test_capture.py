@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import pytest
 from connect_audio.core.fragments import Fragment
 from connect_audio.library.capture import capture_events
 from connect_audio_cli.capturing import answer
-from connect_audio_local.kvs import UNLIMITED, Delivery, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
+from connect_audio_local.kvs import Delivery, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
 from connect_audio_local.kvs.archive_behaviour import ArchiveBehaviour, ArchiveOrder, ArchiveSpelling
 from connect_audio_local.kvs.faults import Cut, OnCall
 from connect_audio_local.synthesis.calls import (
@@ -57,11 +56,8 @@ class Streams:
 
 
 @pytest.fixture
-def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield Streams(emulator, tmp_path)
+def streams(tmp_path: Path, kvs_emulator: KvsEmulator) -> Streams:
+    return Streams(kvs_emulator, tmp_path)
 
 
 def fragments_in(data: bytes) -> list[Fragment]:

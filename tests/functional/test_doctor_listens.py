@@ -14,7 +14,7 @@ from connect_audio_cli.doctor.check import Finding, Standing
 from connect_audio_cli.doctor.doctor import finding_of
 from connect_audio_cli.stacks.aws import Aws
 from connect_audio_cli.stacks.deployed import Deployed
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, stored
+from connect_audio_local.kvs import EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import SyntheticCall
 from support.calls import call, fragments
@@ -45,13 +45,10 @@ class Listener:
 
 
 @pytest.fixture
-def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
+def listener(kvs_emulator: KvsEmulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     monkeypatch.setattr(listening, "LISTEN_S", 0.5)
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        with closing(Aws(boto3.Session())) as aws:
-            yield Listener(emulator, aws)
+    with closing(Aws(boto3.Session())) as aws:
+        yield Listener(kvs_emulator, aws)
 
 
 def test_a_stream_of_connect_is_well(listener: Listener) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import pytest
 
 from connect_audio.ports import ObjectBody, ObjectKind, WriteOutcome
 from connect_audio_cli.export.folder_store import FolderStore
-from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
+from connect_audio_local.kvs import ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import (
     Api,
     AtFragment,
@@ -30,6 +29,7 @@ from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_INST
 from support.calls import call, fragments
 from support.command import Finished, run_here
 from support.killed import KilledError
+from support.recording_folder import files_in, manifest_in
 from support.wav import same_wav, wav_of_call
 
 KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
@@ -56,21 +56,15 @@ class Streams:
         return (self.folder / f"{key}.wav").read_bytes()
 
     def manifest(self, key: str = KEY) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / f"{key}.json").read_text())
-        return found
+        return manifest_in(self.folder, key)
 
     def files(self) -> set[str]:
-        """The files beside the command's own."""
-        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {name for name in found if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))}
+        return files_in(self.folder)
 
 
 @pytest.fixture
-def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield Streams(emulator, tmp_path / "calls")
+def streams(tmp_path: Path, kvs_emulator: KvsEmulator) -> Streams:
+    return Streams(kvs_emulator, tmp_path / "calls")
 
 
 def test_an_exported_call_is_the_one_that_the_functions_would_have_recorded(streams: Streams) -> None:

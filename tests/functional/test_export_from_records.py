@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, stored
+from connect_audio_local.kvs import EmulatedStream, KvsEmulator, stored
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import run_here
@@ -27,12 +26,10 @@ DAY: Final = "2026/07/01"
 
 
 @pytest.fixture
-def stream(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedStream]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in {**emulator.environment(), "AWS_ENDPOINT_URL_S3": moto_server}.items():
-            monkeypatch.setenv(name, value)
-        theirs = call(5, contact_id=OTHER, start_ms=DEFAULT_START_MS + 60_000, seed=9)
-        yield emulator.add_stream(EmulatedStream("calls", stored(fragments(call(10), theirs))))
+def stream(moto_server: str, kvs_emulator: KvsEmulator, monkeypatch: pytest.MonkeyPatch) -> EmulatedStream:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_server)
+    theirs = call(5, contact_id=OTHER, start_ms=DEFAULT_START_MS + 60_000, seed=9)
+    return kvs_emulator.add_stream(EmulatedStream("calls", stored(fragments(call(10), theirs))))
 
 
 def record(contact_id: str, *recordings: dict[str, Any], updated: str = "2026-07-01T14:00:00Z") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,7 +12,7 @@ import pytest
 
 from connect_audio_cli.export.contact_search import rows_of_search
 from connect_audio_cli.output.command_error import CommandError
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, Limits, ManualClock, stored
+from connect_audio_local.kvs import EmulatedStream, KvsEmulator, Limits, ManualClock, stored
 from connect_audio_local.synthesis.calls import DEFAULT_INSTANCE_ID, DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import Finished, run_here
@@ -37,13 +36,10 @@ CALLS: Final = [
 
 
 @pytest.fixture
-def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[KvsEmulator]:
-    with KvsEmulator(limits=UNLIMITED) as running:
-        for name, value in running.environment().items():
-            monkeypatch.setenv(name, value)
-        running.add_stream(EmulatedStream("calls-1", stored(fragments(*CALLS[:3]))))
-        running.add_stream(EmulatedStream("calls-2", stored(fragments(CALLS[3]))))
-        yield running
+def emulator(kvs_emulator: KvsEmulator) -> KvsEmulator:
+    kvs_emulator.add_stream(EmulatedStream("calls-1", stored(fragments(*CALLS[:3]))))
+    kvs_emulator.add_stream(EmulatedStream("calls-2", stored(fragments(CALLS[3]))))
+    return kvs_emulator
 
 
 def time_of(ms: int) -> str:

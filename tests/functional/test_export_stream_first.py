@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, stored
+from connect_audio_local.kvs import EmulatedStream, KvsEmulator, stored
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import Finished, run_here
@@ -33,15 +32,9 @@ CALLS: Final = [
 
 
 @pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EmulatedStream]]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield [
-            emulator.add_stream(EmulatedStream("calls-1", stored(fragments(*CALLS[:3])))),
-            emulator.add_stream(EmulatedStream("calls-2", stored(fragments(CALLS[3])))),
-            emulator.add_stream(EmulatedStream("other", stored(fragments(CALLS[4])))),
-        ]
+def streams(kvs_emulator: KvsEmulator) -> list[EmulatedStream]:
+    served = {"calls-1": CALLS[:3], "calls-2": CALLS[3:4], "other": CALLS[4:5]}
+    return [kvs_emulator.add_stream(EmulatedStream(name, stored(fragments(*of)))) for name, of in served.items()]
 
 
 def export(folder: Path, from_ms: int, to_ms: int, *options: str, prefix: str = "calls-") -> Finished:

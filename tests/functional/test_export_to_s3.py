@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, KvsEmulator, stored
+from connect_audio_local.kvs import EmulatedStream, KvsEmulator, stored
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import Finished, run_here
@@ -23,11 +22,9 @@ KEY: Final = f"audio/2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
 
 
 @pytest.fixture
-def stream(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedStream]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in {**emulator.environment(), "AWS_ENDPOINT_URL_S3": moto_server}.items():
-            monkeypatch.setenv(name, value)
-        yield emulator.add_stream(EmulatedStream("calls", stored(fragments(call(20)))))
+def stream(moto_server: str, kvs_emulator: KvsEmulator, monkeypatch: pytest.MonkeyPatch) -> EmulatedStream:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto_server)
+    return kvs_emulator.add_stream(EmulatedStream("calls", stored(fragments(call(20)))))
 
 
 def export(bucket: str, *options: str | Path) -> Finished:

@@ -6,7 +6,7 @@ import gc
 import json
 import re
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +14,14 @@ import boto3
 import pytest
 
 from connect_audio_cli.capturing.answer import StreamAsker
-from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Live, stored
+from connect_audio_local.kvs import EmulatedStream, FaultPlan, KvsEmulator, Live, stored
 from connect_audio_local.kvs.faults import OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, SyntheticCall
 from support.aws_answers import AwsAnswers
 from support.calls import call, fragments
 from support.command import COMMAND, Finished, run_here
 from support.deployed_stack import described
+from support.recording_folder import files_in
 from support.terminal import cells, terminal
 from support.wav import pcm, same_wav, wav_of_call
 from support.wire_server import Handler, WireServer
@@ -56,12 +57,7 @@ class Streams:
 
     def files(self) -> set[str]:
         """Kinds of the files beside the command's own."""
-        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {
-            name.rpartition(".")[2]
-            for name in found
-            if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))
-        }
+        return {name.rpartition(".")[2] for name in files_in(self.folder)}
 
 
 def is_tail(wav: bytes, ours: SyntheticCall) -> bool:
@@ -71,11 +67,8 @@ def is_tail(wav: bytes, ours: SyntheticCall) -> bool:
 
 
 @pytest.fixture
-def streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Streams]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield Streams(emulator, tmp_path / "calls")
+def streams(tmp_path: Path, kvs_emulator: KvsEmulator) -> Streams:
+    return Streams(kvs_emulator, tmp_path / "calls")
 
 
 def test_a_live_call_is_recorded_to_its_end_by_the_stream_alone(streams: Streams) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from connect_audio_local.kvs import UNLIMITED, ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
+from connect_audio_local.kvs import ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, LeftOut, Missing, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
 from support.calls import call, fragments
 from support.command import Finished, run_here
+from support.recording_folder import files_in, manifest_in
 from support.wav import same_wav, wav_of_call
 
 KEY: Final = f"2026/07/01/{DEFAULT_CONTACT_ID}_20260701T133054.536Z"
@@ -58,21 +58,15 @@ class Calls:
         return (self.folder / f"{KEY}.wav").read_bytes()
 
     def manifest(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / f"{KEY}.json").read_text())
-        return found
+        return manifest_in(self.folder, KEY)
 
     def files(self) -> set[str]:
-        """The files beside the command's own."""
-        found = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*") if path.is_file())
-        return {name for name in found if not name.startswith((".connect-audio/metadata/", ".connect-audio/lock"))}
+        return files_in(self.folder)
 
 
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calls]:
-    with KvsEmulator(limits=UNLIMITED) as emulator:
-        for name, value in emulator.environment().items():
-            monkeypatch.setenv(name, value)
-        yield Calls(emulator, tmp_path / "calls")
+def calls(tmp_path: Path, kvs_emulator: KvsEmulator) -> Calls:
+    return Calls(kvs_emulator, tmp_path / "calls")
 
 
 def test_a_recording_with_a_hole_becomes_whole_from_what_the_stream_keeps(calls: Calls) -> None:
