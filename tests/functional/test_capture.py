@@ -249,7 +249,7 @@ def test_a_broken_connection_leaves_what_came(streams: Streams) -> None:
 
 
 def test_a_silent_stream_ends_the_capture(streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer, "SILENCE_S", 0.5)
+    monkeypatch.setattr(answer, "SILENCE_S", 2.0)
     made = streams.serve(call(3), hold_open_s=60)
 
     assert streams.capture("--from", "earliest").code == 0

@@ -64,17 +64,17 @@ class StreamAsker:
     Args:
         stream_arn: the stream's ARN; the region is taken from it.
         session: gives credentials.
-        silence_s: the longest wait for the next byte, s.
+        silence_s: the longest wait for the next byte, s; None for `SILENCE_S`.
     """
 
-    def __init__(self, stream_arn: str, session: Session, *, silence_s: float = SILENCE_S) -> None:
-        self._stream_arn, self._silence_s = stream_arn, silence_s
+    def __init__(self, stream_arn: str, session: Session, *, silence_s: float | None = None) -> None:
+        self._stream_arn, self._silence_s = stream_arn, SILENCE_S if silence_s is None else silence_s
         self._open = ExitStack()
         self._control = session.client("kinesisvideo", region_name=region_of(stream_arn), config=CONTROL_CONFIG)
         self._open.callback(self._control.close)
         config = Config(
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=silence_s,
+            read_timeout=self._silence_s,
             tcp_keepalive=True,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
