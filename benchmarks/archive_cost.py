@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.bounds import Bound
+from connect_audio.recorder import Policy
+from connect_audio.recorder.call_watch import Watched
 from connect_audio.request import RecordingMode, RecordingOptions
 from connect_audio_local.kvs import EmulatedStream, stored
 from connect_audio_local.lambda_.quotas import DurableUsage
@@ -39,6 +41,8 @@ COLD_START_CPU_S: Final = 0.44
 """CPU of a cold start of the consumer, s (docs/benchmarks.md)."""
 CALL_S: Final = 3600
 DRAIN_S: Final = 30
+OPERATIONS_OF_A_LOOK: Final = 3
+"""Of the engine, for a look at a call that goes on: its callback, the step that enters it, and the look."""
 LEAST_TIMES: Final = 40
 """A recording after the call is to be cheaper by this factor."""
 
@@ -114,14 +118,23 @@ def _after_the_call(cloud: ProcessCloud) -> Use:
     if outcome.get("status") != "complete" or outcome.get("end_reason") != "ARCHIVE_END":
         raise RuntimeError(f"the recording after the call is {execution}")
     invocations = cloud.host.invocations[before:]
-    # The note was there before the claim: a call that goes on suspends the execution once more.
-    count = len(invocations) + 1
+    # The note was there before the claim. A call that goes on suspends the execution for the event, and for each look.
+    looks = looks_before_the_end()
+    count = len(invocations) + 1 + looks
     return Use(
-        operations=DurableUsage.of(cloud.engine.history(arn)).operations + 1,
+        operations=DurableUsage.of(cloud.engine.history(arn)).operations + 1 + looks * OPERATIONS_OF_A_LOOK,
         cpu_s=sum(each.cpu_s for each in invocations) + count * COLD_START_CPU_S,
         invocations=count,
         peak_mib=max(each.peak_rss_kib / 1024 for each in invocations),
     )
+
+
+def looks_before_the_end(retention_hours: int = 24) -> int:
+    """Return how many looks find that the call goes on, although contact events are on."""
+    watched, at_s = Watched(read_ms=0, newest_ms=0, has_events=True), 0
+    while (at_s := at_s + watched.pause_s(Policy(), retention_hours)) < CALL_S:
+        watched = replace(watched, looks=watched.looks + 1)
+    return watched.looks
 
 
 def main() -> list[Bound]:

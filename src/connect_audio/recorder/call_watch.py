@@ -36,6 +36,9 @@ LEAST_RETENTION_HOURS: Final = 2
 a step that fails is tried for half an hour."""
 _FIRST_LOOK_S: Final = 300
 """Time from the claim to the first look, s; doubles with each further one. Half of all calls are shorter."""
+_FIRST_LOOK_WITH_EVENTS_S: Final = 1800
+"""The same where contact events announce the end, s. A look is for an event that was lost, and asks Connect: of 5000
+calls at once, one in a hundred is so long."""
 _MOST_DOUBLINGS: Final = 8
 """Doublings of the time between two looks; the policy's longest ends them earlier."""
 _GOES_ON_S: Final = 60
@@ -104,12 +107,14 @@ class Watched:
         read_ms: time up to which the stream has been read or need not be, ms since the epoch.
         newest_ms: end of the newest listed fragment, ms since the epoch; the call's start before the first.
         late_looks: how many looks knew that the contact is over.
+        has_events: True if contact events announce the end.
     """
 
     looks: int = 0
     read_ms: int
     newest_ms: int
     late_looks: int = 0
+    has_events: bool = False
 
     @property
     def is_disconnected(self) -> bool:
@@ -123,7 +128,9 @@ class Watched:
             policy: the limits.
             retention_hours: DataRetentionInHours of the stream.
         """
-        first_s, looks = (_GOES_ON_S, self.late_looks - 1) if self.is_disconnected else (_FIRST_LOOK_S, self.looks)
+        first_s, looks = _FIRST_LOOK_WITH_EVENTS_S if self.has_events else _FIRST_LOOK_S, self.looks
+        if self.is_disconnected:
+            first_s, looks = _GOES_ON_S, self.late_looks - 1
         longest_s = min(int(policy.longest_look), retention_hours * 900)
         return max(1, min(longest_s, first_s << min(looks, _MOST_DOUBLINGS)))
 
@@ -191,7 +198,7 @@ def watch_from(ports: RecorderPorts) -> Watched:
         ports: the recorder's dependencies.
     """
     start_ms = ports.request.start_timestamp_ms
-    return Watched(read_ms=start_ms, newest_ms=start_ms)
+    return Watched(read_ms=start_ms, newest_ms=start_ms, has_events=ports.ends is not None)
 
 
 def look_at_call(ports: RecorderPorts, index: FragmentIndex, watched: Watched, checkpoint: Checkpoint) -> Look:
