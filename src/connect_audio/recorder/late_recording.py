@@ -300,7 +300,8 @@ class LateRecording:
             if store.head(names.manifest) is None:
                 # It is being published.
                 return None
-            clean_up(ports)
+            if claim_of_earlier_run(ports):
+                clean_up(ports)
         return self._existing(names)
 
     def _record(self, ports: RecorderPorts, end: ListedEnd, on_audio: Callable[[Checkpoint], None]) -> LateResult:

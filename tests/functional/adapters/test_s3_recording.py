@@ -366,3 +366,22 @@ def test_a_bucket_out_of_reach_may_be_tried_later(scripted: Scripted) -> None:
     with pytest.raises(StorageError) as caught:
         store.list_keys("")
     assert (caught.value.code, caught.value.retryable) == ("ConnectionError", True)
+
+
+def test_a_delete_marker_is_no_object(store: S3PartStore, s3_client: S3Client, bucket: str) -> None:
+    """A versioned bucket keeps the versions of claims that were deleted."""
+    s3_client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    store.put(KEY, b"old", ObjectKind(WAV))
+    old = _etag(store)
+    store.delete_version(KEY, old)
+    assert store.head(KEY) is None
+    assert store.list_keys(KEY) == ()
+    with pytest.raises(StorageError) as missing:
+        store.get(KEY)
+    assert missing.value.code == "NoSuchKey"
+    assert store.replace(KEY, b"new", ObjectKind(WAV), old) is WriteOutcome.CHANGED
+    store.delete_version(KEY, old)
+    upload = store.create_upload(KEY, ObjectKind(WAV))
+    part = store.upload_part(KEY, upload, 1, b"new")
+    assert store.complete_upload(KEY, upload, [part]) is WriteOutcome.WRITTEN
+    assert store.put_new(KEY, b"newer", ObjectKind(WAV)) is WriteOutcome.EXISTS

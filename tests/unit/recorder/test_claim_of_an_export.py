@@ -433,3 +433,20 @@ def test_an_upload_that_a_late_program_creates_for_a_plan_does_not_stay_open() -
     claim_recording(ports, Claimant.EXPORT)
     assert at.store.objects.pop(NAMES.claim) == (b"repair#1", {})
     ends_as_it_should(at)
+
+
+def test_a_claim_that_an_earlier_run_left_beside_a_recording_is_deleted() -> None:
+    at = in_one_put()
+    record(at)
+    at.store.put(NAMES.claim, f"{EXPORT}#dead\nexport".encode(), ObjectKind("text/plain"))
+    assert record(at).status == "exists"
+    ends_as_it_should(at)
+
+
+def test_a_claim_of_another_export_beside_a_recording_is_left_alone() -> None:
+    at = in_one_put()
+    record(at)
+    at.store.put(NAMES.claim, b"export:another#1\nexport", ObjectKind("text/plain"))
+    assert record(at).status == "exists"
+    assert at.store.objects.pop(NAMES.claim)[0] == b"export:another#1\nexport"
+    ends_as_it_should(at)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from connect_audio.core.audit import recoverable
 from connect_audio.core.manifest import EndReason, Reason
 from connect_audio.ports import ContactState, ObjectKind
 from connect_audio.recorder import (
@@ -266,6 +267,8 @@ def test_a_recording_whose_upload_is_lost_accounts_for_each_frame_of_its_first_p
     first = results[-1].checkpoint.parts.first
     assert first is not None
     assert manifest["recording"]["frames"] == first.size // 4
+    # A repair gets what lies behind it.
+    assert recoverable(manifest, [each.number for each in at.source.fragments]) > 0
 
 
 def _accounts_for_each_frame(at: World) -> dict[str, Any]:
