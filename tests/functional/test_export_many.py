@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from connect_audio_local.kvs import UNLIMITED, EmulatedStream, FaultPlan, KvsEmulator, Limits, stored
-from connect_audio_local.kvs.faults import OnCall, Stall
+from connect_audio_local.kvs.faults import OnCall, Refuse, Stall
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import COMMAND, PATIENCE_S, run_here
@@ -48,6 +48,28 @@ def test_many_short_calls_of_one_stream_stay_within_its_quotas(tmp_path: Path, m
     assert refused == []
     assert {line["status"] for line in lines_of(tmp_path / "out")} == {"complete"}
     assert len(list((tmp_path / "out").rglob("*.wav"))) == 6
+
+
+def test_credentials_that_end_on_the_way_end_the_export_and_leave_the_rest_untried(
+    tmp_path: Path, kvs_emulator: KvsEmulator
+) -> None:
+    ended = FaultPlan((OnCall(1, Refuse("ExpiredTokenException"), "GetDataEndpoint", times=None),))
+    streams = [
+        kvs_emulator.add_stream(
+            EmulatedStream(f"calls-{at}", stored(fragments(call(1))), faults=ended if at else FaultPlan())
+        )
+        for at in range(3)
+    ]
+    rows, folder = tmp_path / "calls.csv", tmp_path / "out"
+    rows.write_text("stream_arn,start_ms\n" + "".join(f"{each.arn},{DEFAULT_START_MS}\n" for each in streams))
+
+    finished = run_here("export", "--csv", rows, "-o", folder, "--concurrency", "1")
+
+    assert finished.code == 3
+    assert "ExpiredTokenException" in finished.complaint
+    assert finished.complaint.endswith("; the same command goes on with new credentials")
+    assert [line["status"] for line in lines_of(folder)] == ["complete"]
+    assert streams[2].faults.calls("GetDataEndpoint") == 0
 
 
 def test_a_killed_export_goes_on_without_a_call_twice_or_missing(

@@ -14,7 +14,7 @@ from connect_audio_cli.export.progress_file import Line
 from connect_audio_cli.export.side_by_side import side_by_side
 from connect_audio_cli.export.stream_name import stream_arn
 from connect_audio_cli.export.stream_source import Api
-from connect_audio_cli.output.command_error import CommandError, printable
+from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
 
 _BYTES_A_SECOND: Final = 25_000_000
 """Bytes that GetMedia gives in a second, for each stream; a quota of the service."""
+_CREDENTIALS_CODES: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "NoCredentialsError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes of AWS and names of its SDK. Each further call fails, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class Exporter:
         """Export many calls; the lines come as the calls end.
 
         Raises:
+            CommandError: the credentials are no good, so that no further call can be recorded.
             BotoCoreError: AWS cannot be asked.
         """
 
@@ -89,6 +102,9 @@ class Exporter:
             try:
                 return self.line(row)
             except CommandError as error:
+                if _is_of_credentials(error):
+                    message = f"{error}; the same command goes on with new credentials"
+                    raise CommandError(message, ExitCode.NOT_WHOLE) from error
                 return Line(row.stream, row.start_ms, "failed", detail=str(error))
 
         return (line for _, line in side_by_side(rows, line, at_once=self.at_once, of_a_stream=CALLS_AT_ONCE))
@@ -130,6 +146,15 @@ class Exporter:
             if stream not in self._arns:
                 self._arns[stream] = stream_arn(self.session, stream)
             return self._arns[stream]
+
+
+def _is_of_credentials(error: BaseException | None) -> bool:
+    """Return True if a failure comes of credentials that AWS does not take any more, or that are not there."""
+    while error is not None:
+        if getattr(error, "code", None) in _CREDENTIALS_CODES:
+            return True
+        error = error.__cause__
+    return False
 
 
 def least_seconds(sizes: Sequence[tuple[Row, Size]], at_once: int) -> float:
