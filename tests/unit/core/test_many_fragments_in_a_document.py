@@ -153,8 +153,8 @@ def test_a_number_behind_a_cluster_is_that_clusters_and_so_are_the_labels_beside
 @pytest.mark.slow
 def test_a_remuxed_document_may_be_larger_than_any_fragment() -> None:
     second = [bytes(16_000)] * 2
-    data = remuxed([second * 5] * 220, names=[FROM_CUSTOMER, TO_CUSTOMER], block_ticks=1000, sized=True)
-    assert len(data) > 2 * MAX_FRAGMENT_BYTES
+    data = remuxed([second * 5] * 120, names=[FROM_CUSTOMER, TO_CUSTOMER], block_ticks=1000, sized=True)
+    assert len(data) > MAX_FRAGMENT_BYTES
 
     recording = CallRecording("any", accept_unlabelled=True)
     for event in events_of([data]):
@@ -167,18 +167,18 @@ def test_a_remuxed_document_may_be_larger_than_any_fragment() -> None:
     for _ in recording.take():
         pass
 
-    assert recording.cursor().frames == 220 * 5 * 8000
+    assert recording.cursor().frames == 120 * 5 * 8000
 
 
 def test_a_merged_document_that_numbers_its_first_fragment_alone_is_read_to_its_end() -> None:
     head = tags((NUMBER, "7"), ("ContactId", OTHER))
     data = remuxed(
-        [[bytes(16_000)] * 10] * 220, names=[FROM_CUSTOMER, TO_CUSTOMER], block_ticks=1000, sized=False, head=head
+        [[bytes(16_000)] * 10] * 120, names=[FROM_CUSTOMER, TO_CUSTOMER], block_ticks=1000, sized=False, head=head
     )
 
     fragments = fragments_of(events_of([data]))
 
-    assert sum(len(fragment.blocks) for fragment in fragments) == 2200
+    assert sum(len(fragment.blocks) for fragment in fragments) == 1200
     assert {fragment.contact_ids for fragment in fragments} == {(OTHER,)}
     assert [fragment.number for fragment in fragments] == ["7"] + [None] * (len(fragments) - 1)
 
