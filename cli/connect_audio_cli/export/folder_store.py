@@ -24,6 +24,7 @@ from typing import Final
 from connect_audio.core.errors import StorageError
 from connect_audio.ports import ObjectBody, ObjectHead, ObjectKind, UploadedPart, WriteOutcome
 from connect_audio_cli.export.folder_lock import FolderLock
+from connect_audio_cli.output.passing_file import create_passing, remove_leftovers
 
 _WORK: Final = ".connect-audio"
 _KEY_FILE: Final = "key.json"
@@ -43,6 +44,8 @@ class FolderStore:
         self._work = folder / _WORK
         # Also: a folder that one makes for a file is not removed as empty by another before the file is in it.
         self._lock = FolderLock(self._work / "lock")
+        # Files of killed processes are looked for once.
+        self._is_clean = False
 
     def put(self, key: str, body: ObjectBody, kind: ObjectKind) -> None:
         """Write an object, replacing any."""
@@ -216,12 +219,17 @@ class FolderStore:
     def _passing(self, body: ObjectBody) -> Iterator[Path]:
         """Write a file of a passing name. It is gone at the end, if it was not renamed."""
         self._work.mkdir(parents=True, exist_ok=True)
-        path = self._work / f"{secrets.token_hex(8)}.partial"
-        try:
-            path.write_bytes(body)
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+        if not self._is_clean:
+            remove_leftovers(self._work)
+            self._is_clean = True
+        path, descriptor = create_passing(self._work)
+        with os.fdopen(descriptor, "wb") as file:
+            try:
+                file.write(body)
+                file.flush()
+                yield path
+            finally:
+                path.unlink(missing_ok=True)
 
     def _publish(self, key: str, path: Path, metadata: Mapping[str, str]) -> WriteOutcome:
         """Give a whole file its name, if no file has it."""

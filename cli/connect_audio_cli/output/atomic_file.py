@@ -2,27 +2,21 @@
 
 `replay` and `synthesize` write through it.
 
-How it works. The bytes go into a file of a passing name, on which the process holds a lock (flock) as long as it lives.
-A killed process leaves its file behind and its lock goes. The next writer into the directory removes every such file
-whose lock is free. On a file system without locks nothing proves that the process is dead, so its file stays.
+How it works. The bytes go into a file of a passing name (`passing_file.py`), which gets its own name at the end.
 """
 
 from __future__ import annotations
 
-import fcntl
 import filecmp
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self, cast
+from typing import BinaryIO, Self, cast
 
 from connect_audio_cli.output.command_error import CommandError, describe, printable
 from connect_audio_cli.output.folders import make_folder
-
-_PREFIX: Final = ".connect-audio-"
-_SUFFIX: Final = ".partial"
+from connect_audio_cli.output.passing_file import create_passing, remove_leftovers
 
 
 class AtomicFile:
@@ -47,8 +41,8 @@ class AtomicFile:
             if target.exists() and not target.is_file():
                 # A rename would put a file in the place of a device or a pipe.
                 raise OSError(None, "is no regular file")
-            _remove_leftovers(target.parent)
-            self._path, descriptor = _create_locked(target.parent)
+            remove_leftovers(target.parent)
+            self._path, descriptor = create_passing(target.parent)
             self._lock: int | None = os.dup(descriptor)  # holds it beyond `seal`
             # Without a buffer: what a full disk refuses is refused here, and not once more when the object goes.
             self._file = os.fdopen(descriptor, "wb", buffering=0)
@@ -143,30 +137,3 @@ class AtomicFile:
 
     def _failure(self, error: OSError) -> CommandError:
         return CommandError(f"{printable(str(self.target))}: cannot be written: {describe(error)}")
-
-
-def _create_locked(directory: Path) -> tuple[Path, int]:
-    """Create a file of a passing name and lock it, where locks are known. Returns its path and its descriptor."""
-    while True:
-        path = directory / f"{_PREFIX}{os.urandom(8).hex()}{_SUFFIX}"
-        # Not mkstemp, whose files only their owner could read.
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return path, descriptor
-        # Another process found it before it was locked, and removed it.
-        os.close(descriptor)
-
-
-def _remove_leftovers(directory: Path) -> None:
-    """Remove the files of processes that are no more: their locks are free."""
-    for path in directory.glob(f"{_PREFIX}*{_SUFFIX}"):
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    path.unlink(missing_ok=True)
-            finally:
-                os.close(descriptor)

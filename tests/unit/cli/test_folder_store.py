@@ -15,6 +15,7 @@ import pytest
 from connect_audio.core.errors import StorageError
 from connect_audio.ports import ObjectKind, WriteOutcome
 from connect_audio_cli.export.folder_store import FolderStore
+from connect_audio_cli.output.passing_file import create_passing
 
 KIND = ObjectKind("audio/wav", {"execution": "mine"})
 
@@ -238,3 +239,30 @@ def test_looking_into_a_folder_makes_nothing(store: FolderStore, tmp_path: Path)
     assert store.find_uploads("a.wav") == []
     store.delete([])
     assert not (tmp_path / "calls").exists()
+
+
+_DIES: Final = """
+import os
+import signal
+import sys
+from pathlib import Path
+from connect_audio.ports import ObjectKind
+from connect_audio_cli.export.folder_store import FolderStore
+
+os.link = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+FolderStore(Path(sys.argv[1])).put_new("a.wav", b"of a call", ObjectKind("audio/wav"))
+"""
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next_store_and_a_living_one_s_is_not(
+    store: FolderStore, tmp_path: Path
+) -> None:
+    subprocess.run([sys.executable, "-c", _DIES, str(tmp_path / "calls")], check=False)
+    (left,) = tmp_path.rglob("*.partial")
+    assert left.read_bytes() == b"of a call"
+    alive, descriptor = create_passing(left.parent)
+
+    store.put("b.wav", b"", KIND)
+
+    assert [*tmp_path.rglob("*.partial")] == [alive]
+    os.close(descriptor)
