@@ -108,6 +108,22 @@ def documents(data: bytes) -> list[Fragment]:
 # --- ListFragments ---------------------------------------------------------------------------------------------------
 
 
+def test_streams_of_a_prefix_are_listed_in_pages_each_once(emulator: KvsEmulator, clients: Clients) -> None:
+    for name in ("calls-2", "other", "calls-1", "calls-3"):
+        emulator.add_stream(EmulatedStream(name, [], retention_hours=7))
+    prefix: Any = {"ComparisonOperator": "BEGINS_WITH", "ComparisonValue": "calls-"}
+    pages: list[Any] = []
+    token: dict[str, str] = {}
+    while not pages or token:
+        pages.append(clients.control.list_streams(StreamNameCondition=prefix, MaxResults=2, **token))
+        token = {"NextToken": found} if (found := pages[-1].get("NextToken")) else {}
+
+    assert [len(page["StreamInfoList"]) for page in pages] == [2, 1]
+    streams = [each for page in pages for each in page["StreamInfoList"]]
+    assert [each["StreamName"] for each in streams] == ["calls-1", "calls-2", "calls-3"]
+    assert {each["DataRetentionInHours"] for each in streams} == {7}
+
+
 def test_a_listing_selects_fragments_by_their_start_both_ends_inclusive(
     emulator: KvsEmulator, archive: ArchiveClients
 ) -> None:

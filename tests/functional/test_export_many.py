@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -70,6 +71,39 @@ def test_credentials_that_end_on_the_way_end_the_export_and_leave_the_rest_untri
     assert finished.complaint.endswith("; the same command goes on with new credentials")
     assert [line["status"] for line in lines_of(folder)] == ["complete"]
     assert streams[2].faults.calls("GetDataEndpoint") == 0
+
+
+def test_ctrl_c_ends_the_export_at_once_and_the_same_command_does_the_rest(
+    tmp_path: Path, kvs_emulator: KvsEmulator
+) -> None:
+    stall = FaultPlan((OnCall(2, Stall(100_000)),))
+    calls = [call(20, contact_id=contact(at), seed=at) for at in range(2)]
+    streams = [
+        kvs_emulator.add_stream(
+            EmulatedStream(f"calls-{at}", stored(fragments(each)), faults=stall if at else FaultPlan())
+        )
+        for at, each in enumerate(calls)
+    ]
+    rows, folder = tmp_path / "calls.csv", tmp_path / "out"
+    rows.write_text("stream_arn,start_ms\n" + "".join(f"{each.arn},{DEFAULT_START_MS}\n" for each in streams))
+    arguments: list[str | Path] = [COMMAND, "export", "--csv", rows, "-o", folder, "--concurrency", "1"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        assert streams[1].faults.wait_for_stalls()
+        first.send_signal(signal.SIGINT)
+        out, err = first.communicate(timeout=PATIENCE_S)
+
+    assert (first.returncode, err.strip()) == (130, "connect-audio: interrupted")
+    assert out.startswith("complete")
+    assert [line["status"] for line in lines_of(folder)] == ["complete"]
+
+    opened = streams[0].faults.calls("GetMedia")
+    second = run_here("export", "--csv", rows, "-o", folder, "--json")
+
+    assert (second.code, json.loads(second.out)) == (0, {"calls": 2, "statuses": {"skipped": 1, "complete": 1}})
+    for each in calls:
+        [wav] = folder.rglob(f"{each.contact_id}_*.wav")
+        assert same_wav(wav.read_bytes(), wav_of_call(each))
+    assert streams[0].faults.calls("GetMedia") == opened
 
 
 def test_a_killed_export_goes_on_without_a_call_twice_or_missing(
