@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from connect_audio_cli.repairing import repair
 from connect_audio_local.kvs import ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, LeftOut, Missing, OnCall, Refuse
 from connect_audio_local.synthesis.calls import DEFAULT_CONTACT_ID, DEFAULT_START_MS, SyntheticCall
@@ -265,6 +267,31 @@ def test_a_call_that_another_program_records_is_left_to_it(calls: Calls) -> None
 
     assert (finished.code, finished.complaint) == (3, "another program records or repairs this call")
     assert (calls.wav(), calls.manifest(), claim.read_text()) == (*before, "another")
+
+
+def test_a_second_repair_on_the_same_machine_leaves_the_call_to_the_first(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls.record(call(8), faults=HOLE)
+    calls.keeps(call(8))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    begin, second = repair.begin_repair, list[Finished]()
+
+    def with_another(*given: Any) -> Any:
+        begun = begin(*given)
+        if not second:
+            second.append(calls.repair())
+        return begun
+
+    monkeypatch.setattr(repair, "begin_repair", with_another)
+    first = calls.repair()
+
+    busy = "another repair of this call runs on this machine: wait for its end, or stop it"
+    assert [(each.code, each.complaint) for each in second] == [(3, busy)]
+    assert (first.code, first.err) == (0, "")
+    assert same_wav(calls.wav(), wav_of_call(call(8)))
+    # The lock is free again.
+    assert calls.repair().code == 0
 
 
 def test_several_recordings_are_repaired_and_one_that_cannot_be_is_a_line(calls: Calls, tmp_path: Path) -> None:

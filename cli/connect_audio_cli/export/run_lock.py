@@ -1,5 +1,7 @@
 """The lock of a run: two exports of many calls never work on one file of progress, or in one folder.
 
+Repairs hold one, too (`machine_lock.py`).
+
 The kernel holds it, and drops it when the process ends, by a kill too. So no lock is ever stale.
 """
 
@@ -10,7 +12,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connect_audio_cli.output.command_error import CommandError, describe, printable
+from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,16 +20,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, busy: str | None = None) -> Iterator[None]:
     """Lock a file or a folder for as long as the context lasts.
 
     A file system without locks counts as free.
 
     Args:
         path: the file or folder, which is there.
+        busy: the complaint if another process holds it; None for that of an export.
 
     Raises:
-        CommandError: another export holds it, or it cannot be opened.
+        CommandError: another process holds it, or it cannot be opened.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -37,9 +40,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError(
-                f"another export works on {printable(str(path))}: wait for its end, or stop it"
-            ) from error
+            of_export = f"another export works on {printable(str(path))}: wait for its end, or stop it"
+            raise CommandError(busy or of_export, ExitCode.NOT_WHOLE if busy else ExitCode.UNUSABLE) from error
         except OSError:
             pass
         yield

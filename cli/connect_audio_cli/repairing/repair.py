@@ -6,6 +6,7 @@ import logging
 import socket
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from connect_audio.adapters.kvs_index import KvsFragmentIndex
@@ -34,6 +35,7 @@ from connect_audio_cli.export.pace import PacedIndex
 from connect_audio_cli.export.stream_source import Api, stream_source
 from connect_audio_cli.output.command_error import CommandError, ExitCode, printable
 from connect_audio_cli.output.formatting import count
+from connect_audio_cli.repairing.machine_lock import only_repair
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +100,10 @@ class RecordingRepair:
         """
         if not is_suspect(self._place.manifest) and self._left() is None:
             return Audited(WHOLE, self._place.manifest)
-        return self._with_stream(self._run)
+        names = self._place.names
+        place = str(Path(names.bucket).resolve()) if isinstance(self._place.store, FolderStore) else names.bucket
+        with only_repair(f"{place}/{names.key} {self._names_of_runs}"):
+            return self._with_stream(self._run)
 
     def _with_stream(self, work: Callable[[FragmentIndex, MediaSource], Audited]) -> Audited:
         arn = self._place.request.stream_arn
