@@ -13,6 +13,7 @@ from connect_audio_local.kvs.faults import OnCall, Refuse, Stall
 from connect_audio_local.synthesis.calls import DEFAULT_START_MS
 from support.calls import call, fragments
 from support.command import COMMAND, PATIENCE_S, run_here
+from support.recording_folder import files_in
 from support.wav import same_wav, wav_of_call
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def test_a_killed_export_goes_on_without_a_call_twice_or_missing(
         [wav] = folder.rglob(f"{each.contact_id}_*.wav")
         assert same_wav(wav.read_bytes(), wav_of_call(each))
     # Nothing but recordings, manifests and metadata is left, and no stream of a whole call is read again.
-    assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {".wav", ".json", ".jsonl"}
+    assert {Path(name).suffix for name in files_in(folder)} == {".wav", ".json", ".jsonl"}
     assert len(list(folder.glob("20*/**/*.*"))) == 12
     assert [stream.faults.calls("GetMedia") for stream in streams[:5]] == opened[:5]
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from connect_audio.recorder.repair import begin_repair
 from connect_audio_cli.repairing import repair
 from connect_audio_local.kvs import ArchiveBehaviour, EmulatedStream, FaultPlan, KvsEmulator, stored
 from connect_audio_local.kvs.faults import AtFragment, InBand, InLog, LeftOut, Missing, OnCall, Refuse
@@ -275,10 +276,10 @@ def test_a_second_repair_on_the_same_machine_leaves_the_call_to_the_first(
     calls.record(call(8), faults=HOLE)
     calls.keeps(call(8))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    begin, second = repair.begin_repair, list[Finished]()
+    second = list[Finished]()
 
     def with_another(*given: Any) -> Any:
-        begun = begin(*given)
+        begun = begin_repair(*given)
         if not second:
             second.append(calls.repair())
         return begun

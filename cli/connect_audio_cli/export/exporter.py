@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from connect_audio.core.errors import RequestError
-from connect_audio.recorder.late_recording import LateCall
+from connect_audio.recorder.late_recording import CREDENTIALS_CODES, LateCall
 from connect_audio_cli.export.call import CallExport
 from connect_audio_cli.export.pace import CALLS_AT_ONCE, START_EVERY_S, StreamPaces
 from connect_audio_cli.export.progress_file import Line
@@ -26,18 +26,6 @@ if TYPE_CHECKING:
 
 _BYTES_A_SECOND: Final = 25_000_000
 """Bytes that GetMedia gives in a second, for each stream; a quota of the service."""
-_CREDENTIALS_CODES: Final = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InvalidClientTokenId",
-        "NoCredentialsError",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-        "UnrecognizedClientException",
-    }
-)
-"""Codes of AWS and names of its SDK. Each further call fails, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +139,7 @@ class Exporter:
 def _is_of_credentials(error: BaseException | None) -> bool:
     """Return True if a failure comes of credentials that AWS does not take any more, or that are not there."""
     while error is not None:
-        if getattr(error, "code", None) in _CREDENTIALS_CODES:
+        if getattr(error, "code", None) in CREDENTIALS_CODES:
             return True
         error = error.__cause__
     return False

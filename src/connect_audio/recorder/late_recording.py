@@ -64,6 +64,18 @@ if TYPE_CHECKING:
     from connect_audio.recorder.object_names import RecordingNames
 
 NO_DEADLINE: Final = float("inf")
+CREDENTIALS_CODES: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "NoCredentialsError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "UnrecognizedClientException",
+    }
+)
+"""Codes of AWS and names of its SDK for credentials that are no good. Each further call fails, too."""
 _NO_STREAM: Final = "ResourceNotFoundException"
 _NO_KEY: Final = "NoSuchKey"
 _WHOLE: Final = "complete"
@@ -456,7 +468,7 @@ def shortcomings(store: PartStore, names: RecordingNames) -> str | None:
 
 
 class _DeniedError(Exception):
-    """AWS denies the reading of the stream. The recorder would try again, and make an empty recording in the end."""
+    """AWS denies the reading, or the credentials. The recorder would try again, and end with less than the whole."""
 
     def __init__(self, denial: MediaSourceError) -> None:
         super().__init__(str(denial))
@@ -476,7 +488,7 @@ class _Allowed:
         try:
             return self._source.open(start)
         except MediaSourceError as error:
-            if error.code in DENIALS:
+            if error.code in DENIALS or error.code in CREDENTIALS_CODES:
                 raise _DeniedError(error) from error
             raise
 

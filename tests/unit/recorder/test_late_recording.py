@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from connect_audio.core.errors import OUTSIDE_RETENTION, LateRecordingError, MediaSourceError
+from connect_audio.ports import StartSelector
 from connect_audio.recorder.claim_object import read_claim
 from support.calls import call
 from support.killed import KilledError, kill_before
@@ -86,6 +87,30 @@ def test_a_run_that_finds_the_stream_expired_leaves_no_claim(at: World, before: 
             record(at, gone)
         assert at.store.objects == {}
     assert at.store.uploads == {}
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_credentials_that_expire_make_no_recording_of_less_than_the_call(
+    at: World, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    opened, opens = at.source.open, list[StartSelector]()
+
+    def refuses(start: StartSelector) -> Any:
+        opens.append(start)
+        if len(opens) > after:
+            raise MediaSourceError("ExpiredTokenException", "the token has expired", retryable=True)
+        return opened(start)
+
+    monkeypatch.setattr(at.source, "open", refuses)
+    # The first body breaks off within the call.
+    at.source.bodies.append(lambda _start, selected: iter([selected[0].data]))
+    with pytest.raises(LateRecordingError, match="AWS refuses"):
+        record(at)
+    assert len(opens) == after + 1
+    assert at.store.objects == {}
+
+    monkeypatch.undo()
+    assert record(at).status == "complete"
 
 
 def test_a_failure_that_may_pass_keeps_the_claim_for_the_next_run(at: World) -> None:
