@@ -197,7 +197,7 @@ def s3_operation(method: str, path: str, body: bytes) -> str:
         case "POST":
             operation = "CompleteMultipartUpload" if "uploadId" in query else "DeleteObjects"
         case "DELETE":
-            operation = "AbortMultipartUpload"
+            operation = "AbortMultipartUpload" if "uploadId" in query else f"DeleteObject {kind}"
         case "HEAD":
             operation = f"HeadObject {kind}"
         case _ if "uploads" in query:

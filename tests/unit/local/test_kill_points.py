@@ -36,6 +36,7 @@ KEY = "/recordings/recordings/2026/07/01/contact_20260701T133054.536Z"
         ("PUT", f"{KEY}.wav?uploadId=x&partNumber=3", "s3:UploadPart 3"),
         ("POST", f"{KEY}.wav?uploadId=x", "s3:CompleteMultipartUpload"),
         ("DELETE", f"{KEY}.wav?uploadId=x", "s3:AbortMultipartUpload"),
+        ("DELETE", f"{KEY}.wav.claim", "s3:DeleteObject wav.claim"),
         ("GET", "/recordings?uploads&prefix=x", "s3:ListMultipartUploads"),
         ("GET", "/recordings?list-type=2&prefix=x", "s3:ListObjectsV2"),
         ("POST", "/recordings?delete", "s3:DeleteObjects"),
