@@ -111,6 +111,27 @@ def test_a_call_of_the_list_is_heard_and_each_party_can_be_muted(page: Page) -> 
     until(page, "document.documentElement.dataset.ready")
 
 
+def test_a_click_is_not_lost_if_the_list_is_drawn_anew_in_the_midst_of_it(page: Page) -> None:
+    link = page.get_by_role("link", name="other")
+    link.hover()
+    page.mouse.down()
+    page.get_by_label("Search").hover()
+    page.mouse.up()
+    # No click came of it, and the list is drawn as ever.
+    page.get_by_label("Search").fill("other")
+    expect(page.locator("#count")).to_have_text("1 of 2 recordings")
+
+    link.hover()
+    page.mouse.down()
+    # A live call makes the list draw itself every few seconds.
+    page.evaluate("document.getElementById('filters').dispatchEvent(new Event('input'))")
+    page.mouse.up()
+    page.wait_for_url("**/call/**")
+    until(page, "connectAudio.sound.element.readyState >= 2")
+    page.get_by_role("link", name="All recordings").click()
+    until(page, "document.documentElement.dataset.ready")
+
+
 @pytest.mark.parametrize("context", [{"bypass_csp": True}], indirect=True)
 def test_a_call_that_is_going_on_is_played_to_its_end_every_sample_once(
     context: BrowserContext, tmp_path: Path

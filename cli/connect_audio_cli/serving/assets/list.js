@@ -16,6 +16,8 @@ let wordsAsked = 0; // counts the questions for words, as above
 let found = null; // by path what was found of the words, null where it was not looked for; null without a question
 let unreadable = 0; // transcripts that cannot be read
 let typing = 0;
+let isPressed = false; // the pointer is down on a row
+let isLate = false; // the list is to be drawn once it is up
 
 async function answer(path) {
   const response = await fetch(path);
@@ -92,6 +94,10 @@ function shown() {
 }
 
 function draw() {
+  if (isPressed) {
+    isLate = true;
+    return;
+  }
   const begin = (each) => (each.facts && each.facts.startTime) || each.startTime || '';
   recordings.sort((a, b) => begin(b).localeCompare(begin(a)) || b.path.localeCompare(a.path));
   const rows = shown();
@@ -191,6 +197,15 @@ byId('filters').addEventListener('input', (event) => {
 });
 byId('filters').addEventListener('submit', (event) => event.preventDefault());
 byId('reload').addEventListener('click', load);
+// A click is lost if its row is replaced before the pointer is up again.
+byId('rows').addEventListener('pointerdown', () => { isPressed = true; });
+for (const end of ['pointerup', 'pointercancel']) {
+  addEventListener(end, () => {
+    isPressed = false;
+    if (isLate) setTimeout(draw);
+    isLate = false;
+  });
+}
 setInterval(() => {
   const live = recordings.filter((each) => each.facts && each.facts.status === 'live');
   if (live.length && !document.hidden) load();
