@@ -12,7 +12,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from connect_audio_cli.output.command_error import CommandError, ExitCode, describe, printable
+from connect_audio_cli.output.command_error import CommandError, describe, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(path: Path, busy: str | None = None) -> Iterator[None]:
+def locked(path: Path, busy: CommandError | None = None) -> Iterator[None]:
     """Lock a file or a folder for as long as the context lasts.
 
     A file system without locks counts as free.
@@ -40,8 +40,8 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            of_export = f"another export works on {printable(str(path))}: wait for its end, or stop it"
-            raise CommandError(busy or of_export, ExitCode.NOT_WHOLE if busy else ExitCode.UNUSABLE) from error
+            of_export = CommandError(f"another export works on {printable(str(path))}: wait for its end, or stop it")
+            raise (busy or of_export) from error
         except OSError:
             pass
         yield

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from connect_audio_cli.export.run_lock import locked
-from connect_audio_cli.output.command_error import CommandError, describe
+from connect_audio_cli.output.command_error import CommandError, ExitCode, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,5 +36,6 @@ def only_repair(claimant: str) -> Iterator[None]:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise CommandError(f"{path}: {describe(error)}") from error
-    with locked(path, "another repair of this call runs on this machine: wait for its end, or stop it"):
+    message = "another repair of this call runs on this machine: wait for its end, or stop it"
+    with locked(path, CommandError(message, ExitCode.NOT_WHOLE)):
         yield

@@ -266,8 +266,9 @@ def _manifest(
     is_cut = recorded.end.reason is EndReason.RECORDER_FAILED or cursor.frames < checkpoint.cursor.frames
     if is_cut and cursor.timeline is not None:
         # No further step accounts for the frames behind the cursor.
+        rate = cursor.timeline.rate
         cursor, last = cut_short(request.contact_id, cursor)
-        notes = notes.extended(last, None if cursor.timeline is None else cursor.timeline.rate)
+        notes = notes.extended(last, rate)
     facts = RecordingFacts(
         contact_id=request.contact_id,
         recording=ports.names.uri,

@@ -28,6 +28,7 @@ from support.live_sinks import LOGGER
 from support.log_lines import LogLines
 from support.scripted_recognizer import RATE, Script, ScriptedRecognizer, Spoken, Trouble
 from support.words_chaos import PageFolder
+from support.words_sinks import words_sink
 
 C, A = Party.CUSTOMER, Party.AGENT
 SHORT = round(SEGMENT_S * RATE)
@@ -552,16 +553,7 @@ def broken(error: BaseException) -> tuple[WordsSink, ScriptedRecognizer, Closing
     """A sink of which the thread has failed; its pages have the first turn."""
     talk, store = Talk(word(C, 1000, 0.1), seconds=10), Closing(random.Random(0))
     recognizer = ScriptedRecognizer(talk.script.lengths, random.Random(1))
-    sink = WordsSink(
-        recognizer,
-        store,
-        contact_id="contact",
-        recording="call.wav",
-        language=None,
-        logger=LOGGER,
-        clock=SystemClock(),
-        listener=BrokenListener(error),
-    )
+    sink = words_sink(recognizer, store, listener=BrokenListener(error))
     for number in range(7):
         sink.deliver_segment(talk.segment(number))
     wait_for(lambda: not any(thread.name == "words" for thread in threading.enumerate()))
@@ -602,16 +594,7 @@ def test_a_thread_that_hangs_in_the_store_hangs_no_close() -> None:
 
     talk, store = Talk(word(C, 1000, 0.1), seconds=10), Hanging(random.Random(0))
     recognizer = ScriptedRecognizer(talk.script.lengths, random.Random(1))
-    sink = WordsSink(
-        recognizer,
-        store,
-        contact_id="contact",
-        recording="call.wav",
-        language=None,
-        logger=LOGGER,
-        clock=SystemClock(),
-        policy=WordsPolicy(join=0.05),
-    )
+    sink = words_sink(recognizer, store, policy=WordsPolicy(join=0.05))
     for number in range(7):
         sink.deliver_segment(talk.segment(number))
     assert in_hand.wait(10)

@@ -11,24 +11,16 @@ from connect_audio.core.pcm import PARTIES, Party
 from connect_audio.core.timeline import Timeline, TimelineState
 from connect_audio.live import LivePipeline, LivePolicy, LiveState, NamedSink, Threads
 from connect_audio.recorder.publish_words import words_of
-from connect_audio.words.words_sink import WordsSink
 from support.live_sinks import LOGGER, ORIGIN
 from support.scripted_recognizer import RATE, Script, ScriptedRecognizer, random_script
 from support.words_chaos import PageFolder
+from support.words_sinks import words_sink
 
 NAME = "transcribe"
 
 
 def pipeline(script: Script, store: PageFolder, state: LiveState | None) -> LivePipeline:
-    sink = WordsSink(
-        ScriptedRecognizer(script.lengths, random.Random(1)),
-        store,
-        contact_id="contact",
-        recording="call.wav",
-        language=None,
-        logger=LOGGER,
-        clock=SystemClock(),
-    )
+    sink = words_sink(ScriptedRecognizer(script.lengths, random.Random(1)), store)
     return LivePipeline(
         [NamedSink.of(NAME, sink)], LivePolicy(buffer=300), SystemClock(), LOGGER, state=state, driver=Threads
     )
